@@ -1,0 +1,169 @@
+//! Where every tensor lies: one table for parameters, gradients and moments, used by the host and by the kernels.
+//!
+//! The four arrays are flat and share their offsets. A tensor `[rows, cols]` is row-major and padded to whole tiles in
+//! both directions (`wpe` only in its columns). The transposed copies of the matrices, which let the forward and the
+//! backward pass both read weights along their lanes, form a fifth array with the same offsets.
+
+use core::fmt;
+
+use crate::shape::{Shape, TILE, round_up};
+
+/// Offsets of the tensors in the flat arrays, in elements.
+#[derive(Clone, Copy)]
+pub struct Layout<S>(pub S);
+
+impl<S: Shape> Layout<S> {
+    /// `wte: [V, C]`, the token embedding and, tied, the output head.
+    #[inline(always)]
+    pub fn wte(self) -> usize {
+        0
+    }
+
+    /// `wpe: [T, C]`, the position embedding.
+    #[inline(always)]
+    pub fn wpe(self) -> usize {
+        self.0.vocab_padded() * self.0.n_embd_padded()
+    }
+
+    /// Rows of `wpe` as stored: even, since the optimiser takes rows in pairs.
+    #[inline(always)]
+    pub fn wpe_rows(self) -> usize {
+        round_up(self.0.block_size(), 2)
+    }
+
+    /// Where layer `l` begins.
+    #[inline(always)]
+    fn layer(self, l: usize) -> usize {
+        let matrices = 4 * self.0.n_attn_padded() + 2 * self.0.n_hidden_padded();
+        self.wpe() + self.wpe_rows() * self.0.n_embd_padded() + l * matrices * self.0.n_embd_padded()
+    }
+
+    /// `attn_wq: [C, C]`, its rows grouped into padded heads.
+    #[inline(always)]
+    pub fn attn_wq(self, l: usize) -> usize {
+        self.layer(l)
+    }
+
+    /// `attn_wk: [C, C]`, its rows grouped into padded heads.
+    #[inline(always)]
+    pub fn attn_wk(self, l: usize) -> usize {
+        self.attn_wq(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+    }
+
+    /// `attn_wv: [C, C]`, its rows grouped into padded heads.
+    #[inline(always)]
+    pub fn attn_wv(self, l: usize) -> usize {
+        self.attn_wk(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+    }
+
+    /// `attn_wo: [C, C]`, its columns grouped into padded heads.
+    #[inline(always)]
+    pub fn attn_wo(self, l: usize) -> usize {
+        self.attn_wv(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+    }
+
+    /// `mlp_fc1: [4C, C]`.
+    #[inline(always)]
+    pub fn mlp_fc1(self, l: usize) -> usize {
+        self.attn_wo(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+    }
+
+    /// `mlp_fc2: [C, 4C]`.
+    #[inline(always)]
+    pub fn mlp_fc2(self, l: usize) -> usize {
+        self.mlp_fc1(l) + self.0.n_hidden_padded() * self.0.n_embd_padded()
+    }
+
+    /// Elements of each flat array.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.layer(self.0.n_layer())
+    }
+
+    /// Every tensor, in the order of the arrays and of the checkpoint.
+    pub fn tensors(self) -> impl Iterator<Item = Tensor> {
+        let (v, t, c) = (self.0.vocab(), self.0.block_size(), self.0.n_embd());
+        let head = HeadPadding { head_dim: self.0.head_dim(), head_dim_padded: self.0.head_dim_padded() };
+        let embeddings = [
+            Tensor::new("wte", None, [v, c], self.wte(), self.0.n_embd_padded()),
+            Tensor::new("wpe", None, [t, c], self.wpe(), self.0.n_embd_padded()),
+        ];
+        let layers = (0..self.0.n_layer()).flat_map(move |l| {
+            let tensor = |name, shape, offset| Tensor::new(name, Some(l), shape, offset, self.0.n_embd_padded());
+            [
+                Tensor { row_heads: Some(head), ..tensor("attn_wq", [c, c], self.attn_wq(l)) },
+                Tensor { row_heads: Some(head), ..tensor("attn_wk", [c, c], self.attn_wk(l)) },
+                Tensor { row_heads: Some(head), ..tensor("attn_wv", [c, c], self.attn_wv(l)) },
+                Tensor {
+                    col_heads: Some(head),
+                    stride: self.0.n_attn_padded(),
+                    ..tensor("attn_wo", [c, c], self.attn_wo(l))
+                },
+                tensor("mlp_fc1", [4 * c, c], self.mlp_fc1(l)),
+                Tensor { stride: self.0.n_hidden_padded(), ..tensor("mlp_fc2", [c, 4 * c], self.mlp_fc2(l)) },
+            ]
+        });
+        embeddings.into_iter().chain(layers)
+    }
+}
+
+/// How the channels of a head are spread out when [`Shape::head_dim_padded`] exceeds [`Shape::head_dim`].
+#[derive(Clone, Copy, Debug)]
+struct HeadPadding {
+    head_dim: usize,
+    head_dim_padded: usize,
+}
+
+/// One tensor of the model: its name and shape in a checkpoint, and its place in the flat arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor {
+    name: &'static str,
+    layer: Option<usize>,
+    /// `[rows, cols]` without padding: the tensor's shape in a checkpoint.
+    pub shape: [usize; 2],
+    offset: usize,
+    stride: usize,
+    row_heads: Option<HeadPadding>,
+    col_heads: Option<HeadPadding>,
+}
+
+impl Tensor {
+    fn new(name: &'static str, layer: Option<usize>, shape: [usize; 2], offset: usize, stride: usize) -> Self {
+        Self { name, layer, shape, offset, stride, row_heads: None, col_heads: None }
+    }
+
+    /// Elements without padding.
+    pub fn numel(&self) -> usize {
+        self.shape[0] * self.shape[1]
+    }
+
+    /// The name without the layer: `"attn_wq"`.
+    pub fn base_name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where element `[row, col]` lies in the flat arrays.
+    pub fn index(&self, row: usize, col: usize) -> usize {
+        let spread = |i: usize, heads: Option<HeadPadding>| match heads {
+            Some(h) => i / h.head_dim * h.head_dim_padded + i % h.head_dim,
+            None => i,
+        };
+        self.offset + spread(row, self.row_heads) * self.stride + spread(col, self.col_heads)
+    }
+}
+
+/// The checkpoint's name: `wte`, `layer0.attn_wq`.
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layer {
+            Some(l) => write!(f, "layer{l}.{}", self.name),
+            None => f.write_str(self.name),
+        }
+    }
+}
+
+/// Blocks of `TILE` by `TILE` weights that tile a matrix `[rows, cols]` of whole tiles.
+#[inline(always)]
+pub const fn blocks(rows: usize, cols: usize) -> usize {
+    (rows / TILE) * (cols / TILE)
+}

@@ -1,0 +1,4 @@
+//! microgpt's kernels.
+#![no_std]
+pub mod layout;
+pub mod shape;

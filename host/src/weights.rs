@@ -1,0 +1,59 @@
+//! The model's parameters on the host: flat, without padding, in the order of the checkpoint.
+
+use gpu_kernels::layout::{Layout, Tensor};
+use gpu_kernels::shape::RuntimeShape;
+use rand_distr::{Distribution, Normal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use crate::config::num_params;
+
+/// One value a parameter: the parameters themselves, their gradients, or a moment of the optimiser.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+    /// The tensors of [`Layout::tensors`] one after the other, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Weights {
+    /// All zeros.
+    pub fn zeros(shape: RuntimeShape) -> Self {
+        Self { shape, values: vec![0.0; num_params(shape)] }
+    }
+
+    /// Initial weights: normal with standard deviation 0.02, but `attn_wo` and `mlp_fc2` zero, so that every layer
+    /// starts as the identity.
+    pub fn init(shape: RuntimeShape, seed: u64) -> Self {
+        let normal = Normal::new(0.0f32, 0.02).expect("the standard deviation is finite");
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut weights = Self::zeros(shape);
+        for (tensor, values) in weights.tensors_mut() {
+            if !matches!(tensor.base_name(), "attn_wo" | "mlp_fc2") {
+                values.fill_with(|| normal.sample(&mut rng));
+            }
+        }
+        weights
+    }
+
+    /// Every tensor with its values `[rows, cols]`.
+    pub fn tensors(&self) -> impl Iterator<Item = (Tensor, &[f32])> {
+        let mut rest = &self.values[..];
+        Layout(self.shape).tensors().map(move |tensor| {
+            let (values, tail) = rest.split_at(tensor.numel());
+            rest = tail;
+            (tensor, values)
+        })
+    }
+
+    /// Every tensor with its values `[rows, cols]`, to be changed.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = (Tensor, &mut [f32])> {
+        let mut rest = &mut self.values[..];
+        Layout(self.shape).tensors().map(move |tensor| {
+            let (values, tail) = std::mem::take(&mut rest).split_at_mut(tensor.numel());
+            rest = tail;
+            (tensor, values)
+        })
+    }
+}
