@@ -80,6 +80,32 @@ impl<S: Shape> Layout<S> {
         self.layer(self.0.n_layer())
     }
 
+    /// The matrices of layer `l`, in the order of the arrays.
+    #[inline(always)]
+    pub fn layer_matrices(self, l: usize) -> [Matrix; 6] {
+        let (c, a, f) = (self.0.n_embd_padded(), self.0.n_attn_padded(), self.0.n_hidden_padded());
+        [
+            Matrix { offset: self.attn_wq(l), rows: a, cols: c },
+            Matrix { offset: self.attn_wk(l), rows: a, cols: c },
+            Matrix { offset: self.attn_wv(l), rows: a, cols: c },
+            Matrix { offset: self.attn_wo(l), rows: c, cols: a },
+            Matrix { offset: self.mlp_fc1(l), rows: f, cols: c },
+            Matrix { offset: self.mlp_fc2(l), rows: c, cols: f },
+        ]
+    }
+
+    /// `wte` as a matrix.
+    #[inline(always)]
+    pub fn head_matrix(self) -> Matrix {
+        Matrix { offset: self.wte(), rows: self.0.vocab_padded(), cols: self.0.n_embd_padded() }
+    }
+
+    /// Every matrix that has a transposed copy.
+    pub fn matrices(self) -> impl Iterator<Item = Matrix> {
+        let layers = (0..self.0.n_layer()).flat_map(move |l| self.layer_matrices(l));
+        core::iter::once(self.head_matrix()).chain(layers)
+    }
+
     /// Every tensor, in the order of the arrays and of the checkpoint.
     pub fn tensors(self) -> impl Iterator<Item = Tensor> {
         let (v, t, c) = (self.0.vocab(), self.0.block_size(), self.0.n_embd());
@@ -104,6 +130,25 @@ impl<S: Shape> Layout<S> {
             ]
         });
         embeddings.into_iter().chain(layers)
+    }
+}
+
+/// A matrix `[rows, cols]` as the flat arrays hold it, in whole tiles.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix {
+    /// Where it begins.
+    pub offset: usize,
+    /// Rows: outputs.
+    pub rows: usize,
+    /// Columns: inputs.
+    pub cols: usize,
+}
+
+impl Matrix {
+    /// Blocks of `TILE` by `TILE` weights.
+    #[inline(always)]
+    pub fn blocks(self) -> usize {
+        (self.rows / TILE) * (self.cols / TILE)
     }
 }
 
@@ -160,10 +205,4 @@ impl fmt::Display for Tensor {
             None => f.write_str(self.name),
         }
     }
-}
-
-/// Blocks of `TILE` by `TILE` weights that tile a matrix `[rows, cols]` of whole tiles.
-#[inline(always)]
-pub const fn blocks(rows: usize, cols: usize) -> usize {
-    (rows / TILE) * (cols / TILE)
 }

@@ -1,5 +1,7 @@
 //! The machines that a model can be trained on, behind one trait.
 
+pub mod cpu;
+
 use std::ops::Range;
 
 use crate::config::SampleConfig;

@@ -1,0 +1,130 @@
+//! What the host passes to a kernel: one struct each, the same bytes on every machine.
+
+use crate::shape::RuntimeShape;
+
+/// The optimiser's constants.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Optimizer {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// `1 - beta1`, rounded from double precision.
+    pub one_minus_beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// `1 - beta2`, rounded from double precision.
+    pub one_minus_beta2: f32,
+    /// The gradient's norm is clipped to this.
+    pub max_grad_norm: f32,
+}
+
+/// What changes from step to step, computed by the host in double precision; `t` is the step's number from 1.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Schedule {
+    /// `(1 - beta1^t) / (lr sqrt(1 - beta2^t))`.
+    pub root: f32,
+    /// `eps (1 - beta1^t) / lr`.
+    pub eps: f32,
+    /// `lr weight_decay`.
+    pub decay: f32,
+}
+
+/// What a step reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct StepLog {
+    /// Mean cross-entropy over the document's positions, before the update.
+    pub loss: f32,
+    /// The gradient's global norm before clipping.
+    pub grad_norm: f32,
+}
+
+/// The arguments of `train`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TrainArgs {
+    /// Parameters, padded, `Layout::len` elements.
+    pub params: *mut f32,
+    /// The transposed copies of the matrices, `Layout::len` elements.
+    pub params_transposed: *mut f32,
+    /// Gradients, `Layout::len` elements.
+    pub grads: *mut f32,
+    /// First moments, `Layout::len` elements.
+    pub m: *mut f32,
+    /// Second moments, `Layout::len` elements.
+    pub v: *mut f32,
+    /// `train_workspace_len` elements, zero before the first launch.
+    pub workspace: *mut f32,
+    /// The tokens of all documents, each `[BOS, .., BOS]`.
+    pub tokens: *const u32,
+    /// Where document `i` begins in `tokens`; `documents + 1` numbers.
+    pub offsets: *const u32,
+    /// One entry for each step of the launch.
+    pub schedule: *const Schedule,
+    /// One entry for each step of the launch, written.
+    pub log: *mut StepLog,
+    /// The document of the launch's first step; the steps take documents in turn.
+    pub first_document: u32,
+    /// Documents.
+    pub documents: u32,
+    /// Steps of the launch.
+    pub steps: u32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+    /// The optimiser's constants.
+    pub optimizer: Optimizer,
+}
+
+/// The arguments of `evaluate`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EvaluateArgs {
+    /// Parameters, see [`TrainArgs::params`].
+    pub params: *mut f32,
+    /// Their transposed copies.
+    pub params_transposed: *mut f32,
+    /// `Activations::len` elements for each block, zero before the first launch.
+    pub workspace: *mut f32,
+    /// The tokens of all documents.
+    pub tokens: *const u32,
+    /// Where document `i` begins in `tokens`.
+    pub offsets: *const u32,
+    /// The summed negative log-likelihood of each document, written.
+    pub nll: *mut f32,
+    /// Documents to evaluate, from the first on.
+    pub documents: u32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+}
+
+/// The arguments of `generate`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct GenerateArgs {
+    /// Parameters, see [`TrainArgs::params`].
+    pub params: *mut f32,
+    /// Their transposed copies.
+    pub params_transposed: *mut f32,
+    /// `generate_workspace_len` elements for each block, zero before the first launch.
+    pub workspace: *mut f32,
+    /// `[samples, block_size]`, written: a sample's tokens, then `<BOS>` if it is shorter.
+    pub out: *mut u32,
+    /// The random streams' seed.
+    pub seed: u64,
+    /// The number of the first sample: sample `i` draws from stream `(seed, i)`.
+    pub first_sample: u64,
+    /// Samples.
+    pub samples: u32,
+    /// Only this many of the likeliest tokens are drawn from; at most the vocabulary.
+    pub top_k: u32,
+    /// 1 / temperature; 0 is greedy.
+    pub inverse_temperature: f32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+}
+
+// A device reads these bytes: a change of size is a change of its interface.
+const _: () = assert!(size_of::<TrainArgs>() == 136);
+const _: () = assert!(size_of::<EvaluateArgs>() == 72);
+const _: () = assert!(size_of::<GenerateArgs>() == 80);

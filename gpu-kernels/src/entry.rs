@@ -1,0 +1,88 @@
+//! The kernels as the host calls them: one compilation for each instruction set, and in each the default shape as
+//! constants beside the shapes known at run time.
+
+use core::ops::Range;
+
+use crate::args::{EvaluateArgs, GenerateArgs, TrainArgs};
+use crate::shape::{ConstShape, DefaultShape, Shape};
+use crate::simt::{Grid, Isa};
+
+/// The kernels compiled for one instruction set.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    /// The instruction set, for a person: `"AVX-512"`.
+    pub name: &'static str,
+    /// [`crate::train::train`] in one block.
+    pub train: unsafe fn(&TrainArgs),
+    /// [`crate::evaluate::evaluate`] for these blocks of a grid of so many.
+    pub evaluate: unsafe fn(&EvaluateArgs, Range<usize>, usize),
+    /// [`crate::generate::generate`] for these blocks of a grid of so many.
+    pub generate: unsafe fn(&GenerateArgs, Range<usize>, usize),
+}
+
+macro_rules! kernels {
+    ($(#[$attribute:meta])* $module:ident, $name:literal, $isa:expr) => {
+        /// The kernels for one instruction set.
+        mod $module {
+            use super::{
+                ConstShape, DefaultShape, EvaluateArgs, GenerateArgs, Grid, Isa, Kernels, Range, Shape, TrainArgs,
+            };
+
+            const DEFAULT: DefaultShape = ConstShape;
+
+            pub const KERNELS: Kernels = Kernels { name: $name, train, evaluate, generate };
+
+            $(#[$attribute])*
+            unsafe fn train(args: &TrainArgs) {
+                let grid = Grid::new(0..1, 1, $isa);
+                // SAFETY: the caller keeps the kernel's contract.
+                unsafe {
+                    if args.shape == DEFAULT.to_runtime() {
+                        crate::train::train(&grid, DEFAULT, args);
+                    } else {
+                        crate::train::train(&grid, args.shape, args);
+                    }
+                }
+            }
+
+            $(#[$attribute])*
+            unsafe fn evaluate(args: &EvaluateArgs, blocks: Range<usize>, count: usize) {
+                let grid = Grid::new(blocks, count, $isa);
+                // SAFETY: the caller keeps the kernel's contract.
+                unsafe {
+                    if args.shape == DEFAULT.to_runtime() {
+                        crate::evaluate::evaluate(&grid, DEFAULT, args);
+                    } else {
+                        crate::evaluate::evaluate(&grid, args.shape, args);
+                    }
+                }
+            }
+
+            $(#[$attribute])*
+            unsafe fn generate(args: &GenerateArgs, blocks: Range<usize>, count: usize) {
+                let grid = Grid::new(blocks, count, $isa);
+                // SAFETY: the caller keeps the kernel's contract.
+                unsafe {
+                    if args.shape == DEFAULT.to_runtime() {
+                        crate::generate::generate(&grid, DEFAULT, args);
+                    } else {
+                        crate::generate::generate(&grid, args.shape, args);
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512);
+#[cfg(target_arch = "x86_64")]
+kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Other);
+kernels!(baseline, "baseline", Isa::Other);
+
+/// The instruction sets that this crate is compiled for, the fastest first.
+#[cfg(target_arch = "x86_64")]
+pub const ALL: [Kernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
+/// The instruction sets that this crate is compiled for.
+#[cfg(not(target_arch = "x86_64"))]
+pub const ALL: [Kernels; 1] = [baseline::KERNELS];

@@ -1,0 +1,200 @@
+//! The sampling kernel: whole samples on the device, with cached keys and values, without a round trip to the host.
+
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+use crate::args::GenerateArgs;
+use crate::layout::Layout;
+use crate::model::Model;
+use crate::shape::{Shape, round_up};
+use crate::simt::{Grid, Ids, TOKENS, Tile, WARPS, Warp};
+use crate::stages::{attention, embed, linear, mlp, rmsnorm, sample, tiles};
+
+/// The token that begins and ends every document.
+pub const BOS: usize = 0;
+
+/// Tells the random streams of a run's samples apart: the golden ratio in 64 bits.
+const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The random numbers of sample `sample`.
+#[inline(always)]
+pub fn stream(seed: u64, sample: u64) -> Xoshiro128PlusPlus {
+    Xoshiro128PlusPlus::seed_from_u64(seed.wrapping_add(sample.wrapping_mul(STREAM)))
+}
+
+/// The next number of a stream, uniform in `[0, 1)`.
+#[inline(always)]
+pub fn uniform(rng: &mut Xoshiro128PlusPlus) -> f32 {
+    (rng.next_u32() >> 8) as f32 / 16_777_216.0
+}
+
+/// A warp's part of the workspace: rows for `TOKENS` samples, and what they have seen so far.
+#[derive(Clone, Copy)]
+struct Workspace {
+    x: usize,
+    r: usize,
+    xn: usize,
+    q: usize,
+    probs: usize,
+    attn: usize,
+    h2: usize,
+    logits: usize,
+    /// `[L, TOKENS, T, A]`.
+    keys: usize,
+    /// `[L, TOKENS, T, A]`.
+    values: usize,
+    len: usize,
+}
+
+impl Workspace {
+    #[inline(always)]
+    fn of<S: Shape>(s: S) -> Self {
+        let r = TOKENS * s.n_embd_padded();
+        let xn = r + round_up(TOKENS, 8);
+        let q = xn + TOKENS * s.n_embd_padded();
+        let probs = q + TOKENS * s.n_attn_padded();
+        let attn = probs + attention::query_probs_len(s);
+        let h2 = attn + TOKENS * s.n_attn_padded();
+        let logits = h2 + TOKENS * s.n_hidden_padded();
+        let keys = logits + TOKENS * s.vocab_padded();
+        let cache = s.n_layer() * TOKENS * s.block_size_padded() * s.n_attn_padded();
+        Self { x: 0, r, xn, q, probs, attn, h2, logits, keys, values: keys + cache, len: keys + 2 * cache }
+    }
+
+    /// Where layer `l` keeps the keys or values of slot `i`.
+    #[inline(always)]
+    fn cache<S: Shape>(s: S, l: usize, slot: usize) -> usize {
+        (l * TOKENS + slot) * s.block_size_padded() * s.n_attn_padded()
+    }
+}
+
+/// Elements of the workspace of a block of `generate`.
+#[inline(always)]
+pub fn generate_workspace_len<S: Shape>(s: S) -> usize {
+    WARPS * Workspace::of(s).len
+}
+
+/// One of the samples that a warp works on at once.
+struct Slot {
+    /// Which of the launch's samples; beyond their number, the slot is idle.
+    sample: usize,
+    /// Tokens so far.
+    position: usize,
+    token: usize,
+    rng: Xoshiro128PlusPlus,
+}
+
+impl Slot {
+    #[inline(always)]
+    fn new(args: &GenerateArgs, sample: usize) -> Self {
+        let rng = stream(args.seed, args.first_sample.wrapping_add(sample as u64));
+        Self { sample, position: 0, token: BOS, rng }
+    }
+}
+
+/// Generates `args.samples` samples, shared out among the slots of all warps; a slot that ends one takes the next.
+///
+/// # Safety
+/// The pointers of `args` are valid for the lengths that [`GenerateArgs`] states for the grid's blocks, and nothing else
+/// writes them meanwhile.
+#[inline(always)]
+pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
+    let len = Layout(s).len();
+    // SAFETY: the caller vouches for pointers and lengths.
+    let (model, out) = unsafe {
+        let (w, transposed) = (Tile::new(args.params, len), Tile::new(args.params_transposed, len));
+        (Model { s, layout: Layout(s), w, transposed }, Ids::new(args.out))
+    };
+    grid.each_block(
+        #[inline(always)]
+        |block| {
+            let len = Workspace::of(s).len;
+            block.each_warp(
+                #[inline(always)]
+                |warp| {
+                    let warps = block.count * WARPS;
+                    let index = block.index * WARPS + warp.index;
+                    // SAFETY: the caller vouches for `WARPS` times `len` elements a block.
+                    let work = unsafe { Tile::new(args.workspace.add(index * len), len) };
+                    let mut slots: [Slot; TOKENS] =
+                        core::array::from_fn(|slot| Slot::new(args, index * TOKENS + slot));
+                    while slots.iter().any(|slot| slot.sample < args.samples as usize) {
+                        decode(warp, &model, work, &slots);
+                        for (i, slot) in slots.iter_mut().enumerate() {
+                            advance(s, args, out, work, i, slot);
+                            if slot.position == 0 {
+                                *slot = Slot::new(args, slot.sample + warps * TOKENS);
+                            }
+                        }
+                        warp.sync();
+                    }
+                },
+            );
+        },
+    );
+}
+
+/// The logits of the next token of every slot.
+#[inline(always)]
+fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TOKENS]) {
+    let (s, w, layout) = (model.s, Workspace::of(model.s), model.layout);
+    let (c, f, a, v) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded(), s.vocab_padded());
+    let (x, xn, r) = (work.at(w.x), work.at(w.xn), work.at(w.r));
+    let (mut tokens, mut positions) = ([0; TOKENS], [0; TOKENS]);
+    for (i, slot) in slots.iter().enumerate() {
+        (tokens[i], positions[i]) = (slot.token, slot.position);
+    }
+    embed::forward(s, (model.w.at(layout.wte()), model.w.at(layout.wpe())), (&tokens, &positions), (x, r), 0);
+    warp.sync();
+    for l in 0..s.n_layer() {
+        rmsnorm::forward(s, x, (xn, r), 0);
+        warp.sync();
+        model.project_qkv(l, xn, 0, |which, i, y| {
+            if which == 0 {
+                return linear::store(work.at(w.q), a, 0, i, y);
+            }
+            for slot in 0..TOKENS {
+                let cache = [w.keys, w.values][which - 1] + Workspace::cache(s, l, slot);
+                work.set_row(cache + positions[slot] * a + i, y[slot]);
+            }
+        });
+        warp.sync();
+        for slot in 0..TOKENS {
+            let cache = Workspace::cache(s, l, slot);
+            let (q, keys, values) = (work.at(w.q + slot * a), work.at(w.keys + cache), work.at(w.values + cache));
+            let probs = (work.at(w.probs), attention::query_probs_len(s) / attention::head_groups(s));
+            attention::attend(s, q, (keys, values), probs, work.at(w.attn + slot * a), positions[slot]);
+        }
+        warp.sync();
+        model.add_product(warp, work.at(w.attn), model.forward_matrix(layout.attn_wo(l), c, a), x, 0);
+        rmsnorm::forward(s, x, (xn, r), 0);
+        warp.sync();
+        for i in tiles(f) {
+            let u = linear::product(xn, 0, model.forward_matrix(layout.mlp_fc1(l), f, c), i);
+            linear::store(work.at(w.h2), f, 0, i, mlp::forward(u).1);
+        }
+        warp.sync();
+        model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, 0);
+    }
+    for i in tiles(v) {
+        let logits = linear::product(x, 0, model.forward_matrix(layout.wte(), v, c), i);
+        linear::store(work.at(w.logits), v, 0, i, logits);
+    }
+    warp.sync();
+}
+
+/// Draws a slot's next token and writes it. A slot whose sample has ended is back at position 0.
+#[inline(always)]
+fn advance<S: Shape>(s: S, args: &GenerateArgs, out: Ids, work: Tile, i: usize, slot: &mut Slot) {
+    if slot.sample >= args.samples as usize {
+        return;
+    }
+    let logits = work.at(Workspace::of(s).logits + i * s.vocab_padded());
+    let uniform = uniform(&mut slot.rng);
+    slot.token = sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform);
+    out.set(slot.sample * s.block_size() + slot.position, slot.token);
+    slot.position += 1;
+    if slot.token == BOS || slot.position == s.block_size() {
+        slot.position = 0;
+    }
+}

@@ -1,0 +1,222 @@
+//! The model's forward and backward pass over one document, a table of contents of the stages.
+
+use crate::activations::Activations;
+use crate::layout::Layout;
+use crate::shape::Shape;
+use crate::simt::{F32x16, Ids, TOKENS, Tile, Warp};
+use crate::stages::linear::{self, Matrix};
+use crate::stages::{attention, cross_entropy, embed, mlp, rmsnorm, tiles};
+
+/// The parameters in both orientations.
+#[derive(Clone, Copy)]
+pub struct Model<S> {
+    /// The dimensions.
+    pub s: S,
+    /// Where each tensor lies.
+    pub layout: Layout<S>,
+    /// The parameters, `[out, in]`.
+    pub w: Tile,
+    /// The transposed matrices, `[in, out]`.
+    pub transposed: Tile,
+}
+
+/// One document on its way through the model, and the block's workspace.
+#[derive(Clone, Copy)]
+pub struct Pass {
+    /// The document's tokens, `[BOS, .., BOS]`.
+    pub document: Ids,
+    /// Positions that are trained: `min(T, tokens - 1)`.
+    pub n: usize,
+    /// The activations, see [`Activations`].
+    pub work: Tile,
+}
+
+impl<S: Shape> Model<S> {
+    /// `[out, in]` at `offset`, as the forward pass reads it: contracted over `in`.
+    #[inline(always)]
+    pub fn forward_matrix(&self, offset: usize, out: usize, input: usize) -> Matrix {
+        Matrix { w: self.transposed.at(offset), rows: input, cols: out }
+    }
+
+    /// `[out, in]` at `offset`, as the backward pass reads it: contracted over `out`.
+    #[inline(always)]
+    pub fn backward_matrix(&self, offset: usize, out: usize, input: usize) -> Matrix {
+        Matrix { w: self.w.at(offset), rows: out, cols: input }
+    }
+
+    /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]` from row `t0` -> `[.., A]`, each handed to
+    /// `store(which, channel, values)` tile by tile, `which` 0, 1, 2 for q, k, v.
+    #[inline(always)]
+    pub fn project_qkv(&self, l: usize, xn: Tile, t0: usize, store: impl Fn(usize, usize, [F32x16; TOKENS])) {
+        let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
+        let offsets = [self.layout.attn_wq(l), self.layout.attn_wk(l), self.layout.attn_wv(l)];
+        for (which, offset) in offsets.into_iter().enumerate() {
+            for i in tiles(a) {
+                let mut y = linear::product(xn, t0, self.forward_matrix(offset, a, c), i);
+                if which == 0 {
+                    for y in &mut y {
+                        *y = *y * F32x16::splat(attention::query_scale(self.s));
+                    }
+                }
+                store(which, i, y);
+            }
+        }
+    }
+
+    /// `x += m y` for rows from `t0` on: `y: [T, rows]`, `x: [T, C]`.
+    #[inline(always)]
+    pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, t0: usize) {
+        for i in tiles(m.cols) {
+            let mut sum = linear::product(y, t0, m, i);
+            for t in 0..TOKENS {
+                sum[t] = x.row((t0 + t) * m.cols + i) + sum[t];
+            }
+            // Both half-warps have read the residual stream before either replaces it.
+            warp.sync();
+            linear::store(x, m.cols, t0, i, sum);
+        }
+        warp.sync();
+    }
+
+    /// Embeds the tokens from `t0` on.
+    #[inline(always)]
+    pub fn embed(&self, warp: &Warp, p: &Pass, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, 0));
+        let (mut tokens, mut positions) = ([0; TOKENS], [0; TOKENS]);
+        for t in 0..TOKENS {
+            // Rows beyond the document repeat its last token.
+            positions[t] = (t0 + t).min(p.n - 1);
+            tokens[t] = p.document.get(positions[t]);
+        }
+        let embeddings = (self.w.at(self.layout.wte()), self.w.at(self.layout.wpe()));
+        embed::forward(s, embeddings, (&tokens, &positions), (p.work.at(a.x_embed), p.work.at(a.r_embed)), t0);
+        for i in tiles(s.n_embd_padded()) {
+            for t in 0..TOKENS {
+                let at = (t0 + t) * s.n_embd_padded() + i;
+                p.work.set_row(a.x + at, p.work.row(a.x_embed + at));
+            }
+        }
+        warp.sync();
+    }
+
+    /// Layer `l` up to queries, keys and values, which other tokens need.
+    #[inline(always)]
+    pub fn before_attention(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, l));
+        rmsnorm::forward(s, p.work.at(a.x), (p.work.at(a.xn_attn), p.work.at(a.r_attn)), t0);
+        warp.sync();
+        let store = |which: usize, i: usize, y| {
+            linear::store(p.work.at([a.q, a.k, a.v][which]), s.n_attn_padded(), t0, i, y);
+        };
+        self.project_qkv(l, p.work.at(a.xn_attn), t0, store);
+    }
+
+    /// Layer `l` from attention on.
+    #[inline(always)]
+    pub fn after_attention(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, l));
+        let (c, f, at) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded());
+        let (w, x) = (p.work, p.work.at(a.x));
+        attention::forward(s, (w.at(a.q), w.at(a.k), w.at(a.v)), (w.at(a.probs), w.at(a.attn)), t0, p.n);
+        warp.sync();
+        self.add_product(warp, w.at(a.attn), self.forward_matrix(self.layout.attn_wo(l), c, at), x, t0);
+        rmsnorm::forward(s, x, (w.at(a.xn_mlp), w.at(a.r_mlp)), t0);
+        warp.sync();
+        for i in tiles(f) {
+            let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
+            let (h, h2) = mlp::forward(linear::product(w.at(a.xn_mlp), t0, fc1, i));
+            linear::store(w.at(a.h), f, t0, i, h);
+            linear::store(w.at(a.h2), f, t0, i, h2);
+        }
+        warp.sync();
+        self.add_product(warp, w.at(a.h2), self.forward_matrix(self.layout.mlp_fc2(l), c, f), x, t0);
+    }
+
+    /// `logits = wte x`, and their cross-entropy.
+    #[inline(always)]
+    pub fn head(&self, warp: &Warp, p: &Pass, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, 0));
+        let (v, c) = (s.vocab_padded(), s.n_embd_padded());
+        for i in tiles(v) {
+            let logits = linear::product(p.work.at(a.x), t0, self.forward_matrix(self.layout.wte(), v, c), i);
+            linear::store(p.work.at(a.logits), v, t0, i, logits);
+        }
+        warp.sync();
+        let reduced = (p.work.at(a.sum_exp), p.work.at(a.gap));
+        cross_entropy::forward(warp, s, p.work.at(a.logits), reduced, p.document, t0, p.n);
+    }
+
+    /// The loss's gradient by the logits, and from there by the last layer's output.
+    #[inline(always)]
+    pub fn head_backward(&self, warp: &Warp, p: &Pass, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, self.s.n_layer() - 1));
+        let (v, c) = (s.vocab_padded(), s.n_embd_padded());
+        let (dlogits, sum_exp) = (p.work.at(a.logits), p.work.at(a.sum_exp));
+        cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
+        for i in tiles(c) {
+            let dx = linear::product(dlogits, t0, self.backward_matrix(self.layout.wte(), v, c), i);
+            linear::store(p.work.at(a.dx_out), c, t0, i, dx);
+        }
+        warp.sync();
+    }
+
+    /// Layer `l` backward, from its output to the gradients of the scores, which other tokens need.
+    #[inline(always)]
+    pub fn backward_to_scores(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, l));
+        let (c, f, at) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded());
+        let w = p.work;
+        for i in tiles(f) {
+            let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
+            let mut dh = linear::product(w.at(a.dx_out), t0, fc2, i);
+            for t in 0..TOKENS {
+                dh[t] = mlp::backward(dh[t], w.row(a.h + (t0 + t) * f + i));
+            }
+            linear::store(w.at(a.dh), f, t0, i, dh);
+        }
+        warp.sync();
+        for i in tiles(c) {
+            let dxn = linear::product(w.at(a.dh), t0, self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
+            linear::store(w.at(a.dx_mid), c, t0, i, dxn);
+        }
+        warp.sync();
+        let norm = (w.at(a.xn_mlp), w.at(a.r_mlp));
+        rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
+        for i in tiles(at) {
+            let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
+            linear::store(w.at(a.dattn), at, t0, i, linear::product(w.at(a.dx_mid), t0, wo, i));
+        }
+        warp.sync();
+        let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
+        attention::backward_queries(s, w.at(a.dattn), forward, (w.at(a.dscores), w.at(a.dq)), t0, p.n);
+    }
+
+    /// Layer `l` backward, from the gradients of the scores to its input: the gradient by the output of the layer below,
+    /// or by the embedding.
+    #[inline(always)]
+    pub fn backward_from_scores(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
+        let (s, a) = (self.s, Activations::of(self.s, l));
+        let (c, at) = (s.n_embd_padded(), s.n_attn_padded());
+        let w = p.work;
+        let (queries, scores) = ((w.at(a.q), w.at(a.dattn)), (w.at(a.probs), w.at(a.dscores)));
+        attention::backward_keys(s, queries, scores, (w.at(a.dk), w.at(a.dv)), t0, p.n);
+        warp.sync();
+        let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
+        let layout = self.layout;
+        for i in tiles(c) {
+            let q = linear::product(w.at(a.dq), t0, self.backward_matrix(layout.attn_wq(l), at, c), i);
+            let k = linear::product(w.at(a.dk), t0, self.backward_matrix(layout.attn_wk(l), at, c), i);
+            let v = linear::product(w.at(a.dv), t0, self.backward_matrix(layout.attn_wv(l), at, c), i);
+            let mut sum = q;
+            for t in 0..TOKENS {
+                sum[t] = q[t] + k[t] + v[t];
+            }
+            linear::store(dx, c, t0, i, sum);
+        }
+        warp.sync();
+        rmsnorm::backward(warp, s, (w.at(a.xn_attn), w.at(a.r_attn)), Some(w.at(a.dx_mid)), dx, t0);
+        if l == 0 {
+            rmsnorm::backward(warp, s, (w.at(a.x_embed), w.at(a.r_embed)), None, dx, t0);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Memory that the warps of a block share.
+
+use core::simd::Simd;
+
+use super::cpu::{F32x16, F32x32, transpose};
+#[cfg(feature = "race-check")]
+use super::race;
+use crate::shape::TILE;
+
+/// A pointer into memory that a kernel's host has allocated, read and written by lanes.
+///
+/// A kernel makes its tiles from the pointers of its argument struct, and every access stays within the array that the
+/// pointer was given for: that is the kernel entries' safety contract, and what makes these methods safe to call from
+/// stages. The race checker verifies it on every access.
+#[derive(Clone, Copy)]
+pub struct Tile {
+    ptr: *mut f32,
+    #[cfg(feature = "race-check")]
+    bounds: (usize, usize),
+}
+
+/// Which lanes of the warp touch the elements of an access, for the race checker.
+#[derive(Clone, Copy)]
+#[cfg(feature = "race-check")]
+enum Lanes {
+    /// Element `i` by lane `i` of both half-warps.
+    BothHalves,
+    /// Element `i` by lane `i` of this half-warp.
+    Half(u32),
+    /// Every element by every lane.
+    All,
+    /// Every element by every lane of this half-warp.
+    AllOfHalf(u32),
+    /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
+    Column(usize),
+}
+
+impl Tile {
+    /// The tile at `ptr`, `len` elements long.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, and only
+    /// warps of the same launch touch them meanwhile.
+    #[inline(always)]
+    #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
+    pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
+        Self {
+            ptr,
+            #[cfg(feature = "race-check")]
+            bounds: (ptr as usize, ptr as usize + 4 * len),
+        }
+    }
+
+    /// The tile that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self { ptr: self.ptr.wrapping_add(offset), ..self }
+    }
+
+    #[inline(always)]
+    fn load(self, i: usize) -> F32x16 {
+        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        F32x16(unsafe { self.ptr.add(i).cast::<Simd<f32, TILE>>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn store(self, i: usize, x: F32x16) {
+        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        unsafe { self.ptr.add(i).cast::<Simd<f32, TILE>>().write_unaligned(x.0) }
+    }
+
+    /// The 16 elements from `i` on, one a channel.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn row(self, i: usize) -> F32x16 {
+        #[cfg(feature = "race-check")]
+        self.check(i, TILE, Lanes::BothHalves, race::Kind::Read);
+        self.load(i)
+    }
+
+    /// Writes the 16 elements from `i` on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn set_row(self, i: usize, x: F32x16) {
+        #[cfg(feature = "race-check")]
+        self.check(i, TILE, Lanes::BothHalves, race::Kind::Write);
+        self.store(i, x);
+    }
+
+    /// Two rows: the lower half-warp takes the 16 elements from `i` on, the upper one those from `i + stride` on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn row_pair(self, i: usize, stride: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half * stride, TILE, Lanes::Half(half as u32), race::Kind::Read);
+        }
+        F32x32(self.load(i), self.load(i + stride))
+    }
+
+    /// Writes two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn set_row_pair(self, i: usize, stride: usize, x: F32x32) {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half * stride, TILE, Lanes::Half(half as u32), race::Kind::Write);
+        }
+        self.store(i, x.0);
+        self.store(i + stride, x.1);
+    }
+
+    /// Writes 16 pairs of rows `(2i, 2i + 1)` as columns: element `[r, c]` goes to `i + c * stride + r`.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn set_block_transposed(self, i: usize, stride: usize, rows: [F32x32; TILE / 2]) {
+        #[cfg(feature = "race-check")]
+        for column in 0..TILE {
+            self.check(i + column * stride, TILE, Lanes::Column(column), race::Kind::Write);
+        }
+        for (pair, columns) in transpose(rows).into_iter().enumerate() {
+            self.store(i + 2 * pair * stride, columns.0);
+            self.store(i + (2 * pair + 1) * stride, columns.1);
+        }
+    }
+
+    /// Element `i`, for every lane.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn get(self, i: usize) -> f32 {
+        #[cfg(feature = "race-check")]
+        self.check(i, 1, Lanes::All, race::Kind::Read);
+        // SAFETY: the element lies within the array (see the type).
+        unsafe { *self.ptr.add(i) }
+    }
+
+    /// Writes element `i`: every lane holds the same number.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn set(self, i: usize, x: f32) {
+        #[cfg(feature = "race-check")]
+        self.check(i, 1, Lanes::All, race::Kind::Write);
+        // SAFETY: the element lies within the array (see the type).
+        unsafe { *self.ptr.add(i) = x }
+    }
+
+    /// Element `i` for the lower half-warp, element `i + 1` for the upper one.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn splat_pair(self, i: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+        }
+        // SAFETY: both elements lie within the array (see the type).
+        unsafe { F32x32(F32x16::splat(*self.ptr.add(i)), F32x16::splat(*self.ptr.add(i + 1))) }
+    }
+
+    #[cfg(feature = "race-check")]
+    #[track_caller]
+    fn check(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
+        let start = self.ptr as usize + 4 * i;
+        let in_bounds = start >= self.bounds.0 && start + 4 * count <= self.bounds.1;
+        assert!(in_bounds, "race check: access of {count} elements at {i} leaves the array");
+        for e in 0..count {
+            let lanes = match lanes {
+                Lanes::BothHalves => 0x1_0001 << e,
+                Lanes::Half(half) => 1 << (16 * half as usize + e),
+                Lanes::All => u32::MAX,
+                Lanes::AllOfHalf(half) => 0xffff << (16 * half),
+                Lanes::Column(column) => 1 << (16 * (e % 2) + column),
+            };
+            race::access(start + 4 * e, lanes, kind);
+        }
+    }
+}
+
+/// Whole numbers: tokens, and where documents begin. Only [`Ids::set`] writes, at places that no one reads.
+#[derive(Clone, Copy)]
+pub struct Ids {
+    ptr: *mut u32,
+}
+
+impl Ids {
+    /// The numbers at `ptr`.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reads (and writes, where [`Ids::set`] is used) of every index that is asked for while this is
+    /// in use.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *const u32) -> Self {
+        Self { ptr: ptr.cast_mut() }
+    }
+
+    /// The numbers from `offset` on.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self { ptr: self.ptr.wrapping_add(offset) }
+    }
+
+    /// Number `i`.
+    #[inline(always)]
+    pub fn get(self, i: usize) -> usize {
+        // SAFETY: the caller of `new` vouched for every index.
+        unsafe { *self.ptr.add(i) as usize }
+    }
+
+    /// Writes number `i`: every lane holds the same one.
+    #[inline(always)]
+    pub fn set(self, i: usize, id: usize) {
+        // SAFETY: the caller of `new` vouched for every index.
+        unsafe { *self.ptr.add(i) = id as u32 }
+    }
+}

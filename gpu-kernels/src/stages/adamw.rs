@@ -1,0 +1,98 @@
+//! `AdamW` on blocks of weights in registers.
+//!
+//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w -= lr (m^ / (sqrt(v^) + eps) + decay w)` with the
+//! bias-corrected `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`, rearranged so that each weight costs one root and one
+//! division: `w = w - lr decay w - m / (root sqrt(v) + eps')`, where `root = (1 - b1^t) / (lr sqrt(1 - b2^t))` and
+//! `eps' = eps (1 - b1^t) / lr` come from the host, see [`crate::args::Schedule`].
+
+use crate::args::{Optimizer, Schedule};
+use crate::layout::Matrix;
+use crate::shape::TILE;
+use crate::simt::{F32x32, Tile, Warp};
+
+/// Added to `v` each step: keeps `g^2` that is too small for a normal number from slowing the step. Its root stays
+/// far below eps.
+const V_BIAS: f32 = 1e-24;
+
+/// This fraction of `w` is added to `m` each step: keeps a moment whose gradient has vanished among the normal numbers.
+/// In proportion to `w`, so that the padding stays exactly zero.
+const M_BIAS: f32 = 1e-20;
+
+/// The update of one step: what is the same for every weight.
+#[derive(Clone, Copy)]
+pub struct Update {
+    beta1: F32x32,
+    beta2: F32x32,
+    m_gain: F32x32,
+    v_gain: F32x32,
+    root: F32x32,
+    eps: F32x32,
+    decay: F32x32,
+}
+
+/// The flat arrays of parameters, gradients and moments.
+#[derive(Clone, Copy)]
+pub struct Arrays {
+    /// The parameters.
+    pub w: Tile,
+    /// Their gradients, not yet clipped.
+    pub grads: Tile,
+    /// The first moments.
+    pub m: Tile,
+    /// The second moments.
+    pub v: Tile,
+}
+
+impl Update {
+    /// `clip` is the factor that clips the gradients.
+    #[inline(always)]
+    pub fn new(optimizer: &Optimizer, schedule: &Schedule, clip: f32) -> Self {
+        let splat = F32x32::splat;
+        Self {
+            beta1: splat(optimizer.beta1),
+            beta2: splat(optimizer.beta2),
+            m_gain: splat(optimizer.one_minus_beta1 * clip),
+            v_gain: splat(optimizer.one_minus_beta2 * (clip * clip)),
+            root: splat(schedule.root),
+            eps: splat(schedule.eps),
+            decay: splat(-schedule.decay),
+        }
+    }
+
+    /// The updated weights at `[i, i + stride]`, whose moments are updated in place. Each lane touches its own only.
+    #[inline(always)]
+    pub fn row_pair(&self, warp: &Warp, a: Arrays, i: usize, stride: usize) -> F32x32 {
+        let (w, g) = (a.w.row_pair(i, stride), a.grads.row_pair(i, stride));
+        let m = a.m.row_pair(i, stride) * self.beta1;
+        let m = g.mul_add(self.m_gain, w.mul_add(F32x32::splat(M_BIAS), m));
+        let v = a.v.row_pair(i, stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
+        let v = (g * self.v_gain).mul_add(g, v);
+        a.m.set_row_pair(i, stride, m);
+        a.v.set_row_pair(i, stride, v);
+        let root = v.map(
+            #[inline(always)]
+            |v| warp.sqrt(v),
+        );
+        let w = w.mul_add(self.decay, w) - m / root.mul_add(self.root, self.eps);
+        a.w.set_row_pair(i, stride, w);
+        w
+    }
+
+    /// Updates the block of `TILE` by `TILE` weights at `(row, col)` of a matrix, and its copy in the
+    /// transposed matrix.
+    #[inline(always)]
+    pub fn block(
+        &self,
+        warp: &Warp,
+        a: Arrays,
+        transposed: Tile,
+        Matrix { offset, rows, cols }: Matrix,
+        (row, col): (usize, usize),
+    ) {
+        let mut w = [F32x32::splat(0.0); TILE / 2];
+        for r in 0..TILE / 2 {
+            w[r] = self.row_pair(warp, a, offset + (row + 2 * r) * cols + col, cols);
+        }
+        transposed.set_block_transposed(offset + col * rows + row, rows, w);
+    }
+}

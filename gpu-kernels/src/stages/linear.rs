@@ -1,0 +1,63 @@
+//! Products with a weight matrix, for a group of tokens, and the gradient of the matrix.
+
+use crate::shape::TILE;
+use crate::simt::{F32x16, F32x32, TOKENS, Tile};
+
+/// A matrix as a stage reads it: contracted over its rows, its columns along the lanes.
+#[derive(Clone, Copy)]
+pub struct Matrix {
+    /// The elements, row-major.
+    pub w: Tile,
+    /// Rows: the width of the input.
+    pub rows: usize,
+    /// Columns: the width of the output.
+    pub cols: usize,
+}
+
+/// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c`.
+///
+/// `x: [T, rows]` from row `t0` on, `w: [rows, cols]` -> one value for each of `TOKENS` tokens. The lower half-warp sums
+/// the even `i` in order, the upper one the odd `i`; then the two are added.
+#[inline(always)]
+pub fn product(x: Tile, t0: usize, m: Matrix, col: usize) -> [F32x16; TOKENS] {
+    let mut y = [F32x32::splat(0.0); TOKENS];
+    for i in (0..m.rows / 2).map(|pair| 2 * pair) {
+        let w = m.w.row_pair(i * m.cols + col, m.cols);
+        for t in 0..TOKENS {
+            y[t] = x.splat_pair((t0 + t) * m.rows + i).mul_add(w, y[t]);
+        }
+    }
+    let mut folded = [F32x16::splat(0.0); TOKENS];
+    for t in 0..TOKENS {
+        folded[t] = y[t].fold();
+    }
+    folded
+}
+
+/// Writes 16 channels of each token: `y[t, col + c]`, `y: [T, width]` from row `t0` on.
+#[inline(always)]
+pub fn store(y: Tile, width: usize, t0: usize, col: usize, values: [F32x16; TOKENS]) {
+    for t in 0..TOKENS {
+        y.set_row((t0 + t) * width + col, values[t]);
+    }
+}
+
+/// The gradient of a block of `TILE` by `TILE` weights: `dw[row + r, col + c] = sum_t dy[t, row + r] x[t, col + c]`, over
+/// the document's `n` positions in order.
+///
+/// `dy: [T, dy_width]`, `x: [T, x_width]` -> the block as pairs of rows.
+#[inline(always)]
+pub fn weight_gradient(
+    (dy, dy_width, row): (Tile, usize, usize),
+    (x, x_width, col): (Tile, usize, usize),
+    n: usize,
+) -> [F32x32; TILE / 2] {
+    let mut dw = [F32x32::splat(0.0); TILE / 2];
+    for t in 0..n {
+        let x = F32x32::both(x.row(t * x_width + col));
+        for r in 0..TILE / 2 {
+            dw[r] = dy.splat_pair(t * dy_width + row + 2 * r).mul_add(x, dw[r]);
+        }
+    }
+    dw
+}
