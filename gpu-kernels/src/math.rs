@@ -85,9 +85,9 @@ pub fn ln(x: F32x16) -> F32x16 {
 pub fn sqrt_from_estimate(x: F32x16, estimate: F32x16) -> F32x16 {
     let root = x * estimate;
     let half = estimate * F32x16::splat(0.5);
-    let error = (F32x16::splat(0.0) - half).mul_add(root, F32x16::splat(0.5));
+    let error = (-half).mul_add(root, F32x16::splat(0.5));
     let root = root.mul_add(error, root);
     let half = half.mul_add(error, half);
-    let residual = (F32x16::splat(0.0) - root).mul_add(root, x);
+    let residual = (-root).mul_add(root, x);
     residual.mul_add(half, root)
 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::cpu::F32x16;
+use super::cpu::{F32x16, F32x32};
 use crate::shape::TOKEN_GROUP;
 
 /// Warps of a block. One on the CPU, where a core runs them one after the other and more would only cost loops; the
@@ -89,12 +89,12 @@ pub struct Warp {
 impl Warp {
     /// The square root, correctly rounded, of a number between 1e-30 and 1e30.
     #[inline(always)]
-    pub fn sqrt(&self, x: F32x16) -> F32x16 {
+    pub fn sqrt(&self, x: F32x32) -> F32x32 {
         #[cfg(target_arch = "x86_64")]
         if self.isa == Isa::Avx512 {
             return super::cpu::sqrt_avx512(x);
         }
-        x.sqrt()
+        x.map(F32x16::sqrt)
     }
 
     /// Makes what any lane of this warp wrote visible to all of its lanes.

@@ -4,7 +4,7 @@
 //! take the registers of that set (one AVX-512 register for 16 numbers, two of AVX2, four of SSE).
 
 use core::intrinsics::simd::{simd_fma, simd_fsqrt};
-use core::ops::{Add, Div, Mul, Sub};
+use core::ops::{Add, Div, Mul, Neg, Sub};
 use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::SimdFloat;
 use core::simd::{Mask, Select, Simd, simd_swizzle};
@@ -51,6 +51,14 @@ macro_rules! lanewise {
         }
     )*};
 }
+impl Neg for F32x16 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
 lanewise!(Add add, Sub sub, Mul mul, Div div);
 
 impl F32x16 {
@@ -334,46 +342,61 @@ impl F32x32 {
     }
 }
 
-/// Transposes 16 by 16 numbers held as pairs of rows `(2i, 2i + 1)`.
+/// Transposes 16 by 16 numbers held as pairs of rows `(2i, 2i + 1)`: within the quarters of the vectors by interleaving,
+/// then whole quarters, so that each exchange is one instruction.
 #[inline(always)]
 pub(super) fn transpose(rows: [F32x32; TILE / 2]) -> [F32x32; TILE / 2] {
-    // Four rounds, each of which exchanges what differs in one bit of the row's and the column's index.
-    macro_rules! round {
-        ($x:ident, $step:literal, $low:tt, $high:tt) => {{
-            let mut y = $x;
-            let mut i = 0;
-            while i < TILE {
-                if i & $step == 0 {
-                    y[i] = simd_swizzle!($x[i], $x[i + $step], $low);
-                    y[i + $step] = simd_swizzle!($x[i], $x[i + $step], $high);
-                }
-                i += 1;
-            }
-            y
-        }};
+    let mut x = [Simd::splat(0.0); TILE];
+    for i in 0..TILE / 2 {
+        (x[2 * i], x[2 * i + 1]) = (rows[i].0.0, rows[i].1.0);
     }
-    let x: [Simd<f32, TILE>; TILE] = core::array::from_fn(|i| if i % 2 == 0 { rows[i / 2].0.0 } else { rows[i / 2].1.0 });
-    let x = round!(x, 1, [0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30], [
-        1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
-    ]);
-    let x = round!(x, 2, [0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29], [
-        2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-    ]);
-    let x = round!(x, 4, [0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27], [
-        4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-    ]);
-    let x = round!(x, 8, [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23], [
-        8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-    ]);
-    core::array::from_fn(|i| F32x32(F32x16(x[2 * i]), F32x16(x[2 * i + 1])))
+    // Rows (4q + i, 4q + i + 1): quarter k of the result holds columns 4k and 4k + 1, or 4k + 2 and 4k + 3, of both.
+    let mut y = x;
+    for i in (0..TILE).step_by(2) {
+        let (a, b) = (x[i], x[i + 1]);
+        y[i] = simd_swizzle!(a, b, [0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29]);
+        y[i + 1] = simd_swizzle!(a, b, [2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31]);
+    }
+    // Row 4q + j: quarter k holds column 4k + j of the rows 4q to 4q + 3.
+    for q in (0..TILE).step_by(4) {
+        for half in 0..2 {
+            let (a, b) = (y[q + half], y[q + 2 + half]);
+            x[q + 2 * half] = simd_swizzle!(a, b, [0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29]);
+            x[q + 2 * half + 1] = simd_swizzle!(a, b, [2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31]);
+        }
+    }
+    // The four by four quarters of the rows j, 4 + j, 8 + j, 12 + j.
+    for j in 0..4 {
+        let (a, b, c, d) = (x[j], x[4 + j], x[8 + j], x[12 + j]);
+        macro_rules! quarters {
+            ($a:ident, $b:ident, $i:literal, $j:literal) => {
+                simd_swizzle!($a, $b, [
+                    4 * $i, 4 * $i + 1, 4 * $i + 2, 4 * $i + 3, 4 * $j, 4 * $j + 1, 4 * $j + 2, 4 * $j + 3,
+                    16 + 4 * $i, 17 + 4 * $i, 18 + 4 * $i, 19 + 4 * $i, 16 + 4 * $j, 17 + 4 * $j, 18 + 4 * $j,
+                    19 + 4 * $j
+                ])
+            };
+        }
+        let (ab_low, cd_low) = (quarters!(a, b, 0, 1), quarters!(c, d, 0, 1));
+        let (ab_high, cd_high) = (quarters!(a, b, 2, 3), quarters!(c, d, 2, 3));
+        y[j] = quarters!(ab_low, cd_low, 0, 2);
+        y[4 + j] = quarters!(ab_low, cd_low, 1, 3);
+        y[8 + j] = quarters!(ab_high, cd_high, 0, 2);
+        y[12 + j] = quarters!(ab_high, cd_high, 1, 3);
+    }
+    let mut columns = rows;
+    for i in 0..TILE / 2 {
+        columns[i] = F32x32(F32x16(y[2 * i]), F32x16(y[2 * i + 1]));
+    }
+    columns
 }
 
-/// The square root by [`crate::math::sqrt_from_estimate`] from the processor's estimate: the divider, which roots and
-/// divisions share, is what bounds the optimiser.
+/// The square root, half of it by [`crate::math::sqrt_from_estimate`] from the processor's estimate: roots and divisions
+/// share the divider, which bounds the optimiser, and this way it and the multipliers are busy for about as long.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn sqrt_avx512(x: F32x16) -> F32x16 {
+pub(super) fn sqrt_avx512(x: F32x32) -> F32x32 {
     // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
-    let estimate = unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x.0.into()) };
-    crate::math::sqrt_from_estimate(x, F32x16(estimate.into()))
+    let estimate = unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x.0.0.into()) };
+    F32x32(crate::math::sqrt_from_estimate(x.0, F32x16(estimate.into())), x.1.sqrt())
 }

@@ -59,9 +59,9 @@ impl Update {
         }
     }
 
-    /// The updated weights at `[i, i + stride]`, whose moments are updated in place. Each lane touches its own only.
+    /// Updates the weights of the rows at `i` and `i + stride` and their moments. Each lane touches its own only.
     #[inline(always)]
-    pub fn row_pair(&self, warp: &Warp, a: Arrays, i: usize, stride: usize) -> F32x32 {
+    pub fn row_pair(&self, warp: &Warp, a: Arrays, i: usize, stride: usize) {
         let (w, g) = (a.w.row_pair(i, stride), a.grads.row_pair(i, stride));
         let m = a.m.row_pair(i, stride) * self.beta1;
         let m = g.mul_add(self.m_gain, w.mul_add(F32x32::splat(M_BIAS), m));
@@ -69,13 +69,9 @@ impl Update {
         let v = (g * self.v_gain).mul_add(g, v);
         a.m.set_row_pair(i, stride, m);
         a.v.set_row_pair(i, stride, v);
-        let root = v.map(
-            #[inline(always)]
-            |v| warp.sqrt(v),
-        );
+        let root = warp.sqrt(v);
         let w = w.mul_add(self.decay, w) - m / root.mul_add(self.root, self.eps);
         a.w.set_row_pair(i, stride, w);
-        w
     }
 
     /// Updates the block of `TILE` by `TILE` weights at `(row, col)` of a matrix, and its copy in the
@@ -89,9 +85,14 @@ impl Update {
         Matrix { offset, rows, cols }: Matrix,
         (row, col): (usize, usize),
     ) {
+        let at = offset + row * cols + col;
+        for r in 0..TILE / 2 {
+            self.row_pair(warp, a, at + 2 * r * cols, cols);
+        }
+        // Read again rather than kept: the update is too long to unroll, and a lane reads what it wrote itself.
         let mut w = [F32x32::splat(0.0); TILE / 2];
         for r in 0..TILE / 2 {
-            w[r] = self.row_pair(warp, a, offset + (row + 2 * r) * cols + col, cols);
+            w[r] = a.w.row_pair(at + 2 * r * cols, cols);
         }
         transposed.set_block_transposed(offset + col * rows + row, rows, w);
     }
