@@ -74,15 +74,15 @@ macro_rules! kernels {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512);
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Other);
 kernels!(baseline, "baseline", Isa::Other);
 
 /// The instruction sets that this crate is compiled for, the fastest first.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 pub const ALL: [Kernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
-/// The instruction sets that this crate is compiled for.
-#[cfg(not(target_arch = "x86_64"))]
+/// The instruction sets that this crate is compiled for; under the race checker, where each access is a call, only one.
+#[cfg(any(not(target_arch = "x86_64"), feature = "race-check"))]
 pub const ALL: [Kernels; 1] = [baseline::KERNELS];

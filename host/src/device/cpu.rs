@@ -101,6 +101,11 @@ impl Cpu {
         Ok(cpu)
     }
 
+    /// The gradients of the last step, before clipping.
+    pub fn gradients(&self) -> Weights {
+        self.unpack(&self.grads)
+    }
+
     /// The optimiser's scalars of the step with this number, from 0.
     fn schedule(&self, step: u64) -> Schedule {
         let o = self.config.optimizer;
@@ -266,6 +271,7 @@ struct Buffer(Vec<Line>);
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
+#[expect(dead_code, reason = "read and written as floats, through the slices below")]
 struct Line([f32; 16]);
 
 impl Buffer {

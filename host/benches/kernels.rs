@@ -1,0 +1,112 @@
+//! What a training step, an evaluation and a sample cost on one core: `cargo bench`.
+//!
+//! Each benchmark verifies its result before it is timed: the instruction set that runs must give the bits of another, and
+//! the loss must fall. An iteration is one launch; the items a second are steps or tokens. `MICROGPT_CORPUS` names the
+//! corpus; without it, it is the embedded one.
+
+#![allow(missing_docs)]
+
+use std::env;
+use std::fs;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::{Device, State, StepLog};
+use microgpt::weights::Weights;
+
+fn main() {
+    // One core: what a thread pool adds is another question.
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the pool is built once");
+    println!("CPU kernels: {}", available()[0].name);
+    divan::main();
+}
+
+/// A shape and the steps of a launch.
+#[derive(Clone, Copy, Debug)]
+enum Model {
+    Default,
+    Embd64Layer2Block32,
+}
+
+const MODELS: [Model; 2] = [Model::Default, Model::Embd64Layer2Block32];
+const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42 };
+
+impl Model {
+    fn config(self) -> ModelConfig {
+        match self {
+            Self::Default => ModelConfig::default(),
+            Self::Embd64Layer2Block32 => ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 },
+        }
+    }
+
+    fn steps(self) -> usize {
+        match self {
+            Self::Default => 1000,
+            Self::Embd64Layer2Block32 => 20,
+        }
+    }
+}
+
+fn dataset() -> Dataset {
+    let text = env::var_os("MICROGPT_CORPUS").map_or_else(
+        || include_str!("../../assets/names.txt").to_owned(),
+        |path| fs::read_to_string(path).expect("MICROGPT_CORPUS names a text file"),
+    );
+    let documents: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Dataset::new(&documents, Some(42), None).expect("the corpus is sound")
+}
+
+/// A model after `steps` steps of a run without end, its steps verified against another instruction set.
+fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
+    let dataset = dataset();
+    let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
+    let config = TrainConfig { steps: 100_000_000, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 42));
+    let all = available();
+    let mut cpu = Cpu::new(config, &dataset, &state).expect("memory suffices");
+    let mut other = Cpu::with_kernels(all[all.len().min(2) - 1], config, &dataset, &state).expect("memory suffices");
+    let log = cpu.train(100).expect("the CPU does not fail");
+    assert!(log == other.train(100).expect("the CPU does not fail"), "instruction sets differ");
+    let mean = |log: &[StepLog]| log.iter().map(|step| step.loss).sum::<f64>() / log.len() as f64;
+    assert!(mean(&log[80..]) < mean(&log[..20]), "the loss does not fall");
+    cpu.train(steps - 100).expect("the CPU does not fail");
+    (cpu, dataset)
+}
+
+#[divan::bench(args = MODELS)]
+fn train_step(bencher: Bencher, model: Model) {
+    let (mut cpu, _) = verified(model, 500);
+    bencher.counter(ItemsCount::new(model.steps())).bench_local(|| cpu.train(model.steps()));
+}
+
+/// As `train_step`, from step 200,000 on: moments that have decayed must not slow a step.
+#[divan::bench]
+fn train_step_after_200_000(bencher: Bencher) {
+    let (mut cpu, _) = verified(Model::Default, 200_000);
+    let steps = Model::Default.steps();
+    bencher.counter(ItemsCount::new(steps)).bench_local(|| cpu.train(steps));
+}
+
+#[divan::bench(args = MODELS)]
+fn evaluate(bencher: Bencher, model: Model) {
+    let (mut cpu, dataset) = verified(model, 100);
+    let documents = 200.min(dataset.val.len());
+    let evaluation = cpu.evaluate(documents).expect("the CPU does not fail");
+    assert!(evaluation.loss().is_finite() && evaluation.loss() < (dataset.tokenizer.vocab_size() as f64).ln());
+    bencher.counter(ItemsCount::new(evaluation.tokens)).bench_local(|| cpu.evaluate(documents));
+}
+
+#[divan::bench(args = MODELS)]
+fn generate(bencher: Bencher, model: Model) {
+    let (mut cpu, _) = verified(model, 500);
+    let samples = cpu.generate(&SAMPLE, 0..1000).expect("the CPU does not fail");
+    let block_size = model.config().block_size;
+    // The token that ends a sample is drawn too.
+    let tokens: usize = samples.iter().map(|sample| (sample.len() + 1).min(block_size)).sum();
+    assert!(samples[..100].iter().all(|sample| sample.len() <= block_size) && samples[0] != samples[1]);
+    assert!(cpu.generate(&SAMPLE, 10..20).expect("the CPU does not fail") == samples[10..20], "a sample is not its own");
+    bencher.counter(ItemsCount::new(tokens)).bench_local(|| cpu.generate(&SAMPLE, 0..1000));
+}

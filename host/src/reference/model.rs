@@ -1,0 +1,322 @@
+//! The model: from a token and its position to a prediction of the next token, and from a document to its loss.
+//!
+//! Every function here is a *stage*, named as in the kernels, and works on one position of one document. Its doc gives
+//! the math and the shapes: a vector of C values is `[C]`, a matrix of 4C rows and C columns `[4C, C]`.
+//!
+//! | letter | meaning | default |
+//! |---|---|---|
+//! | V | `vocab`: distinct tokens | 27 |
+//! | T | `block_size`: the most tokens that the model looks back on | 8 |
+//! | C | `n_embd`: channels, the width of a position's vector `x` | 16 |
+//! | H | `n_head`: heads of attention | 4 |
+//! | D | `C / H`: channels of a head | 4 |
+//! | L | `n_layer`: layers | 1 |
+//!
+//! The stages only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
+
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+use super::value::{Tape, Value, dot};
+use crate::config::SampleConfig;
+use crate::tokenizer::BOS;
+
+/// `[C]`: a vector of values.
+pub type Vector<'t> = Vec<Value<'t>>;
+
+/// `[rows, cols]`: a matrix of values, row by row.
+pub type Matrix<'t> = Vec<Vector<'t>>;
+
+/// Added to the mean square in [`rmsnorm`], so that a vector of zeros can be normalised.
+const RMSNORM_EPS: f64 = 1e-5;
+
+/// The distance between the seeds of two samples' random streams: 2^64 over the golden ratio, made odd.
+const STREAM: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The parameters of the model, as leaves of a tape.
+pub struct Parameters<'t> {
+    shape: RuntimeShape,
+    /// Every parameter, in the order of the checkpoint: `wte`, `wpe`, then layer after layer.
+    leaves: Vector<'t>,
+    /// `[V, C]`: the token embedding, a vector for each token; also the output head.
+    wte: Matrix<'t>,
+    /// `[T, C]`: the position embedding, a vector for each position.
+    wpe: Matrix<'t>,
+    layers: Vec<Layer<'t>>,
+}
+
+/// The parameters of one layer, in the order of the checkpoint.
+struct Layer<'t> {
+    /// `[C, C]`: makes the query, what this position looks for.
+    attn_wq: Matrix<'t>,
+    /// `[C, C]`: makes the key, what this position can be found by.
+    attn_wk: Matrix<'t>,
+    /// `[C, C]`: makes the value, what this position passes on when it is found.
+    attn_wv: Matrix<'t>,
+    /// `[C, C]`: mixes what the heads have gathered.
+    attn_wo: Matrix<'t>,
+    /// `[4C, C]`: the MLP's first layer.
+    mlp_fc1: Matrix<'t>,
+    /// `[C, 4C]`: the MLP's second layer.
+    mlp_fc2: Matrix<'t>,
+}
+
+/// The keys and values of the positions seen so far, `[positions, C]` each, of one layer.
+///
+/// A position's key and value never change once computed, because a position only looks back. So a new token needs the
+/// work of its own position and no other. In training the cached values are still on the tape, and through them the
+/// loss of a later position reaches what was computed at an earlier one.
+#[derive(Clone, Default)]
+pub struct KvCache<'t> {
+    keys: Matrix<'t>,
+    values: Matrix<'t>,
+}
+
+impl<'t> Parameters<'t> {
+    /// Puts `weights`, flat and in the order of the checkpoint, on the tape.
+    ///
+    /// # Panics
+    /// If they are not as many as the shape has parameters.
+    pub fn new(tape: &'t Tape, shape: RuntimeShape, weights: &[f64]) -> Self {
+        let leaves: Vector = weights.iter().map(|&weight| tape.leaf(weight)).collect();
+        let mut rest = &leaves[..];
+        let mut matrix = |rows: usize, cols: usize| -> Matrix<'t> {
+            let (taken, tail) = rest.split_at(rows * cols);
+            rest = tail;
+            taken.chunks(cols).map(<[_]>::to_vec).collect()
+        };
+        let c = shape.n_embd();
+        let wte = matrix(shape.vocab(), c);
+        let wpe = matrix(shape.block_size(), c);
+        let layers = (0..shape.n_layer()).map(|_| Layer {
+            attn_wq: matrix(c, c),
+            attn_wk: matrix(c, c),
+            attn_wv: matrix(c, c),
+            attn_wo: matrix(c, c),
+            mlp_fc1: matrix(4 * c, c),
+            mlp_fc2: matrix(c, 4 * c),
+        });
+        let layers = layers.collect();
+        assert!(rest.is_empty(), "more weights than the shape has parameters");
+        Self { shape, leaves, wte, wpe, layers }
+    }
+
+    /// The gradient of every parameter after [`Value::backward`], flat and in the order of the checkpoint.
+    pub fn gradients(&self) -> Vec<f64> {
+        self.leaves.iter().map(|leaf| leaf.grad()).collect()
+    }
+
+    /// An empty cache for each layer, for the start of a document.
+    pub fn empty_caches(&self) -> Vec<KvCache<'t>> {
+        vec![KvCache::default(); self.layers.len()]
+    }
+
+    /// The whole model for one token: its logits `[V]`, one for each token that might come next.
+    ///
+    /// ```text
+    /// x       = embed(token, position)                    [C]
+    /// x       = x + wo · attention(rmsnorm(x))            [C]     in each layer: fetch from other positions
+    /// x       = x + mlp(rmsnorm(x))                       [C]     in each layer: compute at this position
+    /// logits  = wte · x                                   [V]
+    /// ```
+    ///
+    /// Each layer adds to `x` and replaces nothing. `x` is therefore called the residual stream: a straight path from
+    /// the embedding to the logits, along which gradients reach the first layer as easily as the last.
+    ///
+    /// The last line compares `x` with the embedding of every token. The head is *tied*: what a token looks like as
+    /// an input and what the model wants to see before it predicts that token are one matrix.
+    pub fn forward(&self, token: u32, position: usize, caches: &mut [KvCache<'t>]) -> Vector<'t> {
+        let mut x = self.embed(token, position);
+        for (layer, cache) in self.layers.iter().zip(caches) {
+            let normed = rmsnorm(&x);
+            let q = linear(&layer.attn_wq, &normed);
+            cache.keys.push(linear(&layer.attn_wk, &normed));
+            cache.values.push(linear(&layer.attn_wv, &normed));
+            let attn = attention(&q, &cache.keys, &cache.values, self.shape.n_head());
+            x = add(&x, &linear(&layer.attn_wo, &attn));
+            x = add(&x, &mlp(&layer.mlp_fc1, &layer.mlp_fc2, &rmsnorm(&x)));
+        }
+        linear(&self.wte, &x)
+    }
+
+    /// Turns a token and its position into a vector: `rmsnorm(wte[token] + wpe[position])`, `[C]`.
+    fn embed(&self, token: u32, position: usize) -> Vector<'t> {
+        rmsnorm(&add(&self.wte[token as usize], &self.wpe[position]))
+    }
+
+    /// The cross-entropy of each of the document's first `n = min(T, tokens - 1)` positions, `[n]`.
+    ///
+    /// A document is `[BOS, characters.., BOS]`: the model is given the tokens up to a position and must name the next
+    /// one, from the first character, which it guesses from `BOS` alone, to the `BOS` that ends the document.
+    pub fn document_nll(&self, tokens: &[u32]) -> Vector<'t> {
+        let mut caches = self.empty_caches();
+        let pairs = tokens.iter().zip(&tokens[1..]).take(self.shape.block_size());
+        pairs
+            .enumerate()
+            .map(|(position, (&token, &next))| cross_entropy(&self.forward(token, position, &mut caches), next))
+            .collect()
+    }
+
+    /// The loss of a document: its mean cross-entropy over positions, in nats.
+    pub fn loss(&self, tokens: &[u32]) -> Value<'t> {
+        let nll = self.document_nll(tokens);
+        let n = nll.len() as f64;
+        nll.into_iter().sum::<Value>() / n
+    }
+}
+
+/// `a + b`, channel by channel: `[C]`.
+fn add<'t>(a: &[Value<'t>], b: &[Value<'t>]) -> Vector<'t> {
+    a.iter().zip(b).map(|(&a, &b)| a + b).collect()
+}
+
+/// `w · x`: each row of `w: [rows, cols]` with `x: [cols]`, so `[rows]`. There are no biases.
+pub fn linear<'t>(w: &[Vector<'t>], x: &[Value<'t>]) -> Vector<'t> {
+    w.iter().map(|row| dot(row, x)).collect()
+}
+
+/// Scales `x: [C]` to a root mean square of 1: `x[i] / sqrt(mean(x^2) + 1e-5)`.
+///
+/// A layer then sees inputs of one size, whatever the layers before it have added to the residual stream.
+pub fn rmsnorm<'t>(x: &[Value<'t>]) -> Vector<'t> {
+    let mean_square = dot(x, x) / x.len() as f64;
+    let root = (mean_square + RMSNORM_EPS).sqrt();
+    x.iter().map(|&x| x / root).collect()
+}
+
+/// Turns scores into probabilities: `exp(x[i]) / sum over j of exp(x[j])`, `[len]`.
+///
+/// The largest score is subtracted first. The probabilities stay the same, since numerator and denominator shrink by
+/// the same factor, but no `exp` can overflow. It is taken as a constant: as the result does not depend on it, it needs
+/// no gradient.
+pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
+    let max = max(x);
+    let exps: Vector = x.iter().map(|&x| (x - max).exp()).collect();
+    let total = exps.iter().copied().sum::<Value>();
+    exps.into_iter().map(|exp| exp / total).collect()
+}
+
+/// Fetches from all positions up to this one what this one asks for: `[C]`.
+///
+/// The channels of the query `q: [C]` and of all `keys` and `values: [positions, C]` are split into H heads of D
+/// channels, which work side by side. For each head
+///
+/// ```text
+/// scores[t]  = q · keys[t] / sqrt(D)                    how well position t's key matches the query
+/// probs      = softmax(scores)                          how much to take of each position
+/// attn       = sum over t of probs[t] * values[t]       [D]
+/// ```
+///
+/// The division keeps the scores' spread independent of D: a sum of D products of independent numbers of size 1 has
+/// size `sqrt(D)`. It is causal without a mask, as later positions are not in the cache yet.
+pub fn attention<'t>(q: &[Value<'t>], keys: &[Vector<'t>], values: &[Vector<'t>], n_head: usize) -> Vector<'t> {
+    let head_dim = q.len() / n_head;
+    let scale = (head_dim as f64).sqrt();
+    let mut attn = Vector::with_capacity(q.len());
+    for h in 0..n_head {
+        let head = h * head_dim..(h + 1) * head_dim;
+        let scores: Vector = keys.iter().map(|key| dot(&q[head.clone()], &key[head.clone()]) / scale).collect();
+        let probs = softmax(&scores);
+        attn.extend(
+            head.map(|channel| probs.iter().zip(values).map(|(&prob, value)| prob * value[channel]).sum::<Value>()),
+        );
+    }
+    attn
+}
+
+/// Computes at one position on what it has fetched: `fc2 · relu(fc1 · x)^2` with `fc1: [4C, C]` and `fc2: [C, 4C]`,
+/// so `[C]`.
+///
+/// Without a function between them, the two matrices could do no more than one. `relu(h)^2` is 0 where `h` is negative
+/// and, unlike relu itself, has no corner.
+pub fn mlp<'t>(fc1: &[Vector<'t>], fc2: &[Vector<'t>], x: &[Value<'t>]) -> Vector<'t> {
+    let rectified = linear(fc1, x).into_iter().map(Value::relu);
+    let hidden: Vector = rectified.map(|r| r * r).collect();
+    linear(fc2, &hidden)
+}
+
+/// How surprised the model is by `target`: `-ln(softmax(logits)[target])`, in nats.
+///
+/// It is 0 for a prediction that was certain and right, and `ln V` for a model that holds all tokens for equally likely,
+/// which is about where training begins: `ln 27 = 3.30`. It is computed as `ln(sum over j of exp(logits[j])) -
+/// logits[target]`, where logarithm and `exp` of the numerator have cancelled, so that it stays finite where the
+/// probability is too small for an `f64`.
+pub fn cross_entropy<'t>(logits: &[Value<'t>], target: u32) -> Value<'t> {
+    let max = max(logits);
+    let total: Value = logits.iter().map(|&logit| (logit - max).exp()).sum();
+    total.ln() - (logits[target as usize] - max)
+}
+
+/// The largest of some numbers, as a constant.
+fn max(values: &[Value]) -> f64 {
+    values.iter().map(|value| value.data()).fold(f64::NEG_INFINITY, f64::max)
+}
+
+impl Parameters<'_> {
+    /// Invents a document: starts from `BOS`, then feeds every drawn token back in, until `BOS` comes up again or T
+    /// tokens are there. The result has no `BOS`.
+    ///
+    /// Every sample has a random stream of its own, the same as in the kernels, so that sample 7 does not depend on
+    /// whether samples 1 to 6 were drawn, nor by which machine.
+    pub fn generate(&self, config: &SampleConfig, sample_index: u64) -> Vec<u32> {
+        let mut rng = Xoshiro128PlusPlus::seed_from_u64(config.seed.wrapping_add(sample_index.wrapping_mul(STREAM)));
+        let mut caches = self.empty_caches();
+        let mut document = Vec::new();
+        let mut token = BOS;
+        for position in 0..self.shape.block_size() {
+            let logits: Vec<f64> = self.forward(token, position, &mut caches).iter().map(|x| x.data()).collect();
+            token = sample(&logits, config, uniform(&mut rng));
+            if token == BOS {
+                break;
+            }
+            document.push(token);
+        }
+        document
+    }
+}
+
+/// A uniform random number in `[0, 1)`: 24 random bits, which an `f32` holds exactly, so that every machine draws it.
+fn uniform(rng: &mut Xoshiro128PlusPlus) -> f64 {
+    f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
+}
+
+/// Draws a token from `logits: [V]`, given a uniform random number `u` in `[0, 1)`.
+///
+/// 1. *Top-k*: only the `top_k` largest logits stay in the draw; of equal ones the lower token stays.
+/// 2. *Temperature*: they are divided by the temperature. Below 1 the likely tokens become likelier, above 1 less so.
+/// 3. *Softmax* makes them probabilities, here not yet divided by their `total`. Laid end to end in the order of the
+///    tokens they cover `0..total`, and the token that covers `u * total` is drawn.
+///
+/// The lower the temperature, the more goes to the largest logit. At 0 it is taken without a draw, as it is for a
+/// `top_k` of 1: this is called greedy.
+///
+/// # Panics
+/// If there are no logits.
+pub fn sample(logits: &[f64], config: &SampleConfig, u: f64) -> u32 {
+    let largest = |kept: &[bool]| {
+        let candidates = (0..logits.len()).filter(|&token| !kept[token]);
+        candidates.reduce(|best, token| if logits[token] > logits[best] { token } else { best })
+    };
+    let mut kept = vec![false; logits.len()];
+    let top = largest(&kept).expect("a vocabulary has at least `<BOS>`");
+    if config.temperature == 0.0 || config.top_k == 1 {
+        return top as u32;
+    }
+    for _ in 0..config.top_k.min(logits.len()) {
+        if let Some(token) = largest(&kept) {
+            kept[token] = true;
+        }
+    }
+    let prob = |token: usize| {
+        if kept[token] { ((logits[token] - logits[top]) / config.temperature).exp() } else { 0.0 }
+    };
+    let total: f64 = (0..logits.len()).map(prob).sum();
+    let mut end = 0.0;
+    let drawn = (0..logits.len()).find(|&token| {
+        end += prob(token);
+        end > u * total
+    });
+    // Since `u < 1`, there is one, unless a logit is NaN.
+    drawn.unwrap_or(top) as u32
+}

@@ -1,0 +1,137 @@
+//! Text to tokens and back: one token a character.
+
+use crate::error::{Error, Result};
+
+/// The token before and after every document.
+pub const BOS: u32 = 0;
+
+/// A vocabulary: token 0 is `<BOS>`, tokens 1 and up are characters in the order of their code points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokenizer {
+    chars: Vec<char>,
+}
+
+impl Tokenizer {
+    /// The vocabulary of these documents: every character that occurs in them.
+    pub fn new<'a>(documents: impl IntoIterator<Item = &'a str>) -> Self {
+        // Indexed by code point, so that the characters come out sorted and a long corpus needs no sort.
+        let mut seen: Vec<bool> = Vec::new();
+        for c in documents.into_iter().flat_map(str::chars) {
+            let index = c as usize;
+            if index >= seen.len() {
+                seen.resize(index + 1, false);
+            }
+            seen[index] = true;
+        }
+        let code_points = (0u32..).zip(seen).filter(|&(_, seen)| seen);
+        Self { chars: code_points.filter_map(|(code_point, _)| char::from_u32(code_point)).collect() }
+    }
+
+    /// The vocabulary that a checkpoint carries: its characters without `<BOS>`.
+    ///
+    /// # Errors
+    /// No character at all, or characters that are not distinct and sorted by code point.
+    pub fn from_chars(chars: Vec<char>) -> Result<Self> {
+        if chars.is_empty() {
+            return Err(Error::new("the vocabulary is empty"));
+        }
+        if let Some(pair) = chars.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(Error::new(format!(
+                "the vocabulary is not sorted: {} stands before {}",
+                describe(pair[0]),
+                describe(pair[1])
+            )));
+        }
+        Ok(Self { chars })
+    }
+
+    /// V: the number of tokens, with `<BOS>`.
+    pub fn vocab_size(&self) -> usize {
+        self.chars.len() + 1
+    }
+
+    /// The characters of tokens 1 and up.
+    pub fn chars(&self) -> &[char] {
+        &self.chars
+    }
+
+    /// A document's tokens: `[BOS, characters.., BOS]`.
+    ///
+    /// # Errors
+    /// A character that the vocabulary does not have.
+    pub fn encode(&self, document: &str) -> Result<Vec<u32>> {
+        let mut tokens = Vec::new();
+        self.encode_into(document, &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// Appends a document's tokens to those of the documents before it.
+    pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<()> {
+        tokens.push(BOS);
+        for c in document.chars() {
+            let index = self
+                .chars
+                .binary_search(&c)
+                .map_err(|_| Error::new(format!("the character {} is not in the vocabulary", describe(c))))?;
+            tokens.push(index as u32 + 1);
+        }
+        tokens.push(BOS);
+        Ok(())
+    }
+
+    /// The text of these tokens, without `<BOS>`; a token that the vocabulary does not have becomes U+FFFD.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let chars = tokens.iter().filter(|&&token| token != BOS);
+        chars.map(|&token| self.chars.get(token as usize - 1).copied().unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    }
+}
+
+/// A character for a message: visible, and with its code point, since many look alike.
+fn describe(c: char) -> String {
+    format!("{c:?} (U+{:04X})", c as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_characters_in_code_point_order() {
+        let tokenizer = Tokenizer::new(["ba", "cab"]);
+        assert_eq!(tokenizer.chars(), ['a', 'b', 'c']);
+        assert_eq!(tokenizer.vocab_size(), 4);
+        assert_eq!(tokenizer.encode("cab").unwrap(), [BOS, 3, 1, 2, BOS]);
+        assert_eq!(tokenizer.encode("").unwrap(), [BOS, BOS]);
+    }
+
+    #[test]
+    fn any_unicode_survives_the_round_trip() {
+        let documents = ["zoë", "Łukasz", "さくら", "𝒜lice", "e\u{301}", "\u{10FFFF}\0"];
+        let tokenizer = Tokenizer::new(documents);
+        assert!(tokenizer.chars().is_sorted_by(|a, b| a < b));
+        for document in documents {
+            let tokens = tokenizer.encode(document).unwrap();
+            assert_eq!(tokens.len(), document.chars().count() + 2);
+            assert_eq!(tokenizer.decode(&tokens), document);
+        }
+        assert_eq!(Tokenizer::from_chars(tokenizer.chars().to_vec()).unwrap(), tokenizer);
+    }
+
+    #[test]
+    fn an_unknown_character_is_named() {
+        let error = Tokenizer::new(["abc"]).encode("abö").unwrap_err();
+        assert_eq!(error.to_string(), "the character 'ö' (U+00F6) is not in the vocabulary");
+    }
+
+    #[test]
+    fn an_unknown_token_is_replaced() {
+        assert_eq!(Tokenizer::new(["ab"]).decode(&[BOS, 1, 3, u32::MAX, 2, BOS]), "a\u{FFFD}\u{FFFD}b");
+    }
+
+    #[test]
+    fn a_vocabulary_is_sorted_distinct_and_not_empty() {
+        for chars in [vec![], vec!['b', 'a'], vec!['a', 'a'], vec!['a', 'c', 'b']] {
+            assert!(Tokenizer::from_chars(chars.clone()).is_err(), "{chars:?}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The kernels against the reference, and the instruction sets against each other.
+#![allow(missing_docs)]
+
+use std::env;
+use std::fs;
+
+use gpu_kernels::entry::Kernels;
+use gpu_kernels::shape::RuntimeShape;
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::{Device, State, StepLog};
+use microgpt::reference::{Reference, loss_and_gradients};
+use microgpt::weights::Weights;
+
+/// Short and long documents, and more than 256 distinct characters.
+fn odd_documents() -> Vec<String> {
+    let wide: String = ('\u{4e00}'..'\u{4f10}').collect();
+    ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb", "zaza", &wide].map(String::from).to_vec()
+}
+
+/// The embedded names, or the file that `MICROGPT_CORPUS` names.
+fn names() -> Vec<String> {
+    let text = match env::var_os("MICROGPT_CORPUS") {
+        Some(path) => fs::read_to_string(path).unwrap(),
+        None => include_str!("../../assets/names.txt").to_owned(),
+    };
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+fn dataset(documents: &[String], seed: Option<u64>) -> Dataset {
+    Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), seed, None).unwrap()
+}
+
+const ODD: [ModelConfig; 6] = [
+    ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 },
+    ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 },
+    ModelConfig { n_embd: 9, n_head: 3, n_layer: 1, block_size: 5 },
+    ModelConfig { n_embd: 48, n_head: 2, n_layer: 2, block_size: 17 },
+    ModelConfig { n_embd: 34, n_head: 1, n_layer: 1, block_size: 3 },
+    ModelConfig { n_embd: 7, n_head: 7, n_layer: 3, block_size: 1 },
+];
+
+/// Weights of which no tensor is zero, so that every gradient is at work.
+fn nonzero_weights(shape: RuntimeShape) -> Weights {
+    let mut weights = Weights::init(shape, 7);
+    for (i, w) in weights.values.iter_mut().enumerate() {
+        *w = *w * 5.0 + 0.1 * (1.0 + 0.7 * i as f32).sin();
+    }
+    weights
+}
+
+/// Fails with tensor, index, expected, got and bound where `got` is not within `bound` times the norm of its tensor, plus
+/// `slack` times that of all tensors.
+#[track_caller]
+fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
+    let norm_of = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let slack = slack * norm_of(expected);
+    let mut first = 0;
+    for (tensor, got) in got.tensors() {
+        let expected = &expected[first..first + got.len()];
+        first += got.len();
+        let bound = bound * norm_of(expected) + slack;
+        for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+            let error = (f64::from(got) - expected).abs();
+            assert!(
+                error <= bound,
+                "{what}: {tensor}[{}, {}]: expected {expected:e}, got {got:e}, off by {error:e}, bound {bound:e}",
+                i / tensor.shape[1],
+                i % tensor.shape[1],
+            );
+        }
+    }
+}
+
+fn to_f64(weights: &Weights) -> Vec<f64> {
+    weights.values.iter().copied().map(f64::from).collect()
+}
+
+/// Where all keys of a document score alike, the gradients of queries and keys are what little is left of terms that
+/// cancel: their rounding is on the scale of the whole gradient, not of these tensors.
+const CANCELLATION: f64 = 2e-9;
+
+#[test]
+fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
+    let dataset = dataset(&names(), Some(42));
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 500, optimizer: OptimizerConfig::default() };
+    for weights in [Weights::init(shape, 42), nonzero_weights(shape)] {
+        let (_, expected) = loss_and_gradients(&to_f64(&weights), shape, dataset.train.get(0));
+        let mut cpu = Cpu::new(config, &dataset, &State::new(weights)).unwrap();
+        cpu.train(1).unwrap();
+        assert_tensors_close("gradient", &cpu.gradients(), &expected, 1e-5, 0.0);
+    }
+}
+
+#[test]
+fn one_step_agrees_with_the_reference() {
+    let documents = odd_documents();
+    let dataset = dataset(&documents, None);
+    for model in ODD {
+        let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
+        let config = TrainConfig { steps: 10, optimizer: OptimizerConfig::default() };
+        for document in 0..dataset.train.len() {
+            let mut state = State::new(nonzero_weights(shape));
+            // Document `s` is that of step `s`; the first steps start from nothing but these weights.
+            state.step = document as u64;
+            let what = format!("{model:?}, document {document}");
+            let (mut cpu, mut reference) =
+                (Cpu::new(config, &dataset, &state).unwrap(), Reference::new(config, &dataset, &state));
+            let (log, expected) = (cpu.train(1).unwrap()[0], reference.train(1).unwrap()[0]);
+            assert!((log.loss - expected.loss).abs() <= 2e-6 * expected.loss, "{what}: loss {log:?}, not {expected:?}");
+            let relative = (log.grad_norm - expected.grad_norm).abs() / expected.grad_norm;
+            assert!(relative <= 1e-5, "{what}: norm {log:?}, not {expected:?}");
+            let (_, gradients) = loss_and_gradients(&to_f64(&state.weights), shape, dataset.train.get(document));
+            assert_tensors_close(&format!("{what}: gradient"), &cpu.gradients(), &gradients, 1e-5, CANCELLATION);
+            let (got, expected) = (cpu.download().unwrap(), reference.download().unwrap());
+            assert_eq!(got.step, document as u64 + 1);
+            assert_tensors_close(&format!("{what}: m"), &got.m, &to_f64(&expected.m), 1e-5, CANCELLATION);
+            assert_tensors_close(&format!("{what}: v"), &got.v, &to_f64(&expected.v), 2e-5, CANCELLATION);
+        }
+    }
+}
+
+#[test]
+fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
+    let dataset = dataset(&names(), Some(42));
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 500, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 42));
+    let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
+    let mut reference = Reference::new(config, &dataset, &state);
+    let (mut worst, mut worst_val) = (0.0f64, 0.0f64);
+    let mut curve = Vec::new();
+    for launch in 0..5 {
+        let (got, expected) = (cpu.train(100).unwrap(), reference.train(100).unwrap());
+        for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            let error = (got.loss - expected.loss).abs();
+            assert!(error <= 2e-5, "step {}: {got:?}, not {expected:?}", 100 * launch + i + 1);
+            worst = worst.max(error);
+        }
+        let (got, expected) = (cpu.evaluate(20).unwrap(), reference.evaluate(20).unwrap());
+        assert_eq!(got.tokens, expected.tokens);
+        let error = (got.loss() - expected.loss()).abs();
+        assert!(error <= 2e-5, "validation {launch}: {got:?}, not {expected:?}");
+        worst_val = worst_val.max(error);
+        curve.push(format!("{:.4}", got.loss()));
+    }
+    println!("worst difference: {worst:.1e} of 500 losses, {worst_val:.1e} of 5 validation losses ({})", curve.join(", "));
+}
+
+#[test]
+fn samples_agree_with_the_reference() {
+    let dataset = dataset(&names(), Some(42));
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 200, optimizer: OptimizerConfig::default() };
+    let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
+    cpu.train(200).unwrap();
+    let mut reference = Reference::new(config, &dataset, &cpu.download().unwrap());
+    for (top_k, temperature) in [(5, 0.6), (1, 1.0), (27, 1.0), (27, 0.0), (3, 2.0)] {
+        let sample = SampleConfig { top_k, temperature, seed: 9 };
+        let got = cpu.generate(&sample, 3..60).unwrap();
+        assert_eq!(got, reference.generate(&sample, 3..60).unwrap(), "{sample:?}");
+        if top_k > 1 && temperature > 0.0 {
+            assert!(got.iter().any(|tokens| tokens != &got[0]), "{sample:?}: all samples are the same");
+        }
+    }
+}
+
+/// Every bit that a run of these kernels yields.
+fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Vec<u32>>) {
+    let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 30, optimizer: OptimizerConfig::default() };
+    let mut cpu = Cpu::with_kernels(kernels, config, dataset, &State::new(Weights::init(shape, 3))).unwrap();
+    let log = cpu.train(30).unwrap();
+    let evaluation = cpu.evaluate(usize::MAX).unwrap();
+    let samples = cpu.generate(&SampleConfig { top_k: 5, temperature: 0.6, seed: 1 }, 0..50).unwrap();
+    let state = cpu.download().unwrap();
+    let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|w| w.values.iter().map(|x| x.to_bits()));
+    (log, values.chain([(evaluation.nll as f32).to_bits()]).collect(), samples)
+}
+
+#[test]
+fn instruction_sets_give_the_same_bits() {
+    let (names, odd) = (dataset(&names(), Some(1)), dataset(&odd_documents(), None));
+    for (model, dataset) in [(ModelConfig::default(), &names)].into_iter().chain(ODD.map(|model| (model, &odd))) {
+        let expected = bits(available()[0], model, dataset);
+        for kernels in available().into_iter().skip(1) {
+            assert!(bits(kernels, model, dataset) == expected, "{model:?}: {} differs", kernels.name);
+        }
+    }
+}
+
+/// The bits of a run, mixed into one number (FNV-1a).
+fn hash(values: &[u32]) -> u64 {
+    values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &x| (hash ^ u64::from(x)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Bits do not depend on the machine, nor on how a build shares work among warps: the race checker's build, with 16 warps
+/// of one token each, gives the same numbers. Should the kernels' arithmetic change on purpose, these change with it.
+#[test]
+fn runs_give_the_bits_of_record() {
+    let odd = dataset(&odd_documents(), None);
+    let got: Vec<String> =
+        ODD.iter().map(|&model| format!("{:016x}", hash(&bits(available()[0], model, &odd).1))).collect();
+    let expected: Vec<&str> = include_str!("golden/bits.txt").lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let dataset = dataset(&names(), Some(1));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+            let config = TrainConfig { steps: 9, optimizer: OptimizerConfig::default() };
+            let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 3))).unwrap();
+            cpu.train(9).unwrap();
+            let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1 };
+            (cpu.evaluate(100).unwrap(), cpu.generate(&sample, 0..3000).unwrap())
+        })
+    };
+    let one = run(1);
+    assert!(run(2) == one && run(5) == one);
+}
+
+/// The moments of weights whose gradient has vanished stay normal numbers, so that a long run keeps its pace; weights that
+/// are padding have none.
+#[test]
+fn moments_stay_normal_numbers() {
+    let dataset = dataset(&names(), Some(42));
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 20_000, optimizer: OptimizerConfig::default() };
+    let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
+    cpu.train(20_000).unwrap();
+    let state = cpu.download().unwrap();
+    for (name, moment) in [("m", &state.m), ("v", &state.v)] {
+        let denormal = moment.values.iter().filter(|x| x.is_subnormal()).count();
+        assert_eq!(denormal, 0, "{name} has denormal numbers");
+    }
+}
+
+#[test]
+fn a_long_run_of_launches_equals_one_launch() {
+    let dataset = dataset(&names(), Some(42));
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 50, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 42));
+    let mut whole = Cpu::new(config, &dataset, &state).unwrap();
+    let mut parts = Cpu::new(config, &dataset, &state).unwrap();
+    let log = whole.train(50).unwrap();
+    let mut part_log = parts.train(1).unwrap();
+    part_log.extend(parts.train(30).unwrap());
+    // A download and upload in between lose nothing.
+    let middle = parts.download().unwrap();
+    parts.upload(&middle).unwrap();
+    part_log.extend(parts.train(19).unwrap());
+    assert_eq!(part_log, log);
+    assert!(parts.download().unwrap() == whole.download().unwrap());
+}
