@@ -94,8 +94,23 @@ impl Activations {
         let (mut a, end) = Self::sequence(s);
         let skip = l * (end - a.xn_attn);
         for offset in [
-            &mut a.xn_attn, &mut a.r_attn, &mut a.q, &mut a.k, &mut a.v, &mut a.probs, &mut a.attn, &mut a.xn_mlp,
-            &mut a.r_mlp, &mut a.h, &mut a.h2, &mut a.dh, &mut a.dq, &mut a.dk, &mut a.dv, &mut a.dx_mid, &mut a.dx_out,
+            &mut a.xn_attn,
+            &mut a.r_attn,
+            &mut a.q,
+            &mut a.k,
+            &mut a.v,
+            &mut a.probs,
+            &mut a.attn,
+            &mut a.xn_mlp,
+            &mut a.r_mlp,
+            &mut a.h,
+            &mut a.h2,
+            &mut a.dh,
+            &mut a.dq,
+            &mut a.dk,
+            &mut a.dv,
+            &mut a.dx_mid,
+            &mut a.dx_out,
         ] {
             *offset += skip;
         }

@@ -21,7 +21,7 @@ pub struct Kernels {
 }
 
 macro_rules! kernels {
-    ($(#[$attribute:meta])* $module:ident, $name:literal, $isa:expr) => {
+    ($(#[$attribute:meta])* $module:ident, $name:literal, $isa:expr, constant: $constant:literal) => {
         /// The kernels for one instruction set.
         mod $module {
             use super::{
@@ -37,7 +37,7 @@ macro_rules! kernels {
                 let grid = Grid::new(0..1, 1, $isa);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
-                    if args.shape == DEFAULT.to_runtime() {
+                    if $constant && args.shape == DEFAULT.to_runtime() {
                         crate::train::train(&grid, DEFAULT, args);
                     } else {
                         crate::train::train(&grid, args.shape, args);
@@ -50,7 +50,7 @@ macro_rules! kernels {
                 let grid = Grid::new(blocks, count, $isa);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
-                    if args.shape == DEFAULT.to_runtime() {
+                    if $constant && args.shape == DEFAULT.to_runtime() {
                         crate::evaluate::evaluate(&grid, DEFAULT, args);
                     } else {
                         crate::evaluate::evaluate(&grid, args.shape, args);
@@ -63,7 +63,7 @@ macro_rules! kernels {
                 let grid = Grid::new(blocks, count, $isa);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
-                    if args.shape == DEFAULT.to_runtime() {
+                    if $constant && args.shape == DEFAULT.to_runtime() {
                         crate::generate::generate(&grid, DEFAULT, args);
                     } else {
                         crate::generate::generate(&grid, args.shape, args);
@@ -75,10 +75,14 @@ macro_rules! kernels {
 }
 
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512);
+kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Other);
-kernels!(baseline, "baseline", Isa::Other);
+kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Other, constant: true);
+// Without fused multiply-add each one is a call: constants would not make it fast, and the compiler slow.
+#[cfg(target_arch = "x86_64")]
+kernels!(baseline, "baseline", Isa::Other, constant: false);
+#[cfg(not(target_arch = "x86_64"))]
+kernels!(baseline, "baseline", Isa::Other, constant: true);
 
 /// The instruction sets that this crate is compiled for, the fastest first.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]

@@ -116,8 +116,7 @@ pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
                     let index = block.index * WARPS + warp.index;
                     // SAFETY: the caller vouches for `WARPS` times `len` elements a block.
                     let work = unsafe { Tile::new(args.workspace.add(index * len), len) };
-                    let mut slots: [Slot; TOKENS] =
-                        core::array::from_fn(|slot| Slot::new(args, index * TOKENS + slot));
+                    let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(args, index * TOKENS + slot));
                     while slots.iter().any(|slot| slot.sample < args.samples as usize) {
                         decode(warp, &model, work, &slots);
                         for (i, slot) in slots.iter_mut().enumerate() {

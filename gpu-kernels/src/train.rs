@@ -290,7 +290,6 @@ impl Items {
     #[inline(always)]
     fn items(self, warp: &Warp, first: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let wide = self.cols / TILE;
-        warp.share_after(first, self.count())
-            .map(move |i| (i / wide * self.row_step, i % wide * TILE, first + i))
+        warp.share_after(first, self.count()).map(move |i| (i / wide * self.row_step, i % wide * TILE, first + i))
     }
 }

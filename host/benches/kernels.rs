@@ -107,6 +107,9 @@ fn generate(bencher: Bencher, model: Model) {
     // The token that ends a sample is drawn too.
     let tokens: usize = samples.iter().map(|sample| (sample.len() + 1).min(block_size)).sum();
     assert!(samples[..100].iter().all(|sample| sample.len() <= block_size) && samples[0] != samples[1]);
-    assert!(cpu.generate(&SAMPLE, 10..20).expect("the CPU does not fail") == samples[10..20], "a sample is not its own");
+    assert!(
+        cpu.generate(&SAMPLE, 10..20).expect("the CPU does not fail") == samples[10..20],
+        "a sample is not its own"
+    );
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| cpu.generate(&SAMPLE, 0..1000));
 }

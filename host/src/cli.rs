@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]
-#[command(name = "microgpt", version, disable_help_flag = true, max_term_width = 120, after_help = AFTER_HELP)]
+#[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true, max_term_width = 120, after_help = AFTER_HELP)]
 pub struct Cli {
     /// Print this help
     #[arg(short, long, action = ArgAction::HelpShort)]

@@ -41,7 +41,7 @@ impl ModelConfig {
             }
         }
         if n_embd % n_head != 0 {
-            let below = (1..n_head).rev().find(|h| n_embd % h == 0).unwrap_or(1);
+            let below = (1..n_head.min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
             return Err(Error::new(format!("`--n-embd {n_embd}` is not divisible by `--n-head {n_head}`"))
                 .hint(format!("each head takes n_embd / n_head channels: for instance `--n-head {below}`")));
         }

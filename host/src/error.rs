@@ -39,11 +39,11 @@ impl Error {
         let mut text = format!("error: {self}");
         let mut cause = self.source();
         while let Some(error) = cause {
-            text += &format!("\n  caused by: {error}");
+            text = format!("{text}\n  caused by: {error}");
             cause = error.source();
         }
         if let Some(hint) = &self.hint {
-            text += &format!("\nhint: {hint}");
+            text = format!("{text}\nhint: {hint}");
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use gpu_kernels::layout::{Layout, Tensor};
 use gpu_kernels::shape::RuntimeShape;
-use rand_distr::{Distribution, Normal};
+use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -26,12 +26,12 @@ impl Weights {
     /// Initial weights: normal with standard deviation 0.02, but `attn_wo` and `mlp_fc2` zero, so that every layer
     /// starts as the identity.
     pub fn init(shape: RuntimeShape, seed: u64) -> Self {
-        let normal = Normal::new(0.0f32, 0.02).expect("the standard deviation is finite");
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut weights = Self::zeros(shape);
         for (tensor, values) in weights.tensors_mut() {
             if !matches!(tensor.base_name(), "attn_wo" | "mlp_fc2") {
-                values.fill_with(|| normal.sample(&mut rng));
+                let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
+                values.fill_with(|| 0.02 * normal());
             }
         }
         weights

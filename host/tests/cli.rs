@@ -38,6 +38,8 @@ impl Folder {
     fn on(&self, input: &str, args: &str) -> Command {
         let mut command = cargo_bin_cmd!("microgpt");
         command.current_dir(&self.0).args(["--input", input]).args(args.split_whitespace());
+        // A run that should have been refused may have steps without end.
+        command.timeout(Duration::from_mins(2));
         command
     }
 

@@ -146,7 +146,10 @@ fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
         worst_val = worst_val.max(error);
         curve.push(format!("{:.4}", got.loss()));
     }
-    println!("worst difference: {worst:.1e} of 500 losses, {worst_val:.1e} of 5 validation losses ({})", curve.join(", "));
+    println!(
+        "worst difference: {worst:.1e} of 500 losses, {worst_val:.1e} of 5 validation losses ({})",
+        curve.join(", ")
+    );
 }
 
 #[test]

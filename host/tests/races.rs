@@ -36,7 +36,9 @@ fn run(model: ModelConfig, order: u64) -> Vec<u32> {
 
 #[test]
 fn kernels_have_no_races() {
-    for (n_embd, n_head, n_layer, block_size) in [(16, 4, 1, 8), (20, 5, 2, 7), (9, 3, 1, 5), (48, 2, 2, 17), (34, 1, 1, 3)] {
+    for (n_embd, n_head, n_layer, block_size) in
+        [(16, 4, 1, 8), (20, 5, 2, 7), (9, 3, 1, 5), (48, 2, 2, 17), (34, 1, 1, 3)]
+    {
         let model = ModelConfig { n_embd, n_head, n_layer, block_size };
         let ascending = run(model, 0);
         for order in [1, 2] {

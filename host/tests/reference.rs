@@ -282,7 +282,7 @@ fn a_model_of_zeros_draws_tokens_as_the_random_stream_says() {
         lengths[expected.len()] += 1;
     }
     assert!(lengths[8] > 0 && lengths[8] < 40, "both ends of a sample are met: {lengths:?}");
-    assert_eq!(model.generate(&sampling(1, 0.6), 0), [], "greedy, all equal: `<BOS>`");
+    assert!(model.generate(&sampling(1, 0.6), 0).is_empty(), "greedy, all equal: `<BOS>`");
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl Warp {
     /// The items of `0..count` that fall to this warp where `first` items of other lists came before: so that short lists
     /// one after the other keep all warps busy.
     #[inline(always)]
+    #[allow(clippy::modulo_one)] // Of the CPU, whose blocks have one warp.
     pub fn share_after(&self, first: usize, count: usize) -> Strided {
         Strided { next: (self.index + WARPS - first % WARPS) % WARPS, end: count, step: WARPS }
     }

@@ -370,11 +370,28 @@ pub(super) fn transpose(rows: [F32x32; TILE / 2]) -> [F32x32; TILE / 2] {
         let (a, b, c, d) = (x[j], x[4 + j], x[8 + j], x[12 + j]);
         macro_rules! quarters {
             ($a:ident, $b:ident, $i:literal, $j:literal) => {
-                simd_swizzle!($a, $b, [
-                    4 * $i, 4 * $i + 1, 4 * $i + 2, 4 * $i + 3, 4 * $j, 4 * $j + 1, 4 * $j + 2, 4 * $j + 3,
-                    16 + 4 * $i, 17 + 4 * $i, 18 + 4 * $i, 19 + 4 * $i, 16 + 4 * $j, 17 + 4 * $j, 18 + 4 * $j,
-                    19 + 4 * $j
-                ])
+                simd_swizzle!(
+                    $a,
+                    $b,
+                    [
+                        4 * $i,
+                        4 * $i + 1,
+                        4 * $i + 2,
+                        4 * $i + 3,
+                        4 * $j,
+                        4 * $j + 1,
+                        4 * $j + 2,
+                        4 * $j + 3,
+                        16 + 4 * $i,
+                        17 + 4 * $i,
+                        18 + 4 * $i,
+                        19 + 4 * $i,
+                        16 + 4 * $j,
+                        17 + 4 * $j,
+                        18 + 4 * $j,
+                        19 + 4 * $j
+                    ]
+                )
             };
         }
         let (ab_low, cd_low) = (quarters!(a, b, 0, 1), quarters!(c, d, 0, 1));

@@ -164,6 +164,10 @@ impl Access {
     }
 
     fn who(&self) -> std::string::String {
-        if self.warp == ALL_WARPS { "every warp".into() } else { format!("warp {} (lanes {:#x})", self.warp, self.lanes) }
+        if self.warp == ALL_WARPS {
+            "every warp".into()
+        } else {
+            format!("warp {} (lanes {:#x})", self.warp, self.lanes)
+        }
     }
 }

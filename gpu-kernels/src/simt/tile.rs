@@ -53,8 +53,9 @@ impl Tile {
 
     /// The tile that begins `offset` elements later.
     #[inline(always)]
-    pub fn at(self, offset: usize) -> Self {
-        Self { ptr: self.ptr.wrapping_add(offset), ..self }
+    pub fn at(mut self, offset: usize) -> Self {
+        self.ptr = self.ptr.wrapping_add(offset);
+        self
     }
 
     #[inline(always)]

@@ -61,7 +61,14 @@ fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
 ///
 /// `q, attn: [A]` of this query; `k, v: [T, A]`; `probs: [pairs, 32]` of this query, head groups `group_stride` apart.
 #[inline(always)]
-pub fn attend<S: Shape>(s: S, q: Tile, (k, v): (Tile, Tile), (probs, group_stride): (Tile, usize), attn: Tile, t: usize) {
+pub fn attend<S: Shape>(
+    s: S,
+    q: Tile,
+    (k, v): (Tile, Tile),
+    (probs, group_stride): (Tile, usize),
+    attn: Tile,
+    t: usize,
+) {
     let (a, heads) = (s.n_attn_padded(), Heads::of(s));
     for group in 0..heads.groups {
         let (p, first) = (probs.at(group * group_stride), group * heads.tiles * TILE);
@@ -174,7 +181,7 @@ pub fn backward_keys<S: Shape>(
             let (mut sum_k, mut sum_v) = (F32x32::splat(0.0), F32x32::splat(0.0));
             for t in (0..(n - key).div_ceil(2)).map(|pair| key + 2 * pair) {
                 // The last pair may have no second query.
-                let second = if t + 1 < n { 1 } else { 0 };
+                let second = usize::from(t + 1 < n);
                 let (row, next) = (probs_row(t), probs_row(t + second) - probs_row(t));
                 let d = ds.row_pair(row, next).upper_or(second == 1, 0.0);
                 let p = p.row_pair(row, next).upper_or(second == 1, 0.0);

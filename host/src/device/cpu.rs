@@ -214,7 +214,7 @@ impl Device for Cpu {
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Vec<u32>>> {
         let count = usize::try_from(samples.end - samples.start)
             .ok()
-            .filter(|&count| count <= u32::MAX as usize)
+            .filter(|&count| u32::try_from(count).is_ok())
             .ok_or_else(|| Error::new("too many samples for one launch"))?;
         let blocks = count.div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape))?;

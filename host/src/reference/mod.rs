@@ -8,7 +8,7 @@
 //! 1. [`value`], the engine: numbers that remember how they were computed, so that the gradient of any result with
 //!    respect to any parameter can be had by going through that memory backwards.
 //! 2. [`model`], the model: `embed`, then in each layer `rmsnorm`, `attention` and `mlp`, then the head and the
-//!    `cross_entropy` that says how wrong it was; last `generate`, which lets it speak for itself.
+//!    `cross_entropy` that says how wrong it was; last `generate`, which draws new documents from it.
 //! 3. this file, the training: what is done with the gradients, `clip` and `adamw`.
 //!
 //! A training step has five parts ([`Model::train_step`]):
@@ -24,7 +24,7 @@
 //! Some five hundred such steps later, the default model has learned what letters begin names, that vowels and
 //! consonants take turns, and where names end.
 //!
-//! The kernels of this program compute the same, thousands of times faster, from gradients that were derived by hand.
+//! The kernels of this program compute the same a hundred times faster, with a backward pass derived by hand.
 //! The two share the configuration, the documents and the initial weights, but not one line of math. That they
 //! agree, step by step, is how we know that both are right.
 
@@ -166,9 +166,9 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 /// w    = w - lr * (mhat / (sqrt(vhat) + eps) + weight_decay * w)
 /// ```
 ///
-/// `mhat / sqrt(vhat)` is near 1 for a weight whose gradients agree and near 0 for one whose gradients cancel, whether
-/// they are large or small: every weight has its own step size. `eps` avoids a division by 0. The *decay* pulls every
-/// weight towards 0, so that only what keeps being useful stays large; it stands outside the moments, which is
+/// `mhat / sqrt(vhat)` is near 1 or -1 for a weight whose gradients agree and near 0 for one whose gradients cancel,
+/// whether they are large or small: every weight has its own step size. `eps` avoids a division by 0. The *decay* pulls
+/// every weight towards 0, so that only what keeps being useful stays large; it stands outside the moments, which is
 /// the W in `AdamW`.
 pub fn adamw(model: &mut Model, gradients: &[f64], learning_rate: f64, config: &OptimizerConfig) {
     let &OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = config;

@@ -144,7 +144,8 @@ def check_gradients(shape, document):
         above, below = w.copy(), w.copy()
         above[i] += h
         below[i] -= h
-        numeric = (loss_and_gradients(above, shape, document)[0] - loss_and_gradients(below, shape, document)[0]) / (2 * h)
+        change = loss_and_gradients(above, shape, document)[0] - loss_and_gradients(below, shape, document)[0]
+        numeric = change / (2 * h)
         assert abs(numeric - grad[i]) <= 1e-9 + 1e-7 * abs(grad[i]), (i, numeric, grad[i])
 
 
