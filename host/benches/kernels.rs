@@ -1,7 +1,7 @@
 //! What a training step, an evaluation and a sample cost on one core: `cargo bench`.
 //!
-//! Each benchmark verifies its result before it is timed: the instruction set that runs must give the bits of another, and
-//! the loss must fall. An iteration is one launch; the items a second are steps or tokens. `MICROGPT_CORPUS` names the
+//! Each benchmark verifies its result before it is timed: the instruction set that runs must give the bits of another, the
+//! loss must fall, the reference must agree. An iteration is one launch; the items a second are steps or tokens. `MICROGPT_CORPUS` names the
 //! corpus; without it, it is the embedded one.
 
 #![allow(missing_docs)]
@@ -15,6 +15,7 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::{Device, State, StepLog};
+use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
 fn main() {
@@ -95,7 +96,10 @@ fn evaluate(bencher: Bencher, model: Model) {
     let (mut cpu, dataset) = verified(model, 100);
     let documents = 200.min(dataset.val.len());
     let evaluation = cpu.evaluate(documents).expect("the CPU does not fail");
-    assert!(evaluation.loss().is_finite() && evaluation.loss() < (dataset.tokenizer.vocab_size() as f64).ln());
+    let config = TrainConfig { steps: 1, optimizer: OptimizerConfig::default() };
+    let mut reference = Reference::new(config, &dataset, &cpu.download().expect("the CPU does not fail"));
+    let few = |device: &mut dyn Device| device.evaluate(20).expect("it does not fail").loss();
+    assert!((few(&mut cpu) - few(&mut reference)).abs() < 1e-5, "the reference disagrees");
     bencher.counter(ItemsCount::new(evaluation.tokens)).bench_local(|| cpu.evaluate(documents));
 }
 

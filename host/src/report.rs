@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(written(|r| r.samples(0, 20, &["kaela".to_owned()])), "sample  1: kaela\n");
         // A path to the method would name one lifetime.
         #[expect(clippy::redundant_closure_for_method_calls)]
-        let written = written(|r| r.inference());
-        assert_eq!(written, "--- inference ---\n");
+        let heading = written(|r| r.inference());
+        assert_eq!(heading, "--- inference ---\n");
         assert_eq!(
             written(|r| r.header(9, 1, 27, 3632)),
             "num docs: 10 (train: 9, val: 1)\nvocab size: 27\nnum params: 3632\n"
