@@ -236,7 +236,7 @@ impl<S: Shape> Train<S> {
                 let mut first = head.matrix.blocks();
                 let pairs = self.position_pairs();
                 for (pair, col, _) in pairs.items(warp, first) {
-                    update.row_pair(warp, self.arrays, wpe + 2 * pair * head.matrix.cols + col, head.matrix.cols);
+                    update.row_pairs::<1>(warp, self.arrays, wpe + 2 * pair * head.matrix.cols + col, head.matrix.cols);
                 }
                 first += pairs.count();
                 for l in 0..self.s.n_layer() {

@@ -87,14 +87,17 @@ pub struct Warp {
 }
 
 impl Warp {
-    /// The square root, correctly rounded, of a number between 1e-30 and 1e30.
+    /// The square roots, correctly rounded, of numbers between 1e-30 and 1e30.
     #[inline(always)]
-    pub fn sqrt(&self, x: F32x32) -> F32x32 {
+    pub fn sqrt<const N: usize>(&self, x: [F32x32; N]) -> [F32x32; N] {
         #[cfg(target_arch = "x86_64")]
         if self.isa == Isa::Avx512 {
             return super::cpu::sqrt_avx512(x);
         }
-        x.map(F32x16::sqrt)
+        x.map(
+            #[inline(always)]
+            |x| x.map(F32x16::sqrt),
+        )
     }
 
     /// Makes what any lane of this warp wrote visible to all of its lanes.

@@ -412,8 +412,23 @@ pub(super) fn transpose(rows: [F32x32; TILE / 2]) -> [F32x32; TILE / 2] {
 /// share the divider, which bounds the optimiser, and this way it and the multipliers are busy for about as long.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn sqrt_avx512(x: F32x32) -> F32x32 {
-    // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
-    let estimate = unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x.0.0.into()) };
-    F32x32(crate::math::sqrt_from_estimate(x.0, F32x16(estimate.into())), x.1.sqrt())
+pub(super) fn sqrt_avx512<const N: usize>(x: [F32x32; N]) -> [F32x32; N] {
+    let mut root = x;
+    let mut estimate = [F32x16::splat(0.0); N];
+    for i in 0..N {
+        root[i].1 = x[i].1.sqrt();
+        // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
+        estimate[i] = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[i].0.0.into()) }.into());
+    }
+    let lower = crate::math::sqrt_from_estimate(
+        x.map(
+            #[inline(always)]
+            |x| x.0,
+        ),
+        estimate,
+    );
+    for i in 0..N {
+        root[i].0 = lower[i];
+    }
+    root
 }

@@ -18,6 +18,9 @@ const V_BIAS: f32 = 1e-24;
 /// In proportion to `w`, so that the padding stays exactly zero.
 const M_BIAS: f32 = 1e-20;
 
+/// Pairs of rows that are updated at once.
+const PAIRS: usize = 2;
+
 /// The update of one step: what is the same for every weight.
 #[derive(Clone, Copy)]
 pub struct Update {
@@ -59,19 +62,34 @@ impl Update {
         }
     }
 
-    /// Updates the weights of the rows at `i` and `i + stride` and their moments. Each lane touches its own only.
+    /// Updates the weights of `N` pairs of rows and their moments: pair `p` is the rows at `i + 2 p stride` and one `stride`
+    /// further. Each lane touches its own only. Each operation is written for all pairs before the next, since a root and a
+    /// division take so long that a processor's window holds little more than one pair.
     #[inline(always)]
-    pub fn row_pair(&self, warp: &Warp, a: Arrays, i: usize, stride: usize) {
-        let (w, g) = (a.w.row_pair(i, stride), a.grads.row_pair(i, stride));
-        let m = a.m.row_pair(i, stride) * self.beta1;
-        let m = g.mul_add(self.m_gain, w.mul_add(F32x32::splat(M_BIAS), m));
-        let v = a.v.row_pair(i, stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
-        let v = (g * self.v_gain).mul_add(g, v);
-        a.m.set_row_pair(i, stride, m);
-        a.v.set_row_pair(i, stride, v);
+    pub fn row_pairs<const N: usize>(&self, warp: &Warp, a: Arrays, i: usize, stride: usize) {
+        let at = |pair: usize| i + 2 * pair * stride;
+        let zero = [F32x32::splat(0.0); N];
+        let (mut w, mut m, mut v) = (zero, zero, zero);
+        for pair in 0..N {
+            let g = a.grads.row_pair(at(pair), stride);
+            let biased = a.v.row_pair(at(pair), stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
+            v[pair] = (g * self.v_gain).mul_add(g, biased);
+            a.v.set_row_pair(at(pair), stride, v[pair]);
+        }
         let root = warp.sqrt(v);
-        let w = w.mul_add(self.decay, w) - m / root.mul_add(self.root, self.eps);
-        a.w.set_row_pair(i, stride, w);
+        for pair in 0..N {
+            let g = a.grads.row_pair(at(pair), stride);
+            w[pair] = a.w.row_pair(at(pair), stride);
+            m[pair] = a.m.row_pair(at(pair), stride) * self.beta1;
+            m[pair] = g.mul_add(self.m_gain, w[pair].mul_add(F32x32::splat(M_BIAS), m[pair]));
+            a.m.set_row_pair(at(pair), stride, m[pair]);
+        }
+        for pair in 0..N {
+            m[pair] = m[pair] / root[pair].mul_add(self.root, self.eps);
+        }
+        for pair in 0..N {
+            a.w.set_row_pair(at(pair), stride, w[pair].mul_add(self.decay, w[pair]) - m[pair]);
+        }
     }
 
     /// Updates the block of `TILE` by `TILE` weights at `(row, col)` of a matrix, and its copy in the
@@ -86,8 +104,8 @@ impl Update {
         (row, col): (usize, usize),
     ) {
         let at = offset + row * cols + col;
-        for r in 0..TILE / 2 {
-            self.row_pair(warp, a, at + 2 * r * cols, cols);
+        for r in (0..TILE / 2).step_by(PAIRS) {
+            self.row_pairs::<PAIRS>(warp, a, at + 2 * r * cols, cols);
         }
         // Read again rather than kept: the update is too long to unroll, and a lane reads what it wrote itself.
         let mut w = [F32x32::splat(0.0); TILE / 2];
