@@ -82,6 +82,7 @@ fn to_f64(weights: &Weights) -> Vec<f64> {
 const CANCELLATION: f64 = 2e-9;
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
@@ -95,6 +96,7 @@ fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn one_step_agrees_with_the_reference() {
     let documents = odd_documents();
     let dataset = dataset(&documents, None);
@@ -123,6 +125,7 @@ fn one_step_agrees_with_the_reference() {
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
@@ -153,6 +156,7 @@ fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn samples_agree_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
@@ -184,6 +188,7 @@ fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn instruction_sets_give_the_same_bits() {
     let (names, odd) = (dataset(&names(), Some(1)), dataset(&odd_documents(), None));
     for (model, dataset) in [(ModelConfig::default(), &names)].into_iter().chain(ODD.map(|model| (model, &odd))) {
@@ -211,6 +216,7 @@ fn runs_give_the_bits_of_record() {
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn the_number_of_threads_changes_nothing() {
     let dataset = dataset(&names(), Some(1));
     let run = |threads| {
@@ -231,6 +237,7 @@ fn the_number_of_threads_changes_nothing() {
 /// The moments of weights whose gradient has vanished stay normal numbers, so that a long run keeps its pace; weights that
 /// are padding have none.
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn moments_stay_normal_numbers() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
@@ -245,6 +252,7 @@ fn moments_stay_normal_numbers() {
 }
 
 #[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn a_long_run_of_launches_equals_one_launch() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
