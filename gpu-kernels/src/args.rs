@@ -8,11 +8,11 @@ use crate::shape::RuntimeShape;
 pub struct Optimizer {
     /// Decay of the first moment.
     pub beta1: f32,
-    /// `1 - beta1`, rounded from double precision.
+    /// `1 - beta1`.
     pub one_minus_beta1: f32,
     /// Decay of the second moment.
     pub beta2: f32,
-    /// `1 - beta2`, rounded from double precision.
+    /// `1 - beta2`.
     pub one_minus_beta2: f32,
     /// The gradient's norm is clipped to this.
     pub max_grad_norm: f32,

@@ -174,9 +174,10 @@ impl Device for Cpu {
             shape: self.shape,
             optimizer: Optimizer {
                 beta1: o.beta1 as f32,
-                one_minus_beta1: (1.0 - o.beta1) as f32,
+                // Of the rounded beta, so that the weights of old and new sum to exactly one.
+                one_minus_beta1: 1.0 - o.beta1 as f32,
                 beta2: o.beta2 as f32,
-                one_minus_beta2: (1.0 - o.beta2) as f32,
+                one_minus_beta2: 1.0 - o.beta2 as f32,
                 max_grad_norm: o.max_grad_norm as f32,
             },
         };
