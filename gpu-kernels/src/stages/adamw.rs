@@ -1,4 +1,4 @@
-//! `AdamW` on blocks of weights in registers.
+//! `AdamW`, block of weights by block.
 //!
 //! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w -= lr (m^ / (sqrt(v^) + eps) + decay w)` with the
 //! bias-corrected `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`, rearranged so that each weight costs one root and one
