@@ -1,14 +1,158 @@
-//! The build script of `host`: what `microgpt --version` says of the build.
+//! The build script of `host`: compiles `gpu-kernels` to PTX, which `host` embeds, and says so in one line.
+//!
+//! Two compilers can do it. Rust-CUDA's (`rustc_codegen_nvvm`) is not wired up yet; rustc's own NVPTX backend needs nothing
+//! that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
 
 use std::env;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+/// The oldest architecture that the kernels can be compiled for: they synchronise single warps.
+const OLDEST_ARCH: u32 = 70;
+
+/// Threads of a block: `shape::GPU_WARPS` warps. Told to the PTX compiler, so that it leaves registers for all of them.
+const BLOCK_THREADS: u32 = 16 * 32;
 
 fn main() {
     println!("cargo::rerun-if-changed=../build.rs");
     println!("cargo::rerun-if-changed=../rust-toolchain.toml");
+    println!("cargo::rerun-if-changed=../Cargo.toml");
+    println!("cargo::rerun-if-changed=../Cargo.lock");
+    println!("cargo::rerun-if-changed=../gpu-kernels/Cargo.toml");
+    println!("cargo::rerun-if-changed=../gpu-kernels/src");
+    println!("cargo::rerun-if-env-changed=CUDA_ARCH");
+    println!("cargo::rerun-if-env-changed=MICROGPT_PTX");
+
+    let arch = arch().unwrap_or_else(|error| fail(&error));
+    let ptx = match env::var("MICROGPT_PTX").as_deref() {
+        Ok("none") => None,
+        Ok("rustc") | Err(_) => Some(compile_with_rustc(arch).unwrap_or_else(|error| fail(&error))),
+        Ok("rust-cuda") => fail("MICROGPT_PTX=rust-cuda: this compiler is not supported yet; `rustc` and `none` are"),
+        Ok(other) => fail(&format!("MICROGPT_PTX={other}: neither `rustc` nor `none`")),
+    };
+    let summary = match &ptx {
+        Some(_) => format!("PTX for sm_{arch} by rustc's NVPTX backend"),
+        None => "no PTX: MICROGPT_PTX=none".to_owned(),
+    };
+    println!("cargo::warning={summary}");
+    embed(arch, ptx);
+
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let version = Command::new(rustc).arg("--version").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&version.stdout);
     let target = env::var("TARGET").expect("cargo sets TARGET");
-    println!("cargo::rustc-env=MICROGPT_BUILD={} ({}, {target})", env!("CARGO_PKG_VERSION"), version.trim());
+    println!("cargo::rustc-env=MICROGPT_BUILD={} ({}, {target}; {summary})", env!("CARGO_PKG_VERSION"), version.trim());
+}
+
+/// Ends the build with this message.
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    exit(1);
+}
+
+/// The architecture from `CUDA_ARCH`: 75, the oldest that today's CUDA runs, if it is not set.
+fn arch() -> Result<u32, String> {
+    let Ok(text) = env::var("CUDA_ARCH") else { return Ok(75) };
+    let hint = "give the compute capability without its point, such as 75, 90 or 120";
+    let arch: u32 = text.parse().map_err(|_| format!("CUDA_ARCH={text}: not a number; {hint}"))?;
+    if !(OLDEST_ARCH..1000).contains(&arch) {
+        return Err(format!("CUDA_ARCH={text}: the kernels need at least {OLDEST_ARCH}; {hint}"));
+    }
+    Ok(arch)
+}
+
+/// Each kernel's name and PTX module, by rustc's own backend.
+fn compile_with_rustc(arch: u32) -> Result<Vec<(String, String)>, String> {
+    // Shared by all builds of `host`, for each of which this script runs, so that the kernels are compiled once.
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target_dir = out_dir.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<package>/out").join("ptx");
+    let asm = target_dir.join(format!("sm_{arch}.ptx"));
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
+    // What cargo was told for `host` is not meant for the kernels.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        let flags =
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CARGO_INCREMENTAL"];
+        if flags.contains(&&*name) || name.starts_with("CARGO_BUILD_") || name.starts_with("CARGO_PROFILE_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo.args(["rustc", "--package", "gpu-kernels", "--lib", "--release", "--target", "nvptx64-nvidia-cuda"]);
+    cargo.arg("--target-dir").arg(&target_dir).arg("--manifest-path").arg("../Cargo.toml");
+    // A static library holds all code that the kernels call, core's included, and needs no linker; what LLVM then makes of
+    // the whole is written out as PTX. Tables of jumps and of constants would have to be fetched from memory.
+    cargo.args(["--crate-type", "staticlib", "--"]);
+    cargo.arg(format!("--emit=asm={}", asm.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
+    cargo.args(["-Clto=fat", "-Cembed-bitcode=yes", "-Cjump-tables=no", "-Cdebuginfo=line-directives-only"]);
+    // Line numbers name files relative to the repository.
+    let root = env::current_dir().ok().and_then(|dir| Some(dir.parent()?.to_owned()));
+    for (path, name) in root.map(|root| (root, ".")).into_iter().chain(env::home_dir().map(|home| (home, "~"))) {
+        cargo.arg(format!("--remap-path-prefix={}={name}", path.display()));
+    }
+    let output = cargo.output().map_err(|error| format!("cannot run cargo for the kernels: {error}"))?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr);
+        let hint =
+            "`rustup toolchain install` in the repository installs what is missing; MICROGPT_PTX=none builds without";
+        return Err(format!("the kernels do not compile to PTX: {hint}\n{log}").replace('\n', "\ncargo::error="));
+    }
+    let ptx = fs::read_to_string(&asm).map_err(|error| format!("cannot read `{}`: {error}", asm.display()))?;
+    // A compiler that does not know an architecture only warns.
+    if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
+        return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
+    }
+    split(&ptx)
+}
+
+/// How PTX begins and ends a kernel.
+const ENTRY: &str = ".visible .entry ";
+const END: &str = "\n}\n";
+
+/// Takes the PTX apart into a module for each kernel, so that a run has the driver compile only the kernels that it launches.
+fn split(ptx: &str) -> Result<Vec<(String, String)>, String> {
+    for line in ptx.lines() {
+        let external = line.starts_with(".extern .func") || line.starts_with(".extern .global");
+        if external || line.starts_with(".func") || line.starts_with(".visible .func") {
+            return Err(format!("the PTX is not one whole: `{line}`"));
+        }
+    }
+    let (header, rest) = ptx.split_once(ENTRY).ok_or("the PTX has no kernel")?;
+    let end = rest.rfind(END).ok_or("the PTX's last kernel has no end")? + END.len();
+    // For a module that is marked for debugging the driver would not optimise.
+    let header = header.lines().map(|line| line.strip_suffix(", debug").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+    // What follows the last kernel belongs to all: the files and functions that line numbers refer to.
+    let (kernels, footer) = rest.split_at(end);
+    let module = |kernel: &str| {
+        let name = kernel.split('(').next().unwrap_or_default();
+        // One model is trained in one block, which may take all registers.
+        let limits = if name.starts_with("train") { ".minnctapersm 1\n" } else { "" };
+        let limited = kernel.replacen("\n)\n{", &format!("\n)\n.maxntid {BLOCK_THREADS}, 1, 1\n{limits}{{"), 1);
+        if limited == kernel {
+            return Err(format!("the PTX's kernel `{name}` has no parameter list"));
+        }
+        Ok((name.to_owned(), format!("{header}\n{ENTRY}{limited}{footer}")))
+    };
+    kernels.split(ENTRY).map(module).collect()
+}
+
+/// Writes the modules, and a source for `host` to include them.
+fn embed(arch: u32, modules: Option<Vec<(String, String)>>) {
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let text = modules.map_or("None".to_owned(), |modules| {
+        let include = |(name, ptx): (String, String)| {
+            let path = out_dir.join(format!("{name}.ptx"));
+            write(&path, &ptx);
+            format!("({name:?}, include_str!({:?})),", path.display().to_string())
+        };
+        let kernels: String = modules.into_iter().map(include).collect();
+        format!("Some(Ptx {{ arch: {arch}, kernels: &[{kernels}] }})")
+    });
+    write(&out_dir.join("ptx.rs"), &text);
+}
+
+fn write(path: &Path, text: &str) {
+    if let Err(error) = fs::write(path, text) {
+        fail(&format!("cannot write `{}`: {error}", path.display()));
+    }
 }

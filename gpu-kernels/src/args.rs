@@ -76,6 +76,37 @@ pub struct TrainArgs {
     pub optimizer: Optimizer,
 }
 
+/// The arguments of `train_batch`: those of `train`, and what several documents a step need.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct BatchArgs {
+    /// As for `train`, but `grads` has `Layout::len` elements for each group of documents, and `workspace` is that of the
+    /// first block.
+    pub train: TrainArgs,
+    /// The partial sums of squares of the gradients, `squares_len` elements.
+    pub squares: *mut f32,
+    /// The loss of each of a step's documents, `batch` elements in whole tiles.
+    pub losses: *mut f32,
+    /// On a GPU: counts the blocks that have come to a barrier of the grid, zero before a launch.
+    pub barrier: *mut u32,
+    /// On a GPU: elements from one block's workspace to the next one's.
+    pub workspace_stride: u64,
+    /// Documents of a step.
+    pub batch: u32,
+}
+
+/// The arguments of `train_replicas`: several models of one shape, a block of the grid for each.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ReplicasArgs {
+    /// Those of `train` for each model.
+    pub models: *const TrainArgs,
+    /// Steps of the launch, the same for all.
+    pub steps: u32,
+    /// The models' dimensions.
+    pub shape: RuntimeShape,
+}
+
 /// The arguments of `evaluate`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -110,12 +141,19 @@ pub struct GenerateArgs {
     pub workspace: *mut f32,
     /// `[samples, block_size]`, written: a sample's tokens, then `<BOS>` if it is shorter.
     pub out: *mut u32,
+    /// `[samples, block_size]`, written: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample.
+    /// May be null: then they are not computed.
+    pub logprobs: *mut f32,
+    /// The `prompt_len` tokens that each sample starts with.
+    pub prompt: *const u32,
     /// The random streams' seed.
     pub seed: u64,
     /// The number of the first sample: sample `i` draws from stream `(seed, i)`.
     pub first_sample: u64,
     /// Samples.
     pub samples: u32,
+    /// Tokens of the prompt; fewer than `block_size`.
+    pub prompt_len: u32,
     /// Only this many of the likeliest tokens are drawn from; at most the vocabulary.
     pub top_k: u32,
     /// 1 / temperature; 0 is greedy.
@@ -124,7 +162,14 @@ pub struct GenerateArgs {
     pub shape: RuntimeShape,
 }
 
-// A device reads these bytes: a change of size is a change of its interface.
+// A device reads these bytes: a change of size is a change of its interface. (A page in a browser has narrower pointers.)
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<TrainArgs>() == 136);
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<BatchArgs>() == 176);
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<ReplicasArgs>() == 32);
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<EvaluateArgs>() == 72);
-const _: () = assert!(size_of::<GenerateArgs>() == 80);
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<GenerateArgs>() == 104);

@@ -15,20 +15,33 @@ use crate::stages::cross_entropy;
 /// writes them meanwhile. Offsets and tokens are consistent, as for [`crate::train::train`].
 #[inline(always)]
 pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
-    let len = Layout(s).len();
-    // SAFETY: the caller vouches for pointers and lengths.
-    let (model, tokens, offsets) = unsafe {
-        let (w, transposed) = (Tile::new(args.params, len), Tile::new(args.params_transposed, len));
-        (Model { s, layout: Layout(s), w, transposed }, Ids::new(args.tokens), Ids::new(args.offsets))
-    };
+    let (len, size) = (Layout(s).len(), Activations::len(s));
     grid.each_block(
         #[inline(always)]
         |block| {
-            let size = Activations::len(s);
-            // SAFETY: the caller vouches for `size` elements a block.
-            let work = unsafe { Tile::new(args.workspace.add(block.index * size), size) };
+            let mut memory = block.memory();
+            // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
+            let (arrays, tokens, offsets, nll) = unsafe {
+                let arrays = [
+                    memory.resident(args.params, len),
+                    memory.resident(args.params_transposed, len),
+                    memory.scratch(args.workspace.wrapping_add(block.index * size), size),
+                ];
+                let nll = Tile::new(args.nll, args.documents as usize);
+                (arrays, Ids::new(args.tokens), Ids::new(args.offsets), nll)
+            };
+            let [w, transposed, work] = arrays.map(|array| array.tile);
+            let model = Model { s, layout: Layout(s), w, transposed };
+            block.each_warp(
+                #[inline(always)]
+                |warp| {
+                    for array in &arrays {
+                        array.load(warp);
+                    }
+                },
+            );
             for document in block.share(args.documents as usize) {
-                let (start, end) = (offsets.get(document), offsets.get(document + 1));
+                let (start, end) = (offsets.bound(document), offsets.bound(document + 1));
                 let n = s.block_size().min(end - start - 1);
                 let p = &Pass { document: tokens.at(start), n, work };
                 block.each_warp(
@@ -55,10 +68,15 @@ pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
                         },
                     );
                 }
-                let a = Activations::of(s, 0);
-                let nll = cross_entropy::total((work.at(a.sum_exp), work.at(a.gap)), n);
-                // SAFETY: the caller vouches for one element a document.
-                unsafe { *args.nll.add(document) = nll };
+                block.each_warp(
+                    #[inline(always)]
+                    |warp| {
+                        if warp.index == 0 {
+                            let a = Activations::of(s, 0);
+                            nll.set(document, cross_entropy::total((work.at(a.sum_exp), work.at(a.gap)), n));
+                        }
+                    },
+                );
             }
         },
     );

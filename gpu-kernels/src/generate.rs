@@ -6,7 +6,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use crate::args::GenerateArgs;
 use crate::layout::Layout;
 use crate::model::Model;
-use crate::shape::{Shape, round_up};
+use crate::shape::{Shape, TILE, div, round_up};
 use crate::simt::{Grid, Ids, TOKENS, Tile, WARPS, Warp};
 use crate::stages::{attention, embed, linear, mlp, rmsnorm, sample, tiles};
 
@@ -28,7 +28,7 @@ pub fn uniform(rng: &mut Xoshiro128PlusPlus) -> f32 {
     (rng.next_u32() >> 8) as f32 / 16_777_216.0
 }
 
-/// A warp's part of the workspace: rows for `TOKENS` samples, and what they have seen so far.
+/// A warp's part of the workspace: rows for `tokens` samples, and what they have seen so far.
 #[derive(Clone, Copy)]
 struct Workspace {
     x: usize,
@@ -39,25 +39,25 @@ struct Workspace {
     attn: usize,
     h2: usize,
     logits: usize,
-    /// `[L, TOKENS, T, A]`.
+    /// `[L, tokens, T, A]`.
     keys: usize,
-    /// `[L, TOKENS, T, A]`.
+    /// `[L, tokens, T, A]`.
     values: usize,
     len: usize,
 }
 
 impl Workspace {
     #[inline(always)]
-    fn of<S: Shape>(s: S) -> Self {
-        let r = TOKENS * s.n_embd_padded();
-        let xn = r + round_up(TOKENS, 8);
-        let q = xn + TOKENS * s.n_embd_padded();
-        let probs = q + TOKENS * s.n_attn_padded();
+    fn of<S: Shape>(s: S, tokens: usize) -> Self {
+        let r = tokens * s.n_embd_padded();
+        let xn = r + round_up(tokens, TILE);
+        let q = xn + tokens * s.n_embd_padded();
+        let probs = q + tokens * s.n_attn_padded();
         let attn = probs + attention::query_probs_len(s);
-        let h2 = attn + TOKENS * s.n_attn_padded();
-        let logits = h2 + TOKENS * s.n_hidden_padded();
-        let keys = logits + TOKENS * s.vocab_padded();
-        let cache = s.n_layer() * TOKENS * s.block_size_padded() * s.n_attn_padded();
+        let h2 = attn + tokens * s.n_attn_padded();
+        let logits = h2 + tokens * s.n_hidden_padded();
+        let keys = logits + tokens * s.vocab_padded();
+        let cache = s.n_layer() * tokens * s.block_size_padded() * s.n_attn_padded();
         Self { x: 0, r, xn, q, probs, attn, h2, logits, keys, values: keys + cache, len: keys + 2 * cache }
     }
 
@@ -68,10 +68,10 @@ impl Workspace {
     }
 }
 
-/// Elements of the workspace of a block of `generate`.
+/// Elements of the workspace of a block of `generate`, of so many warps that take so many tokens at once.
 #[inline(always)]
-pub fn generate_workspace_len<S: Shape>(s: S) -> usize {
-    WARPS * Workspace::of(s).len
+pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
+    warps * Workspace::of(s, tokens).len
 }
 
 /// One of the samples that a warp works on at once.
@@ -99,28 +99,42 @@ impl Slot {
 /// writes them meanwhile.
 #[inline(always)]
 pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
-    let len = Layout(s).len();
-    // SAFETY: the caller vouches for pointers and lengths.
-    let (model, out) = unsafe {
-        let (w, transposed) = (Tile::new(args.params, len), Tile::new(args.params_transposed, len));
-        (Model { s, layout: Layout(s), w, transposed }, Ids::new(args.out))
-    };
+    let (len, size) = (Layout(s).len(), Workspace::of(s, TOKENS).len);
     grid.each_block(
         #[inline(always)]
         |block| {
-            let len = Workspace::of(s).len;
+            let mut memory = block.memory();
+            // SAFETY: the caller vouches for pointers and lengths, and for `WARPS` times `size` elements of workspace a
+            // block.
+            let (arrays, prompt, out) = unsafe {
+                let arrays = [
+                    memory.resident(args.params, len),
+                    memory.resident(args.params_transposed, len),
+                    memory.scratch(args.workspace.wrapping_add(block.index * WARPS * size), WARPS * size),
+                ];
+                (arrays, Ids::new(args.prompt), Ids::new(args.out))
+            };
+            let [w, transposed, work] = arrays.map(|array| array.tile);
+            let model = Model { s, layout: Layout(s), w, transposed };
+            block.each_warp(
+                #[inline(always)]
+                |warp| {
+                    for array in &arrays {
+                        array.load(warp);
+                    }
+                },
+            );
             block.each_warp(
                 #[inline(always)]
                 |warp| {
                     let warps = block.count * WARPS;
                     let index = block.index * WARPS + warp.index;
-                    // SAFETY: the caller vouches for `WARPS` times `len` elements a block.
-                    let work = unsafe { Tile::new(args.workspace.add(index * len), len) };
+                    let work = work.at(warp.index * size);
                     let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(args, index * TOKENS + slot));
                     while slots.iter().any(|slot| slot.sample < args.samples as usize) {
                         decode(warp, &model, work, &slots);
                         for (i, slot) in slots.iter_mut().enumerate() {
-                            advance(s, args, out, work, i, slot);
+                            advance(s, args, (prompt, out), work, i, slot);
                             if slot.position == 0 {
                                 *slot = Slot::new(args, slot.sample + warps * TOKENS);
                             }
@@ -136,7 +150,7 @@ pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
 /// The logits of the next token of every slot.
 #[inline(always)]
 fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TOKENS]) {
-    let (s, w, layout) = (model.s, Workspace::of(model.s), model.layout);
+    let (s, w, layout) = (model.s, Workspace::of(model.s, TOKENS), model.layout);
     let (c, f, a, v) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded(), s.vocab_padded());
     let (x, xn, r) = (work.at(w.x), work.at(w.xn), work.at(w.r));
     let (mut tokens, mut positions) = ([0; TOKENS], [0; TOKENS]);
@@ -153,7 +167,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
                 return linear::store(work.at(w.q), a, 0, i, y);
             }
             for slot in 0..TOKENS {
-                let cache = [w.keys, w.values][which - 1] + Workspace::cache(s, l, slot);
+                let cache = if which == 1 { w.keys } else { w.values } + Workspace::cache(s, l, slot);
                 work.set_row(cache + positions[slot] * a + i, y[slot]);
             }
         });
@@ -161,7 +175,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         for slot in 0..TOKENS {
             let cache = Workspace::cache(s, l, slot);
             let (q, keys, values) = (work.at(w.q + slot * a), work.at(w.keys + cache), work.at(w.values + cache));
-            let probs = (work.at(w.probs), attention::query_probs_len(s) / attention::head_groups(s));
+            let probs = (work.at(w.probs), div(attention::query_probs_len(s), attention::head_groups(s)));
             attention::attend(s, q, (keys, values), probs, work.at(w.attn + slot * a), positions[slot]);
         }
         warp.sync();
@@ -182,16 +196,25 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
     warp.sync();
 }
 
-/// Draws a slot's next token and writes it. A slot whose sample has ended is back at position 0.
+/// Draws a slot's next token, or takes that of the prompt, and writes it. A slot whose sample has ended is back at
+/// position 0.
 #[inline(always)]
-fn advance<S: Shape>(s: S, args: &GenerateArgs, out: Ids, work: Tile, i: usize, slot: &mut Slot) {
+fn advance<S: Shape>(s: S, args: &GenerateArgs, (prompt, out): (Ids, Ids), work: Tile, i: usize, slot: &mut Slot) {
     if slot.sample >= args.samples as usize {
         return;
     }
-    let logits = work.at(Workspace::of(s).logits + i * s.vocab_padded());
-    let uniform = uniform(&mut slot.rng);
-    slot.token = sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform);
-    out.set(slot.sample * s.block_size() + slot.position, slot.token);
+    let logits = work.at(Workspace::of(s, TOKENS).logits + i * s.vocab_padded());
+    slot.token = if slot.position < args.prompt_len as usize {
+        prompt.get(slot.position)
+    } else {
+        sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform(&mut slot.rng))
+    };
+    let at = slot.sample * s.block_size() + slot.position;
+    out.set(at, slot.token);
+    if !args.logprobs.is_null() {
+        // SAFETY: the caller vouches for as many elements as `out` has.
+        unsafe { *args.logprobs.add(at) = sample::log_probability(s, logits, slot.token) };
+    }
     slot.position += 1;
     if slot.token == BOS || slot.position == s.block_size() {
         slot.position = 0;

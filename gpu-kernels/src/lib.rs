@@ -2,10 +2,12 @@
 //!
 //! In reading order: [`shape`] (the dimensions), [`layout`] and [`activations`] (where everything lies), [`simt`] (what
 //! kernels are written in), [`math`], [`stages`] (the parts of the model, forward and backward), [`model`] (the two
-//! passes), and the kernels [`train`], [`evaluate`] and [`generate`] with their [`args`]. [`entry`] has the functions to
-//! call.
+//! passes), and the kernels [`train`], [`train::batch`], [`evaluate`] and [`generate`] with their [`args`]. [`entry`] has the
+//! functions to call.
 #![no_std]
-#![feature(portable_simd, core_intrinsics, core_float_math)]
+#![feature(core_float_math)]
+#![cfg_attr(not(target_arch = "nvptx64"), feature(portable_simd, core_intrinsics))]
+#![cfg_attr(target_arch = "nvptx64", feature(abi_ptx, asm_experimental_arch, stdarch_nvptx))]
 // Stages index several arrays by one token or row: `for t in 0..TOKENS` reads like the math.
 #![allow(clippy::needless_range_loop)]
 

@@ -49,18 +49,20 @@ impl<S: Shape> Model<S> {
     #[inline(always)]
     pub fn project_qkv(&self, l: usize, xn: Tile, t0: usize, store: impl Fn(usize, usize, [F32x16; TOKENS])) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
-        let offsets = [self.layout.attn_wq(l), self.layout.attn_wk(l), self.layout.attn_wv(l)];
-        for (which, offset) in offsets.into_iter().enumerate() {
+        let project = |which: usize, offset: usize, scale: Option<f32>| {
             for i in tiles(a) {
                 let mut y = linear::product(xn, t0, self.forward_matrix(offset, a, c), i);
-                if which == 0 {
+                if let Some(scale) = scale {
                     for y in &mut y {
-                        *y = *y * F32x16::splat(attention::query_scale(self.s));
+                        *y = *y * F32x16::splat(scale);
                     }
                 }
                 store(which, i, y);
             }
-        }
+        };
+        project(0, self.layout.attn_wq(l), Some(attention::query_scale(self.s)));
+        project(1, self.layout.attn_wk(l), None);
+        project(2, self.layout.attn_wv(l), None);
     }
 
     /// `x += m y` for rows from `t0` on: `y: [T, rows]`, `x: [T, C]`.

@@ -10,10 +10,28 @@ pub const TILE: usize = 16;
 /// Tokens that a warp of the widest machine takes at once; activations are padded to a multiple of it.
 pub const TOKEN_GROUP: usize = 8;
 
+/// Warps of a block on a GPU.
+pub const GPU_WARPS: usize = 16;
+
+/// Tokens that a warp of a GPU takes at once.
+pub const GPU_TOKENS: usize = 1;
+
 /// `n` rounded up to a multiple of `to`.
 #[inline(always)]
 pub const fn round_up(n: usize, to: usize) -> usize {
     n.div_ceil(to) * to
+}
+
+/// `a / b` without a panic: for a `b` that is a dimension and so not zero, which the compiler cannot know.
+#[inline(always)]
+pub const fn div(a: usize, b: usize) -> usize {
+    a / if b == 0 { 1 } else { b }
+}
+
+/// `a % b` without a panic, see [`div`].
+#[inline(always)]
+pub const fn rem(a: usize, b: usize) -> usize {
+    a % if b == 0 { 1 } else { b }
 }
 
 /// The model's dimensions: five given ones and what follows from them.
@@ -34,7 +52,7 @@ pub trait Shape: Copy + Send + Sync {
     /// D: channels of a head, `C / H`.
     #[inline(always)]
     fn head_dim(self) -> usize {
-        self.n_embd() / self.n_head()
+        div(self.n_embd(), self.n_head())
     }
 
     /// V in whole tiles.

@@ -33,7 +33,7 @@ enum Model {
 }
 
 const MODELS: [Model; 2] = [Model::Default, Model::Embd64Layer2Block32];
-const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42 };
+const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
 
 impl Model {
     fn config(self) -> ModelConfig {
@@ -64,7 +64,7 @@ fn dataset() -> Dataset {
 fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
     let dataset = dataset();
     let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
-    let config = TrainConfig { steps: 100_000_000, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
     let all = available();
     let mut cpu = Cpu::new(config, &dataset, &state).expect("memory suffices");
@@ -83,6 +83,24 @@ fn train_step(bencher: Bencher, model: Model) {
     bencher.counter(ItemsCount::new(model.steps())).bench_local(|| cpu.train(model.steps()));
 }
 
+/// Steps of 256 documents on so many threads; the items are documents.
+#[divan::bench(args = [1, 2])]
+fn train_batch(bencher: Bencher, threads: usize) {
+    const BATCH: usize = 256;
+    const STEPS: usize = 20;
+    let dataset = dataset();
+    let shape = Model::Default.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
+    let config = TrainConfig { steps: 100_000_000, batch: BATCH, optimizer: OptimizerConfig::default() };
+    let cpu = || Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).expect("memory suffices");
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+    let (mut cpu, mut other, pool) = (cpu(), cpu(), pool(threads));
+    let log = pool.install(|| cpu.train(STEPS)).expect("the CPU does not fail");
+    assert!(log == other.train(STEPS).expect("the CPU does not fail"), "threads change the bits");
+    assert!(log[STEPS - 1].loss < log[0].loss - 0.3, "the loss does not fall");
+    let documents = ItemsCount::new(STEPS * BATCH);
+    bencher.counter(documents).bench_local(|| pool.install(|| cpu.train(STEPS)));
+}
+
 /// As `train_step`, from step 200,000 on: moments that have decayed must not slow a step.
 #[divan::bench]
 fn train_step_after_200_000(bencher: Bencher) {
@@ -96,7 +114,7 @@ fn evaluate(bencher: Bencher, model: Model) {
     let (mut cpu, dataset) = verified(model, 100);
     let documents = 200.min(dataset.val.len());
     let evaluation = cpu.evaluate(documents).expect("the CPU does not fail");
-    let config = TrainConfig { steps: 1, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
     let mut reference = Reference::new(config, &dataset, &cpu.download().expect("the CPU does not fail"));
     let few = |device: &mut dyn Device| device.evaluate(20).expect("it does not fail").loss();
     assert!((few(&mut cpu) - few(&mut reference)).abs() < 1e-5, "the reference disagrees");
@@ -109,8 +127,8 @@ fn generate(bencher: Bencher, model: Model) {
     let samples = cpu.generate(&SAMPLE, 0..1000).expect("the CPU does not fail");
     let block_size = model.config().block_size;
     // The token that ends a sample is drawn too.
-    let tokens: usize = samples.iter().map(|sample| (sample.len() + 1).min(block_size)).sum();
-    assert!(samples[..100].iter().all(|sample| sample.len() <= block_size) && samples[0] != samples[1]);
+    let tokens: usize = samples.iter().map(|sample| (sample.tokens.len() + 1).min(block_size)).sum();
+    assert!(samples[..100].iter().all(|sample| sample.tokens.len() <= block_size) && samples[0] != samples[1]);
     assert!(
         cpu.generate(&SAMPLE, 10..20).expect("the CPU does not fail") == samples[10..20],
         "a sample is not its own"

@@ -1,26 +1,23 @@
 //! Checkpoints: safetensors files that hold a model by tensor name, with the optimiser's moments beside it.
 //!
 //! `wte`, `wpe`, `layer0.attn_wq`, .. are the weights, `adamw.m.wte`, `adamw.v.wte`, .. the moments, all `F32`. The
-//! metadata has one entry, `microgpt`, a JSON object: format version, step, configuration, vocabulary and seed. A file
-//! with weights alone, as another program writes it, is a checkpoint too.
+//! metadata has one entry, `microgpt`, a JSON object: format version, step, configuration, vocabulary and seed. Every
+//! random number of a run follows from the seed and the number of what it is for, so the seed is all there is to say of
+//! them. A file with weights alone, as another program writes it, is a checkpoint too.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::{fs, io};
+use std::collections::HashMap;
 
-use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
-use serde_json::{Value, json};
+use safetensors::{Dtype, View};
+use serde_json::{Map, Value, json};
 
+use crate::config::TrainConfig;
 use crate::device::State;
 use crate::error::{Error, Result};
-use crate::weights::Weights;
 
-mod target;
-pub use target::Target;
+mod load;
+pub use load::{load, resume};
 
 /// The version of the metadata that this program writes, and the newest that it reads.
 const FORMAT_VERSION: u64 = 1;
@@ -29,23 +26,66 @@ const METADATA: &str = "microgpt";
 /// What the names of the weights, of the first and of the second moment begin with.
 const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
 
+/// The run that a checkpoint belongs to: what else than its state decides how it goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The characters of tokens 1 and up.
+    pub vocabulary: &'a [char],
+    /// How it trains.
+    pub train: TrainConfig,
+    /// The seed of the shuffle, the initial weights and the samples.
+    pub seed: u64,
+    /// Whether the documents are shuffled.
+    pub shuffle: bool,
+    /// The documents, see [`fingerprint`].
+    pub corpus: u64,
+}
+
+impl About<'_> {
+    /// What has to be the same in a run that goes on: the metadata's keys, named like the flags, and their values.
+    fn fields(&self) -> [(&'static str, Value); 11] {
+        let TrainConfig { steps, batch, optimizer: o } = self.train;
+        [
+            ("corpus", json!(format!("{:016x}", self.corpus))),
+            ("shuffle", json!(self.shuffle)),
+            ("seed", json!(self.seed)),
+            ("steps", json!(steps)),
+            ("batch", json!(batch)),
+            ("learning_rate", json!(o.learning_rate)),
+            ("beta1", json!(o.beta1)),
+            ("beta2", json!(o.beta2)),
+            ("eps", json!(o.eps)),
+            ("weight_decay", json!(o.weight_decay)),
+            ("max_grad_norm", json!(o.max_grad_norm)),
+        ]
+    }
+}
+
+/// A number that tells these documents, in their order, from others (FNV-1a).
+pub fn fingerprint(documents: &[&str]) -> u64 {
+    let bytes = documents.iter().flat_map(|document| document.bytes().chain([b'\n']));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// A checkpoint's bytes. The same state gives the same bytes.
 ///
 /// # Errors
 /// A header larger than the format allows.
-pub fn to_bytes(state: &State, vocabulary: &[char], seed: u64) -> Result<Vec<u8>> {
-    let RuntimeShape { block_size, n_embd, n_head, n_layer, .. } = state.weights.shape;
-    let metadata = json!({
-        "format_version": FORMAT_VERSION, "step": state.step, "seed": seed, "vocabulary": vocabulary,
-        "n_embd": n_embd, "n_head": n_head, "n_layer": n_layer, "block_size": block_size,
-    });
+pub fn to_bytes(state: &State, about: &About) -> Result<Vec<u8>> {
+    let shape = flags(state.weights.shape).map(|(flag, size)| (key(flag), json!(size)));
+    let fields = about.fields().into_iter().map(|(key, value)| (key.to_owned(), value));
+    let mut metadata: Map<String, Value> = fields.collect();
+    metadata.extend(shape);
+    metadata.insert("format_version".to_owned(), json!(FORMAT_VERSION));
+    metadata.insert("step".to_owned(), json!(state.step));
+    metadata.insert("vocabulary".to_owned(), json!(about.vocabulary));
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
         array
             .tensors()
             .map(move |(tensor, values)| (format!("{prefix}{tensor}"), Stored { shape: tensor.shape, values }))
     });
-    safetensors::serialize(tensors, Some(HashMap::from([(METADATA.to_owned(), metadata.to_string())])))
+    safetensors::serialize(tensors, Some(HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())])))
         .map_err(|error| Error::new("the model cannot be stored as safetensors").caused_by(error.to_string()))
 }
 
@@ -70,212 +110,16 @@ impl View for Stored<'_> {
     }
 }
 
-/// Reads the checkpoint at `path` for a model of this shape and vocabulary. Step and moments are zero where the file
-/// has none.
-///
-/// # Errors
-/// A file that cannot be read, is no safetensors file, or holds another model, another vocabulary, or values that are
-/// not finite.
-pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
-    let name = path.display().to_string();
-    let bytes = read(path).map_err(|error| {
-        let hint = "give the path of a safetensors file that you may read, for instance one that `--save` wrote";
-        Error::new(format!("cannot read the checkpoint `{name}`")).caused_by(error).hint(hint)
-    })?;
-    let (header_len, header) = SafeTensors::read_metadata(&bytes).map_err(|error| not_safetensors(&name, &error))?;
-    let run = RunInfo::read(&header).map_err(|error| {
-        Error::new(format!("cannot use the metadata of the checkpoint `{name}`"))
-            .caused_by(error)
-            .hint("it was changed, or written by a newer version: update microgpt, or remove the file's metadata")
-    })?;
-    let file = File { name, run, header, data: &bytes[size_of::<u64>() + header_len..] };
-    file.check_vocabulary(vocabulary)?;
-    file.check_config(shape)?;
-    file.check_names(shape)?;
-    let [weights, m, v] = PREFIXES;
-    let mut state = State::new(file.array(weights, shape)?);
-    state.step = file.run.step.unwrap_or(0);
-    if file.has_moments() {
-        (state.m, state.v) = (file.array(m, shape)?, file.array(v, shape)?);
-    }
-    Ok(state)
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // To read a device or a pipe may never end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    fs::read(path)
-}
-
-fn not_safetensors(name: &str, error: &SafeTensorError) -> Error {
-    use SafeTensorError::{HeaderTooSmall, InvalidHeaderLength, MetadataIncompleteBuffer};
-    let (what, hint) = match error {
-        MetadataIncompleteBuffer => ("is truncated", "its length is not what its header says: copy or save it again"),
-        HeaderTooSmall | InvalidHeaderLength => ("is truncated, or not a safetensors file", "copy or save it again"),
-        _ => ("is not a safetensors file", "`--init-from` takes files that `--save` or a safetensors library wrote"),
-    };
-    // The cause as text: the error and its own source repeat each other.
-    Error::new(format!("the checkpoint `{name}` {what}")).caused_by(error.to_string()).hint(hint)
-}
-
-/// What the metadata says, if it says it.
-#[derive(Default)]
-struct RunInfo {
-    step: Option<u64>,
-    /// `--n-embd`, `--n-head`, `--n-layer` and `--block-size`.
-    config: [Option<u64>; 4],
-    vocabulary: Option<Vec<char>>,
-}
-
-impl RunInfo {
-    fn read(header: &Metadata) -> Result<Self, String> {
-        let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA)) else {
-            return Ok(Self::default());
-        };
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("`{METADATA}` is not JSON: {error}"))?;
-        let number = |key| match &value[key] {
-            Value::Null => Ok(None),
-            value => value.as_u64().map(Some).ok_or_else(|| format!("`{key}` is {value}, not a whole number")),
-        };
-        if let Some(version) = number("format_version")?.filter(|&version| version > FORMAT_VERSION) {
-            return Err(format!("its format has version {version}, the newest known here is {FORMAT_VERSION}"));
-        }
-        let config = [number("n_embd")?, number("n_head")?, number("n_layer")?, number("block_size")?];
-        let vocabulary = match &value["vocabulary"] {
-            Value::Null => None,
-            value => Some(characters(value).ok_or("`vocabulary` is not an array of characters")?),
-        };
-        Ok(Self { step: number("step")?, config, vocabulary })
-    }
-}
-
-/// The characters of a JSON array of strings of one character each.
-fn characters(value: &Value) -> Option<Vec<char>> {
-    value.as_array()?.iter().map(|entry| entry.as_str()?.parse().ok()).collect()
-}
-
-/// A checkpoint, as it stands in memory.
-struct File<'a> {
-    name: String,
-    run: RunInfo,
-    header: Metadata,
-    data: &'a [u8],
-}
-
-impl File<'_> {
-    fn error(&self, what: &str) -> Error {
-        Error::new(format!("the checkpoint `{}` {what}", self.name))
-    }
-
-    fn check_vocabulary(&self, expected: &[char]) -> Result<()> {
-        let Some(got) = self.run.vocabulary.as_deref().filter(|&got| got != expected) else { return Ok(()) };
-        let difference = got.iter().zip(expected).position(|(got, expected)| got != expected);
-        // The one may be the beginning of the other.
-        let token = difference.unwrap_or(got.len().min(expected.len()));
-        let describe = |chars: &[char]| chars.get(token).map_or("missing".to_owned(), |c| format!("{c:?}"));
-        let (got, expected) = (describe(got), describe(expected));
-        let first = format!("token {} is {got} in the checkpoint and {expected} in the corpus", token + 1);
-        Err(self.error(&format!("has another vocabulary than the corpus: {first}")).hint(USE_ITS_CORPUS))
-    }
-
-    fn check_config(&self, shape: RuntimeShape) -> Result<()> {
-        for ((flag, expected), got) in flags(shape).into_iter().zip(self.run.config) {
-            if let Some(got) = got.filter(|&got| got != expected as u64) {
-                let error = self.error(&format!("holds a model of `{flag} {got}`, not `{flag} {expected}`"));
-                return Err(error.hint(self.fitting_flags(shape)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Every tensor of the model has to be there, and no other: a tensor that is left out is another model.
-    fn check_names(&self, shape: RuntimeShape) -> Result<()> {
-        let arrays = if self.has_moments() { &PREFIXES[..] } else { &PREFIXES[..1] };
-        let expected: Vec<String> = arrays
-            .iter()
-            .flat_map(|prefix| Layout(shape).tensors().map(move |tensor| format!("{prefix}{tensor}")))
-            .collect();
-        if let Some(name) = expected.iter().find(|name| self.header.info(name).is_none()) {
-            return Err(self.error(&format!("has no tensor `{name}`")).hint(self.fitting_flags(shape)));
-        }
-        let known: HashSet<String> = expected.into_iter().collect();
-        match self.header.offset_keys().iter().find(|name| !known.contains(*name)) {
-            Some(name) => {
-                let error = self.error(&format!("has a tensor `{name}`, which this model does not have"));
-                Err(error.hint(self.fitting_flags(shape)))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn has_moments(&self) -> bool {
-        self.header.offset_keys().iter().any(|name| PREFIXES[1..].iter().any(|prefix| name.starts_with(prefix)))
-    }
-
-    /// The weights or the moments whose names begin with `prefix`.
-    fn array(&self, prefix: &str, shape: RuntimeShape) -> Result<Weights> {
-        let mut array = Weights::zeros(shape);
-        for (tensor, values) in array.tensors_mut() {
-            let name = format!("{prefix}{tensor}");
-            let info = self.header.info(&name).expect("the names are checked");
-            self.check_tensor(&name, info, tensor.shape, shape)?;
-            let (bytes, _) = self.data[info.data_offsets.0..info.data_offsets.1].as_chunks();
-            values.iter_mut().zip(bytes).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
-            if let Some(i) = values.iter().position(|value| !value.is_finite()) {
-                let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);
-                return Err(self
-                    .error(&format!("has the value {} in tensor `{name}` at [{row}, {col}]", values[i]))
-                    .hint("the run that wrote it diverged: use an earlier checkpoint"));
-            }
-        }
-        Ok(array)
-    }
-
-    fn check_tensor(&self, name: &str, info: &TensorInfo, expected: [usize; 2], shape: RuntimeShape) -> Result<()> {
-        if info.shape != expected {
-            let error = self.error(&format!("has tensor `{name}` of shape {:?}, not {expected:?}", info.shape));
-            // With the model's channels, only the vocabulary can differ.
-            let other_vocabulary = name.ends_with("wte") && info.shape.get(1) == Some(&expected[1]);
-            return Err(error.hint(if other_vocabulary { USE_ITS_CORPUS.into() } else { self.fitting_flags(shape) }));
-        }
-        if info.dtype != Dtype::F32 {
-            let hint = "convert it before saving: `tensor.float()` in PyTorch, `array.astype(\"float32\")` in NumPy";
-            return Err(self.error(&format!("has tensor `{name}` as {}, not F32", info.dtype)).hint(hint));
-        }
-        Ok(())
-    }
-
-    /// A hint: the flags that the file fits, by its metadata, or else by its tensors.
-    fn fitting_flags(&self, shape: RuntimeShape) -> String {
-        let dimension = |name: &str, i: usize| self.header.info(name)?.shape.get(i).map(|&size| size as u64);
-        let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
-        let n_layer = self.header.offset_keys().iter().filter(is_layer).count();
-        let by_tensors = [dimension("wte", 1), None, Some(n_layer as u64), dimension("wpe", 0)];
-        let fitting: Vec<String> = flags(shape)
-            .into_iter()
-            .zip(self.run.config.into_iter().zip(by_tensors))
-            .filter_map(|((flag, here), (told, seen))| {
-                let size = told.or(seen)?;
-                (size != here as u64).then(|| format!("{flag} {size}"))
-            })
-            .collect();
-        if fitting.is_empty() {
-            return "the tensors' names and shapes have to be those that `--save` writes".to_owned();
-        }
-        format!("the file fits `{}`", fitting.join(" "))
-    }
-}
-
-const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
+/// The flags that choose the model's dimensions.
+const SHAPE_FLAGS: [&str; 4] = ["--n-embd", "--n-head", "--n-layer", "--block-size"];
 
 /// The model's dimensions as the flags that choose them.
 fn flags(shape: RuntimeShape) -> [(&'static str, usize); 4] {
-    [
-        ("--n-embd", shape.n_embd()),
-        ("--n-head", shape.n_head()),
-        ("--n-layer", shape.n_layer()),
-        ("--block-size", shape.block_size()),
-    ]
+    let [n_embd, n_head, n_layer, block_size] = SHAPE_FLAGS;
+    [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
+}
+
+/// The metadata's key of a flag: `n_embd` of `--n-embd`.
+fn key(flag: &str) -> String {
+    flag.trim_start_matches('-').replace('-', "_")
 }

@@ -26,6 +26,9 @@ impl Default for ModelConfig {
 /// The most parameters that a model may have: indices into them fit 32 bits on every device.
 const MAX_PARAMS: u128 = 1 << 30;
 
+/// The most numbers that a document's activations may have, roughly: a terabyte.
+const MAX_ACTIVATIONS: u128 = 1 << 38;
+
 impl ModelConfig {
     /// The model's shape for a vocabulary of `vocab` tokens.
     ///
@@ -52,6 +55,14 @@ impl ModelConfig {
                 "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab})"
             ))
             .hint(format!("at most {MAX_PARAMS} are supported: lower --n-embd, --n-layer or --block-size")));
+        }
+        // The attention's probabilities are what grows with the square of the block size.
+        let activations = l * (t + 16) * (t + 16) * (c + 16);
+        if activations > MAX_ACTIVATIONS {
+            return Err(Error::new(format!(
+                "activations of about {activations} numbers are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
+            ))
+            .hint(format!("at most {MAX_ACTIVATIONS} are supported: lower --block-size, --n-embd or --n-layer")));
         }
         Ok(RuntimeShape {
             vocab: vocab as u32,
@@ -104,17 +115,23 @@ impl OptimizerConfig {
 pub struct TrainConfig {
     /// Steps of the whole run: the length of the learning rate's schedule.
     pub steps: u64,
+    /// B: documents of a step.
+    pub batch: usize,
     /// The optimiser's parameters.
     pub optimizer: OptimizerConfig,
 }
 
 /// How text is sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SampleConfig {
+pub struct SampleConfig<'a> {
     /// Only this many of the most likely tokens are drawn from; ties go to the lower token. 1 is greedy.
     pub top_k: usize,
     /// The logits are divided by this; 0 is greedy.
     pub temperature: f64,
     /// Sample `i` draws from the random stream `(seed, i)`.
     pub seed: u64,
+    /// The tokens that each sample starts with, fewer than `block_size`, without `<BOS>`.
+    pub prompt: &'a [u32],
+    /// Whether samples carry the log-probabilities of their tokens.
+    pub logprobs: bool,
 }

@@ -1,20 +1,26 @@
 //! The `microgpt` program: the command line, and a run on the device that it chooses.
 
+use std::collections::HashSet;
 use std::env;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
-use microgpt::checkpoint::{self, Target};
-use microgpt::cli::{Cli, DeviceChoice};
-use microgpt::config::num_params;
-use microgpt::corpus::{Corpus, Dataset};
-use microgpt::device::cpu::Cpu;
-use microgpt::device::{Device, State};
+use microgpt::checkpoint::{self, About};
+use microgpt::cli::{Cli, Format};
+use microgpt::config::{TrainConfig, num_params};
+use microgpt::corpus::{Corpus, Dataset, Source};
+use microgpt::device::{Models, State, open};
 use microgpt::error::{Error, Result};
-use microgpt::reference::Reference;
+use microgpt::experiment::{self, Member, Variant};
+use microgpt::interrupt;
+use microgpt::metrics::Metrics;
+use microgpt::plot::Plot;
 use microgpt::report::{self, Report};
-use microgpt::trainer::Run;
+use microgpt::sampler::Sampling;
+use microgpt::target::Target;
+use microgpt::trainer::{Outcome, Outputs, Save, Training};
 use microgpt::weights::Weights;
 
 fn main() -> ExitCode {
@@ -26,8 +32,12 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
+    // Nor is a manual page that nobody reads.
+    if cli.write_document(&mut io::stdout().lock()).unwrap_or(true) {
+        return ExitCode::SUCCESS;
+    }
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report::print_error(&error);
             ExitCode::FAILURE
@@ -35,46 +45,225 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
-    let save = cli.run.save.as_deref().map(Target::new).transpose()?;
-    let input = cli.run.input.as_deref();
-    if let Some(target) = save.as_ref().filter(|target| target.is(input.unwrap_or(Path::new("input.txt")))) {
-        return Err(Error::new(format!("cannot save to `{}`: it is the corpus", target.name()))
-            .hint("give `--save` a file of its own"));
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let interrupt = interrupt::watch()?;
+    if let Some(threads) = cli.run.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| {
+            Error::new(format!("cannot start `--threads {threads}`")).caused_by(error).hint("ask for fewer")
+        })?;
     }
-    let corpus = Corpus::load(input)?;
+    check_paths(cli)?;
+    let target = cli.run.save.as_deref().map(Target::new).transpose()?;
+    let mut plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.train().steps)).transpose()?;
+    let corpus = Corpus::load(cli.run.input.as_deref())?;
     let documents: Vec<&str> = corpus.documents().collect();
     let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), None)?;
     let vocab = dataset.tokenizer.vocab_size();
-    let shape = cli.model().shape(vocab)?;
-    let sample = cli.sample(vocab)?;
-    let weights = match &cli.run.init_from {
-        Some(path) => checkpoint::load(path, shape, dataset.tokenizer.chars())?.weights,
-        None => Weights::init(shape, cli.run.seed),
+    // Refused now rather than when all is trained.
+    cli.sample(vocab, &[])?;
+    for variant in &cli.variants {
+        variant.model.shape(vocab)?;
+        cli.prompt(&dataset.tokenizer, variant.model.block_size)?;
+    }
+    let about = About {
+        vocabulary: dataset.tokenizer.chars(),
+        train: cli.train(),
+        seed: cli.run.seed,
+        shuffle: !cli.run.no_shuffle,
+        corpus: checkpoint::fingerprint(&documents),
     };
-    let mut device = open(cli, &dataset, &State::new(weights))?;
-
-    let mut report = Report::new(io::stdout().lock());
-    report.notice(format_args!("corpus: {}", corpus.source));
-    report.notice(format_args!("device: {}", device.description()));
-    report.header(dataset.train.len(), dataset.val.len(), vocab, num_params(shape))?;
-    let run = Run {
+    let session = Session { cli, documents: &documents, dataset: &dataset, about };
+    let training = Training {
         steps: cli.train().steps,
+        stop_after: cli.stop_after(),
         val_every: cli.training.val_every,
         val_docs: cli.training.val_docs,
-        samples: cli.samples(),
-        sample,
-        dataset: &dataset,
-        save: save.as_ref(),
+        save: target.as_ref().map(|target| Save { target, every: cli.run.save_every, about }),
+        alone: cli.variants.len() * cli.training.replicas == 1,
+        interrupt,
     };
-    run.execute(&mut *device, &mut report)
+    let jsonl = cli.sampling.format == Format::Jsonl;
+    let mut report = Report::new(io::stdout().lock()).log_every(cli.log_every()).jsonl(jsonl);
+    let mut best: Option<Trained> = None;
+    let mut results: Vec<(Variant, Vec<f64>)> = Vec::new();
+    let mut ended = Ok(());
+    for (i, group) in experiment::groups(&cli.variants).iter().enumerate() {
+        let first = (i == 0).then_some(&corpus.source);
+        ended = session.train_group(group, first, &training, &mut report, plot.as_mut()).and_then(
+            |(trained, losses, written)| {
+                results.extend(group.iter().cloned().zip(losses.chunks(cli.training.replicas).map(<[f64]>::to_vec)));
+                if best.as_ref().is_none_or(|best| trained.loss < best.loss || best.loss.is_nan()) {
+                    best = Some(trained);
+                }
+                written
+            },
+        );
+        if ended.is_err() || interrupt.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    // What is trained is saved and drawn, whatever has failed since. First of all the model: nothing can lose it then.
+    let saved = best.as_ref().map_or(Ok(()), |best| save(best, &training, &report));
+    let drawn = plot
+        .filter(|plot| !plot.is_empty())
+        .map_or(Ok(()), |plot| plot.save().map(|()| report.notice(format_args!("plotted: `{}`", plot.name()))));
+    ended.and(saved).and(drawn)?;
+    if let Some(best) = best {
+        session.finish(best, &results, &training, &mut report)?;
+    }
+    Ok(if interrupt.load(Ordering::Relaxed) { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
-/// The device that the user chose, with the corpus and the model on it.
-fn open(cli: &Cli, dataset: &Dataset, state: &State) -> Result<Box<dyn Device>> {
-    let config = cli.train();
-    Ok(match cli.run.device {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Box::new(Cpu::new(config, dataset, state)?),
-        DeviceChoice::Reference => Box::new(Reference::new(config, dataset, state)),
-    })
+/// What the parts of a run have in common.
+struct Session<'a> {
+    cli: &'a Cli,
+    documents: &'a [&'a str],
+    dataset: &'a Dataset,
+    about: About<'a>,
+}
+
+/// The best model so far, on its device with those that were trained beside it.
+struct Trained {
+    models: Box<dyn Models>,
+    index: usize,
+    state: State,
+    member: Member,
+    /// Its validation loss; NaN if it has none.
+    loss: f64,
+    /// The steps that this run has trained it.
+    steps: u64,
+}
+
+impl Session<'_> {
+    /// Trains the models of a group side by side: the best of them, the validation losses of all, and whether the metrics
+    /// are written. With `first`, where the corpus came from, it introduces the run.
+    fn train_group(
+        &self,
+        group: &[Variant],
+        first: Option<&Source>,
+        training: &Training,
+        report: &mut Report<impl Write>,
+        mut plot: Option<&mut Plot>,
+    ) -> Result<(Trained, Vec<f64>, Result<()>)> {
+        let Self { cli, dataset, .. } = self;
+        let members = experiment::members(group, cli.training.replicas, cli.run.seed);
+        let states = members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>>>()?;
+        let shape = states[0].1.weights.shape;
+        let (mut models, description) = open(cli.run.device, dataset, &states)?;
+        drop(states);
+        // A resumed run adds to the file, and so does each group but the first.
+        let append = cli.run.resume.is_some() || first.is_none();
+        let metrics = cli.view.metrics.as_deref();
+        let metrics = metrics.map(|path| Metrics::create(path, append, members.clone())).transpose()?;
+        if let Some(source) = first {
+            report.notice(format_args!("corpus: {source}"));
+            report.notice(format_args!("device: {description}"));
+            tell_cut(report, self.documents, cli.model().block_size);
+            report.header(dataset.train.len(), dataset.val.len(), shape.vocab as usize, num_params(shape))?;
+        } else {
+            report.line(&format!("num params: {}", num_params(shape)))?;
+        }
+        if let Some(plot) = &mut plot {
+            plot.begin(group.iter().map(|variant| (variant.to_string(), cli.training.replicas)));
+        }
+        let mut outputs = Outputs { report, metrics, plot };
+        let outcome = training.execute(&mut *models, &members, &mut outputs);
+        let written = outputs.metrics.map_or(Ok(()), |mut metrics| metrics.finish());
+        let Outcome { val_losses, best: index, state, steps } = outcome?;
+        let (member, loss) = (members[index].clone(), val_losses[index]);
+        Ok((Trained { models, index, state, member, loss, steps }, val_losses, written))
+    }
+
+    /// How a model is trained, and the state that it starts from.
+    fn start(&self, Member { seed, variant }: &Member) -> Result<(TrainConfig, State)> {
+        let shape = variant.model.shape(self.dataset.tokenizer.vocab_size())?;
+        let state = match (&self.cli.run.resume, &self.cli.run.init_from) {
+            (Some(path), _) => checkpoint::resume(path, shape, &self.about)?,
+            (None, Some(path)) => State::new(checkpoint::load(path, shape, self.about.vocabulary)?.weights),
+            (None, None) => State::new(Weights::init(shape, *seed)),
+        };
+        Ok((variant.train, state))
+    }
+
+    /// Shows what all models have become, and samples from the best.
+    fn finish(
+        &self,
+        mut best: Trained,
+        results: &[(Variant, Vec<f64>)],
+        training: &Training,
+        report: &mut Report<impl Write>,
+    ) -> Result<()> {
+        let cli = self.cli;
+        if cli.variants.len() > 1 {
+            report.line(&format!("--- sweep ---\n{}", experiment::table(results)))?;
+        }
+        if !training.alone {
+            report.line(&format!("best: {} | val loss {:.4}", best.member, best.loss))?;
+        }
+        let (tokenizer, block_size) = (&self.dataset.tokenizer, best.member.variant.model.block_size);
+        let prompt = cli.prompt(tokenizer, block_size)?;
+        let sampling = Sampling {
+            samples: cli.sampling.samples,
+            config: cli.sample(tokenizer.vocab_size(), &prompt)?,
+            tokenizer,
+            skip: cli.sampling.unique.then(|| self.documents.iter().copied().collect::<HashSet<_>>()),
+            jsonl: cli.sampling.format == Format::Jsonl,
+            interrupt: training.interrupt,
+        };
+        if report.is_closed() {
+            return Ok(());
+        }
+        sampling.execute(best.models.model(best.index), report)
+    }
+}
+
+/// Says once how many documents are longer than what the model looks at.
+fn tell_cut(report: &Report<impl Write>, documents: &[&str], block_size: usize) {
+    let cut = documents.iter().filter(|document| document.chars().count() + 1 > block_size).count();
+    if cut > 0 {
+        let all = documents.len();
+        report.notice(format_args!("cut: {cut} of {all} documents to their first `--block-size {block_size}` tokens"));
+    }
+}
+
+/// Refuses a file that would be written over another that the run reads or writes; a checkpoint may be resumed and saved.
+fn check_paths(cli: &Cli) -> Result<()> {
+    let whole = |path: &Path| path.canonicalize().or_else(|_| path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    let run = &cli.run;
+    let corpus = Some(run.input.clone().unwrap_or_else(|| PathBuf::from("input.txt")));
+    let files = [
+        (&corpus, "", "the corpus"),
+        (&run.save, "save", "what `--save` writes"),
+        (&run.resume, "", "what `--resume` reads"),
+        (&run.init_from, "", "what `--init-from` reads"),
+        (&cli.view.metrics, "write metrics", "what `--metrics` writes"),
+        (&cli.view.plot, "plot", "what `--plot` writes"),
+    ];
+    for (i, (path, verb, _)) in files.iter().enumerate().filter(|(_, (_, verb, _))| !verb.is_empty()) {
+        let Some(path) = path else { continue };
+        let same = |(other, ..): &&(&Option<PathBuf>, &str, &str)| {
+            other.as_ref().is_some_and(|other| whole(other) == whole(path))
+        };
+        if let Some((_, _, what)) = files[..i].iter().find(same) {
+            return Err(Error::new(format!("cannot {verb} to `{}`: it is {what}", path.display()))
+                .hint("give every file a name of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// Saves the best model.
+fn save(best: &Trained, training: &Training, report: &Report<impl Write>) -> Result<()> {
+    if !training.alone && best.loss.is_nan() {
+        return Err(Error::new("every model diverged").hint("lower `--learning-rate`, or start from other weights"));
+    }
+    let Some(save) = &training.save else { return Ok(()) };
+    // What the file has is worth more than initial weights.
+    if best.steps == 0 && training.interrupt.load(Ordering::Relaxed) {
+        report.notice(format_args!("not saved: `{}`, interrupted before the first step", save.target.name()));
+        return Ok(());
+    }
+    save.save(&best.state, &best.member)?;
+    report.notice(format_args!("saved: `{}`", save.target.name()));
+    Ok(())
 }

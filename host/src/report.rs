@@ -5,21 +5,39 @@ use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
-use crate::device::StepLog;
+use serde::Serialize;
+
 use crate::error::{Error, Result};
+use crate::experiment::Summary;
 
 /// The output of a run. Nothing here panics, whatever becomes of stdout and stderr.
 pub struct Report<W> {
     out: W,
     /// Whether the reader of stdout has gone, as `head` does. There is nobody to tell then, not even of an error.
     closed: bool,
+    /// Every how many steps one is told; 0 for none.
+    log_every: u64,
+    /// Whether stdout has JSON objects and nothing else; other lines are on stderr then.
+    jsonl: bool,
     bar: ProgressBar,
 }
 
 impl<W: Write> Report<W> {
     /// A report to `out`, which is the program's stdout.
     pub fn new(out: W) -> Self {
-        Self { out, closed: false, bar: ProgressBar::hidden() }
+        Self { out, closed: false, log_every: 1, jsonl: false, bar: ProgressBar::hidden() }
+    }
+
+    /// Tells every n-th step only, and the first and the last; none for 0.
+    #[must_use]
+    pub fn log_every(self, log_every: u64) -> Self {
+        Self { log_every, ..self }
+    }
+
+    /// Keeps everything but JSON objects from stdout.
+    #[must_use]
+    pub fn jsonl(self, jsonl: bool) -> Self {
+        Self { jsonl, ..self }
     }
 
     /// Whether nobody reads the results any more.
@@ -39,9 +57,7 @@ impl<W: Write> Report<W> {
     /// stdout cannot be written to.
     pub fn header(&mut self, train: usize, val: usize, vocab: usize, params: usize) -> Result<()> {
         let docs = train + val;
-        self.write(&format!(
-            "num docs: {docs} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}\n"
-        ))
+        self.line(&format!("num docs: {docs} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}"))
     }
 
     /// Shows a progress bar on stderr, if that is a terminal, for steps `step..steps`.
@@ -58,57 +74,89 @@ impl<W: Write> Report<W> {
         self.bar.finish_and_clear();
     }
 
-    /// A line for each of the steps from `first` (from 0) on, which took `ms` each.
+    /// A line for each of the steps from `first` (from 0) on that is told; they took `ms` each.
     ///
     /// # Errors
     /// stdout cannot be written to.
-    pub fn steps(&mut self, first: u64, steps: u64, logs: &[StepLog], ms: f64) -> Result<()> {
+    pub fn steps(&mut self, first: u64, steps: u64, losses: &[f64], ms: f64) -> Result<()> {
         let width = digits(steps).max(4);
         let mut lines = String::new();
-        for (step, log) in (first + 1..).zip(logs) {
-            // Writing to a string cannot fail.
-            let _ = writeln!(lines, "step {step:>width$}/{steps:>width$} | loss {:.4} | {ms:.3}ms", log.loss);
+        for (step, loss) in (first + 1..).zip(losses) {
+            let told = step == 1 || step == steps || step.is_multiple_of(self.log_every);
+            if self.log_every > 0 && told {
+                // Writing to a string cannot fail.
+                let _ = writeln!(lines, "step {step:>width$}/{steps:>width$} | loss {loss:.4} | {ms:.3}ms");
+            }
         }
-        self.write(&lines)?;
-        self.bar.set_position(first + logs.len() as u64);
-        if let Some(log) = logs.last() {
-            self.bar.set_message(format!(", loss {:.4}", log.loss));
+        self.lines(&lines)?;
+        self.bar.set_position(first + losses.len() as u64);
+        if let Some(loss) = losses.last() {
+            self.bar.set_message(format!(", loss {loss:.4}"));
         }
         Ok(())
     }
 
-    /// The line of a validation.
+    /// The line of a validation: the loss of the one model, or the mean over several and how they are spread; a model that
+    /// diverged has no finite loss.
     ///
     /// # Errors
     /// stdout cannot be written to.
-    pub fn validation(&mut self, loss: f64) -> Result<()> {
-        self.write(&format!("  val loss: {loss:.4}\n"))
+    pub fn validation(&mut self, losses: &[f64]) -> Result<()> {
+        let finite = losses.iter().copied().filter(|loss| loss.is_finite());
+        let Some(Summary { mean, std, min, max }) = Summary::of(finite) else { return Ok(()) };
+        if losses.len() == 1 {
+            return self.line(&format!("  val loss: {mean:.4}"));
+        }
+        self.line(&format!("  val loss: {mean:.4} (std {std:.4}, best {min:.4}, worst {max:.4})"))
     }
 
-    /// The line before the samples.
+    /// A line for each of these samples, out of `samples`, with its number.
     ///
     /// # Errors
     /// stdout cannot be written to.
-    pub fn inference(&mut self) -> Result<()> {
-        self.write("--- inference ---\n")
-    }
-
-    /// A line for each of the samples from `first` (from 0) on, out of `samples`.
-    ///
-    /// # Errors
-    /// stdout cannot be written to.
-    pub fn samples(&mut self, first: u64, samples: u64, texts: &[String]) -> Result<()> {
+    pub fn samples<'a>(&mut self, texts: impl Iterator<Item = (u64, &'a str)>, samples: u64) -> Result<()> {
         let width = digits(samples).max(2);
         let mut lines = String::new();
-        for (sample, text) in (first + 1..).zip(texts) {
+        for (sample, text) in texts {
             let _ = writeln!(lines, "sample {sample:>width$}: {text}");
+        }
+        self.lines(&lines)
+    }
+
+    /// A JSON object for each of these samples.
+    ///
+    /// # Errors
+    /// stdout cannot be written to.
+    pub fn samples_jsonl(&mut self, records: impl Iterator<Item = impl Serialize>) -> Result<()> {
+        let mut lines = String::new();
+        for record in records {
+            let object = serde_json::to_string(&record).map_err(|error| Error::new("no JSON").caused_by(error))?;
+            lines += &object;
+            lines.push('\n');
         }
         self.write(&lines)
     }
 
+    /// A line of results.
+    ///
+    /// # Errors
+    /// stdout cannot be written to.
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        self.lines(&format!("{line}\n"))
+    }
+
+    /// Whole lines of results, which give way to JSON.
+    fn lines(&mut self, lines: &str) -> Result<()> {
+        if self.jsonl {
+            self.bar.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
+            return Ok(());
+        }
+        self.write(lines)
+    }
+
     /// Writes whole lines and passes them on at once, so that a reader sees them as they come.
     fn write(&mut self, lines: &str) -> Result<()> {
-        if self.closed {
+        if self.closed || lines.is_empty() {
             return Ok(());
         }
         let written = self.bar.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
@@ -146,14 +194,13 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_contract() {
-        let log = StepLog { loss: 3.318_49, grad_norm: 1.0 };
-        assert_eq!(written(|r| r.steps(0, 500, &[log], 0.0042)), "step    1/ 500 | loss 3.3185 | 0.004ms\n");
-        assert_eq!(written(|r| r.validation(2.804_27)), "  val loss: 2.8043\n");
-        assert_eq!(written(|r| r.samples(0, 20, &["kaela".to_owned()])), "sample  1: kaela\n");
-        // A path to the method would name one lifetime.
-        #[expect(clippy::redundant_closure_for_method_calls)]
-        let heading = written(|r| r.inference());
-        assert_eq!(heading, "--- inference ---\n");
+        assert_eq!(written(|r| r.steps(0, 500, &[3.318_49], 0.0042)), "step    1/ 500 | loss 3.3185 | 0.004ms\n");
+        assert_eq!(written(|r| r.validation(&[2.804_27])), "  val loss: 2.8043\n");
+        assert_eq!(
+            written(|r| r.validation(&[1.0, 5.0, 3.0])),
+            "  val loss: 3.0000 (std 2.0000, best 1.0000, worst 5.0000)\n"
+        );
+        assert_eq!(written(|r| r.samples([(1, "kaela")].into_iter(), 20)), "sample  1: kaela\n");
         assert_eq!(
             written(|r| r.header(9, 1, 27, 3632)),
             "num docs: 10 (train: 9, val: 1)\nvocab size: 27\nnum params: 3632\n"
@@ -162,12 +209,35 @@ mod tests {
 
     #[test]
     fn columns_grow_with_the_numbers() {
-        let logs = [StepLog { loss: 12.0, grad_norm: 1.0 }; 2];
         assert_eq!(
-            written(|r| r.steps(99_998, 100_000, &logs, 1234.5)),
+            written(|r| r.steps(99_998, 100_000, &[12.0; 2], 1234.5)),
             "step  99999/100000 | loss 12.0000 | 1234.500ms\nstep 100000/100000 | loss 12.0000 | 1234.500ms\n"
         );
-        assert_eq!(written(|r| r.samples(98, 100, &[String::new()])), "sample  99: \n");
+        assert_eq!(written(|r| r.samples([(99, "")].into_iter(), 100)), "sample  99: \n");
+    }
+
+    #[test]
+    fn some_steps_are_told_and_the_first_and_the_last() {
+        let told = |log_every| {
+            let mut out = Vec::new();
+            let mut report = Report::new(&mut out).log_every(log_every);
+            report.steps(0, 10, &[1.0; 6], 1.0).and_then(|()| report.steps(6, 10, &[1.0; 4], 1.0)).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            out.lines().map(|line| line[5..9].trim().parse().unwrap()).collect::<Vec<u64>>()
+        };
+        assert_eq!(told(1), (1..=10).collect::<Vec<_>>());
+        assert_eq!(told(4), [1, 4, 8, 10]);
+        assert_eq!(told(100), [1, 10]);
+        assert!(told(0).is_empty());
+    }
+
+    #[test]
+    fn with_jsonl_stdout_has_objects_only() {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out).jsonl(true);
+        report.line("--- inference ---").and_then(|()| report.validation(&[1.0])).unwrap();
+        report.samples_jsonl([[1, 2]].into_iter()).unwrap();
+        assert_eq!(out, b"[1,2]\n");
     }
 
     struct Broken(io::ErrorKind);
@@ -184,9 +254,9 @@ mod tests {
     #[test]
     fn a_reader_that_went_is_no_error_but_a_full_disk_is() {
         let mut report = Report::new(Broken(io::ErrorKind::BrokenPipe));
-        assert!(report.inference().is_ok() && report.is_closed());
+        assert!(report.line("").is_ok() && report.is_closed());
         let mut report = Report::new(Broken(io::ErrorKind::StorageFull));
-        assert!(report.inference().unwrap_err().report().contains("hint:"));
+        assert!(report.line("").unwrap_err().report().contains("hint:"));
         assert!(!report.is_closed());
     }
 }

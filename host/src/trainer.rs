@@ -1,310 +1,308 @@
-//! A run: training with validations in between, then saving, then sampling.
+//! Training: launches of steps with validations and saves in between, of one model or of several side by side.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::checkpoint::Target;
-use crate::config::{SampleConfig, num_params};
-use crate::corpus::Dataset;
-use crate::device::{Device, State};
+use crate::checkpoint::{About, to_bytes};
+use crate::config::num_params;
+use crate::device::{Evaluation, Models, State, StepLog};
 use crate::error::{Error, Result};
+use crate::experiment::{Member, Summary};
+use crate::metrics::{Launch, Metrics};
+use crate::plot::Plot;
 use crate::report::Report;
+use crate::target::Target;
 
-/// What to do with a device that holds a model and its corpus.
-pub struct Run<'a> {
-    /// Train until this step.
+/// How to train the models that a device holds.
+pub struct Training<'a> {
+    /// Steps of the whole run.
     pub steps: u64,
+    /// The step after which this run ends.
+    pub stop_after: u64,
     /// Validate after every this many steps; 0 never.
     pub val_every: u64,
     /// Validation documents.
     pub val_docs: usize,
-    /// Samples to generate at the end.
-    pub samples: u64,
-    /// How to sample.
-    pub sample: SampleConfig,
-    /// The documents that the device holds.
-    pub dataset: &'a Dataset,
-    /// Where the trained model is saved.
-    pub save: Option<&'a Target>,
+    /// Where the model is saved.
+    pub save: Option<Save<'a>>,
+    /// Whether the run has no other model: it is over then if the model diverges, and need not be compared with others.
+    pub alone: bool,
+    /// Set by Ctrl-C: the launch under way is the last.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// Where and how often a model is saved.
+pub struct Save<'a> {
+    /// The file.
+    pub target: &'a Target,
+    /// After every this many steps; 0 only at the end.
+    pub every: u64,
+    /// What the file says of the run.
+    pub about: About<'a>,
+}
+
+/// Where the course of the training goes.
+pub struct Outputs<'a, W> {
+    /// stdout and stderr.
+    pub report: &'a mut Report<W>,
+    /// `--metrics`.
+    pub metrics: Option<Metrics>,
+    /// `--plot`.
+    pub plot: Option<&'a mut Plot>,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The last validation loss of each model; NaN for one that was never validated, or diverged.
+    pub val_losses: Vec<f64>,
+    /// The model with the least of them, or the first that has not diverged.
+    pub best: usize,
+    /// Its state.
+    pub state: State,
+    /// The steps that this run has trained.
+    pub steps: u64,
 }
 
 /// The most steps of a launch, so that results come as they arise.
-const MAX_LAUNCH: u64 = 4096;
+pub(crate) const MAX_LAUNCH: u64 = 4096;
 /// The most work of a launch or of a call for samples, in multiplications: a second or so on the slowest device.
-const LAUNCH_WORK: u64 = 1 << 29;
+pub(crate) const LAUNCH_WORK: u64 = 1 << 29;
 
-impl Run<'_> {
-    /// Does it.
-    ///
-    /// If nobody reads the results any more, it ends early, but not before the model that `save` asks for is saved.
+impl Save<'_> {
+    /// Saves a model.
     ///
     /// # Errors
-    /// A loss that is not finite, an output that cannot be written, or what the device reports.
-    pub fn execute(&self, device: &mut dyn Device, report: &mut Report<impl Write>) -> Result<()> {
-        let State { step, weights, .. } = device.download()?;
-        // Each parameter is multiplied at each position, in a step once forward and twice backward.
-        let work = num_params(weights.shape) as u64 * u64::from(weights.shape.block_size);
-        self.train(device, report, step, (LAUNCH_WORK / (3 * work)).clamp(1, MAX_LAUNCH))?;
-        if self.nobody_waits(report) {
-            return Ok(());
-        }
-        let state = device.download()?;
-        // The last update is in no loss.
-        let mut values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|array| &array.values);
-        if let Some(value) = values.find(|value| !value.is_finite()) {
-            return Err(diverged_at(state.step, &format!("a value of the model is {value}")));
-        }
-        // Saved before sampling, so that nothing that happens there can lose the model.
-        if let Some(target) = self.save {
-            target.save(&state, self.dataset.tokenizer.chars(), self.sample.seed)?;
-            report.notice(format_args!("saved: `{}`", target.name()));
-        }
-        self.generate(device, report, (LAUNCH_WORK / work).clamp(1, MAX_LAUNCH))
+    /// The file cannot be written; it is then as it was.
+    pub fn save(&self, state: &State, member: &Member) -> Result<()> {
+        self.target.save(&to_bytes(state, &About { train: member.variant.train, ..self.about })?)
+    }
+}
+
+/// How far a training is.
+struct Progress {
+    step: u64,
+    /// Whether each model's numbers are still numbers.
+    alive: Vec<bool>,
+    /// The last validation loss of each model, and the step after which it was measured.
+    val_losses: Vec<f64>,
+    validated: Option<u64>,
+    /// How the only model diverged: what is due after the launch is done before the run fails.
+    failure: Option<Error>,
+}
+
+impl Progress {
+    fn any_alive(&self) -> bool {
+        self.alive.contains(&true)
     }
 
-    /// Trains from `step` on, in launches of at most `max_launch` steps.
-    fn train(
+    fn best(&self) -> usize {
+        let candidates = (0..self.alive.len()).filter(|&model| self.alive[model]);
+        let rank =
+            |model: &usize| if self.val_losses[*model].is_nan() { f64::INFINITY } else { self.val_losses[*model] };
+        candidates.min_by(|a, b| rank(a).total_cmp(&rank(b))).unwrap_or(0)
+    }
+}
+
+impl Training<'_> {
+    /// Trains the models, which `members` describes, from the step that they have reached.
+    ///
+    /// If nobody reads the results any more and no file is written, it ends early. A model whose loss is not finite any more
+    /// is out; with the last one the training is over.
+    ///
+    /// # Errors
+    /// A training that diverged, an output that cannot be written, or what the device reports.
+    pub fn execute(
         &self,
-        device: &mut dyn Device,
-        report: &mut Report<impl Write>,
-        mut step: u64,
-        max_launch: u64,
+        models: &mut dyn Models,
+        members: &[Member],
+        outputs: &mut Outputs<impl Write>,
+    ) -> Result<Outcome> {
+        let count = models.count();
+        let State { step, weights, .. } = models.model(0).download()?;
+        // Each parameter is multiplied at each position, in a step once forward and twice backward.
+        let document = 3 * num_params(weights.shape) as u64 * u64::from(weights.shape.block_size);
+        let documents: u64 = members.iter().map(|member| member.variant.train.batch as u64).sum();
+        let work = document.saturating_mul(documents);
+        let max_launch = (LAUNCH_WORK / work).clamp(1, MAX_LAUNCH);
+        let mut progress = Progress {
+            step,
+            alive: vec![true; count],
+            val_losses: vec![f64::NAN; count],
+            validated: None,
+            failure: None,
+        };
+        outputs.report.start_bar(step, self.steps);
+        while progress.step < self.stop_after
+            && progress.any_alive()
+            && !self.is_interrupted()
+            && !self.nobody_waits(outputs)
+        {
+            let launch = max_launch
+                .min(self.stop_after - progress.step)
+                .min(until_multiple(progress.step, self.val_every))
+                .min(until_multiple(progress.step, self.save.as_ref().map_or(0, |save| save.every)));
+            self.launch(launch, models, members, &mut progress, outputs)?;
+        }
+        outputs.report.clear_bar();
+        if self.is_interrupted() {
+            outputs.report.notice(format_args!("interrupted after step {}; Ctrl-C again ends at once", progress.step));
+        }
+        // Interrupted between two launches, or with nothing left to train. One model of several is chosen by its loss.
+        if (self.is_interrupted() || !self.alone) && progress.any_alive() && progress.validated != Some(progress.step) {
+            self.validate(models, members, &mut progress, outputs)?;
+        }
+        let best = self.best(models, members, &mut progress, outputs.report)?;
+        if let Some(failure) = progress.failure {
+            return Err(failure);
+        }
+        let (best, state) = best.map_or_else(|| models.model(0).download().map(|state| (0, state)), Ok)?;
+        Ok(Outcome { best, state, val_losses: progress.val_losses, steps: progress.step - step })
+    }
+
+    /// Trains `steps` steps, and does what is due after them.
+    fn launch(
+        &self,
+        steps: u64,
+        models: &mut dyn Models,
+        members: &[Member],
+        progress: &mut Progress,
+        outputs: &mut Outputs<impl Write>,
     ) -> Result<()> {
-        report.start_bar(step, self.steps);
-        while step < self.steps && !self.nobody_waits(report) {
-            let until_validation = self.val_every.checked_sub(step % self.val_every.max(1)).filter(|&n| n > 0);
-            let launch = (self.steps - step).min(until_validation.unwrap_or(u64::MAX)).min(max_launch);
-            let start = Instant::now();
-            let logs = device.train(launch as usize)?;
-            let ms = start.elapsed().as_secs_f64() * 1e3 / launch as f64;
-            let diverged = logs.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite());
-            report.steps(step, self.steps, &logs[..diverged.unwrap_or(logs.len())], ms)?;
-            if let Some(i) = diverged {
-                let what = if logs[i].loss.is_finite() { "gradient norm" } else { "loss" };
-                let value = if logs[i].loss.is_finite() { logs[i].grad_norm } else { logs[i].loss };
-                return Err(diverged_at(step + i as u64 + 1, &format!("the {what} is {value}")));
-            }
-            step += launch;
-            if Some(launch) == until_validation {
-                self.validate(device, report, step)?;
-            }
+        let start = Instant::now();
+        let logs = models.train(steps as usize)?;
+        let ms = start.elapsed().as_secs_f64() * 1e3 / steps as f64;
+        let first = progress.step;
+        let diverged = logs.iter().map(|logs| logs.iter().position(is_bad)).collect::<Vec<_>>();
+        // The steps up to which there is a model to speak of.
+        let good = diverged.iter().zip(&progress.alive).filter(|&(_, &alive)| alive);
+        let good = good.map(|(diverged, _)| diverged.unwrap_or(steps as usize)).max().unwrap_or(0);
+        let losses: Vec<f64> = (0..good)
+            .map(|i| {
+                let losses = logs.iter().map(|logs| logs[i].loss).filter(|loss| loss.is_finite());
+                Summary::of(losses).map_or(f64::NAN, |summary| summary.mean)
+            })
+            .collect();
+        outputs.report.steps(first, self.steps, &losses, ms)?;
+        progress.step += steps;
+        for (model, i) in diverged.into_iter().enumerate().filter_map(|(model, i)| Some((model, i?))) {
+            let StepLog { loss, grad_norm } = logs[model][i];
+            let (what, value) = if loss.is_finite() { ("gradient norm", grad_norm) } else { ("loss", loss) };
+            let what = format!("the {what} is {value}");
+            self.diverged(model, members, first + i as u64 + 1, &what, progress, outputs.report);
         }
-        report.clear_bar();
+        let step = progress.step;
+        let is_due = |every: u64| every > 0 && step.is_multiple_of(every);
+        let is_last = self.is_interrupted() || (!self.alone && step == self.stop_after);
+        let val_losses = if progress.any_alive() && (is_due(self.val_every) || is_last) {
+            Some(self.validate(models, members, progress, outputs)?)
+        } else {
+            None
+        };
+        let launch = Launch { first, logs, ms, val_losses };
+        if let Some(plot) = &mut outputs.plot {
+            plot.record(&launch);
+        }
+        if let Some(metrics) = &mut outputs.metrics {
+            metrics.record(launch)?;
+        }
+        let Some(save) = self.save.as_ref().filter(|save| is_due(save.every)) else { return Ok(()) };
+        if let Some((best, state)) = self.best(models, members, progress, outputs.report)? {
+            // A run that goes on from here has the steps before it in the metrics, even if this one is killed.
+            let flushed = outputs.metrics.as_mut().map_or(Ok(()), Metrics::flush);
+            save.save(&state, &members[best])?;
+            flushed?;
+        }
         Ok(())
     }
 
-    fn validate(&self, device: &mut dyn Device, report: &mut Report<impl Write>, step: u64) -> Result<()> {
-        let loss = device.evaluate(self.val_docs)?.loss();
-        if !loss.is_finite() {
-            return Err(diverged_at(step, &format!("the validation loss is {loss}")));
+    /// Validates every model: what they have, NaN for those that are out.
+    fn validate(
+        &self,
+        models: &mut dyn Models,
+        members: &[Member],
+        progress: &mut Progress,
+        outputs: &mut Outputs<impl Write>,
+    ) -> Result<Vec<f64>> {
+        let evaluations = models.evaluate(self.val_docs)?;
+        for (model, loss) in evaluations.into_iter().map(Evaluation::loss).enumerate() {
+            if !loss.is_finite() {
+                let what = format!("the validation loss is {loss}");
+                self.diverged(model, members, progress.step, &what, progress, outputs.report);
+            }
+            progress.val_losses[model] = if progress.alive[model] { loss } else { f64::NAN };
         }
-        report.validation(loss)
+        progress.validated = Some(progress.step);
+        outputs.report.validation(&progress.val_losses)?;
+        Ok(progress.val_losses.clone())
     }
 
-    /// Samples, `chunk` at a time.
-    fn generate(&self, device: &mut dyn Device, report: &mut Report<impl Write>, chunk: u64) -> Result<()> {
-        report.inference()?;
-        let mut first = 0;
-        while first < self.samples && !report.is_closed() {
-            let end = self.samples.min(first + chunk);
-            let samples = device.generate(&self.sample, first..end)?;
-            let texts: Vec<String> = samples.iter().map(|tokens| self.dataset.tokenizer.decode(tokens)).collect();
-            report.samples(first, self.samples, &texts)?;
-            first = end;
+    /// The best model, and its state. The last update is in no loss: one whose values are not finite after it is out.
+    fn best(
+        &self,
+        models: &mut dyn Models,
+        members: &[Member],
+        progress: &mut Progress,
+        report: &Report<impl Write>,
+    ) -> Result<Option<(usize, State)>> {
+        while progress.any_alive() {
+            let best = progress.best();
+            let state = models.model(best).download()?;
+            let arrays = [&state.weights, &state.m, &state.v].into_iter();
+            let bad = arrays.flat_map(|array| &array.values).copied().find(|value| !value.is_finite());
+            let Some(value) = bad else { return Ok(Some((best, state))) };
+            self.diverged(best, members, state.step, &format!("a value of the model is {value}"), progress, report);
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A model has diverged: the run fails if it is the only one, else the others go on.
+    fn diverged(
+        &self,
+        model: usize,
+        members: &[Member],
+        step: u64,
+        what: &str,
+        progress: &mut Progress,
+        report: &Report<impl Write>,
+    ) {
+        progress.val_losses[model] = f64::NAN;
+        if !std::mem::replace(&mut progress.alive[model], false) {
+            return;
+        }
+        if self.alone {
+            progress.failure = Some(diverged_at(step, what));
+        } else {
+            report.notice(format_args!("diverged: {} at step {step}: {what}", members[model]));
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     /// Whether nothing that is still to be computed would reach anyone.
-    fn nobody_waits(&self, report: &Report<impl Write>) -> bool {
-        report.is_closed() && self.save.is_none()
+    fn nobody_waits(&self, outputs: &Outputs<impl Write>) -> bool {
+        let files = self.save.is_some() || outputs.metrics.is_some() || outputs.plot.is_some();
+        outputs.report.is_closed() && !files
     }
+}
+
+/// Steps from `step` to the next multiple of `every`.
+fn until_multiple(step: u64, every: u64) -> u64 {
+    if every == 0 { u64::MAX } else { every - step % every }
+}
+
+fn is_bad(log: &StepLog) -> bool {
+    !log.loss.is_finite() || !log.grad_norm.is_finite()
 }
 
 /// The run cannot go on: `what` is not finite after or at step `step`, counted from 1 as in the report.
 fn diverged_at(step: u64, what: &str) -> Error {
     Error::new(format!("training diverged at step {step}: {what}"))
-        .hint("nothing was saved; lower `--learning-rate`, or start from other weights")
+        .hint("lower `--learning-rate`, or start from other weights; what was saved before is still there")
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::ops::Range;
-
-    use super::*;
-    use crate::checkpoint;
-    use crate::config::ModelConfig;
-    use crate::device::{Evaluation, StepLog};
-    use crate::weights::Weights;
-
-    /// A device whose loss is the step's number, counted from 1, until it breaks.
-    struct Fake {
-        state: State,
-        launches: Vec<usize>,
-        evaluations: Vec<u64>,
-        samples: Vec<Range<u64>>,
-        bad: Option<(u64, StepLog)>,
-        nll: f64,
-    }
-
-    impl Device for Fake {
-        fn description(&self) -> String {
-            String::new()
-        }
-        fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-            self.launches.push(steps);
-            let first = self.state.step + 1;
-            self.state.step += steps as u64;
-            let log = |step| match self.bad {
-                Some((bad, log)) if step >= bad => log,
-                _ => StepLog { loss: step as f64, grad_norm: 1.0 },
-            };
-            Ok((first..=self.state.step).map(log).collect())
-        }
-        fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-            assert_eq!(documents, 20);
-            self.evaluations.push(self.state.step);
-            Ok(Evaluation { nll: self.nll, tokens: 2 })
-        }
-        fn generate(&mut self, _: &SampleConfig, samples: Range<u64>) -> Result<Vec<Vec<u32>>> {
-            self.samples.push(samples.clone());
-            Ok(samples.map(|_| vec![1, 2]).collect())
-        }
-        fn download(&mut self) -> Result<State> {
-            Ok(self.state.clone())
-        }
-        fn upload(&mut self, _: &State) -> Result<()> {
-            unreachable!()
-        }
-    }
-
-    fn dataset() -> Dataset {
-        Dataset::new(&["ab", "b"], None, None).unwrap()
-    }
-
-    fn fake(model: ModelConfig) -> Fake {
-        let state = State::new(Weights::zeros(model.shape(3).unwrap()));
-        Fake { state, launches: vec![], evaluations: vec![], samples: vec![], bad: None, nll: 1.0 }
-    }
-
-    fn run(dataset: &Dataset) -> Run<'_> {
-        let sample = SampleConfig { top_k: 1, temperature: 0.0, seed: 42 };
-        Run { steps: 10, val_every: 4, val_docs: 20, samples: 3, sample, dataset, save: None }
-    }
-
-    #[test]
-    fn launches_end_at_validations_and_the_last_step() {
-        let dataset = dataset();
-        let mut device = fake(ModelConfig::default());
-        let mut out = Vec::new();
-        run(&dataset).execute(&mut device, &mut Report::new(&mut out)).unwrap();
-        assert_eq!(device.launches, [4, 4, 2]);
-        assert_eq!(device.evaluations, [4, 8]);
-        let out = String::from_utf8(out).unwrap();
-        let lines: Vec<&str> = out.lines().map(|line| line.split(" | ").nth(1).unwrap_or(line)).collect();
-        let step = |step: u32| format!("loss {step}.0000");
-        let mut expected: Vec<String> = (1..=10).map(step).collect();
-        expected.insert(8, "  val loss: 0.5000".to_owned());
-        expected.insert(4, "  val loss: 0.5000".to_owned());
-        expected.push("--- inference ---".to_owned());
-        expected.extend((1..=3).map(|sample| format!("sample  {sample}: ab")));
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
-    fn a_run_goes_on_from_the_step_of_the_device() {
-        let dataset = dataset();
-        let mut device = fake(ModelConfig::default());
-        device.state.step = 3;
-        run(&dataset).execute(&mut device, &mut Report::new(Vec::new())).unwrap();
-        assert_eq!(device.launches, [1, 4, 2]);
-    }
-
-    #[test]
-    fn large_models_train_and_sample_in_small_launches() {
-        let dataset = dataset();
-        let run = Run { val_every: 0, samples: 10_000, ..run(&dataset) };
-        let mut device = fake(ModelConfig { n_embd: 512, n_layer: 2, block_size: 64, ..ModelConfig::default() });
-        run.execute(&mut device, &mut Report::new(Vec::new())).unwrap();
-        assert_eq!(device.launches, [1; 10]);
-        assert_eq!(device.samples.len(), 10_000);
-        let mut device = fake(ModelConfig::default());
-        Run { steps: 10_000, ..run }.execute(&mut device, &mut Report::new(Vec::new())).unwrap();
-        assert_eq!(device.launches, [4096, 4096, 10_000 - 2 * 4096]);
-        assert_eq!(device.samples, [0..4096, 4096..8192, 8192..10_000]);
-        assert!(device.evaluations.is_empty());
-    }
-
-    #[test]
-    fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
-        let dataset = dataset();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.safetensors");
-        let target = Target::new(&path).unwrap();
-        let run = Run { save: Some(&target), ..run(&dataset) };
-        for (loss, grad_norm, what) in [
-            (f64::NAN, 1.0, "the loss is NaN"),
-            (f64::INFINITY, f64::NAN, "the loss is inf"),
-            (1.0, f64::NAN, "the gradient norm is NaN"),
-        ] {
-            let mut device = fake(ModelConfig::default());
-            device.bad = Some((6, StepLog { loss, grad_norm }));
-            let mut out = Vec::new();
-            let error = run.execute(&mut device, &mut Report::new(&mut out)).unwrap_err();
-            assert_eq!(error.to_string(), format!("training diverged at step 6: {what}"));
-            let out = String::from_utf8(out).unwrap();
-            assert!(out.lines().last().unwrap().starts_with("step    5/  10"), "{out}");
-        }
-        let mut device = fake(ModelConfig::default());
-        device.nll = f64::NAN;
-        let error = run.execute(&mut device, &mut Report::new(Vec::new())).unwrap_err();
-        assert_eq!(error.to_string(), "training diverged at step 4: the validation loss is NaN");
-        let mut device = fake(ModelConfig::default());
-        device.state.weights.values[5] = f32::NEG_INFINITY;
-        let error = run.execute(&mut device, &mut Report::new(Vec::new())).unwrap_err();
-        assert_eq!(error.to_string(), "training diverged at step 10: a value of the model is -inf");
-        assert!(!path.exists());
-    }
-
-    /// Takes this many writes, then fails.
-    struct Failing(usize, io::ErrorKind);
-
-    impl Write for Failing {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(1).ok_or(self.1)?;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn the_model_is_saved_before_sampling_and_for_nobody_too() {
-        let dataset = dataset();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.safetensors");
-        let target = Target::new(&path).unwrap();
-        let run = Run { save: Some(&target), ..run(&dataset) };
-        // Three launches and two validations, then `--- inference ---` finds the disk full.
-        for (writes, kind, done) in [(5, io::ErrorKind::StorageFull, false), (1, io::ErrorKind::BrokenPipe, true)] {
-            let mut device = fake(ModelConfig::default());
-            let result = run.execute(&mut device, &mut Report::new(Failing(writes, kind)));
-            assert_eq!(result.is_ok(), done);
-            let saved = checkpoint::load(&path, device.state.weights.shape, dataset.tokenizer.chars()).unwrap();
-            assert_eq!(saved, device.state);
-            assert_eq!(saved.step, 10);
-            std::fs::remove_file(&path).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_run_that_nobody_reads_and_nothing_saves_ends() {
-        let dataset = dataset();
-        let mut device = fake(ModelConfig::default());
-        run(&dataset).execute(&mut device, &mut Report::new(Failing(0, io::ErrorKind::BrokenPipe))).unwrap();
-        assert_eq!(device.launches, [4]);
-        assert!(device.samples.is_empty());
-    }
-}
+mod tests;

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use gpu_kernels::shape::RuntimeShape;
-use microgpt::checkpoint::{Target, load, to_bytes};
+use microgpt::checkpoint::{self, About, load, resume};
+use microgpt::config::{OptimizerConfig, TrainConfig};
 use microgpt::device::State;
+use microgpt::target::Target;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -27,6 +29,30 @@ fn state() -> State {
         }
     }
     state
+}
+
+/// The run that the state belongs to.
+const ABOUT: About = About {
+    vocabulary: &VOCABULARY,
+    train: TrainConfig {
+        steps: 1 << 41,
+        batch: 3,
+        optimizer: OptimizerConfig {
+            learning_rate: 0.1,
+            beta1: 0.7,
+            beta2: 1.0 / 3.0,
+            eps: 1e-9,
+            weight_decay: 0.0,
+            max_grad_norm: 2.5,
+        },
+    },
+    seed: u64::MAX,
+    shuffle: true,
+    corpus: 0x0123_4567_89ab_cdef,
+};
+
+fn to_bytes(state: &State) -> Vec<u8> {
+    checkpoint::to_bytes(state, &ABOUT).unwrap()
 }
 
 fn bits(state: &State) -> [Vec<u32>; 3] {
@@ -93,7 +119,7 @@ fn refused(bytes: &[u8], parts: &[&str]) {
 fn a_state_comes_back_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    Target::new(&path).unwrap().save(&state(), &VOCABULARY, u64::MAX).unwrap();
+    Target::new(&path).unwrap().save(&to_bytes(&state())).unwrap();
     let loaded = load(&path, SHAPE, &VOCABULARY).unwrap();
     assert_eq!(bits(&loaded), bits(&state()));
     assert_eq!((loaded.step, loaded.weights.shape), (1 << 40, SHAPE));
@@ -101,8 +127,8 @@ fn a_state_comes_back_to_the_bit() {
 
 #[test]
 fn the_file_is_what_other_programs_expect() {
-    let bytes = to_bytes(&state(), &VOCABULARY, 42).unwrap();
-    assert_eq!(bytes, to_bytes(&state(), &VOCABULARY, 42).unwrap(), "the same state gives the same bytes");
+    let bytes = to_bytes(&state());
+    assert_eq!(bytes, to_bytes(&state()), "the same state gives the same bytes");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.len(), 3 * (2 + 2 * 6));
     for (name, shape) in [
@@ -127,8 +153,11 @@ fn the_file_is_what_other_programs_expect() {
     assert_eq!(
         run,
         serde_json::json!({
-            "format_version": 1, "step": 1u64 << 40, "seed": 42, "vocabulary": ["a", "\"", "ß"],
+            "format_version": 1, "step": 1u64 << 40, "vocabulary": ["a", "\"", "ß"],
             "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
+            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
+            "weight_decay": 0.0, "max_grad_norm": 2.5,
+            "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef",
         })
     );
 }
@@ -144,7 +173,7 @@ fn weights_alone_are_a_checkpoint() {
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    let bytes = to_bytes(&state(), &VOCABULARY, 42).unwrap();
+    let bytes = to_bytes(&state());
     assert!(load_bytes(&bytes).is_ok());
     for len in (0..bytes.len()).step_by(7).chain([bytes.len() - 1]) {
         refused(&bytes[..len], &["is truncated"]);
@@ -161,7 +190,7 @@ fn what_is_no_safetensors_file_is_refused() {
 
 #[test]
 fn no_damage_to_the_header_gets_further_than_an_error() {
-    let good = to_bytes(&state(), &VOCABULARY, 42).unwrap();
+    let good = to_bytes(&state());
     let header_len = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
     let (mut errors, mut tries) = (0, 0);
     for (i, change) in (0..header_len + 8).step_by(5).zip([0x01, 0x10, 0xff].into_iter().cycle()) {
@@ -177,7 +206,7 @@ fn no_damage_to_the_header_gets_further_than_an_error() {
 #[test]
 fn another_model_is_refused_with_the_flags_that_fit() {
     let other = RuntimeShape { block_size: 7, n_embd: 8, n_head: 2, n_layer: 1, ..SHAPE };
-    let own = to_bytes(&State::new(Weights::zeros(other)), &VOCABULARY, 42).unwrap();
+    let own = to_bytes(&State::new(Weights::zeros(other)));
     refused(&own, &["`--n-embd 8`, not `--n-embd 6`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let foreign = Tensors::weights(&Weights::zeros(other)).bytes();
     refused(&foreign, &["no tensor `layer1.attn_wq`", "`--n-embd 8 --n-layer 1 --block-size 7`"]);
@@ -185,7 +214,7 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "fits `--block-size 7`"]);
     let deeper = Tensors::weights(&Weights::zeros(RuntimeShape { n_layer: 3, ..SHAPE })).bytes();
     refused(&deeper, &["a tensor `layer2.", "fits `--n-layer 3`"]);
-    let heads = to_bytes(&State::new(Weights::zeros(RuntimeShape { n_head: 2, ..SHAPE })), &VOCABULARY, 42).unwrap();
+    let heads = to_bytes(&State::new(Weights::zeros(RuntimeShape { n_head: 2, ..SHAPE })));
     refused(&heads, &["`--n-head 2`, not `--n-head 3`", "fits `--n-head 2`"]);
 }
 
@@ -223,13 +252,13 @@ fn values_that_are_not_finite_are_refused() {
     for (value, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let mut state = state();
         state.weights.values[24 + 6 + 2] = value;
-        refused(&to_bytes(&state, &VOCABULARY, 42).unwrap(), &[&format!("the value {text} in tensor `wpe` at [1, 2]")]);
+        refused(&to_bytes(&state), &[&format!("the value {text} in tensor `wpe` at [1, 2]")]);
     }
 }
 
 #[test]
 fn another_vocabulary_is_refused() {
-    let with = |vocabulary: &[char]| to_bytes(&state(), vocabulary, 42).unwrap();
+    let with = |vocabulary: &[char]| checkpoint::to_bytes(&state(), &About { vocabulary, ..ABOUT }).unwrap();
     refused(&with(&['a', '"', 'c']), &["token 3 is 'c' in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['a', '"']), &["token 3 is missing in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['a', '"', 'ß', 'z']), &["token 4 is 'z' in the checkpoint and missing in the corpus"]);
@@ -300,7 +329,7 @@ fn a_save_that_fails_leaves_nothing_behind() {
     // What takes the name after the probe: the last step, the rename, fails.
     fs::create_dir(&path).unwrap();
     fs::write(path.join("inside"), "old").unwrap();
-    let report = target.save(&state(), &VOCABULARY, 42).unwrap_err().report();
+    let report = target.save(&to_bytes(&state())).unwrap_err().report();
     assert!(report.contains("cannot save") && report.contains("hint:"), "{report}");
     assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -315,10 +344,10 @@ fn the_file_has_ordinary_permissions_or_those_it_had() {
     let (plain, saved) = (folder.path().join("plain"), folder.path().join("saved"));
     fs::write(&plain, "").unwrap();
     let target = Target::new(&saved).unwrap();
-    target.save(&state(), &VOCABULARY, 42).unwrap();
+    target.save(&to_bytes(&state())).unwrap();
     assert_eq!(mode(&saved), mode(&plain), "as the umask has it");
     fs::set_permissions(&saved, fs::Permissions::from_mode(0o640)).unwrap();
-    target.save(&state(), &VOCABULARY, 43).unwrap();
+    target.save(&to_bytes(&state())).unwrap();
     assert_eq!(mode(&saved), 0o640);
 }
 
@@ -328,7 +357,70 @@ fn a_link_stays_a_link() {
     let (folder, path) = file(b"old");
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    Target::new(&link).unwrap().save(&state(), &VOCABULARY, 42).unwrap();
+    Target::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(load(&path, SHAPE, &VOCABULARY).is_ok());
+}
+
+/// Going on with the run `about` fails with a report that has all of `parts`, and a hint.
+#[track_caller]
+fn not_resumed(bytes: &[u8], about: &About, parts: &[&str]) {
+    let (_folder, path) = file(bytes);
+    let report = resume(&path, SHAPE, about).expect_err("it is refused").report();
+    for part in parts.iter().chain(&["model.safetensors`", "\nhint: "]) {
+        assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_only_as_the_run_that_it_was() {
+    let bytes = to_bytes(&state());
+    let (_folder, path) = file(&bytes);
+    assert_eq!(bits(&resume(&path, SHAPE, &ABOUT).unwrap()), bits(&state()));
+    let train = |change: fn(&mut TrainConfig)| {
+        let mut about = ABOUT;
+        change(&mut about.train);
+        about
+    };
+    for (about, flag, there, here) in [
+        (train(|t| t.steps = 9), "--steps", "2199023255552", "9"),
+        (train(|t| t.batch = 2), "--batch", "3", "2"),
+        (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
+        (train(|t| t.optimizer.beta1 = 0.8), "--beta1", "0.7", "0.8"),
+        // The nearest other number.
+        (
+            train(|t| t.optimizer.beta2 = f64::next_up(1.0 / 3.0)),
+            "--beta2",
+            "0.3333333333333333",
+            "0.33333333333333337",
+        ),
+        (train(|t| t.optimizer.eps = 0.5), "--eps", "1e-9", "0.5"),
+        (train(|t| t.optimizer.weight_decay = 0.5), "--weight-decay", "0.0", "0.5"),
+        (train(|t| t.optimizer.max_grad_norm = 0.5), "--max-grad-norm", "2.5", "0.5"),
+        (About { seed: 7, ..ABOUT }, "--seed", "18446744073709551615", "7"),
+    ] {
+        not_resumed(
+            &bytes,
+            &about,
+            &[&format!("`{flag} {there}`, not `{flag} {here}`"), &format!("give `{flag} {there}`")],
+        );
+    }
+    not_resumed(&bytes, &About { shuffle: false, ..ABOUT }, &["without `--no-shuffle`"]);
+    not_resumed(&bytes, &About { corpus: 1, ..ABOUT }, &["another corpus"]);
+    not_resumed(&bytes, &About { vocabulary: &['a', 'b'], ..ABOUT }, &["token 2 is '\"' in the checkpoint and 'b'"]);
+    let other = RuntimeShape { n_layer: 1, ..SHAPE };
+    let report = resume(&path, other, &ABOUT).unwrap_err().report();
+    assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");
+}
+
+#[test]
+fn weights_alone_are_nothing_to_resume() {
+    let weights = || Tensors::weights(&state().weights);
+    not_resumed(&weights().bytes(), &ABOUT, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
+    let metadata = {
+        let bytes = to_bytes(&state());
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        header.metadata().as_ref().unwrap()["microgpt"].clone()
+    };
+    not_resumed(&weights().metadata("microgpt", &metadata).bytes(), &ABOUT, &["lacks", "moments", "--init-from"]);
 }

@@ -226,7 +226,7 @@ fn what_clap_does_not_know_is_refused() {
     for (args, part) in [
         ("--bogus", "'--bogus'"),
         ("names.txt", "'names.txt'"),
-        ("--device gpu", "[possible values: auto, cpu, reference]"),
+        ("--device gpu", "[possible values: auto, cuda, cpu, reference]"),
         ("--steps", "'--steps <N>'"),
     ] {
         folder.run(args).assert().code(2).stdout("").stderr(predicate::str::contains(part));
@@ -368,7 +368,8 @@ fn stdout_closed_early_ends_the_run_quietly() {
         // Steps without end: it has to notice.
         let (success, stderr) = head(folder.0.path(), &format!("--device {device} --steps 1000000000 --val-every 10"));
         assert!(success, "{device}: {stderr}");
-        assert!(stderr.lines().all(|line| line.starts_with("corpus: ") || line.starts_with("device: ")), "{stderr}");
+        let notices = ["corpus: ", "device: ", "cut: "];
+        assert!(stderr.lines().all(|line| notices.iter().any(|notice| line.starts_with(notice))), "{stderr}");
     }
     let (success, stderr) = head(folder.0.path(), "--steps 1 --samples 9007199254740992 --device cpu");
     assert!(success, "{stderr}");

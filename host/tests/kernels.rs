@@ -1,17 +1,22 @@
 //! The kernels against the reference, and the instruction sets against each other.
 #![allow(missing_docs)]
 
+#[path = "common/tensors.rs"]
+mod tensors;
+
 use std::env;
 use std::fs;
 
 use gpu_kernels::entry::Kernels;
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
-use microgpt::device::{Device, State, StepLog};
+use microgpt::device::{Device, Sample, State, StepLog};
 use microgpt::reference::{Reference, loss_and_gradients};
 use microgpt::weights::Weights;
+
+use tensors::{assert_close, norm};
 
 /// Short and long documents, and more than 256 distinct characters.
 fn odd_documents() -> Vec<String> {
@@ -50,26 +55,15 @@ fn nonzero_weights(shape: RuntimeShape) -> Weights {
     weights
 }
 
-/// Fails with tensor, index, expected, got and bound where `got` is not within `bound` times the norm of its tensor, plus
-/// `slack` times that of all tensors.
+/// Fails where `got` is not within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
 #[track_caller]
 fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
-    let norm_of = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let slack = slack * norm_of(expected);
+    let slack = slack * norm(expected);
     let mut first = 0;
     for (tensor, got) in got.tensors() {
         let expected = &expected[first..first + got.len()];
         first += got.len();
-        let bound = bound * norm_of(expected) + slack;
-        for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
-            let error = (f64::from(got) - expected).abs();
-            assert!(
-                error <= bound,
-                "{what}: {tensor}[{}, {}]: expected {expected:e}, got {got:e}, off by {error:e}, bound {bound:e}",
-                i / tensor.shape[1],
-                i % tensor.shape[1],
-            );
-        }
+        assert_close(format!("{what}: {tensor}"), tensor.shape[1], got, expected, bound * norm(expected) + slack);
     }
 }
 
@@ -86,7 +80,7 @@ const CANCELLATION: f64 = 2e-9;
 fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 500, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     for weights in [Weights::init(shape, 42), nonzero_weights(shape)] {
         let (_, expected) = loss_and_gradients(&to_f64(&weights), shape, dataset.train.get(0));
         let mut cpu = Cpu::new(config, &dataset, &State::new(weights)).unwrap();
@@ -102,7 +96,7 @@ fn one_step_agrees_with_the_reference() {
     let dataset = dataset(&documents, None);
     for model in ODD {
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
-        let config = TrainConfig { steps: 10, optimizer: OptimizerConfig::default() };
+        let config = TrainConfig { steps: 10, batch: 1, optimizer: OptimizerConfig::default() };
         for document in 0..dataset.train.len() {
             let mut state = State::new(nonzero_weights(shape));
             // Document `s` is that of step `s`; the first steps start from nothing but these weights.
@@ -129,7 +123,7 @@ fn one_step_agrees_with_the_reference() {
 fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 500, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
     let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
     let mut reference = Reference::new(config, &dataset, &state);
@@ -160,28 +154,44 @@ fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
 fn samples_agree_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 200, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 200, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
     cpu.train(200).unwrap();
     let mut reference = Reference::new(config, &dataset, &cpu.download().unwrap());
     for (top_k, temperature) in [(5, 0.6), (1, 1.0), (27, 1.0), (27, 0.0), (3, 2.0)] {
-        let sample = SampleConfig { top_k, temperature, seed: 9 };
-        let got = cpu.generate(&sample, 3..60).unwrap();
-        assert_eq!(got, reference.generate(&sample, 3..60).unwrap(), "{sample:?}");
-        if top_k > 1 && temperature > 0.0 {
-            assert!(got.iter().any(|tokens| tokens != &got[0]), "{sample:?}: all samples are the same");
+        for prompt in [&[][..], &[13, 1]] {
+            let sample = SampleConfig { top_k, temperature, seed: 9, prompt, logprobs: true };
+            let (got, expected) = (cpu.generate(&sample, 3..60).unwrap(), reference.generate(&sample, 3..60).unwrap());
+            for (got, expected) in got.iter().zip(&expected) {
+                assert_eq!(got.tokens, expected.tokens, "{sample:?}");
+                assert!(got.tokens.starts_with(prompt), "{sample:?}: {got:?}");
+                assert_eq!(got.logprobs.len(), shape.block_size().min(got.tokens.len() + 1), "{sample:?}: {got:?}");
+                assert_eq!(got.logprobs.len(), expected.logprobs.len());
+                for (got, expected) in got.logprobs.iter().zip(&expected.logprobs) {
+                    assert!((got - expected).abs() < 1e-5, "{sample:?}: log-probability {got}, not {expected}");
+                }
+            }
+            if top_k > 1 && temperature > 0.0 {
+                assert!(got.iter().any(|other| other != &got[0]), "{sample:?}: all samples are the same");
+            }
+            let plain = SampleConfig { logprobs: false, ..sample };
+            let without =
+                |samples: Vec<Sample>| samples.into_iter().map(|s| Sample { logprobs: vec![], ..s }).collect();
+            let expected: Vec<Sample> = without(got);
+            assert_eq!(cpu.generate(&plain, 3..60).unwrap(), expected, "{plain:?}");
         }
     }
 }
 
 /// Every bit that a run of these kernels yields.
-fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Vec<u32>>) {
+fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Sample>) {
     let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 30, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 30, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::with_kernels(kernels, config, dataset, &State::new(Weights::init(shape, 3))).unwrap();
     let log = cpu.train(30).unwrap();
     let evaluation = cpu.evaluate(usize::MAX).unwrap();
-    let samples = cpu.generate(&SampleConfig { top_k: 5, temperature: 0.6, seed: 1 }, 0..50).unwrap();
+    let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt: &[], logprobs: true };
+    let samples = cpu.generate(&sample, 0..50).unwrap();
     let state = cpu.download().unwrap();
     let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|w| w.values.iter().map(|x| x.to_bits()));
     (log, values.chain([(evaluation.nll as f32).to_bits()]).collect(), samples)
@@ -223,10 +233,10 @@ fn the_number_of_threads_changes_nothing() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-            let config = TrainConfig { steps: 9, optimizer: OptimizerConfig::default() };
+            let config = TrainConfig { steps: 9, batch: 1, optimizer: OptimizerConfig::default() };
             let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 3))).unwrap();
             cpu.train(9).unwrap();
-            let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1 };
+            let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt: &[], logprobs: false };
             (cpu.evaluate(100).unwrap(), cpu.generate(&sample, 0..3000).unwrap())
         })
     };
@@ -241,7 +251,7 @@ fn the_number_of_threads_changes_nothing() {
 fn moments_stay_normal_numbers() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 20_000, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 20_000, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
     cpu.train(20_000).unwrap();
     let state = cpu.download().unwrap();
@@ -256,7 +266,7 @@ fn moments_stay_normal_numbers() {
 fn a_long_run_of_launches_equals_one_launch() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
-    let config = TrainConfig { steps: 50, optimizer: OptimizerConfig::default() };
+    let config = TrainConfig { steps: 50, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
     let mut whole = Cpu::new(config, &dataset, &state).unwrap();
     let mut parts = Cpu::new(config, &dataset, &state).unwrap();

@@ -25,12 +25,16 @@ fn run(model: ModelConfig, order: u64) -> Vec<u32> {
         race::set_warp_order(order);
         let dataset = Dataset::new(&DOCUMENTS, None, None).unwrap();
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
-        let config = TrainConfig { steps: 6, optimizer: OptimizerConfig::default() };
+        let config = TrainConfig { steps: 6, batch: 1, optimizer: OptimizerConfig::default() };
         let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 1))).unwrap();
         cpu.train(3).unwrap();
         cpu.evaluate(usize::MAX).unwrap();
-        cpu.generate(&SampleConfig { top_k: 5, temperature: 0.6, seed: 1 }, 0..6).unwrap();
-        cpu.download().unwrap().weights.values.iter().map(|w| w.to_bits()).collect()
+        cpu.generate(&SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt: &[1], logprobs: true }, 0..6)
+            .unwrap();
+        let config = TrainConfig { batch: 3, ..config };
+        let mut batches = Cpu::new(config, &dataset, &cpu.download().unwrap()).unwrap();
+        batches.train(2).unwrap();
+        batches.download().unwrap().weights.values.iter().map(|w| w.to_bits()).collect()
     })
 }
 

@@ -2,24 +2,30 @@
 
 use core::ops::Range;
 
-use super::cpu::{F32x16, F32x32};
-use crate::shape::TOKEN_GROUP;
+use super::machine::{self, F32x32, Memory};
+use crate::shape::{GPU_TOKENS, GPU_WARPS, TOKEN_GROUP, rem};
 
-/// Warps of a block. One on the CPU, where a core runs them one after the other and more would only cost loops; the
-/// race checker takes as many as a GPU.
-pub const WARPS: usize = if cfg!(feature = "race-check") { 16 } else { 1 };
+/// Blocks and warps are those of a GPU: on one, and under the race checker.
+const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
+
+/// Warps of a block. One on the CPU, where a core runs them one after the other and more would only cost loops.
+pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 
 /// Tokens that a warp takes at once: on the CPU as many as there are registers for, so that they share the loads of the
 /// weights; one on a GPU, where the other warps take the other tokens.
-pub const TOKENS: usize = if cfg!(feature = "race-check") { 1 } else { TOKEN_GROUP };
+pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
 /// The instruction set that a kernel entry is compiled for, where a stage can make use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// x86-64 with AVX-512F: estimates good to 14 bits are at hand.
     Avx512,
-    /// Any other.
+    /// Any other of a CPU.
     Other,
+    /// A GPU, the block's arrays in its shared memory.
+    GpuShared,
+    /// A GPU, the block's arrays in global memory: for shapes whose arrays are too large for the other.
+    GpuGlobal,
 }
 
 /// The blocks of a launch that the caller runs.
@@ -39,9 +45,11 @@ impl Grid {
     /// Runs `work` for each block. Blocks share nothing that one of them writes.
     #[inline(always)]
     pub fn each_block(&self, work: impl Fn(&Block)) {
-        for index in self.blocks.clone() {
-            work(&Block { index, count: self.count, isa: self.isa });
-        }
+        machine::each_block(
+            self.blocks.clone(),
+            #[inline(always)]
+            |index| work(&Block { index, count: self.count, isa: self.isa }),
+        );
     }
 }
 
@@ -61,21 +69,28 @@ impl Block {
         Strided { next: self.index, end: count, step: self.count }
     }
 
+    /// The items of `0..count` that fall to this warp of the block where those before number `first`, all warps of the grid
+    /// taking turns.
+    #[inline(always)]
+    pub fn share_among_warps(&self, warp: &Warp, first: usize, count: usize) -> Strided {
+        let warps = self.count * WARPS;
+        let index = self.index * WARPS + warp.index;
+        Strided { next: rem(index + warps - rem(first, warps), warps), end: count, step: warps }
+    }
+
     /// Runs `work` for each warp, then waits for all of them: what a warp wrote, every warp may read afterwards.
     #[inline(always)]
     pub fn each_warp(&self, work: impl Fn(&Warp)) {
-        #[cfg(feature = "race-check")]
-        {
-            for index in super::race::warp_order(WARPS) {
-                super::race::enter_warp(index);
-                work(&Warp { index, isa: self.isa });
-            }
-            super::race::block_barrier();
-        }
-        #[cfg(not(feature = "race-check"))]
-        for index in 0..WARPS {
-            work(&Warp { index, isa: self.isa });
-        }
+        machine::each_warp(
+            #[inline(always)]
+            |index| work(&Warp { index, isa: self.isa }),
+        );
+    }
+
+    /// The block's memory, nothing of it given out yet.
+    #[inline(always)]
+    pub fn memory(&self) -> Memory {
+        Memory::new(self.isa)
     }
 }
 
@@ -83,6 +98,7 @@ impl Block {
 pub struct Warp {
     /// Which warp of the block.
     pub index: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86-64 has a second set of roots"))]
     pub(super) isa: Isa,
 }
 
@@ -90,22 +106,14 @@ impl Warp {
     /// The square roots, correctly rounded, of numbers between 1e-30 and 1e30.
     #[inline(always)]
     pub fn sqrt<const N: usize>(&self, x: [F32x32; N]) -> [F32x32; N] {
-        #[cfg(target_arch = "x86_64")]
-        if self.isa == Isa::Avx512 {
-            return super::cpu::sqrt_avx512(x);
-        }
-        x.map(
-            #[inline(always)]
-            |x| x.map(F32x16::sqrt),
-        )
+        machine::sqrt_all(self.isa, x)
     }
 
     /// Makes what any lane of this warp wrote visible to all of its lanes.
     #[inline(always)]
-    #[allow(clippy::unused_self)] // On a GPU this is `bar.warp.sync`.
+    #[allow(clippy::unused_self)] // A warp stands behind every barrier of a warp.
     pub fn sync(&self) {
-        #[cfg(feature = "race-check")]
-        super::race::warp_sync();
+        machine::warp_sync();
     }
 
     /// The items of `0..count` that fall to this warp.

@@ -2,18 +2,31 @@
 //!
 //! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one number a lane; [`F32x16`] holds one
 //! number for each of 16 channels, which both half-warps know. On the CPU they are SIMD vectors of 32 and 16 numbers; on
-//! a GPU each is one register. [`Tile`] is memory that the warps of a block share.
+//! a GPU each is one register. [`Tile`] is memory that the warps of a block share. A scalar is known to all lanes.
 //!
 //! Work is launched only through closures that end in the barrier of their level ([`Grid::each_block`],
 //! [`Block::each_warp`]), so that no barrier is forgotten or reached by half of a block. Inside a warp,
 //! [`Warp::sync`] stands between a lane's write and another lane's read.
+//!
+//! `cpu` and `gpu` are the two machines behind this one interface: lanes, memory, and what the levels of
+//! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust.
 
 mod block;
+#[cfg(not(target_arch = "nvptx64"))]
 mod cpu;
-#[cfg(feature = "race-check")]
-pub mod race;
-mod tile;
+#[cfg(any(target_arch = "wasm32", test))]
+mod fma;
+#[cfg(target_arch = "nvptx64")]
+mod gpu;
 
-pub use block::{Block, Grid, Isa, TOKENS, WARPS, Warp};
-pub use cpu::{F32x16, F32x32, Mask16, U32x16, sqrt};
-pub use tile::{Ids, Tile};
+#[cfg(not(target_arch = "nvptx64"))]
+use cpu as machine;
+#[cfg(target_arch = "nvptx64")]
+use gpu as machine;
+
+pub use block::{Block, Grid, Isa, Strided, TOKENS, WARPS, Warp};
+#[cfg(feature = "race-check")]
+pub use cpu::race;
+#[cfg(target_arch = "nvptx64")]
+pub use gpu::{GridBarrier, launch};
+pub use machine::{F32x16, F32x32, Ids, Mask16, Memory, Resident, Splats, Tile, U32x16, sqrt};

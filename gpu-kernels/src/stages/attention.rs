@@ -4,7 +4,7 @@
 //! odd. A head narrower than a tile fills a group of its lanes; a wider one takes several tiles.
 
 use crate::math::exp;
-use crate::shape::{Shape, TILE};
+use crate::shape::{Shape, TILE, div};
 use crate::simt::{F32x16, F32x32, TOKENS, Tile};
 
 /// How heads lie in the tiles of a row.
@@ -22,7 +22,7 @@ impl Heads {
     #[inline(always)]
     fn of<S: Shape>(s: S) -> Self {
         let tiles = s.head_dim_padded().div_ceil(TILE);
-        Self { width: s.head_dim_padded().min(TILE), tiles, groups: s.n_attn_padded() / TILE / tiles }
+        Self { width: s.head_dim_padded().min(TILE), tiles, groups: div(s.n_attn_padded() / TILE, tiles) }
     }
 }
 
@@ -31,6 +31,13 @@ impl Heads {
 #[inline(always)]
 pub fn probs_row(t: usize) -> usize {
     t.div_ceil(2) * (t / 2 + 1) * 2 * TILE
+}
+
+/// Where the probability of head `h`, query `t` and key `key <= t` lies among those of a document.
+pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
+    let (channel, heads) = (h * s.head_dim_padded(), Heads::of(s));
+    let group = channel / TILE / heads.tiles;
+    group * probs_row(s.block_size_padded()) + probs_row(t) + key * TILE + channel % TILE
 }
 
 /// Elements of the probabilities of a document.
@@ -176,7 +183,7 @@ pub fn backward_keys<S: Shape>(
     let (a, heads) = (s.n_attn_padded(), Heads::of(s));
     for key in s0..n.min(s0 + TOKENS) {
         for i in crate::stages::tiles(a) {
-            let group = i / TILE / heads.tiles * probs_row(s.block_size_padded());
+            let group = div(i / TILE, heads.tiles) * probs_row(s.block_size_padded());
             let (p, ds) = (probs.at(group + key * TILE), dscores.at(group + key * TILE));
             let (mut sum_k, mut sum_v) = (F32x32::splat(0.0), F32x32::splat(0.0));
             for t in (0..(n - key).div_ceil(2)).map(|pair| key + 2 * pair) {

@@ -10,8 +10,8 @@ const BIAS: f32 = 1e-30;
 #[inline(always)]
 pub fn squares<const N: usize>(rows: [F32x32; N]) -> F32x16 {
     let mut sum = F32x32::splat(BIAS);
-    for row in rows {
-        sum = row.mul_add(row, sum);
+    for i in 0..N {
+        sum = rows[i].mul_add(rows[i], sum);
     }
     sum.fold()
 }

@@ -2,6 +2,7 @@
 
 use crate::shape::TILE;
 use crate::simt::{F32x16, F32x32, TOKENS, Tile};
+use crate::stages::tiles;
 
 /// A matrix as a stage reads it: contracted over its rows, its columns along the lanes.
 #[derive(Clone, Copy)]
@@ -21,10 +22,16 @@ pub struct Matrix {
 #[inline(always)]
 pub fn product(x: Tile, t0: usize, m: Matrix, col: usize) -> [F32x16; TOKENS] {
     let mut y = [F32x32::splat(0.0); TOKENS];
-    for i in (0..m.rows / 2).map(|pair| 2 * pair) {
-        let w = m.w.row_pair(i * m.cols + col, m.cols);
+    for i in tiles(m.rows) {
+        let mut splats = [x.splats(t0 * m.rows + i); TOKENS];
         for t in 0..TOKENS {
-            y[t] = x.splat_pair((t0 + t) * m.rows + i).mul_add(w, y[t]);
+            splats[t] = x.splats((t0 + t) * m.rows + i);
+        }
+        for pair in 0..TILE / 2 {
+            let w = m.w.row_pair((i + 2 * pair) * m.cols + col, m.cols);
+            for t in 0..TOKENS {
+                y[t] = splats[t].pair(pair).mul_add(w, y[t]);
+            }
         }
     }
     let mut folded = [F32x16::splat(0.0); TOKENS];
@@ -42,21 +49,22 @@ pub fn store(y: Tile, width: usize, t0: usize, col: usize, values: [F32x16; TOKE
     }
 }
 
-/// The gradient of a block of `TILE` by `TILE` weights: `dw[row + r, col + c] = sum_t dy[t, row + r] x[t, col + c]`, over
+/// The gradient of a block of `TILE` by `TILE` weights: `dw[row + r, col + c] += sum_t dy[t, row + r] x[t, col + c]`, over
 /// the document's `n` positions in order.
 ///
-/// `dy: [T, dy_width]`, `x: [T, x_width]` -> the block as pairs of rows.
+/// `dy: [T, dy_width]`, `x: [T, x_width]`, `dw` the block as pairs of rows -> the same.
 #[inline(always)]
 pub fn weight_gradient(
     (dy, dy_width, row): (Tile, usize, usize),
     (x, x_width, col): (Tile, usize, usize),
     n: usize,
+    mut dw: [F32x32; TILE / 2],
 ) -> [F32x32; TILE / 2] {
-    let mut dw = [F32x32::splat(0.0); TILE / 2];
     for t in 0..n {
         let x = F32x32::both(x.row(t * x_width + col));
+        let dy = dy.splats(t * dy_width + row);
         for r in 0..TILE / 2 {
-            dw[r] = dy.splat_pair(t * dy_width + row + 2 * r).mul_add(x, dw[r]);
+            dw[r] = dy.pair(r).mul_add(x, dw[r]);
         }
     }
     dw

@@ -1,6 +1,6 @@
 //! Drawing the next token from logits: top-k, temperature, and a number of the sample's random stream.
 
-use crate::math::exp;
+use crate::math::{exp, ln};
 use crate::shape::{Shape, TILE};
 use crate::simt::{F32x16, Mask16, Tile};
 use crate::stages::cross_entropy::in_vocab;
@@ -83,4 +83,16 @@ pub fn draw<S: Shape>(s: S, logits: Tile, top_k: usize, inverse_temperature: f32
         below += sum.last();
     }
     token
+}
+
+/// `ln(softmax(logits)[token])`, of all logits and without a temperature: `logits: [V]`.
+#[inline(always)]
+pub fn log_probability<S: Shape>(s: S, logits: Tile, token: usize) -> f32 {
+    let max = next_ranked(s, logits, None).logit;
+    let mut sum = F32x16::splat(0.0);
+    for i in tiles(s.vocab_padded()) {
+        let e = exp(logits.row(i) - F32x16::splat(max));
+        sum = sum + in_vocab(s, i).select(e, F32x16::splat(0.0));
+    }
+    logits.get(token) - max - ln(F32x16::splat(sum.sum())).reduce_max()
 }

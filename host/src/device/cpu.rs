@@ -1,18 +1,24 @@
 //! The CPU: the kernels of the fastest instruction set that the processor has, blocks spread over threads.
 
+mod attention;
+
 use std::ops::Range;
+use std::ptr;
 
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{EvaluateArgs, GenerateArgs, Optimizer, Schedule, StepLog as KernelLog, TrainArgs};
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, Schedule, StepLog as KernelLog, TrainArgs};
 use gpu_kernels::entry::{self, Kernels};
-use gpu_kernels::generate::{BOS, generate_workspace_len};
+use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::simt::{TOKENS, WARPS};
+use gpu_kernels::train::batch::{Phase, groups, squares_len};
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
 
-use super::{Device, Evaluation, State, StepLog};
-use crate::config::{SampleConfig, TrainConfig};
+use super::packed::{optimizer, pack, samples_of, schedule, transpose, unpack};
+use super::{Device, Evaluation, Sample, State, StepLog};
+use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
@@ -22,6 +28,9 @@ const EVALUATE_BLOCKS: usize = 32;
 
 /// Samples that a block of `generate` takes at least: fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
+
+/// Multiplications that are worth another thread: a few dozen microseconds.
+const WORK_PER_THREAD: usize = 1 << 20;
 
 /// A model on the CPU.
 pub struct Cpu {
@@ -36,8 +45,12 @@ pub struct Cpu {
     grads: Buffer,
     m: Buffer,
     v: Buffer,
+    /// `train_workspace_len` elements for each thread that trains.
     workspace: Buffer,
     evaluate_workspace: Buffer,
+    /// What only a step of several documents needs.
+    squares: Buffer,
+    losses: Buffer,
 }
 
 /// The instruction sets that this processor has, the fastest first.
@@ -91,11 +104,13 @@ impl Cpu {
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
-            grads: Buffer::zeros(len)?,
+            grads: Buffer::zeros(groups(config.batch) * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
             workspace: Buffer::zeros(train_workspace_len(shape))?,
             evaluate_workspace: Buffer::zeros(evaluate_blocks * Activations::len(shape))?,
+            squares: Buffer::zeros(squares_len(shape))?,
+            losses: Buffer::zeros(config.batch)?,
         };
         cpu.upload(state)?;
         Ok(cpu)
@@ -103,40 +118,49 @@ impl Cpu {
 
     /// The gradients of the last step, before clipping.
     pub fn gradients(&self) -> Weights {
-        self.unpack(&self.grads)
+        unpack(self.shape, self.grads.as_slice())
     }
 
-    /// The optimiser's scalars of the step with this number, from 0.
-    fn schedule(&self, step: u64) -> Schedule {
-        let o = self.config.optimizer;
-        let learning_rate = o.learning_rate_at(step, self.config.steps);
-        let t = (step + 1) as f64;
-        let (correct1, correct2) = (1.0 - o.beta1.powf(t), 1.0 - o.beta2.powf(t));
-        Schedule {
-            root: (correct1 / (learning_rate * correct2.sqrt())) as f32,
-            // Without an eps there is none, also at a learning rate of zero.
-            eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
-            decay: (learning_rate * o.weight_decay) as f32,
+    /// Trains steps of several documents: the blocks of each phase spread over the threads.
+    fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
+        let (batch, groups) = (self.config.batch, groups(self.config.batch));
+        let document_work = 3 * num_params(self.shape) * self.shape.block_size();
+        let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, groups);
+        let threads = rayon::current_num_threads().min(threads_worth);
+        let stride = train_workspace_len(self.shape);
+        if self.workspace.as_slice().len() < threads * stride {
+            self.workspace = Buffer::zeros(threads * stride)?;
         }
-    }
-
-    fn unpack(&self, padded: &Buffer) -> Weights {
-        let mut weights = Weights::zeros(self.shape);
-        for (tensor, values) in weights.tensors_mut() {
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = padded.as_slice()[tensor.index(i / tensor.shape[1], i % tensor.shape[1])];
+        let args = BatchArgs {
+            train: TrainArgs { workspace: self.workspace.as_mut_ptr(), ..args },
+            squares: self.squares.as_mut_ptr(),
+            losses: self.losses.as_mut_ptr(),
+            barrier: ptr::null_mut(),
+            batch: batch as u32,
+            workspace_stride: 0,
+        };
+        let (kernel, shared) = (self.kernels.train_batch, &Shared(args));
+        let run = |phase: Phase, step: usize, thread: usize| {
+            let Shared(mut args) = *shared;
+            args.train.workspace = args.train.workspace.wrapping_add(thread * stride);
+            // The groups one after the other in a thread, since they share its workspace.
+            let (blocks, count) = match phase {
+                Phase::Gradients => (thread * groups / threads..(thread + 1) * groups / threads, groups),
+                Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
+            };
+            // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
+            unsafe { kernel(&args, phase, step, blocks, count) };
+        };
+        for step in 0..args.train.steps as usize {
+            for phase in Phase::ALL {
+                if threads == 1 {
+                    run(phase, step, 0);
+                } else {
+                    (0..threads).into_par_iter().for_each(|thread| run(phase, step, thread));
+                }
             }
         }
-        weights
-    }
-}
-
-/// Spreads `weights` out to the kernels' padded layout.
-fn pack(weights: &Weights, padded: &mut Buffer) {
-    for (tensor, values) in weights.tensors() {
-        for (i, &value) in values.iter().enumerate() {
-            padded.as_mut_slice()[tensor.index(i / tensor.shape[1], i % tensor.shape[1])] = value;
-        }
+        Ok(())
     }
 }
 
@@ -154,8 +178,7 @@ impl Device for Cpu {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let o = self.config.optimizer;
-        let schedule: Vec<Schedule> = (0..steps).map(|i| self.schedule(self.step + i as u64)).collect();
+        let schedule: Vec<Schedule> = (0..steps).map(|i| schedule(&self.config, self.step + i as u64)).collect();
         let mut log = vec![KernelLog::default(); steps];
         let args = TrainArgs {
             params: self.params.as_mut_ptr(),
@@ -168,22 +191,19 @@ impl Device for Cpu {
             offsets: self.train.offsets.as_ptr(),
             schedule: schedule.as_ptr(),
             log: log.as_mut_ptr(),
-            first_document: (self.step % self.train.len() as u64) as u32,
+            first_document: (u128::from(self.step) * self.config.batch as u128 % self.train.len() as u128) as u32,
             documents: self.train.len() as u32,
             steps: steps as u32,
             shape: self.shape,
-            optimizer: Optimizer {
-                beta1: o.beta1 as f32,
-                // Of the rounded beta, so that the weights of old and new sum to exactly one.
-                one_minus_beta1: 1.0 - o.beta1 as f32,
-                beta2: o.beta2 as f32,
-                one_minus_beta2: 1.0 - o.beta2 as f32,
-                max_grad_norm: o.max_grad_norm as f32,
-            },
+            optimizer: optimizer(&self.config.optimizer),
         };
-        // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction, and
-        // `with_kernels` was given kernels that this processor has.
-        unsafe { (self.kernels.train)(&args) };
+        if self.config.batch > 1 {
+            self.train_batch(args)?;
+        } else {
+            // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction, and
+            // `with_kernels` was given kernels that this processor has.
+            unsafe { (self.kernels.train)(&args) };
+        }
         self.step += steps as u64;
         Ok(log.iter().map(|l| StepLog { loss: l.loss.into(), grad_norm: l.grad_norm.into() }).collect())
     }
@@ -212,23 +232,27 @@ impl Device for Cpu {
         Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
     }
 
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Vec<u32>>> {
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         let count = usize::try_from(samples.end - samples.start)
             .ok()
             .filter(|&count| u32::try_from(count).is_ok())
             .ok_or_else(|| Error::new("too many samples for one launch"))?;
         let blocks = count.div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
-        let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape))?;
+        let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
         let t = self.shape.block_size();
         let mut out = vec![0u32; count * t];
+        let mut logprobs = vec![0.0f32; if config.logprobs { count * t } else { 0 }];
         let args = Shared(GenerateArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
             workspace: workspace.as_mut_ptr(),
             out: out.as_mut_ptr(),
+            logprobs: if config.logprobs { logprobs.as_mut_ptr() } else { ptr::null_mut() },
+            prompt: config.prompt.as_ptr(),
             seed: config.seed,
             first_sample: samples.start,
             samples: count as u32,
+            prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
             inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
             shape: self.shape,
@@ -239,30 +263,24 @@ impl Device for Cpu {
             // SAFETY: as for `train`; there is a workspace for each of the blocks, and `out` holds every sample.
             unsafe { generate(&args.0, block..block + 1, blocks) };
         });
-        let is_char = |&&token: &&u32| token != BOS as u32;
-        Ok(out.chunks(t).map(|sample| sample.iter().take_while(is_char).copied().collect()).collect())
+        Ok(samples_of(&out, &logprobs, t))
     }
 
     fn download(&mut self) -> Result<State> {
         Ok(State {
             step: self.step,
-            weights: self.unpack(&self.params),
-            m: self.unpack(&self.m),
-            v: self.unpack(&self.v),
+            weights: unpack(self.shape, self.params.as_slice()),
+            m: unpack(self.shape, self.m.as_slice()),
+            v: unpack(self.shape, self.v.as_slice()),
         })
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
         self.step = state.step;
-        pack(&state.weights, &mut self.params);
-        pack(&state.m, &mut self.m);
-        pack(&state.v, &mut self.v);
-        for matrix in Layout(self.shape).matrices() {
-            let (rows, cols, at) = (matrix.rows, matrix.cols, matrix.offset);
-            for i in 0..rows * cols {
-                self.transposed.as_mut_slice()[at + i % cols * rows + i / cols] = self.params.as_slice()[at + i];
-            }
-        }
+        pack(&state.weights, self.params.as_mut_slice());
+        pack(&state.m, self.m.as_mut_slice());
+        pack(&state.v, self.v.as_mut_slice());
+        transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
         Ok(())
     }
 }

@@ -1,8 +1,20 @@
 //! The machines that a model can be trained on, behind one trait.
 
 pub mod cpu;
+#[cfg(not(target_family = "wasm"))]
+pub mod cuda;
+#[cfg(not(target_family = "wasm"))]
+mod driver;
+#[cfg(not(target_family = "wasm"))]
+mod open;
+mod packed;
+
+#[cfg(not(target_family = "wasm"))]
+pub use open::open;
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 use crate::config::SampleConfig;
 use crate::error::Result;
@@ -54,12 +66,23 @@ impl Evaluation {
     }
 }
 
+/// A generated text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Its tokens, at most `block_size`, without `<BOS>`.
+    pub tokens: Vec<u32>,
+    /// The log-probability of each token, of the model's whole distribution at temperature 1, and of the `<BOS>` that ended
+    /// the text, if one did. Empty where [`SampleConfig::logprobs`] does not ask for them.
+    pub logprobs: Vec<f64>,
+}
+
 /// A machine that holds a model's state and its corpus and computes on them.
 pub trait Device {
     /// What it is, for a notice: `"CPU (AVX-512)"`.
     fn description(&self) -> String;
 
-    /// Trains the next `steps` steps: step `s` of the run on training document `s` modulo their number.
+    /// Trains the next `steps` steps: step `s` of a run of batches of B on training
+    /// documents `s B .. s B + B`, modulo their number.
     ///
     /// # Errors
     /// What the machine reports.
@@ -71,11 +94,20 @@ pub trait Device {
     /// What the machine reports.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
 
-    /// Generates the samples of these numbers, each at most `block_size` tokens without `<BOS>`.
+    /// Tells that these samples will be asked for, some at a time: a GPU generates them all in one launch and keeps them.
     ///
     /// # Errors
     /// What the machine reports.
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Vec<u32>>>;
+    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
+        let _ = (config, samples);
+        Ok(())
+    }
+
+    /// Generates the samples of these numbers.
+    ///
+    /// # Errors
+    /// What the machine reports.
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// The current state.
     ///
@@ -88,4 +120,44 @@ pub trait Device {
     /// # Errors
     /// What the machine reports.
     fn upload(&mut self, state: &State) -> Result<()>;
+}
+
+/// Models of one shape that are trained side by side on one corpus, each from its own weights and with its own optimiser.
+pub trait Models {
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// Trains the next `steps` steps of every model: what each step reports, model by model.
+    ///
+    /// # Errors
+    /// What the machine reports.
+    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
+
+    /// Evaluates every model on the first `documents` validation documents.
+    ///
+    /// # Errors
+    /// What the machine reports.
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
+
+    /// Model `i` alone.
+    fn model(&mut self, i: usize) -> &mut dyn Device;
+}
+
+/// On the CPU, the models are spread over its threads.
+impl<D: Device + Send> Models for Vec<D> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
+        self.par_iter_mut().map(|device| device.train(steps)).collect()
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        self.par_iter_mut().map(|device| device.evaluate(documents)).collect()
+    }
+
+    fn model(&mut self, i: usize) -> &mut dyn Device {
+        &mut self[i]
+    }
 }

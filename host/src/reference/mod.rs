@@ -36,7 +36,7 @@ use self::model::Parameters;
 use self::value::Tape;
 use crate::config::{OptimizerConfig, SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
-use crate::device::{Device, Evaluation, State, StepLog};
+use crate::device::{Device, Evaluation, Sample, State, StepLog};
 use crate::error::Result;
 use crate::weights::Weights;
 
@@ -95,13 +95,21 @@ impl Model {
         State { step: self.step, weights: narrow(&self.weights), m: narrow(&self.m), v: narrow(&self.v) }
     }
 
-    /// One step of training on one document. It reports the loss before the update.
+    /// One step of training on some documents, mostly one. It reports the mean of their losses before the update, and
+    /// follows the mean of their gradients: what several documents agree on is less noisy than what one of them says.
     ///
     /// # Panics
-    /// If `tokens` holds fewer than two tokens.
-    pub fn train_step(&mut self, tokens: &[u32], config: &TrainConfig) -> StepLog {
+    /// If there is no document, or one of fewer than two tokens.
+    pub fn train_step(&mut self, documents: &[&[u32]], config: &TrainConfig) -> StepLog {
         let learning_rate = config.optimizer.learning_rate_at(self.step, config.steps);
-        let (loss, mut gradients) = self.loss_and_gradients(tokens);
+        let (mut loss, mut gradients) = (0.0, vec![0.0; self.weights.len()]);
+        for document in documents {
+            let (document_loss, document_gradients) = self.loss_and_gradients(document);
+            loss += document_loss / documents.len() as f64;
+            for (sum, g) in gradients.iter_mut().zip(document_gradients) {
+                *sum += g / documents.len() as f64;
+            }
+        }
         let grad_norm = clip(&mut gradients, config.optimizer.max_grad_norm);
         self.step += 1;
         adamw(self, &gradients, learning_rate, &config.optimizer);
@@ -128,7 +136,7 @@ impl Model {
     }
 
     /// The sample of this number, see [`Parameters::generate`].
-    pub fn generate(&mut self, config: &SampleConfig, sample_index: u64) -> Vec<u32> {
+    pub fn generate(&mut self, config: &SampleConfig, sample_index: u64) -> Sample {
         self.parameters().generate(config, sample_index)
     }
 
@@ -207,10 +215,11 @@ impl Device for Reference {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let documents = self.train.len() as u64;
+        let (batch, count) = (self.config.batch, self.train.len());
         let step = |_| {
-            let document = self.model.step % documents;
-            self.model.train_step(self.train.get(document as usize), &self.config)
+            let first = u128::from(self.model.step) * batch as u128;
+            let document = |i: usize| self.train.get(((first + i as u128) % count as u128) as usize);
+            self.model.train_step(&(0..batch).map(document).collect::<Vec<_>>(), &self.config)
         };
         Ok((0..steps).map(step).collect())
     }
@@ -225,7 +234,7 @@ impl Device for Reference {
         Ok(evaluation)
     }
 
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Vec<u32>>> {
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         Ok(samples.map(|sample_index| self.model.generate(config, sample_index)).collect())
     }
 

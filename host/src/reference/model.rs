@@ -20,6 +20,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use super::value::{Tape, Value, dot};
 use crate::config::SampleConfig;
+use crate::device::Sample;
 use crate::tokenizer::BOS;
 
 /// `[C]`: a vector of values.
@@ -255,22 +256,28 @@ fn max(values: &[Value]) -> f64 {
 
 impl Parameters<'_> {
     /// Invents a document: starts from `BOS`, then feeds every drawn token back in, until `BOS` comes up again or T
-    /// tokens are there. The result has no `BOS`.
+    /// tokens are there. The result has no `BOS`. A prompt takes the place of the first draws.
     ///
     /// Every sample has a random stream of its own, the same as in the kernels, so that sample 7 does not depend on
     /// whether samples 1 to 6 were drawn, nor by which machine.
-    pub fn generate(&self, config: &SampleConfig, sample_index: u64) -> Vec<u32> {
+    pub fn generate(&self, config: &SampleConfig, sample_index: u64) -> Sample {
         let mut rng = Xoshiro128PlusPlus::seed_from_u64(config.seed.wrapping_add(sample_index.wrapping_mul(STREAM)));
         let mut caches = self.empty_caches();
-        let mut document = Vec::new();
+        let mut document = Sample::default();
         let mut token = BOS;
         for position in 0..self.shape.block_size() {
-            let logits: Vec<f64> = self.forward(token, position, &mut caches).iter().map(|x| x.data()).collect();
-            token = sample(&logits, config, uniform(&mut rng));
+            let logits = self.forward(token, position, &mut caches);
+            token = match config.prompt.get(position) {
+                Some(&token) => token,
+                None => sample(&logits.iter().map(|x| x.data()).collect::<Vec<_>>(), config, uniform(&mut rng)),
+            };
+            if config.logprobs {
+                document.logprobs.push(-cross_entropy(&logits, token).data());
+            }
             if token == BOS {
                 break;
             }
-            document.push(token);
+            document.tokens.push(token);
         }
         document
     }

@@ -3,21 +3,31 @@
 //! Every function is inlined into a kernel entry, which is compiled once for each instruction set; the vectors then
 //! take the registers of that set (one AVX-512 register for 16 numbers, two of AVX2, four of SSE).
 
-use core::intrinsics::simd::{simd_fma, simd_fsqrt};
-use core::ops::{Add, Div, Mul, Neg, Sub};
+#[cfg(not(target_arch = "wasm32"))]
+use core::intrinsics::simd::simd_fma;
+use core::intrinsics::simd::simd_fsqrt;
+use core::ops::{Add, Div, Mul, Neg, Range, Sub};
 use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::SimdFloat;
 use core::simd::{Mask, Select, Simd, simd_swizzle};
 
+use super::{Isa, WARPS};
 use crate::shape::TILE;
+
+#[cfg(feature = "race-check")]
+pub mod race;
+mod tile;
+mod transpose;
+
+pub use tile::{Ids, Memory, Resident, Splats, Tile};
 
 /// One number for each of 16 channels, known to both half-warps.
 #[derive(Clone, Copy)]
-pub struct F32x16(pub(super) Simd<f32, TILE>);
+pub struct F32x16(Simd<f32, TILE>);
 
 /// One number a lane: the lower and the upper half-warp.
 #[derive(Clone, Copy)]
-pub struct F32x32(pub(super) F32x16, pub(super) F32x16);
+pub struct F32x32(F32x16, F32x16);
 
 /// One bit pattern for each of 16 channels.
 #[derive(Clone, Copy)]
@@ -71,7 +81,10 @@ impl F32x16 {
     /// `self * b + c`, rounded once.
     #[inline(always)]
     pub fn mul_add(self, b: Self, c: Self) -> Self {
+        #[cfg(target_arch = "wasm32")]
+        return Self(super::fma::mul_add(self.0, b.0, c.0));
         // SAFETY: the operands are vectors of floats of one length, which is all that the intrinsic asks.
+        #[cfg(not(target_arch = "wasm32"))]
         Self(unsafe { simd_fma(self.0, b.0, c.0) })
     }
 
@@ -342,77 +355,57 @@ impl F32x32 {
     }
 }
 
-/// Transposes 16 by 16 numbers held as pairs of rows `(2i, 2i + 1)`: within the quarters of the vectors by interleaving,
-/// then whole quarters, so that each exchange is one instruction.
+/// Runs `work` for each of the blocks.
 #[inline(always)]
-pub(super) fn transpose(rows: [F32x32; TILE / 2]) -> [F32x32; TILE / 2] {
-    let mut x = [Simd::splat(0.0); TILE];
-    for i in 0..TILE / 2 {
-        (x[2 * i], x[2 * i + 1]) = (rows[i].0.0, rows[i].1.0);
+pub(super) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
+    for index in blocks {
+        work(index);
     }
-    // Rows (4q + i, 4q + i + 1): quarter k of the result holds columns 4k and 4k + 1, or 4k + 2 and 4k + 3, of both.
-    let mut y = x;
-    for i in (0..TILE).step_by(2) {
-        let (a, b) = (x[i], x[i + 1]);
-        y[i] = simd_swizzle!(a, b, [0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29]);
-        y[i + 1] = simd_swizzle!(a, b, [2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31]);
-    }
-    // Row 4q + j: quarter k holds column 4k + j of the rows 4q to 4q + 3.
-    for q in (0..TILE).step_by(4) {
-        for half in 0..2 {
-            let (a, b) = (y[q + half], y[q + 2 + half]);
-            x[q + 2 * half] = simd_swizzle!(a, b, [0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29]);
-            x[q + 2 * half + 1] = simd_swizzle!(a, b, [2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31]);
+}
+
+/// Runs `work` for each warp of a block, one after the other.
+#[inline(always)]
+pub(super) fn each_warp(work: impl Fn(usize)) {
+    #[cfg(feature = "race-check")]
+    {
+        for index in race::warp_order(WARPS) {
+            race::enter_warp(index);
+            work(index);
         }
+        race::block_barrier();
     }
-    // The four by four quarters of the rows j, 4 + j, 8 + j, 12 + j.
-    for j in 0..4 {
-        let (a, b, c, d) = (x[j], x[4 + j], x[8 + j], x[12 + j]);
-        macro_rules! quarters {
-            ($a:ident, $b:ident, $i:literal, $j:literal) => {
-                simd_swizzle!(
-                    $a,
-                    $b,
-                    [
-                        4 * $i,
-                        4 * $i + 1,
-                        4 * $i + 2,
-                        4 * $i + 3,
-                        4 * $j,
-                        4 * $j + 1,
-                        4 * $j + 2,
-                        4 * $j + 3,
-                        16 + 4 * $i,
-                        17 + 4 * $i,
-                        18 + 4 * $i,
-                        19 + 4 * $i,
-                        16 + 4 * $j,
-                        17 + 4 * $j,
-                        18 + 4 * $j,
-                        19 + 4 * $j
-                    ]
-                )
-            };
-        }
-        let (ab_low, cd_low) = (quarters!(a, b, 0, 1), quarters!(c, d, 0, 1));
-        let (ab_high, cd_high) = (quarters!(a, b, 2, 3), quarters!(c, d, 2, 3));
-        y[j] = quarters!(ab_low, cd_low, 0, 2);
-        y[4 + j] = quarters!(ab_low, cd_low, 1, 3);
-        y[8 + j] = quarters!(ab_high, cd_high, 0, 2);
-        y[12 + j] = quarters!(ab_high, cd_high, 1, 3);
+    #[cfg(not(feature = "race-check"))]
+    for index in 0..WARPS {
+        work(index);
     }
-    let mut columns = rows;
-    for i in 0..TILE / 2 {
-        columns[i] = F32x32(F32x16(y[2 * i]), F32x16(y[2 * i + 1]));
+}
+
+/// Lanes of a vector are never apart: only the race checker takes note.
+#[inline(always)]
+pub(super) fn warp_sync() {
+    #[cfg(feature = "race-check")]
+    race::warp_sync();
+}
+
+/// See [`super::Warp::sqrt`].
+#[inline(always)]
+pub(super) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        return sqrt_avx512(x);
     }
-    columns
+    let _ = isa;
+    x.map(
+        #[inline(always)]
+        |x| x.map(F32x16::sqrt),
+    )
 }
 
 /// The square root, half of it by [`crate::math::sqrt_from_estimate`] from the processor's estimate: roots and divisions
 /// share the divider, which bounds the optimiser, and this way it and the multipliers are busy for about as long.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn sqrt_avx512<const N: usize>(x: [F32x32; N]) -> [F32x32; N] {
+fn sqrt_avx512<const N: usize>(x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;
     let mut estimate = [F32x16::splat(0.0); N];
     for i in 0..N {

@@ -1,11 +1,11 @@
-//! The kernels as the host calls them: one compilation for each instruction set, and in each the default shape as
-//! constants beside the shapes known at run time.
+//! The kernels on the CPU: one compilation for each instruction set.
 
 use core::ops::Range;
 
-use crate::args::{EvaluateArgs, GenerateArgs, TrainArgs};
+use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
 use crate::shape::{ConstShape, DefaultShape, Shape};
 use crate::simt::{Grid, Isa};
+use crate::train::batch::Phase;
 
 /// The kernels compiled for one instruction set.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct Kernels {
     pub name: &'static str,
     /// [`crate::train::train`] in one block.
     pub train: unsafe fn(&TrainArgs),
+    /// A phase of a step of [`crate::train::batch::train_batch`] for these blocks of a grid of so many.
+    pub train_batch: unsafe fn(&BatchArgs, Phase, usize, Range<usize>, usize),
     /// [`crate::evaluate::evaluate`] for these blocks of a grid of so many.
     pub evaluate: unsafe fn(&EvaluateArgs, Range<usize>, usize),
     /// [`crate::generate::generate`] for these blocks of a grid of so many.
@@ -25,12 +27,13 @@ macro_rules! kernels {
         /// The kernels for one instruction set.
         mod $module {
             use super::{
-                ConstShape, DefaultShape, EvaluateArgs, GenerateArgs, Grid, Isa, Kernels, Range, Shape, TrainArgs,
+                BatchArgs, ConstShape, DefaultShape, EvaluateArgs, GenerateArgs, Grid, Isa, Kernels, Phase, Range, Shape,
+                TrainArgs,
             };
 
             const DEFAULT: DefaultShape = ConstShape;
 
-            pub const KERNELS: Kernels = Kernels { name: $name, train, evaluate, generate };
+            pub const KERNELS: Kernels = Kernels { name: $name, train, train_batch, evaluate, generate };
 
             $(#[$attribute])*
             unsafe fn train(args: &TrainArgs) {
@@ -41,6 +44,19 @@ macro_rules! kernels {
                         crate::train::train(&grid, DEFAULT, args);
                     } else {
                         crate::train::train(&grid, args.shape, args);
+                    }
+                }
+            }
+
+            $(#[$attribute])*
+            unsafe fn train_batch(args: &BatchArgs, phase: Phase, step: usize, blocks: Range<usize>, count: usize) {
+                let grid = Grid::new(blocks, count, $isa);
+                // SAFETY: the caller keeps the kernel's contract.
+                unsafe {
+                    if $constant && args.train.shape == DEFAULT.to_runtime() {
+                        crate::train::batch::train_batch(&grid, DEFAULT, args, phase, step);
+                    } else {
+                        crate::train::batch::train_batch(&grid, args.train.shape, args, phase, step);
                     }
                 }
             }

@@ -2,10 +2,12 @@
 
 use core::simd::Simd;
 
-use super::cpu::{F32x16, F32x32, transpose};
 #[cfg(feature = "race-check")]
 use super::race;
+use super::transpose::transpose;
+use super::{F32x16, F32x32, Isa};
 use crate::shape::TILE;
+use crate::simt::Warp;
 
 /// A pointer into memory that a kernel's host has allocated, read and written by lanes.
 ///
@@ -145,16 +147,33 @@ impl Tile {
         unsafe { *self.ptr.add(i) = x }
     }
 
-    /// Element `i` for the lower half-warp, element `i + 1` for the upper one.
+    /// The sixteen elements from `i` on, which is a multiple of four, for [`Splats::pair`].
+    #[inline(always)]
+    pub fn splats(self, i: usize) -> Splats {
+        Splats(self.at(i))
+    }
+
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
-    pub fn splat_pair(self, i: usize) -> F32x32 {
+    fn splat_pair(self, i: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
             self.check(i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
         }
         // SAFETY: both elements lie within the array (see the type).
         unsafe { F32x32(F32x16::splat(*self.ptr.add(i)), F32x16::splat(*self.ptr.add(i + 1))) }
+    }
+
+    /// The same tile. On a GPU the compiler cannot know that it is.
+    #[inline(always)]
+    pub fn renewed(self) -> Self {
+        self
+    }
+
+    /// The elements as whole numbers.
+    #[inline(always)]
+    pub fn ids(self) -> Ids {
+        Ids { ptr: self.ptr.cast() }
     }
 
     #[cfg(feature = "race-check")]
@@ -176,7 +195,21 @@ impl Tile {
     }
 }
 
-/// Whole numbers: tokens, and where documents begin. Only [`Ids::set`] writes, at places that no one reads.
+/// Sixteen numbers that lie side by side, in pairs of which each half-warp takes one. On the CPU each is read when it is asked
+/// for: a multiplication reads it on the way.
+#[derive(Clone, Copy)]
+pub struct Splats(Tile);
+
+impl Splats {
+    /// Number `2 i` for the lower half-warp, number `2 i + 1` for the upper one.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn pair(&self, i: usize) -> F32x32 {
+        self.0.splat_pair(2 * i)
+    }
+}
+
+/// Whole numbers: tokens, and where documents begin. The race checker does not look at them.
 #[derive(Clone, Copy)]
 pub struct Ids {
     ptr: *mut u32,
@@ -206,10 +239,74 @@ impl Ids {
         unsafe { *self.ptr.add(i) as usize }
     }
 
+    /// Number `i`, on which the flow of control depends.
+    #[inline(always)]
+    pub fn bound(self, i: usize) -> usize {
+        self.get(i)
+    }
+
+    /// Copies the first `count` numbers of `from`, the lanes of the warp in turns.
+    #[inline(always)]
+    pub fn copy_from(self, from: Self, count: usize) {
+        for i in 0..count {
+            self.set(i, from.get(i));
+        }
+    }
+
     /// Writes number `i`: every lane holds the same one.
     #[inline(always)]
     pub fn set(self, i: usize, id: usize) {
         // SAFETY: the caller of `new` vouched for every index.
         unsafe { *self.ptr.add(i) = id as u32 }
     }
+}
+
+/// The memory of a block. On the CPU arrays stay where the host put them.
+pub struct Memory;
+
+/// An array of the host's that a block works on.
+#[derive(Clone, Copy)]
+pub struct Resident {
+    /// Where the block finds it.
+    pub tile: Tile,
+}
+
+impl Memory {
+    #[inline(always)]
+    pub(in crate::simt) fn new(_: Isa) -> Self {
+        Self
+    }
+
+    /// Makes room for the array at `ptr`, `len` elements (whole tiles) long.
+    ///
+    /// # Safety
+    /// As for [`Tile::new`].
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // A GPU's shared memory is given out piece by piece.
+    pub unsafe fn resident(&mut self, ptr: *mut f32, len: usize) -> Resident {
+        // SAFETY: the caller vouches for it.
+        Resident { tile: unsafe { Tile::new(ptr, len) } }
+    }
+
+    /// Makes room for `len` elements (whole tiles) that the host does not ask for: at `ptr`, where it has put zeros.
+    ///
+    /// # Safety
+    /// As for [`Tile::new`].
+    #[inline(always)]
+    pub unsafe fn scratch(&mut self, ptr: *mut f32, len: usize) -> Resident {
+        // SAFETY: the caller vouches for it.
+        unsafe { self.resident(ptr, len) }
+    }
+}
+
+impl Resident {
+    /// Fetches the array's elements, the warps of the block in turns.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // On a GPU a copy.
+    pub fn load(&self, _: &Warp) {}
+
+    /// Writes the array's elements back, the warps of the block in turns.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // On a GPU a copy.
+    pub fn store(&self, _: &Warp) {}
 }

@@ -1,4 +1,4 @@
-//! Where a checkpoint is written: refused before training starts, and then written whole or not at all.
+//! Where a file is written: refused before training starts, and then written whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::to_bytes;
-use crate::device::State;
 use crate::error::{Error, Result};
 
-/// A path that a checkpoint can be written to.
+/// A path that a file can be written to, as a checkpoint or a plot.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
@@ -19,7 +17,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Checks that a checkpoint can be written to `path`, and leaves everything as it is.
+    /// Checks that a file can be written to `path`, and leaves everything as it is.
     ///
     /// # Errors
     /// A folder that is not there or cannot be written to, or a path that is taken by anything but a writable file.
@@ -45,13 +43,12 @@ impl Target {
         fs::canonicalize(path).is_ok_and(|path| path == self.path)
     }
 
-    /// Replaces the file by a checkpoint of this state. A failure leaves the file as it was.
+    /// Replaces the file by one of these bytes. A failure leaves the file as it was.
     ///
     /// # Errors
     /// What the file system reports.
-    pub fn save(&self, state: &State, vocabulary: &[char], seed: u64) -> Result<()> {
-        let bytes = to_bytes(state, vocabulary, seed)?;
-        self.replace(&bytes).map_err(|error| {
+    pub fn save(&self, bytes: &[u8]) -> Result<()> {
+        self.replace(bytes).map_err(|error| {
             self.error(error).hint("nothing has changed there; check the space and the permissions of the folder")
         })
     }

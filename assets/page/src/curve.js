@@ -1,0 +1,72 @@
+"use strict";
+/** Losses summed up for drawing: however long the run, a few hundred points. */
+class Losses {
+  /** How fast the running mean forgets, in steps. */
+  static MEAN = 50;
+  static POINTS = 500;
+
+  constructor(steps) {
+    this.steps = steps;
+    this.every = Math.ceil(steps / Losses.POINTS); // steps a point
+    this.points = []; // {step, min, max, mean}
+    this.validations = []; // {step, val_loss}
+    this.count = 0;
+    this.mean = 0;
+  }
+
+  push(loss) {
+    this.count += 1;
+    this.mean += (loss - this.mean) / Math.min(this.count, Losses.MEAN);
+    const index = Math.floor((this.count - 1) / this.every);
+    const point = (this.points[index] ??= { min: loss, max: loss });
+    point.step = this.count;
+    point.min = Math.min(point.min, loss);
+    point.max = Math.max(point.max, loss);
+    point.mean = this.mean;
+    this.last = loss;
+  }
+}
+
+/** The loss curve as SVG, `width` by `height` pixels. `style` makes it a picture of its own. */
+const drawCurve = (losses, width, height, style = "") => {
+  const { points, validations, steps } = losses;
+  const [left, right, top, bottom] = [40, width - 14, 14, height - 30];
+  const means = [...points.map((p) => p.mean), ...validations.map((v) => v.val_loss), 3.4, 2.4];
+  const low = Math.floor(2 * (Math.min(...means) - 0.7)) / 2;
+  const high = Math.ceil(2 * (Math.max(...means) + 0.7)) / 2;
+  const x = (step) => (left + ((right - left) * step) / steps).toFixed(1);
+  const y = (loss) => (bottom - ((bottom - top) * (Math.min(Math.max(loss, low), high) - low)) / (high - low)).toFixed(1);
+
+  const rows = [];
+  const every = high - low > 4 ? 1 : 0.5;
+  for (let loss = low; loss <= high; loss += every) {
+    rows.push(`<path class="rule" d="M${left} ${y(loss)}H${right}"/>`);
+    rows.push(`<text x="${left - 8}" y="${y(loss)}" dy=".32em" text-anchor="end">${loss.toFixed(1)}</text>`);
+  }
+  const columns = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
+    const step = Math.round(part * steps);
+    return `<text x="${x(step)}" y="${height - 10}" text-anchor="${anchor}">${step.toLocaleString("en")}</text>`;
+  });
+  const raw = points.map((p) => `M${x(p.step)} ${y(p.min)}V${y(p.max)}`).join("");
+  const mean = points.map((p, i) => `${i ? "L" : "M"}${x(p.step)} ${y(p.mean)}`).join("");
+  const dots = validations.map((v) => `<circle class="val" cx="${x(v.step)}" cy="${y(v.val_loss)}" r="4.5"/>`).join("");
+  const path = validations.map((v, i) => `${i ? "L" : "M"}${x(v.step)} ${y(v.val_loss)}`).join("");
+  const legend = [["raw", "a document"], ["mean", `mean of ${Losses.MEAN}`], ["val", "validation"]].map(([name, text], i) => {
+    const at = right - 282 + i * 104;
+    return `<circle class="key ${name}" cx="${at}" cy="${top + 8}" r="4.5"/><text x="${at + 10}" y="${top + 8}" dy=".32em">${text}</text>`;
+  });
+  const last = points.at(-1);
+  const summary = last ? `step ${last.step} of ${steps}, running mean ${last.mean.toFixed(2)} nats` : "nothing trained yet";
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="Loss curve: ${summary}">${style}` +
+    `${rows.join("")}${columns.join("")}<path class="raw" d="${raw}"/><path class="val" d="${path}"/>` +
+    `<path class="mean" d="${mean}"/>${dots}${legend.join("")}</svg>`;
+};
+
+/** The colours of a curve outside of the page. */
+const CURVE_STYLE = `<style>text{font:12px system-ui,sans-serif;fill:#6a6f78}path.rule{stroke:#8884;fill:none}` +
+  `path.raw{stroke:#2f6f8f;stroke-opacity:.36;stroke-width:3;stroke-linecap:round}path.mean{fill:none;stroke:#1f7a9c;stroke-width:2.2}` +
+  `path.val{fill:none;stroke:#d9662b;stroke-width:1.2;stroke-dasharray:2 4}circle{stroke:none}circle.raw{fill:#2f6f8f;fill-opacity:.4}` +
+  `circle.mean{fill:#1f7a9c}circle.val{fill:#d9662b}` +
+  `@media(prefers-color-scheme:dark){text{fill:#a3a9b4}path.raw{stroke:#67c1e0}path.mean{stroke:#6fcdec}circle.mean{fill:#6fcdec}` +
+  `circle.raw{fill:#67c1e0}path.val{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;

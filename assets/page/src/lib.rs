@@ -1,0 +1,123 @@
+//! The page `assets/microgpt.html`, made from the sources: the reference and the kernels side by side, stage by stage,
+//! and the kernels as a WebAssembly module that trains in the page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use page_wasm::session::Session;
+
+use self::highlight::Highlighter;
+use self::source::{File, Stage};
+
+mod highlight;
+mod markdown;
+mod module;
+mod source;
+
+/// Where the page lies in the repository.
+pub const PATH: &str = "assets/microgpt.html";
+
+/// The repository: the package lies in its folder `assets/page`.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The page, from the sources as they are.
+///
+/// # Errors
+/// A source that cannot be read or parsed, or a module that cannot be built.
+pub fn page() -> Result<String> {
+    let root = root();
+    let (reference, kernels) = (source::reference(&root)?, source::kernels(&root)?);
+    let stages = source::stages(&reference, &kernels);
+    ensure!(stages.len() > 8, "the stages are not where they were: only {} pairs found", stages.len());
+    let highlighter = Highlighter::new();
+    let parts = [
+        ("{{css}}", include_str!("page.css").to_owned()),
+        ("{{reference}}", files(&highlighter, &reference)),
+        ("{{kernels}}", files(&highlighter, &kernels)),
+        ("{{stage-links}}", stages.iter().map(stage_link).collect()),
+        ("{{stage-docs}}", stages.iter().map(stage_doc).collect()),
+        ("{{stages}}", serde_json::to_string(&stages)?),
+        ("{{native}}", native()?),
+        ("{{native-step}}", native_step(&root)?),
+        ("{{corpus}}", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
+        ("{{module}}", module::build(&root)?),
+        ("{{worker}}", include_str!("worker.js").to_owned()),
+        ("{{curve}}", include_str!("curve.js").to_owned()),
+        ("{{live}}", include_str!("live.js").to_owned()),
+        ("{{code}}", include_str!("code.js").to_owned()),
+    ];
+    let mut html = String::new();
+    let mut rest = include_str!("page.html");
+    // The parts in the template's order, so that what they contain is never taken for a place to fill.
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").context("an open `{{` in page.html")?;
+        let part = parts.iter().find(|(key, _)| key[2..key.len() - 2] == *name);
+        html.push_str(before);
+        html.push_str(&part.with_context(|| format!("page.html asks for `{name}`"))?.1);
+        rest = after;
+    }
+    Ok(html + rest)
+}
+
+fn files(highlighter: &Highlighter, files: &[File]) -> String {
+    files.iter().map(|file| article(highlighter, file)).collect()
+}
+
+fn article(highlighter: &Highlighter, file: &File) -> String {
+    let (path, lines) = (&file.path, file.text.lines().count());
+    format!(
+        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines}\">\
+         <h2><a href=\"../{path}\">{path}</a></h2><div class=body><div class=gutter aria-hidden=true></div>\
+         <pre><code>{}</code></pre></div></article>\n",
+        highlighter.html(&file.text)
+    )
+}
+
+fn stage_link(stage: &Stage) -> String {
+    format!("<a href=\"#side-by-side/{0}\" data-stage=\"{0}\">{0}</a>", stage.name)
+}
+
+/// What stands between the two sources: the stage's math and shapes, from the doc comments of both.
+fn stage_doc(stage: &Stage) -> String {
+    let doc = |doc: &source::Doc| {
+        let title = format!("<h4><code>{}</code></h4>", escape(&doc.name));
+        format!("{title}{}", markdown::html(&doc.text))
+    };
+    format!(
+        "<article data-stage=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",
+        stage.name,
+        doc(&stage.reference.doc),
+        markdown::html(&stage.kernels.doc.text),
+        stage.functions.iter().map(doc).collect::<String>(),
+    )
+}
+
+/// The default run, natively: what the page compares its own with.
+fn native() -> Result<String> {
+    let mut session = Session::default();
+    let mut ask = |request: &str| -> Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&session.answer(request.as_bytes()))?)
+    };
+    ask(DEFAULT_RUN)?;
+    ask(r#"{"do":"train","steps":500}"#)?;
+    let (hash, loss) = (ask(r#"{"do":"hash"}"#)?, ask(r#"{"do":"validate","documents":20}"#)?);
+    Ok(serde_json::json!({ "hash": hash["hash"], "val_loss": loss["val_loss"] }).to_string())
+}
+
+/// The settings of the command line's defaults.
+const DEFAULT_RUN: &str = r#"{"do":"open","corpus":null,"steps":500,"learning_rate":0.01,"seed":42,"n_embd":16,"n_head":4,"n_layer":1,"block_size":8}"#;
+
+/// The README's figure for a native step of the default model, in its own words.
+fn native_step(root: &Path) -> Result<String> {
+    let readme = source::read(root, "README.md")?;
+    let row = readme.lines().find_map(|line| line.strip_prefix("| `train_step` |"));
+    let cell = row.and_then(|row| row.split('|').next()).context("README.md has no row for `train_step`")?;
+    Ok(escape(cell.trim()))
+}
+
+/// Text as HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,44 @@
+//! Writes `assets/microgpt.html` from the sources: `cargo run --release -p page`.
+
+use std::fs;
+use std::io::{self, BufRead, Write};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use page_wasm::session::Session;
+
+/// Writes assets/microgpt.html: the sources side by side, and the kernels as a WebAssembly module.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer the page's requests, JSON lines on stdin, with the native kernels: what the page's must equal
+    Native,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Some(Command::Native) => answer(),
+        None => {
+            let html = page::page()?;
+            let path = page::root().join(page::PATH);
+            fs::write(&path, &html).with_context(|| format!("cannot write `{}`", path.display()))?;
+            println!("{}: {} KB", page::PATH, html.len() / 1000);
+            Ok(())
+        }
+    }
+}
+
+fn answer() -> Result<()> {
+    let mut session = Session::default();
+    let mut out = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        out.write_all(&session.answer(line?.as_bytes()))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+// The page's module, in this process, against the native kernels, on runs that the page does not start with.
+import { expect, test } from "@playwright/test";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+
+import { inRepository } from "./browser.mjs";
+
+const DEFAULT = { do: "open", corpus: null, steps: 120, learning_rate: 0.01, seed: 42, n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 };
+const RUNS = [
+  { ...DEFAULT, seed: 7, learning_rate: 0.05 },
+  { ...DEFAULT, n_embd: 24, n_head: 3, n_layer: 2, block_size: 11, seed: 1 },
+  { ...DEFAULT, n_embd: 40, n_head: 2, block_size: 5, steps: 30, corpus: "ärger\nžluť\nx\n猫と犬\nhello world\n".repeat(3) },
+];
+const ASK = [
+  { do: "train", steps: 10 },
+  { do: "train", steps: 110 },
+  { do: "hash" },
+  { do: "validate", documents: 20 },
+  { do: "sample", samples: 20, top_k: 3, temperature: 0.9 },
+  { do: "attention", text: "hel" },
+  { do: "attention", text: "Ω" },
+];
+
+test("other runs give the native bits too", async () => {
+  const requests = RUNS.flatMap((run) => [run, ...ASK]);
+  const native = execFileSync("cargo", ["run", "--release", "--quiet", "--package", "page", "--", "native"], {
+    cwd: inRepository(""),
+    input: requests.map((request) => JSON.stringify(request) + "\n").join(""),
+    encoding: "utf8",
+  });
+  const html = readFileSync(inRepository("assets/microgpt.html"), "utf8");
+  const module = html.match(/<script type="text\/plain" id="module">([^<]*)</)[1];
+  const { instance } = await WebAssembly.instantiate(gunzipSync(Buffer.from(module, "base64")), {});
+  const { memory, buffer, call } = instance.exports;
+  const view = (length) => {
+    const at = buffer(length);
+    return new Uint8Array(memory.buffer, at, length);
+  };
+  const expected = native.trim().split("\n");
+  expect(expected.length).toBe(requests.length);
+  requests.forEach((request, i) => {
+    const bytes = new TextEncoder().encode(JSON.stringify(request));
+    view(bytes.length).set(bytes);
+    expect(new TextDecoder().decode(view(call())), JSON.stringify(request)).toBe(expected[i]);
+  });
+  expect(new Set(expected.filter((reply) => reply.includes('"hash"'))).size, "the hashes of different runs").toBe(RUNS.length);
+});

@@ -1,0 +1,62 @@
+//! The driver's error codes (`CUresult`).
+
+/// A failed call: the number of its `CUresult`.
+pub type Code = i32;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $text:literal;)*) => {
+        // A test may ask for one that the emulator itself never gives.
+        $(#[allow(dead_code)]
+        pub const $name: Code = $code;)*
+
+        /// Number, name without `CUDA_ERROR_`, and description of every code.
+        const TABLE: &[(Code, &str, &str)] = &[$(($code, concat!("CUDA_ERROR_", stringify!($name), "\0"), concat!($text, "\0"))),*];
+    };
+}
+codes! {
+    INVALID_VALUE = 1, "invalid argument";
+    OUT_OF_MEMORY = 2, "out of memory";
+    NOT_INITIALIZED = 3, "initialization error";
+    DEINITIALIZED = 4, "driver shutting down";
+    STUB_LIBRARY = 34, "CUDA driver is a stub library";
+    DEVICE_UNAVAILABLE = 46, "CUDA-capable device(s) is/are busy or unavailable";
+    NO_DEVICE = 100, "no CUDA-capable device is detected";
+    INVALID_DEVICE = 101, "invalid device ordinal";
+    INVALID_IMAGE = 200, "device kernel image is invalid";
+    INVALID_CONTEXT = 201, "invalid device context";
+    NO_BINARY_FOR_GPU = 209, "no kernel image is available for execution on the device";
+    ECC_UNCORRECTABLE = 214, "uncorrectable ECC error encountered";
+    INVALID_PTX = 218, "a PTX JIT compilation failed";
+    JIT_COMPILER_NOT_FOUND = 221, "PTX JIT compiler library not found";
+    UNSUPPORTED_PTX_VERSION = 222, "the provided PTX was compiled with an unsupported toolchain.";
+    INVALID_HANDLE = 400, "invalid resource handle";
+    NOT_FOUND = 500, "named symbol not found";
+    NOT_READY = 600, "device not ready";
+    ILLEGAL_ADDRESS = 700, "an illegal memory access was encountered";
+    LAUNCH_OUT_OF_RESOURCES = 701, "too many resources requested for launch";
+    LAUNCH_TIMEOUT = 702, "the launch timed out and was terminated";
+    MISALIGNED_ADDRESS = 716, "misaligned address";
+    LAUNCH_FAILED = 719, "unspecified launch failure";
+    COOPERATIVE_LAUNCH_TOO_LARGE = 720, "too many blocks in cooperative launch";
+    NOT_SUPPORTED = 801, "operation not supported";
+    SYSTEM_DRIVER_MISMATCH = 803, "system has unsupported display driver / cuda driver combination";
+    UNKNOWN = 999, "unknown error";
+}
+
+/// Name and description of a code, each ending in a null.
+pub fn text(code: Code) -> Option<(&'static str, &'static str)> {
+    if code == 0 {
+        return Some(("CUDA_SUCCESS\0", "no error\0"));
+    }
+    TABLE.iter().find(|(known, _, _)| *known == code).map(|(_, name, text)| (*name, *text))
+}
+
+/// The code of a name, with or without `CUDA_ERROR_`, or of a number.
+pub fn parse(name: &str) -> Option<Code> {
+    if let Ok(code) = name.parse() {
+        return Some(code);
+    }
+    let full = |known: &str| known.trim_end_matches('\0') == name;
+    let short = |known: &str| known.trim_end_matches('\0').strip_prefix("CUDA_ERROR_") == Some(name);
+    TABLE.iter().find(|(_, known, _)| full(known) || short(known)).map(|(code, _, _)| *code)
+}

@@ -1,0 +1,138 @@
+//! A CUDA driver as programs use it: the emulator's library, or that of a real GPU.
+#![allow(dead_code)] // Each test uses a part of it.
+
+use std::ffi::{CString, c_void};
+use std::path::PathBuf;
+use std::ptr::null_mut;
+
+use libloading::Library;
+
+/// Threads of the blocks of [`Driver::map`].
+const THREADS: usize = 128;
+
+/// A driver with a context.
+pub struct Driver(Library);
+
+/// A function of up to eleven arguments, all passed as words: what every function here is called as.
+macro_rules! call {
+    ($driver:expr, $name:literal $(, $argument:expr => $type:ty)*) => {{
+        // SAFETY: the function has these arguments in the CUDA Driver API.
+        unsafe { $driver.0.get::<unsafe extern "C" fn($($type),*) -> i32>($name).unwrap()($($argument),*) }
+    }};
+}
+
+impl Driver {
+    /// The emulator that cargo built with this test.
+    pub fn emulated() -> Self {
+        let deps: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
+        Self::open(deps.join("libemulator.so").to_str().unwrap())
+    }
+
+    /// The real driver and its first GPU.
+    pub fn real() -> Self {
+        Self::open("libcuda.so.1")
+    }
+
+    fn open(library: &str) -> Self {
+        // SAFETY: both libraries are made to be loaded by any program.
+        let driver = Self(unsafe { Library::new(library) }.unwrap());
+        assert_eq!(driver.init(), 0);
+        let mut context = 0usize;
+        assert_eq!(call!(driver, "cuDevicePrimaryCtxRetain", &raw mut context => *mut usize, 0 => i32), 0);
+        assert_eq!(call!(driver, "cuCtxSetCurrent", context => usize), 0);
+        driver
+    }
+
+    pub fn init(&self) -> i32 {
+        call!(self, "cuInit", 0 => u32)
+    }
+
+    /// The module of a text; else the code and the compiler's log.
+    pub fn load(&self, ptx: &str) -> Result<usize, (i32, String)> {
+        let (text, mut module) = (CString::new(ptx).unwrap(), 0usize);
+        let mut log = vec![0u8; 4096];
+        let (mut options, mut values) = ([5i32, 6], [log.as_mut_ptr().cast::<c_void>(), log.len() as *mut c_void]);
+        let code = call!(
+            self, "cuModuleLoadDataEx", &raw mut module => *mut usize, text.as_ptr().cast() => *const c_void, 2 => u32,
+            options.as_mut_ptr() => *mut i32, values.as_mut_ptr() => *mut *mut c_void
+        );
+        let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+        if code == 0 { Ok(module) } else { Err((code, String::from_utf8_lossy(&log[..end]).into_owned())) }
+    }
+
+    pub fn function(&self, module: usize, name: &str) -> Result<usize, i32> {
+        let (name, mut function) = (CString::new(name).unwrap(), 0usize);
+        match call!(self, "cuModuleGetFunction", &raw mut function => *mut usize, module => usize, name.as_ptr() => *const i8)
+        {
+            0 => Ok(function),
+            code => Err(code),
+        }
+    }
+
+    pub fn allocate(&self, bytes: usize) -> Result<u64, i32> {
+        let mut address = 0u64;
+        let code = call!(self, "cuMemAlloc_v2", &raw mut address => *mut u64, bytes => usize);
+        if code == 0 { Ok(address) } else { Err(code) }
+    }
+
+    pub fn free(&self, address: u64) -> i32 {
+        call!(self, "cuMemFree_v2", address => u64)
+    }
+
+    pub fn write(&self, to: u64, from: &[u64]) -> i32 {
+        call!(self, "cuMemcpyHtoD_v2", to => u64, from.as_ptr().cast() => *const c_void, 8 * from.len() => usize)
+    }
+
+    pub fn read(&self, from: u64, len: usize) -> Result<Vec<u64>, i32> {
+        let mut to = vec![0u64; len];
+        match call!(self, "cuMemcpyDtoH_v2", to.as_mut_ptr().cast() => *mut c_void, from => u64, 8 * len => usize) {
+            0 => Ok(to),
+            code => Err(code),
+        }
+    }
+
+    pub fn launch(&self, function: usize, blocks: u32, threads: u32, shared: u32, params: &mut [u64]) -> i32 {
+        let mut pointers: Vec<*mut c_void> = params.iter_mut().map(|p| (&raw mut *p).cast()).collect();
+        call!(
+            self, "cuLaunchKernel", function => usize, blocks => u32, 1 => u32, 1 => u32, threads => u32, 1 => u32, 1 => u32,
+            shared => u32, 0 => usize, pointers.as_mut_ptr() => *mut *mut c_void, null_mut() => *mut *mut c_void
+        )
+    }
+
+    pub fn synchronize(&self) -> i32 {
+        call!(self, "cuCtxSynchronize")
+    }
+
+    /// Runs an instruction of `%d`, `%a`, `%b`, `%c`, registers of these bits, on each row of operands.
+    pub fn map(&self, instruction: &str, bits: [u32; 4], rows: &[[u64; 3]]) -> Vec<u64> {
+        let n = rows.len().next_multiple_of(THREADS);
+        #[allow(clippy::format_collect)] // Four lines.
+        let declared: String =
+            ["d", "a", "b", "c"].iter().zip(bits).map(|(name, bits)| format!(".reg .b{bits} %{name};\n")).collect();
+        let load = |i: usize, name: &str| format!("ld.global.b{} %{name}, [%at+{}];\n", bits[i + 1], 8 * i);
+        let ptx = format!(
+            ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 from, .param .u64 to)\n{{\n{declared}\
+             .reg .b64 %at, %to, %i; .reg .b32 %t, %u; .reg .pred %p, %q;\n\
+             mov.u32 %t, %ctaid.x; mov.u32 %u, %tid.x; mad.lo.u32 %t, %t, {THREADS}, %u; ld.param.u64 %at, [from];\n\
+             mul.wide.u32 %i, %t, 24; add.u64 %at, %at, %i; ld.param.u64 %to, [to]; mul.wide.u32 %i, %t, 8; add.u64 %to, %to, %i;\n\
+             {}{}{}{instruction}\nst.global.b{} [%to], %d;\nret;\n}}\n",
+            load(0, "a"),
+            load(1, "b"),
+            load(2, "c"),
+            bits[0]
+        );
+        let module = self.load(&ptx).unwrap_or_else(|error| panic!("{error:?}\n{ptx}"));
+        let function = self.function(module, "k").unwrap();
+        let (from, to) = (self.allocate(24 * n).unwrap(), self.allocate(8 * n).unwrap());
+        let mut flat: Vec<u64> = rows.iter().flatten().copied().collect();
+        flat.resize(3 * n, 0);
+        assert_eq!(self.write(from, &flat), 0);
+        assert_eq!(self.write(to, &vec![0; n]), 0);
+        assert_eq!(self.launch(function, (n / THREADS) as u32, THREADS as u32, 0, &mut [from, to]), 0, "{ptx}");
+        let mut results = self.read(to, n).unwrap_or_else(|code| panic!("code {code}\n{ptx}"));
+        results.truncate(rows.len());
+        assert_eq!((self.free(from), self.free(to)), (0, 0));
+        assert_eq!(call!(self, "cuModuleUnload", module => usize), 0);
+        results
+    }
+}

@@ -1,0 +1,112 @@
+//! The kernels on a GPU: the entries of the PTX. Each takes its argument struct by value.
+//!
+//! `train` is for the default shape, its arrays in shared memory; `train_shared` for any shape whose arrays fit there;
+//! `train_global` for every other. So are the others.
+
+use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
+use crate::shape::{ConstShape, DefaultShape, Shape};
+use crate::simt::{Grid, GridBarrier, Isa, launch};
+use crate::train::batch::{Phase, groups, train_batch as train_phase};
+
+const DEFAULT: DefaultShape = ConstShape;
+
+macro_rules! entries {
+    ($args:ident, $kernel:path, $shape:expr; $default:ident, $shared:ident, $global:ident) => {
+        /// The kernel for the default shape.
+        ///
+        /// # Safety
+        /// As for the kernel itself; the launch has the shared memory that its arrays take.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "ptx-kernel" fn $default(args: $args) {
+            // SAFETY: the host keeps the kernel's contract.
+            unsafe { $kernel(Isa::GpuShared, DEFAULT, &args) }
+        }
+
+        /// The kernel for any shape whose arrays fit in shared memory.
+        ///
+        /// # Safety
+        /// As for the kernel itself; the launch has the shared memory that its arrays take.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "ptx-kernel" fn $shared(args: $args) {
+            // SAFETY: the host keeps the kernel's contract.
+            unsafe { $kernel(Isa::GpuShared, $shape(&args), &args) }
+        }
+
+        /// The kernel for any shape, its arrays in global memory.
+        ///
+        /// # Safety
+        /// As for the kernel itself.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "ptx-kernel" fn $global(args: $args) {
+            // SAFETY: the host keeps the kernel's contract.
+            unsafe { $kernel(Isa::GpuGlobal, $shape(&args), &args) }
+        }
+    };
+}
+
+entries!(TrainArgs, one_model, |args: &TrainArgs| args.shape; train, train_shared, train_global);
+entries!(BatchArgs, batch, |args: &BatchArgs| args.train.shape; train_batch, train_batch_shared, train_batch_global);
+entries!(ReplicasArgs, replicas, |args: &ReplicasArgs| args.shape; train_replicas, train_replicas_shared, train_replicas_global);
+entries!(EvaluateArgs, evaluation, |args: &EvaluateArgs| args.shape; evaluate, evaluate_shared, evaluate_global);
+entries!(GenerateArgs, generation, |args: &GenerateArgs| args.shape; generate, generate_shared, generate_global);
+
+/// The thread's block as a grid of its own kind.
+#[inline(always)]
+fn own_block(isa: Isa) -> Grid {
+    let (block, blocks) = launch();
+    Grid::new(block..block + 1, blocks, isa)
+}
+
+#[inline(always)]
+unsafe fn one_model<S: Shape>(isa: Isa, s: S, args: &TrainArgs) {
+    // SAFETY: the caller keeps the kernel's contract.
+    unsafe { crate::train::train(&Grid::new(0..1, 1, isa), s, args) }
+}
+
+#[inline(always)]
+unsafe fn evaluation<S: Shape>(isa: Isa, s: S, args: &EvaluateArgs) {
+    // SAFETY: the caller keeps the kernel's contract.
+    unsafe { crate::evaluate::evaluate(&own_block(isa), s, args) }
+}
+
+#[inline(always)]
+unsafe fn generation<S: Shape>(isa: Isa, s: S, args: &GenerateArgs) {
+    // SAFETY: the caller keeps the kernel's contract.
+    unsafe { crate::generate::generate(&own_block(isa), s, args) }
+}
+
+/// A model in each block.
+#[inline(always)]
+unsafe fn replicas<S: Shape>(isa: Isa, s: S, args: &ReplicasArgs) {
+    let (block, _) = launch();
+    // SAFETY: the caller vouches for an entry a block. Steps and shape, on which the flow of control depends, are known to be
+    // the same in all lanes if they come from the launch.
+    let model = TrainArgs { steps: args.steps, shape: args.shape, ..unsafe { *args.models.add(block) } };
+    // SAFETY: the caller keeps the kernel's contract.
+    unsafe { crate::train::train(&Grid::new(0..1, 1, isa), s, &model) }
+}
+
+/// The phases of every step with a barrier of the grid after each. A block takes several groups of documents where a device
+/// cannot hold a block for each.
+#[inline(always)]
+unsafe fn batch<S: Shape>(isa: Isa, s: S, args: &BatchArgs) {
+    let (block, blocks) = launch();
+    let groups = groups(args.batch as usize);
+    // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
+    let mut barrier = unsafe { GridBarrier::new(args.barrier, blocks) };
+    let mut own = *args;
+    own.train.workspace = args.train.workspace.wrapping_add(block * args.workspace_stride as usize);
+    for step in 0..args.train.steps as usize {
+        for group in (block..groups).step_by(blocks) {
+            // SAFETY: the caller keeps the kernel's contract.
+            unsafe { train_phase(&Grid::new(group..group + 1, groups, isa), s, &own, Phase::Gradients, step) };
+        }
+        barrier.wait();
+        // SAFETY: the caller keeps the kernel's contract.
+        unsafe { train_phase(&own_block(isa), s, &own, Phase::Reduce, step) };
+        barrier.wait();
+        // SAFETY: the caller keeps the kernel's contract.
+        unsafe { train_phase(&own_block(isa), s, &own, Phase::Update, step) };
+        barrier.wait();
+    }
+}

@@ -1,0 +1,10 @@
+//! The kernels as the host calls them: functions on the CPU, the entries of the PTX on a GPU. In each the default shape
+//! stands as constants beside the shapes known at run time.
+
+#[cfg(not(target_arch = "nvptx64"))]
+mod cpu;
+#[cfg(target_arch = "nvptx64")]
+mod gpu;
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use cpu::{ALL, Kernels};

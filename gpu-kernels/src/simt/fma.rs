@@ -1,0 +1,162 @@
+//! A fused multiply-add for machines that have none: WebAssembly, whose vectors multiply and add in two roundings.
+//!
+//! The product of two `f32` is exact in `f64`. The sum is not, and rounding it to `f64` and then to `f32` would round
+//! twice. So it is rounded *to odd*: what `f64` cannot hold becomes an odd last bit, which lies far below the last bit of
+//! an `f32` and keeps it from ever looking like a tie. The second rounding is then the only one that shows.
+
+use core::simd::cmp::SimdPartialOrd;
+use core::simd::num::{SimdFloat, SimdInt, SimdUint};
+use core::simd::{Select, Simd};
+
+use crate::shape::TILE;
+
+/// `a * b + c` in each lane, rounded once, to the bits of [`f32::mul_add`] (a NaN may be another NaN).
+///
+/// Not inlined: it is some 400 instructions, and the kernels have it in hundreds of places.
+#[inline(never)]
+pub(super) fn mul_add(a: Simd<f32, TILE>, b: Simd<f32, TILE>, c: Simd<f32, TILE>) -> Simd<f32, TILE> {
+    let product = a.cast::<f64>() * b.cast::<f64>();
+    let c = c.cast::<f64>();
+    let sum = product + c;
+    // What the addition lost, exactly (Knuth's two-sum): no product of `f32` comes near the ends of the range of `f64`.
+    let added = sum - product;
+    let lost = (product - (sum - added)) + (c - added);
+    // The neighbour of `sum` on the side of what was lost, or `sum` itself, whichever is odd. Where the sum went beyond the
+    // exact value, the one below in magnitude, which as bits is one less, starts the pair.
+    let beyond = (lost.to_bits() ^ sum.to_bits()).cast::<i64>().simd_lt(Simd::splat(0));
+    let odd = (sum.to_bits() + beyond.to_simd().cast()) | Simd::splat(1);
+    // False where nothing was lost, and for infinities and NaN, whose `lost` is a NaN.
+    let inexact = lost.abs().simd_gt(Simd::splat(0.0));
+    Simd::<f64, TILE>::from_bits(inexact.select(odd, sum.to_bits())).cast()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+    use super::*;
+
+    /// Compares with the processor's (or the C library's) fused multiply-add, bit by bit.
+    fn check(a: [f32; TILE], b: [f32; TILE], c: [f32; TILE]) {
+        let got = mul_add(a.into(), b.into(), c.into()).to_array();
+        for i in 0..TILE {
+            let expected = core::f32::math::mul_add(a[i], b[i], c[i]);
+            let same = got[i].to_bits() == expected.to_bits() || (got[i].is_nan() && expected.is_nan());
+            assert!(same, "{:e} * {:e} + {:e}: expected {expected:e}, got {:e}", a[i], b[i], c[i], got[i]);
+        }
+    }
+
+    fn check_one(a: f32, b: f32, c: f32) {
+        for (a, c) in [(a, c), (-a, c), (a, -c), (-a, -c)] {
+            check([a; TILE], [b; TILE], [c; TILE]);
+        }
+    }
+
+    /// Any bits at all: most of these differ so much in size that one term vanishes, and some are NaN.
+    #[test]
+    fn any_bits() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut any = || core::array::from_fn(|_| f32::from_bits(rng.next_u32()));
+        for _ in 0..1 << 16 {
+            check(any(), any(), any());
+        }
+    }
+
+    /// Numbers of few bits and of like size: ties, cancellation, and results between two doubles.
+    #[test]
+    fn close_terms() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
+        let mut near = |spread: u32| -> [f32; TILE] {
+            core::array::from_fn(|_| {
+                let bits = rng.next_u32();
+                // The significand keeps its upper bits, its lower bits, or both ends.
+                let significand = match rng.next_u32() % 4 {
+                    0 => bits & 0x007f_f000,
+                    1 => bits & 0x0000_0fff,
+                    2 => bits & 0x0040_0001,
+                    _ => bits & 0x007f_ffff,
+                };
+                let exponent = 127 - spread / 2 + rng.next_u32() % spread;
+                f32::from_bits(bits & 0x8000_0000 | exponent << 23 | significand)
+            })
+        };
+        for spread in [2, 8, 30, 60, 120] {
+            for _ in 0..1 << 14 {
+                check(near(spread), near(spread), near(spread));
+            }
+        }
+    }
+
+    /// Results among and just above the denormal numbers, where an `f32` has fewer bits and ties lie elsewhere.
+    #[test]
+    fn denormal_results() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
+        for _ in 0..1 << 16 {
+            let mut scaled = |low: u32| -> [f32; TILE] {
+                core::array::from_fn(|_| {
+                    f32::from_bits(rng.next_u32() & 0x807f_ffff | (low + rng.next_u32() % 30) << 23)
+                })
+            };
+            let (a, b) = (scaled(45), scaled(45));
+            check(a, b, core::array::from_fn(|_| f32::from_bits(rng.next_u32() & 0x81ff_ffff)));
+        }
+    }
+
+    /// Where rounding twice goes wrong: the product lies on or beside the middle between two `f32`, and the other term is
+    /// too small for the `f64` sum to hold, from just below its last bit down to the smallest number there is.
+    #[test]
+    fn ties_that_a_vanishing_term_breaks() {
+        let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46; others below are exact ties.
+        for exponent in 24..=149 {
+            let tiny = f32::from_bits(1) * power_of_two(149 - exponent);
+            for (a, b) in [
+                (middle, middle),
+                (1.0 + 2.0 * f32::EPSILON, 1.0 + 0.5 * 0.000_976_562_5),
+                // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24: a tie of `f32`, even below and odd below.
+                (1.0 + 0.000_244_140_63, 1.0 + 0.000_244_140_63),
+                (1.0 + 3.0 * 0.000_244_140_63, 1.0 + 0.000_244_140_63),
+                (1.0 + 5.0 * 0.000_244_140_63, 1.0 + 3.0 * 0.000_244_140_63),
+                (1.0 - 0.000_244_140_63, 1.0 + 0.000_244_140_63),
+            ] {
+                check_one(a, b, tiny);
+                check_one(a, b, tiny * 1.5);
+            }
+            // The same with the roles changed: a tiny product beside a term of many bits.
+            for c in [1.0, middle, 1.999_999_9, 16_777_215.0] {
+                check_one(tiny, 1.0 + f32::EPSILON, c);
+                check_one(tiny, 0.5, c);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_of_the_range() {
+        let ends = [
+            0.0,
+            f32::from_bits(1),
+            f32::MIN_POSITIVE,
+            f32::MIN_POSITIVE.next_down(),
+            1.0,
+            1.0f32.next_down(),
+            f32::EPSILON / 2.0,
+            f32::MAX,
+            f32::MAX.next_down(),
+            f32::MAX * f32::EPSILON / 4.0,
+            f32::INFINITY,
+            f32::NAN,
+        ];
+        for a in ends {
+            for b in ends {
+                for c in ends {
+                    check_one(a, b, c);
+                }
+            }
+        }
+    }
+
+    /// `2^n`, `n` up to 149, in steps that stay in range.
+    fn power_of_two(n: u32) -> f32 {
+        (0..n).fold(1.0, |power, _| power * 2.0)
+    }
+}

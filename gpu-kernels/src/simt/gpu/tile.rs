@@ -1,0 +1,352 @@
+//! Memory on a GPU: a block's shared memory, or global memory where a shape's arrays are too large for it.
+//!
+//! Each access names its address space: through a pointer of unknown space it would be slower. Which space an array is
+//! in, the compiler knows once a kernel is inlined.
+
+use super::super::{Isa, Warp};
+use super::{F32x16, F32x32, ptx};
+use crate::shape::{GPU_WARPS, TILE};
+
+/// Where an array begins.
+#[derive(Clone, Copy)]
+struct Address {
+    /// Where the memory begins, in bytes: the block's shared memory, or the array's own in global memory.
+    base: u64,
+    /// Bytes from there.
+    offset: u64,
+    shared: bool,
+}
+
+impl Address {
+    /// Element `i`, or what lies so many bytes further, which differ from lane to lane.
+    #[inline(always)]
+    fn read(self, i: usize, lane_bytes: u32) -> u32 {
+        // SAFETY: the element lies within the array (see `Tile`).
+        unsafe {
+            if self.shared {
+                ptx::load_shared(self.shared_address(i, lane_bytes))
+            } else {
+                ptx::load_global(self.global_address(i, lane_bytes))
+            }
+        }
+    }
+
+    /// Four elements from `i` on, which is a multiple of four.
+    #[inline(always)]
+    fn read4(self, i: usize) -> [u32; 4] {
+        // SAFETY: the elements lie within the array (see `Tile`), which is aligned to sixteen bytes.
+        unsafe {
+            if self.shared {
+                ptx::load_shared4(self.shared_address(i, 0))
+            } else {
+                ptx::load_global4(self.global_address(i, 0))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write(self, i: usize, lane_bytes: u32, x: u32) {
+        // SAFETY: the element lies within the array (see `Tile`).
+        unsafe {
+            if self.shared {
+                ptx::store_shared(self.shared_address(i, lane_bytes), x);
+            } else {
+                ptx::store_global(self.global_address(i, lane_bytes), x);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn shared_address(self, i: usize, lane_bytes: u32) -> u32 {
+        (self.base as u32).wrapping_add(lane_bytes).wrapping_add(self.offset as u32).wrapping_add(4 * i as u32)
+    }
+
+    #[inline(always)]
+    fn global_address(self, i: usize, lane_bytes: u32) -> u64 {
+        self.base.wrapping_add(lane_bytes.into()).wrapping_add(self.offset).wrapping_add(4 * i as u64)
+    }
+
+    #[inline(always)]
+    fn at(self, offset: usize) -> Self {
+        Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
+    }
+
+    /// See [`Tile::renewed`].
+    #[inline(always)]
+    fn renewed(self) -> Self {
+        let base = if self.shared { ptx::opaque32(self.base as u32).into() } else { ptx::opaque64(self.base) };
+        Self { base, ..self }
+    }
+}
+
+/// A pointer into memory that a kernel's host has allocated, read and written by lanes.
+///
+/// A kernel makes its tiles from the pointers of its argument struct, and every access stays within the array that the
+/// pointer was given for: that is the kernel entries' safety contract, and what makes these methods safe to call from
+/// stages. The race checker verifies it on every access.
+#[derive(Clone, Copy)]
+pub struct Tile(Address);
+
+impl Tile {
+    /// The tile at `ptr`, `len` elements long.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, and only
+    /// warps of the same launch touch them meanwhile.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
+        Self(Address { base: ptr as u64, offset: 0, shared: false })
+    }
+
+    /// The tile that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self(self.0.at(offset))
+    }
+
+    /// The 16 elements from `i` on, one a channel.
+    #[inline(always)]
+    pub fn row(self, i: usize) -> F32x16 {
+        F32x16(f32::from_bits(self.0.read(i, ptx::channel_bytes())))
+    }
+
+    /// Writes the 16 elements from `i` on.
+    #[inline(always)]
+    pub fn set_row(self, i: usize, x: F32x16) {
+        self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
+    }
+
+    /// Two rows: the lower half-warp takes the 16 elements from `i` on, the upper one those from `i + stride` on.
+    #[inline(always)]
+    pub fn row_pair(self, i: usize, stride: usize) -> F32x32 {
+        F32x32(f32::from_bits(self.0.read(i, pair_bytes(stride))))
+    }
+
+    /// Writes two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    #[inline(always)]
+    pub fn set_row_pair(self, i: usize, stride: usize, x: F32x32) {
+        self.0.write(i, pair_bytes(stride), x.0.to_bits());
+    }
+
+    /// Writes 16 pairs of rows `(2i, 2i + 1)` as columns: element `[r, c]` goes to `i + c * stride + r`.
+    #[inline(always)]
+    pub fn set_block_transposed(self, i: usize, stride: usize, rows: [F32x32; TILE / 2]) {
+        // All lanes store at once, channels `stride` apart: were it the same row of each, most would meet in one of the 32
+        // banks of shared memory. So channel `c` begins with pair `c / 2`, and the pairs follow in the order `k xor c / 2`.
+        let first = ptx::lane() / 2 % 8;
+        let x = exchange::<4>(exchange::<2>(exchange::<1>(rows, first), first), first);
+        let lane_bytes = ptx::channel_bytes() * stride as u32 + 4 * ptx::half();
+        for k in 0..TILE / 2 {
+            self.0.write(i, lane_bytes + 8 * (first ^ k as u32), x[k].0.to_bits());
+        }
+    }
+
+    /// Element `i`, for every lane.
+    #[inline(always)]
+    pub fn get(self, i: usize) -> f32 {
+        f32::from_bits(self.0.read(i, 0))
+    }
+
+    /// Writes element `i`: every lane holds the same number.
+    #[inline(always)]
+    pub fn set(self, i: usize, x: f32) {
+        self.0.write(i, 0, x.to_bits());
+    }
+
+    /// The sixteen elements from `i` on, which is a multiple of four, for [`Splats::pair`].
+    #[inline(always)]
+    pub fn splats(self, i: usize) -> Splats {
+        let upper = ptx::half() != 0;
+        let mut pairs = [F32x32(0.0); TILE / 2];
+        for quad in 0..TILE / 4 {
+            let x = self.0.read4(i + 4 * quad).map(f32::from_bits);
+            pairs[2 * quad] = F32x32(if upper { x[1] } else { x[0] });
+            pairs[2 * quad + 1] = F32x32(if upper { x[3] } else { x[2] });
+        }
+        Splats(pairs)
+    }
+
+    /// The same tile, which the compiler cannot know. In a loop over steps it would otherwise work out hundreds of addresses
+    /// before the first step, and run out of registers.
+    #[inline(always)]
+    pub fn renewed(self) -> Self {
+        Self(self.0.renewed())
+    }
+
+    /// The elements as whole numbers.
+    #[inline(always)]
+    pub fn ids(self) -> Ids {
+        Ids(self.0)
+    }
+}
+
+/// Exchanges the numbers whose indices differ in the bit `BIT`, in the lanes whose `first` has it.
+#[inline(always)]
+fn exchange<const BIT: usize>(x: [F32x32; TILE / 2], first: u32) -> [F32x32; TILE / 2] {
+    let (swap, mut y) = (first & BIT as u32 != 0, x);
+    for i in 0..TILE / 2 {
+        let (own, other) = (x[i].0, x[i ^ BIT].0);
+        y[i] = F32x32(if swap { other } else { own });
+    }
+    y
+}
+
+/// Sixteen numbers that lie side by side, in pairs of which each half-warp takes one.
+#[derive(Clone, Copy)]
+pub struct Splats([F32x32; TILE / 2]);
+
+impl Splats {
+    /// Number `2 i` for the lower half-warp, number `2 i + 1` for the upper one.
+    #[inline(always)]
+    pub fn pair(&self, i: usize) -> F32x32 {
+        self.0[i]
+    }
+}
+
+/// The bytes from a lower row's first element to the lane's, the upper half-warp `stride` elements further.
+#[inline(always)]
+fn pair_bytes(stride: usize) -> u32 {
+    ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
+}
+
+/// Whole numbers: tokens, and where documents begin. The race checker does not look at them.
+#[derive(Clone, Copy)]
+pub struct Ids(Address);
+
+impl Ids {
+    /// The numbers at `ptr`.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reads (and writes, where [`Ids::set`] is used) of every index that is asked for while this is
+    /// in use.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *const u32) -> Self {
+        Self(Address { base: ptr as u64, offset: 0, shared: false })
+    }
+
+    /// The numbers from `offset` on.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self(self.0.at(offset))
+    }
+
+    /// Number `i`.
+    #[inline(always)]
+    pub fn get(self, i: usize) -> usize {
+        self.0.read(i, 0) as usize
+    }
+
+    /// Number `i`, on which the flow of control depends.
+    #[inline(always)]
+    pub fn bound(self, i: usize) -> usize {
+        ptx::uniform(self.0.read(i, 0)) as usize
+    }
+
+    /// Copies the first `count` numbers of `from`, the lanes of the warp in turns.
+    #[inline(always)]
+    pub fn copy_from(self, from: Self, count: usize) {
+        for i in (ptx::lane() as usize..count).step_by(2 * TILE) {
+            self.set(i, from.get(i));
+        }
+    }
+
+    /// Writes number `i`: every lane holds the same one.
+    #[inline(always)]
+    pub fn set(self, i: usize, id: usize) {
+        self.0.write(i, 0, id as u32);
+    }
+}
+
+/// The memory of a block: how much of its shared memory is taken, in bytes.
+pub struct Memory {
+    isa: Isa,
+    taken: u32,
+}
+
+/// An array of the host's that a block works on.
+#[derive(Clone, Copy)]
+pub struct Resident {
+    /// Where the block finds it.
+    pub tile: Tile,
+    /// Where the host has it; what is scratch has no place there.
+    host: Option<Tile>,
+    len: usize,
+}
+
+impl Memory {
+    #[inline(always)]
+    pub(in crate::simt) fn new(isa: Isa) -> Self {
+        Self { isa, taken: 0 }
+    }
+
+    /// Makes room for the array at `ptr`, `len` elements (whole tiles) long.
+    ///
+    /// # Safety
+    /// As for [`Tile::new`], and the launch has the shared memory for all arrays that are resident together.
+    #[inline(always)]
+    pub unsafe fn resident(&mut self, ptr: *mut f32, len: usize) -> Resident {
+        // SAFETY: the caller vouches for it.
+        let host = unsafe { Tile::new(ptr, len) };
+        Resident { tile: self.take(len).unwrap_or(host), host: Some(host), len }
+    }
+
+    /// Makes room for `len` elements (whole tiles) that begin as zeros and that the host does not ask for. In shared memory if it
+    /// is used; otherwise at `ptr`, where the host has put the zeros.
+    ///
+    /// # Safety
+    /// As for [`Self::resident`], but `ptr` need be valid only where shared memory is not used.
+    #[inline(always)]
+    pub unsafe fn scratch(&mut self, ptr: *mut f32, len: usize) -> Resident {
+        // SAFETY: the caller vouches for it.
+        let host = unsafe { Tile::new(ptr, len) };
+        Resident { tile: self.take(len).unwrap_or(host), host: None, len }
+    }
+
+    /// The next `len` elements of shared memory, if it is used.
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> Option<Tile> {
+        (self.isa == Isa::GpuShared).then(|| {
+            let tile = Tile(Address { base: ptx::shared_base().into(), offset: self.taken.into(), shared: true });
+            self.taken += 4 * len as u32;
+            tile
+        })
+    }
+}
+
+impl Resident {
+    /// Fetches the array's elements, the warps of the block in turns.
+    #[inline(always)]
+    pub fn load(&self, warp: &Warp) {
+        self.each_quad(warp, |i, tile| {
+            let quad = match self.host {
+                // SAFETY: the array is aligned to sixteen bytes and holds whole quads.
+                Some(host) => unsafe { ptx::load_global4(host.0.global_address(i, 0)) },
+                None => [0; 4],
+            };
+            // SAFETY: as above.
+            unsafe { ptx::store_shared4(tile, quad) }
+        });
+    }
+
+    /// Writes the array's elements back, the warps of the block in turns.
+    #[inline(always)]
+    pub fn store(&self, warp: &Warp) {
+        if let Some(host) = self.host {
+            self.each_quad(warp, |i, tile| {
+                // SAFETY: both arrays are aligned to sixteen bytes and hold whole quads.
+                unsafe { ptx::store_global4(host.0.global_address(i, 0), ptx::load_shared4(tile)) }
+            });
+        }
+    }
+
+    /// Runs `copy` for each four elements that fall to the lane: the first one's number, its address in shared memory.
+    #[inline(always)]
+    fn each_quad(&self, warp: &Warp, copy: impl Fn(usize, u32)) {
+        if self.tile.0.shared {
+            let first = 4 * (warp.index * 2 * TILE + ptx::lane() as usize);
+            for i in (first..self.len).step_by(4 * GPU_WARPS * 2 * TILE) {
+                copy(i, self.tile.0.shared_address(i, 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Training on several documents a step: the documents in groups, a block of the grid for each group.
+//!
+//! A step has three phases, and all blocks have to be through with one before any begins the next:
+//! [`Phase::Gradients`], where a block sums the gradients of its group's documents; [`Phase::Reduce`], where it sums those
+//! of all groups, for its share of the weights; [`Phase::Update`], where it updates its share. The groups are as many on
+//! every machine, and every sum goes by the documents' and the groups' numbers, so that the bits depend on neither the
+//! machine nor the number of its threads.
+
+use super::{Train, gradient_blocks, layer_blocks, tiles_of, train_workspace_len};
+use crate::args::{BatchArgs, Schedule};
+use crate::layout::Layout;
+use crate::shape::{Shape, TILE, rem};
+use crate::simt::{Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Tile, WARPS};
+use crate::stages::adamw::Update;
+use crate::stages::clip;
+
+/// The most groups that the documents of a step are in.
+pub const MAX_GROUPS: usize = 128;
+
+/// A part of a step, between two barriers of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Forward and backward: document `i` of the step belongs to group `i` modulo their number.
+    Gradients,
+    /// The sum of the groups' gradients.
+    Reduce,
+    /// Clip and `AdamW`.
+    Update,
+}
+
+impl Phase {
+    /// The phases of a step, in their order.
+    pub const ALL: [Self; 3] = [Self::Gradients, Self::Reduce, Self::Update];
+}
+
+/// Groups of a step of `batch` documents.
+#[inline(always)]
+pub fn groups(batch: usize) -> usize {
+    batch.min(MAX_GROUPS)
+}
+
+/// Elements of `BatchArgs::squares`.
+#[inline(always)]
+pub fn squares_len<S: Shape>(s: S) -> usize {
+    gradient_blocks(s) * TILE
+}
+
+/// One phase of step `step` of the launch, in the grid's blocks. [`Phase::Gradients`] needs a grid of [`groups`] blocks,
+/// the others one of any number.
+///
+/// # Safety
+/// The pointers of `args` are valid for the lengths that [`BatchArgs`] states, and nothing else uses them meanwhile.
+/// Offsets and tokens are consistent, as for [`crate::train::train`]. The phases before this one are over.
+#[inline(always)]
+pub unsafe fn train_batch<S: Shape>(grid: &Grid, s: S, args: &BatchArgs, phase: Phase, step: usize) {
+    grid.each_block(
+        #[inline(always)]
+        |block| {
+            // SAFETY: the caller vouches for everything.
+            unsafe {
+                match phase {
+                    Phase::Gradients => gradients(block, s, args, step),
+                    Phase::Reduce => reduce(block, s, args),
+                    Phase::Update => update(block, s, args, step),
+                }
+            }
+        },
+    );
+}
+
+/// The gradients and the losses of a group's documents.
+///
+/// # Safety
+/// As for [`train_batch`].
+#[inline(always)]
+unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
+    let (len, batch) = (Layout(s).len(), args.batch as usize);
+    let mut memory = block.memory();
+    // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
+    let (arrays, m, v) = unsafe {
+        let arrays = [
+            memory.resident(args.train.params, len),
+            memory.resident(args.train.params_transposed, len),
+            memory.resident(args.train.grads.wrapping_add(block.index * len), len),
+            memory.scratch(args.train.workspace, train_workspace_len(s)),
+        ];
+        (arrays, Tile::new(args.train.m, len), Tile::new(args.train.v, len))
+    };
+    let [w, transposed, grads, work] = arrays.map(|array| array.tile);
+    let train = Train::new(s, [w, transposed, grads, m, v, work], ids(args));
+    block.each_warp(
+        #[inline(always)]
+        |warp| {
+            for array in &arrays {
+                array.load(warp);
+            }
+        },
+    );
+    for i in block.share(batch) {
+        let document = args.train.first_document as usize + step * batch + i;
+        block.each_warp(
+            #[inline(always)]
+            |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize)),
+        );
+        let pass = train.pass(0);
+        train.forward_backward(block, &pass, None);
+        train.weight_gradients(block, &pass, i != block.index);
+        block.each_warp(
+            #[inline(always)]
+            |warp| {
+                if warp.index == WARPS - 1 {
+                    losses(args).set(i, train.loss(&pass));
+                }
+            },
+        );
+    }
+    block.each_warp(
+        #[inline(always)]
+        |warp| arrays[2].store(warp),
+    );
+}
+
+/// The sum of all groups' gradients, for this block's share of the weights.
+///
+/// # Safety
+/// As for [`train_batch`].
+#[inline(always)]
+unsafe fn reduce<S: Shape>(block: &Block, s: S, args: &BatchArgs) {
+    let groups = groups(args.batch as usize);
+    // SAFETY: the caller vouches for pointers and lengths.
+    let train = unsafe { weights(s, args, groups) };
+    block.each_warp(
+        #[inline(always)]
+        |warp| {
+            train.reduce_gradients(
+                groups,
+                1.0 / args.batch as f32,
+                #[inline(always)]
+                |first, count| block.share_among_warps(warp, first, count),
+            );
+        },
+    );
+}
+
+/// The update of this block's share of the weights; the first block reports the step.
+///
+/// # Safety
+/// As for [`train_batch`].
+#[inline(always)]
+unsafe fn update<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
+    let steps = args.train.steps as usize;
+    // SAFETY: the caller vouches for pointers and lengths, and for one schedule and one entry of the log a step.
+    let (train, schedules, log) = unsafe {
+        let schedules = Tile::new(args.train.schedule.cast_mut().cast(), 3 * steps);
+        (weights(s, args, 1), schedules.at(3 * step), Tile::new(args.train.log.cast(), 2 * steps).at(2 * step))
+    };
+    let schedule = &Schedule { root: schedules.get(0), eps: schedules.get(1), decay: schedules.get(2) };
+    let norm = clip::norm(train.squares, gradient_blocks(s));
+    let optimizer = &args.train.optimizer;
+    let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
+    block.each_warp(
+        #[inline(always)]
+        |warp| {
+            train.update_weights(
+                warp,
+                &update,
+                #[inline(always)]
+                |first, count| block.share_among_warps(warp, first, count),
+            );
+            if block.index == 0 && warp.index == WARPS - 1 {
+                log.set(0, sum(losses(args), args.batch as usize) / args.batch as f32);
+                log.set(1, norm);
+            }
+        },
+    );
+}
+
+/// The arrays in the memory that all blocks share, the gradients of so many groups among them, without a workspace.
+///
+/// # Safety
+/// As for [`train_batch`].
+#[inline(always)]
+unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, groups: usize) -> Train<S> {
+    let (len, train) = (Layout(s).len(), &args.train);
+    // SAFETY: the caller vouches for pointers and lengths.
+    unsafe {
+        let squares = Tile::new(args.squares, squares_len(s));
+        let arrays = [train.params, train.params_transposed].map(|array| Tile::new(array, len));
+        let moments = [train.m, train.v].map(|array| Tile::new(array, len));
+        let grads = Tile::new(train.grads, groups * len);
+        let train = Train::new(s, [arrays[0], arrays[1], grads, moments[0], moments[1], squares], ids(args));
+        Train { squares, ..train }
+    }
+}
+
+/// The tokens of all documents, and where each begins.
+#[inline(always)]
+fn ids(args: &BatchArgs) -> (Ids, Ids) {
+    // SAFETY: the caller of the kernel vouches for both.
+    unsafe { (Ids::new(args.train.tokens), Ids::new(args.train.offsets)) }
+}
+
+/// The losses of a step's documents.
+#[inline(always)]
+fn losses(args: &BatchArgs) -> Tile {
+    // SAFETY: the caller of the kernel vouches for the batch in whole tiles.
+    unsafe { Tile::new(args.losses, (args.batch as usize).div_ceil(TILE) * TILE) }
+}
+
+impl<S: Shape> Train<S> {
+    /// Sums the gradients of all `groups` groups of documents, [`Layout::len`] elements after each other, and scales them by
+    /// `scale`, for the blocks of weights that `share` gives; the sums take the place of the first group's, and their squares
+    /// are summed block by block.
+    #[inline(always)]
+    fn reduce_gradients(&self, groups: usize, scale: f32, share: impl Fn(usize, usize) -> Strided) {
+        let (head, wpe) = (self.head_weight(), self.model.layout.wpe());
+        for i in share(0, head.matrix.blocks()) {
+            let block = head.block(i, tiles_of(head.matrix.cols));
+            self.reduce_rows::<{ TILE / 2 }>(groups, scale, (block.at(), head.matrix.cols), i);
+        }
+        let mut first = head.matrix.blocks();
+        let pairs = self.position_pairs();
+        for (pair, col, index) in pairs.items(share(first, pairs.count()), first) {
+            let at = wpe + 2 * pair * head.matrix.cols + col;
+            self.reduce_rows::<1>(groups, scale, (at, head.matrix.cols), index);
+        }
+        first += pairs.count();
+        for l in 0..self.s.n_layer() {
+            for i in share(first, layer_blocks(self.s)) {
+                let block = self.layer_block(l, i);
+                let place = (block.at(), block.weight.matrix.cols);
+                self.reduce_rows::<{ TILE / 2 }>(groups, scale, place, first + i);
+            }
+            first += layer_blocks(self.s);
+        }
+    }
+
+    /// [`Self::reduce_gradients`] for `N` pairs of rows, `stride` elements from row to row, which are block `index`.
+    #[inline(always)]
+    fn reduce_rows<const N: usize>(&self, groups: usize, scale: f32, (at, stride): (usize, usize), index: usize) {
+        let (grads, len) = (self.arrays.grads, self.model.layout.len());
+        let mut sum = [F32x32::splat(0.0); N];
+        for r in 0..N {
+            sum[r] = grads.row_pair(at + 2 * r * stride, stride);
+        }
+        for group in 1..groups {
+            for r in 0..N {
+                sum[r] = sum[r] + grads.row_pair(group * len + at + 2 * r * stride, stride);
+            }
+        }
+        for r in 0..N {
+            sum[r] = sum[r] * F32x32::splat(scale);
+            grads.set_row_pair(at + 2 * r * stride, stride, sum[r]);
+        }
+        self.squares.set_row(index * TILE, clip::squares(sum));
+    }
+}
+
+/// The sum of the first `n` numbers, sixteen at a time.
+#[inline(always)]
+fn sum(numbers: Tile, n: usize) -> f32 {
+    let mut sum = F32x16::splat(0.0);
+    for i in (0..n).step_by(TILE) {
+        sum = sum + Mask16::first(n - i).select(numbers.row(i), F32x16::splat(0.0));
+    }
+    sum.sum()
+}

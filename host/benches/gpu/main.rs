@@ -1,0 +1,160 @@
+//! What the kernels cost on a GPU: `cargo bench -p host --bench gpu`, or `.ci/gpu-check`, which runs the GPU's tests before.
+//!
+//! A figure is device time between two events around one launch: the median of several launches, of `generate` a single one;
+//! of the whole process it is wall time. The GPU must give the bits of the CPU before anything is timed. `--record FILE` keeps the figures; `--readme FILE` writes the table of the
+//! README from the record that is kept in the repository, and needs no GPU.
+
+#![allow(missing_docs)]
+
+mod record;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use clap::Parser;
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::cpu::Cpu;
+use microgpt::device::cuda::{Cuda, CudaModels};
+use microgpt::device::{Device, Models, State};
+use microgpt::error::{Error, Result};
+use microgpt::report;
+use microgpt::weights::Weights;
+
+use record::{Figure, Record};
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Write what was measured to this file
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Write the table of this README from the record in the repository, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    readme: Option<PathBuf>,
+    /// One name a line; without it the embedded corpus
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The program whose whole run is timed
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_microgpt"))]
+    program: PathBuf,
+    /// As cargo passes it
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+const DEFAULT: ModelConfig = ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 };
+const LARGER: ModelConfig = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
+const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
+/// Launches of which the median is taken.
+const LAUNCHES: usize = 15;
+
+fn main() {
+    let args = Args::parse();
+    if let Err(error) = run(&args) {
+        report::print_error(&error);
+        std::process::exit(1);
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    if let Some(readme) = &args.readme {
+        return record::write_table(readme);
+    }
+    let dataset = dataset(args.input.as_deref())?;
+    let mut figures = Vec::new();
+    for (model, name, steps) in
+        [(DEFAULT, "n_embd 16, n_layer 1, block_size 8", 1000), (LARGER, "n_embd 64, n_layer 2, block_size 32", 20)]
+    {
+        let mut gpu = verified(model, 1, &dataset)?;
+        let mut figure = |what: &str, value: f64, unit: &str| {
+            figures.push(Figure::new(&format!("{what}, {name}"), value, unit));
+        };
+        let seconds = median(&mut gpu, |gpu| gpu.train(steps).map(drop), Cuda::device_seconds)?;
+        figure(&format!("`train`, batch 1, {steps} steps a launch"), seconds / steps as f64 * 1e6, "µs a step");
+        let tokens = gpu.evaluate(usize::MAX)?.tokens;
+        let seconds = median(&mut gpu, |gpu| gpu.evaluate(usize::MAX).map(drop), Cuda::device_seconds)?;
+        figure("`evaluate`, all validation documents", tokens as f64 / seconds / 1e6, "million tokens/s");
+        let samples = if model == DEFAULT { 10_000_000 } else { 100_000 };
+        let drawn = gpu.generate(&SAMPLE, 0..samples)?;
+        // The token that ends a sample is drawn too.
+        let tokens: usize = drawn.iter().map(|sample| (sample.tokens.len() + 1).min(model.block_size)).sum();
+        figure(
+            &format!("`generate`, {samples} samples in one launch"),
+            tokens as f64 / gpu.device_seconds() / 1e6,
+            "million tokens/s",
+        );
+    }
+    let (steps, replicas) = (100, 132);
+    let mut batch = verified(DEFAULT, 1024, &dataset)?;
+    let seconds = median(&mut batch, |gpu| gpu.train(steps).map(drop), Cuda::device_seconds)?;
+    figures.push(Figure::new("`train`, batch 1,024, default model", seconds / steps as f64 * 1e6, "µs a step"));
+    let mut models = CudaModels::new(&dataset, &vec![start(DEFAULT, 1, &dataset)?; replicas])?;
+    let seconds = median(&mut models, |gpu| gpu.train(steps).map(drop), CudaModels::device_seconds)?;
+    figures.push(Figure::new("`train`, 132 replicas, default model", seconds / steps as f64 * 1e6, "µs a step of all"));
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        let mut program = Command::new(&args.program);
+        program
+            .args(["--device", "cuda", "--steps", "500"])
+            .args(args.input.iter().flat_map(|input| [Path::new("--input"), input]));
+        program.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = program.status().map_err(|error| Error::new("cannot run the program").caused_by(error))?;
+        if !status.success() {
+            return Err(Error::new(format!("`{}` fails", args.program.display())));
+        }
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    figures.push(Figure::new("whole process, `--steps 500`", times[2], "s"));
+    if let Some(path) = &args.record {
+        Record::of_this_machine(figures)?.write(path)?;
+    }
+    Ok(())
+}
+
+fn dataset(input: Option<&Path>) -> Result<Dataset> {
+    let text = match input {
+        Some(path) => fs::read_to_string(path)
+            .map_err(|error| Error::new(format!("cannot read `{}`", path.display())).caused_by(error))?,
+        None => include_str!("../../../assets/names.txt").to_owned(),
+    };
+    let documents: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Dataset::new(&documents, Some(42), None)
+}
+
+/// A model before its first step.
+fn start(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<(TrainConfig, State)> {
+    let config = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
+    Ok((config, State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size())?, 42))))
+}
+
+/// A model on the GPU after some steps, all of which gave the bits of the CPU.
+fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda> {
+    let (config, state) = start(model, batch, dataset)?;
+    let (mut gpu, mut cpu) = (Cuda::new(config, dataset, &state)?, Cpu::new(config, dataset, &state)?);
+    let same = gpu.train(50)? == cpu.train(50)?
+        && gpu.evaluate(50)? == cpu.evaluate(50)?
+        && gpu.generate(&SAMPLE, 0..50)? == cpu.generate(&SAMPLE, 0..50)?
+        && gpu.download()? == cpu.download()?;
+    if same { Ok(gpu) } else { Err(Error::new(format!("{model:?}: the GPU does not give the bits of the CPU"))) }
+}
+
+/// The median of the seconds that some launches take on the device, after one that is not counted.
+fn median<G>(
+    gpu: &mut G,
+    mut launch: impl FnMut(&mut G) -> Result<()>,
+    device_seconds: impl Fn(&G) -> f64,
+) -> Result<f64> {
+    let mut seconds = Vec::new();
+    for i in 0..=LAUNCHES {
+        launch(gpu)?;
+        if i > 0 {
+            seconds.push(device_seconds(gpu));
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[LAUNCHES / 2])
+}

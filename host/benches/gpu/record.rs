@@ -1,0 +1,103 @@
+//! The record of a GPU's figures, and the README's table of it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
+
+use microgpt::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The record in the repository, as `.ci/gpu-check` wrote it.
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/gpu-benchmark.json");
+const BEGIN: &str =
+    "<!-- the table of assets/gpu-benchmark.json: cargo bench -p host --bench gpu -- --readme ../README.md -->\n";
+const END: &str = "<!-- end of the table -->\n";
+
+/// What was measured on one machine.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Record {
+    /// The GPU, its driver, and its clocks now and at most, as nvidia-smi prints them.
+    device: String,
+    /// Year, month and day.
+    date: String,
+    figures: Vec<Figure>,
+}
+
+/// One measurement.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    name: String,
+    /// How much.
+    value: f64,
+    /// Of what.
+    unit: String,
+}
+
+impl Figure {
+    /// A measurement, which is printed as well.
+    pub fn new(name: &str, value: f64, unit: &str) -> Self {
+        println!("{name}: {value:.4} {unit}");
+        Self { name: name.to_owned(), value, unit: unit.to_owned() }
+    }
+}
+
+impl Record {
+    /// Figures with what nvidia-smi and the clock say of this machine.
+    ///
+    /// # Errors
+    /// Either cannot be asked.
+    pub fn of_this_machine(figures: Vec<Figure>) -> Result<Self> {
+        let query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm";
+        let device = output("nvidia-smi", &[query, "--format=csv,noheader", "--id=0"])?;
+        Ok(Self { device, date: output("date", &["-u", "+%F"])?, figures })
+    }
+
+    /// Writes the record as JSON.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("a record is plain data");
+        fs::write(path, text + "\n").map_err(|error| cannot("write", path, error))
+    }
+}
+
+/// Replaces the table in a README by that of the record that the repository keeps.
+///
+/// # Errors
+/// A file cannot be read or written, or the README has no place for the table.
+pub fn write_table(readme: &Path) -> Result<()> {
+    let text = fs::read_to_string(readme).map_err(|error| cannot("read", readme, error))?;
+    let place = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) =
+        place.ok_or_else(|| Error::new(format!("`{}` has no lines `{BEGIN}` and `{END}`", readme.display())))?;
+    let table = match fs::read_to_string(KEPT) {
+        Ok(record) => table(&record)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => "No GPU has been measured yet.\n".to_owned(),
+        Err(error) => return Err(cannot("read", Path::new(KEPT), error)),
+    };
+    fs::write(readme, format!("{before}{BEGIN}{table}{END}{after}")).map_err(|error| cannot("write", readme, error))
+}
+
+fn table(record: &str) -> Result<String> {
+    let record: Record =
+        serde_json::from_str(record).map_err(|error| Error::new(format!("`{KEPT}` is no record")).caused_by(error))?;
+    let row = |figure: &Figure| format!("| {} | {:.3} {} |\n", figure.name, figure.value, figure.unit);
+    let rows: String = record.figures.iter().map(row).collect();
+    Ok(format!("{}, {}:\n\n| benchmark | |\n|---|---|\n{rows}", record.device, record.date))
+}
+
+fn output(program: &str, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).output();
+    let output = output.map_err(|error| Error::new(format!("cannot run `{program}`")).caused_by(error))?;
+    if !output.status.success() {
+        return Err(Error::new(format!("`{program}` fails")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::new(format!("cannot {what} `{}`", path.display())).caused_by(error)
+}

@@ -1,0 +1,79 @@
+//! The values that flags take, and what is said of those that they do not take.
+
+use std::env;
+use std::error::Error as _;
+use std::ops::RangeInclusive;
+
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ErrorKind};
+
+use super::command;
+use crate::error::Error;
+
+/// The largest size of a model: indices fit 32 bits on every device.
+const MAX_SIZE: u64 = 1 << 30;
+
+/// Reads a whole number within `range`.
+pub(super) fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive<u64>) -> ValueParser {
+    ValueParser::new(move |text: &str| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
+    })
+}
+
+/// Reads a size of the model.
+pub(super) fn size() -> ValueParser {
+    whole::<usize>(1..=MAX_SIZE)
+}
+
+/// Reads a number from `min` to `max`, which `expected` describes. NaN is in no range.
+fn real(min: f64, max: f64, expected: &'static str) -> ValueParser {
+    ValueParser::new(move |text: &str| {
+        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        number.ok_or_else(|| format!("expected a number {expected}"))
+    })
+}
+
+// The kernels compute in `f32`: what overflows there, or becomes zero or one, is refused here.
+
+pub(super) fn not_negative() -> ValueParser {
+    real(0.0, f32::MAX.into(), "from 0 to 3.4e38")
+}
+
+pub(super) fn positive() -> ValueParser {
+    real(f32::MIN_POSITIVE.into(), f32::MAX.into(), "above 0, from 1.2e-38 to 3.4e38")
+}
+
+pub(super) fn below_one() -> ValueParser {
+    real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
+}
+
+/// Gives clap's error about a value the form of [`Error`], with the flag's default as a hint; others stay as they are.
+pub(super) fn with_hint(error: clap::Error) -> clap::Error {
+    let (Some(arg), Some(value), Some(expected)) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), error.source())
+    else {
+        return error;
+    };
+    let mut command = command();
+    command.build();
+    let value = value.to_string();
+    let flag = command.get_arguments().find(|flag| flag.to_string() == arg.to_string());
+    let name = flag.and_then(clap::Arg::get_long).unwrap_or_default();
+    let variable = flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some((&value).into()));
+    let what = variable.map_or(format!("--{name} {value}"), |variable| format!("{}={value}", variable.display()));
+    let default = flag.and_then(|flag| flag.get_default_values().first()).map(|value| value.display());
+    let hint = match default {
+        Some(default) => format!("the default is `--{name} {default}`; `--help` describes every flag"),
+        None => "`--help` describes every flag".to_owned(),
+    };
+    usage_error(&Error::new(format!("`{what}`: {expected}")).hint(hint))
+}
+
+/// `error` as clap prints it, with clap's exit code.
+pub(super) fn usage_error(error: &Error) -> clap::Error {
+    let report = error.report();
+    clap::Error::raw(ErrorKind::ValueValidation, report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n")
+}

@@ -1,0 +1,49 @@
+//! The attention of a trained model, to be looked at.
+
+use gpu_kernels::activations::Activations;
+use gpu_kernels::args::EvaluateArgs;
+use gpu_kernels::shape::Shape;
+use gpu_kernels::stages::attention::prob_index;
+
+use super::{Buffer, Cpu};
+use crate::error::{Error, Result};
+
+impl Cpu {
+    /// The last layer's probabilities for a document `[BOS, .., BOS]`: `[H, n, n]`, head by head a row for each of the
+    /// `n = min(T, tokens - 1)` queries, a column for each key, zero where the key comes later.
+    ///
+    /// # Errors
+    /// Fewer than two tokens, a token that the vocabulary does not have, or memory that cannot be had.
+    pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
+        let s = self.shape;
+        if document.len() < 2 || document.iter().any(|&token| token >= s.vocab) {
+            return Err(Error::new("a document needs two tokens or more, all of the model's vocabulary"));
+        }
+        let n = s.block_size().min(document.len() - 1);
+        let mut workspace = Buffer::zeros(Activations::len(s))?;
+        let (offsets, mut nll) = ([0, document.len() as u32], 0.0);
+        let args = EvaluateArgs {
+            params: self.params.as_mut_ptr(),
+            params_transposed: self.transposed.as_mut_ptr(),
+            workspace: workspace.as_mut_ptr(),
+            tokens: document.as_ptr(),
+            offsets: offsets.as_ptr(),
+            nll: &raw mut nll,
+            documents: 1,
+            shape: s,
+        };
+        // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, its tokens have
+        // just been checked, and the kernels are those of this device.
+        unsafe { (self.kernels.evaluate)(&args, 0..1, 1) };
+        let probs = &workspace.as_slice()[Activations::of(s, s.n_layer() - 1).probs..];
+        let mut attention = vec![0.0; s.n_head() * n * n];
+        for (h, head) in attention.chunks_mut(n * n).enumerate() {
+            for (t, row) in head.chunks_mut(n).enumerate() {
+                for (key, prob) in row[..=t].iter_mut().enumerate() {
+                    *prob = probs[prob_index(s, h, t, key)];
+                }
+            }
+        }
+        Ok(attention)
+    }
+}

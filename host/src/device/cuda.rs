@@ -1,0 +1,311 @@
+//! NVIDIA GPUs: the kernels' PTX, which the driver compiles for the device at hand.
+//!
+//! Corpus, weights, gradients and moments live on the device; a call to train is one launch, whose log is read back once.
+
+mod error;
+mod gpu;
+mod kernels;
+mod models;
+mod samples;
+
+use std::ops::Range;
+use std::ptr;
+use std::rc::Rc;
+
+use cust::memory::{CopyDestination, DeviceBuffer, mem_get_info};
+use gpu_kernels::activations::Activations;
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
+use gpu_kernels::generate::generate_workspace_len;
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::{GPU_TOKENS, GPU_WARPS, RuntimeShape, Shape, TILE};
+use gpu_kernels::train::batch::{groups, squares_len};
+use gpu_kernels::train::train_workspace_len;
+
+use self::error::failed;
+use self::gpu::{Gpu, affordable_blocks, download, fits, pointer, uninitialized, upload, zeros};
+use self::kernels::Kernels;
+pub use self::kernels::{PTX, Ptx};
+pub use self::models::CudaModels;
+use self::samples::Generated;
+use super::packed::{optimizer, pack, schedule, transpose, unpack};
+use super::{Device, Evaluation, Sample, State, StepLog};
+use crate::config::{SampleConfig, TrainConfig};
+use crate::corpus::Dataset;
+use crate::error::{Error, Result};
+use crate::weights::Weights;
+
+/// Samples that are generated in one launch at most: Ctrl-C waits for it.
+const MAX_PREPARED: u64 = 1 << 24;
+
+/// What a model's training takes on a GPU.
+struct Plan {
+    /// Blocks of the grid.
+    blocks: usize,
+    /// Elements of each of its arrays.
+    grads: usize,
+    workspace: usize,
+    squares: usize,
+    losses: usize,
+}
+
+impl Plan {
+    fn new(kernels: &Kernels, shape: RuntimeShape, batch: usize) -> Result<Self> {
+        let (len, workspace) = (Layout(shape).len(), train_workspace_len(shape));
+        if batch == 1 {
+            let workspace = if kernels.train().is_global() { workspace } else { 0 };
+            return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
+        }
+        let kernel = kernels.train_batch();
+        let mut blocks = kernels.resident_blocks(&kernel)?.min(groups(batch));
+        if kernel.is_global() {
+            blocks = affordable_blocks(blocks, workspace)?;
+        }
+        Ok(Self {
+            blocks,
+            grads: groups(batch) * len,
+            workspace: if kernel.is_global() { blocks * workspace } else { 0 },
+            squares: squares_len(shape),
+            losses: batch.next_multiple_of(TILE),
+        })
+    }
+
+    /// Bytes of the model's arrays.
+    fn bytes(&self, shape: RuntimeShape) -> usize {
+        4 * (4 * Layout(shape).len() + self.grads + self.workspace + self.squares + self.losses + 1)
+    }
+}
+
+/// A model on a GPU.
+pub struct Cuda {
+    config: TrainConfig,
+    step: u64,
+    plan: Plan,
+    params: DeviceBuffer<f32>,
+    transposed: DeviceBuffer<f32>,
+    grads: DeviceBuffer<f32>,
+    m: DeviceBuffer<f32>,
+    v: DeviceBuffer<f32>,
+    workspace: DeviceBuffer<f32>,
+    squares: DeviceBuffer<f32>,
+    losses: DeviceBuffer<f32>,
+    barrier: DeviceBuffer<u32>,
+    generated: Option<Generated>,
+    gpu: Rc<Gpu>,
+}
+
+impl Cuda {
+    /// A model of the state's shape on the first GPU, to be trained on this dataset.
+    ///
+    /// # Errors
+    /// No driver, no GPU or one too old for the kernels, too little memory, or what else the driver reports.
+    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        let mut models = CudaModels::new(dataset, &[(config, state.clone())])?;
+        Ok(models.0.remove(0))
+    }
+
+    fn on(gpu: Rc<Gpu>, config: TrainConfig, state: &State) -> Result<Self> {
+        let (len, plan) = (Layout(gpu.shape).len(), Plan::new(&gpu.kernels, gpu.shape, config.batch)?);
+        let mut cuda = Self {
+            config,
+            step: 0,
+            params: zeros(len)?,
+            transposed: zeros(len)?,
+            grads: zeros(plan.grads)?,
+            m: zeros(len)?,
+            v: zeros(len)?,
+            workspace: zeros(plan.workspace)?,
+            squares: zeros(plan.squares)?,
+            losses: zeros(plan.losses)?,
+            barrier: upload(&[0])?,
+            generated: None,
+            plan,
+            gpu,
+        };
+        cuda.upload(state)?;
+        Ok(cuda)
+    }
+
+    /// Seconds that the last launch took on the device.
+    pub fn device_seconds(&self) -> f64 {
+        self.gpu.seconds.get()
+    }
+
+    fn read(&self, array: &DeviceBuffer<f32>) -> Result<Weights> {
+        Ok(unpack(self.gpu.shape, &download(array, 0..Layout(self.gpu.shape).len())?))
+    }
+
+    /// The arguments for the next `steps` steps, with the arrays that the launch needs beside the model's own.
+    fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
+        let schedule: Vec<f32> = (0..steps)
+            .map(|i| schedule(&self.config, self.step + i as u64))
+            .flat_map(|s| [s.root, s.eps, s.decay])
+            .collect();
+        let launch = Launch { schedule: upload(&schedule)?, log: zeros(2 * steps)? };
+        let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
+        let args = TrainArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            grads: pointer(&self.grads, self.plan.grads),
+            m: pointer(&self.m, len),
+            v: pointer(&self.v, len),
+            workspace: pointer(&self.workspace, self.plan.workspace),
+            tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens.len()),
+            offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
+            schedule: pointer(&launch.schedule, 3 * steps).cast(),
+            log: pointer(&launch.log, 2 * steps).cast(),
+            first_document: (u128::from(self.step) * self.config.batch as u128 % documents as u128) as u32,
+            documents: documents as u32,
+            steps: steps as u32,
+            shape: gpu.shape,
+            optimizer: optimizer(&self.config.optimizer),
+        };
+        Ok((args, launch))
+    }
+
+    /// Generates samples, fewer than 2^32, and leaves them on the device.
+    fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
+        let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
+        let (count, len) = ((samples.end - samples.start) as usize, Layout(shape).len());
+        let tokens = count * shape.block_size();
+        let logprobs = if config.logprobs { tokens } else { 0 };
+        let size = if kernel.is_global() { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
+        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min(count.div_ceil(GPU_WARPS)).max(1);
+        if size > 0 {
+            blocks = affordable_blocks(blocks, size)?;
+        }
+        fits(4 * (tokens + logprobs + blocks * size))?;
+        let (workspace, prompt) = (zeros(blocks * size)?, upload(config.prompt)?);
+        let generated = Generated {
+            samples,
+            seed: config.seed,
+            top_k: config.top_k,
+            temperature: config.temperature,
+            prompt: config.prompt.to_vec(),
+            tokens: uninitialized(tokens)?,
+            logprobs: uninitialized(logprobs)?,
+        };
+        let args = GenerateArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            workspace: pointer(&workspace, blocks * size),
+            out: pointer(&generated.tokens, tokens),
+            logprobs: if config.logprobs { pointer(&generated.logprobs, logprobs) } else { ptr::null_mut() },
+            prompt: pointer(&prompt, config.prompt.len()),
+            seed: config.seed,
+            first_sample: generated.samples.start,
+            samples: count as u32,
+            prompt_len: config.prompt.len() as u32,
+            top_k: config.top_k as u32,
+            inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
+            shape,
+        };
+        self.gpu.launch(&kernel, blocks, args)?;
+        Ok(generated)
+    }
+
+    /// What the steps of a launch that is over have reported.
+    fn trained(&mut self, steps: usize, launch: &Launch) -> Result<Vec<StepLog>> {
+        self.step += steps as u64;
+        self.generated = None;
+        let log = download(&launch.log, 0..2 * steps)?;
+        Ok(log.chunks(2).map(|l| StepLog { loss: l[0].into(), grad_norm: l[1].into() }).collect())
+    }
+}
+
+/// Arrays of one launch of training.
+struct Launch {
+    schedule: DeviceBuffer<f32>,
+    log: DeviceBuffer<f32>,
+}
+
+impl Device for Cuda {
+    fn description(&self) -> String {
+        self.gpu.kernels.description()
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        let (train, launch) = self.train_args(steps)?;
+        let kernels = &self.gpu.kernels;
+        if self.config.batch == 1 {
+            self.gpu.launch(&kernels.train(), 1, train)?;
+            return self.trained(steps, &launch);
+        }
+        self.barrier.copy_from(&[0]).map_err(failed("copy to the GPU"))?;
+        let args = BatchArgs {
+            train,
+            squares: pointer(&self.squares, self.plan.squares),
+            losses: pointer(&self.losses, self.plan.losses),
+            barrier: pointer(&self.barrier, 1),
+            batch: self.config.batch as u32,
+            workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
+        };
+        self.gpu.launch(&kernels.train_batch(), self.plan.blocks, args)?;
+        self.trained(steps, &launch)
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+        let kernel = self.gpu.kernels.evaluate();
+        let documents = documents.min(self.gpu.val.len());
+        let blocks = self.gpu.evaluate_blocks.min(documents);
+        let nll = upload(&vec![0.0f32; documents])?;
+        let (len, size) = (Layout(self.gpu.shape).len(), Activations::len(self.gpu.shape));
+        let args = EvaluateArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global() { blocks * size } else { 0 }),
+            tokens: pointer(&self.gpu.val_corpus.tokens, self.gpu.val.tokens.len()),
+            offsets: pointer(&self.gpu.val_corpus.offsets, self.gpu.val.len() + 1),
+            nll: pointer(&nll, documents),
+            documents: documents as u32,
+            shape: self.gpu.shape,
+        };
+        self.gpu.launch(&kernel, blocks, args)?;
+        let nll = download(&nll, 0..documents)?;
+        let tokens = (0..documents).map(|i| self.gpu.val.positions(i, self.gpu.shape.block_size()) as u64).sum();
+        Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
+    }
+
+    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
+        self.generated = None;
+        let count = samples.end - samples.start;
+        let numbers = if config.logprobs { 2 } else { 1 } * self.gpu.shape.block_size() as u64;
+        let (free, _) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
+        // More than that, or what does not fit at once, is generated as it is asked for.
+        if count <= MAX_PREPARED && 4 * numbers * count < free as u64 / 2 {
+            self.generated = Some(self.run_generate(config, samples)?);
+        }
+        Ok(())
+    }
+
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        if let Some(generated) = self.generated.as_ref().filter(|generated| generated.has(config, &samples)) {
+            return generated.read(samples, self.gpu.shape.block_size());
+        }
+        if samples.end - samples.start >= u32::MAX.into() {
+            return Err(Error::new("too many samples for one launch"));
+        }
+        self.run_generate(config, samples.clone())?.read(samples, self.gpu.shape.block_size())
+    }
+
+    fn download(&mut self) -> Result<State> {
+        Ok(State { step: self.step, weights: self.read(&self.params)?, m: self.read(&self.m)?, v: self.read(&self.v)? })
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        let len = Layout(self.gpu.shape).len();
+        let mut padded = vec![0.0; len];
+        let put =
+            |array: &mut DeviceBuffer<f32>, padded: &[f32]| array.copy_from(padded).map_err(failed("copy to the GPU"));
+        pack(&state.weights, &mut padded);
+        put(&mut self.params, &padded)?;
+        let mut transposed = vec![0.0; len];
+        transpose(self.gpu.shape, &padded, &mut transposed);
+        put(&mut self.transposed, &transposed)?;
+        pack(&state.m, &mut padded);
+        put(&mut self.m, &padded)?;
+        pack(&state.v, &mut padded);
+        put(&mut self.v, &padded)?;
+        (self.step, self.generated) = (state.step, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! The embedded PTX, and how its kernels are chosen and launched.
+
+use std::cell::OnceCell;
+use std::ffi::{CString, c_int, c_void};
+use std::ptr;
+
+use cust::device::Device as CudaDevice;
+use cust::function::{BlockSize, Function};
+use cust::module::Module;
+use cust::stream::Stream;
+use cust::sys::{self, CUdevice_attribute, CUfunction_attribute, CUjit_option, CUresult};
+use gpu_kernels::activations::Activations;
+use gpu_kernels::generate::generate_workspace_len;
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, GPU_WARPS, RuntimeShape, Shape};
+use gpu_kernels::train::train_workspace_len;
+
+use super::error::{failed, not_loaded, too_old};
+use crate::error::{Error, Result};
+
+/// What build.rs made of `gpu-kernels`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ptx {
+    /// The oldest architecture that runs it: 75 is compute capability 7.5.
+    pub arch: u32,
+    /// A module for each kernel, by the kernel's name. A kernel stands alone for the default shape in shared memory, with
+    /// `_shared` for every shape that fits there, with `_global` for every other.
+    pub kernels: &'static [(&'static str, &'static str)],
+}
+
+/// The embedded PTX; absent from a build without it.
+pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
+
+/// Which instance of a kernel a shape takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instance {
+    Default,
+    Shared,
+    Global,
+}
+
+/// A kernel, in the instance that the shape takes.
+pub(super) struct Kernel {
+    name: &'static str,
+    instance: Instance,
+    /// Shared memory of a block, in bytes.
+    shared_bytes: usize,
+}
+
+impl Kernel {
+    /// Its name in the PTX.
+    pub fn name(&self) -> String {
+        let suffix = match self.instance {
+            Instance::Default => "",
+            Instance::Shared => "_shared",
+            Instance::Global => "_global",
+        };
+        format!("{}{suffix}", self.name)
+    }
+
+    /// Whether its arrays lie in global memory, so that its workspace must be allocated there.
+    pub fn is_global(&self) -> bool {
+        self.instance == Instance::Global
+    }
+}
+
+/// The kernels on one device, for one shape.
+pub(super) struct Kernels {
+    ptx: Ptx,
+    shape: RuntimeShape,
+    name: String,
+    /// The device's compute capability, as of `Ptx::arch`.
+    arch: u32,
+    multiprocessors: usize,
+    /// The most shared memory of a block, in bytes.
+    max_shared: usize,
+    /// As in `Ptx::kernels`, once they are needed.
+    modules: Vec<OnceCell<Module>>,
+}
+
+impl Kernels {
+    /// The kernels for this shape on this device.
+    pub fn new(device: CudaDevice, shape: RuntimeShape) -> Result<Self> {
+        let ptx = PTX.ok_or_else(|| {
+            Error::new("this program was built without GPU kernels (MICROGPT_PTX=none)")
+                .hint("build it again without that variable, or use `--device cpu`")
+        })?;
+        let attribute = |attribute| -> Result<usize> {
+            let mut value = 0;
+            // SAFETY: writes one number.
+            let result = unsafe { sys::cuDeviceGetAttribute(&raw mut value, attribute, device.as_raw()) };
+            check(result, "ask for the GPU's properties")?;
+            Ok(value as usize)
+        };
+        let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let name = device.name().map_err(failed("ask for the GPU's name"))?;
+        let arch = (10 * major + minor) as u32;
+        if arch < ptx.arch {
+            return Err(too_old(&name, arch, ptx.arch));
+        }
+        Ok(Self {
+            ptx,
+            shape,
+            name,
+            arch,
+            multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+            max_shared: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+            modules: ptx.kernels.iter().map(|_| OnceCell::new()).collect(),
+        })
+    }
+
+    /// The device, for a notice.
+    pub fn description(&self) -> String {
+        format!("{} (sm_{}, PTX for sm_{})", self.name, self.arch, self.ptx.arch)
+    }
+
+    /// `train`: parameters, their transposed copies, gradients, both moments and the workspace.
+    pub fn train(&self) -> Kernel {
+        self.choose("train", 5 * Layout(self.shape).len() + train_workspace_len(self.shape))
+    }
+
+    /// `train_batch`: parameters, their transposed copies, a group's gradients and the workspace.
+    pub fn train_batch(&self) -> Kernel {
+        self.choose("train_batch", 3 * Layout(self.shape).len() + train_workspace_len(self.shape))
+    }
+
+    /// `train_replicas`: what `train` takes.
+    pub fn train_replicas(&self) -> Kernel {
+        Kernel { name: "train_replicas", ..self.train() }
+    }
+
+    /// `evaluate`: parameters, their transposed copies and the workspace.
+    pub fn evaluate(&self) -> Kernel {
+        self.choose("evaluate", 2 * Layout(self.shape).len() + Activations::len(self.shape))
+    }
+
+    /// `generate`: parameters, their transposed copies and the workspace.
+    pub fn generate(&self) -> Kernel {
+        let workspace = generate_workspace_len(self.shape, GPU_WARPS, GPU_TOKENS);
+        self.choose("generate", 2 * Layout(self.shape).len() + workspace)
+    }
+
+    /// The instance of a kernel whose arrays take so many elements.
+    fn choose(&self, name: &'static str, elements: usize) -> Kernel {
+        const DEFAULT: DefaultShape = ConstShape;
+        let shared_bytes = 4 * elements;
+        if shared_bytes > self.max_shared {
+            return Kernel { name, instance: Instance::Global, shared_bytes: 0 };
+        }
+        let instance = if self.shape == DEFAULT.to_runtime() { Instance::Default } else { Instance::Shared };
+        Kernel { name, instance, shared_bytes }
+    }
+
+    /// How many blocks of a kernel the device holds at a time.
+    pub fn resident_blocks(&self, kernel: &Kernel) -> Result<usize> {
+        let function = self.function(kernel)?;
+        let per_multiprocessor = function
+            .max_active_blocks_per_multiprocessor(block_size(), kernel.shared_bytes)
+            .map_err(failed(format!("ask how many blocks of `{}` fit", kernel.name())))?;
+        Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
+    }
+
+    /// Launches a kernel, which takes its argument struct by value, on this stream.
+    pub fn launch<A: Copy>(
+        function: &Function,
+        kernel: &Kernel,
+        stream: &Stream,
+        blocks: usize,
+        args: A,
+    ) -> Result<()> {
+        let pointer = (&raw const args).cast_mut().cast::<c_void>();
+        // SAFETY: the argument is the struct that the kernel declares (a test compares the sizes), and the caller gave it
+        // arrays of the lengths that it states.
+        let result =
+            unsafe { stream.launch(function, blocks as u32, block_size(), kernel.shared_bytes as u32, &[pointer]) };
+        result.map_err(failed(format!("launch `{}`", kernel.name())))
+    }
+
+    /// The kernel in its module, which the driver compiles when it is first needed.
+    pub fn function(&self, kernel: &Kernel) -> Result<Function<'_>> {
+        let name = kernel.name();
+        let index = self.ptx.kernels.iter().position(|&(kernel, _)| kernel == name);
+        let index = index.ok_or_else(|| Error::new(format!("this program was built without the kernel `{name}`")))?;
+        let module = if let Some(module) = self.modules[index].get() {
+            module
+        } else {
+            let (_, ptx) = self.ptx.kernels[index];
+            let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_loaded(error, &jit_log(ptx)))?;
+            self.modules[index].get_or_init(|| loaded)
+        };
+        let function = module.get_function(&name).map_err(failed(format!("find `{name}` in the PTX")))?;
+        let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: sets a number of the function's.
+        let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
+        check(result, &format!("give `{name}` its shared memory"))?;
+        Ok(function)
+    }
+}
+
+fn block_size() -> BlockSize {
+    BlockSize::x(GPU_WARPS as u32 * 32)
+}
+
+/// A result of the driver that did not come through `cust`.
+fn check(result: CUresult, what: &str) -> Result<()> {
+    use cust::error::CudaError;
+    if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(failed(what)(CudaError::UnknownError)) }
+}
+
+/// What the driver's compiler says of PTX that it has refused.
+fn jit_log(ptx: &str) -> String {
+    let Ok(ptx) = CString::new(ptx) else { return String::new() };
+    let mut log = vec![0u8; 4096];
+    let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+    let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len())];
+    let mut module = ptr::null_mut();
+    // SAFETY: two options with two values, the second the size of the first; the text ends with a zero.
+    unsafe {
+        let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
+        let result = sys::cuModuleLoadDataEx(&raw mut module, ptx.as_ptr().cast(), 2, options, values);
+        if result == CUresult::CUDA_SUCCESS {
+            sys::cuModuleUnload(module);
+        }
+    }
+    log.truncate(log.iter().position(|&byte| byte == 0).unwrap_or(log.len()));
+    String::from_utf8_lossy(&log).trim().to_owned()
+}

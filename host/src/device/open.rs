@@ -1,0 +1,45 @@
+//! Choosing the machine, and putting corpus and models on it.
+
+use std::error::Error as _;
+
+use super::cpu::Cpu;
+use super::cuda::CudaModels;
+use super::{Models, State};
+use crate::cli::DeviceChoice;
+use crate::config::TrainConfig;
+use crate::corpus::Dataset;
+use crate::error::Result;
+use crate::reference::Reference;
+
+/// The machine that the user chose, with the corpus and these models on it, and its description.
+///
+/// # Errors
+/// The machine is not there, or too small.
+pub fn open(
+    choice: DeviceChoice,
+    dataset: &Dataset,
+    models: &[(TrainConfig, State)],
+) -> Result<(Box<dyn Models>, String)> {
+    let cpu = || models.iter().map(|(config, state)| Cpu::new(*config, dataset, state)).collect::<Result<Vec<_>>>();
+    let mut opened: Box<dyn Models> = match choice {
+        DeviceChoice::Auto => match CudaModels::new(dataset, models) {
+            Ok(cuda) => Box::new(cuda),
+            Err(error) => {
+                let mut cpu = cpu()?;
+                // One line, whatever the driver's compiler has to say.
+                let cause = error.source().map(|cause| format!(": {}", cause.to_string().lines().next().unwrap_or("")));
+                let why = format!("{error}{}", cause.unwrap_or_default());
+                let description = format!("{} (no GPU: {why})", cpu.model(0).description());
+                return Ok((Box::new(cpu), description));
+            }
+        },
+        DeviceChoice::Cuda => Box::new(CudaModels::new(dataset, models)?),
+        DeviceChoice::Cpu => Box::new(cpu()?),
+        DeviceChoice::Reference => {
+            let model = |(config, state): &(TrainConfig, State)| Reference::new(*config, dataset, state);
+            Box::new(models.iter().map(model).collect::<Vec<_>>())
+        }
+    };
+    let description = opened.model(0).description();
+    Ok((opened, description))
+}

@@ -1,0 +1,240 @@
+//! `--metrics`: a JSON object for every step, one a line.
+//!
+//! A thread of its own writes them, so that training need not wait.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::device::StepLog;
+use crate::error::{Error, Result};
+use crate::experiment::Member;
+
+/// An object: a step of a model. A number that is not finite is `null`.
+#[derive(Serialize)]
+struct Record<'a> {
+    /// The seed of the model's initial weights.
+    seed: u64,
+    /// The swept values, where any are.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    sweep: &'a Map<String, Value>,
+    /// From 1.
+    step: u64,
+    /// The training loss before the step's update, in nats.
+    loss: f64,
+    /// The gradient's global norm before clipping.
+    grad_norm: f64,
+    learning_rate: f64,
+    /// What the step took, the mean of its launch, in milliseconds.
+    ms: f64,
+    /// The validation loss after the step, where it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_loss: Option<f64>,
+}
+
+/// The steps of a launch.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The first step, from 0.
+    pub first: u64,
+    /// What each step reports, model by model.
+    pub logs: Vec<Vec<StepLog>>,
+    /// What a step took, in milliseconds.
+    pub ms: f64,
+    /// The validation loss of each model after the last step, if it was measured.
+    pub val_losses: Option<Vec<f64>>,
+}
+
+/// What the thread that writes is told.
+enum Message {
+    /// Write these steps.
+    Write(Launch),
+    /// Answer: all that came before is written.
+    Answer(SyncSender<()>),
+}
+
+/// The file, and the thread that writes it.
+pub struct Metrics {
+    name: String,
+    sender: Option<SyncSender<Message>>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Launches that may wait to be written before training waits.
+const WAITING: usize = 8;
+
+impl Metrics {
+    /// Opens the file for the steps of these models: to add to it, or to replace it. What it is added to loses a last line
+    /// that is not whole, which a killed run can leave.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn create(path: &Path, append: bool, members: Vec<Member>) -> Result<Self> {
+        let name = path.display().to_string();
+        let mut options = File::options();
+        options.create(true).read(append).write(true).append(append).truncate(!append);
+        let open = || {
+            let mut file = options.open(path)?;
+            if append && file.metadata()?.is_file() {
+                cut_to_whole_lines(&mut file)?;
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|error| {
+            let hint = "give `--metrics` a file that you may write, in a folder that exists";
+            cannot_write(&name, error).hint(hint)
+        })?;
+        let (sender, messages) = sync_channel(WAITING);
+        let writer = thread::spawn(move || {
+            let mut out = BufWriter::with_capacity(1 << 16, file);
+            messages.into_iter().try_for_each(|message| match message {
+                Message::Write(launch) => write(&mut out, &members, &launch).and_then(|()| out.flush()),
+                Message::Answer(sender) => sender.send(()).map_err(io::Error::other),
+            })
+        });
+        Ok(Self { name, sender: Some(sender), writer: Some(writer) })
+    }
+
+    /// Writes the steps of a launch.
+    ///
+    /// # Errors
+    /// The file could not be written to.
+    pub fn record(&mut self, launch: Launch) -> Result<()> {
+        match &self.sender {
+            Some(sender) if sender.send(Message::Write(launch)).is_ok() => Ok(()),
+            // The thread ended early: it says why.
+            _ => self.finish(),
+        }
+    }
+
+    /// Waits until all steps so far are written.
+    ///
+    /// # Errors
+    /// The file could not be written to.
+    pub fn flush(&mut self) -> Result<()> {
+        let (answer, answered) = sync_channel(1);
+        match &self.sender {
+            Some(sender) if sender.send(Message::Answer(answer)).is_ok() && answered.recv().is_ok() => Ok(()),
+            _ => self.finish(),
+        }
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// The file could not be written to.
+    pub fn finish(&mut self) -> Result<()> {
+        self.sender = None;
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked")));
+        written.map_err(|error| cannot_write(&self.name, error).hint("check the space, or leave `--metrics` out"))
+    }
+}
+
+/// So that an error elsewhere does not lose the steps before it.
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
+/// Cuts a file back to the end of its last whole line.
+fn cut_to_whole_lines(file: &mut File) -> io::Result<()> {
+    let mut block = [0; 4096];
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let block = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(block)?;
+        if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
+            end = start + newline as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    file.set_len(end)
+}
+
+/// The objects of a launch, in the order of steps.
+fn write(out: &mut impl Write, members: &[Member], launch: &Launch) -> io::Result<()> {
+    let steps = launch.logs.first().map_or(0, Vec::len);
+    let sweeps: Vec<Map<String, Value>> = members.iter().map(Member::sweep).collect();
+    for i in 0..steps {
+        let step = launch.first + i as u64;
+        for (model, Member { seed, variant }) in members.iter().enumerate() {
+            let StepLog { loss, grad_norm } = launch.logs[model][i];
+            let learning_rate = variant.train.optimizer.learning_rate_at(step, variant.train.steps);
+            let val_loss = launch.val_losses.as_ref().filter(|_| i + 1 == steps).map(|losses| losses[model]);
+            let (seed, sweep, step, ms) = (*seed, &sweeps[model], step + 1, launch.ms);
+            let record = Record { seed, sweep, step, loss, grad_norm, learning_rate, ms, val_loss };
+            serde_json::to_writer(&mut *out, &record)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn cannot_write(name: &str, cause: io::Error) -> Error {
+    Error::new(format!("cannot write the metrics to `{name}`")).caused_by(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+    use crate::experiment::Variant;
+
+    #[test]
+    fn an_object_is_a_step_of_a_model() {
+        let train = TrainConfig { steps: 4, batch: 1, optimizer: OptimizerConfig::default() };
+        let values = vec![("learning-rate".to_owned(), "0.01".to_owned())];
+        let members = [(7, vec![]), (8, values)]
+            .map(|(seed, values)| Member { seed, variant: Variant { values, model: ModelConfig::default(), train } });
+        let log = |loss| StepLog { loss, grad_norm: 0.5 };
+        let logs = vec![vec![log(1.5), log(2.0)], vec![log(3.25), log(f64::NAN)]];
+        let launch = Launch { first: 2, logs, ms: 0.004, val_losses: Some(vec![2.5, f64::INFINITY]) };
+        let mut out = Vec::new();
+        write(&mut out, &members, &launch).unwrap();
+        let lines: Vec<Value> =
+            out.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(
+            lines[0],
+            serde_json::json!({
+                "seed": 7, "step": 3, "loss": 1.5, "grad_norm": 0.5, "ms": 0.004,
+                "learning_rate": train.optimizer.learning_rate_at(2, 4),
+            })
+        );
+        assert_eq!(lines[1]["sweep"], serde_json::json!({ "learning-rate": 0.01 }));
+        assert_eq!((&lines[1]["seed"], &lines[1]["loss"]), (&8.into(), &3.25.into()));
+        assert_eq!((&lines[2]["step"], &lines[2]["val_loss"]), (&4.into(), &2.5.into()));
+        // JSON has no number for these.
+        assert!(lines[3]["loss"].is_null() && lines[3]["val_loss"].is_null());
+    }
+
+    #[test]
+    fn what_is_added_to_ends_in_a_whole_line() {
+        let long = "x".repeat(10_000);
+        let whole = format!("{long}\n");
+        for (before, after) in [
+            ("", ""),
+            ("{\"st", ""),
+            ("{}\n", "{}\n"),
+            ("{}\n{}\n{", "{}\n{}\n"),
+            (&*format!("{{}}\n{long}"), "{}\n"),
+            (&*long, ""),
+            (&*whole, &*whole),
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(before.as_bytes()).unwrap();
+            Metrics::create(file.path(), true, vec![]).unwrap().finish().unwrap();
+            assert_eq!(std::fs::read_to_string(file.path()).unwrap(), after);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Several documents a step: against the reference, and the same bits on any number of threads.
+#![allow(missing_docs)]
+#![cfg(not(feature = "race-check"))]
+
+use gpu_kernels::entry::Kernels;
+use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::{Device, State, StepLog};
+use microgpt::reference::Reference;
+use microgpt::weights::Weights;
+
+/// Names of many lengths, and characters enough for three tiles.
+fn documents() -> Vec<String> {
+    let wide: String = ('a'..='z').chain('A'..='M').collect();
+    let names = (0..40).map(|i: usize| wide.chars().cycle().skip(7 * i).step_by(i % 5 + 1).take(1 + i % 11).collect());
+    names.collect()
+}
+
+fn dataset(documents: &[impl AsRef<str>]) -> Dataset {
+    Dataset::new(&documents.iter().map(AsRef::as_ref).collect::<Vec<_>>(), None, None).unwrap()
+}
+
+fn config(batch: usize) -> TrainConfig {
+    TrainConfig { steps: 12, batch, optimizer: OptimizerConfig::default() }
+}
+
+const SHAPES: [ModelConfig; 3] = [
+    ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 },
+    ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 },
+    ModelConfig { n_embd: 9, n_head: 3, n_layer: 1, block_size: 5 },
+];
+
+fn state(model: ModelConfig, dataset: &Dataset) -> State {
+    let mut weights = Weights::init(model.shape(dataset.tokenizer.vocab_size()).unwrap(), 7);
+    for (i, w) in weights.values.iter_mut().enumerate() {
+        *w = *w * 5.0 + 0.1 * (1.0 + 0.7 * i as f32).sin();
+    }
+    State::new(weights)
+}
+
+#[test]
+fn steps_agree_with_the_reference() {
+    let dataset = dataset(&documents());
+    for model in SHAPES {
+        // Fewer and more than the groups; more than the documents, and no divisor of their number.
+        for batch in [5, 131] {
+            let start = state(model, &dataset);
+            let mut cpu = Cpu::new(config(batch), &dataset, &start).unwrap();
+            let mut reference = Reference::new(config(batch), &dataset, &start);
+            for step in 1..=2 {
+                let (log, expected) = (cpu.train(1).unwrap()[0], reference.train(1).unwrap()[0]);
+                let what = format!("{model:?}, batch {batch}, step {step}");
+                assert!((log.loss - expected.loss).abs() <= 1e-5 * expected.loss, "{what}: {log:?}, not {expected:?}");
+                let relative = (log.grad_norm - expected.grad_norm).abs() / expected.grad_norm;
+                assert!(relative <= 1e-4, "{what}: {log:?}, not {expected:?}");
+                let (got, expected) = (cpu.download().unwrap(), reference.download().unwrap());
+                for ((tensor, got), (_, expected)) in got.m.tensors().zip(expected.m.tensors()) {
+                    let norm = expected.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+                        let error = f64::from((got - expected).abs());
+                        let bound = 2e-4 * norm + 1e-9;
+                        assert!(error <= bound, "{what}: m of {tensor}[{i}]: {got}, not {expected}, bound {bound:e}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+type Bits = (Vec<StepLog>, Vec<u32>);
+
+/// Every bit of 12 steps in launches of these lengths.
+fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset, batch: usize, launches: &[usize]) -> Bits {
+    let mut cpu = Cpu::with_kernels(kernels, config(batch), dataset, &state(model, dataset)).unwrap();
+    let log = launches.iter().flat_map(|&steps| cpu.train(steps).unwrap()).collect();
+    let state = cpu.download().unwrap();
+    let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|w| w.values.iter().map(|x| x.to_bits()));
+    (log, values.collect())
+}
+
+#[test]
+fn threads_and_launches_change_no_bit() {
+    let dataset = dataset(&documents());
+    for model in SHAPES {
+        for batch in [2, 100, 300] {
+            let on = |threads: usize, kernels: Kernels, launches: &[usize]| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| bits(kernels, model, &dataset, batch, launches))
+            };
+            let fastest = available()[0];
+            let expected = on(1, fastest, &[12]);
+            assert!(expected.0.iter().all(|log| log.loss.is_finite()));
+            for threads in [2, 3, 7] {
+                assert!(on(threads, fastest, &[5, 1, 6]) == expected, "{model:?}, batch {batch}: {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_equal_documents_are_one_of_them_to_the_bit() {
+    // The sum of two equal numbers is exact, and so is its half.
+    let dataset = dataset(&["gabcdef"; 20]);
+    for model in SHAPES {
+        let one = bits(available()[0], model, &dataset, 1, &[12]);
+        assert!(bits(available()[0], model, &dataset, 2, &[12]) == one, "{model:?}");
+    }
+}
+
+#[test]
+fn instruction_sets_change_no_bit() {
+    let dataset = dataset(&documents());
+    for model in SHAPES {
+        let expected = bits(available()[0], model, &dataset, 150, &[2]);
+        for kernels in available().into_iter().skip(1) {
+            assert!(bits(kernels, model, &dataset, 150, &[2]) == expected, "{model:?}: {}", kernels.name);
+        }
+    }
+}
+
+/// A larger model on lines of text learns more than how frequent each character is, and as the reference does.
+#[test]
+#[ignore = "the reference takes half a minute"]
+fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
+    let text = include_str!("../../LICENSE-APACHE");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let dataset = Dataset::new(&lines, Some(42), None).unwrap();
+    let model = ModelConfig { n_embd: 64, n_head: 4, n_layer: 4, block_size: 64 };
+    let start = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size()).unwrap(), 42));
+    let config = TrainConfig {
+        steps: 1000,
+        batch: 1,
+        optimizer: OptimizerConfig { learning_rate: 0.003, ..Default::default() },
+    };
+    let mut cpu = Cpu::new(config, &dataset, &start).unwrap();
+    let mut reference = Reference::new(config, &dataset, &start);
+    let mut worst = 0.0f64;
+    for step in 1..=50 {
+        let (got, expected) = (cpu.train(1).unwrap()[0].loss, reference.train(1).unwrap()[0].loss);
+        assert!((got - expected).abs() <= 1e-4, "step {step}: {got}, not {expected}");
+        worst = worst.max((got - expected).abs());
+    }
+    cpu.train(950).unwrap();
+    let loss = cpu.evaluate(usize::MAX).unwrap().loss();
+    // The entropy of the validation tokens under the training tokens' frequencies, with one added to each.
+    let mut counts = vec![1.0f64; dataset.tokenizer.vocab_size()];
+    for i in 0..dataset.train.len() {
+        dataset.train.get(i)[1..].iter().for_each(|&token| counts[token as usize] += 1.0);
+    }
+    let total: f64 = counts.iter().sum();
+    let (mut nll, mut tokens) = (0.0, 0.0);
+    for i in 0..dataset.val.len() {
+        for &token in dataset.val.get(i)[1..].iter().take(64) {
+            nll -= (counts[token as usize] / total).ln();
+            tokens += 1.0;
+        }
+    }
+    eprintln!("worst distance of 50 losses {worst:e}; validation loss {loss:.4}, of unigrams {:.4}", nll / tokens);
+    assert!(loss < nll / tokens);
+}

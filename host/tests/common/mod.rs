@@ -1,0 +1,79 @@
+//! What the tests of the program share.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin_cmd;
+use predicates::prelude::*;
+use tempfile::TempDir;
+
+/// A corpus of twelve names.
+pub const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
+
+/// A folder with [`NAMES`] as `names.txt`, which is the working directory of what runs in it.
+pub struct Folder(pub TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("names.txt", NAMES);
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The program with these arguments, separated by blanks.
+    pub fn program(&self, args: &str) -> Command {
+        let mut command = cargo_bin_cmd!("microgpt");
+        command.current_dir(&self.0).args(args.split_whitespace());
+        for variable in ["MICROGPT_DEVICE", "MICROGPT_THREADS"] {
+            command.env_remove(variable);
+        }
+        command.timeout(Duration::from_mins(2));
+        command
+    }
+
+    /// The program with these arguments on [`NAMES`].
+    pub fn run(&self, args: &str) -> Command {
+        self.program(&format!("--input names.txt {args}"))
+    }
+
+    /// What the program prints on [`NAMES`], without the times.
+    pub fn stdout(&self, args: &str) -> String {
+        let output = self.run(args).assert().success().get_output().clone();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let untimed = |line: &str| match line.rsplit_once(" | ") {
+            Some((step, _)) if line.starts_with("step") => format!("{step}\n"),
+            _ => format!("{line}\n"),
+        };
+        stdout.lines().map(untimed).collect()
+    }
+
+    /// The names of the files in the folder.
+    pub fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort();
+        files
+    }
+}
+
+/// The command fails with this code before anything is computed, and says why: an `error:` with all of `parts` and a
+/// `hint:`.
+#[track_caller]
+pub fn refused(mut command: Command, code: i32, parts: &[&str]) {
+    let mut assert = command.assert().code(code).stdout("");
+    assert = assert.stderr(predicate::str::starts_with("error: ").and(predicate::str::contains("\nhint: ")));
+    for &part in parts {
+        assert = assert.stderr(predicate::str::contains(part));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the program says when the GPU's driver fails, on the emulated driver, which fails as it is told to.
+#![allow(missing_docs)]
+
+mod emulated;
+
+use std::fs;
+use std::mem::offset_of;
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::cargo_bin;
+use emulated::Emulator;
+use gpu_kernels::args::{EvaluateArgs, GenerateArgs, TrainArgs};
+use gpu_kernels::shape::RuntimeShape;
+
+const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
+
+/// A short run on the emulator with these settings.
+fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
+    fs::write(emulator.path("names.txt"), NAMES).unwrap();
+    let mut command = Command::new(cargo_bin!("microgpt"));
+    command.args(["--steps", "2", "--val-every", "1", "--samples", "2", "--input"]).arg(emulator.path("names.txt"));
+    command.args(["--device", device]);
+    emulator.configure(&mut command, settings);
+    command.output().unwrap()
+}
+
+/// The run fails with all of these in its report.
+#[track_caller]
+fn assert_fails(settings: &str, expected: &[&str]) {
+    let output = run(&Emulator::new(), settings, "cuda");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{settings}: it fails:\n{stderr}");
+    for text in expected.iter().chain(&["error: ", "\nhint: "]) {
+        assert!(stderr.contains(text), "{settings}: `{text}` in:\n{stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{settings}:\n{stderr}");
+}
+
+#[test]
+fn no_device() {
+    assert_fails("devices=0", &["the NVIDIA driver finds no GPU", "`--device cpu` needs no GPU"]);
+    assert_fails("fail=cuInit:1:803", &["cuInit", "803", "restart the machine"]);
+    assert_fails("fail=cuDevicePrimaryCtxRetain:1:OUT_OF_MEMORY", &["cannot open the GPU", "CUDA_ERROR_OUT_OF_MEMORY"]);
+}
+
+#[test]
+fn no_visible_device() {
+    let emulator = Emulator::new();
+    fs::write(emulator.path("names.txt"), NAMES).unwrap();
+    let mut command = Command::new(cargo_bin!("microgpt"));
+    command.args(["--device", "cuda", "--input"]).arg(emulator.path("names.txt")).env("CUDA_VISIBLE_DEVICES", "");
+    emulator.configure(&mut command, "devices=0");
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("hint: CUDA_VISIBLE_DEVICES is ``: unset it"), "{stderr}");
+}
+
+#[test]
+fn an_old_device_or_driver() {
+    assert_fails("capability=7.0", &["too old", "compute capability 7.0", "CUDA_ARCH=70"]);
+    assert_fails("driver=10.0,fail=cuModuleLoadDataEx:*:222", &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update it"]);
+}
+
+#[test]
+fn too_little_memory() {
+    assert_fails("memory=64K", &["memory is too small", "needs less"]);
+    for call in [1, 5, 10] {
+        assert_fails(
+            &format!("fail=cuMemAlloc:{call}:2"),
+            &["cuMemAlloc_v2: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory"],
+        );
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_load_or_run() {
+    assert_fails("fail=cuModuleLoadDataEx:1:INVALID_PTX", &["cannot compile the kernels", "CUDA_ERROR_INVALID_PTX"]);
+    assert_fails("fail=cuModuleGetFunction:1:NOT_FOUND", &["CUDA_ERROR_NOT_FOUND"]);
+    assert_fails("fail=cuLaunchKernel:1:LAUNCH_OUT_OF_RESOURCES", &["cannot launch `train", "701"]);
+    assert_fails(
+        "fail=cuStreamSynchronize:1:ILLEGAL_ADDRESS",
+        &["cannot run `train", "CUDA_ERROR_ILLEGAL_ADDRESS (700)"],
+    );
+    assert_fails("fail=cuMemcpyDtoH:1:ECC_UNCORRECTABLE", &["cannot copy from the GPU", "214"]);
+}
+
+#[test]
+fn without_a_device_auto_takes_the_cpu() {
+    let output = run(&Emulator::new(), "devices=0", "auto");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("CPU"), "{stderr}");
+}
+
+/// The order of calls, and the launches' arguments: their sizes, and some of their fields.
+#[test]
+fn the_calls_of_a_run() {
+    let emulator = Emulator::new();
+    let log = emulator.path("calls.txt");
+    let output = run(&emulator, &format!("log={}", log.display()), "cuda");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = fs::read_to_string(log).unwrap();
+    let first =
+        |call: &str| log.lines().position(|line| line.starts_with(call)).unwrap_or_else(|| panic!("{call}:\n{log}"));
+    let order = ["cuInit(", "cuDevicePrimaryCtxRetain(", "cuModuleLoadDataEx(", "cuMemAlloc_v2(", "cuLaunchKernel("];
+    assert!(order.map(first).is_sorted(), "{log}");
+    assert!(log.lines().all(|line| line.ends_with(" = 0")), "{log}");
+    let launches: Vec<_> = log.lines().filter(|line| line.starts_with("cuLaunchKernel(")).collect();
+    // A launch trains until the next validation.
+    let kernels = ["train", "evaluate", "train", "evaluate", "generate"];
+    assert_eq!(launches.len(), kernels.len(), "{log}");
+    for (launch, kernel) in launches.iter().zip(kernels) {
+        let params = launch.split_once("params=").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
+        assert!(launch.contains(&format!("kernel={kernel}")), "{launch}");
+        let size = match kernel {
+            "train" => size_of::<TrainArgs>(),
+            "evaluate" => size_of::<EvaluateArgs>(),
+            _ => size_of::<GenerateArgs>(),
+        };
+        assert!(launch.contains("block_x=512") && params.len() == 2 * size, "{launch}");
+        let bytes: Vec<u8> = (0..size).map(|i| u8::from_str_radix(&params[2 * i..2 * i + 2], 16).unwrap()).collect();
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        // The parameters' address first: of an allocation, which are aligned to 256 bytes.
+        assert!(word(0) % 256 == 0 && (word(0), word(4)) != (0, 0), "{launch}");
+        if kernel == "train" {
+            assert_eq!(word(offset_of!(TrainArgs, steps)), 1, "{launch}");
+            assert_eq!(word(offset_of!(TrainArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
+        }
+    }
+    // What is allocated is freed.
+    let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
+    assert_eq!(count("cuMemAlloc_v2("), count("cuMemFree_v2("), "{log}");
+}
+
+#[test]
+fn the_counts_of_a_run() {
+    let emulator = Emulator::new();
+    let counts = emulator.path("counts.txt");
+    let output = run(&emulator, &format!("counts={}", counts.display()), "cuda");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let counts = fs::read_to_string(counts).unwrap();
+    let train = counts.split("kernel `").nth(1).unwrap();
+    assert!(train.starts_with("train"), "{counts}");
+    // The instructions of every row, by kind and by stage, sum up to the same.
+    let sums: Vec<u64> = train
+        .split("instructions")
+        .skip(1)
+        .map(|table| {
+            table.lines().skip(1).filter_map(|row| row.split_whitespace().nth_back(4)?.parse::<u64>().ok()).sum()
+        })
+        .collect();
+    assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");
+    for row in ["shared memory", "barrier, fence", "attention", "adamw"] {
+        assert!(train.contains(row), "{row}:\n{train}");
+    }
+}

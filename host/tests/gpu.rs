@@ -1,0 +1,185 @@
+//! The kernels on a GPU against the CPU, bit for bit. Ignored unless asked for: they need an NVIDIA GPU and its driver.
+//!
+//! `cargo test --release --test gpu -- --ignored`
+//!
+//! Without a GPU they run on the emulator, see [`emulated`].
+#![allow(missing_docs)]
+
+mod emulated;
+
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::cpu::Cpu;
+use microgpt::device::cuda::{Cuda, CudaModels};
+use microgpt::device::{Device, Models, State, StepLog};
+use microgpt::weights::Weights;
+
+/// Short and long documents, and more than 256 distinct characters.
+fn odd_documents() -> Vec<String> {
+    let wide: String = ('\u{4e00}'..'\u{4f10}').collect();
+    ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb", "zaza", &wide].map(String::from).to_vec()
+}
+
+fn names() -> Vec<String> {
+    include_str!("../../assets/names.txt").lines().map(String::from).collect()
+}
+
+fn dataset(documents: &[String], seed: Option<u64>) -> Dataset {
+    Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), seed, None).unwrap()
+}
+
+/// A run of `steps` steps in launches of `launch`: the log, the validation losses after each launch, samples, the state.
+fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (Vec<StepLog>, Vec<u64>, String, State) {
+    let (mut log, mut validation) = (Vec::new(), Vec::new());
+    for _ in 0..steps / launch {
+        log.extend(device.train(launch).unwrap());
+        validation.push(device.evaluate(50).unwrap().nll.to_bits());
+    }
+    let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };
+    let greedy = SampleConfig { top_k: 1, temperature: 0.0, seed: 1, prompt: &[1], logprobs: true };
+    // From a number that does not fit 32 bits, too.
+    let texts = [
+        device.generate(&drawn, 0..samples).unwrap(),
+        device.generate(&greedy, 0..3).unwrap(),
+        device.generate(&drawn, (1 << 40)..(1 << 40) + 7).unwrap(),
+    ];
+    (log, validation, format!("{texts:?}"), device.download().unwrap())
+}
+
+/// Fails with the tensor, the index and both numbers where the two differ in a bit.
+#[track_caller]
+fn assert_same_bits(what: &str, gpu: &Weights, cpu: &Weights) {
+    for ((tensor, gpu), (_, cpu)) in gpu.tensors().zip(cpu.tensors()) {
+        for (i, (gpu, cpu)) in gpu.iter().zip(cpu).enumerate() {
+            let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);
+            assert!(
+                gpu.to_bits() == cpu.to_bits(),
+                "{what}: {tensor}[{row}, {col}]: CPU {cpu:e}, GPU {gpu:e}, bound 0"
+            );
+        }
+    }
+}
+
+#[track_caller]
+fn compare(model: ModelConfig, batch: usize, dataset: &Dataset, steps: usize, launch: usize, samples: u64) {
+    let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: steps as u64, batch, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 42));
+    let mut cuda = Cuda::new(config, dataset, &state).unwrap_or_else(|error| panic!("{}", error.report()));
+    let mut cpu = Cpu::new(config, dataset, &state).unwrap();
+    let gpu = run(&mut cuda, steps, launch, samples);
+    let cpu = run(&mut cpu, steps, launch, samples);
+    for (step, (gpu, cpu)) in gpu.0.iter().zip(&cpu.0).enumerate() {
+        assert_eq!(gpu, cpu, "{model:?}: step {step}");
+    }
+    assert_eq!(gpu.1, cpu.1, "{model:?}: validation");
+    assert_eq!(gpu.2, cpu.2, "{model:?}: samples");
+    for (what, gpu, cpu) in
+        [("weights", &gpu.3.weights, &cpu.3.weights), ("m", &gpu.3.m, &cpu.3.m), ("v", &gpu.3.v, &cpu.3.v)]
+    {
+        assert_same_bits(&format!("{model:?}: {what}"), gpu, cpu);
+    }
+}
+
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn the_default_model_has_the_bits_of_the_cpu() {
+    compare(ModelConfig::default(), 1, &dataset(&names(), Some(42)), 500, 100, 2000);
+}
+
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn odd_shapes_have_the_bits_of_the_cpu() {
+    let dataset = dataset(&odd_documents(), None);
+    for (n_embd, n_head, n_layer, block_size) in
+        [(16, 4, 1, 8), (20, 5, 2, 7), (9, 3, 1, 5), (48, 2, 2, 17), (34, 1, 1, 3), (7, 7, 3, 1)]
+    {
+        compare(ModelConfig { n_embd, n_head, n_layer, block_size }, 1, &dataset, 24, 8, 40);
+    }
+}
+
+/// Too large for the shared memory of any GPU.
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn a_model_in_global_memory_has_the_bits_of_the_cpu() {
+    let model = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
+    compare(model, 1, &dataset(&odd_documents(), None), 6, 3, 20);
+}
+
+/// Fewer documents than groups, and more; in shared and in global memory.
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn batches_have_the_bits_of_the_cpu() {
+    compare(ModelConfig::default(), 300, &dataset(&names(), Some(42)), 4, 2, 20);
+    let odd = dataset(&odd_documents(), None);
+    compare(ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 }, 5, &odd, 6, 3, 20);
+    compare(ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 }, 3, &odd, 2, 1, 3);
+}
+
+/// Models side by side, each with an optimiser of its own.
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn replicas_have_the_bits_of_the_cpu() {
+    let dataset = dataset(&names(), Some(42));
+    for model in [ModelConfig::default(), ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 }] {
+        let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
+        let models: Vec<(TrainConfig, State)> = (0..5u32)
+            .map(|i| {
+                let learning_rate = 0.002 * f64::from(i + 1);
+                let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
+                let state = State::new(Weights::init(shape, i.into()));
+                (TrainConfig { steps: 10, batch: 1, optimizer }, state)
+            })
+            .collect();
+        let mut gpu = CudaModels::new(&dataset, &models).unwrap_or_else(|error| panic!("{}", error.report()));
+        let cpu = models.iter().map(|(config, state)| Cpu::new(*config, &dataset, state));
+        let mut cpu = cpu.collect::<Result<Vec<_>, _>>().unwrap();
+        for _ in 0..2 {
+            assert_eq!(gpu.train(5).unwrap(), Models::train(&mut cpu, 5).unwrap(), "{model:?}: log");
+            assert_eq!(gpu.evaluate(9).unwrap(), Models::evaluate(&mut cpu, 9).unwrap(), "{model:?}: validation");
+        }
+        for (i, cpu) in cpu.iter_mut().enumerate() {
+            let states = (gpu.model(i).download().unwrap(), cpu.download().unwrap());
+            assert_same_bits(&format!("{model:?}: weights of {i}"), &states.0.weights, &states.1.weights);
+            assert!(states.0 == states.1, "{model:?}: moments of {i}");
+        }
+    }
+}
+
+/// Blocks and warps in ascending order, and in permuted ones.
+const ORDERS: [&str; 3] = ["order=0", "order=1", "order=2"];
+
+#[test]
+fn the_default_model_on_the_emulator() {
+    emulated::rerun("the_default_model_has_the_bits_of_the_cpu", ORDERS[0]);
+}
+
+#[test]
+fn odd_shapes_on_the_emulator() {
+    for order in ORDERS {
+        emulated::rerun("odd_shapes_have_the_bits_of_the_cpu", order);
+    }
+}
+
+#[test]
+fn a_model_in_global_memory_on_the_emulator() {
+    for order in ORDERS {
+        emulated::rerun("a_model_in_global_memory_has_the_bits_of_the_cpu", order);
+    }
+}
+
+#[test]
+fn batches_on_the_emulator() {
+    for order in ORDERS {
+        emulated::rerun("batches_have_the_bits_of_the_cpu", order);
+    }
+    // A device that holds fewer blocks than there are groups of documents.
+    emulated::rerun("batches_have_the_bits_of_the_cpu", "sms=3");
+}
+
+#[test]
+fn replicas_on_the_emulator() {
+    for order in ORDERS {
+        emulated::rerun("replicas_have_the_bits_of_the_cpu", order);
+    }
+}

@@ -1,0 +1,119 @@
+//! Ctrl-C: a run that it interrupts ends in good order, and at once when it is pressed twice.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use assert_cmd::cargo::cargo_bin;
+
+mod common;
+use common::Folder;
+
+/// A run that has printed a line that starts with `begin`, and the rest of its stdout.
+fn started(folder: &Folder, args: &str, begin: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut command = Command::new(cargo_bin!("microgpt"));
+    command.current_dir(&folder.0).args(["--input", "names.txt"]).args(args.split_whitespace());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with(begin) {
+        line.clear();
+        assert!(stdout.read_line(&mut line).unwrap() > 0, "it ends before the first {begin}");
+    }
+    (child, stdout)
+}
+
+/// A run that has begun to train.
+fn training(folder: &Folder, args: &str) -> (Child, BufReader<ChildStdout>) {
+    started(folder, args, "step")
+}
+
+fn ctrl_c(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// What comes until the end: exit code, stdout, stderr.
+fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, String) {
+    let (mut out, mut err) = (String::new(), String::new());
+    stdout.read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (child.wait().unwrap().code(), out, err)
+}
+
+#[test]
+fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
+    let folder = Folder::new();
+    let flags = "--steps 1000000000 --val-every 0 --log-every 1 --samples 3 --metrics steps.jsonl --plot losses.svg";
+    let (child, stdout) = training(&folder, &format!("{flags} --save model.safetensors"));
+    ctrl_c(&child);
+    let (code, out, err) = rest(child, stdout);
+    assert_eq!(code, Some(130), "{err}");
+    let end: Vec<&str> = out.lines().skip_while(|line| line.starts_with("step")).collect();
+    assert!(end[0].starts_with("  val loss: ") && end[1] == "--- inference ---" && end.len() == 5, "{end:?}");
+    let stopped = err.split_once("interrupted after step ").unwrap().1.split(';').next().unwrap();
+    assert!(err.contains("saved: `model.safetensors`") && err.contains("plotted: `losses.svg`"), "{err}");
+    let metrics = std::fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    let last = metrics.lines().last().unwrap();
+    assert!(last.contains(&format!("\"step\":{stopped},")) && last.contains("val_loss"), "{last}");
+    // What it has saved goes on at that step.
+    let (child, stdout) = training(&folder, &format!("{flags} --resume model.safetensors"));
+    ctrl_c(&child);
+    assert_eq!(rest(child, stdout).0, Some(130));
+    let metrics = std::fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    for (line, step) in metrics.lines().zip(1..) {
+        assert!(line.contains(&format!("\"step\":{step},")), "{step}: {line}");
+    }
+}
+
+/// The corpus comes through a pipe, so that the first signal is there before the first step.
+#[test]
+fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
+    let folder = Folder::new();
+    let flags = "--samples 1 --save model.safetensors --plot losses.svg";
+    folder.stdout(&format!("--steps 5 {flags}"));
+    let files = || ["model.safetensors", "losses.svg"].map(|name| std::fs::read(folder.path(name)).unwrap());
+    let old = files();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let mut command = Command::new(cargo_bin!("microgpt"));
+    command.current_dir(&folder.0).args(["--input", "pipe"]).args(flags.split_whitespace());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Opens when the program does, which by then watches for Ctrl-C.
+    let mut pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
+    ctrl_c(&child);
+    std::thread::sleep(Duration::from_millis(200));
+    pipe.write_all(common::NAMES.as_bytes()).unwrap();
+    drop(pipe);
+    let stdout = child.stdout.take().unwrap();
+    let (code, _, err) = rest(child, stdout);
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("interrupted after step 0") && err.contains("not saved: `model.safetensors`"), "{err}");
+    assert!(!err.contains("plotted"), "{err}");
+    assert!(files() == old);
+}
+
+#[test]
+fn ctrl_c_while_sampling_ends_the_samples() {
+    let folder = Folder::new();
+    let (child, stdout) = started(&folder, "--steps 1 --samples 1000000000000 --unique", "sample");
+    ctrl_c(&child);
+    let (code, out, _) = rest(child, stdout);
+    assert_eq!(code, Some(130));
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with("memorised: ") && last.ends_with("samples stand in the corpus"), "{last}");
+}
+
+#[test]
+fn ctrl_c_twice_ends_at_once() {
+    let folder = Folder::new();
+    // Without end, also in its samples.
+    let (child, stdout) = training(&folder, "--steps 1000000000 --log-every 1 --samples 1000000000000");
+    ctrl_c(&child);
+    // It may have ended before the second signal: then the test is of no use, but the samples take for ever.
+    std::thread::sleep(Duration::from_millis(100));
+    let start = Instant::now();
+    ctrl_c(&child);
+    assert_eq!(rest(child, stdout).0, Some(130));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,173 @@
+//! `--metrics`: an object a step, as the README's schema has it, at little cost.
+
+use std::fs;
+use std::time::Instant;
+
+use serde_json::Value;
+
+mod common;
+use common::{Folder, refused};
+
+fn objects(folder: &Folder) -> Vec<Value> {
+    let text = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_step_is_an_object_and_has_what_stdout_has() {
+    let folder = Folder::new();
+    for device in ["cpu", "reference"] {
+        let stdout = folder.stdout(&format!("--device {device} --steps 20 --val-every 7 --metrics steps.jsonl"));
+        let objects = objects(&folder);
+        assert_eq!(objects.len(), 20);
+        let mut lines = stdout.lines().skip(3);
+        for (object, step) in objects.iter().zip(1u64..) {
+            let number = |key: &str| object[key].as_f64().unwrap_or_else(|| panic!("{key} in {object}"));
+            assert_eq!((object["seed"].as_u64(), object["step"].as_u64()), (Some(42), Some(step)));
+            assert_eq!(lines.next().unwrap(), format!("step {step:>4}/  20 | loss {:.4}", number("loss")));
+            assert!(number("grad_norm") > 0.0 && number("ms") > 0.0);
+            let expected = 0.005 * (1.0 + (std::f64::consts::PI * (step - 1) as f64 / 20.0).cos());
+            assert!((number("learning_rate") - expected).abs() < 1e-12, "{object}");
+            let mut keys = vec!["grad_norm", "learning_rate", "loss", "ms", "seed", "step"];
+            if step.is_multiple_of(7) {
+                assert_eq!(lines.next().unwrap(), format!("  val loss: {:.4}", number("val_loss")));
+                keys.push("val_loss");
+            }
+            assert_eq!(object.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_adds_to_the_file_and_a_new_one_replaces_it() {
+    let folder = Folder::new();
+    folder.stdout("--steps 20 --metrics steps.jsonl");
+    let timeless = |objects: Vec<Value>| {
+        let strip = |mut object: Value| object.as_object_mut().unwrap().remove("ms").map(|_| object);
+        objects.into_iter().map(|object| strip(object).unwrap()).collect::<Vec<_>>()
+    };
+    let whole = timeless(objects(&folder));
+    folder.stdout("--steps 20 --stop-after 9 --metrics steps.jsonl --save half.safetensors");
+    assert_eq!(timeless(objects(&folder)), whole[..9]);
+    folder.stdout("--steps 20 --resume half.safetensors --metrics steps.jsonl");
+    assert_eq!(timeless(objects(&folder)), whole);
+}
+
+/// Killed at moments without order, the run leaves in its metrics at least the steps up to its checkpoint; resumed, it adds
+/// whole lines to whole lines.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_that_is_resumed_leaves_every_step() {
+    let folder = Folder::new();
+    let mut last = 0;
+    for kill in 1..=20u64 {
+        let resume = if last > 0 { "--resume model.safetensors" } else { "" };
+        let args = "--input names.txt --steps 1000000000 --val-every 0 --metrics steps.jsonl --save model.safetensors";
+        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("microgpt"))
+            .current_dir(&folder.0)
+            .args(format!("{args} --save-every 50 {resume}").split_whitespace())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread evenly and without a pattern (a multiple of the golden ratio, modulo 1).
+        let moment = (kill as f64 * 0.618_034).fract();
+        std::thread::sleep(std::time::Duration::from_micros((30_000.0 + 60_000.0 * moment) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if folder.path("model.safetensors").exists() {
+            let text = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+            // The end of what was killed may be in the middle of a line; all before it is whole.
+            let whole = &text[..=text.rfind('\n').unwrap()];
+            let steps =
+                whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap());
+            let steps: std::collections::BTreeSet<u64> = steps.collect();
+            last = saved_step(&folder);
+            assert!(steps.range(..=last).copied().eq(1..=last), "steps up to {last} after kill {kill}");
+            // As if it was killed in the middle of a line, which it hardly ever is.
+            fs::write(folder.path("steps.jsonl"), format!("{whole}{{\"seed\":4")).unwrap();
+        }
+    }
+    assert!(last > 0, "no run came to its first save");
+}
+
+/// The step of the checkpoint.
+fn saved_step(folder: &Folder) -> u64 {
+    let bytes = fs::read(folder.path("model.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let run: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
+    run["step"].as_u64().unwrap()
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_training() {
+    let folder = Folder::new();
+    for (file, part) in [("none/steps.jsonl", "No such file"), (".", "directory"), ("names.txt", "it is the corpus")] {
+        refused(folder.run(&format!("--steps 1000000000 --metrics {file}")), 1, &["metrics to", file, part]);
+    }
+    let same = "--steps 1000000000 --save out --metrics out";
+    refused(folder.run(same), 1, &["cannot write metrics to `out`", "what `--save` writes"]);
+    let same = "--steps 1000000000 --resume in --save in --metrics in";
+    refused(folder.run(same), 1, &["cannot write metrics to `in`", "what `--save` writes"]);
+    let same = "--steps 1000000000 --init-from in --plot in.svg --metrics in";
+    refused(folder.run(same), 1, &["cannot write metrics to `in`", "what `--init-from` reads"]);
+    assert_eq!(folder.files(), ["names.txt"]);
+    assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), common::NAMES);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_run_with_a_clear_error() {
+    let output = Folder::new().run("--steps 1000000000 --metrics /dev/full").assert().code(1).get_output().clone();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("cannot write the metrics to `/dev/full`") && stderr.contains("hint: "), "{stderr}");
+}
+
+/// The one launch is all of the training: what cannot be written shows when the model is complete.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_at_the_end_does_not_lose_the_model() {
+    let folder = Folder::new();
+    let flags = "--steps 5 --val-every 0 --plot losses.svg";
+    folder.stdout(&format!("{flags} --save expected.safetensors"));
+    folder.write("losses.svg", "");
+    let output = folder.run(&format!("{flags} --metrics /dev/full --save model.safetensors")).assert().code(1);
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(stderr.contains("cannot write the metrics to `/dev/full`") && stderr.contains("hint: "), "{stderr}");
+    assert!(stderr.contains("saved: `model.safetensors`") && stderr.contains("plotted: `losses.svg`"), "{stderr}");
+    let read = |name: &str| fs::read(folder.path(name)).unwrap();
+    assert!(read("model.safetensors") == read("expected.safetensors") && !read("losses.svg").is_empty());
+}
+
+/// A model that diverges ends the run; its curve shows how.
+#[test]
+fn a_run_that_diverges_leaves_its_metrics_and_its_plot() {
+    let folder = Folder::new();
+    let flags = "--steps 50 --val-every 0 --learning-rate 1e37 --metrics steps.jsonl --plot losses.svg";
+    let output = folder.run(&format!("{flags} --save model.safetensors")).assert().code(1);
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(stderr.contains("training diverged at step ") && stderr.contains("plotted: `losses.svg`"), "{stderr}");
+    assert_eq!(folder.files(), ["losses.svg", "names.txt", "steps.jsonl"]);
+    assert_eq!(objects(&folder).len(), 50);
+}
+
+/// The objects cost little: a thread of its own writes them.
+#[test]
+fn metrics_cost_little() {
+    let folder = Folder::new();
+    let seconds = |args: &str| {
+        let start = Instant::now();
+        folder.stdout(&format!("--steps 60000 --val-every 0 --log-every 0 --samples 1 {args}"));
+        start.elapsed().as_secs_f64()
+    };
+    // In turns, so that what else the machine does meets both; the fastest of each.
+    let (mut with, mut without) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..3 {
+        without = without.min(seconds(""));
+        with = with.min(seconds("--metrics steps.jsonl"));
+    }
+    let cost = (with / without - 1.0) * 100.0;
+    eprintln!("60,000 steps take {without:.3} s, with metrics {with:.3} s: {cost:.1}% more");
+    // Another process on the second core may take the writer's time.
+    assert!(cost < 50.0 || cfg!(debug_assertions), "{cost}%");
+}

@@ -1,0 +1,131 @@
+//! The PTX, without a GPU: that it is whole and takes what the host passes, and that NVIDIA's assembler makes of it what the
+//! kernels were written for.
+//!
+//! The tests of the assembler are ignored unless asked for, and need `ptxas` and `nvdisasm` on the path (or where the variables
+//! `PTXAS` and `NVDISASM` say); `.ci/run` fetches both.
+#![allow(missing_docs)]
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
+use microgpt::device::cuda::PTX;
+
+const KERNELS: [(&str, usize); 5] = [
+    ("train", size_of::<TrainArgs>()),
+    ("train_batch", size_of::<BatchArgs>()),
+    ("train_replicas", size_of::<ReplicasArgs>()),
+    ("evaluate", size_of::<EvaluateArgs>()),
+    ("generate", size_of::<GenerateArgs>()),
+];
+
+fn kernels() -> &'static [(&'static str, &'static str)] {
+    PTX.expect("a build with PTX: unset MICROGPT_PTX").kernels
+}
+
+fn ptx(kernel: &str) -> &'static str {
+    kernels().iter().find(|(name, _)| *name == kernel).unwrap_or_else(|| panic!("no kernel `{kernel}`")).1
+}
+
+#[test]
+fn every_kernel_is_there_and_takes_the_struct_that_the_host_passes() {
+    assert_eq!(kernels().len(), 3 * KERNELS.len());
+    for (kernel, size) in KERNELS {
+        for name in ["", "_shared", "_global"].map(|suffix| format!("{kernel}{suffix}")) {
+            let head = format!(
+                ".visible .entry {name}(\n\t.param .align 8 .b8 {name}_param_0[{size}]\n)\n.maxntid 512, 1, 1\n"
+            );
+            let ptx = ptx(&name);
+            assert!(ptx.contains(&head), "`{name}` has no parameter of {size} bytes");
+            assert_eq!(ptx.matches(".visible .entry").count(), 1, "`{name}` stands alone");
+        }
+    }
+}
+
+#[test]
+fn the_modules_are_whole() {
+    for (kernel, ptx) in kernels() {
+        for line in ptx.lines() {
+            assert!(!line.starts_with(".extern .func") && !line.contains("call"), "{kernel}: {line}");
+            // What is only nearly right, or not the same everywhere.
+            assert!(!line.contains(".approx") && !line.contains(".ftz") && !line.contains("f64"), "{kernel}: {line}");
+        }
+    }
+}
+
+/// Runs a tool of NVIDIA's.
+fn tool(variable: &str, name: &str, args: &[&str]) -> String {
+    let program = env::var(variable).unwrap_or_else(|_| name.to_owned());
+    let output = Command::new(&program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run `{program}`: {error}; put it on the path or set {variable}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`{program} {}` fails:\n{text}", args.join(" "));
+    text
+}
+
+/// What the assembler says of a module for this architecture, and the machine code in a file of `dir`.
+fn assemble(dir: &Path, ptx: &str, arch: &str) -> (String, String) {
+    let (source, cubin) = (dir.join("kernels.ptx"), dir.join("kernels.cubin"));
+    fs::write(&source, ptx).unwrap();
+    let (source, cubin) = (source.to_str().unwrap(), cubin.to_str().unwrap().to_owned());
+    (tool("PTXAS", "ptxas", &["-v", "-arch", arch, source, "-o", &cubin]), cubin)
+}
+
+/// The words after `Function properties for NAME`: stack and spills.
+fn properties<'a>(log: &'a str, kernel: &str) -> &'a str {
+    let at = log.find(&format!("'{kernel}' for")).or_else(|| log.find(&format!("for {kernel}\n")));
+    let log = &log[at.unwrap_or_else(|| panic!("the assembler does not name `{kernel}`:\n{log}"))..];
+    log.lines().find(|line| line.contains("stack frame")).unwrap_or_else(|| panic!("no stack frame in:\n{log}")).trim()
+}
+
+#[test]
+#[ignore = "needs ptxas: see the head of this file"]
+fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
+    let dir = tempfile::tempdir().unwrap();
+    for arch in ["sm_75", "sm_90", "sm_120"] {
+        for (kernel, ptx) in kernels() {
+            let (log, _) = assemble(dir.path(), ptx, arch);
+            let properties = properties(&log, kernel);
+            println!("{kernel} for {arch}: {properties}");
+            if ["train", "train_batch", "train_replicas", "evaluate"].contains(kernel) {
+                let clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
+                assert_eq!(properties, clean, "`{kernel}` for {arch}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs ptxas and nvdisasm: see the head of this file"]
+fn the_default_kernels_name_the_space_of_every_access() {
+    let dir = tempfile::tempdir().unwrap();
+    for kernel in ["train", "evaluate"] {
+        let (_, cubin) = assemble(dir.path(), ptx(kernel), "sm_90");
+        let sass = tool("NVDISASM", "nvdisasm", &["-c", &cubin]);
+        let code = sass.split(&format!(".text.{kernel}:")).nth(1).expect("the kernel's code");
+        let code = code.split(".section").next().unwrap_or(code);
+        // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
+        let operations: Vec<&str> = code
+            .lines()
+            .filter_map(|line| line.split("*/").nth(1)?.split_whitespace().find(|word| !word.starts_with('@')))
+            .map(|operation| operation.split('.').next().unwrap_or(operation))
+            .collect();
+        let count = |name: &str| operations.iter().filter(|&&operation| operation == name).count();
+        println!(
+            "{kernel}: {} instructions, LDS {}, STS {}, LDG {}, STG {}",
+            operations.len(),
+            count("LDS"),
+            count("STS"),
+            count("LDG"),
+            count("STG")
+        );
+        assert!(count("LDS") > 100 && count("STS") > 50, "`{kernel}` works in shared memory");
+        for generic in ["LD", "ST", "LDL", "STL"] {
+            assert_eq!(count(generic), 0, "`{kernel}` has {generic}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Several models in one run: replicas and sweeps.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+mod common;
+use common::{Folder, refused};
+
+/// The objects of the metrics.
+fn objects(folder: &Folder) -> Vec<Value> {
+    let text = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The losses of the models that are told apart by `key`, training and validation.
+fn losses(objects: &[Value], key: impl Fn(&Value) -> String) -> BTreeMap<String, Vec<(Value, Value)>> {
+    let mut losses = BTreeMap::<_, Vec<_>>::new();
+    for object in objects {
+        losses.entry(key(object)).or_default().push((object["loss"].clone(), object["val_loss"].clone()));
+    }
+    losses
+}
+
+/// The weights of a checkpoint, by name.
+fn tensors(folder: &Folder, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(folder.path(name)).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect()
+}
+
+#[test]
+fn replicas_are_the_runs_of_their_seeds_and_the_best_is_kept() {
+    let folder = Folder::new();
+    for device in ["cpu", "reference"] {
+        let flags = format!("--device {device} --no-shuffle --steps 25 --metrics steps.jsonl --val-docs 2");
+        let stdout = folder.stdout(&format!("{flags} --val-every 10 --replicas 3 --seed 5 --save best.safetensors"));
+        let together = objects(&folder);
+        assert_eq!(together.len(), 75);
+        let together = losses(&together, |object| object["seed"].to_string());
+        let mut last = Vec::new();
+        for seed in 5..8u64 {
+            folder.stdout(&format!("{flags} --seed {seed} --save {seed}.safetensors --val-every 1"));
+            let alone = losses(&objects(&folder), |object| object["seed"].to_string());
+            let (together, alone) = (&together[&seed.to_string()], &alone[&seed.to_string()]);
+            let training = |losses: &[(Value, Value)]| losses.iter().map(|(loss, _)| loss.clone()).collect::<Vec<_>>();
+            assert_eq!(training(together), training(alone), "{device}, seed {seed}");
+            // Several are validated at the end, too.
+            for step in [10, 20, 25] {
+                assert_eq!(together[step - 1].1, alone[step - 1].1, "{device}, seed {seed}, step {step}");
+            }
+            last.push((alone[24].1.as_f64().unwrap(), seed));
+        }
+        let mean = last.iter().map(|(loss, _)| loss).sum::<f64>() / 3.0;
+        let std = (last.iter().map(|(loss, _)| (loss - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        last.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let ((best, seed), (worst, _)) = (last[0], last[2]);
+        let line = format!("  val loss: {mean:.4} (std {std:.4}, best {best:.4}, worst {worst:.4})");
+        assert_eq!(stdout.lines().filter(|other| *other == line).count(), 1, "{line}\n{stdout}");
+        assert!(stdout.contains(&format!("\nbest: seed {seed} | val loss {best:.4}\n")), "{stdout}");
+        assert_eq!(tensors(&folder, "best.safetensors"), tensors(&folder, &format!("{seed}.safetensors")));
+    }
+}
+
+#[test]
+fn threads_change_no_line() {
+    let folder = Folder::new();
+    let run = |threads| folder.stdout(&format!("--steps 40 --replicas 5 --batch 30 --threads {threads}"));
+    assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn a_sweep_is_the_runs_of_its_values_with_a_table_and_a_legend() {
+    let folder = Folder::new();
+    let flags = "--steps 20 --val-every 20 --val-docs 2 --metrics steps.jsonl --plot losses.svg --samples 3";
+    let sweep = "--sweep learning-rate=0.003,0.03 --sweep n-embd=8,16 --sweep batch=1,2";
+    let stdout = folder.stdout(&format!("{flags} {sweep}"));
+    let together = losses(&objects(&folder), |object| object["sweep"].to_string());
+    assert_eq!(together.len(), 8);
+    let svg = fs::read_to_string(folder.path("losses.svg")).unwrap();
+    let table: Vec<&str> = stdout.lines().skip_while(|line| *line != "--- sweep ---").skip(1).take(9).collect();
+    assert_eq!(table[0].split_whitespace().take(3).collect::<Vec<_>>(), ["learning-rate", "n-embd", "batch"]);
+    let mut best = (f64::INFINITY, String::new());
+    for (rate, n_embd, batch) in
+        ["0.003", "0.03"].iter().flat_map(|r| ["8", "16"].iter().flat_map(move |n| ["1", "2"].map(move |b| (r, n, b))))
+    {
+        let args = format!("--learning-rate {rate} --n-embd {n_embd} --batch {batch}");
+        folder.stdout(&format!("--steps 20 --val-every 20 --val-docs 2 --metrics steps.jsonl {args}"));
+        let alone = losses(&objects(&folder), |_| String::new());
+        let key = format!("{{\"batch\":{batch},\"learning-rate\":{rate},\"n-embd\":{n_embd}}}");
+        assert_eq!(together[&key], alone[""], "{args}");
+        let loss = alone[""][19].1.as_f64().unwrap();
+        let row = table.iter().find(|row| row.split_whitespace().take(3).eq([*rate, *n_embd, batch])).unwrap();
+        assert_eq!(row.split_whitespace().nth(3).unwrap(), format!("{loss:.4}"), "{row}");
+        let label = format!("learning-rate {rate}, n-embd {n_embd}, batch {batch}");
+        assert!(svg.lines().any(|line| line.trim() == label), "{label}");
+        if loss < best.0 {
+            best = (loss, label);
+        }
+    }
+    assert!(stdout.contains(&format!("best: seed 42, {} | val loss {:.4}", best.1, best.0)), "{stdout}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("sample ")).count(), 3);
+}
+
+#[test]
+fn a_value_that_diverges_does_not_end_the_others() {
+    let folder = Folder::new();
+    let output = folder.run("--steps 60 --sweep learning-rate=0.01,1e30 --save model.safetensors").output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success() && stderr.contains("diverged: seed 42, learning-rate 1e30 at step "), "{stderr}");
+    let row = stdout.lines().find(|line| line.trim().starts_with("1e30")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["1e30", "-", "-", "-", "-", "1"]);
+    assert!(stdout.contains("best: seed 42, learning-rate 0.01 |"), "{stdout}");
+    // What was saved says the values that it was trained with.
+    let resumed = folder.run("--steps 60 --resume model.safetensors").assert().success();
+    assert!(!String::from_utf8_lossy(&resumed.get_output().stdout).contains("step "));
+}
+
+#[test]
+fn several_models_that_make_no_sense_are_refused() {
+    let folder = Folder::new();
+    for (args, parts) in [
+        ("--replicas 0", &["`--replicas 0`: expected a whole number from 1"][..]),
+        ("--batch 0", &["`--batch 0`: expected a whole number from 1"]),
+        ("--sweep learning-rate", &["`--sweep learning-rate`", "learning-rate=0.003,0.01"]),
+        ("--sweep samples=1,2", &["`samples` cannot be swept", "n-layer"]),
+        ("--sweep beta1=0.5,2", &["`--beta1 2`: expected a number from 0 to below 1"]),
+        ("--sweep n-head=4,3", &["`--n-embd 16` is not divisible by `--n-head 3`"]),
+        ("--sweep beta1=0.5 --sweep beta1=0.6", &["`beta1` is swept twice"]),
+        ("--sweep n-embd=4,8,12 --replicas 4000", &["makes 12000 models"]),
+        ("--replicas 2 --resume x", &["`--resume` goes on with one model"]),
+        ("--replicas 2 --init-from x", &["`--replicas 2` would be the same"]),
+    ] {
+        refused(folder.run(args), 2, parts);
+    }
+    refused(folder.run("--sweep block-size=8,4 --prompt emma"), 1, &["`--prompt emma` has 4 characters", "at most 4"]);
+}

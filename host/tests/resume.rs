@@ -1,0 +1,227 @@
+//! Checkpoints of the program: runs that stop and go on, processes that are killed, disks that are full, and Python.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use assert_cmd::cargo::cargo_bin;
+use safetensors::SafeTensors;
+
+mod common;
+use common::{Folder, refused};
+
+#[test]
+fn half_a_run_and_the_other_half_are_the_run_to_the_bit() {
+    let folder = Folder::new();
+    let shapes = ["", "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --learning-rate 0.02"];
+    for shape in shapes {
+        let whole = folder.stdout(&format!("{shape} --steps 500 --save whole.safetensors"));
+        let first = folder.stdout(&format!("{shape} --steps 500 --stop-after 250 --samples 1 --save half.safetensors"));
+        let second = folder.stdout(&format!("{shape} --steps 500 --resume half.safetensors --save two.safetensors"));
+        let steps =
+            |stdout: &str| stdout.lines().filter(|line| line.contains("loss")).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!([steps(&first), steps(&second)].concat(), steps(&whole), "{shape}");
+        assert!(
+            fs::read(folder.path("two.safetensors")).unwrap() == fs::read(folder.path("whole.safetensors")).unwrap()
+        );
+        let samples = |stdout: &str| stdout.lines().skip_while(|line| !line.starts_with("---")).collect::<String>();
+        assert_eq!(samples(&second), samples(&whole));
+        // Nothing is left to train: it only samples.
+        let again = folder.stdout(&format!("{shape} --steps 500 --resume two.safetensors"));
+        assert!(steps(&again).is_empty() && samples(&again) == samples(&whole));
+    }
+}
+
+#[test]
+fn saving_on_the_way_changes_nothing_and_leaves_the_last_save() {
+    let folder = Folder::new();
+    let plain = folder.stdout("--steps 100 --val-every 40 --save plain.safetensors");
+    assert_eq!(folder.stdout("--steps 100 --val-every 40 --save often.safetensors --save-every 7"), plain);
+    assert_eq!(
+        fs::read(folder.path("plain.safetensors")).unwrap(),
+        fs::read(folder.path("often.safetensors")).unwrap()
+    );
+}
+
+#[test]
+fn the_reference_goes_on_from_a_checkpoint_of_the_kernels() {
+    let folder = Folder::new();
+    folder.stdout("--steps 40 --stop-after 20 --save half.safetensors");
+    let losses = |device: &str| {
+        let stdout = folder.stdout(&format!("--device {device} --steps 40 --resume half.safetensors --samples 1"));
+        let losses = stdout.lines().filter_map(|line| line.split_once("| loss ")?.1.parse().ok());
+        losses.collect::<Vec<f64>>()
+    };
+    let (reference, cpu) = (losses("reference"), losses("cpu"));
+    assert_eq!((reference.len(), cpu.len()), (20, 20));
+    assert!(reference.iter().zip(&cpu).all(|(a, b)| (a - b).abs() < 2e-4), "{reference:?}\n{cpu:?}");
+}
+
+#[test]
+fn a_run_that_is_another_is_not_resumed() {
+    let folder = Folder::new();
+    folder.stdout("--steps 4 --save model.safetensors");
+    folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
+    folder.write("reversed.txt", common::NAMES.lines().rev().collect::<Vec<_>>().join("\n"));
+    for (args, parts) in [
+        ("--steps 5", &["`--steps 4`, not `--steps 5`"][..]),
+        ("--steps 4 --seed 1", &["`--seed 42`, not `--seed 1`"]),
+        ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
+        ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
+        ("--steps 4 --no-shuffle", &["without `--no-shuffle`"]),
+        ("--steps 4 --input reversed.txt", &["another corpus"]),
+        ("--steps 4 --input other.txt", &["another vocabulary", "token "]),
+    ] {
+        let input = if args.contains("--input") { "" } else { "--input names.txt" };
+        let parts = [parts, &["model.safetensors"]].concat();
+        refused(folder.program(&format!("{input} {args} --resume model.safetensors")), 1, &parts);
+    }
+    refused(folder.run("--steps 4 --resume none.safetensors"), 1, &["none.safetensors"]);
+    let both = folder.run("--resume model.safetensors --init-from model.safetensors").assert().code(2);
+    assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
+}
+
+/// Runs without end that save after every step are killed at moments without order: the file is whole each time.
+#[cfg(unix)]
+#[test]
+fn a_kill_at_any_moment_leaves_a_whole_file() {
+    let folder = Folder::new();
+    folder.stdout("--steps 1 --samples 1 --save model.safetensors");
+    let path = folder.path("model.safetensors");
+    let mut steps = Vec::new();
+    for kill in 0..100u64 {
+        let mut child = Command::new(cargo_bin!("microgpt"))
+            .current_dir(&folder.0)
+            .args("--input names.txt --steps 1000000 --log-every 0 --save model.safetensors --save-every 1".split(' '))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread evenly and without a pattern over a few saves (a multiple of the golden ratio, modulo 1).
+        let moment = (kill as f64 * 0.618_034).fract();
+        sleep(Duration::from_micros((3000.0 + 40_000.0 * moment) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
+        steps.push(step_of(&bytes));
+    }
+    let saved = steps.iter().filter(|&&step| step > 1).count();
+    assert!(saved > 50, "most kills come after the first save: {steps:?}");
+}
+
+/// The step that a checkpoint's metadata tells.
+fn step_of(bytes: &[u8]) -> u64 {
+    let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
+    run["step"].as_u64().unwrap()
+}
+
+/// A disk that is full during a save, by a limit on the size of files, which a process can have without privileges.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
+    let folder = Folder::new();
+    folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
+    let old = fs::read(folder.path("model.safetensors")).unwrap();
+    // In blocks of 1024 bytes: less than half of a checkpoint.
+    let limit = old.len() / 2 / 1024;
+    let script = format!(
+        "trap '' XFSZ; ulimit -f {limit}; exec '{}' --input names.txt --steps 9 --resume model.safetensors \
+         --save model.safetensors --save-every 2",
+        cargo_bin!("microgpt").display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot save to `model.safetensors`") && stderr.contains("hint: "), "{stderr}");
+    assert_eq!(fs::read(folder.path("model.safetensors")).unwrap(), old);
+    assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "no part of a file is left");
+}
+
+/// The same on a file system that is full, where one can be mounted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
+    let folder = Folder::new();
+    folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
+    // 64 KiB hold one checkpoint, but not two.
+    let script = format!(
+        "mkdir disk && mount -t tmpfs -o size=64k none disk && cp model.safetensors disk/ || exit 77
+         '{}' --input names.txt --steps 9 --resume disk/model.safetensors --save disk/model.safetensors
+         echo \"exit $?\"; cmp model.safetensors disk/model.safetensors && ls -A disk",
+        cargo_bin!("microgpt").display()
+    );
+    let unshare = ["--mount", "--map-root-user", "bash", "-c", &script];
+    let output = Command::new("unshare").args(unshare).current_dir(&folder.0).output();
+    let Ok(output) = output.map(|output| (output.status.code(), output)) else {
+        return eprintln!("skipped: no `unshare`");
+    };
+    if matches!(output.0, Some(1 | 77)) {
+        return eprintln!("skipped: no file system can be mounted here: {}", String::from_utf8_lossy(&output.1.stderr));
+    }
+    let (stdout, stderr) = (String::from_utf8(output.1.stdout).unwrap(), String::from_utf8(output.1.stderr).unwrap());
+    assert!(stdout.ends_with("exit 1\nmodel.safetensors\n"), "{stdout}{stderr}");
+    assert!(stderr.contains("No space left on device") && stderr.contains("hint: "), "{stderr}");
+}
+
+/// A checkpoint of the default model is on the disk within 5 ms; the fastest of a few, since others use the disk too.
+#[test]
+fn a_save_takes_little_time() {
+    let folder = Folder::new();
+    let seconds = |args: &str| {
+        let start = Instant::now();
+        folder.stdout(&format!("--steps 200 --val-every 0 --samples 1 {args}"));
+        start.elapsed().as_secs_f64()
+    };
+    let least = |args: &str| (0..3).map(|_| seconds(args)).fold(f64::INFINITY, f64::min);
+    let ms = (least("--save model.safetensors --save-every 1") - least("--save model.safetensors")) / 199.0 * 1e3;
+    eprintln!("a save takes {ms:.2} ms");
+    assert!(ms < 5.0 || cfg!(debug_assertions), "{ms} ms");
+}
+
+/// The Python that has the `safetensors` package and `NumPy`: that of `target/python`, which CI makes, or the system's.
+fn python() -> Option<PathBuf> {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
+    [venv, "python3".into()].into_iter().find(|python| {
+        let imports = ["-c", "import numpy, safetensors.numpy"];
+        Command::new(python).args(imports).output().is_ok_and(|output| output.status.success())
+    })
+}
+
+#[test]
+fn python_reads_our_files_and_we_read_those_it_wrote() {
+    let Some(python) = python() else {
+        return eprintln!("skipped: no Python with `safetensors` and NumPy; `.ci/run` makes one in target/python");
+    };
+    let folder = Folder::new();
+    let saved = folder.stdout("--steps 30 --save model.safetensors");
+    folder.write(
+        "copy.py",
+        r#"
+import json
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+tensors = load_file("model.safetensors")
+with safe_open("model.safetensors", "numpy") as file:
+    run = json.loads(file.metadata()["microgpt"])
+assert run["step"] == 30 and run["vocabulary"] == sorted(run["vocabulary"])
+assert tensors["wte"].shape == (len(run["vocabulary"]) + 1, 16) and tensors["wte"].dtype == "float32"
+assert tensors["adamw.v.layer0.mlp_fc2"].shape == (16, 64) and (tensors["adamw.v.wpe"] >= 0).all()
+save_file({name: t for name, t in tensors.items() if not name.startswith("adamw.")}, "weights.safetensors")
+save_file(tensors, "all.safetensors", {"microgpt": json.dumps(run)})
+"#,
+    );
+    let output = Command::new(python).arg("copy.py").current_dir(&folder.0).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let samples = |stdout: &str| stdout.lines().skip_while(|line| !line.starts_with("---")).collect::<String>();
+    for file in ["weights", "all"] {
+        let stdout = folder.stdout(&format!("--steps 0 --init-from {file}.safetensors"));
+        assert_eq!(samples(&stdout), samples(&saved), "{file}");
+    }
+    let stdout = folder.stdout("--steps 30 --resume all.safetensors --save again.safetensors");
+    assert_eq!(samples(&stdout), samples(&saved));
+    assert!(fs::read(folder.path("again.safetensors")).unwrap() == fs::read(folder.path("model.safetensors")).unwrap());
+}

@@ -1,0 +1,173 @@
+//! Sampling as a user asks for it: prompts, new names only, JSON, long documents; and what the program says of itself.
+
+use std::process::Command;
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+
+mod common;
+use common::{Folder, NAMES, refused};
+
+const DEVICES: [&str; 2] = ["reference", "cpu"];
+
+/// A folder with a model that has learned [`NAMES`] by heart, or nearly.
+fn trained() -> Folder {
+    let folder = Folder::new();
+    folder.stdout("--steps 1500 --samples 1 --save model.safetensors");
+    folder
+}
+
+fn samples(stdout: &str) -> Vec<(usize, String)> {
+    let lines = stdout.lines().filter_map(|line| line.strip_prefix("sample "));
+    let sample = |line: &str| line.split_once(": ").map(|(n, text)| (n.trim().parse().unwrap(), text.to_owned()));
+    lines.map(|line| sample(line).unwrap()).collect()
+}
+
+#[test]
+fn a_prompt_starts_each_sample() {
+    let folder = trained();
+    let run = |args: &str| samples(&folder.stdout(&format!("--steps 0 --init-from model.safetensors {args}")));
+    let on_cpu = run("--prompt ame");
+    assert!(on_cpu.len() == 20 && on_cpu.iter().all(|(_, text)| text.starts_with("ame")), "{on_cpu:?}");
+    assert_eq!(run("--prompt ame --device reference"), on_cpu);
+    assert_eq!(run("--temperature 0 --prompt amel")[0].1, "amelia");
+}
+
+#[test]
+fn a_prompt_that_cannot_be_is_refused() {
+    let folder = Folder::new();
+    refused(folder.run("--prompt emX"), 1, &["`--prompt emX`", "'X' (U+0058)"]);
+    refused(folder.run("--prompt isabella"), 1, &["`--prompt isabella` has 8 characters, a sample at most 8"]);
+}
+
+#[test]
+fn unique_leaves_out_what_stands_in_the_corpus_and_counts_it() {
+    // So hot that some samples are new.
+    const MORE: &str = "--steps 0 --init-from model.safetensors --temperature 1.5 --top-k 18";
+    let folder = trained();
+    let run = |args: &str| folder.stdout(&format!("{MORE} --samples 50 {args}"));
+    let (all, unique) = (samples(&run("")), run("--unique"));
+    let known = |text: &str| NAMES.lines().any(|name| name == text);
+    let expected: Vec<_> = all.iter().filter(|(_, text)| !known(text)).cloned().collect();
+    let memorised = all.len() - expected.len();
+    assert!(memorised > 10 && memorised < 50, "{all:?}");
+    assert_eq!(samples(&unique), expected, "the others keep their numbers");
+    let last = unique.lines().last().unwrap();
+    assert_eq!(last, format!("memorised: {memorised} of 50 samples stand in the corpus"));
+}
+
+#[test]
+fn jsonl_has_every_token_with_its_log_probability_and_nothing_else() {
+    let folder = trained();
+    let args = "--steps 0 --init-from model.safetensors --samples 30";
+    let text = samples(&folder.stdout(args));
+    let run = |device: &str| {
+        let output = folder.run(&format!("{args} --format jsonl --device {device}")).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("num params: ") && stderr.contains("--- inference ---"), "{stderr}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let (cpu, reference) = (run("cpu"), run("reference"));
+    assert_eq!(cpu.len(), 30);
+    for ((object, other), (number, text)) in cpu.iter().zip(&reference).zip(&text) {
+        assert_eq!((&object["sample"], &object["text"]), (&(*number).into(), &text.as_str().into()));
+        let tokens: Vec<&str> = object["tokens"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+        let mut expected: Vec<String> = text.chars().map(String::from).collect();
+        expected.resize(8.min(expected.len() + 1), "<BOS>".to_owned());
+        assert_eq!(tokens, expected);
+        let logprobs = |object: &Value| -> Vec<f64> {
+            object["logprobs"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect()
+        };
+        assert_eq!(logprobs(object).len(), tokens.len());
+        for (got, expected) in logprobs(object).iter().zip(logprobs(other)) {
+            assert!(*got <= 0.0 && (got - expected).abs() < 1e-4, "{object}\n{other}");
+        }
+    }
+}
+
+#[test]
+fn the_first_log_probability_of_untrained_weights_is_that_of_guessing() {
+    let folder = Folder::new();
+    for device in DEVICES {
+        let args = format!("--device {device} --steps 1 --learning-rate 0 --format jsonl --samples 1 --temperature 0");
+        let output = folder.run(&args).output().unwrap();
+        let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let first = object["logprobs"][0].as_f64().unwrap();
+        assert!((first + 18f64.ln()).abs() < 0.2, "{device}: {object}");
+    }
+}
+
+#[test]
+fn documents_that_are_cut_are_counted_once() {
+    let folder = Folder::new();
+    let stderr = |args: &str| String::from_utf8(folder.run(args).output().unwrap().stderr).unwrap();
+    // `isabella` and `charlotte`: with the token that ends them they are longer than 8.
+    assert_eq!(stderr("--steps 9").matches("cut: 2 of 12 documents to their first `--block-size 8` tokens").count(), 1);
+    assert!(!stderr("--steps 1 --block-size 10").contains("cut"));
+    assert!(stderr("--steps 1 --block-size 9").contains("cut: 1 of 12"));
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_flag() {
+    let folder = Folder::new();
+    let help = String::from_utf8(folder.program("--help").output().unwrap().stdout).unwrap();
+    let mut flags: Vec<&str> =
+        help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2).collect();
+    for flag in &mut flags {
+        *flag = flag.trim_end_matches([',', '.', ']', ';']);
+    }
+    assert!(flags.len() > 30, "{flags:?}");
+    for heading in ["Input and output:", "Seeing the run:", "Model:", "Training:", "Sampling:"] {
+        assert!(help.contains(&format!("\n{heading}\n")), "{heading} is missing in:\n{help}");
+    }
+    for document in ["--completions bash", "--completions zsh", "--completions fish", "--man-page"] {
+        let output = folder.program(document).assert().success().stderr("").get_output().clone();
+        let text = String::from_utf8(output.stdout).unwrap().replace("\\-", "-");
+        for flag in &flags {
+            let name = flag.trim_start_matches('-');
+            assert!(text.contains(flag) || text.contains(&format!("-l {name}")), "{flag} is missing in {document}");
+        }
+    }
+    // A shell reads the script without complaint.
+    let script = folder.program("--completions bash").output().unwrap().stdout;
+    folder.write("completions.bash", script);
+    let checked = Command::new("bash").args(["-n", "completions.bash"]).current_dir(&folder.0).status();
+    assert!(checked.is_ok_and(|status| status.success()));
+}
+
+#[test]
+fn the_environment_chooses_device_and_threads() {
+    let folder = Folder::new();
+    let stderr = |args: &str, variable: &str, value: &str| {
+        let output = folder.run(&format!("--steps 1 {args}")).env(variable, value).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(stderr("", "MICROGPT_DEVICE", "reference").1.contains("device: reference"));
+    assert!(stderr("--device cpu", "MICROGPT_DEVICE", "reference").1.contains("device: CPU"));
+    assert_eq!(stderr("", "MICROGPT_THREADS", "3").0, Some(0));
+    let (code, report) = stderr("", "MICROGPT_THREADS", "none");
+    assert_eq!(code, Some(2));
+    assert!(report.starts_with("error: `MICROGPT_THREADS=none`: expected a whole number from 1"), "{report}");
+    assert!(stderr("--threads 0", "MICROGPT_THREADS", "3").1.starts_with("error: `--threads 0`: expected"));
+    assert_eq!(stderr("", "MICROGPT_DEVICE", "toaster").0, Some(2));
+}
+
+/// A terminal's colours, and none where `NO_COLOR` is set; `script` plays the terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_color_is_obeyed() {
+    let folder = Folder::new();
+    let on_terminal = |no_color: bool| {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("'{}' --bogus", cargo_bin!("microgpt").display()), "/dev/null"]);
+        command.current_dir(&folder.0).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Ok(colours) = on_terminal(false) else { return eprintln!("skipped: no `script` to play the terminal") };
+    assert!(colours.contains("\x1b[") && colours.contains("--bogus"), "{colours:?}");
+    assert!(!on_terminal(true).unwrap().contains('\x1b'));
+}
