@@ -162,7 +162,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
     for l in 0..s.n_layer() {
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
-        model.project_qkv(l, xn, 0, |which, i, y| {
+        model.project_qkv(l, xn, (0, TOKENS), |which, i, y| {
             if which == 0 {
                 return linear::store(work.at(w.q), a, 0, i, y);
             }
@@ -179,18 +179,18 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
             attention::attend(s, q, (keys, values), probs, work.at(w.attn + slot * a), positions[slot]);
         }
         warp.sync();
-        model.add_product(warp, work.at(w.attn), model.forward_matrix(layout.attn_wo(l), c, a), x, 0);
+        model.add_product(warp, work.at(w.attn), model.forward_matrix(layout.attn_wo(l), c, a), x, (0, TOKENS));
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         for i in tiles(f) {
-            let u = linear::product(xn, 0, model.forward_matrix(layout.mlp_fc1(l), f, c), i);
+            let u = linear::product(xn, (0, TOKENS), model.forward_matrix(layout.mlp_fc1(l), f, c), i);
             linear::store(work.at(w.h2), f, 0, i, mlp::forward(u).1);
         }
         warp.sync();
-        model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, 0);
+        model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, (0, TOKENS));
     }
     for i in tiles(v) {
-        let logits = linear::product(x, 0, model.forward_matrix(layout.wte(), v, c), i);
+        let logits = linear::product(x, (0, TOKENS), model.forward_matrix(layout.wte(), v, c), i);
         linear::store(work.at(w.logits), v, 0, i, logits);
     }
     warp.sync();

@@ -31,6 +31,14 @@ pub struct Pass {
     pub work: Tile,
 }
 
+impl Pass {
+    /// The tokens from `t0` on: the first, and how many there are.
+    #[inline(always)]
+    fn tokens(&self, t0: usize) -> (usize, usize) {
+        (t0, self.n - t0)
+    }
+}
+
 impl<S: Shape> Model<S> {
     /// `[out, in]` at `offset`, as the forward pass reads it: contracted over `in`.
     #[inline(always)]
@@ -44,14 +52,20 @@ impl<S: Shape> Model<S> {
         Matrix { w: self.w.at(offset), rows: out, cols: input }
     }
 
-    /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]` from row `t0` -> `[.., A]`, each handed to
+    /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]`, the rows of `tokens` -> `[.., A]`, each handed to
     /// `store(which, channel, values)` tile by tile, `which` 0, 1, 2 for q, k, v.
     #[inline(always)]
-    pub fn project_qkv(&self, l: usize, xn: Tile, t0: usize, store: impl Fn(usize, usize, [F32x16; TOKENS])) {
+    pub fn project_qkv(
+        &self,
+        l: usize,
+        xn: Tile,
+        tokens: (usize, usize),
+        store: impl Fn(usize, usize, [F32x16; TOKENS]),
+    ) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
         let project = |which: usize, offset: usize, scale: Option<f32>| {
             for i in tiles(a) {
-                let mut y = linear::product(xn, t0, self.forward_matrix(offset, a, c), i);
+                let mut y = linear::product(xn, tokens, self.forward_matrix(offset, a, c), i);
                 if let Some(scale) = scale {
                     for y in &mut y {
                         *y = *y * F32x16::splat(scale);
@@ -65,11 +79,12 @@ impl<S: Shape> Model<S> {
         project(2, self.layout.attn_wv(l), None);
     }
 
-    /// `x += m y` for rows from `t0` on: `y: [T, rows]`, `x: [T, C]`.
+    /// `x += m y` for the rows of `tokens`: `y: [T, rows]`, `x: [T, C]`.
     #[inline(always)]
-    pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, t0: usize) {
+    pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, tokens: (usize, usize)) {
+        let t0 = tokens.0;
         for i in tiles(m.cols) {
-            let mut sum = linear::product(y, t0, m, i);
+            let mut sum = linear::product(y, tokens, m, i);
             for t in 0..TOKENS {
                 sum[t] = x.row((t0 + t) * m.cols + i) + sum[t];
             }
@@ -110,7 +125,7 @@ impl<S: Shape> Model<S> {
         let store = |which: usize, i: usize, y| {
             linear::store(p.work.at([a.q, a.k, a.v][which]), s.n_attn_padded(), t0, i, y);
         };
-        self.project_qkv(l, p.work.at(a.xn_attn), t0, store);
+        self.project_qkv(l, p.work.at(a.xn_attn), p.tokens(t0), store);
     }
 
     /// Layer `l` from attention on.
@@ -121,17 +136,17 @@ impl<S: Shape> Model<S> {
         let (w, x) = (p.work, p.work.at(a.x));
         attention::forward(s, (w.at(a.q), w.at(a.k), w.at(a.v)), (w.at(a.probs), w.at(a.attn)), t0, p.n);
         warp.sync();
-        self.add_product(warp, w.at(a.attn), self.forward_matrix(self.layout.attn_wo(l), c, at), x, t0);
+        self.add_product(warp, w.at(a.attn), self.forward_matrix(self.layout.attn_wo(l), c, at), x, p.tokens(t0));
         rmsnorm::forward(s, x, (w.at(a.xn_mlp), w.at(a.r_mlp)), t0);
         warp.sync();
         for i in tiles(f) {
             let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
-            let (h, h2) = mlp::forward(linear::product(w.at(a.xn_mlp), t0, fc1, i));
+            let (h, h2) = mlp::forward(linear::product(w.at(a.xn_mlp), p.tokens(t0), fc1, i));
             linear::store(w.at(a.h), f, t0, i, h);
             linear::store(w.at(a.h2), f, t0, i, h2);
         }
         warp.sync();
-        self.add_product(warp, w.at(a.h2), self.forward_matrix(self.layout.mlp_fc2(l), c, f), x, t0);
+        self.add_product(warp, w.at(a.h2), self.forward_matrix(self.layout.mlp_fc2(l), c, f), x, p.tokens(t0));
     }
 
     /// `logits = wte x`, and their cross-entropy.
@@ -140,7 +155,7 @@ impl<S: Shape> Model<S> {
         let (s, a) = (self.s, Activations::of(self.s, 0));
         let (v, c) = (s.vocab_padded(), s.n_embd_padded());
         for i in tiles(v) {
-            let logits = linear::product(p.work.at(a.x), t0, self.forward_matrix(self.layout.wte(), v, c), i);
+            let logits = linear::product(p.work.at(a.x), p.tokens(t0), self.forward_matrix(self.layout.wte(), v, c), i);
             linear::store(p.work.at(a.logits), v, t0, i, logits);
         }
         warp.sync();
@@ -156,7 +171,7 @@ impl<S: Shape> Model<S> {
         let (dlogits, sum_exp) = (p.work.at(a.logits), p.work.at(a.sum_exp));
         cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
         for i in tiles(c) {
-            let dx = linear::product(dlogits, t0, self.backward_matrix(self.layout.wte(), v, c), i);
+            let dx = linear::product(dlogits, p.tokens(t0), self.backward_matrix(self.layout.wte(), v, c), i);
             linear::store(p.work.at(a.dx_out), c, t0, i, dx);
         }
         warp.sync();
@@ -170,7 +185,7 @@ impl<S: Shape> Model<S> {
         let w = p.work;
         for i in tiles(f) {
             let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
-            let mut dh = linear::product(w.at(a.dx_out), t0, fc2, i);
+            let mut dh = linear::product(w.at(a.dx_out), p.tokens(t0), fc2, i);
             for t in 0..TOKENS {
                 dh[t] = mlp::backward(dh[t], w.row(a.h + (t0 + t) * f + i));
             }
@@ -178,7 +193,7 @@ impl<S: Shape> Model<S> {
         }
         warp.sync();
         for i in tiles(c) {
-            let dxn = linear::product(w.at(a.dh), t0, self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
+            let dxn = linear::product(w.at(a.dh), p.tokens(t0), self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
             linear::store(w.at(a.dx_mid), c, t0, i, dxn);
         }
         warp.sync();
@@ -186,7 +201,7 @@ impl<S: Shape> Model<S> {
         rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
         for i in tiles(at) {
             let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
-            linear::store(w.at(a.dattn), at, t0, i, linear::product(w.at(a.dx_mid), t0, wo, i));
+            linear::store(w.at(a.dattn), at, t0, i, linear::product(w.at(a.dx_mid), p.tokens(t0), wo, i));
         }
         warp.sync();
         let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
@@ -206,9 +221,9 @@ impl<S: Shape> Model<S> {
         let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
         let layout = self.layout;
         for i in tiles(c) {
-            let q = linear::product(w.at(a.dq), t0, self.backward_matrix(layout.attn_wq(l), at, c), i);
-            let k = linear::product(w.at(a.dk), t0, self.backward_matrix(layout.attn_wk(l), at, c), i);
-            let v = linear::product(w.at(a.dv), t0, self.backward_matrix(layout.attn_wv(l), at, c), i);
+            let q = linear::product(w.at(a.dq), p.tokens(t0), self.backward_matrix(layout.attn_wq(l), at, c), i);
+            let k = linear::product(w.at(a.dk), p.tokens(t0), self.backward_matrix(layout.attn_wk(l), at, c), i);
+            let v = linear::product(w.at(a.dv), p.tokens(t0), self.backward_matrix(layout.attn_wv(l), at, c), i);
             let mut sum = q;
             for t in 0..TOKENS {
                 sum[t] = q[t] + k[t] + v[t];

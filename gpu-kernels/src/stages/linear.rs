@@ -1,5 +1,7 @@
 //! Products with a weight matrix, for a group of tokens, and the gradient of the matrix.
 
+use core::ops::Range;
+
 use crate::shape::TILE;
 use crate::simt::{F32x16, F32x32, TOKENS, Tile};
 use crate::stages::tiles;
@@ -15,30 +17,42 @@ pub struct Matrix {
     pub cols: usize,
 }
 
+/// Tokens of a group for which [`product`] works in any case; the others are few, and a group is seldom without them.
+const ALWAYS: usize = if TOKENS < 6 { TOKENS } else { 6 };
+
 /// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c`.
 ///
-/// `x: [T, rows]` from row `t0` on, `w: [rows, cols]` -> one value for each of `TOKENS` tokens. The lower half-warp sums
-/// the even `i` in order, the upper one the odd `i`; then the two are added.
+/// `x: [T, rows]` from row `t0` on, `w: [rows, cols]` -> one value for each of `TOKENS` tokens, of which the first `live`
+/// (one or more) count. The lower half-warp sums the even `i` in order, the upper one the odd `i`; then the two are added.
 #[inline(always)]
-pub fn product(x: Tile, t0: usize, m: Matrix, col: usize) -> [F32x16; TOKENS] {
+pub fn product(x: Tile, (t0, live): (usize, usize), m: Matrix, col: usize) -> [F32x16; TOKENS] {
     let mut y = [F32x32::splat(0.0); TOKENS];
-    for i in tiles(m.rows) {
-        let mut splats = [x.splats(t0 * m.rows + i); TOKENS];
-        for t in 0..TOKENS {
-            splats[t] = x.splats((t0 + t) * m.rows + i);
-        }
-        for pair in 0..TILE / 2 {
-            let w = m.w.row_pair((i + 2 * pair) * m.cols + col, m.cols);
-            for t in 0..TOKENS {
-                y[t] = splats[t].pair(pair).mul_add(w, y[t]);
-            }
-        }
+    product_of(0..ALWAYS, x, t0, m, col, &mut y);
+    if ALWAYS < TOKENS && ALWAYS < live {
+        product_of(ALWAYS..TOKENS, x, t0, m, col, &mut y);
     }
     let mut folded = [F32x16::splat(0.0); TOKENS];
     for t in 0..TOKENS {
         folded[t] = y[t].fold();
     }
     folded
+}
+
+/// [`product`] for some of the tokens, before the half-warps' sums are added.
+#[inline(always)]
+fn product_of(tokens: Range<usize>, x: Tile, t0: usize, m: Matrix, col: usize, y: &mut [F32x32; TOKENS]) {
+    for i in tiles(m.rows) {
+        let mut splats = [x.splats(t0 * m.rows + i); TOKENS];
+        for t in tokens.clone() {
+            splats[t] = x.splats((t0 + t) * m.rows + i);
+        }
+        for pair in 0..TILE / 2 {
+            let w = m.w.row_pair((i + 2 * pair) * m.cols + col, m.cols);
+            for t in tokens.clone() {
+                y[t] = splats[t].pair(pair).mul_add(w, y[t]);
+            }
+        }
+    }
 }
 
 /// Writes 16 channels of each token: `y[t, col + c]`, `y: [T, width]` from row `t0` on.

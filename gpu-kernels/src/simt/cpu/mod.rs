@@ -401,27 +401,18 @@ pub(super) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] 
     )
 }
 
-/// The square root, half of it by [`crate::math::sqrt_from_estimate`] from the processor's estimate: roots and divisions
-/// share the divider, which bounds the optimiser, and this way it and the multipliers are busy for about as long.
+/// The square root, of the first half-warp's first number by [`crate::math::sqrt_from_estimate`] from the processor's
+/// estimate: roots and divisions share the divider, and with two pairs of rows, one root of four this way, it and the
+/// multipliers are busy for about as long.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn sqrt_avx512<const N: usize>(x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;
-    let mut estimate = [F32x16::splat(0.0); N];
     for i in 0..N {
-        root[i].1 = x[i].1.sqrt();
-        // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
-        estimate[i] = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[i].0.0.into()) }.into());
+        root[i] = x[i].map(F32x16::sqrt);
     }
-    let lower = crate::math::sqrt_from_estimate(
-        x.map(
-            #[inline(always)]
-            |x| x.0,
-        ),
-        estimate,
-    );
-    for i in 0..N {
-        root[i].0 = lower[i];
-    }
+    // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
+    let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[0].0.0.into()) }.into());
+    [root[0].0] = crate::math::sqrt_from_estimate([x[0].0], [estimate]);
     root
 }
