@@ -2,50 +2,17 @@
 
 use crate::activations::Activations;
 use crate::args::{Optimizer, Schedule, TrainArgs};
-use crate::layout::{Layout, Matrix};
+use crate::layout::Layout;
 use crate::model::{Model, Pass};
-use crate::shape::{Shape, TILE, div, rem, round_up};
-use crate::simt::{Block, F32x32, Grid, Ids, Strided, Tile, WARPS, Warp};
+use crate::shape::{Shape, TILE, round_up};
+use crate::simt::{Block, Grid, Ids, Tile, WARPS, Warp};
 use crate::stages::adamw::{Arrays, Update};
-use crate::stages::linear::weight_gradient;
-use crate::stages::{clip, cross_entropy, embed};
+use crate::stages::{clip, cross_entropy};
 
 pub mod batch;
+mod weights;
 
-/// A matrix of the model with where its gradient comes from: `dw = dy^T x` over the document's positions.
-#[derive(Clone, Copy)]
-struct Weight {
-    matrix: Matrix,
-    /// Offset of `dy: [T, rows]` in the workspace.
-    dy: usize,
-    /// Offset of `x: [T, cols]` in the workspace.
-    x: usize,
-}
-
-/// A block of `TILE` by `TILE` weights.
-#[derive(Clone, Copy)]
-struct WeightBlock {
-    weight: Weight,
-    /// Row and column.
-    place: (usize, usize),
-}
-
-impl Weight {
-    /// Block `i`, of `wide` side by side.
-    #[inline(always)]
-    fn block(self, i: usize, wide: usize) -> WeightBlock {
-        WeightBlock { weight: self, place: (div(i, wide) * TILE, rem(i, wide) * TILE) }
-    }
-}
-
-impl WeightBlock {
-    /// Where it begins in the flat arrays.
-    #[inline(always)]
-    fn at(self) -> usize {
-        let (matrix, (row, col)) = (self.weight.matrix, self.place);
-        matrix.offset + row * matrix.cols + col
-    }
-}
+use weights::gradient_blocks;
 
 /// What one launch works on.
 struct Train<S> {
@@ -72,25 +39,6 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
 #[inline(always)]
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size() + 2, TILE)
-}
-
-/// Blocks of weights, the rows of `wpe` two by two among them.
-#[inline(always)]
-fn gradient_blocks<S: Shape>(s: S) -> usize {
-    let positions = Layout(s).wpe_rows() / 2 * tiles_of(s.n_embd_padded());
-    Layout(s).head_matrix().blocks() + positions + s.n_layer() * layer_blocks(s)
-}
-
-/// Blocks of a layer's weights: those of `wq, wk, wv, wo, fc1, fc2` in this order.
-#[inline(always)]
-fn layer_blocks<S: Shape>(s: S) -> usize {
-    Layout(s).layer_matrices(0).iter().map(|matrix| matrix.blocks()).sum()
-}
-
-/// Tiles of `n` channels.
-#[inline(always)]
-fn tiles_of(n: usize) -> usize {
-    n / TILE
 }
 
 /// Trains `args.steps` steps in one block.
@@ -257,101 +205,6 @@ impl<S: Shape> Train<S> {
         }
     }
 
-    /// `wte` as the output head.
-    #[inline(always)]
-    fn head_weight(&self) -> Weight {
-        let a = Activations::of(self.s, 0);
-        Weight { matrix: self.model.layout.head_matrix(), dy: a.logits, x: a.x }
-    }
-
-    /// Block `i` of layer `l`, see [`layer_blocks`]. Worked out from the number, so that the work on a block stands once in the
-    /// kernel.
-    #[inline(always)]
-    fn layer_block(&self, l: usize, i: usize) -> WeightBlock {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        let [wq, wk, _, wo, fc1, fc2] = self.model.layout.layer_matrices(l);
-        let (attn, mlp) = (wq.blocks(), fc1.blocks());
-        if i < 3 * attn {
-            let (which, i) = (div(i, attn), rem(i, attn));
-            let matrix = Matrix { offset: wq.offset + which * (wk.offset - wq.offset), ..wq };
-            Weight { matrix, dy: a.dq + which * (a.dk - a.dq), x: a.xn_attn }.block(i, tiles_of(s.n_embd_padded()))
-        } else if i < 4 * attn {
-            Weight { matrix: wo, dy: a.dx_mid, x: a.attn }.block(i - 3 * attn, tiles_of(s.n_attn_padded()))
-        } else if i < 4 * attn + mlp {
-            Weight { matrix: fc1, dy: a.dh, x: a.xn_mlp }.block(i - 4 * attn, tiles_of(s.n_embd_padded()))
-        } else {
-            let i = i - 4 * attn - mlp;
-            Weight { matrix: fc2, dy: a.dx_out, x: a.h2 }.block(i, tiles_of(s.n_hidden_padded()))
-        }
-    }
-
-    /// Every gradient, added to that of the documents before if there were any, and the sum of its squares block by block.
-    #[inline(always)]
-    fn weight_gradients(&self, block: &Block, p: &Pass, add: bool) {
-        block.each_warp(
-            #[inline(always)]
-            |warp| {
-                let mut first = self.embedding_gradients(warp, p, add);
-                for l in 0..self.s.n_layer() {
-                    for i in warp.share_after(first, layer_blocks(self.s)) {
-                        let rows = self.gradient(p, self.layer_block(l, i), add);
-                        self.squares.set_row((first + i) * TILE, clip::squares(rows));
-                    }
-                    first += layer_blocks(self.s);
-                }
-            },
-        );
-    }
-
-    /// The gradients of `wte`, as the head and as the embedding, and of `wpe`; how many blocks they are.
-    #[inline(always)]
-    fn embedding_gradients(&self, warp: &Warp, p: &Pass, add: bool) -> usize {
-        let (head, grads) = (self.head_weight(), self.arrays.grads);
-        let dx_embed = p.work.at(Activations::of(self.s, 0).dx_embed);
-        for i in warp.share(head.matrix.blocks()) {
-            let block = head.block(i, tiles_of(head.matrix.cols));
-            self.gradient(p, block, add);
-            warp.sync();
-            embed::backward_token(warp, self.s, dx_embed, p.document, p.n, grads.at(head.matrix.offset), block.place);
-            let mut rows = [F32x32::splat(0.0); TILE / 2];
-            for r in 0..TILE / 2 {
-                rows[r] = grads.row_pair(block.at() + 2 * r * head.matrix.cols, head.matrix.cols);
-            }
-            self.squares.set_row(i * TILE, clip::squares(rows));
-        }
-        let first = head.matrix.blocks();
-        let pairs = self.position_pairs();
-        for (pair, col, index) in pairs.items(warp.share_after(first, pairs.count()), first) {
-            let (at, stride) = (self.model.layout.wpe() + 2 * pair * head.matrix.cols + col, head.matrix.cols);
-            let mut rows = embed::backward_position(self.s, dx_embed, p.n, 2 * pair, col);
-            if add {
-                rows = grads.row_pair(at, stride) + rows;
-            }
-            grads.set_row_pair(at, stride, rows);
-            self.squares.set_row(index * TILE, clip::squares([rows]));
-        }
-        first + pairs.count()
-    }
-
-    /// The gradient of one block of a matrix.
-    #[inline(always)]
-    fn gradient(&self, p: &Pass, block: WeightBlock, add: bool) -> [F32x32; TILE / 2] {
-        let Weight { matrix, dy, x } = block.weight;
-        let (row, col) = block.place;
-        let mut rows = [F32x32::splat(0.0); TILE / 2];
-        if add {
-            for r in 0..TILE / 2 {
-                rows[r] = self.arrays.grads.row_pair(block.at() + 2 * r * matrix.cols, matrix.cols);
-            }
-        }
-        let (dy, x) = ((p.work.at(dy), matrix.rows, row), (p.work.at(x), matrix.cols, col));
-        rows = weight_gradient(dy, x, p.n, rows);
-        for r in 0..TILE / 2 {
-            self.arrays.grads.set_row_pair(block.at() + 2 * r * matrix.cols, matrix.cols, rows[r]);
-        }
-        rows
-    }
-
     /// Clips, updates every weight and its moments, and writes loss and norm to `log`. A warp updates the blocks whose gradients it
     /// computed.
     #[inline(always)]
@@ -380,57 +233,5 @@ impl<S: Shape> Train<S> {
     fn loss(&self, p: &Pass) -> f32 {
         let a = Activations::of(self.s, 0);
         cross_entropy::total((p.work.at(a.sum_exp), p.work.at(a.gap)), p.n) / p.n as f32
-    }
-
-    /// Updates the blocks of weights that `share` gives this warp, of so many after so many others.
-    #[inline(always)]
-    fn update_weights(&self, warp: &Warp, update: &Update, share: impl Fn(usize, usize) -> Strided) {
-        let (head, wpe) = (self.head_weight(), self.model.layout.wpe());
-        for i in share(0, head.matrix.blocks()) {
-            self.update_block(warp, update, head.block(i, tiles_of(head.matrix.cols)));
-        }
-        let mut first = head.matrix.blocks();
-        let pairs = self.position_pairs();
-        for (pair, col, _) in pairs.items(share(first, pairs.count()), first) {
-            update.row_pairs::<1>(warp, self.arrays, wpe + 2 * pair * head.matrix.cols + col, head.matrix.cols);
-        }
-        first += pairs.count();
-        for l in 0..self.s.n_layer() {
-            for i in share(first, layer_blocks(self.s)) {
-                self.update_block(warp, update, self.layer_block(l, i));
-            }
-            first += layer_blocks(self.s);
-        }
-    }
-
-    #[inline(always)]
-    fn update_block(&self, warp: &Warp, update: &Update, block: WeightBlock) {
-        update.block(warp, self.arrays, self.model.transposed, block.weight.matrix, block.place);
-    }
-
-    /// The rows of `wpe` two by two, tile by tile.
-    #[inline(always)]
-    fn position_pairs(&self) -> PositionPairs {
-        PositionPairs { rows: self.model.layout.wpe_rows() / 2, tiles: tiles_of(self.s.n_embd_padded()) }
-    }
-}
-
-/// Pairs of rows of `wpe`.
-#[derive(Clone, Copy)]
-struct PositionPairs {
-    rows: usize,
-    tiles: usize,
-}
-
-impl PositionPairs {
-    #[inline(always)]
-    fn count(self) -> usize {
-        self.rows * self.tiles
-    }
-
-    /// Those of a share, where `first` items came before: pair, channel, index among all items.
-    #[inline(always)]
-    fn items(self, share: Strided, first: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-        share.map(move |i| (div(i, self.tiles), rem(i, self.tiles) * TILE, first + i))
     }
 }

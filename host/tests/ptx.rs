@@ -12,6 +12,7 @@ use std::process::Command;
 
 use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
 use microgpt::device::cuda::PTX;
+use rayon::prelude::*;
 
 const KERNELS: [(&str, usize); 5] = [
     ("train", size_of::<TrainArgs>()),
@@ -67,10 +68,10 @@ fn tool(variable: &str, name: &str, args: &[&str]) -> String {
     text
 }
 
-/// What the assembler says of a module for this architecture, and the machine code in a file of `dir`.
-fn assemble(dir: &Path, ptx: &str, arch: &str) -> (String, String) {
-    let (source, cubin) = (dir.join("kernels.ptx"), dir.join("kernels.cubin"));
-    fs::write(&source, ptx).unwrap();
+/// What the assembler says of a kernel's module for this architecture, and the machine code in a file of `dir`.
+fn assemble(dir: &Path, kernel: &str, arch: &str) -> (String, String) {
+    let (source, cubin) = (dir.join(format!("{kernel}.{arch}.ptx")), dir.join(format!("{kernel}.{arch}.cubin")));
+    fs::write(&source, ptx(kernel)).unwrap();
     let (source, cubin) = (source.to_str().unwrap(), cubin.to_str().unwrap().to_owned());
     (tool("PTXAS", "ptxas", &["-v", "-arch", arch, source, "-o", &cubin]), cubin)
 }
@@ -86,17 +87,19 @@ fn properties<'a>(log: &'a str, kernel: &str) -> &'a str {
 #[ignore = "needs ptxas: see the head of this file"]
 fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
     let dir = tempfile::tempdir().unwrap();
-    for arch in ["sm_75", "sm_90", "sm_120"] {
-        for (kernel, ptx) in kernels() {
-            let (log, _) = assemble(dir.path(), ptx, arch);
-            let properties = properties(&log, kernel);
-            println!("{kernel} for {arch}: {properties}");
-            if ["train", "train_batch", "train_replicas", "evaluate"].contains(kernel) {
-                let clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
-                assert_eq!(properties, clean, "`{kernel}` for {arch}");
-            }
+    let archs = ["sm_75", "sm_90", "sm_120"];
+    // The run-time-shape kernels take the assembler seconds each.
+    let runs: Vec<_> =
+        archs.into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
+    runs.into_par_iter().for_each(|(arch, kernel)| {
+        let (log, _) = assemble(dir.path(), kernel, arch);
+        let properties = properties(&log, kernel);
+        println!("{kernel} for {arch}: {properties}");
+        if ["train", "train_batch", "train_replicas", "evaluate"].contains(kernel) {
+            let clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
+            assert_eq!(properties, clean, "`{kernel}` for {arch}");
         }
-    }
+    });
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
 fn the_default_kernels_name_the_space_of_every_access() {
     let dir = tempfile::tempdir().unwrap();
     for kernel in ["train", "evaluate"] {
-        let (_, cubin) = assemble(dir.path(), ptx(kernel), "sm_90");
+        let (_, cubin) = assemble(dir.path(), kernel, "sm_90");
         let sass = tool("NVDISASM", "nvdisasm", &["-c", &cubin]);
         let code = sass.split(&format!(".text.{kernel}:")).nth(1).expect("the kernel's code");
         let code = code.split(".section").next().unwrap_or(code);

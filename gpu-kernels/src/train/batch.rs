@@ -6,7 +6,8 @@
 //! every machine, and every sum goes by the documents' and the groups' numbers, so that the bits depend on neither the
 //! machine nor the number of its threads.
 
-use super::{Train, gradient_blocks, layer_blocks, tiles_of, train_workspace_len};
+use super::weights::{gradient_blocks, layer_blocks, tiles_of};
+use super::{Train, train_workspace_len};
 use crate::args::{BatchArgs, Schedule};
 use crate::layout::Layout;
 use crate::shape::{Shape, TILE, rem};
