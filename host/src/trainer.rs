@@ -26,6 +26,8 @@ pub struct Training<'a> {
     pub val_docs: usize,
     /// Where the model is saved.
     pub save: Option<Save<'a>>,
+    /// The loss of the best model that has been trained before these and is saved: only a better one takes its place.
+    pub best_before: Option<f64>,
     /// Whether the run has no other model: it is over then if the model diverges, and need not be compared with others.
     pub alone: bool,
     /// Set by Ctrl-C: the launch under way is the last.
@@ -63,6 +65,8 @@ pub struct Outcome {
     pub state: State,
     /// The steps that this run has trained.
     pub steps: u64,
+    /// Whether the validation losses are those after the last step.
+    pub is_validated: bool,
 }
 
 /// The most steps of a launch, so that results come as they arise.
@@ -90,9 +94,16 @@ struct Progress {
     validated: Option<u64>,
     /// How the only model diverged: what is due after the launch is done before the run fails.
     failure: Option<Error>,
+    /// Whether Ctrl-C came before the end of the last launch. It may come at any time: that it is looked for once a launch
+    /// keeps all that follows from it in step.
+    interrupted: bool,
 }
 
 impl Progress {
+    fn is_validated(&self) -> bool {
+        self.validated == Some(self.step)
+    }
+
     fn any_alive(&self) -> bool {
         self.alive.contains(&true)
     }
@@ -132,11 +143,12 @@ impl Training<'_> {
             val_losses: vec![f64::NAN; count],
             validated: None,
             failure: None,
+            interrupted: self.is_interrupted(),
         };
         outputs.report.start_bar(step, self.steps);
         while progress.step < self.stop_after
             && progress.any_alive()
-            && !self.is_interrupted()
+            && !progress.interrupted
             && !self.nobody_waits(outputs)
         {
             let launch = max_launch
@@ -146,11 +158,11 @@ impl Training<'_> {
             self.launch(launch, models, members, &mut progress, outputs)?;
         }
         outputs.report.clear_bar();
-        if self.is_interrupted() {
+        if progress.interrupted {
             outputs.report.notice(format_args!("interrupted after step {}; Ctrl-C again ends at once", progress.step));
         }
-        // Interrupted between two launches, or with nothing left to train. One model of several is chosen by its loss.
-        if (self.is_interrupted() || !self.alone) && progress.any_alive() && progress.validated != Some(progress.step) {
+        // Interrupted before the first launch, or nothing was left to train. One model of several is chosen by its loss.
+        if (progress.interrupted || !self.alone) && progress.any_alive() && !progress.is_validated() {
             self.validate(models, members, &mut progress, outputs)?;
         }
         let best = self.best(models, members, &mut progress, outputs.report)?;
@@ -158,7 +170,8 @@ impl Training<'_> {
             return Err(failure);
         }
         let (best, state) = best.map_or_else(|| models.model(0).download().map(|state| (0, state)), Ok)?;
-        Ok(Outcome { best, state, val_losses: progress.val_losses, steps: progress.step - step })
+        let is_validated = progress.is_validated();
+        Ok(Outcome { best, state, val_losses: progress.val_losses, steps: progress.step - step, is_validated })
     }
 
     /// Trains `steps` steps, and does what is due after them.
@@ -184,8 +197,10 @@ impl Training<'_> {
                 Summary::of(losses).map_or(f64::NAN, |summary| summary.mean)
             })
             .collect();
-        outputs.report.steps(first, self.steps, &losses, ms)?;
         progress.step += steps;
+        progress.interrupted = self.is_interrupted();
+        let last = if progress.interrupted { progress.step } else { self.stop_after };
+        outputs.report.steps(first, last, self.steps, &losses, ms)?;
         for (model, i) in diverged.into_iter().enumerate().filter_map(|(model, i)| Some((model, i?))) {
             let StepLog { loss, grad_norm } = logs[model][i];
             let (what, value) = if loss.is_finite() { ("gradient norm", grad_norm) } else { ("loss", loss) };
@@ -194,7 +209,7 @@ impl Training<'_> {
         }
         let step = progress.step;
         let is_due = |every: u64| every > 0 && step.is_multiple_of(every);
-        let is_last = self.is_interrupted() || (!self.alone && step == self.stop_after);
+        let is_last = progress.interrupted || (!self.alone && step == self.stop_after);
         let val_losses = if progress.any_alive() && (is_due(self.val_every) || is_last) {
             Some(self.validate(models, members, progress, outputs)?)
         } else {
@@ -208,7 +223,9 @@ impl Training<'_> {
             metrics.record(launch)?;
         }
         let Some(save) = self.save.as_ref().filter(|save| is_due(save.every)) else { return Ok(()) };
-        if let Some((best, state)) = self.best(models, members, progress, outputs.report)? {
+        let best = self.best(models, members, progress, outputs.report)?;
+        let is_better = |model: usize| self.best_before.is_none_or(|before| progress.val_losses[model] < before);
+        if let Some((best, state)) = best.filter(|&(best, _)| is_better(best)) {
             // A run that goes on from here has the steps before it in the metrics, even if this one is killed.
             let flushed = outputs.metrics.as_mut().map_or(Ok(()), Metrics::flush);
             save.save(&state, &members[best])?;

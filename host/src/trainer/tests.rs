@@ -18,6 +18,8 @@ struct Fake {
     bad: Option<(u64, StepLog)>,
     nll: f64,
     interrupt_at: Option<(u64, &'static AtomicBool)>,
+    /// Set when this step is validated.
+    interrupt_validation: Option<(u64, &'static AtomicBool)>,
 }
 
 impl Device for Fake {
@@ -40,6 +42,9 @@ impl Device for Fake {
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         assert_eq!(documents, 20);
         self.evaluations.push(self.state.step);
+        if let Some((_, interrupt)) = self.interrupt_validation.filter(|&(step, _)| step == self.state.step) {
+            interrupt.store(true, Ordering::Relaxed);
+        }
         Ok(Evaluation { nll: self.nll, tokens: 2 })
     }
     fn generate(&mut self, _: &SampleConfig, _: Range<u64>) -> Result<Vec<Sample>> {
@@ -55,7 +60,15 @@ impl Device for Fake {
 
 fn fake(model: ModelConfig) -> Fake {
     let state = State::new(Weights::zeros(model.shape(3).unwrap()));
-    Fake { state, launches: vec![], evaluations: vec![], bad: None, nll: 1.0, interrupt_at: None }
+    Fake {
+        state,
+        launches: vec![],
+        evaluations: vec![],
+        bad: None,
+        nll: 1.0,
+        interrupt_at: None,
+        interrupt_validation: None,
+    }
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -74,7 +87,16 @@ const TRAIN: TrainConfig = TrainConfig {
 const ABOUT: About = About { vocabulary: &['a', 'b'], train: TRAIN, seed: 1, shuffle: true, corpus: 0 };
 
 fn training() -> Training<'static> {
-    Training { steps: 10, stop_after: 10, val_every: 4, val_docs: 20, save: None, alone: true, interrupt: &NEVER }
+    Training {
+        steps: 10,
+        stop_after: 10,
+        val_every: 4,
+        val_docs: 20,
+        save: None,
+        best_before: None,
+        alone: true,
+        interrupt: &NEVER,
+    }
 }
 
 fn member(seed: u64) -> Member {
@@ -236,6 +258,52 @@ fn ctrl_c_ends_after_the_launch_with_a_validation() {
     // Before the first launch.
     let outcome = train(&Training { interrupt: &INTERRUPT, ..training() }, &mut models, Vec::new()).unwrap();
     assert_eq!((outcome.state.step, &models[0].evaluations[..]), (6, &[6, 6][..]));
+}
+
+/// Wherever it comes, all that follows from it follows at the end of the same launch.
+#[test]
+fn ctrl_c_between_two_launches_comes_into_the_next_and_its_metrics() {
+    static INTERRUPT: AtomicBool = AtomicBool::new(false);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("steps.jsonl");
+    let mut models = vec![fake(ModelConfig::default())];
+    models[0].interrupt_validation = Some((4, &INTERRUPT));
+    let members = [member(0)];
+    let metrics = Some(Metrics::create(&path, false, members.to_vec()).unwrap());
+    let mut out = Vec::new();
+    let mut report = Report::new(&mut out).log_every(100);
+    let mut outputs = Outputs { report: &mut report, metrics, plot: None };
+    let save = Target::new(&folder.path().join("model.safetensors")).unwrap();
+    // Launches end at 4, validated; at 6, saved; ..
+    let save = Some(Save { target: &save, every: 6, about: ABOUT });
+    let training = Training { steps: 5000, stop_after: 5000, save, interrupt: &INTERRUPT, ..training() };
+    let outcome = training.execute(&mut models, &members, &mut outputs).unwrap();
+    assert_eq!((outcome.state.step, outcome.is_validated), (6, true));
+    assert_eq!(models[0].evaluations, [4, 6]);
+    outputs.metrics.unwrap().finish().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.lines().last().unwrap().contains("\"step\":6,") && text.ends_with("\"val_loss\":0.5}\n"), "{text}");
+    // The last step is told, wherever it is.
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.lines().any(|line| line.starts_with("step    6/5000")), "{out}");
+}
+
+#[test]
+fn a_worse_model_does_not_replace_that_of_the_shape_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let target = Target::new(&path).unwrap();
+    // Validated at 4 and 8, saved at 3, 6 and 9.
+    for (before, saved) in [(None, Some(9)), (Some(0.25), None), (Some(0.5), None), (Some(0.75), Some(9))] {
+        let _ = std::fs::remove_file(&path);
+        let mut models = vec![fake(ModelConfig::default()), fake(ModelConfig::default())];
+        let save = Some(Save { target: &target, every: 3, about: ABOUT });
+        let training = Training { save, best_before: before, alone: false, ..training() };
+        let outcome = train(&training, &mut models, Vec::new()).unwrap();
+        assert_eq!(outcome.val_losses, [0.5, 0.5]);
+        let step = checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).ok().map(|state| state.step);
+        assert_eq!(step, saved, "{before:?}");
+    }
 }
 
 #[test]
