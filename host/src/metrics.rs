@@ -261,7 +261,7 @@ mod tests {
         let heads = members.each_ref().map(head);
         let mut out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().unwrap());
         let (mut training, mut writing) = (f64::INFINITY, f64::INFINITY);
-        for launch in 0..300 {
+        for launch in 0..150 {
             let start = Instant::now();
             let logs = vec![cpu.train(STEPS).unwrap()];
             let trained = Instant::now();

@@ -109,8 +109,8 @@ fn a_failed_download_leaves_nothing() {
     assert_falls_back(&Download { url: format!("http://{nobody}/"), ..serve_body(b"") }, "refused");
 }
 
-/// Over TLS, to a server that signed its certificate itself: client and server agree on keys, and the client, which tells so
-/// through them, takes nothing from it.
+/// Over TLS, to a server that signed its certificate itself. Of this version the certificate comes encrypted: the two have
+/// agreed on keys.
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 #[test]
 fn a_certificate_that_nobody_vouches_for_is_refused() {
@@ -127,10 +127,11 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     let server = std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
         let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        std::iter::repeat_with(|| connection.complete_io(&mut stream)).find_map(Result::err).unwrap().to_string()
+        while connection.complete_io(&mut stream).is_ok() {}
+        connection.protocol_version()
     });
     assert_falls_back(&download, "invalid peer certificate: UnknownIssuer");
-    assert_eq!(server.join().unwrap(), "received fatal alert: UnknownCA");
+    assert_eq!(server.join().unwrap(), Some(rustls::ProtocolVersion::TLSv1_3));
 }
 
 #[test]
