@@ -87,7 +87,8 @@ impl Cli {
         if let Some(shell) = self.completions {
             clap_complete::generate(shell, &mut command(), "microgpt", &mut text);
         } else if self.man_page {
-            clap_mangen::Man::new(command()).render(&mut text).expect("memory can be written to");
+            // To memory, which cannot fail.
+            let _ = clap_mangen::Man::new(command()).render(&mut text);
         } else {
             return None;
         }

@@ -173,7 +173,9 @@ impl Session<'_> {
             report.notice(format_args!("corpus: {source}"));
             report.notice(format_args!("device: {description}"));
             let block_sizes: BTreeSet<_> = cli.variants.iter().map(|variant| variant.model.block_size).collect();
-            block_sizes.into_iter().for_each(|block_size| tell_cut(report, self.documents, block_size));
+            for block_size in block_sizes {
+                tell_cut(report, self.documents, block_size);
+            }
             report.header(dataset.train.len(), dataset.val.len(), shape.vocab as usize, num_params(shape))?;
         } else {
             report.line(&format!("num params: {}", num_params(shape)))?;
