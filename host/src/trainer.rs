@@ -14,6 +14,9 @@ use crate::plot::Plot;
 use crate::report::Report;
 use crate::target::Target;
 
+mod progress;
+use progress::Progress;
+
 /// How to train the models that a device holds.
 pub struct Training<'a> {
     /// Steps of the whole run.
@@ -81,38 +84,6 @@ impl Save<'_> {
     /// The file cannot be written; it is then as it was.
     pub fn save(&self, state: &State, member: &Member) -> Result<()> {
         self.target.save(&to_bytes(state, &About { train: member.variant.train, ..self.about })?)
-    }
-}
-
-/// How far a training is.
-struct Progress {
-    step: u64,
-    /// Whether each model's numbers are still numbers.
-    alive: Vec<bool>,
-    /// The last validation loss of each model, and the step after which it was measured.
-    val_losses: Vec<f64>,
-    validated: Option<u64>,
-    /// How the only model diverged: what is due after the launch is done before the run fails.
-    failure: Option<Error>,
-    /// Whether Ctrl-C came before the end of the last launch. It may come at any time: that it is looked for once a launch
-    /// keeps all that follows from it in step.
-    interrupted: bool,
-}
-
-impl Progress {
-    fn is_validated(&self) -> bool {
-        self.validated == Some(self.step)
-    }
-
-    fn any_alive(&self) -> bool {
-        self.alive.contains(&true)
-    }
-
-    fn best(&self) -> usize {
-        let candidates = (0..self.alive.len()).filter(|&model| self.alive[model]);
-        let rank =
-            |model: &usize| if self.val_losses[*model].is_nan() { f64::INFINITY } else { self.val_losses[*model] };
-        candidates.min_by(|a, b| rank(a).total_cmp(&rank(b))).unwrap_or(0)
     }
 }
 
