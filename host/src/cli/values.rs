@@ -94,8 +94,10 @@ fn general(error: &clap::Error) -> Error {
     Error::new(message.trim_start_matches("error: ").trim_end()).hint(hint)
 }
 
-/// `error` as clap prints it, with clap's exit code.
+/// `error` as clap prints it, in clap's colours and with its exit code.
 pub(super) fn usage_error(error: &Error) -> clap::Error {
     let report = error.report();
-    clap::Error::raw(ErrorKind::ValueValidation, report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n")
+    let message = report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n";
+    // Of the command it takes the colours.
+    clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(&command())
 }
