@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 
 use super::*;
-use crate::checkpoint;
 use crate::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use crate::device::{Device, Sample};
 use crate::experiment::Variant;
 use crate::weights::Weights;
+
+mod saves;
 
 /// A device whose loss is the step's number, counted from 1, until it breaks.
 struct Fake {
@@ -195,30 +196,6 @@ fn a_launch_in_which_the_only_model_diverges_is_recorded() {
 }
 
 #[test]
-fn a_save_takes_the_best_model_whose_values_are_finite() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
-    let save = || Some(Save { target: &target, every: 4, about: ABOUT });
-    let mut models: Vec<Fake> = [1.0, 2.0, 3.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
-    for (model, value) in models.iter_mut().zip([f32::NAN, 0.25, 0.5]) {
-        model.state.weights.values[5] = value;
-    }
-    let several = Training { alone: false, save: save(), ..training() };
-    let outcome = train(&several, &mut models, Vec::new()).unwrap();
-    assert_eq!((outcome.best, outcome.state.step), (1, 10));
-    assert!(outcome.val_losses[0].is_nan() && outcome.val_losses[1..] == [1.0, 1.5]);
-    let saved = checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).unwrap();
-    assert_eq!((saved.step, saved.weights.values[5]), (8, 0.25));
-    // A lone one has no other: the run ends, and the file stays.
-    models.truncate(1);
-    models[0].state.step = 0;
-    let error = train(&Training { save: save(), ..training() }, &mut models, Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "training diverged at step 4: a value of the model is NaN");
-    assert_eq!(checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).unwrap().step, 8);
-}
-
-#[test]
 fn of_several_models_the_best_is_kept_and_one_may_diverge() {
     let mut models: Vec<Fake> = [3.0, 2.0, 1.0, 4.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
     models[2].bad = Some((6, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
@@ -286,37 +263,6 @@ fn ctrl_c_between_two_launches_comes_into_the_next_and_its_metrics() {
     // The last step is told, wherever it is.
     let out = String::from_utf8(out).unwrap();
     assert!(out.lines().any(|line| line.starts_with("step    6/5000")), "{out}");
-}
-
-#[test]
-fn a_worse_model_does_not_replace_that_of_the_shape_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
-    // Validated at 4 and 8, saved at 3, 6 and 9.
-    for (before, saved) in [(None, Some(9)), (Some(0.25), None), (Some(0.5), None), (Some(0.75), Some(9))] {
-        let _ = std::fs::remove_file(&path);
-        let mut models = vec![fake(ModelConfig::default()), fake(ModelConfig::default())];
-        let save = Some(Save { target: &target, every: 3, about: ABOUT });
-        let training = Training { save, best_before: before, alone: false, ..training() };
-        let outcome = train(&training, &mut models, Vec::new()).unwrap();
-        assert_eq!(outcome.val_losses, [0.5, 0.5]);
-        let step = checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).ok().map(|state| state.step);
-        assert_eq!(step, saved, "{before:?}");
-    }
-}
-
-#[test]
-fn a_model_is_saved_every_so_often() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
-    let mut models = vec![fake(ModelConfig::default())];
-    let save = Some(Save { target: &target, every: 3, about: ABOUT });
-    train(&Training { save, ..training() }, &mut models, Vec::new()).unwrap();
-    assert_eq!(models[0].launches, [3, 1, 2, 2, 1, 1]);
-    let saved = checkpoint::resume(&path, models[0].state.weights.shape, &ABOUT).unwrap();
-    assert_eq!(saved.step, 9, "the last save is not of the training");
 }
 
 /// A reader that has gone.
