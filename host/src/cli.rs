@@ -1,7 +1,6 @@
 //! The command line: every flag with its default and the values that it takes, checked before anything runs.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 
 use clap::{Command, CommandFactory, FromArgMatches};
 
@@ -19,8 +18,9 @@ use values::{usage_error, with_hint};
 
 const AFTER_HELP: &str = "\
 Results go to stdout, notices and errors to stderr.
-Ctrl-C ends training after the launch under way, validates, saves and samples; a second one ends at once.
+Ctrl-C (or SIGTERM) ends training after the launch under way, validates, saves and samples; a second one ends at once.
 A file that cannot be written ends the run; a checkpoint is then still the one that was saved last.
+A link stays a link: the file that it leads to is written, or made.
 NO_COLOR=1 turns colours off.
 Exit code: 0 the run is done, 1 it failed, 2 the command line is wrong, 130 it was interrupted.";
 
@@ -54,6 +54,7 @@ impl Cli {
         }
         cli.check_several().map_err(|error| usage_error(&error))?;
         cli.variants = sweep::variants(&args, &cli)?;
+        cli.check_shapes().map_err(|error| usage_error(&error))?;
         Ok(cli)
     }
 
@@ -71,21 +72,27 @@ impl Cli {
         Ok(())
     }
 
+    /// A checkpoint has the weights of one shape.
+    fn check_shapes(&self) -> Result<()> {
+        let (Some(path), [one, others @ ..]) = (&self.run.init_from, &self.variants[..]) else { return Ok(()) };
+        let Some(other) = others.iter().find(|other| other.model != one.model) else { return Ok(()) };
+        let file = path.display();
+        Err(Error::new(format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`"))
+            .hint("with `--init-from`, sweep the optimiser's values or the batch; or leave it out"))
+    }
+
     /// The completion script or the manual page, if that is all that is asked for.
-    ///
-    /// # Errors
-    /// `out` cannot be written to.
-    pub fn write_document(&self, out: &mut impl Write) -> io::Result<bool> {
+    pub fn document(&self) -> Option<Vec<u8>> {
         let mut text = Vec::new();
         if let Some(shell) = self.completions {
             clap_complete::generate(shell, &mut command(), "microgpt", &mut text);
         } else if self.man_page {
-            clap_mangen::Man::new(command()).render(&mut text)?;
+            // To memory, which cannot fail.
+            let _ = clap_mangen::Man::new(command()).render(&mut text);
         } else {
-            return Ok(false);
+            return None;
         }
-        out.write_all(&text).and_then(|()| out.flush())?;
-        Ok(true)
+        Some(text)
     }
 
     /// The model's dimensions.

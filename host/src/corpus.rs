@@ -5,6 +5,8 @@
 #[cfg(not(target_family = "wasm"))]
 mod load;
 
+use std::sync::Arc;
+
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -52,13 +54,13 @@ fn too_few(name: &str, documents: usize) -> Error {
         .hint("put at least two documents on lines of their own: one to train on and one to validate on")
 }
 
-/// Documents as tokens, one after the other.
+/// Documents as tokens, one after the other. A clone shares them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
     /// The tokens of all documents, each with `BOS` at both ends.
-    pub tokens: Vec<u32>,
+    pub tokens: Arc<[u32]>,
     /// Where each document starts in `tokens`, and last where the last one ends.
-    pub offsets: Vec<u32>,
+    pub offsets: Arc<[u32]>,
 }
 
 impl Documents {
@@ -122,17 +124,17 @@ impl Dataset {
         // With two documents or more, neither side is empty.
         let (train, val) = order.split_at(order.len() * 9 / 10);
         let encode = |order: &[usize]| {
-            let mut encoded = Documents { tokens: Vec::new(), offsets: vec![0] };
+            let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
             for &i in order {
-                tokenizer.encode_into(documents[i], &mut encoded.tokens).map_err(|error| {
+                tokenizer.encode_into(documents[i], &mut tokens).map_err(|error| {
                     let start: String = documents[i].chars().take(40).collect();
                     Error::new(format!("cannot encode document {} ({start:?})", i + 1))
                         .caused_by(error)
                         .hint("the vocabulary is that of the checkpoint: use a corpus with no other characters")
                 })?;
-                encoded.offsets.push(encoded.tokens.len() as u32);
+                offsets.push(tokens.len() as u32);
             }
-            Ok::<_, Error>(encoded)
+            Ok::<_, Error>(Documents { tokens: tokens.into(), offsets: offsets.into() })
         };
         Ok(Self { train: encode(train)?, val: encode(val)?, tokenizer })
     }

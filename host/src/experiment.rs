@@ -45,7 +45,11 @@ impl fmt::Display for Member {
 impl Member {
     /// The swept values, as numbers.
     pub fn sweep(&self) -> Map<String, Value> {
-        let number = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+        // As the flags read them, which take more than JSON does, such as `.01`.
+        let number = |text: &str| {
+            let whole = text.parse::<u64>().map(Value::from);
+            whole.unwrap_or_else(|_| text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from))
+        };
         self.variant.values.iter().map(|(flag, value)| (flag.clone(), number(value))).collect()
     }
 }
@@ -155,6 +159,22 @@ mod tests {
             members,
             [&format!("seed {last}, eps 1"), "seed 0, eps 1", &format!("seed {last}, eps 3"), "seed 0, eps 3"]
         );
+    }
+
+    #[test]
+    fn swept_values_are_numbers_however_they_are_spelt() {
+        for (text, number) in [
+            ("16", "16"),
+            ("0.003", "0.003"),
+            (".01", "0.01"),
+            ("+0.5", "0.5"),
+            ("+8", "8"),
+            ("1.", "1.0"),
+            ("1E-3", "0.001"),
+        ] {
+            let member = Member { seed: 0, variant: variant(&[("eps", text)], 4) };
+            assert_eq!(Value::Object(member.sweep()).to_string(), format!("{{\"eps\":{number}}}"), "{text}");
+        }
     }
 
     #[test]

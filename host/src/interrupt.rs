@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the run to end in good order, the second ends it.
+//! Ctrl-C, or the system's wish that the program ends: the first asks the run to end in good order, the second ends it.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Watches for Ctrl-C. The flag is set by the first one.
+/// Watches for Ctrl-C, SIGTERM and SIGHUP. The flag is set by the first one.
 ///
 /// # Errors
 /// The system refuses.

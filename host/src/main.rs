@@ -1,9 +1,9 @@
 //! The `microgpt` program: the command line, and a run on the device that it chooses.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::env;
 use std::io::{self, Write};
-use std::path::{self, Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use microgpt::checkpoint::{self, About};
 use microgpt::cli::{Cli, Format};
 use microgpt::config::{TrainConfig, num_params};
 use microgpt::corpus::{Corpus, Dataset, Source};
-use microgpt::device::{Models, State, open};
+use microgpt::device::{Evaluation, Models, State, open};
 use microgpt::error::{Error, Result};
 use microgpt::experiment::{self, Member, Variant};
 use microgpt::interrupt;
@@ -19,7 +19,7 @@ use microgpt::metrics::Metrics;
 use microgpt::plot::Plot;
 use microgpt::report::{self, Report};
 use microgpt::sampler::Sampling;
-use microgpt::target::Target;
+use microgpt::target::{Target, resolve};
 use microgpt::trainer::{Outcome, Outputs, Save, Training};
 use microgpt::weights::Weights;
 
@@ -27,22 +27,27 @@ fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads is no error.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
+            // Without stderr there is nobody to tell; the help goes to stdout.
+            let printed = if error.use_stderr() { error.print().or(Ok(())) } else { report::printed(error.print()) };
+            return match printed {
+                Ok(()) => ExitCode::from(error.exit_code() as u8),
+                Err(error) => fail(&error),
+            };
         }
     };
-    // Nor is a manual page that nobody reads.
-    if cli.write_document(&mut io::stdout().lock()).unwrap_or(true) {
-        return ExitCode::SUCCESS;
-    }
-    match run(&cli) {
-        Ok(code) => code,
-        Err(error) => {
-            report::print_error(&error);
-            ExitCode::FAILURE
+    let ended = match cli.document() {
+        Some(text) => {
+            let mut out = io::stdout().lock();
+            report::printed(out.write_all(&text).and_then(|()| out.flush())).map(|()| ExitCode::SUCCESS)
         }
-    }
+        None => run(&cli),
+    };
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &Error) -> ExitCode {
+    report::print_error(error);
+    ExitCode::FAILURE
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
@@ -73,12 +78,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         corpus: checkpoint::fingerprint(&documents),
     };
     let session = Session { cli, documents: &documents, dataset: &dataset, about };
-    let training = Training {
+    let mut training = Training {
         steps: cli.train().steps,
         stop_after: cli.stop_after(),
         val_every: cli.training.val_every,
         val_docs: cli.training.val_docs,
         save: target.as_ref().map(|target| Save { target, every: cli.run.save_every, about }),
+        best_before: None,
         alone: cli.variants.len() * cli.training.replicas == 1,
         interrupt,
     };
@@ -86,29 +92,35 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let mut report = Report::new(io::stdout().lock()).log_every(cli.log_every()).jsonl(jsonl);
     let mut best: Option<Trained> = None;
     let mut results: Vec<(Variant, Vec<f64>)> = Vec::new();
-    let mut ended = Ok(());
+    let (mut ended, mut saved) = (Ok(()), Ok(()));
     for (i, group) in experiment::groups(&cli.variants).iter().enumerate() {
         let first = (i == 0).then_some(&corpus.source);
         ended = session.train_group(group, first, &training, &mut report, plot.as_mut()).and_then(
             |(trained, losses, written)| {
                 results.extend(group.iter().cloned().zip(losses.chunks(cli.training.replicas).map(<[f64]>::to_vec)));
                 if best.as_ref().is_none_or(|best| trained.loss < best.loss || best.loss.is_nan()) {
+                    // Before anything else can fail: nothing can lose it then.
+                    saved = save(&trained, &training, &report);
+                    training.best_before = Some(trained.loss).filter(|loss| loss.is_finite());
                     best = Some(trained);
                 }
                 written
             },
         );
-        if ended.is_err() || interrupt.load(Ordering::Relaxed) {
+        if ended.is_err() || saved.is_err() || interrupt.load(Ordering::Relaxed) {
             break;
         }
     }
-    // What is trained is saved and drawn, whatever has failed since. First of all the model: nothing can lose it then.
-    let saved = best.as_ref().map_or(Ok(()), |best| save(best, &training, &report));
+    // What is trained is drawn, whatever has failed since.
     let drawn = plot
         .filter(|plot| !plot.is_empty())
         .map_or(Ok(()), |plot| plot.save().map(|()| report.notice(format_args!("plotted: `{}`", plot.name()))));
     ended.and(saved).and(drawn)?;
     if let Some(best) = best {
+        if !training.alone && best.loss.is_nan() {
+            let hint = "lower `--learning-rate`, or start from other weights";
+            return Err(Error::new("every model diverged").hint(hint));
+        }
         session.finish(best, &results, &training, &mut report)?;
     }
     Ok(if interrupt.load(Ordering::Relaxed) { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
@@ -132,6 +144,8 @@ struct Trained {
     loss: f64,
     /// The steps that this run has trained it.
     steps: u64,
+    /// Whether `loss` is that after the last of them.
+    is_validated: bool,
 }
 
 impl Session<'_> {
@@ -158,7 +172,10 @@ impl Session<'_> {
         if let Some(source) = first {
             report.notice(format_args!("corpus: {source}"));
             report.notice(format_args!("device: {description}"));
-            tell_cut(report, self.documents, cli.model().block_size);
+            let block_sizes: BTreeSet<_> = cli.variants.iter().map(|variant| variant.model.block_size).collect();
+            for block_size in block_sizes {
+                tell_cut(report, self.documents, block_size);
+            }
             report.header(dataset.train.len(), dataset.val.len(), shape.vocab as usize, num_params(shape))?;
         } else {
             report.line(&format!("num params: {}", num_params(shape)))?;
@@ -169,9 +186,9 @@ impl Session<'_> {
         let mut outputs = Outputs { report, metrics, plot };
         let outcome = training.execute(&mut *models, &members, &mut outputs);
         let written = outputs.metrics.map_or(Ok(()), |mut metrics| metrics.finish());
-        let Outcome { val_losses, best: index, state, steps } = outcome?;
+        let Outcome { val_losses, best: index, state, steps, is_validated } = outcome?;
         let (member, loss) = (members[index].clone(), val_losses[index]);
-        Ok((Trained { models, index, state, member, loss, steps }, val_losses, written))
+        Ok((Trained { models, index, state, member, loss, steps, is_validated }, val_losses, written))
     }
 
     /// How a model is trained, and the state that it starts from.
@@ -194,6 +211,12 @@ impl Session<'_> {
         report: &mut Report<impl Write>,
     ) -> Result<()> {
         let cli = self.cli;
+        // Ctrl-C may come when nothing is left to train: what it asks for is done all the same. Later it ends the samples.
+        let interrupted = training.interrupt.load(Ordering::Relaxed);
+        if interrupted && !best.is_validated {
+            let losses = best.models.evaluate(training.val_docs)?;
+            report.validation(&losses.into_iter().map(Evaluation::loss).collect::<Vec<_>>())?;
+        }
         if cli.variants.len() > 1 {
             report.line(&format!("--- sweep ---\n{}", experiment::table(results)))?;
         }
@@ -209,6 +232,7 @@ impl Session<'_> {
             skip: cli.sampling.unique.then(|| self.documents.iter().copied().collect::<HashSet<_>>()),
             jsonl: cli.sampling.format == Format::Jsonl,
             interrupt: training.interrupt,
+            interrupted,
         };
         if report.is_closed() {
             return Ok(());
@@ -228,7 +252,6 @@ fn tell_cut(report: &Report<impl Write>, documents: &[&str], block_size: usize) 
 
 /// Refuses a file that would be written over another that the run reads or writes; a checkpoint may be resumed and saved.
 fn check_paths(cli: &Cli) -> Result<()> {
-    let whole = |path: &Path| path.canonicalize().or_else(|_| path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     let run = &cli.run;
     let corpus = Some(run.input.clone().unwrap_or_else(|| PathBuf::from("input.txt")));
     let files = [
@@ -242,7 +265,7 @@ fn check_paths(cli: &Cli) -> Result<()> {
     for (i, (path, verb, _)) in files.iter().enumerate().filter(|(_, (_, verb, _))| !verb.is_empty()) {
         let Some(path) = path else { continue };
         let same = |(other, ..): &&(&Option<PathBuf>, &str, &str)| {
-            other.as_ref().is_some_and(|other| whole(other) == whole(path))
+            other.as_ref().is_some_and(|other| resolve(other) == resolve(path))
         };
         if let Some((_, _, what)) = files[..i].iter().find(same) {
             return Err(Error::new(format!("cannot {verb} to `{}`: it is {what}", path.display()))
@@ -252,12 +275,9 @@ fn check_paths(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-/// Saves the best model.
+/// Saves the best model, unless it has diverged.
 fn save(best: &Trained, training: &Training, report: &Report<impl Write>) -> Result<()> {
-    if !training.alone && best.loss.is_nan() {
-        return Err(Error::new("every model diverged").hint("lower `--learning-rate`, or start from other weights"));
-    }
-    let Some(save) = &training.save else { return Ok(()) };
+    let Some(save) = training.save.as_ref().filter(|_| training.alone || !best.loss.is_nan()) else { return Ok(()) };
     // What the file has is worth more than initial weights.
     if best.steps == 0 && training.interrupt.load(Ordering::Relaxed) {
         report.notice(format_args!("not saved: `{}`, interrupted before the first step", save.target.name()));

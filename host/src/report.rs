@@ -74,15 +74,16 @@ impl<W: Write> Report<W> {
         self.bar.finish_and_clear();
     }
 
-    /// A line for each of the steps from `first` (from 0) on that is told; they took `ms` each.
+    /// A line for each of the steps from `first` (from 0) on that is told; they took `ms` each. The run has `steps`, but
+    /// may end after step `last`.
     ///
     /// # Errors
     /// stdout cannot be written to.
-    pub fn steps(&mut self, first: u64, steps: u64, losses: &[f64], ms: f64) -> Result<()> {
+    pub fn steps(&mut self, first: u64, last: u64, steps: u64, losses: &[f64], ms: f64) -> Result<()> {
         let width = digits(steps).max(4);
         let mut lines = String::new();
         for (step, loss) in (first + 1..).zip(losses) {
-            let told = step == 1 || step == steps || step.is_multiple_of(self.log_every);
+            let told = step == 1 || step == last || step.is_multiple_of(self.log_every);
             if self.log_every > 0 && told {
                 // Writing to a string cannot fail.
                 let _ = writeln!(lines, "step {step:>width$}/{steps:>width$} | loss {loss:.4} | {ms:.3}ms");
@@ -160,21 +161,27 @@ impl<W: Write> Report<W> {
             return Ok(());
         }
         let written = self.bar.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            Err(error) => {
-                let hint = "the results go there: check the space, or send them elsewhere";
-                return Err(Error::new("cannot write to stdout").caused_by(error).hint(hint));
-            }
-            Ok(()) => {}
-        }
-        Ok(())
+        self.closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        printed(written)
     }
 }
 
 /// Decimal digits of `n`.
 fn digits(n: u64) -> usize {
     n.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// What became of text that was written to stdout: that nobody reads it is no error.
+///
+/// # Errors
+/// stdout cannot be written to.
+pub fn printed(written: io::Result<()>) -> Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }).map_err(
+        |error| {
+            let hint = "the results go there: check the space, or send them elsewhere";
+            Error::new("cannot write to stdout").caused_by(error).hint(hint)
+        },
+    )
 }
 
 /// Prints an error on stderr, as far as that is possible.
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_the_contract() {
-        assert_eq!(written(|r| r.steps(0, 500, &[3.318_49], 0.0042)), "step    1/ 500 | loss 3.3185 | 0.004ms\n");
+        assert_eq!(written(|r| r.steps(0, 500, 500, &[3.318_49], 0.0042)), "step    1/ 500 | loss 3.3185 | 0.004ms\n");
         assert_eq!(written(|r| r.validation(&[2.804_27])), "  val loss: 2.8043\n");
         assert_eq!(
             written(|r| r.validation(&[1.0, 5.0, 3.0])),
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn columns_grow_with_the_numbers() {
         assert_eq!(
-            written(|r| r.steps(99_998, 100_000, &[12.0; 2], 1234.5)),
+            written(|r| r.steps(99_998, 100_000, 100_000, &[12.0; 2], 1234.5)),
             "step  99999/100000 | loss 12.0000 | 1234.500ms\nstep 100000/100000 | loss 12.0000 | 1234.500ms\n"
         );
         assert_eq!(written(|r| r.samples([(99, "")].into_iter(), 100)), "sample  99: \n");
@@ -218,17 +225,19 @@ mod tests {
 
     #[test]
     fn some_steps_are_told_and_the_first_and_the_last() {
-        let told = |log_every| {
+        let told = |log_every, last| {
             let mut out = Vec::new();
             let mut report = Report::new(&mut out).log_every(log_every);
-            report.steps(0, 10, &[1.0; 6], 1.0).and_then(|()| report.steps(6, 10, &[1.0; 4], 1.0)).unwrap();
+            report.steps(0, last, 10, &[1.0; 6], 1.0).unwrap();
+            report.steps(6, last, 10, &vec![1.0; last as usize - 6], 1.0).unwrap();
             let out = String::from_utf8(out).unwrap();
             out.lines().map(|line| line[5..9].trim().parse().unwrap()).collect::<Vec<u64>>()
         };
-        assert_eq!(told(1), (1..=10).collect::<Vec<_>>());
-        assert_eq!(told(4), [1, 4, 8, 10]);
-        assert_eq!(told(100), [1, 10]);
-        assert!(told(0).is_empty());
+        assert_eq!(told(1, 10), (1..=10).collect::<Vec<_>>());
+        assert_eq!(told(4, 10), [1, 4, 8, 10]);
+        assert_eq!(told(4, 9), [1, 4, 8, 9]);
+        assert_eq!(told(100, 10), [1, 10]);
+        assert!(told(0, 10).is_empty());
     }
 
     #[test]

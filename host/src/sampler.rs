@@ -27,6 +27,8 @@ pub struct Sampling<'a> {
     pub jsonl: bool,
     /// Set by Ctrl-C.
     pub interrupt: &'a AtomicBool,
+    /// Whether it was set before: after an interrupted training there are samples all the same.
+    pub interrupted: bool,
 }
 
 /// A sample with `--format jsonl`.
@@ -49,12 +51,11 @@ impl Sampling<'_> {
     pub fn execute(&self, device: &mut dyn Device, report: &mut Report<impl Write>) -> Result<()> {
         let shape = device.download()?.weights.shape;
         let chunk = (LAUNCH_WORK / (num_params(shape) as u64 * u64::from(shape.block_size))).clamp(1, MAX_LAUNCH);
-        // After an interrupted training there are samples all the same.
-        let interrupted = self.interrupt.load(Ordering::Relaxed);
         let (mut first, mut memorised) = (0, 0);
         report.line("--- inference ---")?;
         device.prepare_samples(&self.config, 0..self.samples)?;
-        while first < self.samples && !report.is_closed() && self.interrupt.load(Ordering::Relaxed) == interrupted {
+        while first < self.samples && !report.is_closed() && self.interrupt.load(Ordering::Relaxed) == self.interrupted
+        {
             let end = self.samples.min(first + chunk);
             let samples = device.generate(&self.config, first..end)?;
             let texts: Vec<String> = samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect();

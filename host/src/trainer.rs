@@ -14,6 +14,9 @@ use crate::plot::Plot;
 use crate::report::Report;
 use crate::target::Target;
 
+mod progress;
+use progress::Progress;
+
 /// How to train the models that a device holds.
 pub struct Training<'a> {
     /// Steps of the whole run.
@@ -26,6 +29,8 @@ pub struct Training<'a> {
     pub val_docs: usize,
     /// Where the model is saved.
     pub save: Option<Save<'a>>,
+    /// The loss of the best model that has been trained before these and is saved: only a better one takes its place.
+    pub best_before: Option<f64>,
     /// Whether the run has no other model: it is over then if the model diverges, and need not be compared with others.
     pub alone: bool,
     /// Set by Ctrl-C: the launch under way is the last.
@@ -63,6 +68,8 @@ pub struct Outcome {
     pub state: State,
     /// The steps that this run has trained.
     pub steps: u64,
+    /// Whether the validation losses are those after the last step.
+    pub is_validated: bool,
 }
 
 /// The most steps of a launch, so that results come as they arise.
@@ -77,31 +84,6 @@ impl Save<'_> {
     /// The file cannot be written; it is then as it was.
     pub fn save(&self, state: &State, member: &Member) -> Result<()> {
         self.target.save(&to_bytes(state, &About { train: member.variant.train, ..self.about })?)
-    }
-}
-
-/// How far a training is.
-struct Progress {
-    step: u64,
-    /// Whether each model's numbers are still numbers.
-    alive: Vec<bool>,
-    /// The last validation loss of each model, and the step after which it was measured.
-    val_losses: Vec<f64>,
-    validated: Option<u64>,
-    /// How the only model diverged: what is due after the launch is done before the run fails.
-    failure: Option<Error>,
-}
-
-impl Progress {
-    fn any_alive(&self) -> bool {
-        self.alive.contains(&true)
-    }
-
-    fn best(&self) -> usize {
-        let candidates = (0..self.alive.len()).filter(|&model| self.alive[model]);
-        let rank =
-            |model: &usize| if self.val_losses[*model].is_nan() { f64::INFINITY } else { self.val_losses[*model] };
-        candidates.min_by(|a, b| rank(a).total_cmp(&rank(b))).unwrap_or(0)
     }
 }
 
@@ -132,11 +114,12 @@ impl Training<'_> {
             val_losses: vec![f64::NAN; count],
             validated: None,
             failure: None,
+            interrupted: self.is_interrupted(),
         };
         outputs.report.start_bar(step, self.steps);
         while progress.step < self.stop_after
             && progress.any_alive()
-            && !self.is_interrupted()
+            && !progress.interrupted
             && !self.nobody_waits(outputs)
         {
             let launch = max_launch
@@ -146,11 +129,11 @@ impl Training<'_> {
             self.launch(launch, models, members, &mut progress, outputs)?;
         }
         outputs.report.clear_bar();
-        if self.is_interrupted() {
+        if progress.interrupted {
             outputs.report.notice(format_args!("interrupted after step {}; Ctrl-C again ends at once", progress.step));
         }
-        // Interrupted between two launches, or with nothing left to train. One model of several is chosen by its loss.
-        if (self.is_interrupted() || !self.alone) && progress.any_alive() && progress.validated != Some(progress.step) {
+        // Interrupted before the first launch, or nothing was left to train. One model of several is chosen by its loss.
+        if (progress.interrupted || !self.alone) && progress.any_alive() && !progress.is_validated() {
             self.validate(models, members, &mut progress, outputs)?;
         }
         let best = self.best(models, members, &mut progress, outputs.report)?;
@@ -158,7 +141,8 @@ impl Training<'_> {
             return Err(failure);
         }
         let (best, state) = best.map_or_else(|| models.model(0).download().map(|state| (0, state)), Ok)?;
-        Ok(Outcome { best, state, val_losses: progress.val_losses, steps: progress.step - step })
+        let is_validated = progress.is_validated();
+        Ok(Outcome { best, state, val_losses: progress.val_losses, steps: progress.step - step, is_validated })
     }
 
     /// Trains `steps` steps, and does what is due after them.
@@ -184,8 +168,10 @@ impl Training<'_> {
                 Summary::of(losses).map_or(f64::NAN, |summary| summary.mean)
             })
             .collect();
-        outputs.report.steps(first, self.steps, &losses, ms)?;
         progress.step += steps;
+        progress.interrupted = self.is_interrupted();
+        let last = if progress.interrupted { progress.step } else { self.stop_after };
+        outputs.report.steps(first, last, self.steps, &losses, ms)?;
         for (model, i) in diverged.into_iter().enumerate().filter_map(|(model, i)| Some((model, i?))) {
             let StepLog { loss, grad_norm } = logs[model][i];
             let (what, value) = if loss.is_finite() { ("gradient norm", grad_norm) } else { ("loss", loss) };
@@ -194,7 +180,7 @@ impl Training<'_> {
         }
         let step = progress.step;
         let is_due = |every: u64| every > 0 && step.is_multiple_of(every);
-        let is_last = self.is_interrupted() || (!self.alone && step == self.stop_after);
+        let is_last = progress.interrupted || (!self.alone && step == self.stop_after);
         let val_losses = if progress.any_alive() && (is_due(self.val_every) || is_last) {
             Some(self.validate(models, members, progress, outputs)?)
         } else {
@@ -208,7 +194,9 @@ impl Training<'_> {
             metrics.record(launch)?;
         }
         let Some(save) = self.save.as_ref().filter(|save| is_due(save.every)) else { return Ok(()) };
-        if let Some((best, state)) = self.best(models, members, progress, outputs.report)? {
+        let best = self.best(models, members, progress, outputs.report)?;
+        let is_better = |model: usize| self.best_before.is_none_or(|before| progress.val_losses[model] < before);
+        if let Some((best, state)) = best.filter(|&(best, _)| is_better(best)) {
             // A run that goes on from here has the steps before it in the metrics, even if this one is killed.
             let flushed = outputs.metrics.as_mut().map_or(Ok(()), Metrics::flush);
             save.save(&state, &members[best])?;

@@ -29,9 +29,13 @@ fn training(folder: &Folder, args: &str) -> (Child, BufReader<ChildStdout>) {
     started(folder, args, "step")
 }
 
-fn ctrl_c(child: &Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
+}
+
+fn ctrl_c(child: &Child) {
+    signal(child, "-INT");
 }
 
 /// What comes until the end: exit code, stdout, stderr.
@@ -65,6 +69,44 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     for (line, step) in metrics.lines().zip(1..) {
         assert!(line.contains(&format!("\"step\":{step},")), "{step}: {line}");
     }
+}
+
+/// What a system does that shuts down, and a terminal that is closed.
+#[test]
+fn sigterm_and_sighup_are_as_ctrl_c() {
+    for name in ["-TERM", "-HUP"] {
+        let folder = Folder::new();
+        let flags = "--steps 1000000000 --log-every 1 --samples 3 --save model.safetensors --save-every 1";
+        let (child, stdout) = training(&folder, flags);
+        signal(&child, name);
+        let (code, out, err) = rest(child, stdout);
+        assert_eq!(code, Some(130), "{name}: {err}");
+        assert!(out.contains("\n--- inference ---\n") && err.contains("saved: `model.safetensors`"), "{name}: {err}");
+        assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "{name}");
+    }
+}
+
+/// The metrics go to a pipe that nobody reads yet: they hold up the run when its last step is done.
+#[test]
+fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
+    let folder = Folder::new();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let flags = "--steps 4000 --val-every 0 --log-every 1 --samples 3 --save model.safetensors --metrics pipe";
+    let path = folder.path("pipe");
+    // Opens when the program does.
+    let pipe = std::thread::spawn(|| std::fs::File::open(path).unwrap());
+    let (child, stdout) = started(&folder, flags, "step 4000/4000");
+    let mut pipe = pipe.join().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    ctrl_c(&child);
+    std::thread::sleep(Duration::from_millis(200));
+    let reader = std::thread::spawn(move || pipe.read_to_end(&mut Vec::new()).unwrap());
+    let (code, out, err) = rest(child, stdout);
+    assert_eq!(code, Some(130), "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("  val loss: ") && lines[1] == "--- inference ---" && lines.len() == 5, "{out}");
+    assert!(err.contains("saved: `model.safetensors`"), "{err}");
+    assert!(reader.join().unwrap() > 4000 * 80);
 }
 
 /// The corpus comes through a pipe, so that the first signal is there before the first step.

@@ -61,3 +61,24 @@ fn what_cannot_be_drawn_is_refused_before_training() {
     }
     assert_eq!(folder.files(), ["names.txt"]);
 }
+
+/// Each line of a sweep has a colour of its own, also when it has many; the legend names as many as it has room for.
+#[test]
+fn the_lines_of_a_large_sweep_can_be_told_apart() {
+    let folder = Folder::new();
+    let values = |n: u32| (1..=n).map(|value| format!("0.{value:03}")).collect::<Vec<_>>().join(",");
+    let svg = |n: u32| {
+        let sweep = format!("--sweep learning-rate={}", values(n));
+        folder.stdout(&format!("--steps 10 --val-every 0 --val-docs 1 --samples 1 --plot losses.svg {sweep}"));
+        fs::read_to_string(folder.path("losses.svg")).unwrap()
+    };
+    let few = svg(20);
+    let lines = few.lines().filter(|line| line.contains("<polyline") && line.contains("stroke-width=\"2\""));
+    let colours: std::collections::BTreeSet<&str> =
+        lines.map(|line| line.split("stroke=\"").nth(1).unwrap().split('"').next().unwrap()).collect();
+    assert_eq!(colours.len(), 20, "{colours:?}");
+    assert_eq!(few.matches("learning-rate 0.").count(), 20);
+    let many = svg(30);
+    assert_eq!(many.matches("learning-rate 0.").count(), 24);
+    assert!(many.lines().any(|line| line.trim() == "and 6 more"));
+}

@@ -132,8 +132,30 @@ fn several_models_that_make_no_sense_are_refused() {
         ("--sweep n-embd=4,8,12 --replicas 4000", &["makes 12000 models"]),
         ("--replicas 2 --resume x", &["`--resume` goes on with one model"]),
         ("--replicas 2 --init-from x", &["`--replicas 2` would be the same"]),
+        (
+            "--sweep learning-rate=0.1,0.2 --sweep n-embd=8,16 --init-from x",
+            &[
+                "`--init-from x` has weights of one shape",
+                "`learning-rate 0.1, n-embd 8`",
+                "`learning-rate 0.1, n-embd 16`",
+            ],
+        ),
     ] {
         refused(folder.run(args), 2, parts);
     }
     refused(folder.run("--sweep block-size=8,4 --prompt emma"), 1, &["`--prompt emma` has 4 characters", "at most 4"]);
+}
+
+#[test]
+fn documents_that_are_cut_are_told_for_every_block_size() {
+    let output = Folder::new().run("--steps 1 --samples 1 --sweep block-size=4,8,4,16").assert().success();
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    let cut: Vec<&str> = stderr.lines().filter(|line| line.starts_with("cut: ")).collect();
+    assert_eq!(
+        cut,
+        [
+            "cut: 10 of 12 documents to their first `--block-size 4` tokens",
+            "cut: 2 of 12 documents to their first `--block-size 8` tokens"
+        ]
+    );
 }

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::error::Error as _;
+use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 
 use clap::builder::ValueParser;
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::command;
 use crate::error::Error;
@@ -50,12 +51,22 @@ pub(super) fn below_one() -> ValueParser {
     real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
 }
 
-/// Gives clap's error about a value the form of [`Error`], with the flag's default as a hint; others stay as they are.
+/// Gives clap's error the form of [`Error`], with a hint; help and version stay as they are.
 pub(super) fn with_hint(error: clap::Error) -> clap::Error {
-    let (Some(arg), Some(value), Some(expected)) =
-        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), error.source())
-    else {
+    if !error.use_stderr() {
         return error;
+    }
+    let expected = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(expected), _) => Some(expected.to_string()),
+        (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
+            Some(format!("expected one of {}", values.join(", ")))
+        }
+        _ => None,
+    };
+    let (Some(arg), Some(value), Some(expected)) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), expected)
+    else {
+        return usage_error(&general(&error));
     };
     let mut command = command();
     command.build();
@@ -63,17 +74,30 @@ pub(super) fn with_hint(error: clap::Error) -> clap::Error {
     let flag = command.get_arguments().find(|flag| flag.to_string() == arg.to_string());
     let name = flag.and_then(clap::Arg::get_long).unwrap_or_default();
     let variable = flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some((&value).into()));
-    let what = variable.map_or(format!("--{name} {value}"), |variable| format!("{}={value}", variable.display()));
     let default = flag.and_then(|flag| flag.get_default_values().first()).map(|value| value.display());
-    let hint = match default {
-        Some(default) => format!("the default is `--{name} {default}`; `--help` describes every flag"),
-        None => "`--help` describes every flag".to_owned(),
+    let (what, hint) = match (variable.map(OsStr::display), default) {
+        (Some(variable), _) => (format!("{variable}={value}"), format!("unset {variable}, or give it such a value; ")),
+        (None, Some(default)) => (format!("--{name} {value}"), format!("the default is `--{name} {default}`; ")),
+        (None, None) => (format!("--{name} {value}"), String::new()),
     };
-    usage_error(&Error::new(format!("`{what}`: {expected}")).hint(hint))
+    usage_error(&Error::new(format!("`{what}`: {expected}")).hint(hint + HELP))
 }
 
-/// `error` as clap prints it, with clap's exit code.
+const HELP: &str = "`--help` describes every flag";
+
+/// What clap says, of which the first paragraph is the error; another may be a tip.
+fn general(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
+    Error::new(message.trim_start_matches("error: ").trim_end()).hint(hint)
+}
+
+/// `error` as clap prints it, in clap's colours and with its exit code.
 pub(super) fn usage_error(error: &Error) -> clap::Error {
     let report = error.report();
-    clap::Error::raw(ErrorKind::ValueValidation, report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n")
+    let message = report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n";
+    // Of the command it takes the colours.
+    clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(&command())
 }

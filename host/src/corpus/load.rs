@@ -3,12 +3,17 @@
 use std::error::Error as _;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+use std::sync::Arc;
 use std::time::Duration;
+
+use ureq::tls::TlsConfig;
 
 use super::{EMBEDDED, ONE_PER_LINE, documents, parse};
 use crate::error::{Error, Result};
+use crate::target::Target;
 
 /// Where a corpus came from. Its text completes the notice `corpus: ..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +111,8 @@ impl Corpus {
         let url = download.url.clone();
         match download.fetch().and_then(|bytes| parse(bytes, &url)) {
             Ok(text) => {
-                let not_kept = keep(&text, &path).err().map(|error| error.kind().to_string());
+                let kept = Target::new(&path).and_then(|target| target.create(text.as_bytes()));
+                let not_kept = kept.err().map(|error| error.source().map_or(String::new(), ToString::to_string));
                 Ok(Self { text, source: Source::Downloaded { url, path, not_kept } })
             }
             Err(error) => Ok(Self { text: EMBEDDED.to_owned(), source: Source::Embedded { reason: one_line(&error) } }),
@@ -133,6 +139,32 @@ impl Corpus {
 }
 
 impl Download {
+    /// TLS in Rust alone. It is there for most processors, but not for all.
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    fn tls(&self) -> Result<TlsConfig> {
+        if self.needs_tls() && !graviola::util::is_cpu_supported() {
+            return Err(self.failed("TLS needs a processor that has AES and, on x86-64, AVX2"));
+        }
+        let provider = Arc::new(rustls_graviola::default_provider());
+        Ok(TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build())
+    }
+
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+    fn tls(&self) -> Result<TlsConfig> {
+        if self.needs_tls() {
+            return Err(self.failed("there is no TLS for this processor"));
+        }
+        Ok(TlsConfig::default())
+    }
+
+    fn needs_tls(&self) -> bool {
+        self.url.starts_with("https:")
+    }
+
+    fn failed(&self, reason: impl Into<String>) -> Error {
+        Error::new(format!("cannot download {}", self.url)).caused_by(reason.into())
+    }
+
     /// The body of the answer, whole.
     fn fetch(&self) -> Result<Vec<u8>> {
         let failed = |error: ureq::Error| {
@@ -142,11 +174,12 @@ impl Download {
                 ureq::Error::Io(error) => error.to_string(),
                 error => error.to_string(),
             };
-            Error::new(format!("cannot download {}", self.url)).caused_by(reason)
+            self.failed(reason)
         };
         let mut config = ureq::Agent::config_builder()
+            .tls_config(self.tls()?)
             // A redirect must not lead out of TLS.
-            .https_only(self.url.starts_with("https:"))
+            .https_only(self.needs_tls())
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .timeout_global(Some(self.timeout));
@@ -156,24 +189,10 @@ impl Download {
         let mut response = ureq::Agent::from(config.build()).get(&self.url).call().map_err(failed)?;
         // A body that ends where the connection ends cannot be told from one that was cut.
         if !["content-length", "transfer-encoding"].iter().any(|name| response.headers().contains_key(*name)) {
-            return Err(Error::new(format!("cannot download {}", self.url)).caused_by("the answer states no length"));
+            return Err(self.failed("the answer states no length"));
         }
         response.body_mut().read_to_vec().map_err(failed)
     }
-}
-
-/// Writes the text to a new file `path`: all of it, or nothing.
-fn keep(text: &str, path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; this one becomes a file like any other, as the umask wants it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".input.txt.").tempfile_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path)?;
-    Ok(())
 }
 
 /// An error and its causes in one line.

@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 
 use super::*;
-use crate::checkpoint;
 use crate::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use crate::device::{Device, Sample};
 use crate::experiment::Variant;
 use crate::weights::Weights;
+
+mod saves;
 
 /// A device whose loss is the step's number, counted from 1, until it breaks.
 struct Fake {
@@ -18,6 +19,8 @@ struct Fake {
     bad: Option<(u64, StepLog)>,
     nll: f64,
     interrupt_at: Option<(u64, &'static AtomicBool)>,
+    /// Set when this step is validated.
+    interrupt_validation: Option<(u64, &'static AtomicBool)>,
 }
 
 impl Device for Fake {
@@ -40,6 +43,9 @@ impl Device for Fake {
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         assert_eq!(documents, 20);
         self.evaluations.push(self.state.step);
+        if let Some((_, interrupt)) = self.interrupt_validation.filter(|&(step, _)| step == self.state.step) {
+            interrupt.store(true, Ordering::Relaxed);
+        }
         Ok(Evaluation { nll: self.nll, tokens: 2 })
     }
     fn generate(&mut self, _: &SampleConfig, _: Range<u64>) -> Result<Vec<Sample>> {
@@ -55,7 +61,15 @@ impl Device for Fake {
 
 fn fake(model: ModelConfig) -> Fake {
     let state = State::new(Weights::zeros(model.shape(3).unwrap()));
-    Fake { state, launches: vec![], evaluations: vec![], bad: None, nll: 1.0, interrupt_at: None }
+    Fake {
+        state,
+        launches: vec![],
+        evaluations: vec![],
+        bad: None,
+        nll: 1.0,
+        interrupt_at: None,
+        interrupt_validation: None,
+    }
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -74,7 +88,16 @@ const TRAIN: TrainConfig = TrainConfig {
 const ABOUT: About = About { vocabulary: &['a', 'b'], train: TRAIN, seed: 1, shuffle: true, corpus: 0 };
 
 fn training() -> Training<'static> {
-    Training { steps: 10, stop_after: 10, val_every: 4, val_docs: 20, save: None, alone: true, interrupt: &NEVER }
+    Training {
+        steps: 10,
+        stop_after: 10,
+        val_every: 4,
+        val_docs: 20,
+        save: None,
+        best_before: None,
+        alone: true,
+        interrupt: &NEVER,
+    }
 }
 
 fn member(seed: u64) -> Member {
@@ -173,30 +196,6 @@ fn a_launch_in_which_the_only_model_diverges_is_recorded() {
 }
 
 #[test]
-fn a_save_takes_the_best_model_whose_values_are_finite() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
-    let save = || Some(Save { target: &target, every: 4, about: ABOUT });
-    let mut models: Vec<Fake> = [1.0, 2.0, 3.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
-    for (model, value) in models.iter_mut().zip([f32::NAN, 0.25, 0.5]) {
-        model.state.weights.values[5] = value;
-    }
-    let several = Training { alone: false, save: save(), ..training() };
-    let outcome = train(&several, &mut models, Vec::new()).unwrap();
-    assert_eq!((outcome.best, outcome.state.step), (1, 10));
-    assert!(outcome.val_losses[0].is_nan() && outcome.val_losses[1..] == [1.0, 1.5]);
-    let saved = checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).unwrap();
-    assert_eq!((saved.step, saved.weights.values[5]), (8, 0.25));
-    // A lone one has no other: the run ends, and the file stays.
-    models.truncate(1);
-    models[0].state.step = 0;
-    let error = train(&Training { save: save(), ..training() }, &mut models, Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "training diverged at step 4: a value of the model is NaN");
-    assert_eq!(checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).unwrap().step, 8);
-}
-
-#[test]
 fn of_several_models_the_best_is_kept_and_one_may_diverge() {
     let mut models: Vec<Fake> = [3.0, 2.0, 1.0, 4.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
     models[2].bad = Some((6, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
@@ -238,17 +237,32 @@ fn ctrl_c_ends_after_the_launch_with_a_validation() {
     assert_eq!((outcome.state.step, &models[0].evaluations[..]), (6, &[6, 6][..]));
 }
 
+/// Wherever it comes, all that follows from it follows at the end of the same launch.
 #[test]
-fn a_model_is_saved_every_so_often() {
+fn ctrl_c_between_two_launches_comes_into_the_next_and_its_metrics() {
+    static INTERRUPT: AtomicBool = AtomicBool::new(false);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let path = folder.path().join("steps.jsonl");
     let mut models = vec![fake(ModelConfig::default())];
-    let save = Some(Save { target: &target, every: 3, about: ABOUT });
-    train(&Training { save, ..training() }, &mut models, Vec::new()).unwrap();
-    assert_eq!(models[0].launches, [3, 1, 2, 2, 1, 1]);
-    let saved = checkpoint::resume(&path, models[0].state.weights.shape, &ABOUT).unwrap();
-    assert_eq!(saved.step, 9, "the last save is not of the training");
+    models[0].interrupt_validation = Some((4, &INTERRUPT));
+    let members = [member(0)];
+    let metrics = Some(Metrics::create(&path, false, members.to_vec()).unwrap());
+    let mut out = Vec::new();
+    let mut report = Report::new(&mut out).log_every(100);
+    let mut outputs = Outputs { report: &mut report, metrics, plot: None };
+    let save = Target::new(&folder.path().join("model.safetensors")).unwrap();
+    // Launches end at 4, validated; at 6, saved; ..
+    let save = Some(Save { target: &save, every: 6, about: ABOUT });
+    let training = Training { steps: 5000, stop_after: 5000, save, interrupt: &INTERRUPT, ..training() };
+    let outcome = training.execute(&mut models, &members, &mut outputs).unwrap();
+    assert_eq!((outcome.state.step, outcome.is_validated), (6, true));
+    assert_eq!(models[0].evaluations, [4, 6]);
+    outputs.metrics.unwrap().finish().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.lines().last().unwrap().contains("\"step\":6,") && text.ends_with("\"val_loss\":0.5}\n"), "{text}");
+    // The last step is told, wherever it is.
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.lines().any(|line| line.starts_with("step    6/5000")), "{out}");
 }
 
 /// A reader that has gone.

@@ -1,0 +1,131 @@
+//! Files that are no checkpoint of this model.
+
+use super::*;
+
+/// Loading fails with a report that has all of `parts`, and a hint.
+#[track_caller]
+fn refused(bytes: &[u8], parts: &[&str]) {
+    let report = load_bytes(bytes).expect_err("it is refused");
+    for part in parts.iter().chain(&["model.safetensors`", "\nhint: "]) {
+        assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let bytes = to_bytes(&state());
+    assert!(load_bytes(&bytes).is_ok());
+    for len in (0..bytes.len()).step_by(7).chain([bytes.len() - 1]) {
+        refused(&bytes[..len], &["is truncated"]);
+    }
+    refused(&[&bytes[..], &[0]].concat(), &["is truncated"]);
+}
+
+#[test]
+fn what_is_no_safetensors_file_is_refused() {
+    refused(b"emma\nolivia\nava\nisabella\n", &["is not a safetensors file", "caused by"]);
+    refused(b"\x02\0\0\0\0\0\0\0[]", &["is not a safetensors file", "caused by"]);
+    refused(b"\x02\0\0\0\0\0\0\0{}", &["has no tensor `wte`"]);
+}
+
+#[test]
+fn no_damage_to_the_header_gets_further_than_an_error() {
+    let good = to_bytes(&state());
+    let header_len = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let (mut errors, mut tries) = (0, 0);
+    for (i, change) in (0..header_len + 8).step_by(5).zip([0x01, 0x10, 0xff].into_iter().cycle()) {
+        let mut bytes = good.clone();
+        bytes[i] ^= change;
+        // A changed seed or step is still a checkpoint; nothing may panic.
+        errors += usize::from(load_bytes(&bytes).is_err());
+        tries += 1;
+    }
+    assert!(errors > tries / 2, "{errors} of {tries}");
+}
+
+#[test]
+fn another_model_is_refused_with_the_flags_that_fit() {
+    let other = RuntimeShape { block_size: 7, n_embd: 8, n_head: 2, n_layer: 1, ..SHAPE };
+    let own = to_bytes(&State::new(Weights::zeros(other)));
+    refused(&own, &["`--n-embd 8`, not `--n-embd 6`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
+    let foreign = Tensors::weights(&Weights::zeros(other)).bytes();
+    refused(&foreign, &["no tensor `layer1.attn_wq`", "`--n-embd 8 --n-layer 1 --block-size 7`"]);
+    let longer = Tensors::weights(&Weights::zeros(RuntimeShape { block_size: 7, ..SHAPE })).bytes();
+    refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "fits `--block-size 7`"]);
+    let deeper = Tensors::weights(&Weights::zeros(RuntimeShape { n_layer: 3, ..SHAPE })).bytes();
+    refused(&deeper, &["a tensor `layer2.", "fits `--n-layer 3`"]);
+    let heads = to_bytes(&State::new(Weights::zeros(RuntimeShape { n_head: 2, ..SHAPE })));
+    refused(&heads, &["`--n-head 2`, not `--n-head 3`", "fits `--n-head 2`"]);
+}
+
+#[test]
+fn a_damaged_set_of_tensors_is_refused() {
+    let good = || Tensors::weights(&state().weights);
+    let mut missing = good();
+    missing.tensors.remove(3);
+    refused(&missing.bytes(), &["has no tensor `layer0.attn_wk`"]);
+    let mut extra = good();
+    extra.tensors.push(("lm_head".to_owned(), Dtype::F32, vec![4, 6], vec![0; 96]));
+    refused(&extra.bytes(), &["has a tensor `lm_head`"]);
+    let mut moment = good();
+    moment.tensors.push(("adamw.m.wte".to_owned(), Dtype::F32, vec![4, 6], vec![0; 96]));
+    refused(&moment.bytes(), &["has no tensor `adamw.m.wpe`"]);
+    for shape in [vec![36], vec![6, 6, 1], vec![4, 9], vec![9, 4]] {
+        let mut reshaped = good();
+        reshaped.get("layer1.attn_wo").2 = shape.clone();
+        refused(&reshaped.bytes(), &[&format!("tensor `layer1.attn_wo` of shape {shape:?}, not [6, 6]")]);
+    }
+}
+
+#[test]
+fn other_types_are_refused() {
+    for (dtype, size) in [(Dtype::F64, 8), (Dtype::F16, 2), (Dtype::BF16, 2), (Dtype::I32, 4)] {
+        let mut tensors = Tensors::weights(&state().weights);
+        let (_, stored, shape, bytes) = tensors.get("wpe");
+        (*stored, *bytes) = (dtype, vec![0; shape.iter().product::<usize>() * size]);
+        refused(&tensors.bytes(), &[&format!("tensor `wpe` as {dtype}, not F32"), "tensor.float()"]);
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused() {
+    for (value, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+        let mut state = state();
+        state.weights.values[24 + 6 + 2] = value;
+        refused(&to_bytes(&state), &[&format!("the value {text} in tensor `wpe` at [1, 2]")]);
+    }
+}
+
+#[test]
+fn another_vocabulary_is_refused() {
+    let with = |vocabulary: &[char]| checkpoint::to_bytes(&state(), &About { vocabulary, ..ABOUT }).unwrap();
+    refused(&with(&['a', '"', 'c']), &["token 3 is 'c' in the checkpoint and 'ß' in the corpus"]);
+    refused(&with(&['a', '"']), &["token 3 is missing in the checkpoint and 'ß' in the corpus"]);
+    refused(&with(&['a', '"', 'ß', 'z']), &["token 4 is 'z' in the checkpoint and missing in the corpus"]);
+    // Without metadata only the number of tokens can tell.
+    let larger = Tensors::weights(&Weights::zeros(RuntimeShape { vocab: 5, ..SHAPE })).bytes();
+    refused(&larger, &["tensor `wte` of shape [5, 6], not [4, 6]", "the corpus that the checkpoint was trained on"]);
+}
+
+#[test]
+fn metadata_that_cannot_be_understood_is_refused() {
+    let with = |run: &str| Tensors::weights(&state().weights).metadata("microgpt", run).bytes();
+    assert_eq!(load_bytes(&with(r#"{"step": 7}"#)).unwrap().step, 7);
+    refused(&with(r#"{"format_version": 2}"#), &["version 2, the newest known here is 1", "update microgpt"]);
+    refused(&with("{"), &["`microgpt` is not JSON"]);
+    refused(&with(r#"{"step": -1}"#), &["`step` is -1, not a whole number"]);
+    refused(&with(r#"{"vocabulary": "abc"}"#), &["`vocabulary` is not an array of characters"]);
+    refused(&with(r#"{"vocabulary": ["a", "bc", "d"]}"#), &["`vocabulary` is not an array of characters"]);
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, cause) in
+        [(folder.path().join("none"), "No such file"), (folder.path().to_owned(), "not a regular file")]
+    {
+        let report = load(&path, SHAPE, &VOCABULARY).unwrap_err().report();
+        assert!(report.contains(&*path.to_string_lossy()) && report.contains(cause), "{report}");
+        assert!(report.contains("\nhint: "), "{report}");
+    }
+}

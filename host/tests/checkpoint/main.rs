@@ -1,0 +1,167 @@
+//! Checkpoints: what is written comes back to the bit, and what cannot be used is refused with a reason.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use gpu_kernels::shape::RuntimeShape;
+use microgpt::checkpoint::{self, About, load, resume};
+use microgpt::config::{OptimizerConfig, TrainConfig};
+use microgpt::device::State;
+use microgpt::target::Target;
+use microgpt::weights::Weights;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tempfile::TempDir;
+
+mod damaged;
+mod resume;
+mod target;
+
+/// No dimension equals another.
+const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };
+const VOCABULARY: [char; 3] = ['a', '"', 'ß'];
+
+/// A state in which every value is another, and some are odd.
+fn state() -> State {
+    let mut state = State::new(Weights::init(SHAPE, 1));
+    state.step = 1 << 40;
+    let odd = [-0.0, f32::MIN_POSITIVE / 2.0, f32::MAX, -f32::MAX, f32::EPSILON];
+    for (array, scale) in [&mut state.weights, &mut state.m, &mut state.v].into_iter().zip([1.0f32, 3.0, 7.0]) {
+        for (i, value) in array.values.iter_mut().enumerate() {
+            *value = odd.get(i).copied().unwrap_or(scale * i as f32);
+        }
+    }
+    state
+}
+
+/// The run that the state belongs to.
+const ABOUT: About = About {
+    vocabulary: &VOCABULARY,
+    train: TrainConfig {
+        steps: 1 << 41,
+        batch: 3,
+        optimizer: OptimizerConfig {
+            learning_rate: 0.1,
+            beta1: 0.7,
+            beta2: 1.0 / 3.0,
+            eps: 1e-9,
+            weight_decay: 0.0,
+            max_grad_norm: 2.5,
+        },
+    },
+    seed: u64::MAX,
+    shuffle: true,
+    corpus: 0x0123_4567_89ab_cdef,
+};
+
+fn to_bytes(state: &State) -> Vec<u8> {
+    checkpoint::to_bytes(state, &ABOUT).unwrap()
+}
+
+fn bits(state: &State) -> [Vec<u32>; 3] {
+    [&state.weights, &state.m, &state.v].map(|array| array.values.iter().map(|value| value.to_bits()).collect())
+}
+
+/// Tensors to be changed and written, as another program would.
+struct Tensors {
+    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    metadata: Option<HashMap<String, String>>,
+}
+
+impl Tensors {
+    /// The weights alone.
+    fn weights(weights: &Weights) -> Self {
+        let tensor = |(tensor, values): (gpu_kernels::layout::Tensor, &[f32])| {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.to_string(), Dtype::F32, tensor.shape.to_vec(), bytes)
+        };
+        Self { tensors: weights.tensors().map(tensor).collect(), metadata: None }
+    }
+
+    fn metadata(mut self, key: &str, value: &str) -> Self {
+        self.metadata.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn get(&mut self, name: &str) -> &mut (String, Dtype, Vec<usize>, Vec<u8>) {
+        self.tensors.iter_mut().find(|tensor| tensor.0 == name).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let views = self
+            .tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+        safetensors::serialize(views, self.metadata.clone()).unwrap()
+    }
+}
+
+/// A file with these bytes, in a folder of its own.
+fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+fn load_bytes(bytes: &[u8]) -> Result<State, String> {
+    let (_folder, path) = file(bytes);
+    load(&path, SHAPE, &VOCABULARY).map_err(|error| error.report())
+}
+
+#[test]
+fn a_state_comes_back_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    Target::new(&path).unwrap().save(&to_bytes(&state())).unwrap();
+    let loaded = load(&path, SHAPE, &VOCABULARY).unwrap();
+    assert_eq!(bits(&loaded), bits(&state()));
+    assert_eq!((loaded.step, loaded.weights.shape), (1 << 40, SHAPE));
+}
+
+#[test]
+fn the_file_is_what_other_programs_expect() {
+    let bytes = to_bytes(&state());
+    assert_eq!(bytes, to_bytes(&state()), "the same state gives the same bytes");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.len(), 3 * (2 + 2 * 6));
+    for (name, shape) in [
+        ("wte", [4, 6]),
+        ("wpe", [5, 6]),
+        ("layer0.attn_wq", [6, 6]),
+        ("layer1.mlp_fc1", [24, 6]),
+        ("layer1.mlp_fc2", [6, 24]),
+        ("adamw.m.wte", [4, 6]),
+        ("adamw.v.layer1.mlp_fc2", [6, 24]),
+    ] {
+        assert_eq!(
+            (tensors.tensor(name).unwrap().shape(), tensors.tensor(name).unwrap().dtype()),
+            (&shape[..], Dtype::F32)
+        );
+    }
+    // Row-major and little-endian: element [1, 2] of `wpe`, which follows the 24 elements of `wte`.
+    let element = (6 + 2) * 4;
+    assert_eq!(tensors.tensor("wpe").unwrap().data()[element..element + 4], 32.0f32.to_le_bytes());
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
+    assert_eq!(
+        run,
+        serde_json::json!({
+            "format_version": 1, "step": 1u64 << 40, "vocabulary": ["a", "\"", "ß"],
+            "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
+            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
+            "weight_decay": 0.0, "max_grad_norm": 2.5,
+            "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef",
+        })
+    );
+}
+
+#[test]
+fn weights_alone_are_a_checkpoint() {
+    let mut tensors = Tensors::weights(&state().weights).metadata("format", "pt");
+    tensors.tensors.reverse();
+    let loaded = load_bytes(&tensors.bytes()).unwrap();
+    assert_eq!(bits(&loaded), bits(&State::new(state().weights)));
+    assert_eq!(loaded.step, 0);
+}

@@ -1,0 +1,66 @@
+//! A run that goes on.
+
+use super::*;
+
+/// Going on with the run `about` fails with a report that has all of `parts`, and a hint.
+#[track_caller]
+fn not_resumed(bytes: &[u8], about: &About, parts: &[&str]) {
+    let (_folder, path) = file(bytes);
+    let report = resume(&path, SHAPE, about).expect_err("it is refused").report();
+    for part in parts.iter().chain(&["model.safetensors`", "\nhint: "]) {
+        assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_only_as_the_run_that_it_was() {
+    let bytes = to_bytes(&state());
+    let (_folder, path) = file(&bytes);
+    assert_eq!(bits(&resume(&path, SHAPE, &ABOUT).unwrap()), bits(&state()));
+    let train = |change: fn(&mut TrainConfig)| {
+        let mut about = ABOUT;
+        change(&mut about.train);
+        about
+    };
+    for (about, flag, there, here) in [
+        (train(|t| t.steps = 9), "--steps", "2199023255552", "9"),
+        (train(|t| t.batch = 2), "--batch", "3", "2"),
+        (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
+        (train(|t| t.optimizer.beta1 = 0.8), "--beta1", "0.7", "0.8"),
+        // The nearest other number.
+        (
+            train(|t| t.optimizer.beta2 = f64::next_up(1.0 / 3.0)),
+            "--beta2",
+            "0.3333333333333333",
+            "0.33333333333333337",
+        ),
+        (train(|t| t.optimizer.eps = 0.5), "--eps", "1e-9", "0.5"),
+        (train(|t| t.optimizer.weight_decay = 0.5), "--weight-decay", "0.0", "0.5"),
+        (train(|t| t.optimizer.max_grad_norm = 0.5), "--max-grad-norm", "2.5", "0.5"),
+        (About { seed: 7, ..ABOUT }, "--seed", "18446744073709551615", "7"),
+    ] {
+        not_resumed(
+            &bytes,
+            &about,
+            &[&format!("`{flag} {there}`, not `{flag} {here}`"), &format!("give `{flag} {there}`")],
+        );
+    }
+    not_resumed(&bytes, &About { shuffle: false, ..ABOUT }, &["without `--no-shuffle`"]);
+    not_resumed(&bytes, &About { corpus: 1, ..ABOUT }, &["another corpus"]);
+    not_resumed(&bytes, &About { vocabulary: &['a', 'b'], ..ABOUT }, &["token 2 is '\"' in the checkpoint and 'b'"]);
+    let other = RuntimeShape { n_layer: 1, ..SHAPE };
+    let report = resume(&path, other, &ABOUT).unwrap_err().report();
+    assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");
+}
+
+#[test]
+fn weights_alone_are_nothing_to_resume() {
+    let weights = || Tensors::weights(&state().weights);
+    not_resumed(&weights().bytes(), &ABOUT, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
+    let metadata = {
+        let bytes = to_bytes(&state());
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        header.metadata().as_ref().unwrap()["microgpt"].clone()
+    };
+    not_resumed(&weights().metadata("microgpt", &metadata).bytes(), &ABOUT, &["lacks", "moments", "--init-from"]);
+}

@@ -1,0 +1,133 @@
+//! Places that a file can or cannot be written to.
+
+use super::*;
+
+#[test]
+fn places_that_cannot_be_written_are_refused_and_left_as_they_are() {
+    let (folder, path) = file(b"old");
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&path, permissions).unwrap();
+    for (bad, cause) in [
+        (folder.path().to_owned(), "directory"),
+        (folder.path().join("none").join("model.safetensors"), "No such file"),
+        (path.join("model.safetensors"), "Not a directory"),
+        (path.clone(), "read-only"),
+        (folder.path().join("n".repeat(300)), "too long"),
+        (PathBuf::from("/dev/null"), "not a regular file"),
+        (folder.path().join("new/"), "directory"),
+        (path.join(""), "directory"),
+    ] {
+        let report = Target::new(&bad).unwrap_err().report();
+        assert!(report.contains(&*bad.to_string_lossy()) && report.contains(cause), "{cause}: {report}");
+        assert!(report.contains("\nhint: "), "{report}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left in the folder");
+}
+
+#[test]
+fn the_probe_leaves_everything_as_it_is() {
+    let (folder, path) = file(b"old");
+    Target::new(&path).unwrap();
+    Target::new(&folder.path().join("new")).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_save_that_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let target = Target::new(&path).unwrap();
+    // What takes the name after the probe: the last step, the rename, fails.
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("inside"), "old").unwrap();
+    let report = target.save(&to_bytes(&state())).unwrap_err().report();
+    assert!(report.contains("cannot save") && report.contains("hint:"), "{report}");
+    assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_has_ordinary_permissions_or_those_it_had() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, saved) = (folder.path().join("plain"), folder.path().join("saved"));
+    fs::write(&plain, "").unwrap();
+    let target = Target::new(&saved).unwrap();
+    target.save(&to_bytes(&state())).unwrap();
+    assert_eq!(mode(&saved), mode(&plain), "as the umask has it");
+    fs::set_permissions(&saved, fs::Permissions::from_mode(0o640)).unwrap();
+    target.save(&to_bytes(&state())).unwrap();
+    assert_eq!(mode(&saved), 0o640);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_stays_a_link() {
+    let (folder, path) = file(b"old");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    Target::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(load(&path, SHAPE, &VOCABULARY).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_what_is_not_there_yet_is_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("sub/model.safetensors", &link).unwrap();
+    Target::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(load(&folder.path().join("sub").join("model.safetensors"), SHAPE, &VOCABULARY).is_ok());
+}
+
+#[test]
+fn what_a_killed_run_left_goes_with_the_next() {
+    let (folder, path) = file(b"old");
+    let left = folder.path().join(".model.safetensors.microgpt-tmp");
+    let files = || fs::read_dir(folder.path()).unwrap().count();
+    fs::write(&left, "x".repeat(1 << 20)).unwrap();
+    let target = Target::new(&path).unwrap();
+    assert_eq!(files(), 1);
+    fs::write(&left, "x".repeat(1 << 20)).unwrap();
+    target.save(&to_bytes(&state())).unwrap();
+    assert_eq!((files(), fs::read(&path).unwrap()), (1, to_bytes(&state())));
+}
+
+/// Runs that save to one file at once share its temporary one.
+#[test]
+fn saves_at_the_same_time_take_turns() {
+    let (folder, path) = file(b"old");
+    std::thread::scope(|scope| {
+        for byte in 0..4u8 {
+            let path = &path;
+            scope.spawn(move || {
+                for len in 1..100 {
+                    Target::new(path).unwrap().save(&vec![byte; len * 10_000]).unwrap();
+                    // Whole: of one run, and as long as that made it.
+                    let bytes = fs::read(path).unwrap();
+                    assert!(bytes.len() % 10_000 == 0 && bytes.iter().all(|&other| other == bytes[0]));
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_that_came_first_stays() {
+    let (folder, path) = file(b"old");
+    let report = Target::new(&path).unwrap().create(b"new").unwrap_err().report();
+    assert!(report.contains("File exists"), "{report}");
+    let other = folder.path().join("other");
+    Target::new(&other).unwrap().create(b"new").unwrap();
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"old".to_vec(), b"new".to_vec()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}

@@ -1,0 +1,170 @@
+//! Values, flags, corpora, checkpoints and places that make no sense: refused with a reason and a hint, and nothing is lost.
+
+use std::fs;
+
+use super::*;
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let folder = Folder::new();
+    let whole = "--val-docs --samples --top-k --n-embd --n-head --n-layer --block-size".split(' ');
+    let mut bad: Vec<(&str, &str)> = whole.map(|flag| (flag, "0")).collect();
+    for flag in
+        "--steps --val-every --val-docs --samples --top-k --seed --n-embd --n-head --n-layer --block-size".split(' ')
+    {
+        bad.extend(["-1", "1.5", "1e3", "", "many", "18446744073709551616"].map(|value| (flag, value)));
+    }
+    for flag in "--temperature --learning-rate --beta1 --beta2 --eps --weight-decay --max-grad-norm".split(' ') {
+        bad.extend(["-0.1", "nan", "inf", "1e39", "1e999", "", "warm"].map(|value| (flag, value)));
+    }
+    bad.extend([
+        ("--beta1", "1"),
+        ("--beta2", "1"),
+        ("--beta2", "0.99999999"),
+        ("--eps", "0"),
+        ("--max-grad-norm", "0"),
+    ]);
+    for (flag, value) in bad {
+        let named = format!("error: `{flag} {value}`: expected a ");
+        let mut command = folder.run("--save model");
+        command.arg(format!("{flag}={value}"));
+        refused(command, 2, &[&named]);
+    }
+    // A negative number is a value without a `=` too.
+    refused(folder.run("--steps -5"), 2, &["error: `--steps -5`: expected a whole number"]);
+    assert_eq!(folder.files(), ["names.txt"]);
+}
+
+#[test]
+fn flags_that_do_not_fit_each_other_are_refused() {
+    let folder = Folder::new();
+    refused(folder.run("--n-embd 10 --n-head 4"), 2, &["`--n-embd 10`", "`--n-head 4`", "`--n-head 2`"]);
+    refused(folder.run("--n-embd 1000000 --n-layer 1000"), 2, &["too large", "n_embd 1000000", "n_layer 1000"]);
+    refused(folder.run("--n-embd 1073741824 --n-layer 1073741824"), 2, &["too large"]);
+    refused(folder.run("--steps 0"), 2, &["`--steps 0`", "--init-from"]);
+    refused(folder.run("--top-k 19"), 1, &["`--top-k 19`", "18 tokens", "`--top-k 18`"]);
+    folder.run("--steps 1 --top-k 18").assert().success();
+}
+
+#[test]
+fn what_clap_does_not_know_is_refused() {
+    let folder = Folder::new();
+    for (args, part) in [
+        ("--bogus", "'--bogus'"),
+        ("--seeed 3", "'--seed'; `--help`"),
+        ("names.txt", "'names.txt'"),
+        (
+            "--device gpu",
+            "`--device gpu`: expected one of auto, cuda, cpu, reference\nhint: the default is `--device auto`",
+        ),
+        ("--format xml", "`--format xml`: expected one of text, jsonl"),
+        ("--steps", "'--steps <N>'"),
+        ("--steps 1 --steps 2", "'--steps <N>'"),
+        ("--save-every 1", "--save <FILE>"),
+        ("--completions tcsh", "`--completions tcsh`: expected one of bash"),
+    ] {
+        refused(folder.run(args), 2, &[part]);
+    }
+    for (variable, value, part) in
+        [("MICROGPT_DEVICE", "gpu", "expected one of auto"), ("MICROGPT_THREADS", "0", "expected a whole number")]
+    {
+        let mut command = folder.run("");
+        command.env(variable, value);
+        refused(command, 2, &[&format!("`{variable}={value}`: {part}"), &format!("hint: unset {variable}")]);
+    }
+}
+
+#[test]
+fn a_corpus_that_is_none_is_refused() {
+    let folder = Folder::new();
+    for (name, bytes, part) in [
+        ("empty", &b""[..], "is empty"),
+        ("blank", b" \n\t\n\r\n", "only white space"),
+        ("latin1", b"zoe\nzo\xeb\n", "not UTF-8"),
+        ("single", b"emma\n\n", "only one document"),
+    ] {
+        folder.write(name, bytes);
+        refused(folder.program(&format!("--input {name} --save model")), 1, &[&format!("`{name}`"), part]);
+    }
+    refused(folder.program("--input missing"), 1, &["`missing`", "No such file"]);
+    refused(folder.program("--input ."), 1, &["`.`"]);
+    assert!(!folder.path("model").exists());
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused() {
+    let folder = Folder::new();
+    folder.run("--steps 1 --save good").assert().success();
+    let good = fs::read(folder.path("good")).unwrap();
+    folder.write("cut", &good[..good.len() / 2]);
+    folder.write("other.txt", NAMES.replace('v', "w"));
+    let init = |from: &str| format!("--init-from {from} --save kept");
+    folder.write("kept", "kept");
+    refused(folder.run(&init("missing")), 1, &["`missing`", "No such file"]);
+    refused(folder.run(&init(".")), 1, &["`.`", "not a regular file"]);
+    refused(folder.run(&init("cut")), 1, &["`cut` is truncated"]);
+    refused(folder.run(&init("names.txt")), 1, &["`names.txt` is not a safetensors file"]);
+    refused(folder.run(&(init("good") + " --n-embd 32")), 1, &["`good`", "`--n-embd 16`", "`--n-embd 32`"]);
+    refused(
+        folder.program(&format!("--input other.txt {}", init("good"))),
+        1,
+        &["`good` has another vocabulary", "'v'", "'w'"],
+    );
+    assert_eq!(fs::read(folder.path("good")).unwrap(), good);
+    assert_eq!(fs::read(folder.path("kept")).unwrap(), b"kept");
+}
+
+#[test]
+fn a_place_that_cannot_be_saved_to_is_refused_before_training() {
+    let folder = Folder::new();
+    folder.write("input.txt", NAMES);
+    for (target, part) in [
+        ("none/model", "No such file"),
+        (".", "directory"),
+        ("names.txt/model", "Not a directory"),
+        ("names.txt", "it is the corpus"),
+        ("./../", "directory"),
+        ("new/", "directory"),
+    ] {
+        // Steps without end: it has to be found before them.
+        let command = folder.run(&format!("--steps 1000000000 --val-every 0 --save {target}"));
+        refused(command, 1, &["cannot save to", &format!("`{target}`"), part]);
+    }
+    refused(folder.program("--save input.txt"), 1, &["`input.txt`", "it is the corpus"]);
+    assert_eq!(folder.files(), ["input.txt", "names.txt"]);
+    assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
+}
+
+/// One file under two names: another spelling, a link, a link to what is not there yet.
+#[cfg(unix)]
+#[test]
+fn a_file_that_two_flags_name_is_refused() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("sub")).unwrap();
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path(name)).unwrap();
+    link("names.txt", "names.link");
+    link("new.svg", "new.link");
+    for (args, parts) in [
+        ("--save names.link", &["`names.link`", "it is the corpus"][..]),
+        ("--save sub/../names.txt", &["`sub/../names.txt`", "it is the corpus"]),
+        ("--save new.svg --plot ./new.svg", &["`./new.svg`", "what `--save` writes"]),
+        ("--save new.link --plot new.svg", &["`new.svg`", "what `--save` writes"]),
+        ("--save new.link --metrics sub/../new.svg", &["`sub/../new.svg`", "what `--save` writes"]),
+    ] {
+        refused(folder.run(&format!("--steps 1000000000 {args}")), 1, parts);
+    }
+    assert_eq!(folder.files(), ["names.link", "names.txt", "new.link", "sub"]);
+}
+
+#[test]
+fn a_model_that_diverges_is_not_saved() {
+    let folder = Folder::new();
+    folder.run("--steps 1 --save model").assert().success();
+    let before = fs::read(folder.path("model")).unwrap();
+    let mut command = folder.run("--device cpu --learning-rate 1e30 --save model");
+    let said =
+        predicate::str::is_match(r"error: training diverged at step [0-9]+: .* is (NaN|inf|-inf)\nhint: ").unwrap();
+    command.assert().code(1).stderr(said).stdout(predicate::str::contains("inference").not());
+    assert_eq!(fs::read(folder.path("model")).unwrap(), before);
+    assert_eq!(folder.files(), ["model", "names.txt"]);
+}

@@ -1,0 +1,146 @@
+//! The program as a user meets it: what it prints, what it refuses and how, and what it leaves alone.
+
+use std::process::Command;
+
+use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use predicates::prelude::*;
+
+#[path = "../common/mod.rs"]
+mod common;
+use common::{Folder, NAMES, refused};
+
+mod bad_input;
+mod streams;
+
+/// The devices that a run can be asked for.
+const DEVICES: [&str; 2] = ["reference", "cpu"];
+
+#[test]
+fn the_lines_are_those_of_the_contract() {
+    let folder = Folder::new();
+    for device in DEVICES {
+        let output = folder.run(&format!("--device {device} --steps 7 --val-every 3 --samples 12")).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let mut patterns: Vec<String> =
+            [r"num docs: 12 \(train: 10, val: 2\)", r"vocab size: 18", r"num params: 3488"].map(String::from).into();
+        for step in 1..=7 {
+            patterns.push(format!(r"step    {step}/   7 \| loss [0-9]\.[0-9]{{4}} \| [0-9]+\.[0-9]{{3}}ms"));
+            if step % 3 == 0 {
+                patterns.push(r"  val loss: [0-9]\.[0-9]{4}".to_owned());
+            }
+        }
+        patterns.push("--- inference ---".to_owned());
+        patterns.extend((1..=12).map(|sample| format!("sample {sample:>2}: [a-z]{{0,8}}")));
+        let lines: Vec<&str> = stdout.lines().collect();
+        assert_eq!(lines.len(), patterns.len(), "{device}:\n{stdout}");
+        for (line, pattern) in lines.iter().zip(&patterns) {
+            let pattern = predicate::str::is_match(format!("^{pattern}$")).unwrap();
+            assert!(pattern.eval(line), "{device}: {line:?} is not {pattern}");
+        }
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("corpus: `names.txt`\ndevice: "), "{stderr}");
+        assert!(!stderr.contains(['\x1b', '\r']), "no bar where stderr is no terminal: {stderr:?}");
+    }
+}
+
+#[test]
+fn the_first_loss_is_that_of_guessing() {
+    // Small random weights know nothing: ln 18.
+    for device in DEVICES {
+        let stdout = Folder::new().stdout(&format!("--device {device} --steps 1 --samples 1"));
+        let loss: f64 = stdout.lines().nth(3).unwrap().strip_prefix("step    1/   1 | loss ").unwrap().parse().unwrap();
+        assert!((loss - 18f64.ln()).abs() < 0.1, "{device}: {loss}");
+    }
+}
+
+#[test]
+fn devices_agree_on_the_losses() {
+    let folder = Folder::new();
+    let losses = |device| {
+        let stdout = folder.stdout(&format!("--device {device} --steps 20 --val-every 10 --samples 1"));
+        let number =
+            |line: &str| line.rsplit_once("loss").map(|(_, loss)| loss.trim_matches([' ', ':']).parse().unwrap());
+        stdout.lines().filter_map(number).collect::<Vec<f64>>()
+    };
+    let (reference, cpu) = (losses("reference"), losses("cpu"));
+    assert_eq!((reference.len(), cpu.len()), (22, 22));
+    for (i, (reference, cpu)) in reference.iter().zip(&cpu).enumerate() {
+        assert!((reference - cpu).abs() < 2e-4, "line {i}: {reference} and {cpu}");
+    }
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let folder = Folder::new();
+    for device in DEVICES {
+        let run = |args: &str| folder.stdout(&format!("--device {device} --steps 8 --val-every 4 {args}"));
+        let first = run("");
+        assert_eq!(first, run("--seed 42"), "{device}");
+        assert_ne!(first, run("--seed 43"), "{device}");
+        assert_ne!(first, run("--no-shuffle"), "{device}");
+    }
+}
+
+#[test]
+fn the_reports_of_validation_can_be_turned_off() {
+    let stdout = Folder::new().stdout("--steps 8 --val-every 0 --samples 1");
+    assert!(!stdout.contains("val loss"), "{stdout}");
+}
+
+#[test]
+fn zero_temperature_and_top_1_both_take_the_most_likely() {
+    let folder = Folder::new();
+    let greedy = folder.stdout("--steps 30 --temperature 0");
+    assert_eq!(greedy, folder.stdout("--steps 30 --top-k 1"));
+    let samples: Vec<&str> = greedy.lines().filter_map(|line| line.strip_prefix("sample ")?.get(4..)).collect();
+    assert_eq!(samples, vec![samples[0]; 20]);
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let help = cargo_bin_cmd!("microgpt").arg("--help").assert().success().get_output().stdout.clone();
+    let help = String::from_utf8(help).unwrap();
+    for flag in "steps val-every val-docs samples top-k temperature seed no-shuffle n-embd n-head n-layer block-size \
+                 learning-rate beta1 beta2 eps weight-decay max-grad-norm input device init-from save"
+        .split(' ')
+    {
+        assert!(help.contains(&format!("--{flag} ")), "--{flag} is missing in:\n{help}");
+    }
+    let version = predicate::str::starts_with(concat!("microgpt ", env!("CARGO_PKG_VERSION")));
+    cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version);
+}
+
+#[test]
+fn documents_of_one_character_and_of_a_million_are_learned_from() {
+    let folder = Folder::new();
+    folder.write("short", "a\na\n");
+    folder.write("long", format!("{}\nb\n{}\n", "ab".repeat(500_000), "ba".repeat(500_000)));
+    for device in DEVICES {
+        for (input, vocab) in [("short", 2), ("long", 3)] {
+            let mut command =
+                folder.program(&format!("--input {input} --device {device} --steps 5 --val-every 5 --samples 2"));
+            let expected = predicate::str::contains(format!("vocab size: {vocab}\n"));
+            command.assert().success().stdout(expected.and(predicate::str::contains("sample  2: ")));
+        }
+    }
+}
+
+#[test]
+fn a_saved_model_samples_what_the_run_that_saved_it_did() {
+    let folder = Folder::new();
+    let model = "--n-embd 12 --n-head 3 --n-layer 2 --block-size 5";
+    for device in DEVICES {
+        let trained = folder.stdout(&format!("--device {device} {model} --steps 20 --save model.safetensors"));
+        let sampled = folder.stdout(&format!("--device {device} {model} --steps 0 --init-from model.safetensors"));
+        let samples = |text: &str| text.split_once("--- inference ---").unwrap().1.to_owned();
+        if device == "cpu" {
+            assert_eq!(samples(&sampled), samples(&trained));
+        }
+        assert!(!sampled.contains("step "), "{sampled}");
+        // The optimiser starts anew; the weights do not.
+        let first = |text: &str| text.lines().nth(3).unwrap().to_owned();
+        let more = folder.stdout(&format!("--device {device} {model} --steps 20 --init-from model.safetensors"));
+        assert_ne!(first(&more), first(&trained));
+    }
+    assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
+}
