@@ -17,6 +17,9 @@ mod source;
 /// Where the page lies in the repository.
 pub const PATH: &str = "assets/microgpt.html";
 
+/// The lines of a source that are laid out together: a third of a window, so that scrolling is many short tasks.
+const CHUNK: usize = 16;
+
 /// The repository: the package lies in its folder `assets/page`.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).to_owned()
@@ -65,13 +68,20 @@ fn files(highlighter: &Highlighter, files: &[File]) -> String {
     files.iter().map(|file| article(highlighter, file)).collect()
 }
 
+/// A file. The browser lays out a chunk only where it comes into view, and knows its size before.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
+    let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let chunks = highlighter.chunks(&file.text, CHUNK);
+    let chunk = |(i, html): (usize, &String)| {
+        let (first, lines) = (i * CHUNK, CHUNK.min(lines - i * CHUNK));
+        format!("<span class=chunk data-first={first} data-lines={lines} style=--lines:{lines}>{html}</span>")
+    };
     format!(
-        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines}\">\
+        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines};--columns:{columns}\">\
          <h2><a href=\"../{path}\">{path}</a></h2><div class=body><div class=gutter aria-hidden=true></div>\
          <pre><code>{}</code></pre></div></article>\n",
-        highlighter.html(&file.text)
+        chunks.iter().enumerate().map(chunk).collect::<String>()
     )
 }
 
