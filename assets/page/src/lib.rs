@@ -13,6 +13,7 @@ mod highlight;
 mod markdown;
 mod module;
 mod source;
+pub mod speed;
 
 /// Where the page lies in the repository.
 pub const PATH: &str = "assets/microgpt.html";
@@ -43,9 +44,9 @@ pub fn page() -> Result<String> {
         ("{{stage-docs}}", stages.iter().map(stage_doc).collect()),
         ("{{stages}}", serde_json::to_string(&stages)?),
         ("{{native}}", native()?),
-        ("{{native-step}}", native_step(&root)?),
+        ("{{speed}}", speed::text()?),
         ("{{corpus}}", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
-        ("{{module}}", module::build(&root)?),
+        ("{{module}}", module::build(&root, module::Fma::Exact)?),
         ("{{worker}}", include_str!("worker.js").to_owned()),
         ("{{curve}}", include_str!("curve.js").to_owned()),
         ("{{live}}", include_str!("live.js").to_owned()),
@@ -118,14 +119,6 @@ fn native() -> Result<String> {
 
 /// The settings of the command line's defaults.
 const DEFAULT_RUN: &str = r#"{"do":"open","corpus":null,"steps":500,"learning_rate":0.01,"seed":42,"n_embd":16,"n_head":4,"n_layer":1,"block_size":8}"#;
-
-/// The README's figure for a native step of the default model, in its own words.
-fn native_step(root: &Path) -> Result<String> {
-    let readme = source::read(root, "README.md")?;
-    let row = readme.lines().find_map(|line| line.strip_prefix("| `train_step` |"));
-    let cell = row.and_then(|row| row.split('|').next()).context("README.md has no row for `train_step`")?;
-    Ok(escape(cell.trim()))
-}
 
 /// Text as HTML.
 fn escape(text: &str) -> String {

@@ -87,8 +87,20 @@ test("a phone has room for it all, and landmarks are there", async ({ page }) =>
   await page.setViewportSize({ width: 400, height: 800 });
   for (const view of ["live", "reference", "kernels", "side-by-side"]) {
     await open(page, `#${view}`);
-    const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    expect(wide, view).toBeLessThanOrEqual(window);
+    const { scrollWidth, scrollHeight } = await page.evaluate(() => {
+      const { scrollWidth, scrollHeight } = document.documentElement;
+      return { scrollWidth, scrollHeight };
+    });
+    expect(scrollWidth, view).toBeLessThanOrEqual(400);
+    // Sources scroll in their panes, none of which reaches beyond its row.
+    if (view === "live") continue;
+    expect(scrollHeight, view).toBeLessThanOrEqual(800);
+    const boxes = await page.evaluate(() => [...document.querySelectorAll(".panes > *")].filter((pane) => pane.offsetParent).map((pane) => {
+      const { top, bottom } = pane.getBoundingClientRect();
+      return [Math.round(top), Math.round(bottom)];
+    }));
+    boxes.slice(1).forEach(([top], i) => expect(boxes[i][1], `${view}: where a pane ends`).toBeLessThanOrEqual(top));
+    expect(boxes.at(-1)[1], view).toBeLessThanOrEqual(800);
   }
   for (const role of ["banner", "main", "search"]) await expect(page.getByRole(role)).toHaveCount(1);
   await expect(page.getByRole("navigation", { name: "Views" })).toBeVisible();
