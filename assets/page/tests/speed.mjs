@@ -7,7 +7,7 @@ import { cpus } from "node:os";
 import { LAUNCH, inRepository } from "./browser.mjs";
 
 const cargo = ["run", "--release", "--quiet", "--package", "page", "--", "speed"];
-const { steps, native, relaxed } = JSON.parse(execFileSync("cargo", cargo, { cwd: inRepository(""), maxBuffer: 1e8 }));
+const { steps, times, relaxed } = JSON.parse(execFileSync("cargo", cargo, { cwd: inRepository(""), maxBuffer: 1e8 }));
 const exact = readFileSync(inRepository("assets/microgpt.html"), "utf8").match(/<script type="text\/plain" id="module">([^<]*)</)[1];
 
 /** How often a run is repeated. Other work on the machine only ever slows one, so that of each launch the fastest counts. */
@@ -51,7 +51,7 @@ const rounded = (time) => Number(time.toPrecision(3));
 const record = {
   processor: cpus()[0].model,
   browser: name,
-  native: native.map(([name, time]) => [name, rounded(time)]),
+  native: times.map(([name, time]) => [name, rounded(time)]),
   page: rounded(ours.time),
   relaxed: rounded(other.time),
 };
