@@ -6,8 +6,9 @@ import { TASKS, expect, number, open, tasksOf, test } from "./fixtures.mjs";
 
 test("the page is one file under 1.5 MB that shows itself within 300 ms", async ({ page }) => {
   expect(statSync(inRepository("assets/microgpt.html")).size).toBeLessThan(1_500_000);
+  // By the clock, so that other work on the machine counts too: the fastest of some is the page's own.
   const paints = [];
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 8; i++) {
     await page.goto(PAGE);
     paints.push(await page.evaluate(() => new Promise((resolve) => {
       new PerformanceObserver((list) => resolve(list.getEntries()[0].startTime)).observe({ type: "paint", buffered: true });
