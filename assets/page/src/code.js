@@ -7,26 +7,39 @@ const code = (() => {
   const panes = { reference: $("pane-reference"), kernels: $("pane-kernels") };
   const state = { view: "live", stage: stages[0].name, leader: null };
 
-  const lineHeight = () => parseFloat(getComputedStyle(document.querySelector("pre")).lineHeight);
+  const LINE = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--lh"));
+  /** How far below the top of its pane a stage's first line is put. */
+  const LEAD = 70;
   const article = (path) => document.getElementById(path);
   const paneOf = (file) => file.closest(".pane");
-  /** The height in its pane of a file's line, from 1. */
-  const top = (file, line) => file.offsetTop + file.querySelector(".body").offsetTop + (line - 1) * lineHeight();
 
-  // ---- Line numbers: links to the lines, made when a file comes into view.
-  const number = (file) => {
-    const gutter = file.querySelector(".gutter");
-    const lines = Number(file.style.getPropertyValue("--lines"));
-    const path = file.id;
-    gutter.innerHTML = Array.from({ length: lines }, (_, i) => `<a tabindex="-1" href="../${path}#L${i + 1}">${i + 1}</a>`).join("");
+  // Where the files lie in their panes: asked for in every frame of a scroll, and the same until a width changes.
+  const offsets = new Map();
+  addEventListener("resize", () => offsets.clear());
+  const offset = (file) => {
+    if (!offsets.has(file)) offsets.set(file, file.offsetTop + file.querySelector(".body").offsetTop);
+    return offsets.get(file);
   };
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries.filter((entry) => entry.isIntersecting)) {
-      seen.unobserve(entry.target);
-      number(entry.target);
-    }
-  }, { rootMargin: "300px" });
-  for (const file of document.querySelectorAll(".file")) seen.observe(file);
+  /** The height in its pane of a file's line, from 1. */
+  const top = (file, line) => offset(file) + (line - 1) * LINE;
+
+  // ---- Line numbers: links to the lines, there while the chunk with their lines is laid out.
+  const numbers = new Map();
+  const number = (chunk, skipped = false) => {
+    numbers.get(chunk)?.remove();
+    if (skipped) return numbers.delete(chunk);
+    const file = chunk.closest(".file");
+    const links = document.createElement("div");
+    const [first, count] = [Number(chunk.dataset.first), Number(chunk.dataset.lines)];
+    links.style.setProperty("--first", first);
+    links.innerHTML = Array.from({ length: count }, (_, i) => first + i + 1)
+      .map((line) => `<a tabindex="-1" href="../${file.id}#L${line}">${line}</a>`).join("");
+    file.querySelector(".gutter").append(links);
+    numbers.set(chunk, links);
+  };
+  if ("oncontentvisibilityautostatechange" in document.body) {
+    addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => target.matches(".chunk") && number(target, skipped), true);
+  } else document.querySelectorAll(".chunk").forEach((chunk) => number(chunk));
 
   // ---- Stages.
   const mark = (file, className, first, last) => {
@@ -37,10 +50,13 @@ const code = (() => {
     file.querySelector(".body").append(mark);
   };
 
-  const scrollTo = (pane, to) => {
+  /** Where a pane scrolls to for a stage, and how; nothing for a pane that is not shown. */
+  const way = (pane, { path, lines }) => {
+    if (!pane.offsetParent) return null;
+    const to = Math.max(0, top(article(path), lines[0]) - LEAD);
     const far = Math.abs(pane.scrollTop - to) > 4 * pane.clientHeight;
     const still = far || matchMedia("(prefers-reduced-motion: reduce)").matches;
-    pane.scrollTo({ top: to, behavior: still ? "instant" : "smooth" });
+    return { top: to, behavior: still ? "instant" : "smooth" };
   };
 
   /** Shows a stage: its math, and its place in every pane but the one that led there. */
@@ -48,28 +64,24 @@ const code = (() => {
     const stage = stages.find((stage) => stage.name === name);
     if (!stage) return;
     state.stage = name;
-    for (const link of document.querySelectorAll("#stages a")) {
-      if (link.dataset.stage === name) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
-      // Not scrollIntoView, which would scroll the page as well.
-      if (link.dataset.stage === name) $("stages").scrollLeft = link.offsetLeft - $("stages").clientWidth / 2;
-    }
+    // All that is measured comes before all that is changed: a layout between changes would be one more.
+    const ways = Object.entries(panes).map(([side, pane]) => [pane, pane === leader ? null : way(pane, stage[side])]);
+    const link = document.querySelector(`#stages [data-stage="${name}"]`);
+    const along = link.offsetLeft - $("stages").clientWidth / 2;
+    document.querySelector("#stages [aria-current]")?.removeAttribute("aria-current");
+    link.setAttribute("aria-current", "true");
     for (const doc of document.querySelectorAll("#stage article")) doc.hidden = doc.dataset.stage !== name;
-    $("stage").scrollTop = 0;
     document.querySelectorAll(".mark.stage").forEach((mark) => mark.remove());
-    for (const [side, pane] of Object.entries(panes)) {
-      const place = stage[side];
-      const file = article(place.path);
-      mark(file, "stage", ...place.lines);
-      if (pane !== leader && pane.offsetParent) scrollTo(pane, place.lines[0] === 1 ? file.offsetTop - titleHeight(pane) : top(file, place.lines[0]) - 70);
-    }
+    for (const side in panes) mark(article(stage[side].path), "stage", ...stage[side].lines);
+    // Not scrollIntoView, which would scroll the page as well.
+    $("stages").scrollLeft = along;
+    $("stage").scrollTop = 0;
+    for (const [pane, way] of ways) if (way) pane.scrollTo(way);
   };
-  const titleHeight = (pane) => pane.querySelector(".pane-title").offsetHeight;
 
-  /** The stage at a third of the way down a pane. */
+  /** The stage that a pane shows where `show` puts one, a line or two below its first. */
   const stageAt = (side) => {
-    const pane = panes[side];
-    const probe = pane.scrollTop + pane.clientHeight / 3;
+    const probe = panes[side].scrollTop + LEAD + 2 * LINE;
     return stages.find((stage) => {
       const file = article(stage[side].path);
       const [first, last] = stage[side].lines;
@@ -107,6 +119,7 @@ const code = (() => {
     }
     for (const link of document.querySelectorAll("#stages a")) link.href = `#${state.view}/${link.dataset.stage}`;
     state.leader = null;
+    offsets.clear();
     if (state.view === "live") window.scrollTo(0, 0);
     // In a task of its own: the view and the stage are each laid out, and together would take long.
     else if (stage || state.view === "side-by-side") requestAnimationFrame(() => setTimeout(() => show(stage ?? state.stage)));
@@ -116,26 +129,36 @@ const code = (() => {
 
   // ---- Search.
   const query = $("query");
-  const search = { text: "", hits: [], at: -1 };
+  const search = { text: "", hits: [], at: -1, due: 0, done: null };
   const sources = () => [...document.querySelectorAll(".file")].filter((file) => {
     return state.view === "live" || state.view === "side-by-side" || paneOf(file).id === `pane-${state.view}`;
   });
-  const find = () => {
-    search.text = query.value.toLowerCase();
-    search.at = -1;
-    search.hits = [];
+  /** Looks through the sources, in slices of a few milliseconds; ends early, with false, when another search begins. */
+  const look = async () => {
+    const text = query.value.toLowerCase();
+    const hits = [];
+    Object.assign(search, { text, hits, at: -1 });
     document.querySelectorAll(".mark.hit").forEach((mark) => mark.remove());
-    if (search.text.length > 1) {
-      for (const file of sources()) {
-        file.lower ??= file.querySelector("code").textContent.toLowerCase().split("\n");
-        file.lower.forEach((line, i) => line.includes(search.text) && search.hits.push({ file, line: i + 1 }));
+    let start = performance.now();
+    for (const file of text.length > 1 ? sources() : []) {
+      file.lower ??= file.querySelector("code").textContent.toLowerCase().split("\n");
+      file.lower.forEach((line, i) => line.includes(text) && hits.push({ file, line: i + 1 }));
+      if (performance.now() - start > 5) {
+        await new Promise((resume) => setTimeout(resume));
+        if (search.hits !== hits) return false;
+        start = performance.now();
       }
     }
-    $("hits").textContent = search.text.length > 1 ? `${search.hits.length} lines` : "";
+    $("hits").textContent = text.length > 1 ? `${hits.length} lines` : "";
+    return true;
   };
-  const next = (by) => {
+  const find = () => {
+    clearTimeout(search.due);
+    search.done = look();
+  };
+  const next = async (by) => {
     if (query.value.toLowerCase() !== search.text) find();
-    if (search.hits.length === 0) return;
+    if (!(await search.done) || search.hits.length === 0) return;
     if (state.view === "live") {
       location.hash = "#side-by-side";
       route();
@@ -143,16 +166,16 @@ const code = (() => {
     search.at = (search.at + by + search.hits.length) % search.hits.length;
     const { file, line } = search.hits[search.at];
     const pane = paneOf(file);
+    const to = top(file, line) - pane.clientHeight / 3;
     state.leader = null;
     document.querySelectorAll(".mark.hit").forEach((mark) => mark.remove());
     for (const hit of search.hits.filter((hit) => hit.file === file)) mark(file, hit.line === line ? "hit here" : "hit", hit.line, hit.line);
-    pane.scrollTo({ top: top(file, line) - pane.clientHeight / 3, behavior: "instant" });
+    pane.scrollTo({ top: to, behavior: "instant" });
     $("hits").textContent = `${search.at + 1} of ${search.hits.length}`;
   };
-  let typing = 0;
   query.oninput = () => {
-    clearTimeout(typing);
-    typing = setTimeout(find, 150);
+    clearTimeout(search.due);
+    search.due = setTimeout(find, 150);
   };
   $("search").onsubmit = (event) => {
     event.preventDefault();

@@ -27,9 +27,8 @@ class Losses {
   }
 }
 
-/** The loss curve as SVG, `width` by `height` pixels. `style` makes it a picture of its own. */
-const drawCurve = (losses, width, height, style = "") => {
-  const { points, validations, steps } = losses;
+/** The loss curve, `width` by `height` pixels: its axes and legend as SVG, the data of its paths by class, and a summary. */
+const curveOf = ({ points, validations, steps }, width, height) => {
   const [left, right, top, bottom] = [40, width - 14, 14, height - 30];
   const means = [...points.map((p) => p.mean), ...validations.map((v) => v.val_loss), 3.4, 2.4];
   const low = Math.floor(2 * (Math.min(...means) - 0.7)) / 2;
@@ -48,25 +47,52 @@ const drawCurve = (losses, width, height, style = "") => {
     const step = Math.round(part * steps);
     return `<text x="${x(step)}" y="${height - 10}" text-anchor="${anchor}">${step.toLocaleString("en")}</text>`;
   });
-  const raw = points.map((p) => `M${x(p.step)} ${y(p.min)}V${y(p.max)}`).join("");
-  const mean = points.map((p, i) => `${i ? "L" : "M"}${x(p.step)} ${y(p.mean)}`).join("");
-  const dots = validations.map((v) => `<circle class="val" cx="${x(v.step)}" cy="${y(v.val_loss)}" r="4.5"/>`).join("");
-  const path = validations.map((v, i) => `${i ? "L" : "M"}${x(v.step)} ${y(v.val_loss)}`).join("");
   const legend = [["raw", "a document"], ["mean", `mean of ${Losses.MEAN}`], ["val", "validation"]].map(([name, text], i) => {
     const at = right - 282 + i * 104;
     return `<circle class="key ${name}" cx="${at}" cy="${top + 8}" r="4.5"/><text x="${at + 10}" y="${top + 8}" dy=".32em">${text}</text>`;
   });
+  const line = (places) => places.map(([step, loss], i) => `${i ? "L" : "M"}${x(step)} ${y(loss)}`).join("");
+  const validated = validations.map((v) => [v.step, v.val_loss]);
   const last = points.at(-1);
-  const summary = last ? `step ${last.step} of ${steps}, running mean ${last.mean.toFixed(2)} nats` : "nothing trained yet";
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="Loss curve: ${summary}">${style}` +
-    `${rows.join("")}${columns.join("")}<path class="raw" d="${raw}"/><path class="val" d="${path}"/>` +
-    `<path class="mean" d="${mean}"/>${dots}${legend.join("")}</svg>`;
+  return {
+    frame: `viewBox="0 0 ${width} ${height}">${rows.join("")}${columns.join("")}${legend.join("")}`,
+    paths: {
+      raw: points.map((p) => `M${x(p.step)} ${y(p.min)}V${y(p.max)}`).join(""),
+      val: line(validated),
+      mean: line(points.map((p) => [p.step, p.mean])),
+      // A line of no length with round ends is a dot.
+      dots: validated.map(([step, loss]) => `M${x(step)} ${y(loss)}h0`).join(""),
+    },
+    summary: `Loss curve: ${last ? `step ${last.step} of ${steps}, running mean ${last.mean.toFixed(2)} nats` : "nothing trained yet"}`,
+  };
+};
+
+/** A curve as SVG. `style` makes it a picture of its own. */
+const svgOf = ({ frame, paths, summary }, style = "") => {
+  const [size, axes] = [frame.slice(0, frame.indexOf(">") + 1), frame.slice(frame.indexOf(">") + 1)];
+  const drawn = Object.entries(paths).map(([name, d]) => `<path class="${name}" d="${d}"/>`);
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${summary}" ${size}${style}${axes}${drawn.join("")}</svg>`;
+};
+
+/** Draws a curve in an element: whole where its frame is new, else only what has changed in it. */
+const drawCurve = (element, curve) => {
+  if (element.frame !== curve.frame) {
+    element.frame = curve.frame;
+    element.innerHTML = svgOf(curve);
+    return;
+  }
+  const svg = element.firstElementChild;
+  svg.setAttribute("aria-label", curve.summary);
+  for (const [name, d] of Object.entries(curve.paths)) {
+    const path = svg.querySelector(`path.${name}`);
+    if (path.getAttribute("d") !== d) path.setAttribute("d", d);
+  }
 };
 
 /** The colours of a curve outside of the page. */
 const CURVE_STYLE = `<style>text{font:12px system-ui,sans-serif;fill:#6a6f78}path.rule{stroke:#8884;fill:none}` +
   `path.raw{stroke:#2f6f8f;stroke-opacity:.36;stroke-width:3;stroke-linecap:round}path.mean{fill:none;stroke:#1f7a9c;stroke-width:2.2}` +
-  `path.val{fill:none;stroke:#d9662b;stroke-width:1.2;stroke-dasharray:2 4}circle{stroke:none}circle.raw{fill:#2f6f8f;fill-opacity:.4}` +
+  `path.val{fill:none;stroke:#d9662b;stroke-width:1.2;stroke-dasharray:2 4}path.dots{stroke:#d9662b;stroke-width:9;stroke-linecap:round}circle{stroke:none}circle.raw{fill:#2f6f8f;fill-opacity:.4}` +
   `circle.mean{fill:#1f7a9c}circle.val{fill:#d9662b}` +
   `@media(prefers-color-scheme:dark){text{fill:#a3a9b4}path.raw{stroke:#67c1e0}path.mean{stroke:#6fcdec}circle.mean{fill:#6fcdec}` +
-  `circle.raw{fill:#67c1e0}path.val{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;
+  `circle.raw{fill:#67c1e0}path.val,path.dots{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;

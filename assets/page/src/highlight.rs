@@ -54,18 +54,23 @@ impl Highlighter {
         Self { syntaxes: SyntaxSet::load_defaults_newlines(), kinds }
     }
 
-    /// `text` with its tokens in `<i class=k>..</i>`.
-    pub fn html(&self, text: &str) -> String {
+    /// `text` in chunks of so many lines, the tokens of each in `<i class=k>..</i>`.
+    pub fn chunks(&self, text: &str, lines: usize) -> Vec<String> {
         let syntax = self.syntaxes.find_syntax_by_extension("rs").expect("Rust is among the default syntaxes");
         let (mut state, mut stack) = (ParseState::new(syntax), ScopeStack::new());
+        let all: Vec<&str> = LinesWithEndings::from(text).collect();
+        all.chunks(lines).map(|lines| self.chunk(lines, &mut state, &mut stack)).collect()
+    }
+
+    fn chunk(&self, lines: &[&str], state: &mut ParseState, stack: &mut ScopeStack) -> String {
         let (mut html, mut open) = (String::new(), None);
-        for line in LinesWithEndings::from(text) {
+        for line in lines {
             let ops = state.parse_line(line, &self.syntaxes).expect("the default syntaxes are sound");
             for (token, op) in ScopeRegionIterator::new(&ops, line) {
                 stack.apply(op).expect("the parser closes what it opened");
                 // White space has no colour: it stays in the element that is open.
                 if !token.trim().is_empty() {
-                    let class = self.class(&stack);
+                    let class = self.class(stack);
                     if class != open {
                         html.push_str(if open.is_some() { "</i>" } else { "" });
                         html.extend(class.map(|class| format!("<i class={class}>")));

@@ -13,9 +13,13 @@ mod highlight;
 mod markdown;
 mod module;
 mod source;
+pub mod speed;
 
 /// Where the page lies in the repository.
 pub const PATH: &str = "assets/microgpt.html";
+
+/// The lines of a source that are laid out together: a third of a window, so that scrolling is many short tasks.
+const CHUNK: usize = 16;
 
 /// The repository: the package lies in its folder `assets/page`.
 pub fn root() -> PathBuf {
@@ -40,9 +44,9 @@ pub fn page() -> Result<String> {
         ("{{stage-docs}}", stages.iter().map(stage_doc).collect()),
         ("{{stages}}", serde_json::to_string(&stages)?),
         ("{{native}}", native()?),
-        ("{{native-step}}", native_step(&root)?),
+        ("{{speed}}", speed::text()?),
         ("{{corpus}}", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
-        ("{{module}}", module::build(&root)?),
+        ("{{module}}", module::build(&root, module::Fma::Exact)?),
         ("{{worker}}", include_str!("worker.js").to_owned()),
         ("{{curve}}", include_str!("curve.js").to_owned()),
         ("{{live}}", include_str!("live.js").to_owned()),
@@ -65,13 +69,20 @@ fn files(highlighter: &Highlighter, files: &[File]) -> String {
     files.iter().map(|file| article(highlighter, file)).collect()
 }
 
+/// A file. The browser lays out a chunk only where it comes into view, and knows its size before.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
+    let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let chunks = highlighter.chunks(&file.text, CHUNK);
+    let chunk = |(i, html): (usize, &String)| {
+        let (first, lines) = (i * CHUNK, CHUNK.min(lines - i * CHUNK));
+        format!("<span class=chunk data-first={first} data-lines={lines} style=--lines:{lines}>{html}</span>")
+    };
     format!(
-        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines}\">\
+        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines};--columns:{columns}\">\
          <h2><a href=\"../{path}\">{path}</a></h2><div class=body><div class=gutter aria-hidden=true></div>\
          <pre><code>{}</code></pre></div></article>\n",
-        highlighter.html(&file.text)
+        chunks.iter().enumerate().map(chunk).collect::<String>()
     )
 }
 
@@ -108,14 +119,6 @@ fn native() -> Result<String> {
 
 /// The settings of the command line's defaults.
 const DEFAULT_RUN: &str = r#"{"do":"open","corpus":null,"steps":500,"learning_rate":0.01,"seed":42,"n_embd":16,"n_head":4,"n_layer":1,"block_size":8}"#;
-
-/// The README's figure for a native step of the default model, in its own words.
-fn native_step(root: &Path) -> Result<String> {
-    let readme = source::read(root, "README.md")?;
-    let row = readme.lines().find_map(|line| line.strip_prefix("| `train_step` |"));
-    let cell = row.and_then(|row| row.split('|').next()).context("README.md has no row for `train_step`")?;
-    Ok(escape(cell.trim()))
-}
 
 /// Text as HTML.
 fn escape(text: &str) -> String {

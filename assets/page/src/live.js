@@ -72,9 +72,10 @@ const live = (() => {
   const draw = () => {
     state.frame = 0;
     // Behind another view nothing is drawn; coming back is a change of size, which draws.
-    if (!$("plot").clientWidth) return;
-    const width = Math.max(280, $("plot").clientWidth);
-    if (state.losses) $("plot").innerHTML = drawCurve(state.losses, width, width < 500 ? 220 : 280);
+    const { clientWidth } = $("plot");
+    if (!clientWidth || !state.losses) return;
+    const width = Math.max(280, clientWidth);
+    drawCurve($("plot"), curveOf(state.losses, width, width < 500 ? 220 : 280));
   };
   /** Draws before the next frame, once however much arrives until then. */
   const redraw = () => (state.frame ||= requestAnimationFrame(draw));
@@ -130,7 +131,7 @@ const live = (() => {
     const validation = report.validations.at(-1);
     if (validation) $("val").textContent = validation.val_loss.toFixed(3);
     report.names.forEach((names) => showNames(names));
-    showAttention(report.attention);
+    if (report.attention) showAttention(report.attention);
     if (report.hash) finish(report.hash);
     redraw();
   };

@@ -18,11 +18,14 @@ struct Cli {
 enum Command {
     /// Answer the page's requests, JSON lines on stdin, with the native kernels: what the page's must equal
     Native,
+    /// Measure the native kernels, and build a module with relaxed SIMD, for `npm run speed` in assets/page/tests
+    Speed,
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Some(Command::Native) => answer(),
+        Some(Command::Speed) => Ok(serde_json::to_writer(io::stdout().lock(), &page::speed::native()?)?),
         None => {
             let html = page::page()?;
             let path = page::root().join(page::PATH);

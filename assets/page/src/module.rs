@@ -11,11 +11,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
 
+/// How the module multiplies and adds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fma {
+    /// Exactly, in software: the page's module.
+    Exact,
+    /// As the processor does, by relaxed SIMD: to compare with.
+    Relaxed,
+}
+
 /// Builds the module and returns it as text: base64 of gzip.
 ///
 /// The pinned toolchain has no standard library for WebAssembly, so that is built too. The bytes depend on the sources
 /// and the toolchain alone: no path of this machine is in them.
-pub fn build(root: &Path) -> Result<String> {
+pub fn build(root: &Path, fma: Fma) -> Result<String> {
     let home = |variable: &str, folder: &str| match env::var(variable) {
         Ok(path) => Ok(path),
         Err(_) => env::var("HOME").map(|home| format!("{home}/{folder}")),
@@ -23,8 +32,12 @@ pub fn build(root: &Path) -> Result<String> {
     let sysroot = Command::new("rustc").current_dir(root).args(["--print", "sysroot"]).output()?;
     let sysroot = String::from_utf8(sysroot.stdout)?;
     let cargo_home = home("CARGO_HOME", ".cargo")?;
+    let (features, folder) = match fma {
+        Fma::Exact => ("+simd128", "target/page"),
+        Fma::Relaxed => ("+simd128,+relaxed-simd", "target/page-relaxed"),
+    };
     let mut flags = vec![
-        "-Ctarget-feature=+simd128".to_owned(),
+        format!("-Ctarget-feature={features}"),
         format!("--remap-path-prefix={}=/microgpt", root.display()),
         format!("--remap-path-prefix={cargo_home}=/cargo"),
         format!("--remap-path-prefix={}=/rust", sysroot.trim()),
@@ -33,7 +46,7 @@ pub fn build(root: &Path) -> Result<String> {
     for registry in fs::read_dir(Path::new(&cargo_home).join("registry/src")).into_iter().flatten().flatten() {
         flags.push(format!("--remap-path-prefix={}=/registry", registry.path().display()));
     }
-    let target = root.join("target/page");
+    let target = root.join(folder);
     let status = Command::new("cargo")
         .current_dir(root)
         .args(["build", "--quiet", "--package", "page-wasm", "--lib", "--profile", "wasm"])

@@ -12,8 +12,11 @@ let asks = { samples: 8, top_k: 5, temperature: 0.6, text: "" };
 
 /** The longest that a launch may take, in milliseconds: a pause is heard between launches. */
 const SLICE = 12;
-/** The least time between two reports to the page, in milliseconds. */
+/** The least time between two reports to the page, and between two that come with the attention, in milliseconds. */
 const REPORT = 80;
+const ATTENTION = 240;
+/** Validations of a run at most: of more, a curve would show nothing. */
+const VALIDATIONS = 100;
 
 const fresh = async (module) => {
   const bytes = Uint8Array.from(atob(module), (c) => c.charCodeAt(0));
@@ -57,7 +60,7 @@ const advance = (report, limit) => {
   run.step = step;
   report.losses.push(...losses);
   report.time += time;
-  if (step % 100 === 0 || step === run.steps) {
+  if (step % run.every === 0 || step === run.steps) {
     report.validations.push({ step, ...call({ do: "validate", documents: 20 }) });
   }
   if (run.names.includes(step)) report.names.push(sample());
@@ -65,10 +68,14 @@ const advance = (report, limit) => {
 
 const empty = () => ({ losses: [], time: 0, validations: [], names: [], since: performance.now() });
 
-const send = (report) => {
+const send = (report, still = run.step === run.steps) => {
   report.step = run.step;
   report.wall = performance.now() - report.since;
-  report.attention = attention();
+  const now = performance.now();
+  if (still || now - run.shown >= ATTENTION) {
+    report.attention = attention();
+    run.shown = now;
+  }
   if (run.step === run.steps) {
     running = false;
     report.hash = call({ do: "hash" }).hash;
@@ -105,7 +112,7 @@ const loop = async () => {
     }
   }
   // What was trained before a pause.
-  if (run === mine && report.losses.length > 0) send(report);
+  if (run === mine && report.losses.length > 0) send(report, true);
 };
 
 const serve = async (message) => {
@@ -122,9 +129,10 @@ const serve = async (message) => {
     const { steps } = message.open;
     // Names soon after the start, then ever more rarely, so that the first words are seen to form.
     const names = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1].map((part) => Math.max(1, Math.round(part * steps)));
-    const validations = Array.from({ length: Math.min(1000, Math.floor(steps / 100)) }, (_, i) => (i + 1) * 100);
+    const every = 100 * Math.ceil(steps / 100 / VALIDATIONS);
+    const validations = Array.from({ length: Math.floor(steps / every) }, (_, i) => (i + 1) * every);
     const stops = [...names, ...validations].sort((a, b) => a - b);
-    run = { steps, step: 0, slice: 8, pace: message.pace, vocab: opened.vocab, names, stops };
+    run = { steps, step: 0, every, shown: 0, slice: 8, pace: message.pace, vocab: opened.vocab, names, stops };
     postMessage({ opened, names: sample(), attention: attention() });
     if (!warm) {
       // A browser compiles well only what it has seen running: some steps for nothing, before anyone waits for them.
@@ -137,7 +145,7 @@ const serve = async (message) => {
   if (message.step && run && run.step < run.steps) {
     const report = empty();
     advance(report, 1);
-    send(report);
+    send(report, true);
   }
   if (message.run !== undefined && run) {
     const start = message.run && !running && run.step < run.steps;

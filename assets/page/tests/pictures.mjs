@@ -34,7 +34,7 @@ if (folder) {
   }
 } else {
   const page = await trainedPage({ viewport: { width: 1400, height: 800 } });
-  writeFileSync(inRepository("assets/loss.svg"), await page.evaluate(() => drawCurve(live.state.losses, 860, 300, CURVE_STYLE)) + "\n");
+  writeFileSync(inRepository("assets/loss.svg"), await page.evaluate(() => svgOf(curveOf(live.state.losses, 860, 300), CURVE_STYLE)) + "\n");
   await page.evaluate(() => (location.hash = "#side-by-side/attention"));
   await page.waitForTimeout(400);
   await page.screenshot({ path: inRepository("assets/page.png") });

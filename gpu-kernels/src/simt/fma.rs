@@ -4,15 +4,20 @@
 //! twice. So it is rounded *to odd*: what `f64` cannot hold becomes an odd last bit, which lies far below the last bit of
 //! an `f32` and keeps it from ever looking like a tie. The second rounding is then the only one that shows.
 
-use core::simd::cmp::SimdPartialOrd;
-use core::simd::num::{SimdFloat, SimdInt, SimdUint};
-use core::simd::{Select, Simd};
+use core::simd::Simd;
+#[cfg(not(target_feature = "relaxed-simd"))]
+use core::simd::{
+    Select,
+    cmp::SimdPartialOrd,
+    num::{SimdFloat, SimdInt, SimdUint},
+};
 
 use crate::shape::TILE;
 
 /// `a * b + c` in each lane, rounded once, to the bits of [`f32::mul_add`] (a NaN may be another NaN).
 ///
 /// Not inlined: it is some 400 instructions, and the kernels have it in hundreds of places.
+#[cfg(not(target_feature = "relaxed-simd"))]
 #[inline(never)]
 pub(super) fn mul_add(a: Simd<f32, TILE>, b: Simd<f32, TILE>, c: Simd<f32, TILE>) -> Simd<f32, TILE> {
     let product = a.cast::<f64>() * b.cast::<f64>();
@@ -28,6 +33,18 @@ pub(super) fn mul_add(a: Simd<f32, TILE>, b: Simd<f32, TILE>, c: Simd<f32, TILE>
     // False where nothing was lost, and for infinities and NaN, whose `lost` is a NaN.
     let inexact = lost.abs().simd_gt(Simd::splat(0.0));
     Simd::<f64, TILE>::from_bits(inexact.select(odd, sum.to_bits())).cast()
+}
+
+/// `a * b + c` by WebAssembly's relaxed SIMD, which rounds once where the processor can, and may round twice elsewhere: only
+/// a build to measure what the exact one costs has it.
+#[cfg(target_feature = "relaxed-simd")]
+#[inline(always)]
+pub(super) fn mul_add(a: Simd<f32, TILE>, b: Simd<f32, TILE>, c: Simd<f32, TILE>) -> Simd<f32, TILE> {
+    let quarter = |i: usize| {
+        let [a, b, c] = [a, b, c].map(|x| Simd::<f32, 4>::from_slice(&x.as_array()[4 * i..4 * i + 4]).into());
+        Simd::<f32, 4>::from(core::arch::wasm32::f32x4_relaxed_madd(a, b, c)).to_array()
+    };
+    Simd::from_slice([quarter(0), quarter(1), quarter(2), quarter(3)].as_flattened())
 }
 
 #[cfg(test)]

@@ -224,6 +224,17 @@ impl Device for Reference {
         Ok((0..steps).map(step).collect())
     }
 
+    /// Validation: how well does the model predict documents that it has not been trained on? Forward only, over the first
+    /// so many validation documents, each with its first `n = min(T, tokens - 1)` positions, as in training:
+    ///
+    /// ```text
+    /// nll     = sum over documents and positions of cross_entropy(logits [V], next token)
+    /// tokens  = sum over documents of n
+    /// loss    = nll / tokens                    in nats a token
+    /// ```
+    ///
+    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean of
+    /// one document. A loss here that rises while the training's falls tells of a model that learns its documents by heart.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         let mut evaluation = Evaluation { nll: 0.0, tokens: 0 };
         for document in 0..documents.min(self.val.len()) {

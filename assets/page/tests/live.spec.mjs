@@ -1,0 +1,124 @@
+// The live view: what it trains, and how it takes what it is given.
+import { TASKS, expect, number, open, tasksOf, test, trained } from "./fixtures.mjs";
+
+test("500 steps train within a second to the native run's bits", async ({ page, browser }) => {
+  await open(page);
+  await expect(page.locator("#names tbody tr")).toHaveCount(1);
+  await page.waitForFunction(() => live.state.warm);
+  await browser.startTracing(page, { categories: TASKS });
+  const start = Date.now();
+  await page.locator("#train").click();
+  await trained(page);
+  const clock = (Date.now() - start) / 1000;
+  const tasks = tasksOf(await browser.stopTracing(), "DedicatedWorker thread");
+  const seconds = tasks.reduce((sum, task) => sum + task.tdur, 0) / 1e6;
+  console.log(`500 steps: ${seconds.toFixed(2)} s of the processor, ${clock.toFixed(2)} s from click to end`);
+  expect(seconds).toBeGreaterThan(0.05);
+  expect(seconds).toBeLessThan(1);
+  const loss = await number(page, "#val");
+  expect(loss).toBeGreaterThan(2);
+  expect(loss).toBeLessThan(2.8);
+  await expect(page.locator("#verdict")).toHaveText("Equal, bit for bit.");
+  expect(await page.locator("#here-hash").textContent()).toMatch(/^[0-9a-f]{16}$/);
+  expect(await page.locator("#here-hash").textContent()).toBe(await page.locator("#native-hash").textContent());
+  expect(await page.locator("#here-val").textContent()).toBe(await page.locator("#native-val").textContent());
+  // Names came as it learned.
+  expect(await page.locator("#names tbody tr").count()).toBeGreaterThan(8);
+  await expect(page.locator("#names tbody tr").first().locator("td")).toContainText(/[a-z]{3}/);
+  expect((await page.locator("#plot path.mean").getAttribute("d")).split("L").length).toBeGreaterThan(100);
+});
+
+test("sampling follows its settings", async ({ page }) => {
+  await open(page);
+  await page.locator("#train").click();
+  await trained(page);
+  const first = page.locator("#names tbody tr").first().locator("td");
+  const before = await first.textContent();
+  await page.locator("#temperature").fill("0");
+  // Greedy: every sample is the same.
+  await expect(first).not.toHaveText(before);
+  expect(new Set((await first.textContent()).trim().split(/\s+/)).size).toBe(1);
+  await page.locator("#top_k").fill("99");
+  await expect(first).toHaveText(/[a-z]/);
+});
+
+test("it pauses, steps, goes on and starts anew", async ({ page }) => {
+  await open(page);
+  await page.locator("#pace").selectOption("200");
+  await page.locator("#train").click();
+  await expect.poll(() => number(page, "#at")).toBeGreaterThan(5);
+  await page.locator("#train").click();
+  await expect(page.locator("#train")).toHaveText("Continue");
+  await page.waitForTimeout(100);
+  const paused = await number(page, "#at");
+  await page.waitForTimeout(300);
+  expect(await number(page, "#at")).toBe(paused);
+  expect(paused).toBeLessThan(500);
+  await page.locator("#step").click();
+  await expect.poll(() => number(page, "#at")).toBe(paused + 1);
+  await page.locator("#pace").selectOption("");
+  await page.locator("#train").click();
+  await trained(page);
+  // However it was cut into launches, the run is the same.
+  await expect(page.locator("#verdict")).toHaveText("Equal, bit for bit.");
+  await page.locator("#reset").click();
+  await expect(page.locator("#at")).toHaveText("0");
+  await expect(page.locator("#train")).toHaveText("Train");
+});
+
+test("a bad corpus is told, a good one is learned", async ({ page }) => {
+  await open(page);
+  await page.locator("#corpus-box summary").click();
+  const box = page.locator("#corpus");
+  await box.fill("only one line");
+  await page.locator("#use").click();
+  await expect(page.locator("#message")).toContainText("only one document");
+  await expect(page.locator("#message")).toContainText("hint:");
+  await page.locator("#train").click();
+  await expect(page.locator("#message")).toContainText("only one document");
+  await box.fill("ärger\nübel\nöde\nžluť\n");
+  await page.locator("#use").click();
+  await expect(page.locator("#message")).toBeHidden();
+  await expect(page.locator("#opened")).toContainText("3 documents");
+  await page.locator("#train").click();
+  await trained(page);
+  await expect(page.locator("#attention-message")).toContainText("not in the vocabulary");
+  await page.locator("#text").fill("öd");
+  await expect(page.locator("#attention-message")).toHaveText("");
+  await expect(page.locator("#heads table").first().locator("tbody tr")).toHaveCount(3);
+  // Bytes that are no text.
+  await page.locator("#file").setInputFiles({ name: "picture.bin", mimeType: "image/png", buffer: Buffer.from([0xff, 0xfe, 0x80]) });
+  await expect(page.locator("#message")).toContainText("picture.bin");
+  await page.locator("#file").setInputFiles({ name: "two.txt", mimeType: "text/plain", buffer: Buffer.from("ab\nba\n") });
+  await expect(page.locator("#opened")).toContainText("vocabulary 3");
+  await expect(page.locator("#message")).toBeHidden();
+});
+
+test("a corpus can be dropped on the page", async ({ page }) => {
+  await open(page);
+  const drop = (text) => page.evaluate((text) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], "dropped.txt", { type: "text/plain" }));
+    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }, text);
+  await drop("abc\nacb\ncab\n");
+  await expect(page.locator("#opened")).toContainText("vocabulary 4");
+  await expect(page.locator("#corpus")).toHaveValue("abc\nacb\ncab\n");
+  await drop("one");
+  await expect(page.locator("#message")).toContainText("only one document");
+});
+
+test("bad settings are told", async ({ page }) => {
+  await open(page);
+  await page.locator("#learning_rate").fill("");
+  await page.locator("#learning_rate").blur();
+  await expect(page.locator("#message")).toContainText("Learning rate");
+  await page.locator("#learning_rate").fill("1e30");
+  await page.locator("#train").click();
+  await expect(page.locator("#message")).toContainText("diverged");
+  await page.locator("#learning_rate").fill("0.01");
+  await page.locator("#settings details:not([id]) summary").click();
+  await page.locator("#n_head").fill("3");
+  await page.locator("#n_head").blur();
+  await expect(page.locator("#message")).toContainText("not divisible");
+});
