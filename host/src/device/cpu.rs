@@ -1,6 +1,7 @@
 //! The CPU: the kernels of the fastest instruction set that the processor has, blocks spread over threads.
 
 mod attention;
+mod team;
 
 use std::ops::Range;
 use std::ptr;
@@ -151,15 +152,10 @@ impl Cpu {
             // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
             unsafe { kernel(&args, phase, step, blocks, count) };
         };
-        for step in 0..args.train.steps as usize {
-            for phase in Phase::ALL {
-                if threads == 1 {
-                    run(phase, step, 0);
-                } else {
-                    (0..threads).into_par_iter().for_each(|thread| run(phase, step, thread));
-                }
-            }
-        }
+        let phases = Phase::ALL.len();
+        team::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
+            run(Phase::ALL[phase % phases], phase / phases, thread);
+        });
         Ok(())
     }
 }
