@@ -80,8 +80,8 @@ pub struct TrainArgs {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct BatchArgs {
-    /// As for `train`, but `grads` has `Layout::len` elements for each group of documents, and `workspace` is that of the
-    /// first block.
+    /// As for `train`, but `grads` has as many arrays of `Layout::len` elements as `gradient_arrays` says, and `workspace`, of
+    /// `batch_workspace_len` elements, is that of the first block.
     pub train: TrainArgs,
     /// The partial sums of squares of the gradients, `squares_len` elements.
     pub squares: *mut f32,

@@ -6,7 +6,7 @@ use super::machine::{self, F32x32, Memory};
 use crate::shape::{GPU_TOKENS, GPU_WARPS, TOKEN_GROUP, rem};
 
 /// Blocks and warps are those of a GPU: on one, and under the race checker.
-const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
+pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
 
 /// Warps of a block. One on the CPU, where a core runs them one after the other and more would only cost loops.
 pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };

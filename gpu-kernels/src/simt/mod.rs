@@ -24,7 +24,7 @@ use cpu as machine;
 #[cfg(target_arch = "nvptx64")]
 use gpu as machine;
 
-pub use block::{Block, Grid, Isa, Strided, TOKENS, WARPS, Warp};
+pub use block::{AS_ON_GPU, Block, Grid, Isa, Strided, TOKENS, WARPS, Warp};
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(target_arch = "nvptx64")]

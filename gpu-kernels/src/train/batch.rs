@@ -5,18 +5,25 @@
 //! of all groups, for its share of the weights; [`Phase::Update`], where it updates its share. The groups are as many on
 //! every machine, and every sum goes by the documents' and the groups' numbers, so that the bits depend on neither the
 //! machine nor the number of its threads.
+//!
+//! Groups are summed run by run, then the runs. A GPU's blocks work on all groups at once and keep their gradients apart
+//! until the second phase. A thread of the CPU has the groups of a run one after the other and adds each to those before it, so
+//! that threads exchange the sums of [`MAX_RUNS`] runs rather than of [`MAX_GROUPS`] groups.
 
 use super::weights::{gradient_blocks, layer_blocks, tiles_of};
 use super::{Train, train_workspace_len};
 use crate::args::{BatchArgs, Schedule};
 use crate::layout::Layout;
-use crate::shape::{Shape, TILE, rem};
-use crate::simt::{Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Tile, WARPS};
+use crate::shape::{Shape, TILE, div, rem};
+use crate::simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Tile, WARPS};
 use crate::stages::adamw::Update;
 use crate::stages::clip;
 
 /// The most groups that the documents of a step are in.
 pub const MAX_GROUPS: usize = 128;
+
+/// The most runs of groups that are summed on their own.
+const MAX_RUNS: usize = 32;
 
 /// A part of a step, between two barriers of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +47,33 @@ pub fn groups(batch: usize) -> usize {
     batch.min(MAX_GROUPS)
 }
 
+/// Groups of a run, of so many in all; the last run may have fewer.
+#[inline(always)]
+pub fn run_len(groups: usize) -> usize {
+    groups.div_ceil(MAX_RUNS)
+}
+
+/// Groups whose gradients [`Phase::Gradients`] leaves in one array of `BatchArgs::train.grads`, and arrays there.
+#[inline(always)]
+pub fn gradient_arrays(groups: usize) -> (usize, usize) {
+    let each = if AS_ON_GPU { 1 } else { run_len(groups) };
+    (each, groups.div_ceil(each))
+}
+
+/// Elements of a block's workspace: that of `train`, and the gradients of a group that is not the first of its run.
+#[inline(always)]
+pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
+    train_workspace_len(s) + if AS_ON_GPU { 0 } else { Layout(s).len() }
+}
+
 /// Elements of `BatchArgs::squares`.
 #[inline(always)]
 pub fn squares_len<S: Shape>(s: S) -> usize {
     gradient_blocks(s) * TILE
 }
 
-/// One phase of step `step` of the launch, in the grid's blocks. [`Phase::Gradients`] needs a grid of [`groups`] blocks,
-/// the others one of any number.
+/// One phase of step `step` of the launch, in the grid's blocks. [`Phase::Gradients`] needs a grid of [`groups`] blocks, those
+/// of an array of [`gradient_arrays`] one after the other; the others need one of any number.
 ///
 /// # Safety
 /// The pointers of `args` are valid for the lengths that [`BatchArgs`] states, and nothing else uses them meanwhile.
@@ -76,13 +102,16 @@ pub unsafe fn train_batch<S: Shape>(grid: &Grid, s: S, args: &BatchArgs, phase: 
 #[inline(always)]
 unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
     let (len, batch) = (Layout(s).len(), args.batch as usize);
+    let (each, _) = gradient_arrays(groups(batch));
+    let (array, joins) = (args.train.grads.wrapping_add(div(block.index, each) * len), rem(block.index, each) > 0);
+    let own = if joins { args.train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
     let (arrays, m, v) = unsafe {
         let arrays = [
             memory.resident(args.train.params, len),
             memory.resident(args.train.params_transposed, len),
-            memory.resident(args.train.grads.wrapping_add(block.index * len), len),
+            memory.resident(own, len),
             memory.scratch(args.train.workspace, train_workspace_len(s)),
         ];
         (arrays, Tile::new(args.train.m, len), Tile::new(args.train.v, len))
@@ -117,7 +146,16 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
     }
     block.each_warp(
         #[inline(always)]
-        |warp| arrays[2].store(warp),
+        |warp| {
+            arrays[2].store(warp);
+            if joins {
+                // SAFETY: the caller vouches for it.
+                let sum = unsafe { Tile::new(array, len) };
+                for i in warp.share(len / TILE).map(|tile| tile * TILE) {
+                    sum.set_row(i, sum.row(i) + grads.row(i));
+                }
+            }
+        },
     );
 }
 
@@ -128,13 +166,14 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
 #[inline(always)]
 unsafe fn reduce<S: Shape>(block: &Block, s: S, args: &BatchArgs) {
     let groups = groups(args.batch as usize);
+    let (each, arrays) = gradient_arrays(groups);
     // SAFETY: the caller vouches for pointers and lengths.
-    let train = unsafe { weights(s, args, groups) };
+    let train = unsafe { weights(s, args, arrays) };
     block.each_warp(
         #[inline(always)]
         |warp| {
             train.reduce_gradients(
-                groups,
+                (arrays, run_len(groups) / each),
                 1.0 / args.batch as f32,
                 #[inline(always)]
                 |first, count| block.share_among_warps(warp, first, count),
@@ -176,19 +215,19 @@ unsafe fn update<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
     );
 }
 
-/// The arrays in the memory that all blocks share, the gradients of so many groups among them, without a workspace.
+/// The arrays in the memory that all blocks share, so many of gradients among them, without a workspace.
 ///
 /// # Safety
 /// As for [`train_batch`].
 #[inline(always)]
-unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, groups: usize) -> Train<S> {
+unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, arrays_of_grads: usize) -> Train<S> {
     let (len, train) = (Layout(s).len(), &args.train);
     // SAFETY: the caller vouches for pointers and lengths.
     unsafe {
         let squares = Tile::new(args.squares, squares_len(s));
         let arrays = [train.params, train.params_transposed].map(|array| Tile::new(array, len));
         let moments = [train.m, train.v].map(|array| Tile::new(array, len));
-        let grads = Tile::new(train.grads, groups * len);
+        let grads = Tile::new(train.grads, arrays_of_grads * len);
         let train = Train::new(s, [arrays[0], arrays[1], grads, moments[0], moments[1], squares], ids(args));
         Train { squares, ..train }
     }
@@ -209,28 +248,28 @@ fn losses(args: &BatchArgs) -> Tile {
 }
 
 impl<S: Shape> Train<S> {
-    /// Sums the gradients of all `groups` groups of documents, [`Layout::len`] elements after each other, and scales them by
-    /// `scale`, for the blocks of weights that `share` gives; the sums take the place of the first group's, and their squares
-    /// are summed block by block.
+    /// Sums the gradients in `arrays`, as many as its first number, [`Layout::len`] elements after each other, those of a run
+    /// first, as many as its second number; scales them by `scale`; for the blocks of weights that `share` gives. The sums
+    /// take the place of the first array, and their squares are summed block by block.
     #[inline(always)]
-    fn reduce_gradients(&self, groups: usize, scale: f32, share: impl Fn(usize, usize) -> Strided) {
+    fn reduce_gradients(&self, arrays: (usize, usize), scale: f32, share: impl Fn(usize, usize) -> Strided) {
         let (head, wpe) = (self.head_weight(), self.model.layout.wpe());
         for i in share(0, head.matrix.blocks()) {
             let block = head.block(i, tiles_of(head.matrix.cols));
-            self.reduce_rows::<{ TILE / 2 }>(groups, scale, (block.at(), head.matrix.cols), i);
+            self.reduce_rows::<{ TILE / 2 }>(arrays, scale, (block.at(), head.matrix.cols), i);
         }
         let mut first = head.matrix.blocks();
         let pairs = self.position_pairs();
         for (pair, col, index) in pairs.items(share(first, pairs.count()), first) {
             let at = wpe + 2 * pair * head.matrix.cols + col;
-            self.reduce_rows::<1>(groups, scale, (at, head.matrix.cols), index);
+            self.reduce_rows::<1>(arrays, scale, (at, head.matrix.cols), index);
         }
         first += pairs.count();
         for l in 0..self.s.n_layer() {
             for i in share(first, layer_blocks(self.s)) {
                 let block = self.layer_block(l, i);
                 let place = (block.at(), block.weight.matrix.cols);
-                self.reduce_rows::<{ TILE / 2 }>(groups, scale, place, first + i);
+                self.reduce_rows::<{ TILE / 2 }>(arrays, scale, place, first + i);
             }
             first += layer_blocks(self.s);
         }
@@ -238,16 +277,31 @@ impl<S: Shape> Train<S> {
 
     /// [`Self::reduce_gradients`] for `N` pairs of rows, `stride` elements from row to row, which are block `index`.
     #[inline(always)]
-    fn reduce_rows<const N: usize>(&self, groups: usize, scale: f32, (at, stride): (usize, usize), index: usize) {
+    fn reduce_rows<const N: usize>(
+        &self,
+        (arrays, run): (usize, usize),
+        scale: f32,
+        (at, stride): (usize, usize),
+        index: usize,
+    ) {
         let (grads, len) = (self.arrays.grads, self.model.layout.len());
+        let rows = |array: usize, r: usize| grads.row_pair(array * len + at + 2 * r * stride, stride);
         let mut sum = [F32x32::splat(0.0); N];
-        for r in 0..N {
-            sum[r] = grads.row_pair(at + 2 * r * stride, stride);
-        }
-        for group in 1..groups {
+        let mut first = 0;
+        while first < arrays {
+            let mut run_sum = [F32x32::splat(0.0); N];
             for r in 0..N {
-                sum[r] = sum[r] + grads.row_pair(group * len + at + 2 * r * stride, stride);
+                run_sum[r] = rows(first, r);
             }
+            for array in first + 1..arrays.min(first + run) {
+                for r in 0..N {
+                    run_sum[r] = run_sum[r] + rows(array, r);
+                }
+            }
+            for r in 0..N {
+                sum[r] = sum[r] + run_sum[r];
+            }
+            first += run;
         }
         for r in 0..N {
             sum[r] = sum[r] * F32x32::splat(scale);

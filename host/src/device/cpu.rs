@@ -13,7 +13,7 @@ use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::simt::{TOKENS, WARPS};
-use gpu_kernels::train::batch::{Phase, groups, squares_len};
+use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, groups, squares_len};
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
 
@@ -105,7 +105,7 @@ impl Cpu {
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
-            grads: Buffer::zeros(groups(config.batch) * len)?,
+            grads: Buffer::zeros(gradient_arrays(groups(config.batch)).1 * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
             workspace: Buffer::zeros(train_workspace_len(shape))?,
@@ -125,10 +125,11 @@ impl Cpu {
     /// Trains steps of several documents: the blocks of each phase spread over the threads.
     fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
         let (batch, groups) = (self.config.batch, groups(self.config.batch));
+        let (each, arrays) = gradient_arrays(groups);
         let document_work = 3 * num_params(self.shape) * self.shape.block_size();
-        let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, groups);
+        let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, arrays);
         let threads = rayon::current_num_threads().min(threads_worth);
-        let stride = train_workspace_len(self.shape);
+        let stride = batch_workspace_len(self.shape);
         if self.workspace.as_slice().len() < threads * stride {
             self.workspace = Buffer::zeros(threads * stride)?;
         }
@@ -144,9 +145,10 @@ impl Cpu {
         let run = |phase: Phase, step: usize, thread: usize| {
             let Shared(mut args) = *shared;
             args.train.workspace = args.train.workspace.wrapping_add(thread * stride);
-            // The groups one after the other in a thread, since they share its workspace.
+            // The groups one after the other in a thread, since they share its workspace, and whole arrays of them.
+            let first = |thread: usize| groups.min(thread * arrays / threads * each);
             let (blocks, count) = match phase {
-                Phase::Gradients => (thread * groups / threads..(thread + 1) * groups / threads, groups),
+                Phase::Gradients => (first(thread)..first(thread + 1), groups),
                 Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
             };
             // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
