@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use microgpt::device::cuda::PTX;
 use predicates::prelude::*;
 use tempfile::TempDir;
 
@@ -177,7 +178,8 @@ fn help_and_version_are_no_errors() {
         assert!(help.contains(&format!("--{flag} ")), "--{flag} is missing in:\n{help}");
     }
     let version = predicate::str::starts_with(concat!("microgpt ", env!("CARGO_PKG_VERSION")));
-    cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version);
+    let ptx = PTX.map_or("no PTX".into(), |ptx| format!("PTX for sm_{} by {}", ptx.arch, ptx.compiler));
+    cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));
 }
 
 #[test]
