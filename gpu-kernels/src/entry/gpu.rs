@@ -28,7 +28,7 @@ macro_rules! entries {
             /// As for the kernel itself; the launch has the shared memory that its arrays take.
             pub unsafe fn $shared(args: $args) {
                 // SAFETY: the host keeps the kernel's contract.
-                unsafe { $kernel(Isa::GpuShared, $shape(&args), &args) }
+                unsafe { $kernel(Isa::GpuShared, ($shape)(&args), &args) }
             }
 
             /// The kernel for any shape, its arrays in global memory.
@@ -37,7 +37,7 @@ macro_rules! entries {
             /// As for the kernel itself.
             pub unsafe fn $global(args: $args) {
                 // SAFETY: the host keeps the kernel's contract.
-                unsafe { $kernel(Isa::GpuGlobal, $shape(&args), &args) }
+                unsafe { $kernel(Isa::GpuGlobal, ($shape)(&args), &args) }
             }
         }
     };
