@@ -1,18 +1,29 @@
 //! The build script of `host`: compiles `gpu-kernels` to PTX, which `host` embeds, and says so in one line.
 //!
-//! Two compilers can do it. Rust-CUDA's (`rustc_codegen_nvvm`) is not wired up yet; rustc's own NVPTX backend needs nothing
-//! that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
+//! rustc's own NVPTX backend does it, which needs nothing that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
+//! Rust-CUDA's compiler (`rustc_codegen_nvvm`) is asked for by name, as long as libNVVM takes too long for the kernels.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
+#[path = "gpu-kernels/rust-cuda/toolchain.rs"]
+mod rust_cuda;
+
 /// The oldest architecture that the kernels can be compiled for: they synchronise single warps.
 const OLDEST_ARCH: u32 = 70;
 
 /// Threads of a block: `shape::GPU_WARPS` warps. Told to the PTX compiler, so that it leaves registers for all of them.
 const BLOCK_THREADS: u32 = 16 * 32;
+
+/// What compiles the kernels.
+enum Compiler {
+    /// Rust-CUDA's `rustc_codegen_nvvm`.
+    RustCuda(rust_cuda::Toolchain),
+    /// rustc's own NVPTX backend.
+    Rustc,
+}
 
 fn main() {
     println!("cargo::rerun-if-changed=../build.rs");
@@ -21,28 +32,42 @@ fn main() {
     println!("cargo::rerun-if-changed=../Cargo.lock");
     println!("cargo::rerun-if-changed=../gpu-kernels/Cargo.toml");
     println!("cargo::rerun-if-changed=../gpu-kernels/src");
-    println!("cargo::rerun-if-env-changed=CUDA_ARCH");
-    println!("cargo::rerun-if-env-changed=MICROGPT_PTX");
+    for file in rust_cuda::FILES {
+        println!("cargo::rerun-if-changed=../gpu-kernels/rust-cuda/{file}");
+    }
+    for variable in ["CUDA_ARCH", "MICROGPT_PTX"].iter().chain(&rust_cuda::VARIABLES) {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
 
     let arch = arch().unwrap_or_else(|error| fail(&error));
-    let ptx = match env::var("MICROGPT_PTX").as_deref() {
-        Ok("none") => None,
-        Ok("rustc") | Err(_) => Some(compile_with_rustc(arch).unwrap_or_else(|error| fail(&error))),
-        Ok("rust-cuda") => fail("MICROGPT_PTX=rust-cuda: this compiler is not supported yet; `rustc` and `none` are"),
-        Ok(other) => fail(&format!("MICROGPT_PTX={other}: neither `rustc` nor `none`")),
-    };
-    let summary = match &ptx {
-        Some(_) => format!("PTX for sm_{arch} by rustc's NVPTX backend"),
+    let compiler = choose().unwrap_or_else(|error| fail(&error));
+    let modules = compiler.as_ref().map(|compiler| compiler.compile(arch).unwrap_or_else(|error| fail(&error)));
+    let summary = match &compiler {
+        Some(compiler) => format!("PTX for sm_{arch} by {}", compiler.name()),
         None => "no PTX: MICROGPT_PTX=none".to_owned(),
     };
     println!("cargo::warning={summary}");
-    embed(arch, ptx);
+    embed(arch, compiler.as_ref().map_or("", Compiler::name), modules);
 
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let version = Command::new(rustc).arg("--version").output().expect("rustc runs");
     let version = String::from_utf8_lossy(&version.stdout);
     let target = env::var("TARGET").expect("cargo sets TARGET");
     println!("cargo::rustc-env=MICROGPT_BUILD={} ({}, {target}; {summary})", env!("CARGO_PKG_VERSION"), version.trim());
+}
+
+/// The compiler that `MICROGPT_PTX` asks for: rustc if it is not set.
+fn choose() -> Result<Option<Compiler>, String> {
+    match env::var("MICROGPT_PTX").as_deref() {
+        Ok("none") => Ok(None),
+        Ok("rustc") => Ok(Some(Compiler::Rustc)),
+        Ok("rust-cuda") => match rust_cuda::Toolchain::find(&|name| env::var_os(name)) {
+            Ok(toolchain) => Ok(Some(Compiler::RustCuda(toolchain))),
+            Err(missing) => Err(format!("MICROGPT_PTX=rust-cuda: {missing}; hint: {}", rust_cuda::HINT)),
+        },
+        Ok(other) => Err(format!("MICROGPT_PTX={other}: none of `rust-cuda`, `rustc` and `none`")),
+        Err(_) => Ok(Some(Compiler::Rustc)),
+    }
 }
 
 /// Ends the build with this message.
@@ -62,14 +87,55 @@ fn arch() -> Result<u32, String> {
     Ok(arch)
 }
 
-/// Each kernel's name and PTX module, by rustc's own backend.
-fn compile_with_rustc(arch: u32) -> Result<Vec<(String, String)>, String> {
-    // Shared by all builds of `host`, for each of which this script runs, so that the kernels are compiled once.
-    let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let target_dir = out_dir.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<package>/out").join("ptx");
-    let asm = target_dir.join(format!("sm_{arch}.ptx"));
+impl Compiler {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::RustCuda(_) => "Rust-CUDA's rustc_codegen_nvvm",
+            Self::Rustc => "rustc's NVPTX backend",
+        }
+    }
+
+    /// Each kernel's name and PTX module.
+    fn compile(&self, arch: u32) -> Result<Vec<(String, String)>, String> {
+        // Shared by all builds of `host`, for each of which this script runs, so that the kernels are compiled once.
+        let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+        let target_dir = out_dir.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<package>/out");
+        let ptx_dir = target_dir.join("ptx");
+        fs::create_dir_all(&ptx_dir).map_err(|error| format!("cannot create `{}`: {error}", ptx_dir.display()))?;
+        let (file, mut cargo, hint) = match self {
+            Self::RustCuda(toolchain) => {
+                let file = ptx_dir.join(format!("sm_{arch}-rust-cuda.ptx"));
+                let cargo = toolchain.command(cargo_for_kernels(), arch, &target_dir.join("rust-cuda"), &file);
+                (file, cargo, "MICROGPT_PTX=rustc takes rustc's own backend instead")
+            }
+            Self::Rustc => {
+                let file = ptx_dir.join(format!("sm_{arch}.ptx"));
+                let cargo = rustc_command(arch, &ptx_dir, &file);
+                (
+                    file,
+                    cargo,
+                    "`rustup toolchain install` in the repository installs what is missing; MICROGPT_PTX=none builds without",
+                )
+            }
+        };
+        let output = cargo.output().map_err(|error| format!("cannot run cargo for the kernels: {error}"))?;
+        if !output.status.success() {
+            let log = String::from_utf8_lossy(&output.stderr);
+            let message = format!("{} does not compile the kernels: {hint}\n{log}", self.name());
+            return Err(message.replace('\n', "\ncargo::error="));
+        }
+        let ptx = fs::read_to_string(&file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
+        // A compiler that does not know an architecture only warns.
+        if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
+            return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
+        }
+        split(&ptx)
+    }
+}
+
+/// Cargo without what it was told for `host`, which is not meant for the kernels.
+fn cargo_for_kernels() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
-    // What cargo was told for `host` is not meant for the kernels.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         let flags =
@@ -78,31 +144,25 @@ fn compile_with_rustc(arch: u32) -> Result<Vec<(String, String)>, String> {
             cargo.env_remove(&*name);
         }
     }
+    cargo
+}
+
+/// Cargo that lets rustc compile the kernels to the file `ptx`.
+fn rustc_command(arch: u32, target_dir: &Path, ptx: &Path) -> Command {
+    let mut cargo = cargo_for_kernels();
     cargo.args(["rustc", "--package", "gpu-kernels", "--lib", "--release", "--target", "nvptx64-nvidia-cuda"]);
-    cargo.arg("--target-dir").arg(&target_dir).arg("--manifest-path").arg("../Cargo.toml");
+    cargo.arg("--target-dir").arg(target_dir).arg("--manifest-path").arg("../Cargo.toml");
     // A static library holds all code that the kernels call, core's included, and needs no linker; what LLVM then makes of
     // the whole is written out as PTX. Tables of jumps and of constants would have to be fetched from memory.
     cargo.args(["--crate-type", "staticlib", "--"]);
-    cargo.arg(format!("--emit=asm={}", asm.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
+    cargo.arg(format!("--emit=asm={}", ptx.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
     cargo.args(["-Clto=fat", "-Cembed-bitcode=yes", "-Cjump-tables=no", "-Cdebuginfo=line-directives-only"]);
     // Line numbers name files relative to the repository.
     let root = env::current_dir().ok().and_then(|dir| Some(dir.parent()?.to_owned()));
     for (path, name) in root.map(|root| (root, ".")).into_iter().chain(env::home_dir().map(|home| (home, "~"))) {
         cargo.arg(format!("--remap-path-prefix={}={name}", path.display()));
     }
-    let output = cargo.output().map_err(|error| format!("cannot run cargo for the kernels: {error}"))?;
-    if !output.status.success() {
-        let log = String::from_utf8_lossy(&output.stderr);
-        let hint =
-            "`rustup toolchain install` in the repository installs what is missing; MICROGPT_PTX=none builds without";
-        return Err(format!("the kernels do not compile to PTX: {hint}\n{log}").replace('\n', "\ncargo::error="));
-    }
-    let ptx = fs::read_to_string(&asm).map_err(|error| format!("cannot read `{}`: {error}", asm.display()))?;
-    // A compiler that does not know an architecture only warns.
-    if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
-        return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
-    }
-    split(&ptx)
+    cargo
 }
 
 /// How PTX begins and ends a kernel.
@@ -137,7 +197,7 @@ fn split(ptx: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Writes the modules, and a source for `host` to include them.
-fn embed(arch: u32, modules: Option<Vec<(String, String)>>) {
+fn embed(arch: u32, compiler: &str, modules: Option<Vec<(String, String)>>) {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let text = modules.map_or("None".to_owned(), |modules| {
         let include = |(name, ptx): (String, String)| {
@@ -146,7 +206,7 @@ fn embed(arch: u32, modules: Option<Vec<(String, String)>>) {
             format!("({name:?}, include_str!({:?})),", path.display().to_string())
         };
         let kernels: String = modules.into_iter().map(include).collect();
-        format!("Some(Ptx {{ arch: {arch}, kernels: &[{kernels}] }})")
+        format!("Some(Ptx {{ arch: {arch}, compiler: {compiler:?}, kernels: &[{kernels}] }})")
     });
     write(&out_dir.join("ptx.rs"), &text);
 }

@@ -102,22 +102,32 @@ fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
     });
 }
 
+/// The operations of a kernel's machine code, such as `LDS.128`, and its size in bytes.
+fn machine_code(cubin: &str, kernel: &str) -> (Vec<String>, u64) {
+    let sass = tool("NVDISASM", "nvdisasm", &["-c", cubin]);
+    let code = sass.split(&format!(".text.{kernel}:")).nth(1).expect("the kernel's code");
+    let code = code.split(".section").next().unwrap_or(code);
+    // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
+    let instructions = code.lines().filter_map(|line| line.trim_start().strip_prefix("/*")?.split_once("*/"));
+    let mut end = 0;
+    let operations = instructions.filter_map(|(address, instruction)| {
+        // An instruction is sixteen bytes long.
+        end = u64::from_str_radix(address, 16).ok()? + 16;
+        let operation = instruction.split_whitespace().find(|word| !word.starts_with('@'))?;
+        Some(operation.to_owned())
+    });
+    (operations.collect(), end)
+}
+
 #[test]
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn the_default_kernels_name_the_space_of_every_access() {
     let dir = tempfile::tempdir().unwrap();
     for kernel in ["train", "evaluate"] {
         let (_, cubin) = assemble(dir.path(), kernel, "sm_90");
-        let sass = tool("NVDISASM", "nvdisasm", &["-c", &cubin]);
-        let code = sass.split(&format!(".text.{kernel}:")).nth(1).expect("the kernel's code");
-        let code = code.split(".section").next().unwrap_or(code);
-        // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
-        let operations: Vec<&str> = code
-            .lines()
-            .filter_map(|line| line.split("*/").nth(1)?.split_whitespace().find(|word| !word.starts_with('@')))
-            .map(|operation| operation.split('.').next().unwrap_or(operation))
-            .collect();
-        let count = |name: &str| operations.iter().filter(|&&operation| operation == name).count();
+        let (operations, _) = machine_code(&cubin, kernel);
+        let count =
+            |name: &str| operations.iter().filter(|operation| operation.split('.').next() == Some(name)).count();
         println!(
             "{kernel}: {} instructions, LDS {}, STS {}, LDG {}, STG {}",
             operations.len(),
@@ -130,5 +140,28 @@ fn the_default_kernels_name_the_space_of_every_access() {
         for generic in ["LD", "ST", "LDL", "STL"] {
             assert_eq!(count(generic), 0, "`{kernel}` has {generic}");
         }
+    }
+}
+
+/// The README's rows for the compiler that this build took: a kernel, its registers a thread, its instructions, the shared memory
+/// that it takes without being asked to, the size of its machine code.
+#[test]
+#[ignore = "needs ptxas and nvdisasm: see the head of this file"]
+fn comparison_of_the_compilers() {
+    let dir = tempfile::tempdir().unwrap();
+    for (kernel, _) in KERNELS {
+        let (log, cubin) = assemble(dir.path(), kernel, "sm_90");
+        let used = log.lines().find(|line| line.contains("Used")).unwrap_or_else(|| panic!("no registers in:\n{log}"));
+        // `ptxas info : Used 128 registers, used 1 barriers, 64 bytes smem`
+        let before = |unit: &str| {
+            let words: Vec<&str> = used.split([' ', ',']).collect();
+            words.windows(2).find(|pair| pair[1] == unit).map_or("0", |pair| pair[0])
+        };
+        let shared = used.split(", ").find_map(|part| part.strip_suffix(" bytes smem")).unwrap_or("0");
+        let (operations, bytes) = machine_code(&cubin, kernel);
+        let instructions = operations.iter().filter(|&operation| operation != "NOP").count();
+        let compiler = PTX.expect("checked by `kernels`").compiler;
+        println!("| `{kernel}` | {compiler} | {} | {instructions} | {shared} | {bytes} |", before("registers"));
+        assert!(instructions > 500 && bytes >= 16 * instructions as u64, "`{kernel}` has code");
     }
 }

@@ -5,41 +5,40 @@
 
 use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
 use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::simt::{Grid, GridBarrier, Isa, launch};
+use crate::simt::{Grid, GridBarrier, Isa, kernels, launch};
 use crate::train::batch::{Phase, groups, train_batch as train_phase};
 
 const DEFAULT: DefaultShape = ConstShape;
 
 macro_rules! entries {
     ($args:ident, $kernel:path, $shape:expr; $default:ident, $shared:ident, $global:ident) => {
-        /// The kernel for the default shape.
-        ///
-        /// # Safety
-        /// As for the kernel itself; the launch has the shared memory that its arrays take.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "ptx-kernel" fn $default(args: $args) {
-            // SAFETY: the host keeps the kernel's contract.
-            unsafe { $kernel(Isa::GpuShared, DEFAULT, &args) }
-        }
+        kernels! {
+            /// The kernel for the default shape.
+            ///
+            /// # Safety
+            /// As for the kernel itself; the launch has the shared memory that its arrays take.
+            pub unsafe fn $default(args: $args) {
+                // SAFETY: the host keeps the kernel's contract.
+                unsafe { $kernel(Isa::GpuShared, DEFAULT, &args) }
+            }
 
-        /// The kernel for any shape whose arrays fit in shared memory.
-        ///
-        /// # Safety
-        /// As for the kernel itself; the launch has the shared memory that its arrays take.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "ptx-kernel" fn $shared(args: $args) {
-            // SAFETY: the host keeps the kernel's contract.
-            unsafe { $kernel(Isa::GpuShared, $shape(&args), &args) }
-        }
+            /// The kernel for any shape whose arrays fit in shared memory.
+            ///
+            /// # Safety
+            /// As for the kernel itself; the launch has the shared memory that its arrays take.
+            pub unsafe fn $shared(args: $args) {
+                // SAFETY: the host keeps the kernel's contract.
+                unsafe { $kernel(Isa::GpuShared, ($shape)(&args), &args) }
+            }
 
-        /// The kernel for any shape, its arrays in global memory.
-        ///
-        /// # Safety
-        /// As for the kernel itself.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "ptx-kernel" fn $global(args: $args) {
-            // SAFETY: the host keeps the kernel's contract.
-            unsafe { $kernel(Isa::GpuGlobal, $shape(&args), &args) }
+            /// The kernel for any shape, its arrays in global memory.
+            ///
+            /// # Safety
+            /// As for the kernel itself.
+            pub unsafe fn $global(args: $args) {
+                // SAFETY: the host keeps the kernel's contract.
+                unsafe { $kernel(Isa::GpuGlobal, ($shape)(&args), &args) }
+            }
         }
     };
 }

@@ -9,7 +9,8 @@
 //! [`Warp::sync`] stands between a lane's write and another lane's read.
 //!
 //! `cpu` and `gpu` are the two machines behind this one interface: lanes, memory, and what the levels of
-//! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust.
+//! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust, `gpu/compiler.rs` all
+//! that differs between the two compilers that make PTX.
 
 mod block;
 #[cfg(not(target_arch = "nvptx64"))]
@@ -27,6 +28,8 @@ use gpu as machine;
 pub use block::{AS_ON_GPU, Block, Grid, Isa, Strided, TOKENS, WARPS, Warp};
 #[cfg(feature = "race-check")]
 pub use cpu::race;
+#[cfg(target_arch = "nvptx64")]
+pub(crate) use gpu::kernels;
 #[cfg(target_arch = "nvptx64")]
 pub use gpu::{GridBarrier, launch};
 pub use machine::{F32x16, F32x32, Ids, Mask16, Memory, Resident, Splats, Tile, U32x16, sqrt};

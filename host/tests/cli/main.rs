@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use microgpt::device::cuda::PTX;
 use predicates::prelude::*;
 
 #[path = "../common/mod.rs"]
@@ -107,7 +108,8 @@ fn help_and_version_are_no_errors() {
         assert!(help.contains(&format!("--{flag} ")), "--{flag} is missing in:\n{help}");
     }
     let version = predicate::str::starts_with(concat!("microgpt ", env!("CARGO_PKG_VERSION")));
-    cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version);
+    let ptx = PTX.map_or("no PTX".into(), |ptx| format!("PTX for sm_{} by {}", ptx.arch, ptx.compiler));
+    cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));
 }
 
 #[test]

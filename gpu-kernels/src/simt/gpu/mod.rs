@@ -8,9 +8,11 @@ use core::ops::{Add, Div, Mul, Neg, Range, Sub};
 use super::Isa;
 use crate::shape::TILE;
 
+mod compiler;
 mod ptx;
 mod tile;
 
+pub(crate) use compiler::kernels;
 pub use tile::{Ids, Memory, Resident, Splats, Tile};
 
 /// One number for each of 16 channels, known to both half-warps.
@@ -342,13 +344,13 @@ pub(super) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
 #[inline(always)]
 pub(super) fn each_warp(work: impl Fn(usize)) {
     work(ptx::warp() as usize);
-    ptx::block_barrier();
+    compiler::block_barrier();
 }
 
 /// See [`super::Warp::sync`].
 #[inline(always)]
 pub(super) fn warp_sync() {
-    ptx::warp_barrier();
+    compiler::warp_barrier();
 }
 
 /// See [`super::Warp::sqrt`].
@@ -363,7 +365,7 @@ pub(super) fn sqrt_all<const N: usize>(_: Isa, x: [F32x32; N]) -> [F32x32; N] {
 /// The blocks of the launch that the thread sees: its own, and how many there are.
 #[inline(always)]
 pub fn launch() -> (usize, usize) {
-    (ptx::block() as usize, ptx::blocks() as usize)
+    (compiler::block() as usize, compiler::blocks() as usize)
 }
 
 /// Lets the blocks of a launch wait for each other.
@@ -385,9 +387,9 @@ impl GridBarrier {
     #[inline(always)]
     pub fn wait(&mut self) {
         self.arrivals = self.arrivals.wrapping_add(self.blocks);
-        ptx::block_barrier();
+        compiler::block_barrier();
         // SAFETY: the caller of `new` vouched for the counter.
         unsafe { ptx::await_blocks(self.counter, self.arrivals) };
-        ptx::block_barrier();
+        compiler::block_barrier();
     }
 }

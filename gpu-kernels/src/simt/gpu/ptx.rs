@@ -1,43 +1,11 @@
-//! Every instruction that is not plain Rust, and all that differs between the compilers that make PTX.
+//! Every instruction that is not plain Rust.
 //!
 //! A value that leaves an `asm!` is opaque to the compiler, which is on purpose where addresses are concerned: it would
 //! turn sums of aligned addresses into `or`, which no memory instruction can take as its offset.
 
 use core::arch::asm;
-use core::arch::nvptx;
 
-/// Which thread of the block.
-#[inline(always)]
-fn thread() -> u32 {
-    // SAFETY: reads a special register.
-    unsafe { nvptx::_thread_idx_x() as u32 }
-}
-
-/// Which block of the grid.
-#[inline(always)]
-pub fn block() -> u32 {
-    // SAFETY: reads a special register.
-    unsafe { nvptx::_block_idx_x() as u32 }
-}
-
-/// Blocks of the grid.
-#[inline(always)]
-pub fn blocks() -> u32 {
-    // SAFETY: reads a special register.
-    unsafe { nvptx::_grid_dim_x() as u32 }
-}
-
-// The shared memory that a launch asks for.
-core::arch::global_asm!(".extern .shared .align 16 .b8 block_memory[];");
-
-/// Where the block's shared memory begins.
-#[inline(always)]
-pub fn shared_base() -> u32 {
-    let address: u32;
-    // SAFETY: takes the address of the variable declared above.
-    unsafe { asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags)) };
-    address
-}
+use super::compiler::thread;
 
 /// The same number, which the compiler cannot know.
 #[inline(always)]
@@ -115,13 +83,6 @@ pub fn half() -> u32 {
     half
 }
 
-/// Waits for every warp of the block; what they wrote is visible afterwards.
-#[inline(always)]
-pub fn block_barrier() {
-    // SAFETY: every thread of the block comes here: it ends `each_warp`, which all of them run.
-    unsafe { asm!("bar.sync 0;", options(nostack, preserves_flags)) };
-}
-
 /// The block's first thread counts the block in, and waits until there are `arrivals`. The release makes visible to others what
 /// this block has written, the acquire to this block what the others have; the block barriers around it extend both to all
 /// of its threads.
@@ -143,13 +104,6 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
             };
         }
     }
-}
-
-/// Waits for every lane of the warp; what they wrote is visible to each other afterwards.
-#[inline(always)]
-pub fn warp_barrier() {
-    // SAFETY: lanes of a warp run the same code throughout.
-    unsafe { asm!("bar.warp.sync 0xffffffff;", options(nostack, preserves_flags)) };
 }
 
 /// The number of the lane whose index differs by the bits of `mask`.
@@ -272,12 +226,4 @@ macro_rules! memory {
 memory! {
     "shared" load_shared store_shared load_shared4 store_shared4 u32, reg32;
     "global" load_global store_global load_global4 store_global4 u64, reg64;
-}
-
-/// A device cannot tell what went wrong: the kernel stops, and the host reads an error. The host checks every size before
-/// a launch, so this is never reached.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    // SAFETY: ends the kernel.
-    unsafe { nvptx::trap() }
 }

@@ -4,7 +4,7 @@
 //! in, the compiler knows once a kernel is inlined.
 
 use super::super::{Isa, Warp};
-use super::{F32x16, F32x32, ptx};
+use super::{F32x16, F32x32, compiler, ptx};
 use crate::shape::{GPU_WARPS, TILE};
 
 /// Where an array begins.
@@ -306,7 +306,7 @@ impl Memory {
     #[inline(always)]
     fn take(&mut self, len: usize) -> Option<Tile> {
         (self.isa == Isa::GpuShared).then(|| {
-            let tile = Tile(Address { base: ptx::shared_base().into(), offset: self.taken.into(), shared: true });
+            let tile = Tile(Address { base: compiler::shared_base().into(), offset: self.taken.into(), shared: true });
             self.taken += 4 * len as u32;
             tile
         })

@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 pub struct Ptx {
     /// The oldest architecture that runs it: 75 is compute capability 7.5.
     pub arch: u32,
+    /// What compiled it, for a person.
+    pub compiler: &'static str,
     /// A module for each kernel, by the kernel's name. A kernel stands alone for the default shape in shared memory, with
     /// `_shared` for every shape that fits there, with `_global` for every other.
     pub kernels: &'static [(&'static str, &'static str)],

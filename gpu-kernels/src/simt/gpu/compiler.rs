@@ -1,0 +1,105 @@
+//! All that differs between the two compilers that make PTX: rustc's own NVPTX backend, and Rust-CUDA's, which compiles this crate as
+//! the package `rust-cuda/kernels`, with `cuda_std` for a library.
+
+pub(crate) use compiler::kernels;
+pub use compiler::{block, block_barrier, blocks, shared_base, thread, warp_barrier};
+
+#[cfg(feature = "rust-cuda")]
+mod compiler {
+    pub use cuda_std::thread::{
+        block_idx_x as block, grid_dim_x as blocks, sync_threads as block_barrier, thread_idx_x as thread,
+    };
+
+    #[inline(always)]
+    pub fn warp_barrier() {
+        // SAFETY: lanes of a warp run the same code throughout.
+        unsafe { cuda_std::warp::sync_warp(u32::MAX) };
+    }
+
+    #[inline(always)]
+    pub fn shared_base() -> u32 {
+        let generic: *mut u32 = cuda_std::shared::dynamic_shared_mem();
+        let address: u64;
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            core::arch::asm!("cvta.to.shared.u64 {}, {};", out(reg64) address, in(reg64) generic, options(pure, nomem, nostack, preserves_flags));
+        }
+        address as u32
+    }
+
+    /// Functions that the host launches.
+    macro_rules! kernels {
+        ($($(#[$attribute:meta])* pub unsafe fn $name:ident($args:ident: $type:ty) $body:block)*) => {$(
+            $(#[$attribute])*
+            #[cuda_std::kernel]
+            pub unsafe fn $name($args: $type) $body
+        )*};
+    }
+    pub(crate) use kernels;
+}
+
+#[cfg(not(feature = "rust-cuda"))]
+mod compiler {
+    use core::arch::{asm, global_asm, nvptx};
+
+    #[inline(always)]
+    pub fn thread() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_thread_idx_x() as u32 }
+    }
+
+    #[inline(always)]
+    pub fn block() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_block_idx_x() as u32 }
+    }
+
+    #[inline(always)]
+    pub fn blocks() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_grid_dim_x() as u32 }
+    }
+
+    #[inline(always)]
+    pub fn block_barrier() {
+        // SAFETY: every thread of the block comes here: it ends `each_warp`, which all of them run.
+        unsafe { asm!("bar.sync 0;", options(nostack, preserves_flags)) };
+    }
+
+    #[inline(always)]
+    pub fn warp_barrier() {
+        // SAFETY: lanes of a warp run the same code throughout.
+        unsafe { asm!("bar.warp.sync 0xffffffff;", options(nostack, preserves_flags)) };
+    }
+
+    // The shared memory that a launch asks for.
+    global_asm!(".extern .shared .align 16 .b8 block_memory[];");
+
+    #[inline(always)]
+    pub fn shared_base() -> u32 {
+        let address: u32;
+        // SAFETY: takes the address of the variable declared above.
+        unsafe {
+            asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags))
+        };
+        address
+    }
+
+    /// Functions that the host launches.
+    macro_rules! kernels {
+        ($($(#[$attribute:meta])* pub unsafe fn $name:ident($args:ident: $type:ty) $body:block)*) => {$(
+            $(#[$attribute])*
+            #[unsafe(no_mangle)]
+            pub unsafe extern "ptx-kernel" fn $name($args: $type) $body
+        )*};
+    }
+    pub(crate) use kernels;
+
+    /// A device cannot tell what went wrong: the kernel stops, and the host reads an error. The host checks every size before
+    /// a launch, so this is never reached.
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo) -> ! {
+        // SAFETY: ends the kernel.
+        unsafe { nvptx::trap() }
+    }
+}
