@@ -98,7 +98,6 @@ impl Block {
 pub struct Warp {
     /// Which warp of the block.
     pub index: usize,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86-64 has a second set of roots"))]
     pub(super) isa: Isa,
 }
 
