@@ -60,13 +60,12 @@ fn main() {
 fn choose() -> Result<Option<Compiler>, String> {
     match env::var("MICROGPT_PTX").as_deref() {
         Ok("none") => Ok(None),
-        Ok("rustc") => Ok(Some(Compiler::Rustc)),
+        Ok("rustc") | Err(_) => Ok(Some(Compiler::Rustc)),
         Ok("rust-cuda") => match rust_cuda::Toolchain::find(&|name| env::var_os(name)) {
             Ok(toolchain) => Ok(Some(Compiler::RustCuda(toolchain))),
             Err(missing) => Err(format!("MICROGPT_PTX=rust-cuda: {missing}; hint: {}", rust_cuda::HINT)),
         },
         Ok(other) => Err(format!("MICROGPT_PTX={other}: none of `rust-cuda`, `rustc` and `none`")),
-        Err(_) => Ok(Some(Compiler::Rustc)),
     }
 }
 
