@@ -162,15 +162,21 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
     for l in 0..s.n_layer() {
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
-        model.project_qkv(l, xn, (0, TOKENS), |which, i, y| {
-            if which == 0 {
-                return linear::store(work.at(w.q), a, 0, i, y);
-            }
-            for slot in 0..TOKENS {
-                let cache = if which == 1 { w.keys } else { w.values } + Workspace::cache(s, l, slot);
-                work.set_row(cache + positions[slot] * a + i, y[slot]);
-            }
-        });
+        model.project_qkv(
+            l,
+            xn,
+            (0, TOKENS),
+            #[inline(always)]
+            |which, i, y| {
+                if which == 0 {
+                    return linear::store(work.at(w.q), a, 0, i, y);
+                }
+                for slot in 0..TOKENS {
+                    let cache = if which == 1 { w.keys } else { w.values } + Workspace::cache(s, l, slot);
+                    work.set_row(cache + positions[slot] * a + i, y[slot]);
+                }
+            },
+        );
         warp.sync();
         for slot in 0..TOKENS {
             let cache = Workspace::cache(s, l, slot);

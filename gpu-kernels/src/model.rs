@@ -62,21 +62,32 @@ impl<S: Shape> Model<S> {
         tokens: (usize, usize),
         store: impl Fn(usize, usize, [F32x16; TOKENS]),
     ) {
+        let layout = self.layout;
+        self.project(layout.attn_wq(l), Some(attention::query_scale(self.s)), xn, tokens, |i, y| store(0, i, y));
+        self.project(layout.attn_wk(l), None, xn, tokens, |i, y| store(1, i, y));
+        self.project(layout.attn_wv(l), None, xn, tokens, |i, y| store(2, i, y));
+    }
+
+    /// One of [`Self::project_qkv`]: the product with the matrix at `offset`, scaled if asked for.
+    #[inline(always)]
+    fn project(
+        &self,
+        offset: usize,
+        scale: Option<f32>,
+        xn: Tile,
+        tokens: (usize, usize),
+        store: impl Fn(usize, [F32x16; TOKENS]),
+    ) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
-        let project = |which: usize, offset: usize, scale: Option<f32>| {
-            for i in tiles(a) {
-                let mut y = linear::product(xn, tokens, self.forward_matrix(offset, a, c), i);
-                if let Some(scale) = scale {
-                    for y in &mut y {
-                        *y = *y * F32x16::splat(scale);
-                    }
+        for i in tiles(a) {
+            let mut y = linear::product(xn, tokens, self.forward_matrix(offset, a, c), i);
+            if let Some(scale) = scale {
+                for y in &mut y {
+                    *y = *y * F32x16::splat(scale);
                 }
-                store(which, i, y);
             }
-        };
-        project(0, self.layout.attn_wq(l), Some(attention::query_scale(self.s)));
-        project(1, self.layout.attn_wk(l), None);
-        project(2, self.layout.attn_wv(l), None);
+            store(i, y);
+        }
     }
 
     /// `x += m y` for the rows of `tokens`: `y: [T, rows]`, `x: [T, C]`.
