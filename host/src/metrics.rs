@@ -176,8 +176,13 @@ fn write(out: &mut impl Write, members: &[Member], heads: &[Vec<u8>], launch: &L
     Ok(())
 }
 
-/// A number; `null` if it is not finite, for which JSON has none.
+/// A number; `null` if it is not finite, for which JSON has none. One of single precision, as the kernels' are, has no more digits
+/// than tell it from other such numbers.
 fn number(out: &mut impl Write, number: f64) -> io::Result<()> {
+    let single = number as f32;
+    if f64::from(single).to_bits() == number.to_bits() {
+        return Ok(serde_json::to_writer(out, &single)?);
+    }
     Ok(serde_json::to_writer(out, &number)?)
 }
 
