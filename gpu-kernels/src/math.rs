@@ -82,23 +82,10 @@ pub fn ln(x: F32x16) -> F32x16 {
 /// root by its exact residual (Markstein's scheme). The test `sqrt_from_estimate_rounds_correctly` proves the rounding for
 /// every significand and every estimate within the bound.
 #[inline(always)]
-pub fn sqrt_from_estimate<const N: usize>(x: [F32x16; N], estimate: [F32x16; N]) -> [F32x16; N] {
-    let (mut root, mut half, mut error) = (x, x, x);
-    // Each operation for all numbers before the next: they do not depend on each other.
-    for i in 0..N {
-        root[i] = x[i] * estimate[i];
-        half[i] = estimate[i] * F32x16::splat(0.5);
-    }
-    for i in 0..N {
-        error[i] = (-half[i]).mul_add(root[i], F32x16::splat(0.5));
-    }
-    for i in 0..N {
-        root[i] = root[i].mul_add(error[i], root[i]);
-        half[i] = half[i].mul_add(error[i], half[i]);
-    }
-    for i in 0..N {
-        let residual = (-root[i]).mul_add(root[i], x[i]);
-        root[i] = residual.mul_add(half[i], root[i]);
-    }
-    root
+pub fn sqrt_from_estimate(x: F32x16, estimate: F32x16) -> F32x16 {
+    let (root, half) = (x * estimate, estimate * F32x16::splat(0.5));
+    let error = (-half).mul_add(root, F32x16::splat(0.5));
+    let (root, half) = (root.mul_add(error, root), half.mul_add(error, half));
+    let residual = (-root).mul_add(root, x);
+    residual.mul_add(half, root)
 }

@@ -128,7 +128,7 @@ fn sqrt_from_estimate_rounds_correctly() {
         hard += 1;
         let estimates = [1.0 - 1.0 / 16_384.0, 1.0 + 1.0 / 16_384.0].map(|error| (error / exact) as f32);
         for estimate in (estimates[0].to_bits()..=estimates[1].to_bits()).map(f32::from_bits) {
-            let got = sqrt_from_estimate([F32x16::splat(x)], [F32x16::splat(estimate)])[0].last();
+            let got = sqrt_from_estimate(F32x16::splat(x), F32x16::splat(estimate)).last();
             assert_eq!(got, expected, "sqrt({x:e}) from the estimate {estimate:e}");
         }
     }

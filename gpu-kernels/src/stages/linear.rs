@@ -17,7 +17,8 @@ pub struct Matrix {
     pub cols: usize,
 }
 
-/// Tokens of a group for which [`product`] works in any case; the others are few, and a group is seldom without them.
+/// Tokens of a group that [`product`] always computes, positions or padding; the rest only where the document reaches them. A name
+/// of the usual corpus has seven positions in the mean.
 const ALWAYS: usize = if TOKENS < 6 { TOKENS } else { 6 };
 
 /// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c`.

@@ -248,9 +248,9 @@ fn losses(args: &BatchArgs) -> Tile {
 }
 
 impl<S: Shape> Train<S> {
-    /// Sums the gradients in `arrays`, as many as its first number, [`Layout::len`] elements after each other, those of a run
-    /// first, as many as its second number; scales them by `scale`; for the blocks of weights that `share` gives. The sums
-    /// take the place of the first array, and their squares are summed block by block.
+    /// Sums so many arrays of gradients, [`Layout::len`] elements after each other, so many to a run, run by run, and scales
+    /// the sum by `scale`, for the blocks of weights that `share` gives. The sums take the place of the first array, and their
+    /// squares are summed block by block.
     #[inline(always)]
     fn reduce_gradients(&self, arrays: (usize, usize), scale: f32, share: impl Fn(usize, usize) -> Strided) {
         let (head, wpe) = (self.head_weight(), self.model.layout.wpe());

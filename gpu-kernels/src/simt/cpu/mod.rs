@@ -388,31 +388,22 @@ pub(super) fn warp_sync() {
 }
 
 /// See [`super::Warp::sqrt`].
+///
+/// With AVX-512 the first half-warp's first root is [`crate::math::sqrt_from_estimate`]'s, from the processor's estimate: roots
+/// and divisions share the divider, and with two pairs of rows, one root of four this way, it and the multipliers are busy for
+/// about as long.
 #[inline(always)]
 pub(super) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 {
-        return sqrt_avx512(x);
-    }
-    let _ = isa;
-    x.map(
-        #[inline(always)]
-        |x| x.map(F32x16::sqrt),
-    )
-}
-
-/// The square root, of the first half-warp's first number by [`crate::math::sqrt_from_estimate`] from the processor's
-/// estimate: roots and divisions share the divider, and with two pairs of rows, one root of four this way, it and the
-/// multipliers are busy for about as long.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn sqrt_avx512<const N: usize>(x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;
     for i in 0..N {
         root[i] = x[i].map(F32x16::sqrt);
     }
-    // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
-    let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[0].0.0.into()) }.into());
-    [root[0].0] = crate::math::sqrt_from_estimate([x[0].0], [estimate]);
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: only kernel entries compiled for AVX-512F and chosen on processors that have it pass `Isa::Avx512`.
+        let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[0].0.0.into()) }.into());
+        root[0].0 = crate::math::sqrt_from_estimate(x[0].0, estimate);
+    }
+    let _ = isa;
     root
 }
