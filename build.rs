@@ -1,7 +1,7 @@
 //! The build script of `host`: compiles `gpu-kernels` to PTX, which `host` embeds, and says so in one line.
 //!
-//! rustc's own NVPTX backend does it, which needs nothing that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
-//! Rust-CUDA's compiler (`rustc_codegen_nvvm`) is asked for by name, as long as libNVVM takes too long for the kernels.
+//! Two compilers can do it. Rust-CUDA's (`rustc_codegen_nvvm`) does where its toolchain is found: LLVM 7 and libNVVM. Elsewhere
+//! rustc's own NVPTX backend does, which needs nothing that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
 
 use std::env;
 use std::fs;
@@ -56,16 +56,20 @@ fn main() {
     println!("cargo::rustc-env=MICROGPT_BUILD={} ({}, {target}; {summary})", env!("CARGO_PKG_VERSION"), version.trim());
 }
 
-/// The compiler that `MICROGPT_PTX` asks for: rustc if it is not set.
+/// The compiler that `MICROGPT_PTX` asks for; where it is not set, Rust-CUDA's if its toolchain is here.
 fn choose() -> Result<Option<Compiler>, String> {
     match env::var("MICROGPT_PTX").as_deref() {
         Ok("none") => Ok(None),
-        Ok("rustc") | Err(_) => Ok(Some(Compiler::Rustc)),
+        Ok("rustc") => Ok(Some(Compiler::Rustc)),
         Ok("rust-cuda") => match rust_cuda::Toolchain::find(&|name| env::var_os(name)) {
             Ok(toolchain) => Ok(Some(Compiler::RustCuda(toolchain))),
             Err(missing) => Err(format!("MICROGPT_PTX=rust-cuda: {missing}; hint: {}", rust_cuda::HINT)),
         },
         Ok(other) => Err(format!("MICROGPT_PTX={other}: none of `rust-cuda`, `rustc` and `none`")),
+        Err(_) => {
+            let toolchain = rust_cuda::Toolchain::find(&|name| env::var_os(name));
+            Ok(Some(toolchain.map_or(Compiler::Rustc, Compiler::RustCuda)))
+        }
     }
 }
 

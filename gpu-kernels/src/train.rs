@@ -76,9 +76,13 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
             block.each_warp(
                 #[inline(always)]
                 |warp| {
-                    for array in &arrays {
-                        array.load(warp);
-                    }
+                    let [w, transposed, grads, m, v, work] = &arrays;
+                    w.load(warp);
+                    transposed.load(warp);
+                    grads.load(warp);
+                    m.load(warp);
+                    v.load(warp);
+                    work.load(warp);
                 },
             );
             block.each_warp(
@@ -102,9 +106,12 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
             block.each_warp(
                 #[inline(always)]
                 |warp| {
-                    for array in &arrays {
-                        array.store(warp);
-                    }
+                    let [w, transposed, grads, m, v, _] = &arrays;
+                    w.store(warp);
+                    transposed.store(warp);
+                    grads.store(warp);
+                    m.store(warp);
+                    v.store(warp);
                 },
             );
         },

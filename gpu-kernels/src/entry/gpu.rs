@@ -12,32 +12,24 @@ const DEFAULT: DefaultShape = ConstShape;
 
 macro_rules! entries {
     ($args:ident, $kernel:path, $shape:expr; $default:ident, $shared:ident, $global:ident) => {
-        kernels! {
-            /// The kernel for the default shape.
-            ///
-            /// # Safety
-            /// As for the kernel itself; the launch has the shared memory that its arrays take.
-            pub unsafe fn $default(args: $args) {
-                // SAFETY: the host keeps the kernel's contract.
-                unsafe { $kernel(Isa::GpuShared, DEFAULT, &args) }
-            }
+        entries!($args, $kernel, Isa::GpuShared, |_: &$args| DEFAULT; $default, "The kernel for the default shape.");
+        entries!($args, $kernel, Isa::GpuShared, $shape; $shared, "The kernel for any shape whose arrays fit in shared memory.");
+        entries!($args, $kernel, Isa::GpuGlobal, $shape; $global, "The kernel for any shape, its arrays in global memory.");
+    };
+    ($args:ident, $kernel:path, $isa:expr, $shape:expr; $name:ident, $doc:literal) => {
+        /// In a module of its own, so that compilers can take the kernels side by side.
+        mod $name {
+            use super::*;
 
-            /// The kernel for any shape whose arrays fit in shared memory.
-            ///
-            /// # Safety
-            /// As for the kernel itself; the launch has the shared memory that its arrays take.
-            pub unsafe fn $shared(args: $args) {
-                // SAFETY: the host keeps the kernel's contract.
-                unsafe { $kernel(Isa::GpuShared, ($shape)(&args), &args) }
-            }
-
-            /// The kernel for any shape, its arrays in global memory.
-            ///
-            /// # Safety
-            /// As for the kernel itself.
-            pub unsafe fn $global(args: $args) {
-                // SAFETY: the host keeps the kernel's contract.
-                unsafe { $kernel(Isa::GpuGlobal, ($shape)(&args), &args) }
+            kernels! {
+                #[doc = $doc]
+                ///
+                /// # Safety
+                /// As for the kernel itself; the launch has the shared memory that its arrays take.
+                pub unsafe fn $name(args: $args) {
+                    // SAFETY: the host keeps the kernel's contract.
+                    unsafe { $kernel($isa, ($shape)(&args), &args) }
+                }
             }
         }
     };

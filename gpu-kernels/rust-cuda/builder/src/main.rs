@@ -8,9 +8,6 @@ use std::process::ExitCode;
 
 use cuda_builder::{CudaBuilder, NvvmArch};
 
-/// LLVM 7's own passes take minutes for the kernels, whose loops are unrolled in full; libNVVM optimises the whole anyway.
-const LEAVE_TO_LIBNVVM: &str = "profile.release.package.kernels.rustflags = ['-Cno-prepopulate-passes']";
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [arch, file] = &arguments[..] else {
@@ -29,7 +26,7 @@ fn main() -> ExitCode {
         .arch(nvvm_arch)
         .fma_contraction(false)
         .override_libm(false)
-        .build_args(&["--locked", "-Zprofile-rustflags", "--config", LEAVE_TO_LIBNVVM])
+        .build_args(&["--locked"])
         .copy_to(file);
     match builder.build() {
         Ok(_) => ExitCode::SUCCESS,

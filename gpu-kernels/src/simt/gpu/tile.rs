@@ -14,7 +14,15 @@ struct Address {
     base: u64,
     /// Bytes from there.
     offset: u64,
-    shared: bool,
+    space: Space,
+}
+
+/// The kind of memory. As wide as an address, so that no padding is copied about: LLVM 7 keeps padding in memory.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(u64)]
+enum Space {
+    Shared,
+    Global,
 }
 
 impl Address {
@@ -23,7 +31,7 @@ impl Address {
     fn read(self, i: usize, lane_bytes: u32) -> u32 {
         // SAFETY: the element lies within the array (see `Tile`).
         unsafe {
-            if self.shared {
+            if self.space == Space::Shared {
                 ptx::load_shared(self.shared_address(i, lane_bytes))
             } else {
                 ptx::load_global(self.global_address(i, lane_bytes))
@@ -36,7 +44,7 @@ impl Address {
     fn read4(self, i: usize) -> [u32; 4] {
         // SAFETY: the elements lie within the array (see `Tile`), which is aligned to sixteen bytes.
         unsafe {
-            if self.shared {
+            if self.space == Space::Shared {
                 ptx::load_shared4(self.shared_address(i, 0))
             } else {
                 ptx::load_global4(self.global_address(i, 0))
@@ -48,7 +56,7 @@ impl Address {
     fn write(self, i: usize, lane_bytes: u32, x: u32) {
         // SAFETY: the element lies within the array (see `Tile`).
         unsafe {
-            if self.shared {
+            if self.space == Space::Shared {
                 ptx::store_shared(self.shared_address(i, lane_bytes), x);
             } else {
                 ptx::store_global(self.global_address(i, lane_bytes), x);
@@ -74,7 +82,8 @@ impl Address {
     /// See [`Tile::renewed`].
     #[inline(always)]
     fn renewed(self) -> Self {
-        let base = if self.shared { ptx::opaque32(self.base as u32).into() } else { ptx::opaque64(self.base) };
+        let base =
+            if self.space == Space::Shared { ptx::opaque32(self.base as u32).into() } else { ptx::opaque64(self.base) };
         Self { base, ..self }
     }
 }
@@ -95,7 +104,7 @@ impl Tile {
     /// warps of the same launch touch them meanwhile.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
-        Self(Address { base: ptr as u64, offset: 0, shared: false })
+        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
     }
 
     /// The tile that begins `offset` elements later.
@@ -221,7 +230,7 @@ impl Ids {
     /// in use.
     #[inline(always)]
     pub unsafe fn new(ptr: *const u32) -> Self {
-        Self(Address { base: ptr as u64, offset: 0, shared: false })
+        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
     }
 
     /// The numbers from `offset` on.
@@ -306,7 +315,8 @@ impl Memory {
     #[inline(always)]
     fn take(&mut self, len: usize) -> Option<Tile> {
         (self.isa == Isa::GpuShared).then(|| {
-            let tile = Tile(Address { base: compiler::shared_base().into(), offset: self.taken.into(), shared: true });
+            let tile =
+                Tile(Address { base: compiler::shared_base().into(), offset: self.taken.into(), space: Space::Shared });
             self.taken += 4 * len as u32;
             tile
         })
@@ -342,7 +352,7 @@ impl Resident {
     /// Runs `copy` for each four elements that fall to the lane: the first one's number, its address in shared memory.
     #[inline(always)]
     fn each_quad(&self, warp: &Warp, copy: impl Fn(usize, u32)) {
-        if self.tile.0.shared {
+        if self.tile.0.space == Space::Shared {
             let first = 4 * (warp.index * 2 * TILE + ptx::lane() as usize);
             for i in (first..self.len).step_by(4 * GPU_WARPS * 2 * TILE) {
                 copy(i, self.tile.0.shared_address(i, 0));
