@@ -157,7 +157,7 @@ fn rustc_command(arch: u32, target_dir: &Path, ptx: &Path) -> Command {
     cargo.args(["--crate-type", "staticlib", "--"]);
     cargo.arg(format!("--emit=asm={}", ptx.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
     cargo.args(["-Clto=fat", "-Cembed-bitcode=yes", "-Cjump-tables=no", "-Cdebuginfo=line-directives-only"]);
-    // Comments say where the code of each line was inlined, which no directive does before LLVM 23.
+    // Comments say where the code of each line was inlined, for which LLVM 22 has no directive.
     cargo.arg("-Zverbose-asm");
     // Line numbers name files relative to the repository.
     let root = env::current_dir().ok().and_then(|dir| Some(dir.parent()?.to_owned()));
@@ -191,17 +191,22 @@ fn without_comments(ptx: &str) -> String {
     for line in ptx.lines() {
         text += line.split_once("//").map_or(line, |(code, _)| code).trim_end();
         let frames = parts(line).map_or_else(Vec::new, |(_, frames)| frames);
-        for (i, (path, line)) in frames.iter().enumerate().skip(1) {
+        // Those of libraries, whose paths are absolute or in the home folder, would double the text.
+        let own = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']));
+        for (i, (path, line)) in own.enumerate() {
             let number = *numbers.entry(path.clone()).or_insert_with(|| {
                 files += &format!("\t.file\t{next} \"{path}\"\n");
                 next += 1;
                 next - 1
             });
-            text += &format!("{}{number}:{line}", if i == 1 { " // inlined at " } else { " " });
+            text += &format!("{}{number}:{line}", if i == 0 { " // inlined at " } else { " " });
         }
         text.push('\n');
     }
-    text + &files
+    // To the other files, which stand before the sections.
+    let last = text.rfind("\t.file\t").map_or(0, |at| at + text[at..].find('\n').map_or(0, |end| end + 1));
+    text.insert_str(last, &files);
+    text
 }
 
 /// How PTX begins and ends a kernel.

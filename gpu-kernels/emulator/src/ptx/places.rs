@@ -49,8 +49,11 @@ impl Parser<'_> {
             let outer = places.known.get(&call).cloned().unwrap_or_else(|| Place(vec![(call.0, call.1)]));
             place.0.extend(outer.0);
         }
-        if let Some(chain) = self.chains.get(&line) {
-            place.0.extend(chain);
+        match self.chains.get(&line) {
+            Some(chain) => place.0.extend(chain),
+            // Line 0 is code that belongs to no line; the file is that of the instruction before it.
+            None if at.1 == 0 && place.0.len() == 1 => place.0.clear(),
+            None => {}
         }
         places.known.insert(at, place.clone());
         places.now = place;

@@ -6,6 +6,7 @@
 //! the emulator for all that it accepts, and fails if the lists lack one.
 
 mod approximate;
+mod atomics;
 mod bits;
 mod case;
 mod compare;
@@ -34,6 +35,7 @@ fn cases() -> Vec<Case> {
 fn on_the_emulator() {
     let driver = Driver::emulated();
     cases().iter().for_each(|case| case.check(&driver));
+    atomics::check(&driver);
 }
 
 #[test]
@@ -41,6 +43,7 @@ fn on_the_emulator() {
 fn on_a_gpu() {
     let driver = Driver::real();
     cases().iter().for_each(|case| case.check(&driver));
+    atomics::check(&driver);
 }
 
 /// The decoder accepts nothing that no case covers, and every case is one that it accepts.
