@@ -3,6 +3,7 @@
 //! Two compilers can do it. Rust-CUDA's (`rustc_codegen_nvvm`) does where its toolchain is found: LLVM 7 and libNVVM. Elsewhere
 //! rustc's own NVPTX backend does, which needs nothing that rust-toolchain.toml does not install: no linker, no CUDA toolkit.
 
+use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ impl Compiler {
         if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
             return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
         }
-        split(&ptx)
+        split(&without_comments(&ptx))
     }
 }
 
@@ -160,12 +161,56 @@ fn rustc_command(arch: u32, target_dir: &Path, ptx: &Path) -> Command {
     cargo.args(["--crate-type", "staticlib", "--"]);
     cargo.arg(format!("--emit=asm={}", ptx.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
     cargo.args(["-Clto=fat", "-Cembed-bitcode=yes", "-Cjump-tables=no", "-Cdebuginfo=line-directives-only"]);
+    // Comments say where the code of each line was inlined, for which LLVM 22 has no directive.
+    cargo.arg("-Zverbose-asm");
     // Line numbers name files relative to the repository.
     let root = env::current_dir().ok().and_then(|dir| Some(dir.parent()?.to_owned()));
     for (path, name) in root.map(|root| (root, ".")).into_iter().chain(env::home_dir().map(|home| (home, "~"))) {
         cargo.arg(format!("--remap-path-prefix={}={name}", path.display()));
     }
     cargo
+}
+
+/// Takes the compiler's comments out of the PTX, all but those that say where the code of a line was inlined. These become
+/// short: `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` turns into
+/// `.loc 3 199 17 // inlined at 14:12 33:80`, where files have the numbers of `.file`.
+fn without_comments(ptx: &str) -> String {
+    let parts = |line: &'_ str| -> Option<(u32, Vec<(String, u32)>)> {
+        let (directive, comment) = line.trim_start().strip_prefix(".loc")?.split_once("//")?;
+        let file = directive.split_whitespace().next()?.parse().ok()?;
+        // `path:line` or `path:line:column`.
+        let frame = |frame: &str| {
+            let (path, last) = frame.trim_matches([' ', ']']).rsplit_once(':')?;
+            let line = path.rsplit_once(':').and_then(|(path, line)| Some((path.to_owned(), line.parse().ok()?)));
+            line.or_else(|| Some((path.to_owned(), last.parse().ok()?)))
+        };
+        Some((file, comment.split("@[").map(frame).collect::<Option<_>>()?))
+    };
+    // The path of the line itself is that of its number.
+    let first = |(file, frames): (u32, Vec<(String, u32)>)| Some((frames.into_iter().next()?.0, file));
+    let mut numbers: HashMap<String, u32> = ptx.lines().filter_map(parts).filter_map(first).collect();
+    let number = |line: &str| line.trim_start().strip_prefix(".file")?.split_whitespace().next()?.parse::<u32>().ok();
+    let mut next = 1 + ptx.lines().filter_map(number).max().unwrap_or(0);
+    let (mut text, mut files) = (String::new(), String::new());
+    for line in ptx.lines() {
+        text += line.split_once("//").map_or(line, |(code, _)| code).trim_end();
+        let frames = parts(line).map_or_else(Vec::new, |(_, frames)| frames);
+        // Those of libraries, whose paths are absolute or in the home folder, would double the text.
+        let own = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']));
+        for (i, (path, line)) in own.enumerate() {
+            let number = *numbers.entry(path.clone()).or_insert_with(|| {
+                files += &format!("\t.file\t{next} \"{path}\"\n");
+                next += 1;
+                next - 1
+            });
+            text += &format!("{}{number}:{line}", if i == 0 { " // inlined at " } else { " " });
+        }
+        text.push('\n');
+    }
+    // To the other files, which stand before the sections.
+    let last = text.rfind("\t.file\t").map_or(0, |at| at + text[at..].find('\n').map_or(0, |end| end + 1));
+    text.insert_str(last, &files);
+    text
 }
 
 /// How PTX begins and ends a kernel.

@@ -11,7 +11,8 @@ use crate::ptx::{Error, parse, syntax};
 pub struct Gpu {
     /// The device and its memory.
     pub machine: Machine,
-    /// Whether kernels may contain approximate instructions, whose bits differ from GPU to GPU.
+    /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier, whose bits
+    /// differ from GPU to GPU.
     pub approximate: bool,
 }
 
@@ -90,9 +91,8 @@ impl Gpu {
             return Err(Error { line: 0, message: "the device has no memory for the module's variables".into() });
         }
         for program in linked.kernels.values() {
-            if let (false, Some((line, mnemonic))) = (self.approximate, &program.approximate) {
-                let message = format!("`{mnemonic}`: approximate instructions give other bits on every GPU");
-                return Err(Error { line: *line, message });
+            if let (false, Some(error)) = (self.approximate, &program.inexact) {
+                return Err(error.clone());
             }
         }
         for (_, address, bytes) in &linked.variables {

@@ -31,5 +31,5 @@ pub use driver::config;
 pub use gpu::{Dims, Gpu, Module};
 pub use machine::counts::Counts;
 pub use machine::{Device, Fault, FaultKind};
-pub use program::Program;
+pub use program::{Program, Variant, variants};
 pub use ptx::Error;

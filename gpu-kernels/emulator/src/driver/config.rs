@@ -12,7 +12,7 @@
 //! | `driver` | newest CUDA version of the driver, such as `11.4`; it bounds the PTX version | 12.8 |
 //! | `fail` | `FUNCTION:N:CODE`: the `N`-th call of the function, from 1, fails; `*` for every call; may be repeated | |
 //! | `order` | a seed: blocks and warps run in permuted order; 0 in ascending order | 0 |
-//! | `approximate` | `allow`: kernels may contain approximate instructions | refuse |
+//! | `approximate` | `allow`: kernels may contain approximate instructions, and sums and products that may be fused | refuse |
 //! | `log` | a file for every call, its arguments and result | |
 //! | `counts` | a file for each launch's counts | |
 

@@ -263,6 +263,7 @@ impl Warp {
         let (access, len) = (&atomic.access, atomic.access.width);
         let who = self.who(env, pc, true);
         let synchronises = access.scope == Scope::Device || env.single_block;
+        env.counts.bytes[pc] += 2 * u64::from(mask.count_ones()) * len as u64;
         for lane in each(mask) {
             let (space, address) = self.resolve(env, access, lane, len)?;
             let bytes = self.load_lanes(env, space, address, len, 1 << lane, &who)?;

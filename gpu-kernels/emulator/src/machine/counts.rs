@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::gpu::Dims;
 
+use super::stages::stages;
 use crate::program::{Action, Inst, Program, Reg};
 use crate::ptx::syntax::Space;
 
@@ -18,7 +19,7 @@ pub const LATENCIES: [(&str, u32); 12] = [
     ("parameter, constant", 8),
     ("shared memory", 24),
     ("local memory", 34),
-    ("global memory", 250),
+    ("global or generic memory", 250),
     ("shuffle, vote", 24),
     ("atomic", 300),
     ("barrier, fence", 20),
@@ -159,25 +160,6 @@ pub fn conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
     addresses.chunks(per_round).map(|group| rounds(group).saturating_sub(1)).sum()
 }
 
-/// The stage of each instruction: the file of its innermost source line that is a stage's or a kernel's own. Where the line
-/// is only that of the machinery below the stages, the compiler left out who called it: such an instruction goes with the
-/// stage of the one before it.
-fn stages<'a>(program: &Program, files: &'a HashMap<u32, String>) -> Vec<&'a str> {
-    const KERNELS: [&str; 4] = ["model", "train", "evaluate", "generate"];
-    let mut stage = "before any stage";
-    let mut stages = Vec::new();
-    for inst in &program.code {
-        let paths = program.places[inst.place].0.iter().filter_map(|(file, _)| files.get(file));
-        let own = paths.into_iter().find_map(|path| {
-            let name = path.rsplit('/').next()?.strip_suffix(".rs")?;
-            (path.contains("/stages/") && name != "mod" || KERNELS.contains(&name)).then_some(name)
-        });
-        stage = own.unwrap_or(stage);
-        stages.push(stage);
-    }
-    stages
-}
-
 /// One row of a table.
 #[derive(Default)]
 struct Row {
@@ -186,22 +168,26 @@ struct Row {
     bytes: u64,
     conflicts: u64,
     divergent: u64,
+    barriers: u64,
 }
 
 impl Counts {
-    /// The table of a launch for a person: by kind of instruction, and by stage.
+    /// The table of a launch for a person: by kind of instruction, which tells the state spaces apart, and by stage. Barriers are
+    /// counted for each warp.
     pub fn table(&self, program: &Program, files: &HashMap<u32, String>, dims: Dims) -> String {
         let mut kinds: BTreeMap<String, Row> = BTreeMap::new();
         let mut by_stage: BTreeMap<String, Row> = BTreeMap::new();
         let stages = stages(program, files);
         for pc in 0..program.code.len() {
             let kind = LATENCIES[class(&program.code[pc])].0;
+            let barrier = matches!(program.code[pc].action, Action::Barrier(_));
             for row in [kinds.entry(kind.into()).or_default(), by_stage.entry(stages[pc].into()).or_default()] {
                 row.executed += self.executed[pc];
                 row.lanes += self.lanes[pc];
                 row.bytes += self.bytes[pc];
                 row.conflicts += self.conflicts[pc];
                 row.divergent += self.divergent[pc];
+                row.barriers += self.executed[pc] * u64::from(barrier);
             }
         }
         let blocks: u32 = dims.grid.iter().product();
@@ -213,16 +199,16 @@ impl Counts {
         );
         for (title, rows) in [("kind", kinds), ("stage", by_stage)] {
             text += &format!(
-                "{title:<36} {:>12} {:>7} {:>14} {:>10} {:>10}\n",
-                "instructions", "lanes", "bytes", "conflicts", "divergent"
+                "{title:<36} {:>12} {:>7} {:>14} {:>10} {:>10} {:>10}\n",
+                "instructions", "lanes", "bytes", "conflicts", "divergent", "barriers"
             );
             let mut rows: Vec<_> = rows.into_iter().filter(|(_, row)| row.executed > 0).collect();
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));
             for (name, row) in rows {
                 let lanes = row.lanes as f64 / row.executed as f64;
                 text += &format!(
-                    "{name:<36} {:>12} {lanes:>7.1} {:>14} {:>10} {:>10}\n",
-                    row.executed, row.bytes, row.conflicts, row.divergent
+                    "{name:<36} {:>12} {lanes:>7.1} {:>14} {:>10} {:>10} {:>10}\n",
+                    row.executed, row.bytes, row.conflicts, row.divergent, row.barriers
                 );
             }
             text.push('\n');

@@ -97,7 +97,9 @@ pub fn describe(program: &Program, files: &std::collections::HashMap<u32, String
     for (i, (file, line)) in program.places[inst.place].0.iter().enumerate() {
         let file = files.get(file).map_or("?", String::as_str);
         let how = if i == 0 { "from" } else { "inlined at" };
-        text = format!("{text}\n    {how} {file}:{line}");
+        // Line 0 is what the compiler made of several.
+        let line = if *line == 0 { String::new() } else { format!(":{line}") };
+        text = format!("{text}\n    {how} {file}{line}");
     }
     text
 }

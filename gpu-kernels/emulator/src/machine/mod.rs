@@ -9,6 +9,7 @@ mod fault;
 mod grid;
 mod memory;
 mod segment;
+mod stages;
 mod warp;
 
 pub use device::Device;

@@ -159,7 +159,8 @@ impl Warp {
                     path.pc += 1;
                     if mask != self.live() {
                         let message = format!("only lanes {mask:#x} of {:#x} reach the barrier", self.live());
-                        return Err(Bad::new(FaultKind::Barrier, None, message));
+                        let missing = (self.live() & !mask).trailing_zeros();
+                        return Err(Bad::new(FaultKind::Barrier, missing, message));
                     }
                     return Ok((Stop::Barrier(*id), done + 1));
                 }

@@ -2,18 +2,18 @@
 
 use super::builder::Builder;
 use super::decode::integer;
-use super::operands::{Decoded, Modifiers, not_for};
+use super::operands::{Decoded, not_for};
 use crate::ptx::syntax::{Operand, Type};
 
 /// Which half of a product.
 #[derive(Clone, Copy, PartialEq)]
-enum Half {
+pub(super) enum Half {
     Low,
     High,
     Wide,
 }
 
-const HALVES: [(&str, Half); 3] = [("lo", Half::Low), ("hi", Half::High), ("wide", Half::Wide)];
+pub(super) const HALVES: [(&str, Half); 3] = [("lo", Half::Low), ("hi", Half::High), ("wide", Half::Wide)];
 
 /// Integers whose products, quotients and remainders are wanted.
 trait Whole: Copy {
@@ -41,11 +41,18 @@ macro_rules! whole {
 }
 whole! { u16, u32; i16, i32; u32, u64; i32, i64; u64, u128; i64, i128; }
 
-pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let half = m.one_of(&HALVES);
-    let saturate = opcode != "mul" && m.eat("sat");
-    let typ = m.typ()?;
-    m.end()?;
+/// Decodes what [`super::float`] finds to be of a whole type.
+pub(super) fn decode(
+    builder: &mut Builder,
+    opcode: &str,
+    half: Option<Half>,
+    saturate: bool,
+    typ: Type,
+    o: &[Operand],
+) -> Decoded {
+    if !matches!(typ, Type::U(_) | Type::S(_)) {
+        return Err(not_for(typ));
+    }
     if saturate {
         // Only of `.s32` (sections 9.7.1.1 and 9.7.1.2).
         return match (opcode, typ) {
@@ -58,8 +65,7 @@ pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: 
         ("mul", Some(half)) => return mul(builder, half, typ, o),
         ("mad", Some(half)) => return mad(builder, half, typ, o),
         ("mul" | "mad", None) => return Err("`.lo`, `.hi` or `.wide` is missing".into()),
-        (_, Some(_)) => return Err("it takes neither `.lo`, `.hi` nor `.wide`".into()),
-        (_, None) => {}
+        _ => {}
     }
     match opcode {
         "add" => integer!(typ, T => builder.binary(o, T::wrapping_add)),
@@ -77,7 +83,7 @@ pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: 
             ("abs", Type::S(64)) => builder.unary(o, i64::wrapping_abs),
             _ => Err(not_for(typ)),
         },
-        _ => unreachable!("decode sends no other opcode here"),
+        _ => Err(not_for(typ)),
     }
 }
 

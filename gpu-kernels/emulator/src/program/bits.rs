@@ -67,12 +67,10 @@ fn predicates(builder: &mut Builder, opcode: &str, o: &[Operand]) -> Decoded {
         [d, a, b] if opcode != "not" => (d, a, b),
         _ => return Err("it takes another number of operands".into()),
     };
-    let ((a, not_a), (b, not_b)) = (builder.signed_predicate(a)?, builder.signed_predicate(b)?);
+    let (a, b) = (builder.predicate(a)?, builder.predicate(b)?);
     let d = builder.dest(d, 1)?;
-    let flip = |negated: bool| if negated { u32::MAX } else { 0 };
-    let (flip_a, flip_b) = (flip(not_a), flip(not_b));
     Ok(Action::Compute(Box::new(move |registers, mask| {
-        let (a, b) = (registers.predicates[a] ^ flip_a, registers.predicates[b] ^ flip_b);
+        let (a, b) = (registers.predicates[a], registers.predicates[b]);
         lanes::set_predicate(registers, d, f(a, b), mask);
     })))
 }
@@ -81,10 +79,11 @@ fn predicates(builder: &mut Builder, opcode: &str, o: &[Operand]) -> Decoded {
 fn funnel_shift(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
     let left = m.one_of(&[("l", true), ("r", false)]).ok_or("`.l` or `.r` is missing")?;
     let wrap = m.one_of(&[("wrap", true), ("clamp", false)]).ok_or("`.wrap` or `.clamp` is missing")?;
-    if m.typ()? != Type::B(32) {
+    let typ = m.typ()?;
+    m.end()?;
+    if typ != Type::B(32) {
         return Err("its type is `.b32`".into());
     }
-    m.end()?;
     builder.ternary(o, move |a: u32, b: u32, c: u32| {
         let n = if wrap { c & 31 } else { c.min(32) };
         let both = u64::from(b) << 32 | u64::from(a);
@@ -175,8 +174,8 @@ fn permute(a: u32, b: u32, selector: u32) -> u32 {
 
 /// `lop3.b32` (section 9.7.8.6): bit `4a + 2b + c` of the table.
 fn lop3(builder: &mut Builder, o: &[Operand]) -> Decoded {
-    let [d, a, b, c, Operand::Int(table)] = exactly(o)? else {
-        return Err("its table is a constant".into());
+    let [d, a, b, c, Operand::Int(table @ 0..=255)] = exactly(o)? else {
+        return Err("its table is a constant below 256".into());
     };
     let table = *table as u32;
     let three = [d.clone(), a.clone(), b.clone(), c.clone()];

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::link::Symbols;
-use super::{Action, Inst, NEVER, Program, Reg, Registers, decode, flow};
+use super::{Action, Inst, NEVER, Program, Reg, decode, flow};
 use crate::ptx::Error;
 use crate::ptx::syntax::{Function, Instruction, Operand, Place, Space, Statement, Type, Variable};
 
@@ -20,6 +20,7 @@ pub(super) enum Meaning {
 }
 
 /// A function that is being inlined.
+#[derive(Default)]
 pub(super) struct Frame {
     pub(super) names: HashMap<String, Meaning>,
     pub(super) labels: HashMap<String, usize>,
@@ -35,6 +36,8 @@ pub(super) struct Builder<'a> {
     pub(super) frame: Frame,
     pub(super) reads: Vec<Reg>,
     pub(super) writes: Vec<Reg>,
+    /// Why the instruction that is being decoded has no exact result, if it has none.
+    pub(super) inexact: Option<&'static str>,
     calls: Vec<String>,
     pub(super) labels: Vec<usize>,
     /// The addresses of shared variables.
@@ -50,35 +53,9 @@ pub(super) fn build<'a>(
     functions: &'a HashMap<&'a str, &'a Function>,
     symbols: &'a Symbols,
 ) -> Result<Program, Error> {
-    let program = Program {
-        name: kernel.name.clone(),
-        code: Vec::new(),
-        places: Vec::new(),
-        registers: Registers::default(),
-        specials: Vec::new(),
-        params: Vec::new(),
-        param_size: 0,
-        local_size: 0,
-        shared_size: 0,
-        max_threads: kernel.max_threads,
-        approximate: None,
-        declared_registers: 0,
-    };
-    let frame = Frame { names: HashMap::new(), labels: HashMap::new(), tables: HashMap::new(), end: None };
-    let mut builder = Builder {
-        symbols,
-        functions,
-        program,
-        frame,
-        reads: Vec::new(),
-        writes: Vec::new(),
-        calls: Vec::new(),
-        labels: Vec::new(),
-        shared: HashMap::new(),
-        words: HashMap::new(),
-        longs: HashMap::new(),
-        places: HashMap::new(),
-    };
+    let mut builder = Builder::new(symbols, functions);
+    builder.program.name.clone_from(&kernel.name);
+    builder.program.max_threads = kernel.max_threads;
     builder.shared_variables(kernel);
     for param in &kernel.params {
         let offset = builder.program.param_size.next_multiple_of(param.align as usize);
@@ -95,6 +72,25 @@ pub(super) fn build<'a>(
 }
 
 impl<'a> Builder<'a> {
+    /// A builder of an empty kernel.
+    pub(super) fn new(symbols: &'a Symbols, functions: &'a HashMap<&'a str, &'a Function>) -> Self {
+        Self {
+            symbols,
+            functions,
+            program: Program::default(),
+            frame: Frame::default(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            inexact: None,
+            calls: Vec::new(),
+            labels: Vec::new(),
+            shared: HashMap::new(),
+            words: HashMap::new(),
+            longs: HashMap::new(),
+            places: HashMap::new(),
+        }
+    }
+
     /// Lays out the shared variables of the kernel, of the functions that it calls, and those of the module that they name.
     fn shared_variables(&mut self, kernel: &'a Function) {
         let mut named = HashSet::new();
@@ -206,6 +202,9 @@ impl<'a> Builder<'a> {
         self.reads.clear();
         self.writes.clear();
         let action = decode::decode(self, instruction).map_err(wrong)?;
+        if let Some(reason) = self.inexact.take() {
+            self.program.inexact.get_or_insert_with(|| wrong(reason.into()));
+        }
         let mut guard = None;
         if let Some((name, negated)) = &instruction.guard {
             guard = Some((self.predicate(&Operand::Name(name.clone())).map_err(wrong)?, *negated));
@@ -278,7 +277,7 @@ impl<'a> Builder<'a> {
             names.insert(formal.name.clone(), meaning);
         }
         let end = self.new_label();
-        let inner = Frame { names, labels: HashMap::new(), tables: HashMap::new(), end: Some(end) };
+        let inner = Frame { names, end: Some(end), ..Frame::default() };
         let outer = std::mem::replace(&mut self.frame, inner);
         self.calls.push(name.clone());
         self.function(function)?;

@@ -12,6 +12,11 @@ use crate::ptx::syntax::{Operand, Type};
 /// The lanes where a comparison holds.
 type Test = Box<dyn Fn(&Registers) -> u32 + Send + Sync>;
 
+/// All comparison operators (section 9.3.1 and 9.3.2).
+const OPERATORS: [&str; 18] = [
+    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan",
+];
+
 /// Which orders of `a` to `b` satisfy the operator; None is the order of what cannot be compared.
 fn satisfied(operator: &str, order: Option<Ordering>) -> bool {
     use Ordering::{Equal, Greater, Less};
@@ -42,6 +47,9 @@ fn test(builder: &mut Builder, operator: &str, typ: Type, ftz: bool, a: &Operand
     if !known.split(' ').any(|name| name == operator) {
         return Err(format!("comparison `.{operator}` is not one of type {typ:?}"));
     }
+    if ftz && typ != Type::F(32) {
+        return Err("`.ftz` is for single precision".into());
+    }
     /// A test with the operator resolved once.
     macro_rules! resolved {
         ($T:ty, $prepare:expr) => {{
@@ -65,14 +73,28 @@ fn test(builder: &mut Builder, operator: &str, typ: Type, ftz: bool, a: &Operand
     }
 }
 
+fn operator(m: &mut Modifiers) -> Decoded<&'static str> {
+    m.one_of(&OPERATORS.map(|name| (name, name))).ok_or_else(|| "its comparison is missing".into())
+}
+
 /// `.and`, `.or` or `.xor` of a result with a third predicate.
 fn combination(m: &mut Modifiers) -> Option<fn(u32, u32) -> u32> {
     m.one_of::<fn(u32, u32) -> u32>(&[("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b)])
 }
 
+/// Decodes comparisons and selections.
+pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+    match opcode {
+        "setp" => setp(builder, m, o),
+        "set" => set(builder, m, o),
+        "selp" => selp(builder, m, o),
+        _ => slct(builder, m, o),
+    }
+}
+
 /// `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2).
-pub(super) fn setp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let operator = m.next().ok_or("its comparison is missing")?;
+fn setp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+    let operator = operator(m)?;
     let combine = combination(m);
     let ftz = m.eat("ftz");
     let typ = m.typ()?;
@@ -104,8 +126,8 @@ pub(super) fn setp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> D
 }
 
 /// `set.op{.ftz}.dtype.stype d, a, b` (section 9.7.6.1): all ones or 1.0 where the comparison holds.
-pub(super) fn set(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let operator = m.next().ok_or("its comparison is missing")?;
+fn set(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+    let operator = operator(m)?;
     let ftz = m.eat("ftz");
     let (dtype, stype) = (m.typ()?, m.typ()?);
     m.end()?;
@@ -126,7 +148,7 @@ pub(super) fn set(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> De
 }
 
 /// `selp.type d, a, b, c` (section 9.7.6.3).
-pub(super) fn selp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+fn selp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
     let typ = m.typ()?;
     m.end()?;
     let [d, a, b, p] = exactly(o)?;
@@ -145,7 +167,7 @@ fn select<T: lanes::Value>(builder: &mut Builder, d: &Operand, a: &Operand, b: &
 }
 
 /// `slct.dtype.s32 d, a, b, c` (section 9.7.6.4): `a` where `c >= 0`.
-pub(super) fn slct(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+fn slct(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
     let (dtype, ctype) = (m.typ()?, m.typ()?);
     m.end()?;
     match (dtype.bits(), ctype) {

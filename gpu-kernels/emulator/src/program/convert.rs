@@ -8,8 +8,13 @@ use super::rounding::{self, Rounding};
 use super::{Action, Dest, Reg, window};
 use crate::ptx::syntax::{Operand, Space, Type};
 
+/// Decodes `mov` and `cvt`.
+pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+    if opcode == "mov" { mov(builder, m, o) } else { cvt(builder, m, o) }
+}
+
 /// `mov` (sections 9.7.9.3 and 9.7.9.4).
-pub(super) fn mov(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+fn mov(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
     let typ = m.typ()?;
     m.end()?;
     let [d, a] = exactly(o)?;
@@ -37,8 +42,8 @@ pub(super) fn mov(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> De
 
 /// The width of each of the parts of a register of this type.
 fn part_bits(typ: Type, parts: usize) -> Decoded<u32> {
-    let bits = typ.bits() / parts as u32;
-    if matches!(bits, 16 | 32) && bits * parts as u32 == typ.bits() {
+    let bits = typ.bits() / parts.max(1) as u32;
+    if matches!(typ, Type::B(_)) && matches!(parts, 2 | 4) && matches!(bits, 16 | 32) {
         return Ok(bits);
     }
     Err(format!("{parts} parts of a register of {} bits are not of the subset", typ.bits()))
@@ -51,7 +56,11 @@ fn pack(builder: &mut Builder, typ: Type, d: &Operand, parts: &[Operand]) -> Dec
     for part in parts {
         slots.push(if bits == 16 { builder.source::<u16>(part)? } else { builder.source::<u32>(part)? });
     }
-    let d = builder.any_dest(d, typ.bits())?;
+    let d = match (builder.any_dest(d, typ.bits())?, typ.bits()) {
+        (Dest::Word(slot, 32), 32) => Dest::Word(slot, 32),
+        (Dest::Long(slot), 64) => Dest::Long(slot),
+        _ => return Err(not_for(typ)),
+    };
     Ok(Action::Compute(Box::new(move |registers, mask| {
         for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
             let value = slots.iter().rev().fold(0, |v, slot| v << bits | u64::from(registers.words[*slot][lane]));
@@ -118,59 +127,95 @@ pub(super) fn cvt(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> De
     let (integral, round) = (m.one_of(&INTEGRAL), m.one_of(&FLOAT));
     let (ftz, sat) = (m.eat("ftz"), m.eat("sat"));
     let (dtype, atype) = (m.typ()?, m.typ()?);
+    if !is_known(dtype, atype, integral, round, [ftz, sat]) {
+        return Err("this conversion is not of the subset".into());
+    }
     m.end()?;
     let flushed = move |x: f32| if ftz { flush(x) } else { x };
     let unit = move |x: f64| if sat { if x > 0.0 { x.min(1.0) } else { 0.0 } } else { x };
-    let whole = |typ: Type| matches!(typ, Type::U(_) | Type::S(_));
     let single = move |bits: u64| f64::from(flushed(f32::from_bits(bits as u32)));
     let to_single = move |x: f64, r: Rounding| u64::from(canonical(flushed(rounding::narrow(x, r))).to_bits());
-    match (dtype, atype, integral, round) {
-        (d, a, None, None) if whole(d) && whole(a) => {
-            if ftz {
-                return Err("modifier `.ftz` is not of the subset here".into());
-            }
-            let convert = move |bits| if sat { clamp(d, wide(a, bits)) } else { extended(d, extended(a, bits)) };
-            placed(builder, o, convert)
+    let (types, r) = ([dtype, atype], integral.or(round));
+    let rounded = move |x: f64| integral.map_or(x, |r| to_integral(x, r));
+    match (dtype, atype) {
+        (Type::F(32), Type::F(32)) => {
+            placed(builder, types, o, move |bits| to_single(unit(rounded(single(bits))), Rounding::Nearest))
         }
-        (d, Type::F(32), Some(r), None) if whole(d) => {
-            placed(builder, o, move |bits| to_whole(d, single(bits), r, d.bits() == 64))
+        (Type::F(32), Type::F(64)) => {
+            placed(builder, types, o, move |bits| to_single(unit(f64::from_bits(bits)), r.unwrap_or(Rounding::Nearest)))
         }
-        (d, Type::F(64), Some(r), None) if whole(d) => {
-            placed(builder, o, move |bits| to_whole(d, f64::from_bits(bits), r, true))
+        (Type::F(_), Type::F(32)) => placed(builder, types, o, move |bits| unit(single(bits)).to_bits()),
+        (Type::F(_), Type::F(_)) => {
+            placed(builder, types, o, move |bits| unit(rounded(f64::from_bits(bits))).to_bits())
         }
-        (Type::F(32), a, None, Some(r)) if whole(a) => {
-            placed(builder, o, move |bits| u64::from(from_whole(wide(a, bits), r).to_bits()))
-        }
-        (Type::F(64), a, None, Some(Rounding::Nearest)) if whole(a) => {
-            placed(builder, o, move |bits| (wide(a, bits) as f64).to_bits())
-        }
-        (Type::F(64), Type::F(32), None, None) => placed(builder, o, move |bits| unit(single(bits)).to_bits()),
-        (Type::F(32), Type::F(64), None, Some(r)) => {
-            placed(builder, o, move |bits| to_single(unit(f64::from_bits(bits)), r))
-        }
-        (Type::F(32), Type::F(32), integral, None) => placed(builder, o, move |bits| {
-            let x = single(bits);
-            to_single(unit(integral.map_or(x, |r| to_integral(x, r))), Rounding::Nearest)
+        (Type::F(32), a) => placed(builder, types, o, move |bits| {
+            u64::from(from_whole(wide(a, bits), r.unwrap_or(Rounding::Nearest)).to_bits())
         }),
-        (Type::F(64), Type::F(64), integral, None) if !ftz => placed(builder, o, move |bits| {
-            let x = f64::from_bits(bits);
-            unit(integral.map_or(x, |r| to_integral(x, r))).to_bits()
-        }),
-        _ => Err("this conversion is not of the subset".into()),
+        (Type::F(_), a) => placed(builder, types, o, move |bits| (wide(a, bits) as f64).to_bits()),
+        (d, Type::F(32)) => placed(builder, types, o, move |bits| to_whole(d, rounded(single(bits)), d.bits() == 64)),
+        (d, Type::F(_)) => placed(builder, types, o, move |bits| to_whole(d, rounded(f64::from_bits(bits)), true)),
+        (d, a) if sat => placed(builder, types, o, move |bits| clamp(d, wide(a, bits))),
+        (d, a) => placed(builder, types, o, move |bits| extended(d, extended(a, bits))),
     }
 }
 
-/// A conversion on registers that may be wider than the types (section 9.4.1).
-fn placed(builder: &mut Builder, o: &[Operand], f: impl Fn(u64) -> u64 + Send + Sync + 'static) -> Decoded {
+/// Whether a conversion is of the subset: a rounding modifier where there is something to round, `.ftz` where single precision
+/// is read or narrowed to, `.sat` where it makes a difference.
+fn is_known(d: Type, a: Type, integral: Option<Rounding>, round: Option<Rounding>, [ftz, sat]: [bool; 2]) -> bool {
+    let whole = |typ: Type| matches!(typ, Type::U(_) | Type::S(_));
+    match (d, a) {
+        (Type::F(32), Type::F(32)) => round.is_none(),
+        (Type::F(32), Type::F(64)) => round.is_some() && integral.is_none(),
+        (Type::F(64), Type::F(32)) => round.is_none() && integral.is_none(),
+        (Type::F(64), Type::F(64)) => round.is_none() && !ftz,
+        (Type::F(32), a) if whole(a) => round.is_some() && integral.is_none() && !ftz && !sat,
+        (Type::F(64), a) if whole(a) => round == Some(Rounding::Nearest) && integral.is_none() && !ftz && !sat,
+        (d, Type::F(bits)) if whole(d) => integral.is_some() && round.is_none() && !(ftz && bits == 64) && !sat,
+        (d, a) if whole(d) && whole(a) => {
+            // Types whose numbers the other has too leave nothing to saturate.
+            let narrower = match (d, a) {
+                (Type::S(d), Type::U(a)) => a >= d,
+                (Type::U(_), Type::S(_)) => true,
+                (d, a) => a.bits() > d.bits(),
+            };
+            integral.is_none() && round.is_none() && !ftz && (narrower || !sat)
+        }
+        _ => false,
+    }
+}
+
+/// A conversion on registers that may be wider than whole types, but no narrower (section 9.4.1).
+fn placed(
+    builder: &mut Builder,
+    [dtype, atype]: [Type; 2],
+    o: &[Operand],
+    f: impl Fn(u64) -> u64 + Send + Sync + 'static,
+) -> Decoded {
     fn map<A: Value<Slot = A> + Slot + Into<u64>, D: Value<Slot = D> + Slot>(
         [d, a]: [usize; 2],
         f: impl Fn(u64) -> u64 + Send + Sync + 'static,
     ) -> Compute {
         lanes::map1(d, a, move |x: A| D::truncate(f(x.into())))
     }
+    let fits = |bits: u32, typ: Type| bits == typ.bits() || bits > typ.bits() && !matches!(typ, Type::F(_));
     let [d, a] = exactly(o)?;
+    let wide_enough = match a {
+        Operand::Name(name) => fits(builder.register(name)?.1, atype),
+        Operand::Special(_) => fits(32, atype),
+        Operand::Int(_) => !matches!(atype, Type::F(_)),
+        _ => false,
+    };
     let a = builder.any_source(a)?;
-    Ok(Action::Compute(match (builder.any_dest(d, 32)?, a) {
+    let d = builder.any_dest(d, dtype.bits().max(16))?;
+    let bits = match d {
+        Dest::Word(_, bits) => bits,
+        Dest::Long(_) => 64,
+        Dest::Predicate(_) => 0,
+    };
+    if !wide_enough || !fits(bits, dtype) {
+        return Err(format!("these operands are not of types {dtype:?} and {atype:?}"));
+    }
+    Ok(Action::Compute(match (d, a) {
         (Dest::Word(d, 16), Reg::Word(a)) => map::<u32, u32>([d, a], move |x| f(x) & 0xffff),
         (Dest::Word(d, 16), Reg::Long(a)) => map::<u64, u32>([d, a], move |x| f(x) & 0xffff),
         (Dest::Word(d, _), Reg::Word(a)) => map::<u32, u32>([d, a], f),
@@ -218,11 +263,12 @@ fn to_integral(x: f64, rounding: Rounding) -> f64 {
 
 /// Out of range gives the nearest number; what is not a number gives zero, or, where either type has 64 bits, the number
 /// whose highest bit alone is set.
-fn to_whole(typ: Type, x: f64, rounding: Rounding, any_wide: bool) -> u64 {
-    if x.is_nan() {
-        return if any_wide { extended(typ, 1 << (typ.bits() - 1)) } else { 0 };
+fn to_whole(typ: Type, x: f64, any_wide: bool) -> u64 {
+    match x.is_nan() {
+        true if any_wide => extended(typ, 1 << (typ.bits() - 1)),
+        true => 0,
+        false => clamp(typ, x as i128),
     }
-    clamp(typ, to_integral(x, rounding) as i128)
 }
 
 fn from_whole(value: i128, rounding: Rounding) -> f32 {

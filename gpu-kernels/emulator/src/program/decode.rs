@@ -2,38 +2,71 @@
 
 use super::builder::Builder;
 use super::operands::{Decoded, Modifiers};
-use super::{arithmetic, bits, compare, control, convert, float, memory};
-use crate::ptx::syntax::{Instruction, Type};
+use super::{bits, compare, control, convert, float, memory};
+use crate::ptx::syntax::{Instruction, Operand};
+
+/// What decodes a family of instructions, from the opcode on.
+type Family = fn(&mut Builder, &str, &mut Modifiers, &[Operand]) -> Decoded;
+
+/// The instructions that compute registers from registers: those that `variants` lists.
+pub(super) const ARITHMETIC: [(&str, Family); 42] = [
+    ("add", float::decode),
+    ("sub", float::decode),
+    ("mul", float::decode),
+    ("mad", float::decode),
+    ("fma", float::decode),
+    ("div", float::decode),
+    ("rem", float::decode),
+    ("min", float::decode),
+    ("max", float::decode),
+    ("neg", float::decode),
+    ("abs", float::decode),
+    ("copysign", float::decode),
+    ("sqrt", float::decode),
+    ("rcp", float::decode),
+    ("rsqrt", float::decode),
+    ("sin", float::decode),
+    ("cos", float::decode),
+    ("lg2", float::decode),
+    ("ex2", float::decode),
+    ("tanh", float::decode),
+    ("and", bits::decode),
+    ("or", bits::decode),
+    ("xor", bits::decode),
+    ("not", bits::decode),
+    ("cnot", bits::decode),
+    ("shl", bits::decode),
+    ("shr", bits::decode),
+    ("shf", bits::decode),
+    ("bfe", bits::decode),
+    ("bfi", bits::decode),
+    ("brev", bits::decode),
+    ("popc", bits::decode),
+    ("clz", bits::decode),
+    ("bfind", bits::decode),
+    ("prmt", bits::decode),
+    ("lop3", bits::decode),
+    ("setp", compare::decode),
+    ("set", compare::decode),
+    ("selp", compare::decode),
+    ("slct", compare::decode),
+    ("mov", convert::decode),
+    ("cvt", convert::decode),
+];
 
 /// Decodes one instruction.
 pub(super) fn decode(builder: &mut Builder, instruction: &Instruction) -> Decoded {
-    let mut modifiers = Modifiers::of(instruction);
-    let (m, o) = (&mut modifiers, &instruction.operands[..]);
-    let is_float = instruction.modifiers.iter().any(|name| matches!(Type::named(name), Some(Type::F(_))));
-    match instruction.opcode.as_str() {
-        "add" | "sub" | "mul" | "div" | "min" | "max" | "neg" | "abs" if is_float => {
-            float::decode(builder, instruction)
-        }
-        "fma" | "mad" if is_float => float::decode(builder, instruction),
-        "sqrt" | "rcp" | "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh" | "copysign" => {
-            float::decode(builder, instruction)
-        }
-        "add" | "sub" | "mul" | "mad" | "div" | "rem" | "abs" | "neg" | "min" | "max" => {
-            arithmetic::decode(builder, &instruction.opcode, m, o)
-        }
-        "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "bfe" | "bfi" | "brev" | "popc" | "clz"
-        | "bfind" | "prmt" | "lop3" => bits::decode(builder, &instruction.opcode, m, o),
-        "setp" => compare::setp(builder, m, o),
-        "set" => compare::set(builder, m, o),
-        "selp" => compare::selp(builder, m, o),
-        "slct" => compare::slct(builder, m, o),
-        "mov" => convert::mov(builder, m, o),
-        "cvt" => convert::cvt(builder, m, o),
+    let (m, o) = (&mut Modifiers::of(instruction), &instruction.operands[..]);
+    let opcode = instruction.opcode.as_str();
+    if let Some((_, family)) = ARITHMETIC.iter().find(|(name, _)| *name == opcode) {
+        return family(builder, opcode, m, o);
+    }
+    match opcode {
         "cvta" => convert::cvta(builder, m, o),
         "ld" | "ldu" => memory::load(builder, m, o),
         "st" => memory::store(builder, m, o),
-        "atom" | "red" => memory::atomic(builder, &instruction.opcode, m, o),
-        "fence" | "membar" => memory::fence(builder, &instruction.opcode, m),
+        "atom" | "red" => memory::atomic(builder, opcode, m, o),
+        "fence" | "membar" => memory::fence(builder, opcode, m),
         opcode => control::decode(builder, opcode, m, o),
     }
 }

@@ -3,10 +3,11 @@
 //! A single-precision result that is not a number is 0x7fffffff, as GPUs give it (the manual leaves its bits open); in
 //! double precision it is the processor's. `.ftz` replaces denormal inputs and results by zeros of their sign.
 
+use super::arithmetic::{self, HALVES};
 use super::builder::Builder;
 use super::operands::{Decoded, Modifiers, not_for};
 use super::rounding::{self, Rounding};
-use crate::ptx::syntax::{Instruction, Operand, Type};
+use crate::ptx::syntax::{Operand, Type};
 
 const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
@@ -59,34 +60,51 @@ impl Mode {
     }
 }
 
-pub(super) fn decode(builder: &mut Builder, i: &Instruction) -> Decoded {
-    let (m, o) = (&mut Modifiers::of(i), &i.operands[..]);
-    let opcode = i.opcode.as_str();
-    let approximate = m.eat("approx") || (opcode == "div" && m.eat("full"));
-    let rounding = if approximate { None } else { m.one_of(&ROUNDINGS) };
-    let mode = Mode { rounding: rounding.unwrap_or(Rounding::Nearest), flush: m.eat("ftz"), saturate: m.eat("sat") };
-    let nan = m.eat("NaN");
+/// Decodes the instructions that whole and floating-point types share, and those of the latter alone. A modifier is asked for
+/// only where the manual has it, so that nothing is ignored.
+pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
+    if matches!(opcode, "mul" | "mad")
+        && let Some(half) = m.one_of(&HALVES)
+    {
+        let typ = m.typ()?;
+        m.end()?;
+        return arithmetic::decode(builder, opcode, Some(half), false, typ, o);
+    }
+    let only_approximate = matches!(opcode, "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh");
+    let must_round = matches!(opcode, "fma" | "mad" | "div" | "sqrt" | "rcp");
+    let may_round = must_round || matches!(opcode, "add" | "sub" | "mul");
+    let approximate = (only_approximate || matches!(opcode, "div" | "sqrt" | "rcp")) && m.eat("approx")
+        || opcode == "div" && m.eat("full");
+    let rounding = if may_round && !approximate { m.one_of(&ROUNDINGS) } else { None };
+    let flush = !matches!(opcode, "tanh" | "copysign" | "rem") && m.eat("ftz");
+    let saturate = matches!(opcode, "add" | "sub" | "mul" | "fma" | "mad") && m.eat("sat");
+    let nan = matches!(opcode, "min" | "max") && m.eat("NaN");
     let typ = m.typ()?;
     m.end()?;
-    if nan && (!matches!(opcode, "min" | "max") || typ != Type::F(32)) {
-        return Err("modifier `.NaN` is not of the subset here".into());
+    let mode = Mode { rounding: rounding.unwrap_or(Rounding::Nearest), flush, saturate };
+    if !matches!(typ, Type::F(_)) {
+        if approximate || rounding.is_some() || flush || nan {
+            return Err("`.approx`, `.full`, roundings, `.ftz` and `.NaN` are for floating-point types".into());
+        }
+        return arithmetic::decode(builder, opcode, None, saturate, typ, o);
     }
-    if approximate || matches!(opcode, "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh") {
-        builder.program.approximate.get_or_insert((i.line, i.mnemonic()));
-        return approximations(builder, opcode, typ, o);
+    if only_approximate && !approximate {
+        return Err("`.approx` is missing".into());
     }
-    let must_round = matches!(opcode, "fma" | "mad" | "div" | "sqrt" | "rcp");
-    if must_round && rounding.is_none() {
-        return Err("its rounding modifier is missing".into());
+    if approximate {
+        builder.inexact = Some("approximate instructions give other bits on every GPU");
+        return approximations(builder, opcode, mode, typ, o);
     }
-    if rounding.is_some() && matches!(opcode, "min" | "max" | "neg" | "abs" | "copysign") {
-        return Err("it takes no rounding modifier".into());
+    if may_round && rounding.is_none() {
+        if must_round {
+            return Err("its rounding modifier is missing".into());
+        }
+        builder.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.3)");
     }
     match typ {
         Type::F(32) => single(builder, opcode, mode, nan, o),
-        Type::F(64) if mode.is_plain() => double(builder, opcode, o),
-        Type::F(64) => Err("only `.rn` without `.ftz` and `.sat` is of the subset in double precision".into()),
-        typ => Err(not_for(typ)),
+        Type::F(64) if mode.is_plain() && !nan => double(builder, opcode, o),
+        _ => Err("in double precision only `.rn`, without `.ftz`, `.sat` and `.NaN`, is of the subset".into()),
     }
 }
 
@@ -160,12 +178,12 @@ fn double(builder: &mut Builder, opcode: &str, o: &[Operand]) -> Decoded {
 
 /// What the approximate instructions approach, in double precision and rounded: no GPU gives just these bits, so they run
 /// only where the configuration allows it.
-fn approximations(builder: &mut Builder, opcode: &str, typ: Type, o: &[Operand]) -> Decoded {
+fn approximations(builder: &mut Builder, opcode: &str, mode: Mode, typ: Type, o: &[Operand]) -> Decoded {
     if typ != Type::F(32) {
         return Err(not_for(typ));
     }
     let f: fn(f64) -> f64 = match opcode {
-        "div" => return builder.binary(o, |a: f32, b: f32| a / b),
+        "div" => return builder.binary(o, move |a, b| mode.result(mode.input(a) / mode.input(b))),
         "rcp" => |a| 1.0 / a,
         "sqrt" => f64::sqrt,
         "rsqrt" => |a| 1.0 / a.sqrt(),
@@ -176,5 +194,5 @@ fn approximations(builder: &mut Builder, opcode: &str, typ: Type, o: &[Operand])
         "tanh" => f64::tanh,
         _ => return Err("it has no approximate form".into()),
     };
-    builder.unary(o, move |a: f32| f(f64::from(a)) as f32)
+    builder.unary(o, move |a| mode.result(f(f64::from(mode.input(a))) as f32))
 }

@@ -8,6 +8,7 @@ use crate::ptx::Error;
 use crate::ptx::syntax::{Module, Space, Variable};
 
 /// What names of the module's scope mean.
+#[derive(Default)]
 pub(super) struct Symbols {
     /// Global and constant variables.
     pub(super) addresses: HashMap<String, (Space, u64)>,

@@ -189,7 +189,9 @@ pub(super) fn atomic(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: 
     if !matches!(space, Space::Generic | Space::Global | Space::Shared) || typ.bits() < 32 {
         return Err(not_for(typ));
     }
-    let Some(function) = atomic_function(name, typ) else {
+    // `red` gives nothing back, so that it has no use for these (section 9.7.13.6).
+    let function = atomic_function(name, typ).filter(|_| opcode == "atom" || !matches!(name, "exch" | "cas"));
+    let Some(function) = function else {
         return Err(format!("operation `.{name}` on type {typ:?} is not of the subset"));
     };
     let order = if order == Order::Weak { Order::Relaxed } else { order };

@@ -15,10 +15,13 @@ mod memory;
 mod names;
 mod operands;
 pub mod rounding;
+mod variants;
 
 pub use lanes::Registers;
 pub use link::{Linked, link};
+pub use variants::{Variant, variants};
 
+use crate::ptx::Error;
 use crate::ptx::syntax::{Place, Space};
 
 /// Where reconvergence is at the end of the kernel.
@@ -35,6 +38,7 @@ pub fn window(space: Space) -> u64 {
 }
 
 /// A kernel.
+#[derive(Default)]
 pub struct Program {
     /// Its name.
     pub name: String,
@@ -56,8 +60,8 @@ pub struct Program {
     pub shared_size: usize,
     /// `.maxntid`, if given.
     pub max_threads: Option<u32>,
-    /// The first approximate instruction: its line and mnemonic.
-    pub approximate: Option<(u32, String)>,
+    /// The first instruction without an exact result, and why it has none.
+    pub inexact: Option<Error>,
     /// Registers of 32 bits that the PTX declares, a bound from above for those that a thread needs.
     pub declared_registers: u32,
 }

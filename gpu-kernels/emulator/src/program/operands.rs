@@ -13,11 +13,21 @@ pub(super) type Decoded<T = Action> = Result<T, String>;
 /// The modifiers of an instruction, taken in the order of the grammar.
 pub(super) struct Modifiers<'a> {
     rest: &'a [String],
+    /// What was asked for when nothing was left: the modifiers that could have followed.
+    pub(super) wanted: Vec<String>,
+    /// Whether the instruction could do without any of them.
+    pub(super) complete: bool,
 }
 
 impl<'a> Modifiers<'a> {
     pub(super) fn of(instruction: &'a Instruction) -> Self {
-        Self { rest: &instruction.modifiers }
+        Self { rest: &instruction.modifiers, wanted: Vec::new(), complete: false }
+    }
+
+    fn want(&mut self, name: &str) {
+        if self.rest.is_empty() {
+            self.wanted.push(name.to_string());
+        }
     }
 
     pub(super) fn peek(&self) -> Option<&'a str> {
@@ -33,6 +43,7 @@ impl<'a> Modifiers<'a> {
 
     /// Takes the next modifier if it is this one.
     pub(super) fn eat(&mut self, name: &str) -> bool {
+        self.want(name);
         let found = self.peek() == Some(name);
         if found {
             self.next();
@@ -42,6 +53,7 @@ impl<'a> Modifiers<'a> {
 
     /// Takes the next modifier if it is one of these, and says which.
     pub(super) fn one_of<T: Copy>(&mut self, names: &[(&str, T)]) -> Option<T> {
+        names.iter().for_each(|(name, _)| self.want(name));
         let (_, value) = names.iter().find(|(name, _)| self.peek() == Some(name))?;
         self.next();
         Some(*value)
@@ -49,12 +61,14 @@ impl<'a> Modifiers<'a> {
 
     /// Takes the type.
     pub(super) fn typ(&mut self) -> Decoded<Type> {
+        Type::NAMES.iter().for_each(|name| self.want(name));
         let name = self.next().ok_or("its type is missing")?;
         Type::named(name).ok_or_else(|| format!("modifier `.{name}` is not of the subset here"))
     }
 
     /// Nothing may be left.
-    pub(super) fn end(&self) -> Decoded<()> {
+    pub(super) fn end(&mut self) -> Decoded<()> {
+        self.complete = self.rest.is_empty();
         self.peek().map_or(Ok(()), |name| Err(format!("modifier `.{name}` is not of the subset here")))
     }
 }
@@ -70,7 +84,7 @@ pub(super) fn exactly<const N: usize>(operands: &[Operand]) -> Decoded<&[Operand
 }
 
 impl Builder<'_> {
-    fn register(&self, name: &str) -> Decoded<(Reg, u32)> {
+    pub(super) fn register(&self, name: &str) -> Decoded<(Reg, u32)> {
         match self.meaning(name) {
             Some(Meaning::Register(reg, bits)) => Ok((reg, bits)),
             Some(Meaning::Address(..)) => Err(format!("`{name}` is a variable where a register is wanted")),

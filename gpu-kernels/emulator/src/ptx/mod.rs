@@ -6,6 +6,7 @@ mod declarations;
 mod lexer;
 mod operands;
 mod parser;
+mod places;
 pub mod syntax;
 
 use std::fmt;

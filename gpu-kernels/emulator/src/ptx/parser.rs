@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Error;
 use super::lexer::{Kind, Token, tokens};
+use super::places::{Places, chains};
 use super::syntax::{Body, Function, Instruction, Module, Place, Space, Statement, Type, Variable};
 
 /// Parses a module.
@@ -11,23 +12,18 @@ use super::syntax::{Body, Function, Instruction, Module, Place, Space, Statement
 /// # Errors
 /// If the text is not PTX of the subset; the error names line and construct.
 pub fn parse(text: &str) -> Result<Module, Error> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, scopes: Vec::new(), renamed: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, chains: chains(text), at: 0, scopes: Vec::new(), renamed: 0 };
     parser.module()
 }
 
 pub(super) struct Parser<'a> {
     tokens: Vec<Token<'a>>,
+    /// What comments say of `.loc` directives, by line.
+    pub(super) chains: HashMap<u32, Vec<(u32, u32)>>,
     at: usize,
     /// What each name declared in an open nested scope is called in the function.
     pub(super) scopes: Vec<HashMap<String, String>>,
     renamed: usize,
-}
-
-/// The places seen so far in a function, by file, line and column: what `inlined_at` refers to.
-#[derive(Default)]
-struct Places {
-    now: Place,
-    known: HashMap<(u32, u32, u32), Place>,
 }
 
 impl<'a> Parser<'a> {
@@ -206,33 +202,6 @@ impl<'a> Parser<'a> {
             _ => return self.error(format!("directive `.{directive}` is not of the subset")),
         }
         self.want(';')
-    }
-
-    fn loc(&mut self, places: &mut Places) -> Result<(), Error> {
-        let at = (self.small()?, self.small()?, self.small()?);
-        let mut place = Place(vec![(at.0, at.1)]);
-        if self.eat(',') {
-            if self.word()? != "function_name" {
-                return self.error("expected `function_name`");
-            }
-            self.word()?;
-            if self.eat('+') {
-                self.int()?;
-            }
-            self.want(',')?;
-            if self.word()? != "inlined_at" {
-                return self.error("expected `inlined_at`");
-            }
-            let call = (self.small()?, self.small()?, self.small()?);
-            let outer = places.known.get(&call).cloned().unwrap_or_else(|| Place(vec![(call.0, call.1)]));
-            place.0.extend(outer.0);
-        }
-        // Line 0 is code of the compiler's own: it stays with the line before it.
-        if at.1 != 0 {
-            places.known.insert(at, place.clone());
-            places.now = place;
-        }
-        Ok(())
     }
 
     /// The unique name of what is declared as `name` in the innermost scope.

@@ -40,6 +40,10 @@ pub enum Type {
 }
 
 impl Type {
+    /// The types of the subset, as modifiers name them.
+    pub const NAMES: [&str; 15] =
+        ["pred", "b8", "b16", "b32", "b64", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f32", "f64"];
+
     /// The type that a modifier such as `u32` names, if it names one of the subset.
     pub fn named(name: &str) -> Option<Self> {
         if name == "pred" {

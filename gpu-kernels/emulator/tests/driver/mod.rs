@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use libloading::Library;
 
 /// Threads of the blocks of [`Driver::map`].
-const THREADS: usize = 128;
+pub const THREADS: usize = 128;
 
 /// A driver with a context.
 pub struct Driver(Library);
@@ -103,29 +103,14 @@ impl Driver {
         call!(self, "cuCtxSynchronize")
     }
 
-    /// Runs an instruction of `%d`, `%a`, `%b`, `%c`, registers of these bits, on each row of operands.
-    pub fn map(&self, instruction: &str, bits: [u32; 4], rows: &[[u64; 3]]) -> Vec<u64> {
+    /// Runs a kernel `k(from, to)` with a thread for each row of operands; gives the word that each of them wrote.
+    pub fn map(&self, ptx: &str, rows: &[[u64; 4]]) -> Vec<u64> {
         let n = rows.len().next_multiple_of(THREADS);
-        #[allow(clippy::format_collect)] // Four lines.
-        let declared: String =
-            ["d", "a", "b", "c"].iter().zip(bits).map(|(name, bits)| format!(".reg .b{bits} %{name};\n")).collect();
-        let load = |i: usize, name: &str| format!("ld.global.b{} %{name}, [%at+{}];\n", bits[i + 1], 8 * i);
-        let ptx = format!(
-            ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 from, .param .u64 to)\n{{\n{declared}\
-             .reg .b64 %at, %to, %i; .reg .b32 %t, %u; .reg .pred %p, %q;\n\
-             mov.u32 %t, %ctaid.x; mov.u32 %u, %tid.x; mad.lo.u32 %t, %t, {THREADS}, %u; ld.param.u64 %at, [from];\n\
-             mul.wide.u32 %i, %t, 24; add.u64 %at, %at, %i; ld.param.u64 %to, [to]; mul.wide.u32 %i, %t, 8; add.u64 %to, %to, %i;\n\
-             {}{}{}{instruction}\nst.global.b{} [%to], %d;\nret;\n}}\n",
-            load(0, "a"),
-            load(1, "b"),
-            load(2, "c"),
-            bits[0]
-        );
-        let module = self.load(&ptx).unwrap_or_else(|error| panic!("{error:?}\n{ptx}"));
+        let module = self.load(ptx).unwrap_or_else(|error| panic!("{error:?}\n{ptx}"));
         let function = self.function(module, "k").unwrap();
-        let (from, to) = (self.allocate(24 * n).unwrap(), self.allocate(8 * n).unwrap());
+        let (from, to) = (self.allocate(32 * n).unwrap(), self.allocate(8 * n).unwrap());
         let mut flat: Vec<u64> = rows.iter().flatten().copied().collect();
-        flat.resize(3 * n, 0);
+        flat.resize(4 * n, 0);
         assert_eq!(self.write(from, &flat), 0);
         assert_eq!(self.write(to, &vec![0; n]), 0);
         assert_eq!(self.launch(function, (n / THREADS) as u32, THREADS as u32, 0, &mut [from, to]), 0, "{ptx}");

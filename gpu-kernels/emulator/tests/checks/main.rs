@@ -1,6 +1,8 @@
 //! Every check has a small kernel with a planted fault, which it must find at the right place, and a mended twin, which
 //! must pass.
 
+mod races;
+
 use emulator::{Device, Dims, Fault, FaultKind, Gpu};
 
 /// A kernel of this body with one parameter, a pointer to 1,024 words of which the first half is written, in `%rd1`; `%r1`
@@ -25,16 +27,20 @@ fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<
     gpu.launch(&module, "k", dims, &memory.to_le_bytes()).map(|_| ())
 }
 
-/// The faulty body must be found out, at the line of its statement that carries the mark, and the mended one must pass: in
-/// the usual order and in permuted ones.
+/// The faulty body must be found out, at the statement after `^` if there is that mark, and the mended one must pass: in the
+/// usual order and in permuted ones.
 #[track_caller]
 fn check_on(device: &Device, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
+    let (marked, mended) = (faulty.find('^'), mended.replace('^', ""));
+    let (faulty, mended) = (faulty.replace('^', "\n"), mended.as_str());
+    let line = marked.map(|at| 10 + faulty[..at].matches('\n').count() as u32);
     let mut last = None;
     for order in [0, 1, 2] {
-        let fault = launch(faulty, dims, device.clone(), order).expect_err("the planted fault is found");
+        let fault = launch(&faulty, dims, device.clone(), order).expect_err("the planted fault is found");
         assert_eq!(fault.kind, kind, "{fault}");
+        assert_eq!(fault.line, line.unwrap_or(fault.line), "{fault}");
         let place = fault.to_string();
-        assert!(place.contains("kernel `k`, block ") && place.contains("PTX line "), "{place}");
+        assert!(place.contains("kernel `k`, block ") && place.contains(&format!("PTX line {}", fault.line)), "{place}");
         if let Err(fault) = launch(mended, dims, device.clone(), order) {
             panic!("the mended kernel passes, order {order}: {fault}");
         }
@@ -51,18 +57,45 @@ fn check(dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
 #[test]
 fn out_of_bounds() {
     let one = Dims::new(1, 1);
-    check(one, FaultKind::OutOfBounds, "st.global.u32 [%rd1+4096], 1;", "st.global.u32 [%rd1+4092], 1;");
-    check(one, FaultKind::OutOfBounds, "st.shared.u32 [%r4+4096], 1;", "st.shared.u32 [%r4+4092], 1;");
-    check(one, FaultKind::OutOfBounds, "st.shared.u32 [%r4+-4], 1;", "st.shared.u32 [%r4], 1;");
-    check(one, FaultKind::OutOfBounds, "st.local.u32 [stack+16], 1;", "st.local.u32 [stack+12], 1;");
-    check(one, FaultKind::OutOfBounds, "ld.param.u64 %rd3, [p+8];", "ld.param.u64 %rd3, [p];");
+    check(one, FaultKind::OutOfBounds, "^st.global.u32 [%rd1+4096], 1;", "st.global.u32 [%rd1+4092], 1;");
+    check(one, FaultKind::OutOfBounds, "^st.shared.u32 [%r4+4096], 1;", "st.shared.u32 [%r4+4092], 1;");
+    check(one, FaultKind::OutOfBounds, "^st.shared.u32 [%r4+-4], 1;", "st.shared.u32 [%r4], 1;");
+    check(one, FaultKind::OutOfBounds, "^st.local.u32 [stack+16], 1;", "st.local.u32 [stack+12], 1;");
+    check(one, FaultKind::OutOfBounds, "^ld.param.u64 %rd3, [p+8];", "ld.param.u64 %rd3, [p];");
     // The null pointer, and memory that was never allocated.
-    check(one, FaultKind::OutOfBounds, "mov.u64 %rd3, 0; ld.u32 %r6, [%rd3];", "ld.u32 %r6, [%rd1];");
+    check(one, FaultKind::OutOfBounds, "mov.u64 %rd3, 0; ^ld.u32 %r6, [%rd3];", "ld.u32 %r6, [%rd1];");
     // The lane of several that leaves the array.
     let thirty_two = Dims::new(1, 32);
     let fault =
         check(thirty_two, FaultKind::OutOfBounds, "st.global.u32 [%rd2+4000], 1;", "st.global.u32 [%rd2+3968], 1;");
     assert_eq!((fault.lane, fault.line), (Some(24), 9));
+    // Atomics too, and generic addresses of shared memory.
+    check(one, FaultKind::OutOfBounds, "^red.global.add.u32 [%rd1+4096], 1;", "red.global.add.u32 [%rd1], 1;");
+    let generic = |offset| {
+        format!(
+            "cvt.u64.u32 %rd3, %r4; cvta.shared.u64 %rd3, %rd3; st.shared.u32 [%r4+4092], 1; ^ld.u32 %r6, [%rd3+{offset}];"
+        )
+    };
+    check(one, FaultKind::OutOfBounds, &generic(4096), &generic(4092));
+}
+
+/// A fault names the lines of the source: where the code was written, and where it was inlined.
+#[test]
+fn source_lines() {
+    let mut gpu = Gpu::new(Device::default());
+    let body = ".loc 2 7 1 // inlined at 1:30 1:40\nst.global.u32 [%rd1], 1;\n.loc 2 8 1\nst.global.u32 [%rd1+2], 1;";
+    let files = ".file 1 \"src/train.rs\"\n.file 2 \"src/stages/linear.rs\"\n";
+    let module = gpu.load(&format!("{}{files}", kernel(body))).unwrap();
+    let memory = gpu.allocate(4096).unwrap();
+    let (dims, params) = (Dims::new(1, 1), memory.to_le_bytes());
+    let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
+    assert!(fault.to_string().ends_with("PTX line 12: `st.global.u32`\n    from src/stages/linear.rs:8"), "{fault}");
+    gpu.machine.memory.free(memory);
+    let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
+    let chain = "PTX line 10: `st.global.u32`\n    from src/stages/linear.rs:7\n    inlined at src/train.rs:30\n    inlined at src/train.rs:40";
+    assert!(fault.to_string().ends_with(chain), "{fault}");
+    let report = fault.to_string();
+    assert!(report.contains("kernel `k`, block 0, warp 0, lane 0"), "{fault}");
 }
 
 #[test]
@@ -79,111 +112,24 @@ fn use_after_free() {
 #[test]
 fn misaligned() {
     let one = Dims::new(1, 1);
-    check(one, FaultKind::Misaligned, "ld.global.u32 %r6, [%rd1+2];", "ld.global.u16 %r6, [%rd1+2];");
+    check(one, FaultKind::Misaligned, "^ld.global.u32 %r6, [%rd1+2];", "ld.global.u16 %r6, [%rd1+2];");
     let vector = |offset: u32| format!("ld.global.v4.u32 {{%r6, %r7, %r8, %r9}}, [%rd1+{offset}];");
     check(one, FaultKind::Misaligned, &vector(8), &vector(16));
-    check(one, FaultKind::Misaligned, "st.shared.u64 [%r4+4], %rd1;", "st.shared.u64 [%r4+8], %rd1;");
+    check(one, FaultKind::Misaligned, "^st.shared.u64 [%r4+4], %rd1;", "st.shared.u64 [%r4+8], %rd1;");
+    check(one, FaultKind::Misaligned, "^st.local.u32 [stack+2], 1;", "st.local.u16 [stack+2], 1;");
+    check(one, FaultKind::Misaligned, "^red.global.add.u32 [%rd1+2], 1;", "red.global.add.u32 [%rd1+4], 1;");
 }
 
 #[test]
 fn uninitialised() {
     let one = Dims::new(1, 1);
-    check(one, FaultKind::Uninitialised, "ld.global.u32 %r6, [%rd1+2048];", "ld.global.u32 %r6, [%rd1+2044];");
+    check(one, FaultKind::Uninitialised, "^ld.global.u32 %r6, [%rd1+2048];", "ld.global.u32 %r6, [%rd1+2044];");
     // Half of what is read is written.
     check(one, FaultKind::Uninitialised, "ld.global.u64 %rd3, [%rd1+2048];", "ld.global.u64 %rd3, [%rd1+2040];");
-    let shared = |store| format!("{store} ld.shared.u32 %r6, [%r4];");
+    let shared = |store| format!("{store} ^ld.shared.u32 %r6, [%r4];");
     check(one, FaultKind::Uninitialised, &shared("st.shared.u16 [%r4], %r1;"), &shared("st.shared.u32 [%r4], 1;"));
-    let local = |store| format!("{store} ld.local.u32 %r6, [stack];");
+    let local = |store| format!("{store} ^ld.local.u32 %r6, [stack];");
     check(one, FaultKind::Uninitialised, &local("st.local.u32 [stack+4], 1;"), &local("st.local.u32 [stack], 1;"));
-}
-
-#[test]
-fn races_between_warps() {
-    let two_warps = Dims::new(1, 64);
-    // Each thread reads what a thread of the other warp wrote; or first, depending on the order, is to write.
-    let exchange = |barrier| {
-        format!(
-            "st.shared.u32 [%r5], %r2; bar.sync 0; st.shared.u32 [%r5], %r1; {barrier} xor.b32 %r6, %r3, 128; add.u32 %r6, %r4, %r6; ld.shared.u32 %r7, [%r6];"
-        )
-    };
-    let fault = check(two_warps, FaultKind::Race, &exchange("bar.warp.sync -1;"), &exchange("bar.sync 0;"));
-    assert!(fault.message.contains("no barrier between"), "{fault}");
-    assert_eq!(fault.place.matches("PTX line 9").count(), 2, "{fault}");
-    // Each thread writes what a thread of the other warp has read.
-    let reverse = |barrier| {
-        format!(
-            "st.shared.u32 [%r5], %r1; bar.sync 0; ld.shared.u32 %r7, [%r5]; {barrier} xor.b32 %r6, %r3, 128; \
-             add.u32 %r6, %r4, %r6; st.shared.u32 [%r6], %r1;"
-        )
-    };
-    check(two_warps, FaultKind::Race, &reverse(""), &reverse("bar.sync 0;"));
-    // Both warps write one word of global memory; atomics may.
-    check(two_warps, FaultKind::Race, "st.global.u32 [%rd1], %r2;", "red.global.add.u32 [%rd1], 1;");
-    // An atomic and a plain access.
-    let mixed = |barrier| format!("red.shared.add.u32 [%r4], 1; {barrier} ld.shared.u32 %r6, [%r4];");
-    let start = "setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [%r4], 0; bar.sync 0;";
-    let with_start = |rest: String| format!("{start} {rest}");
-    check(two_warps, FaultKind::Race, &with_start(mixed("")), &with_start(mixed("bar.sync 0;")));
-}
-
-#[test]
-fn races_between_blocks() {
-    let two_blocks = Dims::new(2, 1);
-    // Block 0 writes a value, then a flag; block 1 waits for the flag, then reads the value.
-    let message = |release: &str, acquire: &str| {
-        format!(
-            "setp.ne.u32 %p1, %r2, 0; @%p1 bra READ;\n st.global.u32 [%rd1+8], 7;\n {release}\n ret;\n\
-             READ: {acquire} setp.eq.u32 %p2, %r6, 0; @%p2 bra READ;\n ld.global.u32 %r7, [%rd1+8];"
-        )
-    };
-    let (release, acquire) = ("st.release.gpu.global.u32 [%rd1], 1;", "ld.acquire.gpu.global.u32 %r6, [%rd1];");
-    let fault = check(
-        two_blocks,
-        FaultKind::Race,
-        &message("st.relaxed.gpu.global.u32 [%rd1], 1;", acquire),
-        &message(release, acquire),
-    );
-    assert!(fault.message.contains("no grid barrier between"), "{fault}");
-    check(
-        two_blocks,
-        FaultKind::Race,
-        &message(release, "ld.relaxed.gpu.global.u32 %r6, [%rd1];"),
-        &message(
-            "fence.acq_rel.gpu; atom.global.add.u32 %r8, [%rd1], 1;",
-            "ld.volatile.global.u32 %r6, [%rd1]; membar.gl;",
-        ),
-    );
-}
-
-/// Every block writes, all meet at a grid barrier, every block reads what its neighbour wrote.
-#[test]
-fn a_grid_barrier_needs_its_fence() {
-    let exchange = |fence| {
-        format!(
-            "mad.lo.u32 %r10, %r2, 64, %r1; shl.b32 %r10, %r10, 2; cvt.u64.u32 %rd3, %r10; add.u64 %rd3, %rd1, %rd3;\n\
-             st.global.u32 [%rd3+1024], %r1; bar.sync 0; setp.ne.u32 %p1, %r1, 0; @%p1 bra JOIN; {fence}\n\
-             atom.global.add.u32 %r7, [%rd1], 1; WAIT: ld.acquire.gpu.global.u32 %r8, [%rd1];\n\
-             setp.lt.u32 %p2, %r8, 4; @%p2 bra WAIT; JOIN: bar.sync 0;\n\
-             xor.b32 %r11, %r10, 256; cvt.u64.u32 %rd4, %r11; add.u64 %rd4, %rd1, %rd4; ld.global.u32 %r12, [%rd4+1024];"
-        )
-    };
-    check(Dims::new(4, 64), FaultKind::Race, &exchange(""), &exchange("fence.acq_rel.gpu;"));
-    // A fence among the threads of a block says nothing to other blocks.
-    check(Dims::new(4, 64), FaultKind::Race, &exchange("fence.acq_rel.cta;"), &exchange("membar.gl;"));
-}
-
-#[test]
-fn races_within_a_warp() {
-    let one_warp = Dims::new(1, 32);
-    let exchange = |sync| {
-        format!(
-            "st.shared.u32 [%r5], %r1; {sync} xor.b32 %r6, %r3, 4; add.u32 %r6, %r4, %r6; ld.shared.u32 %r7, [%r6];"
-        )
-    };
-    let fault = check(one_warp, FaultKind::Race, &exchange(""), &exchange("bar.warp.sync -1;"));
-    assert!(fault.message.contains("bar.warp.sync"), "{fault}");
-    // Lanes that write one word different values; equal ones do no harm.
-    check(one_warp, FaultKind::Race, "st.shared.u32 [%r4], %r1;", "st.shared.u32 [%r4], 5;");
 }
 
 #[test]
@@ -193,7 +139,8 @@ fn barriers() {
     let guarded = |guard| format!("setp.lt.u32 %p1, %r1, {guard}; @!%p1 bra END; bar.sync 0; END:");
     check(two_warps, FaultKind::Barrier, &guarded(32), &guarded(64));
     // Half of a warp reaches it.
-    check(two_warps, FaultKind::Barrier, &guarded(48), &guarded(64));
+    let fault = check(two_warps, FaultKind::Barrier, &guarded(48), &guarded(64));
+    assert_eq!((fault.warp, fault.lane), (1, Some(16)), "{fault}");
     check(two_warps, FaultKind::Barrier, "setp.lt.u32 %p1, %r1, 32; @%p1 bar.sync 0; @!%p1 bar.sync 1;", "bar.sync 1;");
     // Lanes that part meet again before it.
     let met = "and.b32 %r6, %r1, 1; setp.eq.u32 %p1, %r6, 0; @%p1 bra A; add.u32 %r7, %r1, 1; bra B; A: add.u32 %r7, %r1, 2; \
@@ -243,10 +190,17 @@ fn no_progress() {
 #[test]
 fn traps_and_uniform_branches() {
     let one_warp = Dims::new(1, 32);
-    let trap = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra END; trap; END:");
+    let trap = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra END; ^trap; END:");
     check(one_warp, FaultKind::Trap, &trap(31), &trap(32));
     let uniform = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra.uni END; END:");
     check(one_warp, FaultKind::Branch, &uniform(31), &uniform(32));
+    // A table of branches with an index beyond it, and one that lanes take differently against its word.
+    let table = |branch: &str, index: &str| {
+        format!("and.b32 %r6, %r1, {index};\nT: .branchtargets A, B;\n{branch} %r6, T; A: add.u32 %r7, %r1, 1; B:")
+    };
+    let fault = check(one_warp, FaultKind::Branch, &table("brx.idx", "3"), &table("brx.idx", "1"));
+    assert_eq!(fault.lane, Some(2), "{fault}");
+    check(one_warp, FaultKind::Branch, &table("brx.idx.uni", "1"), &table("brx.idx.uni", "0"));
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! Instructions whose bits differ from GPU to GPU, which run only where they are allowed: near what they approach.
+
+use emulator::{Device, Dims, Gpu};
+
+use crate::case::{Case, Expected};
+use crate::driver::THREADS;
+use crate::floats;
+use crate::oracle::flush;
+use crate::values::Rows;
+
+/// The manual's bounds of the errors are wider than this.
+const NEAR: f64 = 1.0 / (1 << 22) as f64;
+
+fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
+    let ftz = mnemonic.contains(".ftz");
+    Case::new(format!("{mnemonic}.f32 {}", vec!["b32"; sources + 1].join(",")), Rows::Floats, move |x| {
+        let at = |i: usize| {
+            let bits = x.get(i).map_or(0, |bits| if ftz { flush(*bits) } else { *bits });
+            f64::from(f32::from_bits(bits as u32))
+        };
+        let exact = f(at(0), at(1));
+        // Beyond the range of single precision.
+        let rounded = f64::from(exact as f32);
+        if rounded.is_finite() { Expected::Near(exact, NEAR) } else { Expected::Near(rounded, NEAR) }
+    })
+}
+
+pub fn cases() -> Vec<Case> {
+    let functions: [(&str, usize, fn(f64, f64) -> f64); 10] = [
+        ("div.approx", 2, |a, b| a / b),
+        ("div.full", 2, |a, b| a / b),
+        ("rcp.approx", 1, |a, _| 1.0 / a),
+        ("sqrt.approx", 1, |a, _| a.sqrt()),
+        ("rsqrt.approx", 1, |a, _| 1.0 / a.sqrt()),
+        ("sin.approx", 1, |a, _| a.sin()),
+        ("cos.approx", 1, |a, _| a.cos()),
+        ("lg2.approx", 1, |a, _| a.log2()),
+        ("ex2.approx", 1, |a, _| a.exp2()),
+        ("tanh.approx", 1, |a, _| a.tanh()),
+    ];
+    let mut cases = floats::unrounded();
+    for (name, sources, f) in functions {
+        cases.push(near(name, sources, f));
+        if name != "tanh.approx" {
+            cases.push(near(&format!("{name}.ftz"), sources, f));
+        }
+    }
+    cases
+}
+
+#[test]
+fn where_they_are_allowed() {
+    for case in cases() {
+        let mut gpu = Gpu::new(Device::default());
+        let error = gpu.load(&case.kernel()).err().expect("it is refused unless allowed");
+        let mnemonic = case.form.split(' ').next().expect("a form begins with a mnemonic");
+        assert!(error.to_string().contains(&format!("`{mnemonic}`: ")), "{error}");
+        gpu.approximate = true;
+        let module = gpu.load(&case.kernel()).unwrap_or_else(|error| panic!("{error}\n{}", case.kernel()));
+        let blocks = case.rows().len().div_ceil(THREADS);
+        let rows = blocks * THREADS;
+        let (from, to) = (gpu.allocate(32 * rows).unwrap(), gpu.allocate(8 * rows).unwrap());
+        let mut bytes: Vec<u8> = case.rows().iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+        bytes.resize(32 * rows, 0);
+        assert!(gpu.write(from, &bytes) && gpu.write(to, &vec![0; 8 * rows]));
+        let params: Vec<u8> = [from, to].iter().flat_map(|x| x.to_le_bytes()).collect();
+        gpu.launch(&module, "k", Dims::new(blocks as u32, THREADS as u32), &params).unwrap();
+        let found = gpu.read(to, 8 * rows).unwrap();
+        let words = found.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        case.compare(&words.collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,133 @@
+//! Comparison and selection (PTX ISA, section 9.7.6).
+
+use std::cmp::Ordering;
+
+use rustc_apfloat::ieee::{Double, Single};
+
+use crate::case::Case;
+use crate::oracle::{Format, WIDTHS, flush, register, rows_of, value};
+use crate::values::Rows;
+
+/// A comparison: its name, and whether it holds of less, equal, greater, and of what has no order.
+type Operator = (&'static str, [bool; 4]);
+
+/// Of all types (section 9.3.1).
+const EQUALITY: [Operator; 2] = [("eq", [false, true, false, false]), ("ne", [true, false, true, false])];
+const ORDER: [Operator; 4] = [
+    ("lt", [true, false, false, false]),
+    ("le", [true, true, false, false]),
+    ("gt", [false, false, true, false]),
+    ("ge", [false, true, true, false]),
+];
+/// Of unsigned numbers alone.
+const UNSIGNED: [Operator; 4] = [
+    ("lo", [true, false, false, false]),
+    ("ls", [true, true, false, false]),
+    ("hi", [false, false, true, false]),
+    ("hs", [false, true, true, false]),
+];
+/// Of floating-point numbers, those with no order included (section 9.3.2).
+const UNORDERED: [Operator; 8] = [
+    ("equ", [false, true, false, true]),
+    ("neu", [true, false, true, true]),
+    ("ltu", [true, false, false, true]),
+    ("leu", [true, true, false, true]),
+    ("gtu", [false, false, true, true]),
+    ("geu", [false, true, true, true]),
+    ("num", [true, true, true, false]),
+    ("nan", [false, false, false, true]),
+];
+
+fn operators(typ: &str) -> Vec<Operator> {
+    let more: &[&[Operator]] = match &typ[..1] {
+        "f" => &[&ORDER, &UNORDERED],
+        "u" => &[&ORDER, &UNSIGNED],
+        "s" => &[&ORDER],
+        _ => &[],
+    };
+    EQUALITY.iter().chain(more.iter().copied().flatten()).copied().collect()
+}
+
+fn order(typ: &str, a: u64, b: u64) -> Option<Ordering> {
+    match typ {
+        "f32" => Single::of(a).partial_cmp(&Single::of(b)),
+        "f64" => Double::of(a).partial_cmp(&Double::of(b)),
+        typ => Some(value(typ, a).cmp(&value(typ, b))),
+    }
+}
+
+/// Each type with each of its operators, without `.ftz` and, where there is such a form, with it.
+fn comparisons() -> Vec<(&'static str, Operator, bool)> {
+    let wholes = ["b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64"];
+    let mut all = Vec::new();
+    for typ in wholes.into_iter().chain(["f32", "f64"]) {
+        for operator in operators(typ) {
+            all.push((typ, operator, false));
+            if typ == "f32" {
+                all.push((typ, operator, true));
+            }
+        }
+    }
+    all
+}
+
+fn holds(typ: &str, satisfied: [bool; 4], ftz: bool, x: &[u64]) -> bool {
+    let [a, b] = if ftz { [flush(x[0]), flush(x[1])] } else { [x[0], x[1]] };
+    satisfied[match order(typ, a, b) {
+        Some(Ordering::Less) => 0,
+        Some(Ordering::Equal) => 1,
+        Some(Ordering::Greater) => 2,
+        None => 3,
+    }]
+}
+
+fn setp(cases: &mut Vec<Case>) {
+    let combinations: [(&str, fn(bool, bool) -> bool); 3] =
+        [("and", |p, c| p & c), ("or", |p, c| p | c), ("xor", |p, c| p ^ c)];
+    for (typ, (name, satisfied), ftz) in comparisons() {
+        let (r, rows, modifier) = (register(typ), rows_of(typ), if ftz { ".ftz" } else { "" });
+        for (d, two) in [("pred", false), ("pred|pred", true)] {
+            // Section 9.7.6.2: the second destination is that of the opposite, combined alike.
+            let results = move |p: bool, q: bool| u64::from(p) | if two { u64::from(q) << 1 } else { 0 };
+            cases.push(Case::new(format!("setp.{name}{modifier}.{typ} {d},{r},{r}"), rows, move |x| {
+                let p = holds(typ, satisfied, ftz, x);
+                results(p, !p)
+            }));
+            for (combination, combine) in combinations {
+                for c in ["pred", "!pred"] {
+                    let form = format!("setp.{name}.{combination}{modifier}.{typ} {d},{r},{r},{c}");
+                    cases.push(Case::new(form, rows, move |x| {
+                        let p = holds(typ, satisfied, ftz, x);
+                        results(combine(p, x[2] == 1), combine(!p, x[2] == 1))
+                    }));
+                }
+            }
+        }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    setp(&mut cases);
+    for (typ, (name, satisfied), ftz) in comparisons() {
+        for (dtype, yes) in [("u32", 0xffff_ffff), ("s32", 0xffff_ffff), ("f32", 0x3f80_0000)] {
+            let (r, modifier) = (register(typ), if ftz { ".ftz" } else { "" });
+            let form = format!("set.{name}{modifier}.{dtype}.{typ} b32,{r},{r}");
+            cases.push(Case::new(form, rows_of(typ), move |x| if holds(typ, satisfied, ftz, x) { yes } else { 0 }));
+        }
+    }
+    for width in WIDTHS {
+        for kind in ["b", "u", "s", "f"] {
+            if kind == "f" && width == 16 {
+                continue;
+            }
+            let selp = format!("selp.{kind}{width} b{width},b{width},b{width},pred");
+            cases.push(Case::new(selp, Rows::Wholes, |x| if x[2] == 1 { x[0] } else { x[1] }));
+            if width > 16 {
+                let slct = format!("slct.{kind}{width}.s32 b{width},b{width},b{width},b32");
+                cases.push(Case::new(slct, Rows::Wholes, |x| if value("s32", x[2]) >= 0 { x[0] } else { x[1] }));
+            }
+        }
+    }
+    cases
+}
