@@ -199,11 +199,12 @@ fn without_comments(ptx: &str) -> String {
         let own = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']));
         for (i, (path, line)) in own.enumerate() {
             let number = *numbers.entry(path.clone()).or_insert_with(|| {
-                files += &format!("\t.file\t{next} \"{path}\"\n");
+                files.extend(["\t.file\t", &next.to_string(), " \"", path, "\"\n"]);
                 next += 1;
                 next - 1
             });
-            text += &format!("{}{number}:{line}", if i == 0 { " // inlined at " } else { " " });
+            let before = if i == 0 { " // inlined at " } else { " " };
+            text.extend([before, &number.to_string(), ":", &line.to_string()]);
         }
         text.push('\n');
     }

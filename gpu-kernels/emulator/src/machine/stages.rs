@@ -20,7 +20,7 @@ pub fn stages<'a>(program: &Program, files: &'a HashMap<u32, String>) -> Vec<&'a
         .iter()
         .map(|place| {
             let paths = || place.0.iter().filter_map(|(file, _)| files.get(file));
-            let outermost = paths().last().filter(|_| chained).map(|path| within(path));
+            let outermost = paths().next_back().filter(|_| chained).map(|path| within(path));
             let unknown = if place.0.is_empty() { NO_LINE } else { ELSEWHERE };
             paths().find_map(|path| own(path)).or(outermost).unwrap_or(unknown)
         })

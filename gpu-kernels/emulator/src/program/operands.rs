@@ -53,7 +53,9 @@ impl<'a> Modifiers<'a> {
 
     /// Takes the next modifier if it is one of these, and says which.
     pub(super) fn one_of<T: Copy>(&mut self, names: &[(&str, T)]) -> Option<T> {
-        names.iter().for_each(|(name, _)| self.want(name));
+        for (name, _) in names {
+            self.want(name);
+        }
         let (_, value) = names.iter().find(|(name, _)| self.peek() == Some(name))?;
         self.next();
         Some(*value)
@@ -61,7 +63,9 @@ impl<'a> Modifiers<'a> {
 
     /// Takes the type.
     pub(super) fn typ(&mut self) -> Decoded<Type> {
-        Type::NAMES.iter().for_each(|name| self.want(name));
+        for name in Type::NAMES {
+            self.want(name);
+        }
         let name = self.next().ok_or("its type is missing")?;
         Type::named(name).ok_or_else(|| format!("modifier `.{name}` is not of the subset here"))
     }

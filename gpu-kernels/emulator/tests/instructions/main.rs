@@ -4,6 +4,8 @@
 //!
 //! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types. [`every_variant_is_tested`] asks
 //! the emulator for all that it accepts, and fails if the lists lack one.
+#![allow(clippy::float_cmp, reason = "results are compared exactly")]
+#![allow(clippy::type_complexity, reason = "tables of one-line oracles")]
 
 mod approximate;
 mod atomics;
@@ -34,7 +36,9 @@ fn cases() -> Vec<Case> {
 #[test]
 fn on_the_emulator() {
     let driver = Driver::emulated();
-    cases().iter().for_each(|case| case.check(&driver));
+    for case in cases() {
+        case.check(&driver);
+    }
     atomics::check(&driver);
 }
 
@@ -42,7 +46,9 @@ fn on_the_emulator() {
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn on_a_gpu() {
     let driver = Driver::real();
-    cases().iter().for_each(|case| case.check(&driver));
+    for case in cases() {
+        case.check(&driver);
+    }
     atomics::check(&driver);
 }
 
