@@ -7,7 +7,7 @@
 #![no_std]
 #![feature(core_float_math)]
 #![cfg_attr(not(target_arch = "nvptx64"), feature(portable_simd, core_intrinsics))]
-#![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch))]
+#![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch, link_llvm_intrinsics))]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(abi_ptx, stdarch_nvptx))]
 // Stages index several arrays by one token or row: `for t in 0..TOKENS` reads like the math.
 #![allow(clippy::needless_range_loop)]

@@ -83,7 +83,8 @@ pub trait Shape: Copy + Send + Sync {
     #[inline(always)]
     fn head_dim_padded(self) -> usize {
         let d = self.head_dim();
-        if d <= TILE { d.next_power_of_two() } else { round_up(d, TILE) }
+        // In 32 bits: Rust-CUDA's compiler counts the zeros of 64 bits wrongly.
+        if d <= TILE { (d as u32).next_power_of_two() as usize } else { round_up(d, TILE) }
     }
 
     /// The width of queries, keys and values, H padded heads, in whole tiles.

@@ -11,6 +11,7 @@ use assert_cmd::cargo::cargo_bin;
 use emulated::Emulator;
 use gpu_kernels::args::{EvaluateArgs, GenerateArgs, TrainArgs};
 use gpu_kernels::shape::RuntimeShape;
+use microgpt::device::cuda::PTX;
 
 const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
 
@@ -149,9 +150,16 @@ fn the_counts_of_a_run() {
         })
         .collect();
     assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");
-    for row in ["shared memory", "barrier, fence", "attention", "adamw"] {
+    let mut rows = vec!["shared memory", "barrier, fence"];
+    // The PTX of rustc's backend says where all code was inlined, so that every instruction is a stage's, a kernel's or its
+    // entry's. That of Rust-CUDA's compiler has no lines.
+    if PTX.unwrap().compiler.contains("rustc_codegen_nvvm") {
+        rows.push("without a line");
+    } else {
+        rows.extend(["attention", "adamw"]);
+        assert!(!train.contains("elsewhere"), "{train}");
+    }
+    for row in rows {
         assert!(train.contains(row), "{row}:\n{train}");
     }
-    // The PTX says where all code was inlined, so that every instruction is a stage's, a kernel's or its entry's.
-    assert!(!train.contains("elsewhere"), "{train}");
 }

@@ -350,7 +350,7 @@ pub(super) fn each_warp(work: impl Fn(usize)) {
 /// See [`super::Warp::sync`].
 #[inline(always)]
 pub(super) fn warp_sync() {
-    compiler::warp_barrier();
+    ptx::warp_barrier();
 }
 
 /// See [`super::Warp::sqrt`].

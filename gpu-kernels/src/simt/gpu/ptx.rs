@@ -35,12 +35,8 @@ pub fn warp() -> u32 {
 /// that might differ from lane to lane, it guards every shuffle against lanes that are elsewhere.
 #[inline(always)]
 pub fn uniform(x: u32) -> u32 {
-    let y: u32;
     // SAFETY: lanes of a warp run the same code throughout.
-    unsafe {
-        asm!("shfl.sync.idx.b32 {}, {}, 0, 31, 0xffffffff;", out(reg32) y, in(reg32) x, options(nomem, nostack, preserves_flags));
-    }
-    y
+    unsafe { shfl_idx_i32(ALL, x, 0, WARP) }
 }
 
 /// Which lane of the warp.
@@ -106,57 +102,64 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     }
 }
 
+// What lanes exchange, as LLVM's intrinsics, since compilers know of these that all lanes must come by: an `asm!` they would
+// copy into both sides of a branch.
+unsafe extern "C" {
+    #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
+    fn shfl_bfly(members: u32, x: f32, mask: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.up.f32"]
+    fn shfl_up(members: u32, x: f32, distance: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.idx.f32"]
+    fn shfl_idx(members: u32, x: f32, lane: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.idx.i32"]
+    fn shfl_idx_i32(members: u32, x: u32, lane: u32, clamp: u32) -> u32;
+    #[link_name = "llvm.nvvm.vote.ballot.sync"]
+    fn vote_ballot(members: u32, condition: bool) -> u32;
+    #[link_name = "llvm.nvvm.bar.warp.sync"]
+    fn bar_warp_sync(members: u32);
+}
+
+/// The members of an exchange: all lanes.
+const ALL: u32 = u32::MAX;
+
+/// Clamps of shuffles: over the whole warp, and with the warp divided into halves, without and with an upper bound.
+const WARP: u32 = 31;
+const HALVES_UP: u32 = 0x1000;
+const HALVES_IDX: u32 = 0x100f;
+
+/// Waits for the lanes of the warp, and makes what they wrote visible to each other.
+#[inline(always)]
+pub fn warp_barrier() {
+    // SAFETY: lanes of a warp run the same code throughout.
+    unsafe { bar_warp_sync(ALL) }
+}
+
 /// The number of the lane whose index differs by the bits of `mask`.
 #[inline(always)]
 pub fn shuffle_xor(x: f32, mask: u32) -> f32 {
-    let y: f32;
-    // SAFETY: lanes of a warp run the same code throughout. Not `pure`: it must stay where all lanes come by.
-    unsafe {
-        asm!("shfl.sync.bfly.b32 {}, {}, {}, 31, 0xffffffff;", out(reg32) y, in(reg32) x, in(reg32) mask, options(nomem, nostack, preserves_flags));
-    }
-    y
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_bfly(ALL, x, mask, WARP) }
 }
 
 /// The number of the lane `distance` channels lower in the same half-warp, its own where there is none.
 #[inline(always)]
 pub fn shuffle_up(x: f32, distance: u32) -> f32 {
-    let y: f32;
-    // SAFETY: as for `shuffle_xor`. The clamp 0x1000 divides the warp into halves.
-    unsafe {
-        asm!("shfl.sync.up.b32 {}, {}, {}, 0x1000, 0xffffffff;", out(reg32) y, in(reg32) x, in(reg32) distance, options(nomem, nostack, preserves_flags));
-    }
-    y
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_up(ALL, x, distance, HALVES_UP) }
 }
 
 /// The number of the half-warp's last channel.
 #[inline(always)]
 pub fn shuffle_last(x: f32) -> f32 {
-    let y: f32;
-    // SAFETY: as for `shuffle_xor`. The clamp 0x100f divides the warp into halves.
-    unsafe {
-        asm!("shfl.sync.idx.b32 {}, {}, 15, 0x100f, 0xffffffff;", out(reg32) y, in(reg32) x, options(nomem, nostack, preserves_flags));
-    }
-    y
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_idx(ALL, x, 15, HALVES_IDX) }
 }
 
 /// The lanes where `condition` holds, as bits.
 #[inline(always)]
 pub fn ballot(condition: bool) -> u32 {
-    let bits: u32;
-    // SAFETY: as for `shuffle_xor`.
-    unsafe {
-        asm!(
-            "{{",
-            ".reg .pred condition;",
-            "setp.ne.u32 condition, {condition}, 0;",
-            "vote.sync.ballot.b32 {bits}, condition, 0xffffffff;",
-            "}}",
-            condition = in(reg32) u32::from(condition),
-            bits = out(reg32) bits,
-            options(nomem, nostack, preserves_flags)
-        );
-    }
-    bits
+    // SAFETY: as for `warp_barrier`.
+    unsafe { vote_ballot(ALL, condition) }
 }
 
 macro_rules! memory {
