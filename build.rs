@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, exit};
+use std::process::{Command, Stdio, exit};
 
 #[path = "gpu-kernels/rust-cuda/toolchain.rs"]
 mod rust_cuda;
@@ -106,34 +107,42 @@ impl Compiler {
         let target_dir = out_dir.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<package>/out");
         let ptx_dir = target_dir.join("ptx");
         fs::create_dir_all(&ptx_dir).map_err(|error| format!("cannot create `{}`: {error}", ptx_dir.display()))?;
-        let (file, mut cargo, hint) = match self {
+        let (runs, hint) = match self {
             Self::RustCuda(toolchain) => {
                 let file = ptx_dir.join(format!("sm_{arch}-rust-cuda.ptx"));
                 let cargo = toolchain.command(cargo_for_kernels(), arch, &target_dir.join("rust-cuda"), &file);
-                (file, cargo, "MICROGPT_PTX=rustc takes rustc's own backend instead")
+                (vec![(cargo, file)], "MICROGPT_PTX=rustc takes rustc's own backend instead")
             }
-            Self::Rustc => {
-                let file = ptx_dir.join(format!("sm_{arch}.ptx"));
-                let cargo = rustc_command(arch, &ptx_dir, &file);
-                (
-                    file,
-                    cargo,
-                    "`rustup toolchain install` in the repository installs what is missing; MICROGPT_PTX=none builds without",
-                )
-            }
+            Self::Rustc => (
+                PARTS.iter().map(|part| rustc_command(arch, &ptx_dir, part)).collect(),
+                "`rustup toolchain install` in the repository installs what is missing; MICROGPT_PTX=none builds without",
+            ),
         };
-        let output = cargo.output().map_err(|error| format!("cannot run cargo for the kernels: {error}"))?;
-        if !output.status.success() {
-            let log = String::from_utf8_lossy(&output.stderr);
-            let message = format!("{} does not compile the kernels: {hint}\n{log}", self.name());
-            return Err(message.replace('\n', "\ncargo::error="));
+        let failed = |error: io::Error| format!("cannot run cargo for the kernels: {error}");
+        let runs: Vec<_> = runs
+            .into_iter()
+            .map(|(mut cargo, file)| {
+                cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+                Ok((cargo.spawn().map_err(failed)?, file))
+            })
+            .collect::<Result<_, String>>()?;
+        let mut modules = Vec::new();
+        for (cargo, file) in runs {
+            let output = cargo.wait_with_output().map_err(failed)?;
+            if !output.status.success() {
+                let log = String::from_utf8_lossy(&output.stderr);
+                let message = format!("{} does not compile the kernels: {hint}\n{log}", self.name());
+                return Err(message.replace('\n', "\ncargo::error="));
+            }
+            let ptx =
+                fs::read_to_string(&file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
+            // A compiler that does not know an architecture only warns.
+            if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
+                return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
+            }
+            modules.extend(split(&without_comments(&ptx))?);
         }
-        let ptx = fs::read_to_string(&file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
-        // A compiler that does not know an architecture only warns.
-        if !ptx.lines().any(|line| line.trim_end_matches(", debug") == format!(".target sm_{arch}")) {
-            return Err(format!("CUDA_ARCH={arch}: the compiler knows no such architecture"));
-        }
-        split(&without_comments(&ptx))
+        Ok(modules)
     }
 }
 
@@ -151,15 +160,20 @@ fn cargo_for_kernels() -> Command {
     cargo
 }
 
-/// Cargo that lets rustc compile the kernels to the file `ptx`.
-fn rustc_command(arch: u32, target_dir: &Path, ptx: &Path) -> Command {
+/// The parts of the kernels that rustc compiles at the same time, one thread each: halves of the work (`entry/gpu.rs`).
+const PARTS: [&str; 2] = ["documents", "models"];
+
+/// Cargo that lets rustc compile a part of the kernels, and the file that takes its PTX.
+fn rustc_command(arch: u32, ptx_dir: &Path, part: &str) -> (Command, PathBuf) {
+    let ptx = ptx_dir.join(format!("sm_{arch}-{part}.ptx"));
     let mut cargo = cargo_for_kernels();
     cargo.args(["rustc", "--package", "gpu-kernels", "--lib", "--release", "--target", "nvptx64-nvidia-cuda"]);
-    cargo.arg("--target-dir").arg(target_dir).arg("--manifest-path").arg("../Cargo.toml");
+    cargo.arg("--target-dir").arg(ptx_dir.join(part)).arg("--manifest-path").arg("../Cargo.toml");
     // A static library holds all code that the kernels call, core's included, and needs no linker; what LLVM then makes of
     // the whole is written out as PTX. Tables of jumps and of constants would have to be fetched from memory.
     cargo.args(["--crate-type", "staticlib", "--"]);
     cargo.arg(format!("--emit=asm={}", ptx.display())).arg(format!("-Ctarget-cpu=sm_{arch}"));
+    cargo.arg(format!("--cfg=part=\"{part}\""));
     cargo.args(["-Clto=fat", "-Cembed-bitcode=yes", "-Cjump-tables=no", "-Cdebuginfo=line-directives-only"]);
     // Comments say where the code of each line was inlined, for which LLVM 22 has no directive.
     cargo.arg("-Zverbose-asm");
@@ -168,7 +182,7 @@ fn rustc_command(arch: u32, target_dir: &Path, ptx: &Path) -> Command {
     for (path, name) in root.map(|root| (root, ".")).into_iter().chain(env::home_dir().map(|home| (home, "~"))) {
         cargo.arg(format!("--remap-path-prefix={}={name}", path.display()));
     }
-    cargo
+    (cargo, ptx)
 }
 
 /// Takes the compiler's comments out of the PTX, all but those that say where the code of a line was inlined. These become

@@ -35,10 +35,16 @@ macro_rules! entries {
     };
 }
 
+// build.rs has rustc compile two parts at the same time.
+#[cfg(not(part = "documents"))]
 entries!(TrainArgs, one_model, |args: &TrainArgs| args.shape; train, train_shared, train_global);
-entries!(BatchArgs, batch, |args: &BatchArgs| args.train.shape; train_batch, train_batch_shared, train_batch_global);
+#[cfg(not(part = "documents"))]
 entries!(ReplicasArgs, replicas, |args: &ReplicasArgs| args.shape; train_replicas, train_replicas_shared, train_replicas_global);
+#[cfg(not(part = "models"))]
+entries!(BatchArgs, batch, |args: &BatchArgs| args.train.shape; train_batch, train_batch_shared, train_batch_global);
+#[cfg(not(part = "models"))]
 entries!(EvaluateArgs, evaluation, |args: &EvaluateArgs| args.shape; evaluate, evaluate_shared, evaluate_global);
+#[cfg(not(part = "models"))]
 entries!(GenerateArgs, generation, |args: &GenerateArgs| args.shape; generate, generate_shared, generate_global);
 
 /// The thread's block as a grid of its own kind.

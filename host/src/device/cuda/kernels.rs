@@ -33,6 +33,9 @@ pub struct Ptx {
 /// The embedded PTX; absent from a build without it.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
+/// What Rust-CUDA's compiler declares of shared memory, in bytes, beside what a launch asks for.
+const DECLARED_SHARED: usize = 16;
+
 /// Which instance of a kernel a shape takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instance {
@@ -74,7 +77,7 @@ pub(super) struct Kernels {
     /// The device's compute capability, as of `Ptx::arch`.
     arch: u32,
     multiprocessors: usize,
-    /// The most shared memory of a block, in bytes.
+    /// The most shared memory that a launch can ask for, in bytes for each block.
     max_shared: usize,
     /// As in `Ptx::kernels`, once they are needed.
     modules: Vec<OnceCell<Module>>,
@@ -107,7 +110,8 @@ impl Kernels {
             name,
             arch,
             multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-            max_shared: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+            max_shared: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?
+                .saturating_sub(DECLARED_SHARED),
             modules: ptx.kernels.iter().map(|_| OnceCell::new()).collect(),
         })
     }
