@@ -126,9 +126,11 @@ impl Compiler {
                 Ok((cargo.spawn().map_err(failed)?, file))
             })
             .collect::<Result<_, String>>()?;
+        // Of all before any is judged: none is left behind.
+        let outputs: Vec<_> = runs.into_iter().map(|(cargo, file)| (cargo.wait_with_output(), file)).collect();
         let mut modules = Vec::new();
-        for (cargo, file) in runs {
-            let output = cargo.wait_with_output().map_err(failed)?;
+        for (output, file) in outputs {
+            let output = output.map_err(failed)?;
             if !output.status.success() {
                 let log = String::from_utf8_lossy(&output.stderr);
                 let message = format!("{} does not compile the kernels: {hint}\n{log}", self.name());
@@ -179,7 +181,8 @@ fn rustc_command(arch: u32, ptx_dir: &Path, part: &str) -> (Command, PathBuf) {
     cargo.arg("-Zverbose-asm");
     // Line numbers name files relative to the repository.
     let root = env::current_dir().ok().and_then(|dir| Some(dir.parent()?.to_owned()));
-    for (path, name) in root.map(|root| (root, ".")).into_iter().chain(env::home_dir().map(|home| (home, "~"))) {
+    // The last that fits counts.
+    for (path, name) in env::home_dir().map(|home| (home, "~")).into_iter().chain(root.map(|root| (root, "."))) {
         cargo.arg(format!("--remap-path-prefix={}={name}", path.display()));
     }
     (cargo, ptx)
@@ -207,7 +210,9 @@ fn without_comments(ptx: &str) -> String {
     let mut next = 1 + ptx.lines().filter_map(number).max().unwrap_or(0);
     let (mut text, mut files) = (String::new(), String::new());
     for line in ptx.lines() {
-        text += line.split_once("//").map_or(line, |(code, _)| code).trim_end();
+        // In the name of a file it is no comment.
+        let code = line.split_once("//").filter(|_| number(line).is_none()).map_or(line, |(code, _)| code);
+        text += code.trim_end();
         let frames = parts(line).map_or_else(Vec::new, |(_, frames)| frames);
         // Those of libraries, whose paths are absolute or in the home folder, would double the text.
         let own = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']));

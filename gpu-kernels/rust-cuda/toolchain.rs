@@ -43,7 +43,9 @@ impl Toolchain {
         cargo.env("CARGO_TARGET_DIR", target_dir).env("LLVM_CONFIG", &self.llvm_config).env("CUDA_PATH", &self.cuda);
         // The backend is linked to libNVVM, and cargo's and rustc's own libraries are looked for in the same variable.
         let own = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        let libraries = [self.cuda.join(LIBNVVM)].into_iter().chain(env::split_paths(&own));
+        let libraries = [self.cuda.join(LIBNVVM)]
+            .into_iter()
+            .chain(env::split_paths(&own).filter(|path| !path.as_os_str().is_empty()));
         cargo.env("LD_LIBRARY_PATH", env::join_paths(libraries).expect("no path of the search path has a colon"));
         // For these cuda_builder would take itself for a build script.
         for name in ["OUT_DIR", "PROFILE", "TARGET", "HOST"] {

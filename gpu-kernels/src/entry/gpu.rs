@@ -25,7 +25,7 @@ macro_rules! entries {
                 #[doc = $doc]
                 ///
                 /// # Safety
-                /// As for the kernel itself; the launch has the shared memory that its arrays take.
+                /// As for the kernel itself; the launch has the shared memory that its arrays take, if any.
                 pub unsafe fn $name(args: $args) {
                     // SAFETY: the host keeps the kernel's contract.
                     unsafe { $kernel($isa, ($shape)(&args), &args) }
@@ -35,7 +35,7 @@ macro_rules! entries {
     };
 }
 
-// build.rs has rustc compile two parts at the same time.
+// The build script has rustc compile two parts at the same time, its `PARTS`.
 #[cfg(not(part = "documents"))]
 entries!(TrainArgs, one_model, |args: &TrainArgs| args.shape; train, train_shared, train_global);
 #[cfg(not(part = "documents"))]

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
+use microgpt::device::cuda::PTX;
 use microgpt::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ const END: &str = "<!-- end of the table -->\n";
 /// What was measured on one machine.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Record {
-    /// The GPU, its driver, and its clocks now and at most, as nvidia-smi prints them.
+    /// The GPU, its driver, and its clocks now and at most, as nvidia-smi prints them, and what compiled the kernels.
     device: String,
     /// Year, month and day.
     date: String,
@@ -51,6 +52,7 @@ impl Record {
     pub fn of_this_machine(figures: Vec<Figure>) -> Result<Self> {
         let query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm";
         let device = output("nvidia-smi", &[query, "--format=csv,noheader", "--id=0"])?;
+        let device = format!("{device}, PTX by {}", PTX.map_or("nobody", |ptx| ptx.compiler));
         Ok(Self { device, date: output("date", &["-u", "+%F"])?, figures })
     }
 

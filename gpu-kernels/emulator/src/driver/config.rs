@@ -9,7 +9,7 @@
 //! | `sms` | multiprocessors | 132 |
 //! | `registers` | registers that each thread is taken to need, which bounds the resident blocks | 64 |
 //! | `memory` | bytes of the device, with `K`, `M` or `G` | 16G |
-//! | `driver` | newest CUDA version of the driver, such as `11.4`; it bounds the PTX version | 12.8 |
+//! | `driver` | newest CUDA version of the driver, such as `11.4`; it bounds the PTX version | 13.0 |
 //! | `fail` | `FUNCTION:N:CODE`: the `N`-th call of the function, from 1, fails; `*` for every call; may be repeated | |
 //! | `order` | a seed: blocks and warps run in permuted order; 0 in ascending order | 0 |
 //! | `approximate` | `allow`: kernels may contain approximate instructions, and sums and products that may be fused | refuse |
@@ -82,7 +82,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut config = Self {
             device: Some(Device::default()),
-            driver: (12, 8),
+            driver: (13, 0),
             failures: Vec::new(),
             order: 0,
             approximate: false,

@@ -26,6 +26,9 @@ impl State {
         // The PTX version that came with each CUDA version (PTX ISA, section "Release notes").
         let newest = match major {
             ..=10 => (6, 3 + minor),
+            11 => (7, minor),
+            // 12.6 brought none of its own.
+            12 => (8, if minor < 6 { minor } else { minor - 1 }),
             major => (major - 4, minor),
         };
         if module.version > newest {

@@ -12,7 +12,7 @@ pub enum Expected {
     Nan32,
     /// The same in double precision.
     Nan64,
-    /// A number in single precision that is as near as this, in parts of it; next to zero, absolutely.
+    /// A number in single precision within this relative error; next to zero, within it absolutely.
     Near(f64, f64),
     /// Nothing that the manual says.
     Unspecified,

@@ -1,5 +1,5 @@
 //! Each arithmetic instruction that the emulator accepts, in every variant, against exact results: edge values, and many
-//! others. The oracles share nothing with the emulator: whole numbers wide enough to be exact, bits one by one, and for
+//! others. The oracles of exact instructions share nothing with the emulator: whole numbers wide enough to be exact, bits one by one, and for
 //! floating-point LLVM's software arithmetic in Rust (`rustc_apfloat`).
 //!
 //! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types. [`every_variant_is_tested`] asks

@@ -2,24 +2,11 @@
 //! the package `rust-cuda/kernels`, with `cuda_std` for a library.
 
 pub(crate) use compiler::kernels;
-pub use compiler::{block, block_barrier, blocks, shared_base, thread};
+pub use compiler::{block, blocks, shared_base, thread};
 
 #[cfg(feature = "rust-cuda")]
 mod compiler {
     pub use cuda_std::thread::{block_idx_x as block, grid_dim_x as blocks, thread_idx_x as thread};
-
-    unsafe extern "C" {
-        // `cuda_std`'s barrier is a function that LLVM knows nothing of until libNVVM puts in its body: it could be copied into
-        // the sides of a branch. Of the intrinsic LLVM knows that all threads must come by.
-        #[link_name = "llvm.nvvm.barrier0"]
-        fn barrier0();
-    }
-
-    #[inline(always)]
-    pub fn block_barrier() {
-        // SAFETY: every thread of the block comes here: it ends `each_warp`, which all of them run.
-        unsafe { barrier0() };
-    }
 
     #[inline(always)]
     pub fn shared_base() -> u32 {
@@ -63,12 +50,6 @@ mod compiler {
     pub fn blocks() -> u32 {
         // SAFETY: reads a special register.
         unsafe { nvptx::_grid_dim_x() as u32 }
-    }
-
-    #[inline(always)]
-    pub fn block_barrier() {
-        // SAFETY: every thread of the block comes here: it ends `each_warp`, which all of them run.
-        unsafe { asm!("bar.sync 0;", options(nostack, preserves_flags)) };
     }
 
     // The shared memory that a launch asks for.

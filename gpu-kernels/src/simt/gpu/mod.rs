@@ -344,7 +344,7 @@ pub(super) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
 #[inline(always)]
 pub(super) fn each_warp(work: impl Fn(usize)) {
     work(ptx::warp() as usize);
-    compiler::block_barrier();
+    ptx::block_barrier();
 }
 
 /// See [`super::Warp::sync`].
@@ -387,9 +387,9 @@ impl GridBarrier {
     #[inline(always)]
     pub fn wait(&mut self) {
         self.arrivals = self.arrivals.wrapping_add(self.blocks);
-        compiler::block_barrier();
+        ptx::block_barrier();
         // SAFETY: the caller of `new` vouched for the counter.
         unsafe { ptx::await_blocks(self.counter, self.arrivals) };
-        compiler::block_barrier();
+        ptx::block_barrier();
     }
 }

@@ -102,8 +102,8 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     }
 }
 
-// What lanes exchange, as LLVM's intrinsics, since compilers know of these that all lanes must come by: an `asm!` they would
-// copy into both sides of a branch.
+// Barriers, and what lanes exchange, as LLVM's intrinsics, since compilers know of these that all lanes must come by: an `asm!`,
+// or a function whose body comes later, as `cuda_std`'s barrier, they may copy into both sides of a branch.
 unsafe extern "C" {
     #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
     fn shfl_bfly(members: u32, x: f32, mask: u32, clamp: u32) -> f32;
@@ -117,6 +117,8 @@ unsafe extern "C" {
     fn vote_ballot(members: u32, condition: bool) -> u32;
     #[link_name = "llvm.nvvm.bar.warp.sync"]
     fn bar_warp_sync(members: u32);
+    #[link_name = "llvm.nvvm.barrier0"]
+    fn barrier0();
 }
 
 /// The members of an exchange: all lanes.
@@ -126,6 +128,13 @@ const ALL: u32 = u32::MAX;
 const WARP: u32 = 31;
 const HALVES_UP: u32 = 0x1000;
 const HALVES_IDX: u32 = 0x100f;
+
+/// Waits for the threads of the block, and makes what they wrote visible to each other.
+#[inline(always)]
+pub fn block_barrier() {
+    // SAFETY: every thread of the block comes here: it ends `each_warp`, which all of them run, or stands around the grid's.
+    unsafe { barrier0() }
+}
 
 /// Waits for the lanes of the warp, and makes what they wrote visible to each other.
 #[inline(always)]

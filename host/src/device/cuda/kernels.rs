@@ -34,6 +34,7 @@ pub struct Ptx {
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
 /// What Rust-CUDA's compiler declares of shared memory, in bytes, beside what a launch asks for.
+/// Kept free whichever compiler it was.
 const DECLARED_SHARED: usize = 16;
 
 /// Which instance of a kernel a shape takes.
