@@ -76,6 +76,7 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
             block.each_warp(
                 #[inline(always)]
                 |warp| {
+                    // One by one: LLVM 7 would keep a loop, and with it the array in local memory.
                     let [w, transposed, grads, m, v, work] = &arrays;
                     w.load(warp);
                     transposed.load(warp);

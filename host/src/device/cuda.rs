@@ -24,7 +24,7 @@ use gpu_kernels::train::train_workspace_len;
 use self::error::failed;
 use self::gpu::{Gpu, affordable_blocks, download, fits, pointer, uninitialized, upload, zeros};
 use self::kernels::Kernels;
-pub use self::kernels::{PTX, Ptx};
+pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::models::CudaModels;
 use self::samples::Generated;
 use super::packed::{optimizer, pack, schedule, transpose, unpack};

@@ -33,9 +33,9 @@ pub struct Ptx {
 /// The embedded PTX; absent from a build without it.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
-/// What Rust-CUDA's compiler declares of shared memory, in bytes, beside what a launch asks for.
-/// Kept free whichever compiler it was.
-const DECLARED_SHARED: usize = 16;
+/// The most shared memory that a kernel may declare itself, in bytes, beside what a launch asks for: what Rust-CUDA's compiler
+/// does. Kept free whichever compiler it was.
+pub const DECLARED_SHARED: usize = 16;
 
 /// Which instance of a kernel a shape takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
