@@ -40,7 +40,7 @@ pub struct StepLog {
     pub grad_norm: f32,
 }
 
-/// The arguments of `train`.
+/// The arguments of `train`: those of one model.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TrainArgs {
@@ -95,11 +95,11 @@ pub struct BatchArgs {
     pub batch: u32,
 }
 
-/// The arguments of `train_replicas`: several models of one shape, a block of the grid for each.
+/// The arguments of `train` on a GPU: one or several models of one shape, a block of the grid for each.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ReplicasArgs {
-    /// Those of `train` for each model.
+    /// The arguments of each model.
     pub models: *const TrainArgs,
     /// Steps of the launch, the same for all.
     pub steps: u32,

@@ -5,7 +5,7 @@ use crate::args::EvaluateArgs;
 use crate::layout::Layout;
 use crate::model::{Model, Pass};
 use crate::shape::Shape;
-use crate::simt::{Grid, Ids, Tile};
+use crate::simt::{Grid, Ids, Target, Tile};
 use crate::stages::cross_entropy;
 
 /// Evaluates the first `args.documents` documents, each in one of the grid's blocks.
@@ -14,7 +14,7 @@ use crate::stages::cross_entropy;
 /// The pointers of `args` are valid for the lengths that [`EvaluateArgs`] states for the grid's blocks, and nothing else
 /// writes them meanwhile. Offsets and tokens are consistent, as for [`crate::train::train`].
 #[inline(always)]
-pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
+pub unsafe fn evaluate<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &EvaluateArgs) {
     let (len, size) = (Layout(s).len(), Activations::len(s));
     grid.each_block(
         #[inline(always)]
@@ -34,7 +34,7 @@ pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
             let model = Model { s, layout: Layout(s), w, transposed };
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     for array in &arrays {
                         array.load(warp);
                     }
@@ -43,26 +43,26 @@ pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
             for document in block.share(args.documents as usize) {
                 let (start, end) = (offsets.bound(document), offsets.bound(document + 1));
                 let n = s.block_size().min(end - start - 1);
-                let p = &Pass { document: tokens.at(start), n, work };
+                let p = Pass { document: tokens.at(start), n, work };
                 block.each_warp(
                     #[inline(always)]
-                    |warp| {
+                    move |warp| {
                         for t0 in warp.token_groups(n) {
-                            model.embed(warp, p, t0);
-                            model.before_attention(warp, p, 0, t0);
+                            model.embed(warp, &p, t0);
+                            model.before_attention(warp, &p, 0, t0);
                         }
                     },
                 );
                 for l in 0..s.n_layer() {
                     block.each_warp(
                         #[inline(always)]
-                        |warp| {
+                        move |warp| {
                             for t0 in warp.token_groups(n) {
-                                model.after_attention(warp, p, l, t0);
+                                model.after_attention(warp, &p, l, t0);
                                 if l + 1 < s.n_layer() {
-                                    model.before_attention(warp, p, l + 1, t0);
+                                    model.before_attention(warp, &p, l + 1, t0);
                                 } else {
-                                    model.head(warp, p, t0);
+                                    model.head(warp, &p, t0);
                                 }
                             }
                         },
@@ -70,7 +70,7 @@ pub unsafe fn evaluate<S: Shape>(grid: &Grid, s: S, args: &EvaluateArgs) {
                 }
                 block.each_warp(
                     #[inline(always)]
-                    |warp| {
+                    move |warp| {
                         if warp.index == 0 {
                             let a = Activations::of(s, 0);
                             nll.set(document, cross_entropy::total((work.at(a.sum_exp), work.at(a.gap)), n));

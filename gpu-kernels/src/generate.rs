@@ -7,7 +7,7 @@ use crate::args::GenerateArgs;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::shape::{Shape, TILE, div, round_up};
-use crate::simt::{Grid, Ids, TOKENS, Tile, WARPS, Warp};
+use crate::simt::{Grid, Ids, TOKENS, Target, Tile, WARPS, Warp};
 use crate::stages::{attention, embed, linear, mlp, rmsnorm, sample, tiles};
 
 /// The token that begins and ends every document.
@@ -98,8 +98,8 @@ impl Slot {
 /// The pointers of `args` are valid for the lengths that [`GenerateArgs`] states for the grid's blocks, and nothing else
 /// writes them meanwhile.
 #[inline(always)]
-pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
-    let (len, size) = (Layout(s).len(), Workspace::of(s, TOKENS).len);
+pub unsafe fn generate<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &GenerateArgs) {
+    let (args, len, size) = (*args, Layout(s).len(), Workspace::of(s, TOKENS).len);
     grid.each_block(
         #[inline(always)]
         |block| {
@@ -118,7 +118,7 @@ pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
             let model = Model { s, layout: Layout(s), w, transposed };
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     for array in &arrays {
                         array.load(warp);
                     }
@@ -126,17 +126,18 @@ pub unsafe fn generate<S: Shape>(grid: &Grid, s: S, args: &GenerateArgs) {
             );
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     let warps = block.count * WARPS;
                     let index = block.index * WARPS + warp.index;
                     let work = work.at(warp.index * size);
-                    let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(args, index * TOKENS + slot));
+                    let mut slots: [Slot; TOKENS] =
+                        core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
                     while slots.iter().any(|slot| slot.sample < args.samples as usize) {
                         decode(warp, &model, work, &slots);
                         for (i, slot) in slots.iter_mut().enumerate() {
-                            advance(s, args, (prompt, out), work, i, slot);
+                            advance(s, &args, (prompt, out), work, i, slot);
                             if slot.position == 0 {
-                                *slot = Slot::new(args, slot.sample + warps * TOKENS);
+                                *slot = Slot::new(&args, slot.sample + warps * TOKENS);
                             }
                         }
                         warp.sync();

@@ -5,7 +5,7 @@ use crate::args::{Optimizer, Schedule, TrainArgs};
 use crate::layout::Layout;
 use crate::model::{Model, Pass};
 use crate::shape::{Shape, TILE, round_up};
-use crate::simt::{Block, Grid, Ids, Tile, WARPS, Warp};
+use crate::simt::{Block, Grid, Ids, Target, Tile, WARPS, Warp};
 use crate::stages::adamw::{Arrays, Update};
 use crate::stages::{clip, cross_entropy};
 
@@ -15,6 +15,7 @@ mod weights;
 use weights::gradient_blocks;
 
 /// What one launch works on.
+#[derive(Clone, Copy)]
 struct Train<S> {
     s: S,
     model: Model<S>,
@@ -47,7 +48,7 @@ fn document_len<S: Shape>(s: S) -> usize {
 /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states, and nothing else uses them meanwhile.
 /// Offsets and tokens are consistent: document `i` begins at `offsets[i]`, has at least two tokens, each below V.
 #[inline(always)]
-pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
+pub unsafe fn train<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &TrainArgs) {
     let len = Layout(s).len();
     grid.each_block(
         #[inline(always)]
@@ -75,7 +76,7 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
             let mut document = args.first_document as usize;
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     // One by one: LLVM 7 would keep a loop, and with it the array in local memory.
                     let [w, transposed, grads, m, v, work] = &arrays;
                     w.load(warp);
@@ -88,7 +89,7 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
             );
             block.each_warp(
                 #[inline(always)]
-                |warp| train.fetch(warp, 0, document),
+                move |warp| train.fetch(warp, 0, document),
             );
             for step in 0..steps {
                 // Read here, long before it is needed.
@@ -100,13 +101,13 @@ pub unsafe fn train<S: Shape>(grid: &Grid, s: S, args: &TrainArgs) {
                 document = if document + 1 == args.documents as usize { 0 } else { document + 1 };
                 let train = Train::new(s, tiles.map(Tile::renewed), (tokens, offsets));
                 let pass = train.pass(step);
-                train.forward_backward(block, &pass, Some((step + 1, document)));
-                train.weight_gradients(block, &pass, false);
-                train.update(block, &pass, &args.optimizer, &schedule, log.at(2 * step));
+                train.forward_backward(block, pass, Some((step + 1, document)));
+                train.weight_gradients(block, pass, false);
+                train.update(block, pass, &args.optimizer, &schedule, log.at(2 * step));
             }
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     let [w, transposed, grads, m, v, _] = &arrays;
                     w.store(warp);
                     transposed.store(warp);
@@ -159,32 +160,32 @@ impl<S: Shape> Train<S> {
     /// values, and before it sums their gradients over other tokens' queries. `next` is the
     /// next step and its document, which is fetched meanwhile, if it is known.
     #[inline(always)]
-    fn forward_backward(&self, block: &Block, p: &Pass, next: Option<(usize, usize)>) {
-        let (model, layers) = (&self.model, self.s.n_layer());
+    fn forward_backward<T: Target>(self, block: &Block<T>, p: Pass, next: Option<(usize, usize)>) {
+        let (model, layers) = (self.model, self.s.n_layer());
         block.each_warp(
             #[inline(always)]
-            |warp| {
+            move |warp| {
                 if let Some((step, document)) = next {
                     self.fetch(warp, step, document);
                 }
                 for t0 in warp.token_groups(p.n) {
-                    model.embed(warp, p, t0);
-                    model.before_attention(warp, p, 0, t0);
+                    model.embed(warp, &p, t0);
+                    model.before_attention(warp, &p, 0, t0);
                 }
             },
         );
         for l in 0..layers {
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     for t0 in warp.token_groups(p.n) {
-                        model.after_attention(warp, p, l, t0);
+                        model.after_attention(warp, &p, l, t0);
                         if l + 1 < layers {
-                            model.before_attention(warp, p, l + 1, t0);
+                            model.before_attention(warp, &p, l + 1, t0);
                         } else {
-                            model.head(warp, p, t0);
-                            model.head_backward(warp, p, t0);
-                            model.backward_to_scores(warp, p, l, t0);
+                            model.head(warp, &p, t0);
+                            model.head_backward(warp, &p, t0);
+                            model.backward_to_scores(warp, &p, l, t0);
                         }
                     }
                 },
@@ -193,9 +194,9 @@ impl<S: Shape> Train<S> {
         for l in (0..layers).rev() {
             block.each_warp(
                 #[inline(always)]
-                |warp| {
+                move |warp| {
                     for t0 in warp.token_groups(p.n) {
-                        model.backward_from_scores(warp, p, l, t0);
+                        model.backward_from_scores(warp, &p, l, t0);
                     }
                 },
             );
@@ -203,9 +204,9 @@ impl<S: Shape> Train<S> {
                 // Behind a barrier: it writes the gradients of scores that the keys of layer `l` have read.
                 block.each_warp(
                     #[inline(always)]
-                    |warp| {
+                    move |warp| {
                         for t0 in warp.token_groups(p.n) {
-                            model.backward_to_scores(warp, p, l - 1, t0);
+                            model.backward_to_scores(warp, &p, l - 1, t0);
                         }
                     },
                 );
@@ -216,12 +217,12 @@ impl<S: Shape> Train<S> {
     /// Clips, updates every weight and its moments, and writes loss and norm to `log`. A warp updates the blocks whose gradients it
     /// computed.
     #[inline(always)]
-    fn update(&self, block: &Block, p: &Pass, optimizer: &Optimizer, schedule: &Schedule, log: Tile) {
+    fn update<T: Target>(self, block: &Block<T>, p: Pass, optimizer: &Optimizer, schedule: &Schedule, log: Tile) {
         let norm = clip::norm(self.squares, gradient_blocks(self.s));
         let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
         block.each_warp(
             #[inline(always)]
-            |warp| {
+            move |warp| {
                 self.update_weights(
                     warp,
                     &update,
@@ -229,7 +230,7 @@ impl<S: Shape> Train<S> {
                     |first, count| warp.share_after(first, count),
                 );
                 if warp.index == WARPS - 1 {
-                    log.set(0, self.loss(p));
+                    log.set(0, self.loss(&p));
                     log.set(1, norm);
                 }
             },

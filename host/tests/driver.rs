@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
 use emulated::Emulator;
-use gpu_kernels::args::{EvaluateArgs, GenerateArgs, TrainArgs};
+use gpu_kernels::args::{EvaluateArgs, GenerateArgs, ReplicasArgs};
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::device::cuda::PTX;
 
@@ -113,18 +113,18 @@ fn the_calls_of_a_run() {
         let params = launch.split_once("params=").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
         assert!(launch.contains(&format!("kernel={kernel}")), "{launch}");
         let size = match kernel {
-            "train" => size_of::<TrainArgs>(),
+            "train" => size_of::<ReplicasArgs>(),
             "evaluate" => size_of::<EvaluateArgs>(),
             _ => size_of::<GenerateArgs>(),
         };
         assert!(launch.contains("block_x=512") && params.len() == 2 * size, "{launch}");
         let bytes: Vec<u8> = (0..size).map(|i| u8::from_str_radix(&params[2 * i..2 * i + 2], 16).unwrap()).collect();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        // The parameters' address first: of an allocation, which are aligned to 256 bytes.
+        // An address first, of the models' arguments or of the parameters: of an allocation, which are aligned to 256 bytes.
         assert!(word(0) % 256 == 0 && (word(0), word(4)) != (0, 0), "{launch}");
         if kernel == "train" {
-            assert_eq!(word(offset_of!(TrainArgs, steps)), 1, "{launch}");
-            assert_eq!(word(offset_of!(TrainArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
+            assert_eq!(word(offset_of!(ReplicasArgs, steps)), 1, "{launch}");
+            assert_eq!(word(offset_of!(ReplicasArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
         }
     }
     // What is allocated is freed.

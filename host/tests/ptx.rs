@@ -10,14 +10,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
 use rayon::prelude::*;
 
-const KERNELS: [(&str, usize); 5] = [
-    ("train", size_of::<TrainArgs>()),
+const KERNELS: [(&str, usize); 4] = [
+    ("train", size_of::<ReplicasArgs>()),
     ("train_batch", size_of::<BatchArgs>()),
-    ("train_replicas", size_of::<ReplicasArgs>()),
     ("evaluate", size_of::<EvaluateArgs>()),
     ("generate", size_of::<GenerateArgs>()),
 ];
@@ -95,7 +94,7 @@ fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
         let (log, _) = assemble(dir.path(), kernel, arch);
         let properties = properties(&log, kernel);
         println!("{kernel} for {arch}: {properties}");
-        if ["train", "train_batch", "train_replicas", "evaluate"].contains(kernel) {
+        if ["train", "train_batch", "evaluate"].contains(kernel) {
             let clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
             assert_eq!(properties, clean, "`{kernel}` for {arch}");
         }

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use gpu_kernels::simt::{Block, F32x16, Grid, Isa, Tile, race};
+use gpu_kernels::simt::{AnyCpu, Block, F32x16, Grid, Tile, race};
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::Cpu;
@@ -52,14 +52,14 @@ fn kernels_have_no_races() {
 }
 
 /// Runs `work` on one block with a tile of 64 elements and returns what the checker said.
-fn caught(work: impl Fn(&Block, Tile)) -> Option<String> {
+fn caught(work: impl Fn(&Block<AnyCpu>, Tile)) -> Option<String> {
     let mut memory = [0.0f32; 64];
     race::launch();
     race::set_warp_order(0);
     let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the memory outlives the launch.
         let tile = unsafe { Tile::new(memory.as_mut_ptr(), 64) };
-        Grid::new(0..1, 1, Isa::Other).each_block(|block| work(block, tile));
+        Grid::new(0..1, 1, AnyCpu).each_block(|block| work(block, tile));
     }));
     result.err().map(|panic| *panic.downcast::<String>().expect("the checker panics with a message"))
 }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
 use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::simt::{Grid, Isa};
+use crate::simt::{Grid, Isa, Target};
 use crate::train::batch::Phase;
 
 /// The kernels compiled for one instruction set.
@@ -28,16 +28,34 @@ macro_rules! kernels {
         mod $module {
             use super::{
                 BatchArgs, ConstShape, DefaultShape, EvaluateArgs, GenerateArgs, Grid, Isa, Kernels, Phase, Range, Shape,
-                TrainArgs,
+                Target, TrainArgs,
             };
 
             const DEFAULT: DefaultShape = ConstShape;
+
+            #[derive(Clone, Copy)]
+            struct Processor;
+
+            impl Target for Processor {
+                const ISA: Isa = $isa;
+
+                #[inline(always)]
+                fn region(self, work: impl FnOnce()) {
+                    $(#[$attribute])*
+                    #[inline(never)]
+                    unsafe fn outlined(work: impl FnOnce()) {
+                        work();
+                    }
+                    // SAFETY: only the entries below run regions, which are called where there is this instruction set.
+                    unsafe { outlined(work) }
+                }
+            }
 
             pub const KERNELS: Kernels = Kernels { name: $name, train, train_batch, evaluate, generate };
 
             $(#[$attribute])*
             unsafe fn train(args: &TrainArgs) {
-                let grid = Grid::new(0..1, 1, $isa);
+                let grid = Grid::new(0..1, 1, Processor);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
                     if $constant && args.shape == DEFAULT.to_runtime() {
@@ -50,7 +68,7 @@ macro_rules! kernels {
 
             $(#[$attribute])*
             unsafe fn train_batch(args: &BatchArgs, phase: Phase, step: usize, blocks: Range<usize>, count: usize) {
-                let grid = Grid::new(blocks, count, $isa);
+                let grid = Grid::new(blocks, count, Processor);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
                     if $constant && args.train.shape == DEFAULT.to_runtime() {
@@ -63,7 +81,7 @@ macro_rules! kernels {
 
             $(#[$attribute])*
             unsafe fn evaluate(args: &EvaluateArgs, blocks: Range<usize>, count: usize) {
-                let grid = Grid::new(blocks, count, $isa);
+                let grid = Grid::new(blocks, count, Processor);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
                     if $constant && args.shape == DEFAULT.to_runtime() {
@@ -76,7 +94,7 @@ macro_rules! kernels {
 
             $(#[$attribute])*
             unsafe fn generate(args: &GenerateArgs, blocks: Range<usize>, count: usize) {
-                let grid = Grid::new(blocks, count, $isa);
+                let grid = Grid::new(blocks, count, Processor);
                 // SAFETY: the caller keeps the kernel's contract.
                 unsafe {
                     if $constant && args.shape == DEFAULT.to_runtime() {

@@ -5,18 +5,18 @@
 
 use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
 use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::simt::{Grid, GridBarrier, Isa, kernels, launch};
+use crate::simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, kernels, launch};
 use crate::train::batch::{Phase, groups, train_batch as train_phase};
 
 const DEFAULT: DefaultShape = ConstShape;
 
 macro_rules! entries {
     ($args:ident, $kernel:path, $shape:expr; $default:ident, $shared:ident, $global:ident) => {
-        entries!($args, $kernel, Isa::GpuShared, |_: &$args| DEFAULT; $default, "The kernel for the default shape.");
-        entries!($args, $kernel, Isa::GpuShared, $shape; $shared, "The kernel for any shape whose arrays fit in shared memory.");
-        entries!($args, $kernel, Isa::GpuGlobal, $shape; $global, "The kernel for any shape, its arrays in global memory.");
+        entries!($args, $kernel, GpuShared, |_: &$args| DEFAULT; $default, "The kernel for the default shape.");
+        entries!($args, $kernel, GpuShared, $shape; $shared, "The kernel for any shape whose arrays fit in shared memory.");
+        entries!($args, $kernel, GpuGlobal, $shape; $global, "The kernel for any shape, its arrays in global memory.");
     };
-    ($args:ident, $kernel:path, $isa:expr, $shape:expr; $name:ident, $doc:literal) => {
+    ($args:ident, $kernel:path, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
         /// In a module of its own, so that compilers can take the kernels side by side.
         mod $name {
             use super::*;
@@ -28,7 +28,7 @@ macro_rules! entries {
                 /// As for the kernel itself; the launch has the shared memory that its arrays take, if any.
                 pub unsafe fn $name(args: $args) {
                     // SAFETY: the host keeps the kernel's contract.
-                    unsafe { $kernel($isa, ($shape)(&args), &args) }
+                    unsafe { $kernel($target, ($shape)(&args), &args) }
                 }
             }
         }
@@ -37,56 +37,48 @@ macro_rules! entries {
 
 // The build script has rustc compile two parts at the same time, its `PARTS`.
 #[cfg(not(part = "documents"))]
-entries!(TrainArgs, one_model, |args: &TrainArgs| args.shape; train, train_shared, train_global);
-#[cfg(not(part = "documents"))]
-entries!(ReplicasArgs, replicas, |args: &ReplicasArgs| args.shape; train_replicas, train_replicas_shared, train_replicas_global);
+entries!(ReplicasArgs, replicas, |args: &ReplicasArgs| args.shape; train, train_shared, train_global);
 #[cfg(not(part = "models"))]
 entries!(BatchArgs, batch, |args: &BatchArgs| args.train.shape; train_batch, train_batch_shared, train_batch_global);
 #[cfg(not(part = "models"))]
 entries!(EvaluateArgs, evaluation, |args: &EvaluateArgs| args.shape; evaluate, evaluate_shared, evaluate_global);
-#[cfg(not(part = "models"))]
+#[cfg(not(part = "documents"))]
 entries!(GenerateArgs, generation, |args: &GenerateArgs| args.shape; generate, generate_shared, generate_global);
 
 /// The thread's block as a grid of its own kind.
 #[inline(always)]
-fn own_block(isa: Isa) -> Grid {
+fn own_block<T: Target>(target: T) -> Grid<T> {
     let (block, blocks) = launch();
-    Grid::new(block..block + 1, blocks, isa)
+    Grid::new(block..block + 1, blocks, target)
 }
 
 #[inline(always)]
-unsafe fn one_model<S: Shape>(isa: Isa, s: S, args: &TrainArgs) {
+unsafe fn evaluation<T: Target, S: Shape>(target: T, s: S, args: &EvaluateArgs) {
     // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::train::train(&Grid::new(0..1, 1, isa), s, args) }
+    unsafe { crate::evaluate::evaluate(&own_block(target), s, args) }
 }
 
 #[inline(always)]
-unsafe fn evaluation<S: Shape>(isa: Isa, s: S, args: &EvaluateArgs) {
+unsafe fn generation<T: Target, S: Shape>(target: T, s: S, args: &GenerateArgs) {
     // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::evaluate::evaluate(&own_block(isa), s, args) }
-}
-
-#[inline(always)]
-unsafe fn generation<S: Shape>(isa: Isa, s: S, args: &GenerateArgs) {
-    // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::generate::generate(&own_block(isa), s, args) }
+    unsafe { crate::generate::generate(&own_block(target), s, args) }
 }
 
 /// A model in each block.
 #[inline(always)]
-unsafe fn replicas<S: Shape>(isa: Isa, s: S, args: &ReplicasArgs) {
+unsafe fn replicas<T: Target, S: Shape>(target: T, s: S, args: &ReplicasArgs) {
     let (block, _) = launch();
     // SAFETY: the caller vouches for an entry a block. Steps and shape, on which the flow of control depends, are known to be
     // the same in all lanes if they come from the launch.
     let model = TrainArgs { steps: args.steps, shape: args.shape, ..unsafe { *args.models.add(block) } };
     // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::train::train(&Grid::new(0..1, 1, isa), s, &model) }
+    unsafe { crate::train::train(&Grid::new(0..1, 1, target), s, &model) }
 }
 
 /// The phases of every step with a barrier of the grid after each. A block takes several groups of documents where a device
 /// cannot hold a block for each.
 #[inline(always)]
-unsafe fn batch<S: Shape>(isa: Isa, s: S, args: &BatchArgs) {
+unsafe fn batch<T: Target, S: Shape>(target: T, s: S, args: &BatchArgs) {
     let (block, blocks) = launch();
     let groups = groups(args.batch as usize);
     // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
@@ -96,14 +88,14 @@ unsafe fn batch<S: Shape>(isa: Isa, s: S, args: &BatchArgs) {
     for step in 0..args.train.steps as usize {
         for group in (block..groups).step_by(blocks) {
             // SAFETY: the caller keeps the kernel's contract.
-            unsafe { train_phase(&Grid::new(group..group + 1, groups, isa), s, &own, Phase::Gradients, step) };
+            unsafe { train_phase(&Grid::new(group..group + 1, groups, target), s, &own, Phase::Gradients, step) };
         }
         barrier.wait();
         // SAFETY: the caller keeps the kernel's contract.
-        unsafe { train_phase(&own_block(isa), s, &own, Phase::Reduce, step) };
+        unsafe { train_phase(&own_block(target), s, &own, Phase::Reduce, step) };
         barrier.wait();
         // SAFETY: the caller keeps the kernel's contract.
-        unsafe { train_phase(&own_block(isa), s, &own, Phase::Update, step) };
+        unsafe { train_phase(&own_block(target), s, &own, Phase::Update, step) };
         barrier.wait();
     }
 }

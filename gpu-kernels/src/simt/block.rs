@@ -28,41 +28,56 @@ pub enum Isa {
     GpuGlobal,
 }
 
-/// The blocks of a launch that the caller runs.
-pub struct Grid {
-    blocks: Range<usize>,
-    count: usize,
-    isa: Isa,
+/// What a kernel entry is compiled for.
+pub trait Target: Copy {
+    /// Its instruction set.
+    const ISA: Isa;
+
+    /// Runs `work`, what a block does between two of its barriers.
+    ///
+    /// Entries for the CPU make a function of it, compiled for the entry's instruction set: what LLVM's loop passes cost
+    /// grows faster than the function, and a kernel in one piece takes more than twice as long.
+    #[inline(always)]
+    fn region(self, work: impl FnOnce()) {
+        work();
+    }
 }
 
-impl Grid {
+/// The blocks of a launch that the caller runs.
+pub struct Grid<T> {
+    blocks: Range<usize>,
+    count: usize,
+    target: T,
+}
+
+impl<T: Target> Grid<T> {
     /// The blocks `blocks` of a launch of `count`; the host may run disjoint ranges on different threads.
     #[inline(always)]
-    pub fn new(blocks: Range<usize>, count: usize, isa: Isa) -> Self {
-        Self { blocks, count, isa }
+    pub fn new(blocks: Range<usize>, count: usize, target: T) -> Self {
+        Self { blocks, count, target }
     }
 
     /// Runs `work` for each block. Blocks share nothing that one of them writes.
     #[inline(always)]
-    pub fn each_block(&self, work: impl Fn(&Block)) {
+    pub fn each_block(&self, work: impl Fn(&Block<T>)) {
         machine::each_block(
             self.blocks.clone(),
             #[inline(always)]
-            |index| work(&Block { index, count: self.count, isa: self.isa }),
+            |index| work(&Block { index, count: self.count, target: self.target }),
         );
     }
 }
 
 /// Warps that share memory and a barrier.
-pub struct Block {
+pub struct Block<T> {
     /// Which block of the grid.
     pub index: usize,
     /// Blocks of the grid.
     pub count: usize,
-    isa: Isa,
+    target: T,
 }
 
-impl Block {
+impl<T: Target> Block<T> {
     /// The items of `0..count` that fall to this block.
     #[inline(always)]
     pub fn share(&self, count: usize) -> Strided {
@@ -79,18 +94,26 @@ impl Block {
     }
 
     /// Runs `work` for each warp, then waits for all of them: what a warp wrote, every warp may read afterwards.
+    ///
+    /// `work` should own what it needs (`move`): behind a reference the compiler would have to expect that each write to a
+    /// tile changes it, and read it again (see [`Target::region`]).
     #[inline(always)]
     pub fn each_warp(&self, work: impl Fn(&Warp)) {
-        machine::each_warp(
+        self.target.region(
             #[inline(always)]
-            |index| work(&Warp { index, isa: self.isa }),
+            move || {
+                machine::each_warp(
+                    #[inline(always)]
+                    |index| work(&Warp { index, isa: T::ISA }),
+                );
+            },
         );
     }
 
     /// The block's memory, nothing of it given out yet.
     #[inline(always)]
     pub fn memory(&self) -> Memory {
-        Memory::new(self.isa)
+        Memory::new(T::ISA)
     }
 }
 

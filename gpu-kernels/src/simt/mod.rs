@@ -25,11 +25,13 @@ use cpu as machine;
 #[cfg(target_arch = "nvptx64")]
 use gpu as machine;
 
-pub use block::{AS_ON_GPU, Block, Grid, Isa, Strided, TOKENS, WARPS, Warp};
+pub use block::{AS_ON_GPU, Block, Grid, Isa, Strided, TOKENS, Target, WARPS, Warp};
+#[cfg(not(target_arch = "nvptx64"))]
+pub use cpu::AnyCpu;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(target_arch = "nvptx64")]
 pub(crate) use gpu::kernels;
 #[cfg(target_arch = "nvptx64")]
-pub use gpu::{GridBarrier, launch};
+pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch};
 pub use machine::{F32x16, F32x32, Ids, Mask16, Memory, Resident, Splats, Tile, U32x16, sqrt};

@@ -15,7 +15,7 @@ use super::{Train, train_workspace_len};
 use crate::args::{BatchArgs, Schedule};
 use crate::layout::Layout;
 use crate::shape::{Shape, TILE, div, rem};
-use crate::simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Tile, WARPS};
+use crate::simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Target, Tile, WARPS};
 use crate::stages::adamw::Update;
 use crate::stages::clip;
 
@@ -79,7 +79,7 @@ pub fn squares_len<S: Shape>(s: S) -> usize {
 /// The pointers of `args` are valid for the lengths that [`BatchArgs`] states, and nothing else uses them meanwhile.
 /// Offsets and tokens are consistent, as for [`crate::train::train`]. The phases before this one are over.
 #[inline(always)]
-pub unsafe fn train_batch<S: Shape>(grid: &Grid, s: S, args: &BatchArgs, phase: Phase, step: usize) {
+pub unsafe fn train_batch<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &BatchArgs, phase: Phase, step: usize) {
     grid.each_block(
         #[inline(always)]
         |block| {
@@ -100,7 +100,7 @@ pub unsafe fn train_batch<S: Shape>(grid: &Grid, s: S, args: &BatchArgs, phase: 
 /// # Safety
 /// As for [`train_batch`].
 #[inline(always)]
-unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
+unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
     let (len, batch) = (Layout(s).len(), args.batch as usize);
     let (each, _) = gradient_arrays(groups(batch));
     let (array, joins) = (args.train.grads.wrapping_add(div(block.index, each) * len), rem(block.index, each) > 0);
@@ -120,7 +120,7 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
     let train = Train::new(s, [w, transposed, grads, m, v, work], ids(args));
     block.each_warp(
         #[inline(always)]
-        |warp| {
+        move |warp| {
             for array in &arrays {
                 array.load(warp);
             }
@@ -130,14 +130,14 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
         let document = args.train.first_document as usize + step * batch + i;
         block.each_warp(
             #[inline(always)]
-            |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize)),
+            move |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize)),
         );
         let pass = train.pass(0);
-        train.forward_backward(block, &pass, None);
-        train.weight_gradients(block, &pass, i != block.index);
+        train.forward_backward(block, pass, None);
+        train.weight_gradients(block, pass, i != block.index);
         block.each_warp(
             #[inline(always)]
-            |warp| {
+            move |warp| {
                 if warp.index == WARPS - 1 {
                     losses(args).set(i, train.loss(&pass));
                 }
@@ -146,7 +146,7 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
     }
     block.each_warp(
         #[inline(always)]
-        |warp| {
+        move |warp| {
             arrays[2].store(warp);
             if joins {
                 // SAFETY: the caller vouches for it.
@@ -164,14 +164,14 @@ unsafe fn gradients<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize
 /// # Safety
 /// As for [`train_batch`].
 #[inline(always)]
-unsafe fn reduce<S: Shape>(block: &Block, s: S, args: &BatchArgs) {
+unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) {
     let groups = groups(args.batch as usize);
     let (each, arrays) = gradient_arrays(groups);
     // SAFETY: the caller vouches for pointers and lengths.
     let train = unsafe { weights(s, args, arrays) };
     block.each_warp(
         #[inline(always)]
-        |warp| {
+        move |warp| {
             train.reduce_gradients(
                 (arrays, run_len(groups) / each),
                 1.0 / args.batch as f32,
@@ -187,7 +187,7 @@ unsafe fn reduce<S: Shape>(block: &Block, s: S, args: &BatchArgs) {
 /// # Safety
 /// As for [`train_batch`].
 #[inline(always)]
-unsafe fn update<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
+unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
     let steps = args.train.steps as usize;
     // SAFETY: the caller vouches for pointers and lengths, and for one schedule and one entry of the log a step.
     let (train, schedules, log) = unsafe {
@@ -200,7 +200,7 @@ unsafe fn update<S: Shape>(block: &Block, s: S, args: &BatchArgs, step: usize) {
     let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
     block.each_warp(
         #[inline(always)]
-        |warp| {
+        move |warp| {
             train.update_weights(
                 warp,
                 &update,

@@ -6,7 +6,7 @@ use crate::activations::Activations;
 use crate::layout::{Layout, Matrix};
 use crate::model::Pass;
 use crate::shape::{Shape, TILE, div, rem};
-use crate::simt::{Block, F32x32, Strided, Warp};
+use crate::simt::{Block, F32x32, Strided, Target, Warp};
 use crate::stages::adamw::Update;
 use crate::stages::linear::weight_gradient;
 use crate::stages::{clip, embed};
@@ -116,14 +116,14 @@ impl<S: Shape> Train<S> {
 
     /// Every gradient, added to that of the documents before if there were any, and the sum of its squares block by block.
     #[inline(always)]
-    pub(super) fn weight_gradients(&self, block: &Block, p: &Pass, add: bool) {
+    pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, p: Pass, add: bool) {
         block.each_warp(
             #[inline(always)]
-            |warp| {
-                let mut first = self.embedding_gradients(warp, p, add);
+            move |warp| {
+                let mut first = self.embedding_gradients(warp, &p, add);
                 for l in 0..self.s.n_layer() {
                     for i in warp.share_after(first, layer_blocks(self.s)) {
-                        let rows = self.gradient(p, self.layer_block(l, i), add);
+                        let rows = self.gradient(&p, self.layer_block(l, i), add);
                         self.squares.set_row((first + i) * TILE, clip::squares(rows));
                     }
                     first += layer_blocks(self.s);

@@ -225,9 +225,8 @@ impl Device for Cuda {
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (train, launch) = self.train_args(steps)?;
-        let kernels = &self.gpu.kernels;
         if self.config.batch == 1 {
-            self.gpu.launch(&kernels.train(), 1, train)?;
+            self.gpu.launch_train([train], steps)?;
             return self.trained(steps, &launch);
         }
         self.barrier.copy_from(&[0]).map_err(failed("copy to the GPU"))?;
@@ -239,7 +238,7 @@ impl Device for Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        self.gpu.launch(&kernels.train_batch(), self.plan.blocks, args)?;
+        self.gpu.launch(&self.gpu.kernels.train_batch(), self.plan.blocks, args)?;
         self.trained(steps, &launch)
     }
 

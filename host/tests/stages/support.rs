@@ -1,7 +1,7 @@
 //! Tensors in the kernels' padded memory, a launch of one stage, and the gradients that it must agree with.
 
 use gpu_kernels::shape::{RuntimeShape, Shape, TILE, round_up};
-use gpu_kernels::simt::{Grid, Isa, Tile, Warp};
+use gpu_kernels::simt::{AnyCpu, Grid, Tile, Warp};
 use microgpt::reference::model::{Matrix, Vector};
 use microgpt::reference::value::{Tape, Value, dot};
 
@@ -177,7 +177,7 @@ pub fn launch(work: impl Fn(&Warp)) {
         gpu_kernels::simt::race::launch();
         gpu_kernels::simt::race::set_warp_order(1);
     }
-    Grid::new(0..1, 1, Isa::Other).each_block(|block| block.each_warp(&work));
+    Grid::new(0..1, 1, AnyCpu).each_block(|block| block.each_warp(&work));
 }
 
 /// Numbers as leaves of a tape.

@@ -11,7 +11,7 @@ use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::SimdFloat;
 use core::simd::{Mask, Select, Simd, simd_swizzle};
 
-use super::{Isa, WARPS};
+use super::{Isa, Target, WARPS};
 use crate::shape::TILE;
 
 #[cfg(feature = "race-check")]
@@ -20,6 +20,14 @@ mod tile;
 mod transpose;
 
 pub use tile::{Ids, Memory, Resident, Splats, Tile};
+
+/// A CPU of which nothing more is known, a kernel in one piece: for tests and the race checker.
+#[derive(Clone, Copy)]
+pub struct AnyCpu;
+
+impl Target for AnyCpu {
+    const ISA: Isa = Isa::Other;
+}
 
 /// One number for each of 16 channels, known to both half-warps.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@
 use core::f32::math;
 use core::ops::{Add, Div, Mul, Neg, Range, Sub};
 
-use super::Isa;
+use super::{Isa, Target};
 use crate::shape::TILE;
 
 mod compiler;
@@ -14,6 +14,22 @@ mod tile;
 
 pub(crate) use compiler::kernels;
 pub use tile::{Ids, Memory, Resident, Splats, Tile};
+
+/// A GPU, the block's arrays in its shared memory.
+#[derive(Clone, Copy)]
+pub struct GpuShared;
+
+/// A GPU, the block's arrays in global memory.
+#[derive(Clone, Copy)]
+pub struct GpuGlobal;
+
+impl Target for GpuShared {
+    const ISA: Isa = Isa::GpuShared;
+}
+
+impl Target for GpuGlobal {
+    const ISA: Isa = Isa::GpuGlobal;
+}
 
 /// One number for each of 16 channels, known to both half-warps.
 #[derive(Clone, Copy)]

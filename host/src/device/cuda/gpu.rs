@@ -9,6 +9,7 @@ use cust::event::{Event, EventFlags};
 use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
 use cust::stream::{Stream, StreamFlags};
 use gpu_kernels::activations::Activations;
+use gpu_kernels::args::{ReplicasArgs, TrainArgs};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::shape::{GPU_TOKENS, GPU_WARPS, RuntimeShape};
 
@@ -103,7 +104,26 @@ impl Gpu {
         self.seconds.set(f64::from(self.end.elapsed_time_f32(&self.start).map_err(failed(what()))?) / 1e3);
         Ok(())
     }
+
+    /// Trains these models, a block for each, `steps` steps in one launch.
+    pub(super) fn launch_train(&self, models: impl IntoIterator<Item = TrainArgs>, steps: usize) -> Result<()> {
+        let models = upload(&models.into_iter().map(Model).collect::<Vec<_>>())?;
+        let args = ReplicasArgs {
+            models: pointer(&models, models.len()).cast_const().cast(),
+            steps: steps as u32,
+            shape: self.shape,
+        };
+        self.launch(&self.kernels.train(), models.len(), args)
+    }
 }
+
+/// A model's arguments, as an element of an array on the device.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Model(TrainArgs);
+
+// SAFETY: plain numbers, and addresses of the device's own memory.
+unsafe impl DeviceCopy for Model {}
 
 /// Refuses what the device's memory cannot hold, before any of it is taken.
 pub(super) fn fits(bytes: usize) -> Result<()> {

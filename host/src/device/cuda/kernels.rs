@@ -132,11 +132,6 @@ impl Kernels {
         self.choose("train_batch", 3 * Layout(self.shape).len() + train_workspace_len(self.shape))
     }
 
-    /// `train_replicas`: what `train` takes.
-    pub fn train_replicas(&self) -> Kernel {
-        Kernel { name: "train_replicas", ..self.train() }
-    }
-
     /// `evaluate`: parameters, their transposed copies and the workspace.
     pub fn evaluate(&self) -> Kernel {
         self.choose("evaluate", 2 * Layout(self.shape).len() + Activations::len(self.shape))

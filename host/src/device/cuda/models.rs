@@ -2,11 +2,8 @@
 
 use std::rc::Rc;
 
-use cust::memory::DeviceCopy;
-use gpu_kernels::args::{ReplicasArgs, TrainArgs};
-
 use super::super::{Device, Evaluation, Models, State, StepLog};
-use super::gpu::{Gpu, pointer, upload};
+use super::gpu::Gpu;
 use super::kernels::Kernels;
 use super::{Cuda, Plan};
 use crate::config::TrainConfig;
@@ -45,18 +42,11 @@ impl Models for CudaModels {
 
     /// Models of one document a step are trained in one launch, a block each.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
-        if self.0.len() == 1 || self.0.iter().any(|model| model.config.batch > 1) {
+        if self.0.iter().any(|model| model.config.batch > 1) {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
         let prepared = self.0.iter().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
-        let models: Vec<Model> = prepared.iter().map(|(args, _)| Model(*args)).collect();
-        let (models, gpu) = (upload(&models)?, &self.0[0].gpu);
-        let args = ReplicasArgs {
-            models: pointer(&models, prepared.len()).cast_const().cast(),
-            steps: steps as u32,
-            shape: gpu.shape,
-        };
-        gpu.launch(&gpu.kernels.train_replicas(), prepared.len(), args)?;
+        self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps)?;
         self.0.iter_mut().zip(&prepared).map(|(model, (_, launch))| model.trained(steps, launch)).collect()
     }
 
@@ -68,11 +58,3 @@ impl Models for CudaModels {
         &mut self.0[i]
     }
 }
-
-/// A model's arguments, as an element of an array on the device.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Model(TrainArgs);
-
-// SAFETY: plain numbers, and addresses of the device's own memory.
-unsafe impl DeviceCopy for Model {}
