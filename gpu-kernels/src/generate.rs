@@ -164,6 +164,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         model.project_qkv(
+            warp,
             l,
             xn,
             (0, TOKENS),
@@ -190,14 +191,14 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         for i in tiles(f) {
-            let u = linear::product(xn, (0, TOKENS), model.forward_matrix(layout.mlp_fc1(l), f, c), i);
+            let u = linear::product(warp, xn, (0, TOKENS), model.forward_matrix(layout.mlp_fc1(l), f, c), i);
             linear::store(work.at(w.h2), f, 0, i, mlp::forward(u).1);
         }
         warp.sync();
         model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, (0, TOKENS));
     }
     for i in tiles(v) {
-        let logits = linear::product(x, (0, TOKENS), model.forward_matrix(layout.wte(), v, c), i);
+        let logits = linear::product(warp, x, (0, TOKENS), model.forward_matrix(layout.wte(), v, c), i);
         linear::store(work.at(w.logits), v, 0, i, logits);
     }
     warp.sync();

@@ -57,21 +57,23 @@ impl<S: Shape> Model<S> {
     #[inline(always)]
     pub fn project_qkv(
         &self,
+        warp: &Warp,
         l: usize,
         xn: Tile,
         tokens: (usize, usize),
         store: impl Fn(usize, usize, [F32x16; TOKENS]),
     ) {
         let layout = self.layout;
-        self.project(layout.attn_wq(l), Some(attention::query_scale(self.s)), xn, tokens, |i, y| store(0, i, y));
-        self.project(layout.attn_wk(l), None, xn, tokens, |i, y| store(1, i, y));
-        self.project(layout.attn_wv(l), None, xn, tokens, |i, y| store(2, i, y));
+        self.project(warp, layout.attn_wq(l), Some(attention::query_scale(self.s)), xn, tokens, |i, y| store(0, i, y));
+        self.project(warp, layout.attn_wk(l), None, xn, tokens, |i, y| store(1, i, y));
+        self.project(warp, layout.attn_wv(l), None, xn, tokens, |i, y| store(2, i, y));
     }
 
     /// One of [`Self::project_qkv`]: the product with the matrix at `offset`, scaled if asked for.
     #[inline(always)]
     fn project(
         &self,
+        warp: &Warp,
         offset: usize,
         scale: Option<f32>,
         xn: Tile,
@@ -80,7 +82,7 @@ impl<S: Shape> Model<S> {
     ) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
         for i in tiles(a) {
-            let mut y = linear::product(xn, tokens, self.forward_matrix(offset, a, c), i);
+            let mut y = linear::product(warp, xn, tokens, self.forward_matrix(offset, a, c), i);
             if let Some(scale) = scale {
                 for y in &mut y {
                     *y = *y * F32x16::splat(scale);
@@ -95,7 +97,7 @@ impl<S: Shape> Model<S> {
     pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, tokens: (usize, usize)) {
         let t0 = tokens.0;
         for i in tiles(m.cols) {
-            let mut sum = linear::product(y, tokens, m, i);
+            let mut sum = linear::product(warp, y, tokens, m, i);
             for t in 0..TOKENS {
                 sum[t] = x.row((t0 + t) * m.cols + i) + sum[t];
             }
@@ -136,7 +138,7 @@ impl<S: Shape> Model<S> {
         let store = |which: usize, i: usize, y| {
             linear::store(p.work.at([a.q, a.k, a.v][which]), s.n_attn_padded(), t0, i, y);
         };
-        self.project_qkv(l, p.work.at(a.xn_attn), p.tokens(t0), store);
+        self.project_qkv(warp, l, p.work.at(a.xn_attn), p.tokens(t0), store);
     }
 
     /// Layer `l` from attention on.
@@ -152,7 +154,7 @@ impl<S: Shape> Model<S> {
         warp.sync();
         for i in tiles(f) {
             let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
-            let (h, h2) = mlp::forward(linear::product(w.at(a.xn_mlp), p.tokens(t0), fc1, i));
+            let (h, h2) = mlp::forward(linear::product(warp, w.at(a.xn_mlp), p.tokens(t0), fc1, i));
             linear::store(w.at(a.h), f, t0, i, h);
             linear::store(w.at(a.h2), f, t0, i, h2);
         }
@@ -166,7 +168,8 @@ impl<S: Shape> Model<S> {
         let (s, a) = (self.s, Activations::of(self.s, 0));
         let (v, c) = (s.vocab_padded(), s.n_embd_padded());
         for i in tiles(v) {
-            let logits = linear::product(p.work.at(a.x), p.tokens(t0), self.forward_matrix(self.layout.wte(), v, c), i);
+            let logits =
+                linear::product(warp, p.work.at(a.x), p.tokens(t0), self.forward_matrix(self.layout.wte(), v, c), i);
             linear::store(p.work.at(a.logits), v, t0, i, logits);
         }
         warp.sync();
@@ -182,7 +185,7 @@ impl<S: Shape> Model<S> {
         let (dlogits, sum_exp) = (p.work.at(a.logits), p.work.at(a.sum_exp));
         cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
         for i in tiles(c) {
-            let dx = linear::product(dlogits, p.tokens(t0), self.backward_matrix(self.layout.wte(), v, c), i);
+            let dx = linear::product(warp, dlogits, p.tokens(t0), self.backward_matrix(self.layout.wte(), v, c), i);
             linear::store(p.work.at(a.dx_out), c, t0, i, dx);
         }
         warp.sync();
@@ -196,7 +199,7 @@ impl<S: Shape> Model<S> {
         let w = p.work;
         for i in tiles(f) {
             let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
-            let mut dh = linear::product(w.at(a.dx_out), p.tokens(t0), fc2, i);
+            let mut dh = linear::product(warp, w.at(a.dx_out), p.tokens(t0), fc2, i);
             for t in 0..TOKENS {
                 dh[t] = mlp::backward(dh[t], w.row(a.h + (t0 + t) * f + i));
             }
@@ -204,7 +207,8 @@ impl<S: Shape> Model<S> {
         }
         warp.sync();
         for i in tiles(c) {
-            let dxn = linear::product(w.at(a.dh), p.tokens(t0), self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
+            let dxn =
+                linear::product(warp, w.at(a.dh), p.tokens(t0), self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
             linear::store(w.at(a.dx_mid), c, t0, i, dxn);
         }
         warp.sync();
@@ -212,7 +216,7 @@ impl<S: Shape> Model<S> {
         rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
         for i in tiles(at) {
             let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
-            linear::store(w.at(a.dattn), at, t0, i, linear::product(w.at(a.dx_mid), p.tokens(t0), wo, i));
+            linear::store(w.at(a.dattn), at, t0, i, linear::product(warp, w.at(a.dx_mid), p.tokens(t0), wo, i));
         }
         warp.sync();
         let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
@@ -232,9 +236,9 @@ impl<S: Shape> Model<S> {
         let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
         let layout = self.layout;
         for i in tiles(c) {
-            let q = linear::product(w.at(a.dq), p.tokens(t0), self.backward_matrix(layout.attn_wq(l), at, c), i);
-            let k = linear::product(w.at(a.dk), p.tokens(t0), self.backward_matrix(layout.attn_wk(l), at, c), i);
-            let v = linear::product(w.at(a.dv), p.tokens(t0), self.backward_matrix(layout.attn_wv(l), at, c), i);
+            let q = linear::product(warp, w.at(a.dq), p.tokens(t0), self.backward_matrix(layout.attn_wq(l), at, c), i);
+            let k = linear::product(warp, w.at(a.dk), p.tokens(t0), self.backward_matrix(layout.attn_wk(l), at, c), i);
+            let v = linear::product(warp, w.at(a.dv), p.tokens(t0), self.backward_matrix(layout.attn_wv(l), at, c), i);
             let mut sum = q;
             for t in 0..TOKENS {
                 sum[t] = q[t] + k[t] + v[t];

@@ -111,7 +111,7 @@ macro_rules! kernels {
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Other, constant: true);
+kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Avx2, constant: true);
 // Without fused multiply-add each one is a call: constants would not make it fast, and the compiler slow.
 #[cfg(target_arch = "x86_64")]
 kernels!(baseline, "baseline", Isa::Other, constant: false);

@@ -20,6 +20,8 @@ pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 pub enum Isa {
     /// x86-64 with AVX-512F: estimates good to 14 bits are at hand.
     Avx512,
+    /// x86-64 with AVX2 and FMA: sixteen registers.
+    Avx2,
     /// Any other of a CPU.
     Other,
     /// A GPU, the block's arrays in its shared memory.
@@ -117,6 +119,17 @@ impl<T: Target> Block<T> {
     }
 }
 
+/// Half-warps that take part in an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Both of them.
+    Both,
+    /// The lower one.
+    Lower,
+    /// The upper one.
+    Upper,
+}
+
 /// 32 lanes in lockstep.
 pub struct Warp {
     /// Which warp of the block.
@@ -129,6 +142,19 @@ impl Warp {
     #[inline(always)]
     pub fn sqrt<const N: usize>(&self, x: [F32x32; N]) -> [F32x32; N] {
         machine::sqrt_all(self.isa, x)
+    }
+
+    /// Of `wanted` numbers a lane, a power of two, how many can be summed up at once in registers.
+    #[inline(always)]
+    pub fn accumulators(&self, wanted: usize) -> usize {
+        wanted.min(machine::accumulators(self.isa))
+    }
+
+    /// The half-warps: together where so many sums a lane fit in registers, else one after the other.
+    #[inline(always)]
+    pub fn halves(&self, sums: usize) -> impl Iterator<Item = Half> {
+        let apart = sums > machine::accumulators(self.isa);
+        (0..=usize::from(apart)).map(move |i| if apart { [Half::Lower, Half::Upper][i] } else { Half::Both })
     }
 
     /// Makes what any lane of this warp wrote visible to all of its lanes.

@@ -93,7 +93,7 @@ impl Update {
     }
 
     /// Updates the block of `TILE` by `TILE` weights at `(row, col)` of a matrix, and its copy in the
-    /// transposed matrix.
+    /// transposed matrix. Pairs of rows behind the first `pairs` are padding, which stays zero.
     #[inline(always)]
     pub fn block(
         &self,
@@ -102,9 +102,10 @@ impl Update {
         transposed: Tile,
         Matrix { offset, rows, cols }: Matrix,
         (row, col): (usize, usize),
+        pairs: usize,
     ) {
         let at = offset + row * cols + col;
-        for r in (0..TILE / 2).step_by(PAIRS) {
+        for r in (0..pairs).step_by(PAIRS) {
             self.row_pairs::<PAIRS>(warp, a, at + 2 * r * cols, cols);
         }
         // Read again rather than kept: the update is too long to unroll, and a lane reads what it wrote itself.

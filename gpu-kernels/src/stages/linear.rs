@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::shape::TILE;
-use crate::simt::{F32x16, F32x32, TOKENS, Tile};
+use crate::simt::{F32x16, F32x32, TOKENS, Tile, Warp};
 use crate::stages::tiles;
 
 /// A matrix as a stage reads it: contracted over its rows, its columns along the lanes.
@@ -26,11 +26,11 @@ const ALWAYS: usize = if TOKENS < 6 { TOKENS } else { 6 };
 /// `x: [T, rows]` from row `t0` on, `w: [rows, cols]` -> one value for each of `TOKENS` tokens, of which the first `live`
 /// (one or more) count. The lower half-warp sums the even `i` in order, the upper one the odd `i`; then the two are added.
 #[inline(always)]
-pub fn product(x: Tile, (t0, live): (usize, usize), m: Matrix, col: usize) -> [F32x16; TOKENS] {
+pub fn product(warp: &Warp, x: Tile, (t0, live): (usize, usize), m: Matrix, col: usize) -> [F32x16; TOKENS] {
     let mut y = [F32x32::splat(0.0); TOKENS];
-    product_of(0..ALWAYS, x, t0, m, col, &mut y);
+    product_of(warp, 0..ALWAYS, x, t0, m, col, &mut y);
     if ALWAYS < TOKENS && ALWAYS < live {
-        product_of(ALWAYS..TOKENS, x, t0, m, col, &mut y);
+        product_of(warp, ALWAYS..TOKENS, x, t0, m, col, &mut y);
     }
     let mut folded = [F32x16::splat(0.0); TOKENS];
     for t in 0..TOKENS {
@@ -41,16 +41,20 @@ pub fn product(x: Tile, (t0, live): (usize, usize), m: Matrix, col: usize) -> [F
 
 /// [`product`] for some of the tokens, before the half-warps' sums are added.
 #[inline(always)]
-fn product_of(tokens: Range<usize>, x: Tile, t0: usize, m: Matrix, col: usize, y: &mut [F32x32; TOKENS]) {
-    for i in tiles(m.rows) {
-        let mut splats = [x.splats(t0 * m.rows + i); TOKENS];
-        for t in tokens.clone() {
-            splats[t] = x.splats((t0 + t) * m.rows + i);
-        }
-        for pair in 0..TILE / 2 {
-            let w = m.w.row_pair((i + 2 * pair) * m.cols + col, m.cols);
+fn product_of(warp: &Warp, tokens: Range<usize>, x: Tile, t0: usize, m: Matrix, col: usize, y: &mut [F32x32; TOKENS]) {
+    for half in warp.halves(tokens.len()) {
+        for i in tiles(m.rows) {
+            let x = x.at(t0 * m.rows + i).anchored();
+            let mut splats = [x.splats(0); TOKENS];
             for t in tokens.clone() {
-                y[t] = splats[t].pair(pair).mul_add(w, y[t]);
+                splats[t] = x.splats(t * m.rows);
+            }
+            let w = m.w.at(i * m.cols + col).anchored();
+            for pair in 0..TILE / 2 {
+                let w = w.row_pair(2 * pair * m.cols, m.cols);
+                for t in tokens.clone() {
+                    y[t] = splats[t].pair(pair).mul_add_in(half, w, y[t]);
+                }
             }
         }
     }
@@ -70,16 +74,20 @@ pub fn store(y: Tile, width: usize, t0: usize, col: usize, values: [F32x16; TOKE
 /// `dy: [T, dy_width]`, `x: [T, x_width]`, `dw` the block as pairs of rows -> the same.
 #[inline(always)]
 pub fn weight_gradient(
+    warp: &Warp,
     (dy, dy_width, row): (Tile, usize, usize),
     (x, x_width, col): (Tile, usize, usize),
     n: usize,
     mut dw: [F32x32; TILE / 2],
 ) -> [F32x32; TILE / 2] {
-    for t in 0..n {
-        let x = F32x32::both(x.row(t * x_width + col));
-        let dy = dy.splats(t * dy_width + row);
-        for r in 0..TILE / 2 {
-            dw[r] = dy.pair(r).mul_add(x, dw[r]);
+    let count = warp.accumulators(TILE / 2);
+    for first in (0..TILE / 2).step_by(count) {
+        for t in 0..n {
+            let x = F32x32::both(x.row(t * x_width + col));
+            let dy = dy.splats(t * dy_width + row);
+            for r in first..first + count {
+                dw[r] = dy.pair(r).mul_add(x, dw[r]);
+            }
         }
     }
     dw

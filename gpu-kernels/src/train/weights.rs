@@ -123,7 +123,7 @@ impl<S: Shape> Train<S> {
                 let mut first = self.embedding_gradients(warp, &p, add);
                 for l in 0..self.s.n_layer() {
                     for i in warp.share_after(first, layer_blocks(self.s)) {
-                        let rows = self.gradient(&p, self.layer_block(l, i), add);
+                        let rows = self.gradient(warp, &p, self.layer_block(l, i), add);
                         self.squares.set_row((first + i) * TILE, clip::squares(rows));
                     }
                     first += layer_blocks(self.s);
@@ -139,7 +139,7 @@ impl<S: Shape> Train<S> {
         let dx_embed = p.work.at(Activations::of(self.s, 0).dx_embed);
         for i in warp.share(head.matrix.blocks()) {
             let block = head.block(i, tiles_of(head.matrix.cols));
-            self.gradient(p, block, add);
+            self.gradient(warp, p, block, add);
             warp.sync();
             embed::backward_token(warp, self.s, dx_embed, p.document, p.n, grads.at(head.matrix.offset), block.place);
             let mut rows = [F32x32::splat(0.0); TILE / 2];
@@ -164,7 +164,7 @@ impl<S: Shape> Train<S> {
 
     /// The gradient of one block of a matrix.
     #[inline(always)]
-    fn gradient(&self, p: &Pass, block: WeightBlock, add: bool) -> [F32x32; TILE / 2] {
+    fn gradient(&self, warp: &Warp, p: &Pass, block: WeightBlock, add: bool) -> [F32x32; TILE / 2] {
         let Weight { matrix, dy, x } = block.weight;
         let (row, col) = block.place;
         let mut rows = [F32x32::splat(0.0); TILE / 2];
@@ -174,7 +174,7 @@ impl<S: Shape> Train<S> {
             }
         }
         let (dy, x) = ((p.work.at(dy), matrix.rows, row), (p.work.at(x), matrix.cols, col));
-        rows = weight_gradient(dy, x, p.n, rows);
+        rows = weight_gradient(warp, dy, x, p.n, rows);
         for r in 0..TILE / 2 {
             self.arrays.grads.set_row_pair(block.at() + 2 * r * matrix.cols, matrix.cols, rows[r]);
         }
@@ -186,7 +186,8 @@ impl<S: Shape> Train<S> {
     pub(super) fn update_weights(&self, warp: &Warp, update: &Update, share: impl Fn(usize, usize) -> Strided) {
         let (head, wpe) = (self.head_weight(), self.model.layout.wpe());
         for i in share(0, head.matrix.blocks()) {
-            self.update_block(warp, update, head.block(i, tiles_of(head.matrix.cols)));
+            let block = head.block(i, tiles_of(head.matrix.cols));
+            self.update_block(warp, update, block, (self.s.vocab() - block.place.0).div_ceil(2).min(TILE / 2));
         }
         let mut first = head.matrix.blocks();
         let pairs = self.position_pairs();
@@ -196,15 +197,15 @@ impl<S: Shape> Train<S> {
         first += pairs.count();
         for l in 0..self.s.n_layer() {
             for i in share(first, layer_blocks(self.s)) {
-                self.update_block(warp, update, self.layer_block(l, i));
+                self.update_block(warp, update, self.layer_block(l, i), TILE / 2);
             }
             first += layer_blocks(self.s);
         }
     }
 
     #[inline(always)]
-    fn update_block(&self, warp: &Warp, update: &Update, block: WeightBlock) {
-        update.block(warp, self.arrays, self.model.transposed, block.weight.matrix, block.place);
+    fn update_block(&self, warp: &Warp, update: &Update, block: WeightBlock, pairs: usize) {
+        update.block(warp, self.arrays, self.model.transposed, block.weight.matrix, block.place, pairs);
     }
 
     /// The rows of `wpe` two by two, tile by tile.

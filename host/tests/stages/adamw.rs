@@ -90,7 +90,7 @@ impl Memory {
             for matrix in layout.matrices() {
                 for row in warp.share(matrix.rows / TILE).map(|row| row * TILE) {
                     for col in tiles(matrix.cols) {
-                        update.block(warp, arrays, transposed, matrix, (row, col));
+                        update.block(warp, arrays, transposed, matrix, (row, col), TILE / 2);
                     }
                 }
             }

@@ -33,15 +33,16 @@ fn product_forward_and_backward_and_weight_gradient_agree_with_the_reference() {
         launch(|warp| {
             for t0 in warp.token_groups(n) {
                 for col in tiles(o.padded) {
-                    store(y_tile, o.padded, t0, col, product(x_tile, (t0, n - t0), forward, col));
+                    store(y_tile, o.padded, t0, col, product(warp, x_tile, (t0, n - t0), forward, col));
                 }
                 for col in tiles(i.padded) {
-                    store(dx_tile, i.padded, t0, col, product(dy_tile, (t0, n - t0), backward, col));
+                    store(dx_tile, i.padded, t0, col, product(warp, dy_tile, (t0, n - t0), backward, col));
                 }
             }
             for row in warp.share(o.padded / TILE).map(|row| row * TILE) {
                 for col in tiles(i.padded) {
                     let block = weight_gradient(
+                        warp,
                         (dy_tile, o.padded, row),
                         (x_tile, i.padded, col),
                         n,

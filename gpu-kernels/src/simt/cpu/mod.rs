@@ -11,7 +11,7 @@ use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::SimdFloat;
 use core::simd::{Mask, Select, Simd, simd_swizzle};
 
-use super::{Isa, Target, WARPS};
+use super::{Half, Isa, Target, WARPS};
 use crate::shape::TILE;
 
 #[cfg(feature = "race-check")]
@@ -326,6 +326,17 @@ impl F32x32 {
         Self(self.0.mul_add(b.0, c.0), self.1.mul_add(b.1, c.1))
     }
 
+    /// [`Self::mul_add`] in these half-warps, `c` in the other.
+    #[inline(always)]
+    pub fn mul_add_in(self, half: Half, b: Self, c: Self) -> Self {
+        let all = self.mul_add(b, c);
+        match half {
+            Half::Both => all,
+            Half::Lower => Self(all.0, c.1),
+            Half::Upper => Self(c.0, all.1),
+        }
+    }
+
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
     #[inline(always)]
     pub fn upper_or(self, keep: bool, fill: f32) -> Self {
@@ -393,6 +404,13 @@ pub(super) fn each_warp(work: impl Fn(usize)) {
 pub(super) fn warp_sync() {
     #[cfg(feature = "race-check")]
     race::warp_sync();
+}
+
+/// How many [`F32x32`] can be summed up in registers, beside what is added to them: of AVX-512's 32 registers two make one, of
+/// AVX2's 16 four. Elsewhere it does not matter: without fused multiply-add a sum is slow wherever it is kept.
+#[inline(always)]
+pub(super) fn accumulators(isa: Isa) -> usize {
+    if isa == Isa::Avx2 { 2 } else { TILE }
 }
 
 /// See [`super::Warp::sqrt`].

@@ -164,6 +164,21 @@ impl Tile {
         unsafe { F32x32(F32x16::splat(*self.ptr.add(i)), F32x16::splat(*self.ptr.add(i + 1))) }
     }
 
+    /// The same tile, its address in a register. The compiler would keep a pointer for each of the accesses that a loop makes
+    /// from it, more than there are registers, and take long to choose them.
+    #[inline(always)]
+    pub fn anchored(self) -> Self {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
+        let mut tile = self;
+        #[cfg(target_arch = "x86_64")]
+        #[expect(clippy::pointers_in_nomem_asm_block, reason = "it takes the pointer for a number")]
+        // SAFETY: there is no instruction.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) tile.ptr, options(pure, nomem, nostack, preserves_flags));
+        }
+        tile
+    }
+
     /// The same tile. On a GPU the compiler cannot know that it is.
     #[inline(always)]
     pub fn renewed(self) -> Self {

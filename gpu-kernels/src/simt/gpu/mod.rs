@@ -5,7 +5,7 @@
 use core::f32::math;
 use core::ops::{Add, Div, Mul, Neg, Range, Sub};
 
-use super::{Isa, Target};
+use super::{Half, Isa, Target};
 use crate::shape::TILE;
 
 mod compiler;
@@ -312,6 +312,12 @@ impl F32x32 {
         Self(math::mul_add(self.0, b.0, c.0))
     }
 
+    /// [`Self::mul_add`] in these half-warps: here always both.
+    #[inline(always)]
+    pub fn mul_add_in(self, _: Half, b: Self, c: Self) -> Self {
+        self.mul_add(b, c)
+    }
+
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
     #[inline(always)]
     pub fn upper_or(self, keep: bool, fill: f32) -> Self {
@@ -367,6 +373,12 @@ pub(super) fn each_warp(work: impl Fn(usize)) {
 #[inline(always)]
 pub(super) fn warp_sync() {
     ptx::warp_barrier();
+}
+
+/// How many [`F32x32`] can be summed up in registers: each is one register of a lane's.
+#[inline(always)]
+pub(super) fn accumulators(_: Isa) -> usize {
+    TILE
 }
 
 /// See [`super::Warp::sqrt`].

@@ -175,6 +175,12 @@ impl Tile {
         Splats(pairs)
     }
 
+    /// The same tile: here the compiler may choose how to address it.
+    #[inline(always)]
+    pub fn anchored(self) -> Self {
+        self
+    }
+
     /// The same tile, which the compiler cannot know. In a loop over steps it would otherwise work out hundreds of addresses
     /// before the first step, and run out of registers.
     #[inline(always)]
