@@ -5,7 +5,7 @@
 
 use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
 use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, kernels, launch};
+use crate::simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, kernels, launch, read_global};
 use crate::train::batch::{Phase, groups, train_batch as train_phase};
 
 const DEFAULT: DefaultShape = ConstShape;
@@ -70,7 +70,7 @@ unsafe fn replicas<T: Target, S: Shape>(target: T, s: S, args: &ReplicasArgs) {
     let (block, _) = launch();
     // SAFETY: the caller vouches for an entry a block. Steps and shape, on which the flow of control depends, are known to be
     // the same in all lanes if they come from the launch.
-    let model = TrainArgs { steps: args.steps, shape: args.shape, ..unsafe { *args.models.add(block) } };
+    let model = TrainArgs { steps: args.steps, shape: args.shape, ..unsafe { read_global(args.models.add(block)) } };
     // SAFETY: the caller keeps the kernel's contract.
     unsafe { crate::train::train(&Grid::new(0..1, 1, target), s, &model) }
 }

@@ -33,5 +33,5 @@ pub use cpu::race;
 #[cfg(target_arch = "nvptx64")]
 pub(crate) use gpu::kernels;
 #[cfg(target_arch = "nvptx64")]
-pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch};
+pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
 pub use machine::{F32x16, F32x32, Ids, Mask16, Memory, Resident, Splats, Tile, U32x16, sqrt};

@@ -3,6 +3,7 @@
 //! Lane `l` holds channel `l % 16`, both half-warps the same numbers of an [`F32x16`].
 
 use core::f32::math;
+use core::mem::MaybeUninit;
 use core::ops::{Add, Div, Mul, Neg, Range, Sub};
 
 use super::{Half, Isa, Target};
@@ -394,6 +395,21 @@ pub(super) fn sqrt_all<const N: usize>(_: Isa, x: [F32x32; N]) -> [F32x32; N] {
 #[inline(always)]
 pub fn launch() -> (usize, usize) {
     (compiler::block() as usize, compiler::blocks() as usize)
+}
+
+/// A value in global memory. To a plain read through a pointer that a launch brings, the value might lie anywhere.
+///
+/// # Safety
+/// `at` is valid for reads, and the value consists of whole words.
+#[inline(always)]
+pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    for i in 0..size_of::<T>() / 4 {
+        // SAFETY: the caller vouches for the value, of which this is a word.
+        unsafe { value.as_mut_ptr().cast::<u32>().add(i).write(ptx::load_global(at as u64 + 4 * i as u64)) };
+    }
+    // SAFETY: all of its words are written.
+    unsafe { value.assume_init() }
 }
 
 /// Lets the blocks of a launch wait for each other.
