@@ -162,7 +162,7 @@ fn cargo_for_kernels() -> Command {
     cargo
 }
 
-/// The parts of the kernels that rustc compiles at the same time, one thread each: halves of the work (`entry/gpu.rs`).
+/// The parts of the kernels that rustc compiles at the same time, one thread each (`entry/gpu.rs`).
 const PARTS: [&str; 2] = ["documents", "models"];
 
 /// Cargo that lets rustc compile a part of the kernels, and the file that takes its PTX.
