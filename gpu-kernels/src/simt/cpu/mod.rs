@@ -406,8 +406,8 @@ pub(super) fn warp_sync() {
     race::warp_sync();
 }
 
-/// How many [`F32x32`] can be summed up in registers, beside what is added to them: of AVX-512's 32 registers two make one, of
-/// AVX2's 16 four. Elsewhere it does not matter: without fused multiply-add a sum is slow wherever it is kept.
+/// How many [`F32x32`] can be summed up in registers, beside what is added to them: of AVX2's 16 registers four make one. No
+/// stage wants more than eight, for which AVX-512 has room. Elsewhere a sum is slow wherever it is kept, without fused multiply-add.
 #[inline(always)]
 pub(super) fn accumulators(isa: Isa) -> usize {
     if isa == Isa::Avx2 { 2 } else { TILE }
