@@ -106,3 +106,17 @@ buffers! {
     dx_out: tokens(s) * s.n_embd_padded(),
     }
 }
+
+impl Activations {
+    /// `q`, `k`, `v` (`which` 0, 1, 2). By arithmetic: on a GPU an array that is indexed lies in local memory.
+    #[inline(always)]
+    pub fn qkv(&self, which: usize) -> usize {
+        self.q + which * (self.k - self.q)
+    }
+
+    /// `dq`, `dk`, `dv` (`which` 0, 1, 2).
+    #[inline(always)]
+    pub fn dqkv(&self, which: usize) -> usize {
+        self.dq + which * (self.dk - self.dq)
+    }
+}

@@ -39,28 +39,17 @@ impl<S: Shape> Layout<S> {
         self.wpe() + self.wpe_rows() * self.0.n_embd_padded() + l * matrices * self.0.n_embd_padded()
     }
 
-    /// `attn_wq: [C, C]`, its rows grouped into padded heads.
+    /// `attn_wq`, `attn_wk`, `attn_wv` (`which` 0, 1, 2): `[C, C]` each, its rows grouped into padded heads. One after the other,
+    /// so that a loop can take them.
     #[inline(always)]
-    pub fn attn_wq(self, l: usize) -> usize {
-        self.layer(l)
-    }
-
-    /// `attn_wk: [C, C]`, its rows grouped into padded heads.
-    #[inline(always)]
-    pub fn attn_wk(self, l: usize) -> usize {
-        self.attn_wq(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
-    }
-
-    /// `attn_wv: [C, C]`, its rows grouped into padded heads.
-    #[inline(always)]
-    pub fn attn_wv(self, l: usize) -> usize {
-        self.attn_wk(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+    pub fn attn_qkv(self, l: usize, which: usize) -> usize {
+        self.layer(l) + which * (self.0.n_attn_padded() * self.0.n_embd_padded())
     }
 
     /// `attn_wo: [C, C]`, its columns grouped into padded heads.
     #[inline(always)]
     pub fn attn_wo(self, l: usize) -> usize {
-        self.attn_wv(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
+        self.attn_qkv(l, 3)
     }
 
     /// `mlp_fc1: [4C, C]`.
@@ -86,9 +75,9 @@ impl<S: Shape> Layout<S> {
     pub fn layer_matrices(self, l: usize) -> [Matrix; 6] {
         let (c, a, f) = (self.0.n_embd_padded(), self.0.n_attn_padded(), self.0.n_hidden_padded());
         [
-            Matrix { offset: self.attn_wq(l), rows: a, cols: c },
-            Matrix { offset: self.attn_wk(l), rows: a, cols: c },
-            Matrix { offset: self.attn_wv(l), rows: a, cols: c },
+            Matrix { offset: self.attn_qkv(l, 0), rows: a, cols: c },
+            Matrix { offset: self.attn_qkv(l, 1), rows: a, cols: c },
+            Matrix { offset: self.attn_qkv(l, 2), rows: a, cols: c },
             Matrix { offset: self.attn_wo(l), rows: c, cols: a },
             Matrix { offset: self.mlp_fc1(l), rows: f, cols: c },
             Matrix { offset: self.mlp_fc2(l), rows: c, cols: f },
@@ -118,9 +107,9 @@ impl<S: Shape> Layout<S> {
         let layers = (0..self.0.n_layer()).flat_map(move |l| {
             let tensor = |name, shape, offset| Tensor::new(name, Some(l), shape, offset, self.0.n_embd_padded());
             [
-                Tensor { row_heads: Some(head), ..tensor("attn_wq", [c, c], self.attn_wq(l)) },
-                Tensor { row_heads: Some(head), ..tensor("attn_wk", [c, c], self.attn_wk(l)) },
-                Tensor { row_heads: Some(head), ..tensor("attn_wv", [c, c], self.attn_wv(l)) },
+                Tensor { row_heads: Some(head), ..tensor("attn_wq", [c, c], self.attn_qkv(l, 0)) },
+                Tensor { row_heads: Some(head), ..tensor("attn_wk", [c, c], self.attn_qkv(l, 1)) },
+                Tensor { row_heads: Some(head), ..tensor("attn_wv", [c, c], self.attn_qkv(l, 2)) },
                 Tensor {
                     col_heads: Some(head),
                     stride: self.0.n_attn_padded(),

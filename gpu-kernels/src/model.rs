@@ -63,32 +63,17 @@ impl<S: Shape> Model<S> {
         tokens: (usize, usize),
         store: impl Fn(usize, usize, [F32x16; TOKENS]),
     ) {
-        let layout = self.layout;
-        self.project(warp, layout.attn_wq(l), Some(attention::query_scale(self.s)), xn, tokens, |i, y| store(0, i, y));
-        self.project(warp, layout.attn_wk(l), None, xn, tokens, |i, y| store(1, i, y));
-        self.project(warp, layout.attn_wv(l), None, xn, tokens, |i, y| store(2, i, y));
-    }
-
-    /// One of [`Self::project_qkv`]: the product with the matrix at `offset`, scaled if asked for.
-    #[inline(always)]
-    fn project(
-        &self,
-        warp: &Warp,
-        offset: usize,
-        scale: Option<f32>,
-        xn: Tile,
-        tokens: (usize, usize),
-        store: impl Fn(usize, [F32x16; TOKENS]),
-    ) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
-        for i in tiles(a) {
-            let mut y = linear::product(warp, xn, tokens, self.forward_matrix(offset, a, c), i);
-            if let Some(scale) = scale {
+        for which in 0..3 {
+            let m = self.forward_matrix(self.layout.attn_qkv(l, which), a, c);
+            let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
+            for i in tiles(a) {
+                let mut y = linear::product(warp, xn, tokens, m, i);
                 for y in &mut y {
                     *y = *y * F32x16::splat(scale);
                 }
+                store(which, i, y);
             }
-            store(i, y);
         }
     }
 
@@ -136,7 +121,7 @@ impl<S: Shape> Model<S> {
         rmsnorm::forward(s, p.work.at(a.x), (p.work.at(a.xn_attn), p.work.at(a.r_attn)), t0);
         warp.sync();
         let store = |which: usize, i: usize, y| {
-            linear::store(p.work.at([a.q, a.k, a.v][which]), s.n_attn_padded(), t0, i, y);
+            linear::store(p.work.at(a.qkv(which)), s.n_attn_padded(), t0, i, y);
         };
         self.project_qkv(warp, l, p.work.at(a.xn_attn), p.tokens(t0), store);
     }
@@ -234,14 +219,15 @@ impl<S: Shape> Model<S> {
         attention::backward_keys(s, queries, scores, (w.at(a.dk), w.at(a.dv)), t0, p.n);
         warp.sync();
         let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
-        let layout = self.layout;
         for i in tiles(c) {
-            let q = linear::product(warp, w.at(a.dq), p.tokens(t0), self.backward_matrix(layout.attn_wq(l), at, c), i);
-            let k = linear::product(warp, w.at(a.dk), p.tokens(t0), self.backward_matrix(layout.attn_wk(l), at, c), i);
-            let v = linear::product(warp, w.at(a.dv), p.tokens(t0), self.backward_matrix(layout.attn_wv(l), at, c), i);
-            let mut sum = q;
-            for t in 0..TOKENS {
-                sum[t] = q[t] + k[t] + v[t];
+            // To which the first term adds as if there were no sum yet.
+            let mut sum = [F32x16::splat(-0.0); TOKENS];
+            for which in 0..3 {
+                let m = self.backward_matrix(self.layout.attn_qkv(l, which), at, c);
+                let dx = linear::product(warp, w.at(a.dqkv(which)), p.tokens(t0), m, i);
+                for t in 0..TOKENS {
+                    sum[t] = sum[t] + dx[t];
+                }
             }
             linear::store(dx, c, t0, i, sum);
         }

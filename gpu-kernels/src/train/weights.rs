@@ -98,12 +98,12 @@ impl<S: Shape> Train<S> {
     #[inline(always)]
     pub(super) fn layer_block(&self, l: usize, i: usize) -> WeightBlock {
         let (s, a) = (self.s, Activations::of(self.s, l));
-        let [wq, wk, _, wo, fc1, fc2] = self.model.layout.layer_matrices(l);
+        let [wq, _, _, wo, fc1, fc2] = self.model.layout.layer_matrices(l);
         let (attn, mlp) = (wq.blocks(), fc1.blocks());
         if i < 3 * attn {
             let (which, i) = (div(i, attn), rem(i, attn));
-            let matrix = Matrix { offset: wq.offset + which * (wk.offset - wq.offset), ..wq };
-            Weight { matrix, dy: a.dq + which * (a.dk - a.dq), x: a.xn_attn }.block(i, tiles_of(s.n_embd_padded()))
+            let matrix = Matrix { offset: self.model.layout.attn_qkv(l, which), ..wq };
+            Weight { matrix, dy: a.dqkv(which), x: a.xn_attn }.block(i, tiles_of(s.n_embd_padded()))
         } else if i < 4 * attn {
             Weight { matrix: wo, dy: a.dx_mid, x: a.attn }.block(i - 3 * attn, tiles_of(s.n_attn_padded()))
         } else if i < 4 * attn + mlp {

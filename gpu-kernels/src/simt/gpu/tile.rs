@@ -1,92 +1,8 @@
-//! Memory on a GPU: a block's shared memory, or global memory where a shape's arrays are too large for it.
-//!
-//! Each access names its address space: through a pointer of unknown space it would be slower. Which space an array is
-//! in, the compiler knows once a kernel is inlined.
+//! Memory that the warps of a block share.
 
-use super::super::{Isa, Warp};
-use super::{F32x16, F32x32, compiler, ptx};
-use crate::shape::{GPU_WARPS, TILE};
-
-/// Where an array begins.
-#[derive(Clone, Copy)]
-struct Address {
-    /// Where the memory begins, in bytes: the block's shared memory, or the array's own in global memory.
-    base: u64,
-    /// Bytes from there.
-    offset: u64,
-    space: Space,
-}
-
-/// The kind of memory. As wide as an address, so that no padding is copied about: LLVM 7 keeps padding in memory.
-#[derive(Clone, Copy, PartialEq)]
-#[repr(u64)]
-enum Space {
-    Shared,
-    Global,
-}
-
-impl Address {
-    /// Element `i`, or what lies so many bytes further, which differ from lane to lane.
-    #[inline(always)]
-    fn read(self, i: usize, lane_bytes: u32) -> u32 {
-        // SAFETY: the element lies within the array (see `Tile`).
-        unsafe {
-            if self.space == Space::Shared {
-                ptx::load_shared(self.shared_address(i, lane_bytes))
-            } else {
-                ptx::load_global(self.global_address(i, lane_bytes))
-            }
-        }
-    }
-
-    /// Four elements from `i` on, which is a multiple of four.
-    #[inline(always)]
-    fn read4(self, i: usize) -> [u32; 4] {
-        // SAFETY: the elements lie within the array (see `Tile`), which is aligned to sixteen bytes.
-        unsafe {
-            if self.space == Space::Shared {
-                ptx::load_shared4(self.shared_address(i, 0))
-            } else {
-                ptx::load_global4(self.global_address(i, 0))
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn write(self, i: usize, lane_bytes: u32, x: u32) {
-        // SAFETY: the element lies within the array (see `Tile`).
-        unsafe {
-            if self.space == Space::Shared {
-                ptx::store_shared(self.shared_address(i, lane_bytes), x);
-            } else {
-                ptx::store_global(self.global_address(i, lane_bytes), x);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn shared_address(self, i: usize, lane_bytes: u32) -> u32 {
-        (self.base as u32).wrapping_add(lane_bytes).wrapping_add(self.offset as u32).wrapping_add(4 * i as u32)
-    }
-
-    #[inline(always)]
-    fn global_address(self, i: usize, lane_bytes: u32) -> u64 {
-        self.base.wrapping_add(lane_bytes.into()).wrapping_add(self.offset).wrapping_add(4 * i as u64)
-    }
-
-    #[inline(always)]
-    fn at(self, offset: usize) -> Self {
-        Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
-    }
-
-    /// See [`Tile::renewed`].
-    #[inline(always)]
-    fn renewed(self) -> Self {
-        let base =
-            if self.space == Space::Shared { ptx::opaque32(self.base as u32).into() } else { ptx::opaque64(self.base) };
-        Self { base, ..self }
-    }
-}
+use super::address::{Address, Space};
+use super::{F32x16, F32x32, ptx};
+use crate::shape::TILE;
 
 /// A pointer into memory that a kernel's host has allocated, read and written by lanes.
 ///
@@ -94,7 +10,7 @@ impl Address {
 /// pointer was given for: that is the kernel entries' safety contract, and what makes these methods safe to call from
 /// stages. The race checker verifies it on every access.
 #[derive(Clone, Copy)]
-pub struct Tile(Address);
+pub struct Tile(pub(super) Address);
 
 impl Tile {
     /// The tile at `ptr`, `len` elements long.
@@ -269,100 +185,5 @@ impl Ids {
     #[inline(always)]
     pub fn set(self, i: usize, id: usize) {
         self.0.write(i, 0, id as u32);
-    }
-}
-
-/// The memory of a block: how much of its shared memory is taken, in bytes.
-pub struct Memory {
-    isa: Isa,
-    taken: u32,
-}
-
-/// An array of the host's that a block works on.
-#[derive(Clone, Copy)]
-pub struct Resident {
-    /// Where the block finds it.
-    pub tile: Tile,
-    /// Where the host has it; what is scratch has no place there.
-    host: Option<Tile>,
-    len: usize,
-}
-
-impl Memory {
-    #[inline(always)]
-    pub(in crate::simt) fn new(isa: Isa) -> Self {
-        Self { isa, taken: 0 }
-    }
-
-    /// Makes room for the array at `ptr`, `len` elements (whole tiles) long.
-    ///
-    /// # Safety
-    /// As for [`Tile::new`], and the launch has the shared memory for all arrays that are resident together.
-    #[inline(always)]
-    pub unsafe fn resident(&mut self, ptr: *mut f32, len: usize) -> Resident {
-        // SAFETY: the caller vouches for it.
-        let host = unsafe { Tile::new(ptr, len) };
-        Resident { tile: self.take(len).unwrap_or(host), host: Some(host), len }
-    }
-
-    /// Makes room for `len` elements (whole tiles) that begin as zeros and that the host does not ask for. In shared memory if it
-    /// is used; otherwise at `ptr`, where the host has put the zeros.
-    ///
-    /// # Safety
-    /// As for [`Self::resident`], but `ptr` need be valid only where shared memory is not used.
-    #[inline(always)]
-    pub unsafe fn scratch(&mut self, ptr: *mut f32, len: usize) -> Resident {
-        // SAFETY: the caller vouches for it.
-        let host = unsafe { Tile::new(ptr, len) };
-        Resident { tile: self.take(len).unwrap_or(host), host: None, len }
-    }
-
-    /// The next `len` elements of shared memory, if it is used.
-    #[inline(always)]
-    fn take(&mut self, len: usize) -> Option<Tile> {
-        (self.isa == Isa::GpuShared).then(|| {
-            let tile =
-                Tile(Address { base: compiler::shared_base().into(), offset: self.taken.into(), space: Space::Shared });
-            self.taken += 4 * len as u32;
-            tile
-        })
-    }
-}
-
-impl Resident {
-    /// Fetches the array's elements, the warps of the block in turns.
-    #[inline(always)]
-    pub fn load(&self, warp: &Warp) {
-        self.each_quad(warp, |i, tile| {
-            let quad = match self.host {
-                // SAFETY: the array is aligned to sixteen bytes and holds whole quads.
-                Some(host) => unsafe { ptx::load_global4(host.0.global_address(i, 0)) },
-                None => [0; 4],
-            };
-            // SAFETY: as above.
-            unsafe { ptx::store_shared4(tile, quad) }
-        });
-    }
-
-    /// Writes the array's elements back, the warps of the block in turns.
-    #[inline(always)]
-    pub fn store(&self, warp: &Warp) {
-        if let Some(host) = self.host {
-            self.each_quad(warp, |i, tile| {
-                // SAFETY: both arrays are aligned to sixteen bytes and hold whole quads.
-                unsafe { ptx::store_global4(host.0.global_address(i, 0), ptx::load_shared4(tile)) }
-            });
-        }
-    }
-
-    /// Runs `copy` for each four elements that fall to the lane: the first one's number, its address in shared memory.
-    #[inline(always)]
-    fn each_quad(&self, warp: &Warp, copy: impl Fn(usize, u32)) {
-        if self.tile.0.space == Space::Shared {
-            let first = 4 * (warp.index * 2 * TILE + ptx::lane() as usize);
-            for i in (first..self.len).step_by(4 * GPU_WARPS * 2 * TILE) {
-                copy(i, self.tile.0.shared_address(i, 0));
-            }
-        }
     }
 }

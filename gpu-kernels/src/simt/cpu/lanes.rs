@@ -1,0 +1,91 @@
+//! One number a lane: a SIMD vector for each half-warp.
+
+use core::ops::{Add, Div, Mul, Sub};
+
+use super::F32x16;
+use crate::simt::Half;
+
+/// One number a lane: the lower and the upper half-warp.
+#[derive(Clone, Copy)]
+pub struct F32x32(pub(super) F32x16, pub(super) F32x16);
+
+macro_rules! lanewise {
+    ($($op:ident $method:ident),*) => {$(
+        impl $op for F32x32 {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self(self.0.$method(other.0), self.1.$method(other.1))
+            }
+        }
+    )*};
+}
+
+lanewise!(Add add, Sub sub, Mul mul, Div div);
+
+impl F32x32 {
+    /// The same number for every lane.
+    #[inline(always)]
+    pub fn splat(x: f32) -> Self {
+        Self(F32x16::splat(x), F32x16::splat(x))
+    }
+
+    /// The same channels for both half-warps.
+    #[inline(always)]
+    pub fn both(x: F32x16) -> Self {
+        Self(x, x)
+    }
+
+    /// `self * b + c`, rounded once.
+    #[inline(always)]
+    pub fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(self.0.mul_add(b.0, c.0), self.1.mul_add(b.1, c.1))
+    }
+
+    /// [`Self::mul_add`] in these half-warps, `c` in the other.
+    #[inline(always)]
+    pub fn mul_add_in(self, half: Half, b: Self, c: Self) -> Self {
+        let all = self.mul_add(b, c);
+        match half {
+            Half::Both => all,
+            Half::Lower => Self(all.0, c.1),
+            Half::Upper => Self(c.0, all.1),
+        }
+    }
+
+    /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
+    #[inline(always)]
+    pub fn upper_or(self, keep: bool, fill: f32) -> Self {
+        Self(self.0, if keep { self.1 } else { F32x16::splat(fill) })
+    }
+
+    /// [`F32x16::group_sum`] in each half-warp.
+    #[inline(always)]
+    pub fn group_sum(self, width: usize) -> Self {
+        Self(self.0.group_sum(width), self.1.group_sum(width))
+    }
+
+    /// The larger of each two numbers.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0), self.1.max(other.1))
+    }
+
+    /// The larger of the two half-warps' numbers, channel by channel.
+    #[inline(always)]
+    pub fn fold_max(self) -> F32x16 {
+        self.0.max(self.1)
+    }
+
+    /// The same function of each half-warp's numbers.
+    #[inline(always)]
+    pub fn map(self, f: impl Fn(F32x16) -> F32x16) -> Self {
+        Self(f(self.0), f(self.1))
+    }
+
+    /// The sum of the two half-warps, channel by channel.
+    #[inline(always)]
+    pub fn fold(self) -> F32x16 {
+        self.0 + self.1
+    }
+}
