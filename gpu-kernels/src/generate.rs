@@ -164,19 +164,18 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         model.project_qkv(
-            warp,
             l,
             xn,
             (0, TOKENS),
             #[inline(always)]
-            |which, i, y| {
-                if which == 0 {
-                    return linear::store(work.at(w.q), a, 0, i, y);
-                }
-                for slot in 0..TOKENS {
-                    let cache = if which == 1 { w.keys } else { w.values } + Workspace::cache(s, l, slot);
-                    work.set_row(cache + positions[slot] * a + i, y[slot]);
-                }
+            |which, slot, i, y| {
+                let at = if which == 0 {
+                    w.q + slot * a
+                } else {
+                    let cache = if which == 1 { w.keys } else { w.values };
+                    cache + Workspace::cache(s, l, slot) + positions[slot] * a
+                };
+                work.set_row(at + i, y);
             },
         );
         warp.sync();
@@ -191,15 +190,15 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         for i in tiles(f) {
-            let u = linear::product(warp, xn, (0, TOKENS), model.forward_matrix(layout.mlp_fc1(l), f, c), i);
-            linear::store(work.at(w.h2), f, 0, i, mlp::forward(u).1);
+            let fc1 = model.forward_matrix(layout.mlp_fc1(l), f, c);
+            linear::product(xn, (0, TOKENS), fc1, i, |t, u| work.set_row(w.h2 + t * f + i, mlp::forward(u).1));
         }
         warp.sync();
         model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, (0, TOKENS));
     }
     for i in tiles(v) {
-        let logits = linear::product(warp, x, (0, TOKENS), model.forward_matrix(layout.wte(), v, c), i);
-        linear::store(work.at(w.logits), v, 0, i, logits);
+        let wte = model.forward_matrix(layout.wte(), v, c);
+        linear::product(x, (0, TOKENS), wte, i, |t, y| work.set_row(w.logits + t * v + i, y));
     }
     warp.sync();
 }

@@ -53,26 +53,15 @@ impl<S: Shape> Model<S> {
     }
 
     /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]`, the rows of `tokens` -> `[.., A]`, each handed to
-    /// `store(which, channel, values)` tile by tile, `which` 0, 1, 2 for q, k, v.
+    /// `store(which, token, channel, value)` tile by tile, `which` 0, 1, 2 for q, k, v.
     #[inline(always)]
-    pub fn project_qkv(
-        &self,
-        warp: &Warp,
-        l: usize,
-        xn: Tile,
-        tokens: (usize, usize),
-        store: impl Fn(usize, usize, [F32x16; TOKENS]),
-    ) {
+    pub fn project_qkv(&self, l: usize, xn: Tile, tokens: (usize, usize), store: impl Fn(usize, usize, usize, F32x16)) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
         for which in 0..3 {
             let m = self.forward_matrix(self.layout.attn_qkv(l, which), a, c);
             let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
             for i in tiles(a) {
-                let mut y = linear::product(warp, xn, tokens, m, i);
-                for y in &mut y {
-                    *y = *y * F32x16::splat(scale);
-                }
-                store(which, i, y);
+                linear::product(xn, tokens, m, i, |t, y| store(which, t, i, y * F32x16::splat(scale)));
             }
         }
     }
@@ -80,15 +69,13 @@ impl<S: Shape> Model<S> {
     /// `x += m y` for the rows of `tokens`: `y: [T, rows]`, `x: [T, C]`.
     #[inline(always)]
     pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, tokens: (usize, usize)) {
-        let t0 = tokens.0;
         for i in tiles(m.cols) {
-            let mut sum = linear::product(warp, y, tokens, m, i);
-            for t in 0..TOKENS {
-                sum[t] = x.row((t0 + t) * m.cols + i) + sum[t];
-            }
-            // Both half-warps have read the residual stream before either replaces it.
-            warp.sync();
-            linear::store(x, m.cols, t0, i, sum);
+            linear::product(y, tokens, m, i, |t, y| {
+                let sum = x.row(t * m.cols + i) + y;
+                // Both half-warps have read the residual stream before either replaces it.
+                warp.sync();
+                x.set_row(t * m.cols + i, sum);
+            });
         }
         warp.sync();
     }
@@ -120,10 +107,10 @@ impl<S: Shape> Model<S> {
         let (s, a) = (self.s, Activations::of(self.s, l));
         rmsnorm::forward(s, p.work.at(a.x), (p.work.at(a.xn_attn), p.work.at(a.r_attn)), t0);
         warp.sync();
-        let store = |which: usize, i: usize, y| {
-            linear::store(p.work.at(a.qkv(which)), s.n_attn_padded(), t0, i, y);
+        let store = |which: usize, t: usize, i: usize, y| {
+            p.work.set_row(a.qkv(which) + t * s.n_attn_padded() + i, y);
         };
-        self.project_qkv(warp, l, p.work.at(a.xn_attn), p.tokens(t0), store);
+        self.project_qkv(l, p.work.at(a.xn_attn), p.tokens(t0), store);
     }
 
     /// Layer `l` from attention on.
@@ -139,9 +126,11 @@ impl<S: Shape> Model<S> {
         warp.sync();
         for i in tiles(f) {
             let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
-            let (h, h2) = mlp::forward(linear::product(warp, w.at(a.xn_mlp), p.tokens(t0), fc1, i));
-            linear::store(w.at(a.h), f, t0, i, h);
-            linear::store(w.at(a.h2), f, t0, i, h2);
+            linear::product(w.at(a.xn_mlp), p.tokens(t0), fc1, i, |t, u| {
+                let (h, h2) = mlp::forward(u);
+                w.set_row(a.h + t * f + i, h);
+                w.set_row(a.h2 + t * f + i, h2);
+            });
         }
         warp.sync();
         self.add_product(warp, w.at(a.h2), self.forward_matrix(self.layout.mlp_fc2(l), c, f), x, p.tokens(t0));
@@ -153,9 +142,8 @@ impl<S: Shape> Model<S> {
         let (s, a) = (self.s, Activations::of(self.s, 0));
         let (v, c) = (s.vocab_padded(), s.n_embd_padded());
         for i in tiles(v) {
-            let logits =
-                linear::product(warp, p.work.at(a.x), p.tokens(t0), self.forward_matrix(self.layout.wte(), v, c), i);
-            linear::store(p.work.at(a.logits), v, t0, i, logits);
+            let wte = self.forward_matrix(self.layout.wte(), v, c);
+            linear::product(p.work.at(a.x), p.tokens(t0), wte, i, |t, y| p.work.set_row(a.logits + t * v + i, y));
         }
         warp.sync();
         let reduced = (p.work.at(a.sum_exp), p.work.at(a.gap));
@@ -170,8 +158,8 @@ impl<S: Shape> Model<S> {
         let (dlogits, sum_exp) = (p.work.at(a.logits), p.work.at(a.sum_exp));
         cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
         for i in tiles(c) {
-            let dx = linear::product(warp, dlogits, p.tokens(t0), self.backward_matrix(self.layout.wte(), v, c), i);
-            linear::store(p.work.at(a.dx_out), c, t0, i, dx);
+            let wte = self.backward_matrix(self.layout.wte(), v, c);
+            linear::product(dlogits, p.tokens(t0), wte, i, |t, dx| p.work.set_row(a.dx_out + t * c + i, dx));
         }
         warp.sync();
     }
@@ -184,24 +172,21 @@ impl<S: Shape> Model<S> {
         let w = p.work;
         for i in tiles(f) {
             let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
-            let mut dh = linear::product(warp, w.at(a.dx_out), p.tokens(t0), fc2, i);
-            for t in 0..TOKENS {
-                dh[t] = mlp::backward(dh[t], w.row(a.h + (t0 + t) * f + i));
-            }
-            linear::store(w.at(a.dh), f, t0, i, dh);
+            linear::product(w.at(a.dx_out), p.tokens(t0), fc2, i, |t, dh2| {
+                w.set_row(a.dh + t * f + i, mlp::backward(dh2, w.row(a.h + t * f + i)));
+            });
         }
         warp.sync();
         for i in tiles(c) {
-            let dxn =
-                linear::product(warp, w.at(a.dh), p.tokens(t0), self.backward_matrix(self.layout.mlp_fc1(l), f, c), i);
-            linear::store(w.at(a.dx_mid), c, t0, i, dxn);
+            let fc1 = self.backward_matrix(self.layout.mlp_fc1(l), f, c);
+            linear::product(w.at(a.dh), p.tokens(t0), fc1, i, |t, dxn| w.set_row(a.dx_mid + t * c + i, dxn));
         }
         warp.sync();
         let norm = (w.at(a.xn_mlp), w.at(a.r_mlp));
         rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
         for i in tiles(at) {
             let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
-            linear::store(w.at(a.dattn), at, t0, i, linear::product(warp, w.at(a.dx_mid), p.tokens(t0), wo, i));
+            linear::product(w.at(a.dx_mid), p.tokens(t0), wo, i, |t, y| w.set_row(a.dattn + t * at + i, y));
         }
         warp.sync();
         let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
@@ -220,16 +205,13 @@ impl<S: Shape> Model<S> {
         warp.sync();
         let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
         for i in tiles(c) {
-            // To which the first term adds as if there were no sum yet.
-            let mut sum = [F32x16::splat(-0.0); TOKENS];
-            for which in 0..3 {
-                let m = self.backward_matrix(self.layout.attn_qkv(l, which), at, c);
-                let dx = linear::product(warp, w.at(a.dqkv(which)), p.tokens(t0), m, i);
-                for t in 0..TOKENS {
-                    sum[t] = sum[t] + dx[t];
-                }
-            }
-            linear::store(dx, c, t0, i, sum);
+            linear::sum_of_products(
+                3,
+                |which| (w.at(a.dqkv(which)), self.backward_matrix(self.layout.attn_qkv(l, which), at, c)),
+                p.tokens(t0),
+                i,
+                |t, y| dx.set_row(t * c + i, y),
+            );
         }
         warp.sync();
         rmsnorm::backward(warp, s, (w.at(a.xn_attn), w.at(a.r_attn)), Some(w.at(a.dx_mid)), dx, t0);

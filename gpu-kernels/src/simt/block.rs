@@ -119,17 +119,6 @@ impl<T: Target> Block<T> {
     }
 }
 
-/// Half-warps that take part in an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// Both of them.
-    Both,
-    /// The lower one.
-    Lower,
-    /// The upper one.
-    Upper,
-}
-
 /// 32 lanes in lockstep.
 pub struct Warp {
     /// Which warp of the block.
@@ -148,13 +137,6 @@ impl Warp {
     #[inline(always)]
     pub fn accumulators(&self, wanted: usize) -> usize {
         wanted.min(machine::accumulators(self.isa))
-    }
-
-    /// The half-warps: together where so many sums a lane fit in registers, else one after the other.
-    #[inline(always)]
-    pub fn halves(&self, sums: usize) -> impl Iterator<Item = Half> {
-        let apart = sums > machine::accumulators(self.isa);
-        (0..=usize::from(apart)).map(move |i| if apart { [Half::Lower, Half::Upper][i] } else { Half::Both })
     }
 
     /// Makes what any lane of this warp wrote visible to all of its lanes.

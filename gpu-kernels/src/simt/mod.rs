@@ -25,7 +25,7 @@ use cpu as machine;
 #[cfg(target_arch = "nvptx64")]
 use gpu as machine;
 
-pub use block::{AS_ON_GPU, Block, Grid, Half, Isa, Strided, TOKENS, Target, WARPS, Warp};
+pub use block::{AS_ON_GPU, Block, Grid, Isa, Strided, TOKENS, Target, WARPS, Warp};
 #[cfg(not(target_arch = "nvptx64"))]
 pub use cpu::AnyCpu;
 #[cfg(feature = "race-check")]

@@ -1,7 +1,5 @@
 //! Products with a weight matrix, for a group of tokens, and the gradient of the matrix.
 
-use core::ops::Range;
-
 use crate::shape::TILE;
 use crate::simt::{F32x16, F32x32, TOKENS, Tile, Warp};
 use crate::stages::tiles;
@@ -17,55 +15,65 @@ pub struct Matrix {
     pub cols: usize,
 }
 
-/// Tokens of a group that [`product`] always computes, positions or padding; the rest only where the document reaches them. A name
-/// of the usual corpus has seven positions in the mean.
-const ALWAYS: usize = if TOKENS < 6 { TOKENS } else { 6 };
+/// Tokens whose sums are kept in registers together. More would share what is read of the matrix, but every product of a step
+/// stands in the code by itself, and all of them together should fit the instruction cache.
+const TOGETHER: usize = if TOKENS < 2 { TOKENS } else { 2 };
 
-/// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c`.
+/// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c` and the tokens of a group.
 ///
-/// `x: [T, rows]` from row `t0` on, `w: [rows, cols]` -> one value for each of `TOKENS` tokens, of which the first `live`
-/// (one or more) count. The lower half-warp sums the even `i` in order, the upper one the odd `i`; then the two are added.
+/// `x: [T, rows]`, `w: [rows, cols]` -> `store(t, y[t, col..])` for the `TOKENS` tokens from `t0` on, of which the first `live` (one
+/// or more) count. The lower half-warp sums the even `i` in order, the upper one the odd `i`; then the two are added.
 #[inline(always)]
-pub fn product(warp: &Warp, x: Tile, (t0, live): (usize, usize), m: Matrix, col: usize) -> [F32x16; TOKENS] {
-    let mut y = [F32x32::splat(0.0); TOKENS];
-    product_of(warp, 0..ALWAYS, x, t0, m, col, &mut y);
-    if ALWAYS < TOKENS && ALWAYS < live {
-        product_of(warp, ALWAYS..TOKENS, x, t0, m, col, &mut y);
-    }
-    let mut folded = [F32x16::splat(0.0); TOKENS];
-    for t in 0..TOKENS {
-        folded[t] = y[t].fold();
-    }
-    folded
+pub fn product(x: Tile, tokens: (usize, usize), m: Matrix, col: usize, store: impl Fn(usize, F32x16)) {
+    sum_of_products(1, |_| (x, m), tokens, col, store);
 }
 
-/// [`product`] for some of the tokens, before the half-warps' sums are added.
+/// The sum, term by term, of so many [`product`]s, each of the `x` and `w` that `term` gives.
 #[inline(always)]
-fn product_of(warp: &Warp, tokens: Range<usize>, x: Tile, t0: usize, m: Matrix, col: usize, y: &mut [F32x32; TOKENS]) {
-    for half in warp.halves(tokens.len()) {
-        for i in tiles(m.rows) {
-            let x = x.at(t0 * m.rows + i).anchored();
-            let mut splats = [x.splats(0); TOKENS];
-            for t in tokens.clone() {
-                splats[t] = x.splats(t * m.rows);
-            }
-            let w = m.w.at(i * m.cols + col).anchored();
-            for pair in 0..TILE / 2 {
-                let w = w.row_pair(2 * pair * m.cols, m.cols);
-                for t in tokens.clone() {
-                    y[t] = splats[t].pair(pair).mul_add_in(half, w, y[t]);
+pub fn sum_of_products(
+    terms: usize,
+    term: impl Fn(usize) -> (Tile, Matrix),
+    (t0, live): (usize, usize),
+    col: usize,
+    store: impl Fn(usize, F32x16),
+) {
+    for t in (0..TOKENS).step_by(TOGETHER) {
+        // What this is added to stays the same to the bit.
+        let mut sum = [F32x16::splat(-0.0); TOGETHER];
+        if t == 0 || t < live {
+            for i in 0..terms {
+                let (x, m) = term(i);
+                let y = product_of(x.at((t0 + t) * m.rows), m, col);
+                for k in 0..TOGETHER {
+                    sum[k] = sum[k] + y[k].fold();
                 }
             }
+        }
+        for k in 0..TOGETHER {
+            store(t0 + t + k, sum[k]);
         }
     }
 }
 
-/// Writes 16 channels of each token: `y[t, col + c]`, `y: [T, width]` from row `t0` on.
+/// [`product`] for the first tokens of `x`, before the half-warps' sums are added.
 #[inline(always)]
-pub fn store(y: Tile, width: usize, t0: usize, col: usize, values: [F32x16; TOKENS]) {
-    for t in 0..TOKENS {
-        y.set_row((t0 + t) * width + col, values[t]);
+fn product_of(x: Tile, m: Matrix, col: usize) -> [F32x32; TOGETHER] {
+    let mut y = [F32x32::splat(0.0); TOGETHER];
+    for i in tiles(m.rows) {
+        let x = x.at(i).anchored();
+        let mut splats = [x.splats(0); TOGETHER];
+        for t in 0..TOGETHER {
+            splats[t] = x.splats(t * m.rows);
+        }
+        let w = m.w.at(i * m.cols + col).anchored();
+        for pair in 0..TILE / 2 {
+            let w = w.row_pair(2 * pair * m.cols, m.cols);
+            for t in 0..TOGETHER {
+                y[t] = splats[t].pair(pair).mul_add(w, y[t]);
+            }
+        }
     }
+    y
 }
 
 /// The gradient of a block of `TILE` by `TILE` weights: `dw[row + r, col + c] += sum_t dy[t, row + r] x[t, col + c]`, over

@@ -1,17 +1,13 @@
 //! The MLP between its two matrices: `h = relu(fc1 xn)`, squared.
 
-use crate::simt::{F32x16, TOKENS};
+use crate::simt::F32x16;
 
 /// `relu(u)` and its square.
 #[inline(always)]
-pub fn forward(u: [F32x16; TOKENS]) -> ([F32x16; TOKENS], [F32x16; TOKENS]) {
-    let (mut h, mut h2) = (u, u);
-    for t in 0..TOKENS {
-        // Of `0 > u ? 0 : u`, so that a NaN passes.
-        h[t] = F32x16::splat(0.0).max(u[t]);
-        h2[t] = h[t] * h[t];
-    }
-    (h, h2)
+pub fn forward(u: F32x16) -> (F32x16, F32x16) {
+    // Of `0 > u ? 0 : u`, so that a NaN passes.
+    let h = F32x16::splat(0.0).max(u);
+    (h, h * h)
 }
 
 /// `du = dh2 2 h`: the gradient by `u`, zero where `u` was not positive.

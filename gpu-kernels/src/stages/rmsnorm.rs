@@ -2,7 +2,7 @@
 
 use crate::shape::Shape;
 use crate::simt::{F32x16, TOKENS, Tile, Warp, sqrt};
-use crate::stages::{linear, tiles};
+use crate::stages::tiles;
 
 const EPS: f32 = 1e-5;
 
@@ -73,7 +73,9 @@ pub fn backward<S: Shape>(warp: &Warp, s: S, (y, r): (Tile, Tile), dx_skip: Opti
         }
         // Both half-warps have read `dy` before either replaces it.
         warp.sync();
-        linear::store(dx, c, t0, i, d);
+        for t in 0..TOKENS {
+            dx.set_row((t0 + t) * c + i, d[t]);
+        }
     }
     warp.sync();
 }

@@ -2,7 +2,7 @@
 
 use gpu_kernels::shape::{TILE, TOKEN_GROUP, round_up};
 use gpu_kernels::simt::F32x32;
-use gpu_kernels::stages::linear::{self, product, store, weight_gradient};
+use gpu_kernels::stages::linear::{self, product, weight_gradient};
 use gpu_kernels::stages::tiles;
 use microgpt::reference::model;
 
@@ -33,10 +33,10 @@ fn product_forward_and_backward_and_weight_gradient_agree_with_the_reference() {
         launch(|warp| {
             for t0 in warp.token_groups(n) {
                 for col in tiles(o.padded) {
-                    store(y_tile, o.padded, t0, col, product(warp, x_tile, (t0, n - t0), forward, col));
+                    product(x_tile, (t0, n - t0), forward, col, |t, y| y_tile.set_row(t * o.padded + col, y));
                 }
                 for col in tiles(i.padded) {
-                    store(dx_tile, i.padded, t0, col, product(warp, dy_tile, (t0, n - t0), backward, col));
+                    product(dy_tile, (t0, n - t0), backward, col, |t, dx| dx_tile.set_row(t * i.padded + col, dx));
                 }
             }
             for row in warp.share(o.padded / TILE).map(|row| row * TILE) {

@@ -3,7 +3,6 @@
 use core::ops::{Add, Div, Mul, Sub};
 
 use super::F32x16;
-use crate::simt::Half;
 
 /// One number a lane: the lower and the upper half-warp.
 #[derive(Clone, Copy)]
@@ -40,17 +39,6 @@ impl F32x32 {
     #[inline(always)]
     pub fn mul_add(self, b: Self, c: Self) -> Self {
         Self(self.0.mul_add(b.0, c.0), self.1.mul_add(b.1, c.1))
-    }
-
-    /// [`Self::mul_add`] in these half-warps, `c` in the other.
-    #[inline(always)]
-    pub fn mul_add_in(self, half: Half, b: Self, c: Self) -> Self {
-        let all = self.mul_add(b, c);
-        match half {
-            Half::Both => all,
-            Half::Lower => Self(all.0, c.1),
-            Half::Upper => Self(c.0, all.1),
-        }
     }
 
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).

@@ -6,7 +6,6 @@ use core::ops::{Add, Div, Mul, Sub};
 use super::channels::group_sum;
 use super::{F32x16, ptx};
 use crate::shape::TILE;
-use crate::simt::Half;
 
 /// One number a lane: the lower and the upper half-warp.
 #[derive(Clone, Copy)]
@@ -43,12 +42,6 @@ impl F32x32 {
     #[inline(always)]
     pub fn mul_add(self, b: Self, c: Self) -> Self {
         Self(math::mul_add(self.0, b.0, c.0))
-    }
-
-    /// [`Self::mul_add`] in these half-warps: here always both.
-    #[inline(always)]
-    pub fn mul_add_in(self, _: Half, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
     }
 
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
