@@ -15,14 +15,15 @@ pub struct Matrix {
     pub cols: usize,
 }
 
-/// Tokens whose sums are kept in registers together. More would share what is read of the matrix, but every product of a step
-/// stands in the code by itself, and all of them together should fit the instruction cache.
+/// Tokens whose sums are kept in registers together. More would share what is read of the matrix, but each product of a step
+/// stands in the code by itself, and the code of a step should fit the instruction cache.
 const TOGETHER: usize = if TOKENS < 2 { TOKENS } else { 2 };
 
 /// `y[t, col + c] = sum_i x[t, i] w[i, col + c]` for 16 channels `c` and the tokens of a group.
 ///
-/// `x: [T, rows]`, `w: [rows, cols]` -> `store(t, y[t, col..])` for the `TOKENS` tokens from `t0` on, of which the first `live` (one
-/// or more) count. The lower half-warp sums the even `i` in order, the upper one the odd `i`; then the two are added.
+/// `x: [T, rows]`, `w: [rows, cols]` -> `store(t, y[t, col..])` for each of the `TOKENS` tokens from `t0` on. The first `live` (one or
+/// more) count; the others get what their rows of `x` give, or zeros. The lower half-warp sums the even `i` in order, the upper one
+/// the odd `i`; then the two are added.
 #[inline(always)]
 pub fn product(x: Tile, tokens: (usize, usize), m: Matrix, col: usize, store: impl Fn(usize, F32x16)) {
     sum_of_products(1, |_| (x, m), tokens, col, store);
@@ -38,7 +39,7 @@ pub fn sum_of_products(
     store: impl Fn(usize, F32x16),
 ) {
     for t in (0..TOKENS).step_by(TOGETHER) {
-        // What this is added to stays the same to the bit.
+        // The sum of nothing: added to it, every number stays what it is, -0 too.
         let mut sum = [F32x16::splat(-0.0); TOGETHER];
         if t == 0 || t < live {
             for i in 0..terms {
@@ -55,7 +56,7 @@ pub fn sum_of_products(
     }
 }
 
-/// [`product`] for the first tokens of `x`, before the half-warps' sums are added.
+/// [`product`] for the first [`TOGETHER`] tokens of `x`, before the half-warps' sums are added.
 #[inline(always)]
 fn product_of(x: Tile, m: Matrix, col: usize) -> [F32x32; TOGETHER] {
     let mut y = [F32x32::splat(0.0); TOGETHER];
