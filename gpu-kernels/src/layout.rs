@@ -49,6 +49,7 @@ impl<S: Shape> Layout<S> {
     /// `attn_wo: [C, C]`, its columns grouped into padded heads.
     #[inline(always)]
     pub fn attn_wo(self, l: usize) -> usize {
+        // Behind the three.
         self.attn_qkv(l, 3)
     }
 

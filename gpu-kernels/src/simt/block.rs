@@ -11,8 +11,8 @@ pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-ch
 /// Warps of a block. One on the CPU, where a core runs them one after the other and more would only cost loops.
 pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 
-/// Tokens that a warp takes at once: on the CPU as many as there are registers for, so that they share the loads of the
-/// weights; one on a GPU, where the other warps take the other tokens.
+/// Tokens that a warp takes at once: on the CPU several, so that one token's work fills the time that another's results take; one
+/// on a GPU, where the other warps take the other tokens.
 pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
 /// The instruction set that a kernel entry is compiled for, where a stage can make use of it.

@@ -12,6 +12,25 @@
 //! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust, `gpu/compiler.rs` all
 //! that differs between the two compilers that make PTX.
 
+/// The operators of a type of lane values, field by field: `lanewise!(F32x32: 0, 1)`.
+macro_rules! lanewise {
+    ($type:ident: $($field:tt),+) => {
+        lanewise!(Add add $type: $($field),+);
+        lanewise!(Sub sub $type: $($field),+);
+        lanewise!(Mul mul $type: $($field),+);
+        lanewise!(Div div $type: $($field),+);
+    };
+    ($op:ident $method:ident $type:ident: $($field:tt),+) => {
+        impl core::ops::$op for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self($(core::ops::$op::$method(self.$field, other.$field)),+)
+            }
+        }
+    };
+}
+
 mod block;
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;

@@ -41,6 +41,7 @@ pub fn sum_of_products(
     for t in (0..TOKENS).step_by(TOGETHER) {
         // The sum of nothing: added to it, every number stays what it is, -0 too.
         let mut sum = [F32x16::splat(-0.0); TOGETHER];
+        // The first always count, which spares a GPU the branch.
         if t == 0 || t < live {
             for i in 0..terms {
                 let (x, m) = term(i);

@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use core::intrinsics::simd::simd_fma;
 use core::intrinsics::simd::simd_fsqrt;
-use core::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::Neg;
 use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::SimdFloat;
 use core::simd::{Mask, Select, Simd, simd_swizzle};
@@ -28,17 +28,6 @@ pub fn sqrt(x: f32) -> f32 {
     core::f32::math::sqrt(x)
 }
 
-macro_rules! lanewise {
-    ($($op:ident $method:ident),*) => {$(
-        impl $op for F32x16 {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                Self(self.0.$method(other.0))
-            }
-        }
-    )*};
-}
 impl Neg for F32x16 {
     type Output = Self;
     #[inline(always)]
@@ -47,7 +36,7 @@ impl Neg for F32x16 {
     }
 }
 
-lanewise!(Add add, Sub sub, Mul mul, Div div);
+lanewise!(F32x16: 0);
 
 impl F32x16 {
     /// The same number for every channel.

@@ -1,26 +1,12 @@
 //! One number a lane: a SIMD vector for each half-warp.
 
-use core::ops::{Add, Div, Mul, Sub};
-
 use super::F32x16;
 
 /// One number a lane: the lower and the upper half-warp.
 #[derive(Clone, Copy)]
 pub struct F32x32(pub(super) F32x16, pub(super) F32x16);
 
-macro_rules! lanewise {
-    ($($op:ident $method:ident),*) => {$(
-        impl $op for F32x32 {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                Self(self.0.$method(other.0), self.1.$method(other.1))
-            }
-        }
-    )*};
-}
-
-lanewise!(Add add, Sub sub, Mul mul, Div div);
+lanewise!(F32x32: 0, 1);
 
 impl F32x32 {
     /// The same number for every lane.

@@ -77,7 +77,7 @@ impl Address {
         Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
     }
 
-    /// See [`Tile::renewed`].
+    /// See [`super::Tile::renewed`].
     #[inline(always)]
     pub(super) fn renewed(self) -> Self {
         let base =

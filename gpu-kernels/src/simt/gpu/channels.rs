@@ -1,7 +1,7 @@
 //! One value for each of 16 channels, known to both half-warps: a register.
 
 use core::f32::math;
-use core::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::Neg;
 
 use super::ptx;
 use crate::shape::TILE;
@@ -24,17 +24,6 @@ pub fn sqrt(x: f32) -> f32 {
     math::sqrt(x)
 }
 
-macro_rules! lanewise {
-    ($($op:ident $method:ident),*) => {$(
-        impl $op for F32x16 {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                Self(self.0.$method(other.0))
-            }
-        }
-    )*};
-}
 impl Neg for F32x16 {
     type Output = Self;
     #[inline(always)]
@@ -43,7 +32,7 @@ impl Neg for F32x16 {
     }
 }
 
-lanewise!(Add add, Sub sub, Mul mul, Div div);
+lanewise!(F32x16: 0);
 
 /// Which of 16 channels is the lane's.
 #[inline(always)]

@@ -1,7 +1,6 @@
 //! One number a lane: a register.
 
 use core::f32::math;
-use core::ops::{Add, Div, Mul, Sub};
 
 use super::channels::group_sum;
 use super::{F32x16, ptx};
@@ -11,19 +10,7 @@ use crate::shape::TILE;
 #[derive(Clone, Copy)]
 pub struct F32x32(pub(super) f32);
 
-macro_rules! lanewise {
-    ($($op:ident $method:ident),*) => {$(
-        impl $op for F32x32 {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(self, other: Self) -> Self {
-                Self(self.0.$method(other.0))
-            }
-        }
-    )*};
-}
-
-lanewise!(Add add, Sub sub, Mul mul, Div div);
+lanewise!(F32x32: 0);
 
 impl F32x32 {
     /// The same number for every lane.
