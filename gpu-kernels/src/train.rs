@@ -12,17 +12,14 @@ use crate::stages::{clip, cross_entropy};
 pub mod batch;
 mod weights;
 
-use weights::gradient_blocks;
+use weights::{WeightArrays, gradient_blocks};
 
 /// What one launch works on.
 #[derive(Clone, Copy)]
 struct Train<S> {
     s: S,
-    model: Model<S>,
-    arrays: Arrays,
+    weights: WeightArrays<S>,
     work: Tile,
-    /// `[blocks, TILE]`: the partial sums of squares of the gradients' blocks.
-    squares: Tile,
     /// The tokens of all documents, and where each begins.
     tokens: Ids,
     offsets: Ids,
@@ -102,7 +99,7 @@ pub unsafe fn train<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &TrainArgs)
                 let train = Train::new(s, tiles.map(Tile::renewed), (tokens, offsets));
                 let pass = train.pass(step);
                 train.forward_backward(block, pass, Some((step + 1, document)));
-                train.weight_gradients(block, pass, false);
+                train.weights.weight_gradients(block, pass, false);
                 train.update(block, pass, &args.optimizer, &schedule, log.at(2 * step));
             }
             block.each_warp(
@@ -127,14 +124,19 @@ impl<S: Shape> Train<S> {
         let squares = work.at(Activations::len(s));
         Self {
             s,
-            model: Model { s, layout: Layout(s), w, transposed },
-            arrays: Arrays { w, grads, m, v },
+            weights: WeightArrays { s, arrays: Arrays { w, grads, m, v }, transposed, squares },
             work,
-            squares,
             tokens,
             offsets,
             documents: squares.at(gradient_blocks(s) * TILE).ids(),
         }
+    }
+
+    /// The weights as the two passes see them.
+    #[inline(always)]
+    fn model(&self) -> Model<S> {
+        let WeightArrays { s, arrays, transposed, .. } = self.weights;
+        Model { s, layout: Layout(s), w: arrays.w, transposed }
     }
 
     /// The document that [`Self::fetch`] has fetched for this step.
@@ -161,7 +163,7 @@ impl<S: Shape> Train<S> {
     /// next step and its document, which is fetched meanwhile, if it is known.
     #[inline(always)]
     fn forward_backward<T: Target>(self, block: &Block<T>, p: Pass, next: Option<(usize, usize)>) {
-        let (model, layers) = (self.model, self.s.n_layer());
+        let (model, layers) = (self.model(), self.s.n_layer());
         block.each_warp(
             #[inline(always)]
             move |warp| {
@@ -218,12 +220,12 @@ impl<S: Shape> Train<S> {
     /// computed.
     #[inline(always)]
     fn update<T: Target>(self, block: &Block<T>, p: Pass, optimizer: &Optimizer, schedule: &Schedule, log: Tile) {
-        let norm = clip::norm(self.squares, gradient_blocks(self.s));
+        let norm = clip::norm(self.weights.squares, gradient_blocks(self.s));
         let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
         block.each_warp(
             #[inline(always)]
             move |warp| {
-                self.update_weights(
+                self.weights.update_weights(
                     warp,
                     &update,
                     #[inline(always)]

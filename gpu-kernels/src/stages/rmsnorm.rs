@@ -6,7 +6,8 @@ use crate::stages::tiles;
 
 const EPS: f32 = 1e-5;
 
-/// 1 / rms of each token from its channels' squares, summed over tiles.
+/// 1 / rms of each token from its channels' squares, summed over tiles; NaN where the sum overflows, so that a model which has
+/// diverged says so instead of going on with zeros.
 #[inline(always)]
 pub fn inverse_rms<S: Shape>(s: S, squares: [F32x16; TOKENS]) -> [f32; TOKENS] {
     let mut r = [0.0; TOKENS];
@@ -14,7 +15,8 @@ pub fn inverse_rms<S: Shape>(s: S, squares: [F32x16; TOKENS]) -> [f32; TOKENS] {
         r[t] = squares[t].sum();
     }
     for r in &mut r {
-        *r = 1.0 / sqrt(*r / s.n_embd() as f32 + EPS);
+        let mean = *r / s.n_embd() as f32 + EPS;
+        *r = 1.0 / sqrt(mean) + 0.0 * mean;
     }
     r
 }

@@ -10,13 +10,13 @@
 //! until the second phase. A thread of the CPU has the groups of a run one after the other and adds each to those before it, so
 //! that threads exchange the sums of [`MAX_RUNS`] runs rather than of [`MAX_GROUPS`] groups.
 
-use super::weights::{gradient_blocks, layer_blocks, tiles_of};
+use super::weights::{WeightArrays, WeightBlock, gradient_blocks};
 use super::{Train, train_workspace_len};
 use crate::args::{BatchArgs, Schedule};
 use crate::layout::Layout;
 use crate::shape::{Shape, TILE, div, rem};
 use crate::simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Target, Tile, WARPS};
-use crate::stages::adamw::Update;
+use crate::stages::adamw::{Arrays, Update};
 use crate::stages::clip;
 
 /// The most groups that the documents of a step are in.
@@ -47,7 +47,7 @@ pub fn groups(batch: usize) -> usize {
     batch.min(MAX_GROUPS)
 }
 
-/// Groups of a run, of so many in all; the last run may have fewer.
+/// Groups of a run, where there are `groups` in all; the last run may have fewer.
 #[inline(always)]
 pub fn run_len(groups: usize) -> usize {
     groups.div_ceil(MAX_RUNS)
@@ -107,17 +107,18 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     let own = if joins { args.train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (arrays, m, v) = unsafe {
+    let (arrays, m, v, ids, losses) = unsafe {
         let arrays = [
             memory.resident(args.train.params, len),
             memory.resident(args.train.params_transposed, len),
             memory.resident(own, len),
             memory.scratch(args.train.workspace, train_workspace_len(s)),
         ];
-        (arrays, Tile::new(args.train.m, len), Tile::new(args.train.v, len))
+        let ids = (Ids::new(args.train.tokens), Ids::new(args.train.offsets));
+        (arrays, Tile::new(args.train.m, len), Tile::new(args.train.v, len), ids, losses(args))
     };
     let [w, transposed, grads, work] = arrays.map(|array| array.tile);
-    let train = Train::new(s, [w, transposed, grads, m, v, work], ids(args));
+    let train = Train::new(s, [w, transposed, grads, m, v, work], ids);
     block.each_warp(
         #[inline(always)]
         move |warp| {
@@ -134,12 +135,12 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
         );
         let pass = train.pass(0);
         train.forward_backward(block, pass, None);
-        train.weight_gradients(block, pass, i != block.index);
+        train.weights.weight_gradients(block, pass, i != block.index);
         block.each_warp(
             #[inline(always)]
             move |warp| {
                 if warp.index == WARPS - 1 {
-                    losses(args).set(i, train.loss(&pass));
+                    losses.set(i, train.loss(&pass));
                 }
             },
         );
@@ -168,13 +169,13 @@ unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) 
     let groups = groups(args.batch as usize);
     let (each, arrays) = gradient_arrays(groups);
     // SAFETY: the caller vouches for pointers and lengths.
-    let train = unsafe { weights(s, args, arrays) };
+    let weights = unsafe { weights(s, args, arrays) };
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            train.reduce_gradients(
-                (arrays, run_len(groups) / each),
-                1.0 / args.batch as f32,
+            let how = Reduction { arrays, run: run_len(groups) / each, scale: 1.0 / args.batch as f32 };
+            weights.reduce_gradients(
+                how,
                 #[inline(always)]
                 |first, count| block.share_among_warps(warp, first, count),
             );
@@ -190,101 +191,106 @@ unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) 
 unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
     let steps = args.train.steps as usize;
     // SAFETY: the caller vouches for pointers and lengths, and for one schedule and one entry of the log a step.
-    let (train, schedules, log) = unsafe {
+    let (weights, losses, schedules, log) = unsafe {
         let schedules = Tile::new(args.train.schedule.cast_mut().cast(), 3 * steps);
-        (weights(s, args, 1), schedules.at(3 * step), Tile::new(args.train.log.cast(), 2 * steps).at(2 * step))
+        let log = Tile::new(args.train.log.cast(), 2 * steps).at(2 * step);
+        (weights(s, args, 1), losses(args), schedules.at(3 * step), log)
     };
     let schedule = &Schedule { root: schedules.get(0), eps: schedules.get(1), decay: schedules.get(2) };
-    let norm = clip::norm(train.squares, gradient_blocks(s));
+    let norm = clip::norm(weights.squares, gradient_blocks(s));
     let optimizer = &args.train.optimizer;
     let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            train.update_weights(
+            weights.update_weights(
                 warp,
                 &update,
                 #[inline(always)]
                 |first, count| block.share_among_warps(warp, first, count),
             );
             if block.index == 0 && warp.index == WARPS - 1 {
-                log.set(0, sum(losses(args), args.batch as usize) / args.batch as f32);
+                log.set(0, sum(losses, args.batch as usize) / args.batch as f32);
                 log.set(1, norm);
             }
         },
     );
 }
 
-/// The arrays in the memory that all blocks share, so many of gradients among them, without a workspace.
+/// The weights in the memory that all blocks share, with `arrays_of_grads` arrays of gradients.
 ///
 /// # Safety
 /// As for [`train_batch`].
 #[inline(always)]
-unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, arrays_of_grads: usize) -> Train<S> {
+unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, arrays_of_grads: usize) -> WeightArrays<S> {
     let (len, train) = (Layout(s).len(), &args.train);
     // SAFETY: the caller vouches for pointers and lengths.
     unsafe {
-        let squares = Tile::new(args.squares, squares_len(s));
-        let arrays = [train.params, train.params_transposed].map(|array| Tile::new(array, len));
-        let moments = [train.m, train.v].map(|array| Tile::new(array, len));
-        let grads = Tile::new(train.grads, arrays_of_grads * len);
-        let train = Train::new(s, [arrays[0], arrays[1], grads, moments[0], moments[1], squares], ids(args));
-        Train { squares, ..train }
+        WeightArrays {
+            s,
+            arrays: Arrays {
+                w: Tile::new(train.params, len),
+                grads: Tile::new(train.grads, arrays_of_grads * len),
+                m: Tile::new(train.m, len),
+                v: Tile::new(train.v, len),
+            },
+            transposed: Tile::new(train.params_transposed, len),
+            squares: Tile::new(args.squares, squares_len(s)),
+        }
     }
-}
-
-/// The tokens of all documents, and where each begins.
-#[inline(always)]
-fn ids(args: &BatchArgs) -> (Ids, Ids) {
-    // SAFETY: the caller of the kernel vouches for both.
-    unsafe { (Ids::new(args.train.tokens), Ids::new(args.train.offsets)) }
 }
 
 /// The losses of a step's documents.
+///
+/// # Safety
+/// As for [`train_batch`].
 #[inline(always)]
-fn losses(args: &BatchArgs) -> Tile {
-    // SAFETY: the caller of the kernel vouches for the batch in whole tiles.
+unsafe fn losses(args: &BatchArgs) -> Tile {
+    // SAFETY: the caller vouches for the batch in whole tiles.
     unsafe { Tile::new(args.losses, (args.batch as usize).div_ceil(TILE) * TILE) }
 }
 
-impl<S: Shape> Train<S> {
-    /// Sums so many arrays of gradients, [`Layout::len`] elements after each other, so many to a run, run by run, and scales
-    /// the sum by `scale`, for the blocks of weights that `share` gives. The sums take the place of the first array, and their
-    /// squares are summed block by block.
+/// How the arrays of gradients, [`Layout::len`] elements each, become one.
+#[derive(Clone, Copy)]
+struct Reduction {
+    /// How many there are.
+    arrays: usize,
+    /// How many are summed before their sum is added to those of the runs before.
+    run: usize,
+    /// What the sum is multiplied by.
+    scale: f32,
+}
+
+impl<S: Shape> WeightArrays<S> {
+    /// Sums the arrays of gradients, for the blocks of weights that `share` gives. The sums take the place of the first array,
+    /// and their squares are summed block by block.
     #[inline(always)]
-    fn reduce_gradients(&self, arrays: (usize, usize), scale: f32, share: impl Fn(usize, usize) -> Strided) {
-        let (head, wpe) = (self.head_weight(), self.model.layout.wpe());
-        for i in share(0, head.matrix.blocks()) {
-            let block = head.block(i, tiles_of(head.matrix.cols));
-            self.reduce_rows::<{ TILE / 2 }>(arrays, scale, (block.at(), head.matrix.cols), i);
-        }
-        let mut first = head.matrix.blocks();
-        let pairs = self.position_pairs();
-        for (pair, col, index) in pairs.items(share(first, pairs.count()), first) {
-            let at = wpe + 2 * pair * head.matrix.cols + col;
-            self.reduce_rows::<1>(arrays, scale, (at, head.matrix.cols), index);
-        }
-        first += pairs.count();
-        for l in 0..self.s.n_layer() {
-            for i in share(first, layer_blocks(self.s)) {
-                let block = self.layer_block(l, i);
-                let place = (block.at(), block.weight.matrix.cols);
-                self.reduce_rows::<{ TILE / 2 }>(arrays, scale, place, first + i);
-            }
-            first += layer_blocks(self.s);
-        }
+    fn reduce_gradients(&self, how: Reduction, share: impl Fn(usize, usize) -> Strided) {
+        self.each_block(
+            share,
+            #[inline(always)]
+            |i, head| self.reduce_block(how, i, head),
+            #[inline(always)]
+            |i, place| self.reduce_rows::<1>(how, i, (self.position(place), self.s.n_embd_padded())),
+            #[inline(always)]
+            |i, layer| self.reduce_block(how, i, layer),
+        );
     }
 
-    /// [`Self::reduce_gradients`] for `N` pairs of rows, `stride` elements from row to row, which are block `index`.
+    #[inline(always)]
+    fn reduce_block(&self, how: Reduction, i: usize, block: WeightBlock) {
+        self.reduce_rows::<{ TILE / 2 }>(how, i, (block.at(), block.weight.matrix.cols));
+    }
+
+    /// [`Self::reduce_gradients`] of block `index`, `N` pairs of rows from `at` on, `stride` elements from row to row.
     #[inline(always)]
     fn reduce_rows<const N: usize>(
         &self,
-        (arrays, run): (usize, usize),
-        scale: f32,
-        (at, stride): (usize, usize),
+        Reduction { arrays, run, scale }: Reduction,
         index: usize,
+        (at, stride): (usize, usize),
     ) {
-        let (grads, len) = (self.arrays.grads, self.model.layout.len());
+        let (grads, len) = (self.arrays.grads, Layout(self.s).len());
         let rows = |array: usize, r: usize| grads.row_pair(array * len + at + 2 * r * stride, stride);
         let mut sum = [F32x32::splat(0.0); N];
         let mut first = 0;
