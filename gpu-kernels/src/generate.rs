@@ -68,7 +68,7 @@ impl Workspace {
     }
 }
 
-/// Elements of the workspace of a block of `generate`, of so many warps that take so many tokens at once.
+/// Elements of the workspace of a block of `generate`, of `warps` warps that take `tokens` tokens at once.
 #[inline(always)]
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
     warps * Workspace::of(s, tokens).len
@@ -106,13 +106,15 @@ pub unsafe fn generate<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &Generat
             let mut memory = block.memory();
             // SAFETY: the caller vouches for pointers and lengths, and for `WARPS` times `size` elements of workspace a
             // block.
-            let (arrays, prompt, out) = unsafe {
+            let (arrays, prompt, out, logprobs) = unsafe {
                 let arrays = [
                     memory.resident(args.params, len),
                     memory.resident(args.params_transposed, len),
                     memory.scratch(args.workspace.wrapping_add(block.index * WARPS * size), WARPS * size),
                 ];
-                (arrays, Ids::new(args.prompt), Ids::new(args.out))
+                let written = args.samples as usize * s.block_size();
+                let logprobs = (!args.logprobs.is_null()).then(|| Tile::new(args.logprobs, written));
+                (arrays, Ids::new(args.prompt), Ids::new(args.out), logprobs)
             };
             let [w, transposed, work] = arrays.map(|array| array.tile);
             let model = Model { s, layout: Layout(s), w, transposed };
@@ -135,7 +137,7 @@ pub unsafe fn generate<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &Generat
                     while slots.iter().any(|slot| slot.sample < args.samples as usize) {
                         decode(warp, &model, work, &slots);
                         for (i, slot) in slots.iter_mut().enumerate() {
-                            advance(s, &args, (prompt, out), work, i, slot);
+                            advance(s, &args, (prompt, out, logprobs), work, i, slot);
                             if slot.position == 0 {
                                 *slot = Slot::new(&args, slot.sample + warps * TOKENS);
                             }
@@ -206,7 +208,14 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
 /// Draws a slot's next token, or takes that of the prompt, and writes it. A slot whose sample has ended is back at
 /// position 0.
 #[inline(always)]
-fn advance<S: Shape>(s: S, args: &GenerateArgs, (prompt, out): (Ids, Ids), work: Tile, i: usize, slot: &mut Slot) {
+fn advance<S: Shape>(
+    s: S,
+    args: &GenerateArgs,
+    (prompt, out, logprobs): (Ids, Ids, Option<Tile>),
+    work: Tile,
+    i: usize,
+    slot: &mut Slot,
+) {
     if slot.sample >= args.samples as usize {
         return;
     }
@@ -218,9 +227,8 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, (prompt, out): (Ids, Ids), work:
     };
     let at = slot.sample * s.block_size() + slot.position;
     out.set(at, slot.token);
-    if !args.logprobs.is_null() {
-        // SAFETY: the caller vouches for as many elements as `out` has.
-        unsafe { *args.logprobs.add(at) = sample::log_probability(s, logits, slot.token) };
+    if let Some(logprobs) = logprobs {
+        logprobs.set(at, sample::log_probability(s, logits, slot.token));
     }
     slot.position += 1;
     if slot.token == BOS || slot.position == s.block_size() {

@@ -96,7 +96,7 @@ pub unsafe fn train<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &TrainArgs)
                     decay: schedules.get(3 * step + 2),
                 };
                 document = if document + 1 == args.documents as usize { 0 } else { document + 1 };
-                let train = Train::new(s, tiles.map(Tile::renewed), (tokens, offsets));
+                let train = Train::new(s, tiles.map(Tile::opaque), (tokens, offsets));
                 let pass = train.pass(step);
                 train.forward_backward(block, pass, Some((step + 1, document)));
                 train.weights.weight_gradients(block, pass, false);

@@ -21,7 +21,7 @@ use microgpt::weights::Weights;
 fn main() {
     // One core: what a thread pool adds is another question.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the pool is built once");
-    println!("CPU kernels: {}", available()[0].name);
+    println!("CPU kernels: {}", available()[0].isa().name());
     divan::main();
 }
 

@@ -114,7 +114,7 @@ fn instruction_sets_change_no_bit() {
     for model in SHAPES {
         let expected = bits(available()[0], model, &dataset, 150, &[2]);
         for kernels in available().into_iter().skip(1) {
-            assert!(bits(kernels, model, &dataset, 150, &[2]) == expected, "{model:?}: {}", kernels.name);
+            assert!(bits(kernels, model, &dataset, 150, &[2]) == expected, "{model:?}: {}", kernels.isa().name());
         }
     }
 }

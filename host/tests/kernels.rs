@@ -204,7 +204,7 @@ fn instruction_sets_give_the_same_bits() {
     for (model, dataset) in [(ModelConfig::default(), &names)].into_iter().chain(ODD.map(|model| (model, &odd))) {
         let expected = bits(available()[0], model, dataset);
         for kernels in available().into_iter().skip(1) {
-            assert!(bits(kernels, model, dataset) == expected, "{model:?}: {} differs", kernels.name);
+            assert!(bits(kernels, model, dataset) == expected, "{model:?}: {} differs", kernels.isa().name());
         }
     }
 }

@@ -52,7 +52,7 @@ pub fn native() -> Result<Native> {
     let config = TrainConfig { steps: STEPS, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
     let mut times = Vec::new();
-    for kernels in available().into_iter().filter(|kernels| kernels.name != "baseline") {
+    for kernels in available().into_iter().filter(|kernels| kernels.isa().name() != "baseline") {
         let mut fastest = f64::INFINITY;
         for _ in 0..RUNS {
             let mut cpu = Cpu::with_kernels(kernels, config, &dataset, &state)?;
@@ -60,7 +60,7 @@ pub fn native() -> Result<Native> {
             cpu.train(STEPS as usize)?;
             fastest = fastest.min(start.elapsed().as_secs_f64() * 1e6 / STEPS as f64);
         }
-        times.push((kernels.name, fastest));
+        times.push((kernels.isa().name(), fastest));
     }
     Ok(Native { steps: STEPS, times, relaxed: module::build(&root(), Fma::Relaxed)? })
 }

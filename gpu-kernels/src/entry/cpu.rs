@@ -10,20 +10,58 @@ use crate::train::batch::Phase;
 /// The kernels compiled for one instruction set.
 #[derive(Clone, Copy)]
 pub struct Kernels {
-    /// The instruction set, for a person: `"AVX-512"`.
-    pub name: &'static str,
+    isa: Isa,
+    train: unsafe fn(&TrainArgs),
+    train_batch: unsafe fn(&BatchArgs, Phase, usize, Range<usize>, usize),
+    evaluate: unsafe fn(&EvaluateArgs, Range<usize>, usize),
+    generate: unsafe fn(&GenerateArgs, Range<usize>, usize),
+}
+
+impl Kernels {
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// [`crate::train::train`] in one block.
-    pub train: unsafe fn(&TrainArgs),
-    /// A phase of a step of [`crate::train::batch::train_batch`] for these blocks of a grid of so many.
-    pub train_batch: unsafe fn(&BatchArgs, Phase, usize, Range<usize>, usize),
-    /// [`crate::evaluate::evaluate`] for these blocks of a grid of so many.
-    pub evaluate: unsafe fn(&EvaluateArgs, Range<usize>, usize),
-    /// [`crate::generate::generate`] for these blocks of a grid of so many.
-    pub generate: unsafe fn(&GenerateArgs, Range<usize>, usize),
+    ///
+    /// # Safety
+    /// As for the kernel; the processor has the instruction set.
+    pub unsafe fn train(&self, args: &TrainArgs) {
+        // SAFETY: the caller vouches for both.
+        unsafe { (self.train)(args) }
+    }
+
+    /// A phase of step `step` of [`crate::train::batch::train_batch`] for the blocks `blocks` of a grid of `count`.
+    ///
+    /// # Safety
+    /// As for [`Self::train`].
+    pub unsafe fn train_batch(&self, args: &BatchArgs, phase: Phase, step: usize, blocks: Range<usize>, count: usize) {
+        // SAFETY: the caller vouches for both.
+        unsafe { (self.train_batch)(args, phase, step, blocks, count) }
+    }
+
+    /// [`crate::evaluate::evaluate`] for the blocks `blocks` of a grid of `count`.
+    ///
+    /// # Safety
+    /// As for [`Self::train`].
+    pub unsafe fn evaluate(&self, args: &EvaluateArgs, blocks: Range<usize>, count: usize) {
+        // SAFETY: the caller vouches for both.
+        unsafe { (self.evaluate)(args, blocks, count) }
+    }
+
+    /// [`crate::generate::generate`] for the blocks `blocks` of a grid of `count`.
+    ///
+    /// # Safety
+    /// As for [`Self::train`].
+    pub unsafe fn generate(&self, args: &GenerateArgs, blocks: Range<usize>, count: usize) {
+        // SAFETY: the caller vouches for both.
+        unsafe { (self.generate)(args, blocks, count) }
+    }
 }
 
 macro_rules! kernels {
-    ($(#[$attribute:meta])* $module:ident, $name:literal, $isa:expr, constant: $constant:literal) => {
+    ($(#[$attribute:meta])* $module:ident, $isa:expr, constant: $constant:literal) => {
         /// The kernels for one instruction set.
         mod $module {
             use super::{
@@ -36,7 +74,8 @@ macro_rules! kernels {
             #[derive(Clone, Copy)]
             struct Processor;
 
-            impl Target for Processor {
+            // SAFETY: only the entries below have it, whose callers vouch for the instruction set.
+            unsafe impl Target for Processor {
                 const ISA: Isa = $isa;
 
                 #[inline(always)]
@@ -51,7 +90,7 @@ macro_rules! kernels {
                 }
             }
 
-            pub const KERNELS: Kernels = Kernels { name: $name, train, train_batch, evaluate, generate };
+            pub const KERNELS: Kernels = Kernels { isa: $isa, train, train_batch, evaluate, generate };
 
             $(#[$attribute])*
             unsafe fn train(args: &TrainArgs) {
@@ -109,14 +148,14 @@ macro_rules! kernels {
 }
 
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, "AVX-512", Isa::Avx512, constant: true);
+kernels!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-kernels!(#[target_feature(enable = "avx2,fma")] avx2, "AVX2", Isa::Avx2, constant: true);
+kernels!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
 // Without fused multiply-add each one is a call: constants would not make it fast, and the compiler slow.
 #[cfg(target_arch = "x86_64")]
-kernels!(baseline, "baseline", Isa::Other, constant: false);
+kernels!(baseline, Isa::Baseline, constant: false);
 #[cfg(not(target_arch = "x86_64"))]
-kernels!(baseline, "baseline", Isa::Other, constant: true);
+kernels!(baseline, Isa::Baseline, constant: true);
 
 /// The instruction sets that this crate is compiled for, the fastest first.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]

@@ -86,16 +86,25 @@ unsafe fn batch<T: Target, S: Shape>(target: T, s: S, args: &BatchArgs) {
     let mut own = *args;
     own.train.workspace = args.train.workspace.wrapping_add(block * args.workspace_stride as usize);
     for step in 0..args.train.steps as usize {
-        for group in (block..groups).step_by(blocks) {
+        barrier.phase(
+            #[inline(always)]
+            || {
+                for group in (block..groups).step_by(blocks) {
+                    let grid = Grid::new(group..group + 1, groups, target);
+                    // SAFETY: the caller keeps the kernel's contract.
+                    unsafe { train_phase(&grid, s, &own, Phase::Gradients, step) };
+                }
+            },
+        );
+        barrier.phase(
+            #[inline(always)]
             // SAFETY: the caller keeps the kernel's contract.
-            unsafe { train_phase(&Grid::new(group..group + 1, groups, target), s, &own, Phase::Gradients, step) };
-        }
-        barrier.wait();
-        // SAFETY: the caller keeps the kernel's contract.
-        unsafe { train_phase(&own_block(target), s, &own, Phase::Reduce, step) };
-        barrier.wait();
-        // SAFETY: the caller keeps the kernel's contract.
-        unsafe { train_phase(&own_block(target), s, &own, Phase::Update, step) };
-        barrier.wait();
+            || unsafe { train_phase(&own_block(target), s, &own, Phase::Reduce, step) },
+        );
+        barrier.phase(
+            #[inline(always)]
+            // SAFETY: the caller keeps the kernel's contract.
+            || unsafe { train_phase(&own_block(target), s, &own, Phase::Update, step) },
+        );
     }
 }

@@ -15,25 +15,42 @@ pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 /// on a GPU, where the other warps take the other tokens.
 pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
-/// The instruction set that a kernel entry is compiled for, where a stage can make use of it.
+/// The instruction set that a kernel entry is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// x86-64 with AVX-512F: estimates good to 14 bits are at hand.
+    /// x86-64 with AVX-512 (F, VL, DQ, BW), AVX2 and FMA: estimates good to 14 bits are at hand.
     Avx512,
     /// x86-64 with AVX2 and FMA: sixteen registers.
     Avx2,
-    /// Any other of a CPU.
-    Other,
-    /// A GPU, the block's arrays in its shared memory.
-    GpuShared,
-    /// A GPU, the block's arrays in global memory: for shapes whose arrays are too large for the other.
-    GpuGlobal,
+    /// What every CPU of the architecture has.
+    Baseline,
+    /// PTX.
+    Ptx,
+}
+
+impl Isa {
+    /// Its name, for a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Baseline => "baseline",
+            Self::Ptx => "PTX",
+        }
+    }
 }
 
 /// What a kernel entry is compiled for.
-pub trait Target: Copy {
+///
+/// # Safety
+/// Kernels with this target only ever run on processors that have [`Self::ISA`].
+pub unsafe trait Target: Copy {
     /// Its instruction set.
     const ISA: Isa;
+
+    /// Whether a block copies its arrays to memory of its own, a GPU's shared memory. Shapes whose arrays are too large for that
+    /// leave them in global memory.
+    const SHARED_MEMORY: bool = false;
 
     /// Runs `work`, what a block does between two of its barriers.
     ///
@@ -59,7 +76,7 @@ impl<T: Target> Grid<T> {
         Self { blocks, count, target }
     }
 
-    /// Runs `work` for each block. Blocks share nothing that one of them writes.
+    /// Runs `work` for each block. There is no barrier at the end: blocks share nothing that one of them writes.
     #[inline(always)]
     pub fn each_block(&self, work: impl Fn(&Block<T>)) {
         machine::each_block(
@@ -115,7 +132,7 @@ impl<T: Target> Block<T> {
     /// The block's memory, nothing of it given out yet.
     #[inline(always)]
     pub fn memory(&self) -> Memory {
-        Memory::new(T::ISA)
+        Memory::new(T::SHARED_MEMORY)
     }
 }
 

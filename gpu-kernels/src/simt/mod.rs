@@ -4,9 +4,9 @@
 //! number for each of 16 channels, which both half-warps know. On the CPU they are SIMD vectors of 32 and 16 numbers; on
 //! a GPU each is one register. [`Tile`] is memory that the warps of a block share. A scalar is known to all lanes.
 //!
-//! Work is launched only through closures that end in the barrier of their level ([`Grid::each_block`],
-//! [`Block::each_warp`]), so that no barrier is forgotten or reached by half of a block. Inside a warp,
-//! [`Warp::sync`] stands between a lane's write and another lane's read.
+//! What warps share a block of, and blocks a phase of, is launched only through closures that end in the barrier of their level
+//! ([`Block::each_warp`], on a GPU `GridBarrier::phase`), so that no barrier is forgotten or reached by half of a block. Inside a
+//! warp, [`Warp::sync`] stands between a lane's write and another lane's read: the race checker finds where it is missing.
 //!
 //! `cpu` and `gpu` are the two machines behind this one interface: lanes, memory, and what the levels of
 //! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust, `gpu/compiler.rs` all
@@ -50,7 +50,5 @@ pub use cpu::AnyCpu;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(target_arch = "nvptx64")]
-pub(crate) use gpu::kernels;
-#[cfg(target_arch = "nvptx64")]
-pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
+pub(crate) use gpu::{GpuGlobal, GpuShared, GridBarrier, kernels, launch, read_global};
 pub use machine::{F32x16, F32x32, Ids, Mask16, Memory, Resident, Splats, Tile, U32x16, sqrt};

@@ -83,20 +83,20 @@ pub fn attend<S: Shape>(
         for (key, both) in key_pairs(t) {
             let mut score = F32x32::splat(0.0);
             for i in (0..heads.tiles).map(|tile| first + tile * TILE) {
-                score = F32x32::both(q.row(i)).mul_add(k.row_pair(key * a + i, a), score);
+                score = F32x32::broadcast(q.row(i)).mul_add(k.row_pair(key * a + i, a), score);
             }
-            let score = score.group_sum(heads.width).upper_or(both, f32::NEG_INFINITY);
+            let score = score.group_sum(heads.width).upper_where(both, f32::NEG_INFINITY);
             p.set_row_pair(key * TILE, TILE, score);
             max = max.max(score);
         }
-        let max = F32x32::both(max.fold_max());
+        let max = F32x32::broadcast(max.max_halves());
         let mut sum = F32x32::splat(0.0);
         for (key, both) in key_pairs(t) {
-            let e = (p.row_pair(key * TILE, TILE) - max).map(exp).upper_or(both, 0.0);
+            let e = (p.row_pair(key * TILE, TILE) - max).map(exp).upper_where(both, 0.0);
             p.set_row_pair(key * TILE, TILE, e);
             sum = sum + e;
         }
-        let scale = F32x32::both(F32x16::splat(1.0) / sum.fold());
+        let scale = F32x32::broadcast(F32x16::splat(1.0) / sum.add_halves());
         for (key, _) in key_pairs(t) {
             p.set_row_pair(key * TILE, TILE, p.row_pair(key * TILE, TILE) * scale);
         }
@@ -105,7 +105,7 @@ pub fn attend<S: Shape>(
             for (key, _) in key_pairs(t) {
                 sum = p.row_pair(key * TILE, TILE).mul_add(v.row_pair(key * a + i, a), sum);
             }
-            attn.set_row(i, sum.fold());
+            attn.set_row(i, sum.add_halves());
         }
     }
 }
@@ -145,13 +145,13 @@ pub fn backward_queries<S: Shape>(
             for (key, _) in key_pairs(t) {
                 let mut dp = F32x32::splat(0.0);
                 for i in (0..heads.tiles).map(|tile| first + tile * TILE) {
-                    dp = F32x32::both(dattn.row(t * a + i)).mul_add(v.row_pair(key * a + i, a), dp);
+                    dp = F32x32::broadcast(dattn.row(t * a + i)).mul_add(v.row_pair(key * a + i, a), dp);
                 }
                 let dp = dp.group_sum(heads.width);
                 ds.set_row_pair(key * TILE, TILE, dp);
                 sum = p.row_pair(key * TILE, TILE).mul_add(dp, sum);
             }
-            let sum = F32x32::both(sum.fold());
+            let sum = F32x32::broadcast(sum.add_halves());
             for (key, _) in key_pairs(t) {
                 let d = p.row_pair(key * TILE, TILE) * (ds.row_pair(key * TILE, TILE) - sum);
                 ds.set_row_pair(key * TILE, TILE, d);
@@ -161,7 +161,7 @@ pub fn backward_queries<S: Shape>(
                 for (key, _) in key_pairs(t) {
                     sum = ds.row_pair(key * TILE, TILE).mul_add(k.row_pair(key * a + i, a), sum);
                 }
-                dq.set_row(t * a + i, sum.fold() * scale);
+                dq.set_row(t * a + i, sum.add_halves() * scale);
             }
         }
     }
@@ -190,13 +190,13 @@ pub fn backward_keys<S: Shape>(
                 // The last pair may have no second query.
                 let second = usize::from(t + 1 < n);
                 let (row, next) = (probs_row(t), probs_row(t + second) - probs_row(t));
-                let d = ds.row_pair(row, next).upper_or(second == 1, 0.0);
-                let p = p.row_pair(row, next).upper_or(second == 1, 0.0);
+                let d = ds.row_pair(row, next).upper_where(second == 1, 0.0);
+                let p = p.row_pair(row, next).upper_where(second == 1, 0.0);
                 sum_k = d.mul_add(q.row_pair(t * a + i, second * a), sum_k);
                 sum_v = p.mul_add(dattn.row_pair(t * a + i, second * a), sum_v);
             }
-            dk.set_row(key * a + i, sum_k.fold());
-            dv.set_row(key * a + i, sum_v.fold());
+            dk.set_row(key * a + i, sum_k.add_halves());
+            dv.set_row(key * a + i, sum_v.add_halves());
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn squares<const N: usize>(rows: [F32x32; N]) -> F32x16 {
     for i in 0..N {
         sum = rows[i].mul_add(rows[i], sum);
     }
-    sum.fold()
+    sum.add_halves()
 }
 
 /// The gradient's norm from the partial sums of `blocks` blocks, `[blocks, TILE]`, added in order.

@@ -69,7 +69,7 @@ pub fn backward_token<S: Shape>(
 #[inline(always)]
 pub fn backward_position<S: Shape>(s: S, dx_embed: Tile, n: usize, t: usize, col: usize) -> F32x32 {
     if t < n {
-        dx_embed.row_pair(t * s.n_embd_padded() + col, s.n_embd_padded()).upper_or(t + 1 < n, 0.0)
+        dx_embed.row_pair(t * s.n_embd_padded() + col, s.n_embd_padded()).upper_where(t + 1 < n, 0.0)
     } else {
         F32x32::splat(0.0)
     }

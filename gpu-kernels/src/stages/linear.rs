@@ -29,7 +29,7 @@ pub fn product(x: Tile, tokens: (usize, usize), m: Matrix, col: usize, store: im
     sum_of_products(1, |_| (x, m), tokens, col, store);
 }
 
-/// The sum, term by term, of so many [`product`]s, each of the `x` and `w` that `term` gives.
+/// The sum, term by term, of `terms` [`product`]s, each of the `x` and `w` that `term` gives.
 #[inline(always)]
 pub fn sum_of_products(
     terms: usize,
@@ -47,7 +47,7 @@ pub fn sum_of_products(
                 let (x, m) = term(i);
                 let y = product_of(x.at((t0 + t) * m.rows), m, col);
                 for k in 0..TOGETHER {
-                    sum[k] = sum[k] + y[k].fold();
+                    sum[k] = sum[k] + y[k].add_halves();
                 }
             }
         }
@@ -93,7 +93,7 @@ pub fn weight_gradient(
     let count = warp.accumulators(TILE / 2);
     for first in (0..TILE / 2).step_by(count) {
         for t in 0..n {
-            let x = F32x32::both(x.row(t * x_width + col));
+            let x = F32x32::broadcast(x.row(t * x_width + col));
             let dy = dy.splats(t * dy_width + row);
             for r in first..first + count {
                 dw[r] = dy.pair(r).mul_add(x, dw[r]);

@@ -59,9 +59,13 @@ pub fn draw<S: Shape>(s: S, logits: Tile, top_k: usize, inverse_temperature: f32
     if inverse_temperature == 0.0 {
         return first.token;
     }
-    let mut last = first;
-    for _ in 1..top_k {
-        last = next_ranked(s, logits, Some(last));
+    // The last token in rank that is drawn from. None comes after the vocabulary's last, which need not be searched for.
+    let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
+    if top_k < s.vocab() {
+        last = first;
+        for _ in 1..top_k {
+            last = next_ranked(s, logits, Some(last));
+        }
     }
     let cumulative = |i: usize| {
         let row = logits.row(i);

@@ -12,7 +12,7 @@ use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::simt::{TOKENS, WARPS};
+use gpu_kernels::simt::{Isa, TOKENS, WARPS};
 use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, groups, squares_len};
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
@@ -62,15 +62,16 @@ pub fn available() -> Vec<Kernels> {
 #[cfg(target_arch = "x86_64")]
 fn is_available(kernels: &Kernels) -> bool {
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    match kernels.name {
-        "AVX-512" => {
+    match kernels.isa() {
+        Isa::Avx512 => {
             avx2 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bw")
         }
-        "AVX2" => avx2,
-        _ => true,
+        Isa::Avx2 => avx2,
+        Isa::Baseline => true,
+        Isa::Ptx => false,
     }
 }
 
@@ -141,7 +142,7 @@ impl Cpu {
             batch: batch as u32,
             workspace_stride: 0,
         };
-        let (kernel, shared) = (self.kernels.train_batch, &Shared(args));
+        let (kernels, shared) = (self.kernels, &Shared(args));
         let run = |phase: Phase, step: usize, thread: usize| {
             let Shared(mut args) = *shared;
             args.train.workspace = args.train.workspace.wrapping_add(thread * stride);
@@ -152,7 +153,7 @@ impl Cpu {
                 Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
             };
             // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
-            unsafe { kernel(&args, phase, step, blocks, count) };
+            unsafe { kernels.train_batch(&args, phase, step, blocks, count) };
         };
         let phases = Phase::ALL.len();
         team::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
@@ -172,7 +173,7 @@ unsafe impl<T> Sync for Shared<T> {}
 
 impl Device for Cpu {
     fn description(&self) -> String {
-        format!("CPU ({})", self.kernels.name)
+        format!("CPU ({})", self.kernels.isa().name())
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
@@ -200,7 +201,7 @@ impl Device for Cpu {
         } else {
             // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction, and
             // `with_kernels` was given kernels that this processor has.
-            unsafe { (self.kernels.train)(&args) };
+            unsafe { self.kernels.train(&args) };
         }
         self.step += steps as u64;
         Ok(log.iter().map(|l| StepLog { loss: l.loss.into(), grad_norm: l.grad_norm.into() }).collect())
@@ -220,11 +221,11 @@ impl Device for Cpu {
             documents: documents as u32,
             shape: self.shape,
         });
-        let evaluate = self.kernels.evaluate;
+        let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
             // SAFETY: as for `train`; there is a workspace for each of the blocks.
-            unsafe { evaluate(&args.0, block..block + 1, blocks) };
+            unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
         let tokens = (0..documents).map(|i| self.val.positions(i, self.shape.block_size()) as u64).sum();
         Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
@@ -255,11 +256,11 @@ impl Device for Cpu {
             inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
             shape: self.shape,
         });
-        let generate = self.kernels.generate;
+        let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
             // SAFETY: as for `train`; there is a workspace for each of the blocks, and `out` holds every sample.
-            unsafe { generate(&args.0, block..block + 1, blocks) };
+            unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
         Ok(samples_of(&out, &logprobs, t))
     }

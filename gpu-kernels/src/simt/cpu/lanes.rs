@@ -17,7 +17,7 @@ impl F32x32 {
 
     /// The same channels for both half-warps.
     #[inline(always)]
-    pub fn both(x: F32x16) -> Self {
+    pub fn broadcast(x: F32x16) -> Self {
         Self(x, x)
     }
 
@@ -29,7 +29,7 @@ impl F32x32 {
 
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
     #[inline(always)]
-    pub fn upper_or(self, keep: bool, fill: f32) -> Self {
+    pub fn upper_where(self, keep: bool, fill: f32) -> Self {
         Self(self.0, if keep { self.1 } else { F32x16::splat(fill) })
     }
 
@@ -47,7 +47,7 @@ impl F32x32 {
 
     /// The larger of the two half-warps' numbers, channel by channel.
     #[inline(always)]
-    pub fn fold_max(self) -> F32x16 {
+    pub fn max_halves(self) -> F32x16 {
         self.0.max(self.1)
     }
 
@@ -59,7 +59,7 @@ impl F32x32 {
 
     /// The sum of the two half-warps, channel by channel.
     #[inline(always)]
-    pub fn fold(self) -> F32x16 {
+    pub fn add_halves(self) -> F32x16 {
         self.0 + self.1
     }
 }

@@ -1,7 +1,7 @@
 //! A block's memory. On the CPU arrays stay where the host put them.
 
 use super::Tile;
-use crate::simt::{Isa, Warp};
+use crate::simt::Warp;
 
 /// The memory of a block.
 pub struct Memory;
@@ -15,7 +15,7 @@ pub struct Resident {
 
 impl Memory {
     #[inline(always)]
-    pub(in crate::simt) fn new(_: Isa) -> Self {
+    pub(in crate::simt) fn new(_shared: bool) -> Self {
         Self
     }
 

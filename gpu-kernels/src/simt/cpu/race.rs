@@ -141,7 +141,7 @@ pub(super) fn access(address: usize, lanes: u32, kind: Kind) {
             )
         });
         match kind {
-            // Of reads that go on and on, the last of each warp and place is enough.
+            // Of reads by the same lanes one after the other, the first is enough.
             Kind::Read if element.reads.last().is_some_and(|last| last.same(&now)) => {}
             Kind::Read => element.reads.push(now),
             Kind::Write => *element = Element { write: Some(now), reads: Vec::new() },

@@ -32,6 +32,8 @@ enum Lanes {
     All,
     /// Every element by every lane of this half-warp.
     AllOfHalf(u32),
+    /// Every element by this lane.
+    One(u32),
     /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
     Column(usize),
 }
@@ -40,8 +42,8 @@ impl Tile {
     /// The tile at `ptr`, `len` elements long.
     ///
     /// # Safety
-    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, and only
-    /// warps of the same launch touch them meanwhile.
+    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, only warps of the same
+    /// launch touch them meanwhile, and every access through it or one made from it stays within them.
     #[inline(always)]
     #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
     pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
@@ -180,14 +182,14 @@ impl Tile {
 
     /// The same tile. On a GPU the compiler cannot know that it is.
     #[inline(always)]
-    pub fn renewed(self) -> Self {
+    pub fn opaque(self) -> Self {
         self
     }
 
     /// The elements as whole numbers.
     #[inline(always)]
     pub fn ids(self) -> Ids {
-        Ids { ptr: self.ptr.cast() }
+        Ids(self)
     }
 
     #[cfg(feature = "race-check")]
@@ -202,6 +204,7 @@ impl Tile {
                 Lanes::Half(half) => 1 << (16 * half as usize + e),
                 Lanes::All => u32::MAX,
                 Lanes::AllOfHalf(half) => 0xffff << (16 * half),
+                Lanes::One(lane) => 1 << lane,
                 Lanes::Column(column) => 1 << (16 * (e % 2) + column),
             };
             race::access(start + 4 * e, lanes, kind);
@@ -223,11 +226,9 @@ impl Splats {
     }
 }
 
-/// Whole numbers: tokens, and where documents begin. The race checker does not look at them.
+/// Whole numbers: tokens, and where documents begin.
 #[derive(Clone, Copy)]
-pub struct Ids {
-    ptr: *mut u32,
-}
+pub struct Ids(Tile);
 
 impl Ids {
     /// The numbers at `ptr`.
@@ -237,40 +238,65 @@ impl Ids {
     /// in use.
     #[inline(always)]
     pub unsafe fn new(ptr: *const u32) -> Self {
-        Self { ptr: ptr.cast_mut() }
+        Self(Tile {
+            ptr: ptr.cast_mut().cast(),
+            // How many there are, only the host knows.
+            #[cfg(feature = "race-check")]
+            bounds: (0, usize::MAX),
+        })
+    }
+
+    #[inline(always)]
+    fn number(self, i: usize) -> *mut u32 {
+        self.0.ptr.cast::<u32>().wrapping_add(i)
     }
 
     /// The numbers from `offset` on.
     #[inline(always)]
     pub fn at(self, offset: usize) -> Self {
-        Self { ptr: self.ptr.wrapping_add(offset) }
+        Self(self.0.at(offset))
     }
 
     /// Number `i`.
     #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
     pub fn get(self, i: usize) -> usize {
-        // SAFETY: the caller of `new` vouched for every index.
-        unsafe { *self.ptr.add(i) as usize }
+        #[cfg(feature = "race-check")]
+        self.0.check(i, 1, Lanes::All, race::Kind::Read);
+        // SAFETY: the caller of `new` vouched for every index, or the number lies within the array (see `Tile`).
+        unsafe { *self.number(i) as usize }
     }
 
     /// Number `i`, on which the flow of control depends.
     #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
     pub fn bound(self, i: usize) -> usize {
         self.get(i)
     }
 
     /// Copies the first `count` numbers of `from`, the lanes of the warp in turns.
     #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
     pub fn copy_from(self, from: Self, count: usize) {
         for i in 0..count {
-            self.set(i, from.get(i));
+            #[cfg(feature = "race-check")]
+            {
+                let lane = Lanes::One((i % (2 * TILE)) as u32);
+                from.0.check(i, 1, lane, race::Kind::Read);
+                self.0.check(i, 1, lane, race::Kind::Write);
+            }
+            // SAFETY: as for `get` and `set`.
+            unsafe { *self.number(i) = *from.number(i) };
         }
     }
 
     /// Writes number `i`: every lane holds the same one.
     #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
     pub fn set(self, i: usize, id: usize) {
-        // SAFETY: the caller of `new` vouched for every index.
-        unsafe { *self.ptr.add(i) = id as u32 }
+        #[cfg(feature = "race-check")]
+        self.0.check(i, 1, Lanes::All, race::Kind::Write);
+        // SAFETY: as for `get`.
+        unsafe { *self.number(i) = id as u32 }
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Space {
 }
 
 impl Address {
-    /// Element `i`, or what lies so many bytes further, which differ from lane to lane.
+    /// What lies `lane_bytes`, which may differ from lane to lane, behind element `i`.
     #[inline(always)]
     pub(super) fn read(self, i: usize, lane_bytes: u32) -> u32 {
         // SAFETY: the element lies within the array (see `Tile`).
@@ -77,9 +77,9 @@ impl Address {
         Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
     }
 
-    /// See [`super::Tile::renewed`].
+    /// See [`super::Tile::opaque`].
     #[inline(always)]
-    pub(super) fn renewed(self) -> Self {
+    pub(super) fn opaque(self) -> Self {
         let base =
             if self.space == Space::Shared { ptx::opaque32(self.base as u32).into() } else { ptx::opaque64(self.base) };
         Self { base, ..self }

@@ -21,7 +21,7 @@ impl F32x32 {
 
     /// The same channels for both half-warps.
     #[inline(always)]
-    pub fn both(x: F32x16) -> Self {
+    pub fn broadcast(x: F32x16) -> Self {
         Self(x.0)
     }
 
@@ -33,7 +33,7 @@ impl F32x32 {
 
     /// `fill` in the upper half-warp unless `keep` (the lower half is untouched).
     #[inline(always)]
-    pub fn upper_or(self, keep: bool, fill: f32) -> Self {
+    pub fn upper_where(self, keep: bool, fill: f32) -> Self {
         Self(if keep | (ptx::half() == 0) { self.0 } else { fill })
     }
 
@@ -51,7 +51,7 @@ impl F32x32 {
 
     /// The larger of the two half-warps' numbers, channel by channel.
     #[inline(always)]
-    pub fn fold_max(self) -> F32x16 {
+    pub fn max_halves(self) -> F32x16 {
         let other = Self(ptx::shuffle_xor(self.0, TILE as u32));
         F32x16(self.max(other).0)
     }
@@ -64,7 +64,7 @@ impl F32x32 {
 
     /// The sum of the two half-warps, channel by channel.
     #[inline(always)]
-    pub fn fold(self) -> F32x16 {
+    pub fn add_halves(self) -> F32x16 {
         F32x16(self.0 + ptx::shuffle_xor(self.0, TILE as u32))
     }
 }

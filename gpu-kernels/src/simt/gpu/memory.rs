@@ -3,11 +3,13 @@
 use super::address::{Address, Space};
 use super::{Tile, compiler, ptx};
 use crate::shape::{GPU_WARPS, TILE};
-use crate::simt::{Isa, Warp};
+use crate::simt::Warp;
 
-/// The memory of a block: how much of its shared memory is taken, in bytes.
+/// The memory of a block.
 pub struct Memory {
-    isa: Isa,
+    /// Whether arrays are copied to the block's shared memory.
+    shared: bool,
+    /// How much of that is taken, in bytes.
     taken: u32,
 }
 
@@ -23,8 +25,8 @@ pub struct Resident {
 
 impl Memory {
     #[inline(always)]
-    pub(in crate::simt) fn new(isa: Isa) -> Self {
-        Self { isa, taken: 0 }
+    pub(in crate::simt) fn new(shared: bool) -> Self {
+        Self { shared, taken: 0 }
     }
 
     /// Makes room for the array at `ptr`, `len` elements (whole tiles) long.
@@ -53,7 +55,7 @@ impl Memory {
     /// The next `len` elements of shared memory, if it is used.
     #[inline(always)]
     fn take(&mut self, len: usize) -> Option<Tile> {
-        (self.isa == Isa::GpuShared).then(|| {
+        self.shared.then(|| {
             let tile =
                 Tile(Address { base: compiler::shared_base().into(), offset: self.taken.into(), space: Space::Shared });
             self.taken += 4 * len as u32;

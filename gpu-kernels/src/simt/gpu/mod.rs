@@ -24,18 +24,21 @@ pub use tile::{Ids, Splats, Tile};
 
 /// A GPU, the block's arrays in its shared memory.
 #[derive(Clone, Copy)]
-pub struct GpuShared;
+pub(crate) struct GpuShared;
 
 /// A GPU, the block's arrays in global memory.
 #[derive(Clone, Copy)]
-pub struct GpuGlobal;
+pub(crate) struct GpuGlobal;
 
-impl Target for GpuShared {
-    const ISA: Isa = Isa::GpuShared;
+// SAFETY: what is compiled for a GPU runs on one.
+unsafe impl Target for GpuShared {
+    const ISA: Isa = Isa::Ptx;
+    const SHARED_MEMORY: bool = true;
 }
 
-impl Target for GpuGlobal {
-    const ISA: Isa = Isa::GpuGlobal;
+// SAFETY: as above.
+unsafe impl Target for GpuGlobal {
+    const ISA: Isa = Isa::Ptx;
 }
 
 /// Runs `work` for the block that the thread belongs to.
@@ -74,7 +77,7 @@ pub(super) fn sqrt_all<const N: usize>(_: Isa, x: [F32x32; N]) -> [F32x32; N] {
 
 /// The blocks of the launch that the thread sees: its own, and how many there are.
 #[inline(always)]
-pub fn launch() -> (usize, usize) {
+pub(crate) fn launch() -> (usize, usize) {
     (compiler::block() as usize, compiler::blocks() as usize)
 }
 
@@ -83,7 +86,7 @@ pub fn launch() -> (usize, usize) {
 /// # Safety
 /// `at` is valid for reads, and the value consists of whole words.
 #[inline(always)]
-pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
+pub(crate) unsafe fn read_global<T: Copy>(at: *const T) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     for i in 0..size_of::<T>() / 4 {
         // SAFETY: the caller vouches for the value, of which this is a word.
@@ -94,7 +97,7 @@ pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
 }
 
 /// Lets the blocks of a launch wait for each other.
-pub struct GridBarrier {
+pub(crate) struct GridBarrier {
     counter: *mut u32,
     blocks: u32,
     arrivals: u32,
@@ -104,13 +107,15 @@ impl GridBarrier {
     /// # Safety
     /// `counter` is zero when the launch begins and nothing else uses it; all `blocks` blocks are resident at once.
     #[inline(always)]
-    pub unsafe fn new(counter: *mut u32, blocks: usize) -> Self {
+    pub(crate) unsafe fn new(counter: *mut u32, blocks: usize) -> Self {
         Self { counter, blocks: blocks as u32, arrivals: 0 }
     }
 
-    /// Waits for every block; what they wrote is visible afterwards.
+    /// Runs `work`, the block's part of a phase, then waits for every other block's: what they wrote, every block may read
+    /// afterwards.
     #[inline(always)]
-    pub fn wait(&mut self) {
+    pub(crate) fn phase(&mut self, work: impl FnOnce()) {
+        work();
         self.arrivals = self.arrivals.wrapping_add(self.blocks);
         ptx::block_barrier();
         // SAFETY: the caller of `new` vouched for the counter.

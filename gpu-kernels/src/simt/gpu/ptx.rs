@@ -84,7 +84,7 @@ pub fn half() -> u32 {
 /// of its threads.
 ///
 /// # Safety
-/// `counter` is valid, and so many arrivals come.
+/// `counter` is valid, and `arrivals` arrivals come.
 #[inline(always)]
 pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     if thread() == 0 {

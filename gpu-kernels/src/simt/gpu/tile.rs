@@ -16,8 +16,8 @@ impl Tile {
     /// The tile at `ptr`, `len` elements long.
     ///
     /// # Safety
-    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, and only
-    /// warps of the same launch touch them meanwhile.
+    /// `ptr` is valid for reads and writes of `len` elements while the tile or one made from it is in use, only warps of the same
+    /// launch touch them meanwhile, and every access through it or one made from it stays within them.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
@@ -100,8 +100,8 @@ impl Tile {
     /// The same tile, which the compiler cannot know. In a loop over steps it would otherwise work out hundreds of addresses
     /// before the first step, and run out of registers.
     #[inline(always)]
-    pub fn renewed(self) -> Self {
-        Self(self.0.renewed())
+    pub fn opaque(self) -> Self {
+        Self(self.0.opaque())
     }
 
     /// The elements as whole numbers.
@@ -140,7 +140,7 @@ fn pair_bytes(stride: usize) -> u32 {
     ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
 }
 
-/// Whole numbers: tokens, and where documents begin. The race checker does not look at them.
+/// Whole numbers: tokens, and where documents begin.
 #[derive(Clone, Copy)]
 pub struct Ids(Address);
 

@@ -34,7 +34,7 @@ impl Cpu {
         };
         // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, its tokens have
         // just been checked, and the kernels are those of this device.
-        unsafe { (self.kernels.evaluate)(&args, 0..1, 1) };
+        unsafe { self.kernels.evaluate(&args, 0..1, 1) };
         let probs = &workspace.as_slice()[Activations::of(s, s.n_layer() - 1).probs..];
         let mut attention = vec![0.0; s.n_head() * n * n];
         for (h, head) in attention.chunks_mut(n * n).enumerate() {
