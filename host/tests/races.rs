@@ -95,6 +95,22 @@ fn a_write_over_what_another_warp_read_is_caught() {
 }
 
 #[test]
+fn a_read_of_tokens_that_another_warp_copied_is_caught() {
+    let race = caught(|block, tile| {
+        let (from, to) = (tile.ids(), tile.at(32).ids());
+        block.each_warp(|warp| {
+            if warp.index == 1 {
+                to.copy_from(from, 3);
+            }
+            if warp.index == 2 {
+                to.get(2);
+            }
+        });
+    });
+    assert!(race.expect("the race is caught").contains("block barrier"));
+}
+
+#[test]
 fn a_read_of_another_lane_s_write_without_a_sync_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {

@@ -41,6 +41,17 @@ fn forward_agrees_with_the_reference() {
     }
 }
 
+#[test]
+fn a_row_whose_squares_overflow_becomes_no_number() {
+    let (s, n) = cases().next().expect("a case");
+    let (t, c) = (s.block_size_padded(), Channels::plain(s.n_embd()));
+    let mut input = Tensor::new(t, c, &vec![1e30; n * c.count], 0.0);
+    let (mut y, mut r) = (Tensor::unwritten(t, c), scalars(t, &[]));
+    let (tx, ty, tr) = (input.tile(), y.tile(), tile(&mut r));
+    launch(|warp| warp.token_groups(n).for_each(|t0| forward(s, tx, (ty, tr), t0)));
+    assert!(r[..n].iter().all(|r| r.is_nan()), "zeros would look like a model that has learnt nothing: {r:?}");
+}
+
 /// The gradient through the norm, and around it where there is a path `skip`.
 fn check_backward(s: RuntimeShape, n: usize, skip: Option<&[f32]>) {
     let (t, c) = (s.block_size_padded(), Channels::plain(s.n_embd()));
