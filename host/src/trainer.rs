@@ -158,7 +158,7 @@ impl Training<'_> {
         let logs = models.train(steps as usize)?;
         let ms = start.elapsed().as_secs_f64() * 1e3 / steps as f64;
         let first = progress.step;
-        let diverged = logs.iter().map(|logs| logs.iter().position(is_bad)).collect::<Vec<_>>();
+        let diverged = logs.iter().map(|logs| logs.iter().position(|log| bad(log).is_some())).collect::<Vec<_>>();
         // The steps up to which there is a model to speak of.
         let good = diverged.iter().zip(&progress.alive).filter(|&(_, &alive)| alive);
         let good = good.map(|(diverged, _)| diverged.unwrap_or(steps as usize)).max().unwrap_or(0);
@@ -173,10 +173,8 @@ impl Training<'_> {
         let last = if progress.interrupted { progress.step } else { self.stop_after };
         outputs.report.steps(first, last, self.steps, &losses, ms)?;
         for (model, i) in diverged.into_iter().enumerate().filter_map(|(model, i)| Some((model, i?))) {
-            let StepLog { loss, grad_norm } = logs[model][i];
-            let (what, value) = if loss.is_finite() { ("gradient norm", grad_norm) } else { ("loss", loss) };
-            let what = format!("the {what} is {value}");
-            self.diverged(model, members, first + i as u64 + 1, &what, progress, outputs.report);
+            let what = bad(&logs[model][i]).unwrap_or_default();
+            self.diverged(model, members, first + i as u64 + 1, &format!("the {what}"), progress, outputs.report);
         }
         let step = progress.step;
         let is_due = |every: u64| every > 0 && step.is_multiple_of(every);
@@ -215,8 +213,8 @@ impl Training<'_> {
     ) -> Result<Vec<f64>> {
         let evaluations = models.evaluate(self.val_docs)?;
         for (model, loss) in evaluations.into_iter().map(Evaluation::loss).enumerate() {
-            if !loss.is_finite() {
-                let what = format!("the validation loss is {loss}");
+            if !is_number(loss) {
+                let what = format!("the validation loss is {loss:e}");
                 self.diverged(model, members, progress.step, &what, progress, outputs.report);
             }
             progress.val_losses[model] = if progress.alive[model] { loss } else { f64::NAN };
@@ -226,7 +224,7 @@ impl Training<'_> {
         Ok(progress.val_losses.clone())
     }
 
-    /// The best model, and its state. The last update is in no loss: one whose values are not finite after it is out.
+    /// The best model, and its state. The last update is in no loss: a model that could not take another step after it is out.
     fn best(
         &self,
         models: &mut dyn Models,
@@ -236,11 +234,15 @@ impl Training<'_> {
     ) -> Result<Option<(usize, State)>> {
         while progress.any_alive() {
             let best = progress.best();
-            let state = models.model(best).download()?;
+            let device = models.model(best);
+            let state = device.download()?;
             let arrays = [&state.weights, &state.m, &state.v].into_iter();
-            let bad = arrays.flat_map(|array| &array.values).copied().find(|value| !value.is_finite());
-            let Some(value) = bad else { return Ok(Some((best, state))) };
-            self.diverged(best, members, state.step, &format!("a value of the model is {value}"), progress, report);
+            let what = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
+                Some(value) => Some(format!("a value of the model is {value}")),
+                None => bad(&device.probe(&state)?).map(|what| format!("the next step's {what}")),
+            };
+            let Some(what) = what else { return Ok(Some((best, state))) };
+            self.diverged(best, members, state.step, &what, progress, report);
         }
         Ok(None)
     }
@@ -260,7 +262,11 @@ impl Training<'_> {
             return;
         }
         if self.alone {
-            progress.failure = Some(diverged_at(step, what));
+            let saved = if self.save.is_some() { "; what was saved before is still there" } else { "" };
+            progress.failure = Some(
+                Error::new(format!("training diverged at step {step}: {what}"))
+                    .hint(format!("lower `--learning-rate`, or start from other weights{saved}")),
+            );
         } else {
             report.notice(format_args!("diverged: {} at step {step}: {what}", members[model]));
         }
@@ -282,14 +288,15 @@ fn until_multiple(step: u64, every: u64) -> u64 {
     if every == 0 { u64::MAX } else { every - step % every }
 }
 
-fn is_bad(log: &StepLog) -> bool {
-    !log.loss.is_finite() || !log.grad_norm.is_finite()
+/// What is no number any more in what a step reports.
+fn bad(log: &StepLog) -> Option<String> {
+    let mut numbers = [("loss", log.loss), ("gradient norm", log.grad_norm)].into_iter();
+    numbers.find(|&(_, number)| !is_number(number)).map(|(what, number)| format!("{what} is {number:e}"))
 }
 
-/// The run cannot go on: `what` is not finite after or at step `step`, counted from 1 as in the report.
-fn diverged_at(step: u64, what: &str) -> Error {
-    Error::new(format!("training diverged at step {step}: {what}"))
-        .hint("lower `--learning-rate`, or start from other weights; what was saved before is still there")
+/// Whether this is finite as the kernels and a checkpoint have it. The reference could go on for a while beyond that.
+fn is_number(number: f64) -> bool {
+    (number as f32).is_finite()
 }
 
 #[cfg(test)]

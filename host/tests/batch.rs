@@ -159,3 +159,29 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     eprintln!("worst distance of 50 losses {worst:e}; validation loss {loss:.4}, of unigrams {:.4}", nll / tokens);
     assert!(loss < nll / tokens);
 }
+
+/// What is probed is what the next step reports, and leaves no trace.
+#[test]
+fn a_probe_is_the_next_step_not_taken() {
+    let dataset = dataset(&documents());
+    for model in SHAPES {
+        for batch in [1, 5] {
+            let start = state(model, &dataset);
+            let machines = || -> [Box<dyn Device>; 2] {
+                let cpu = Cpu::new(config(batch), &dataset, &start).unwrap();
+                [Box::new(cpu), Box::new(Reference::new(config(batch), &dataset, &start))]
+            };
+            for (mut probed, mut plain) in machines().into_iter().zip(machines()) {
+                let what = format!("{}, {model:?}, batch {batch}", plain.description());
+                // Also beyond the last step, where the learning rate is zero.
+                for _ in 0..13 {
+                    let now = probed.download().unwrap();
+                    let next = probed.probe(&now).unwrap();
+                    assert_eq!([next], probed.train(1).unwrap()[..], "{what}");
+                    assert_eq!([next], plain.train(1).unwrap()[..], "{what}");
+                }
+                assert_eq!(probed.download().unwrap(), plain.download().unwrap(), "{what}");
+            }
+        }
+    }
+}

@@ -106,8 +106,8 @@ fn the_calls_of_a_run() {
     assert!(order.map(first).is_sorted(), "{log}");
     assert!(log.lines().all(|line| line.ends_with(" = 0")), "{log}");
     let launches: Vec<_> = log.lines().filter(|line| line.starts_with("cuLaunchKernel(")).collect();
-    // A launch trains until the next validation.
-    let kernels = ["train", "evaluate", "train", "evaluate", "generate"];
+    // A launch trains until the next validation; a last one tells whether the model could take another step.
+    let kernels = ["train", "evaluate", "train", "evaluate", "train", "generate"];
     assert_eq!(launches.len(), kernels.len(), "{log}");
     for (launch, kernel) in launches.iter().zip(kernels) {
         let params = launch.split_once("params=").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;

@@ -28,11 +28,14 @@ fn dataset(documents: &[String], seed: Option<u64>) -> Dataset {
     Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), seed, None).unwrap()
 }
 
-/// A run of `steps` steps in launches of `launch`: the log, the validation losses after each launch, samples, the state.
+/// A run of `steps` steps in launches of `launch`: the log, with what a probe after each launch reports, the validation losses
+/// after each, samples, the state.
 fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (Vec<StepLog>, Vec<u64>, String, State) {
     let (mut log, mut validation) = (Vec::new(), Vec::new());
     for _ in 0..steps / launch {
         log.extend(device.train(launch).unwrap());
+        let state = device.download().unwrap();
+        log.push(device.probe(&state).unwrap());
         validation.push(device.evaluate(50).unwrap().nll.to_bits());
     }
     let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };

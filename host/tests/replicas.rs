@@ -113,6 +113,9 @@ fn a_value_that_diverges_does_not_end_the_others() {
     let row = stdout.lines().find(|line| line.trim().starts_with("1e30")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["1e30", "-", "-", "-", "-", "1"]);
     assert!(stdout.contains("best: seed 42, learning-rate 0.01 |"), "{stdout}");
+    // With one step its validation loss is the only one that it has.
+    let stdout = folder.stdout("--steps 1 --sweep learning-rate=1e30,0.1 --save other.safetensors");
+    assert!(stdout.contains("best: seed 42, learning-rate 0.1 |"), "{stdout}");
     // What was saved says the values that it was trained with.
     let resumed = folder.run("--steps 60 --resume model.safetensors").assert().success();
     assert!(!String::from_utf8_lossy(&resumed.get_output().stdout).contains("step "));

@@ -88,6 +88,16 @@ pub trait Device {
     /// What the machine reports.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
 
+    /// What the next step would report, without taking it; `state` is the current one, as [`Device::download`] gives it.
+    ///
+    /// # Errors
+    /// What the machine reports.
+    fn probe(&mut self, state: &State) -> Result<StepLog> {
+        let logs = self.train(1)?;
+        self.upload(state)?;
+        Ok(logs[0])
+    }
+
     /// Evaluates the first `documents` validation documents (all, if there are fewer).
     ///
     /// # Errors

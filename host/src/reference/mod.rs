@@ -102,6 +102,14 @@ impl Model {
     /// If there is no document, or one of fewer than two tokens.
     pub fn train_step(&mut self, documents: &[&[u32]], config: &TrainConfig) -> StepLog {
         let learning_rate = config.optimizer.learning_rate_at(self.step, config.steps);
+        let (log, gradients) = self.clipped_gradients(documents, config);
+        self.step += 1;
+        adamw(self, &gradients, learning_rate, &config.optimizer);
+        log
+    }
+
+    /// A step without its update: what it reports, and the gradients that it would follow.
+    fn clipped_gradients(&mut self, documents: &[&[u32]], config: &TrainConfig) -> (StepLog, Vec<f64>) {
         let (mut loss, mut gradients) = (0.0, vec![0.0; self.weights.len()]);
         for document in documents {
             let (document_loss, document_gradients) = self.loss_and_gradients(document);
@@ -111,9 +119,7 @@ impl Model {
             }
         }
         let grad_norm = clip(&mut gradients, config.optimizer.max_grad_norm);
-        self.step += 1;
-        adamw(self, &gradients, learning_rate, &config.optimizer);
-        StepLog { loss, grad_norm }
+        (StepLog { loss, grad_norm }, gradients)
     }
 
     /// Forward and backward: the loss of one document and its gradient with respect to every weight.
@@ -209,19 +215,25 @@ impl Reference {
     }
 }
 
+/// The documents of a step, one after the other, from the first again after the last.
+fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
+    let first = u128::from(step) * batch as u128;
+    (0..batch as u128).map(|i| train.get(((first + i) % train.len() as u128) as usize)).collect()
+}
+
 impl Device for Reference {
     fn description(&self) -> String {
         "reference (scalar autograd, f64)".to_owned()
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let (batch, count) = (self.config.batch, self.train.len());
-        let step = |_| {
-            let first = u128::from(self.model.step) * batch as u128;
-            let document = |i: usize| self.train.get(((first + i as u128) % count as u128) as usize);
-            self.model.train_step(&(0..batch).map(document).collect::<Vec<_>>(), &self.config)
-        };
-        Ok((0..steps).map(step).collect())
+        let Self { model, config, train, .. } = self;
+        Ok((0..steps).map(|_| model.train_step(&batch(train, model.step, config.batch), config)).collect())
+    }
+
+    fn probe(&mut self, _: &State) -> Result<StepLog> {
+        let Self { model, config, train, .. } = self;
+        Ok(model.clipped_gradients(&batch(train, model.step, config.batch), config).0)
     }
 
     /// Validation: how well does the model predict documents that it has not been trained on? Forward only, over the first

@@ -23,6 +23,15 @@ struct Fake {
     interrupt_validation: Option<(u64, &'static AtomicBool)>,
 }
 
+impl Fake {
+    fn log(&self, step: u64) -> StepLog {
+        match self.bad {
+            Some((bad, log)) if step >= bad => log,
+            _ => StepLog { loss: step as f64, grad_norm: 1.0 },
+        }
+    }
+}
+
 impl Device for Fake {
     fn description(&self) -> String {
         String::new()
@@ -34,11 +43,11 @@ impl Device for Fake {
         if let Some((step, interrupt)) = self.interrupt_at {
             interrupt.store(self.state.step >= step, Ordering::Relaxed);
         }
-        let log = |step| match self.bad {
-            Some((bad, log)) if step >= bad => log,
-            _ => StepLog { loss: step as f64, grad_norm: 1.0 },
-        };
-        Ok((first..=self.state.step).map(log).collect())
+        Ok((first..=self.state.step).map(|step| self.log(step)).collect())
+    }
+    fn probe(&mut self, state: &State) -> Result<StepLog> {
+        assert_eq!(state.step, self.state.step);
+        Ok(self.log(state.step + 1))
     }
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         assert_eq!(documents, 20);
@@ -155,6 +164,8 @@ fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
         (f64::NAN, 1.0, "the loss is NaN"),
         (f64::INFINITY, f64::NAN, "the loss is inf"),
         (1.0, f64::NAN, "the gradient norm is NaN"),
+        // More than the kernels' numbers, and those of a checkpoint, can be.
+        (1.0, 1e39, "the gradient norm is 1e39"),
     ] {
         let mut models = vec![fake(ModelConfig::default())];
         models[0].bad = Some((6, StepLog { loss, grad_norm }));
@@ -173,6 +184,11 @@ fn a_loss_that_is_not_finite_ends_the_run_at_its_step() {
     models[0].state.weights.values[5] = f32::NEG_INFINITY;
     let error = train(&training(), &mut models, Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "training diverged at step 10: a value of the model is -inf");
+    let mut models = vec![fake(ModelConfig::default())];
+    models[0].bad = Some((11, StepLog { loss: 1.0, grad_norm: f64::NAN }));
+    let error = train(&training(), &mut models, Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "training diverged at step 10: the next step's gradient norm is NaN");
+    assert!(!error.report().contains("saved"), "nothing was: {}", error.report());
 }
 
 #[test]

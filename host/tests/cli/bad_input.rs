@@ -161,10 +161,25 @@ fn a_model_that_diverges_is_not_saved() {
     let folder = Folder::new();
     folder.run("--steps 1 --save model").assert().success();
     let before = fs::read(folder.path("model")).unwrap();
-    let mut command = folder.run("--device cpu --learning-rate 1e30 --save model");
-    let said =
-        predicate::str::is_match(r"error: training diverged at step [0-9]+: .* is (NaN|inf|-inf)\nhint: ").unwrap();
-    command.assert().code(1).stderr(said).stdout(predicate::str::contains("inference").not());
+    let fails = |args: &str, error: &str| {
+        let said = predicate::str::is_match(format!("error: {error}.*\nhint: ")).unwrap();
+        let samples = predicate::str::contains("inference");
+        folder.run(args).assert().code(1).stderr(said).stdout(samples.not());
+    };
+    let diverged = r"training diverged at step [0-9]+: .* is (NaN|inf|-inf|[0-9.]+e[0-9]+)";
+    for args in [
+        "--learning-rate 1e30",
+        "--learning-rate 1e10 --save-every 1",
+        "--learning-rate 1e30 --save-every 1 --batch 2",
+        "--weight-decay 1e30 --save-every 1",
+        "--learning-rate 1e30 --steps 1",
+        "--learning-rate 1e30 --device reference --save-every 1",
+    ] {
+        fails(&format!("{args} --save model"), diverged);
+    }
+    fails("--learning-rate 1e30 --steps 1 --replicas 2 --save-every 1 --save model", "every model diverged");
+    // Without a file too: what it samples is no text of a model.
+    fails("--learning-rate 1e30 --steps 1", diverged);
     assert_eq!(fs::read(folder.path("model")).unwrap(), before);
     assert_eq!(folder.files(), ["model", "names.txt"]);
 }

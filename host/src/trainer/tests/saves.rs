@@ -27,6 +27,30 @@ fn a_save_takes_the_best_model_whose_values_are_finite() {
     assert_eq!(checkpoint::resume(&path, outcome.state.weights.shape, &ABOUT).unwrap().step, 8);
 }
 
+/// The loss of the last update is that of the next step, which the run has or has not.
+#[test]
+fn a_save_takes_a_model_that_could_take_another_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let target = Target::new(&path).unwrap();
+    let save = || Some(Save { target: &target, every: 1, about: ABOUT });
+    let shape = ModelConfig::default().shape(3).unwrap();
+    for bad in [7, 11] {
+        let mut models = vec![fake(ModelConfig::default())];
+        models[0].bad = Some((bad, StepLog { loss: f64::INFINITY, grad_norm: 1.0 }));
+        let error = train(&Training { save: save(), ..training() }, &mut models, Vec::new()).unwrap_err();
+        let what = "the next step's loss is inf";
+        assert_eq!(error.to_string(), format!("training diverged at step {}: {what}", bad - 1));
+        assert!(error.report().ends_with("what was saved before is still there"), "{}", error.report());
+        assert_eq!(checkpoint::resume(&path, shape, &ABOUT).unwrap().step, bad - 2);
+    }
+    // The best of two, which has a validation loss, gives way to the other.
+    let mut models: Vec<Fake> = [1.0, 2.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
+    models[0].bad = Some((11, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
+    let outcome = train(&Training { alone: false, save: save(), ..training() }, &mut models, Vec::new()).unwrap();
+    assert!(outcome.best == 1 && outcome.val_losses[0].is_nan(), "{outcome:?}");
+}
+
 #[test]
 fn a_worse_model_does_not_replace_that_of_the_shape_before() {
     let folder = tempfile::tempdir().unwrap();
