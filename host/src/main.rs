@@ -19,7 +19,7 @@ use microgpt::metrics::Metrics;
 use microgpt::plot::Plot;
 use microgpt::report::{self, Report};
 use microgpt::sampler::Sampling;
-use microgpt::target::{Target, resolve};
+use microgpt::target::{Target, is_same};
 use microgpt::trainer::{Outcome, Outputs, Save, Training};
 use microgpt::weights::Weights;
 
@@ -264,9 +264,8 @@ fn check_paths(cli: &Cli) -> Result<()> {
     ];
     for (i, (path, verb, _)) in files.iter().enumerate().filter(|(_, (_, verb, _))| !verb.is_empty()) {
         let Some(path) = path else { continue };
-        let same = |(other, ..): &&(&Option<PathBuf>, &str, &str)| {
-            other.as_ref().is_some_and(|other| resolve(other) == resolve(path))
-        };
+        let same =
+            |(other, ..): &&(&Option<PathBuf>, &str, &str)| other.as_ref().is_some_and(|other| is_same(other, path));
         if let Some((_, _, what)) = files[..i].iter().find(same) {
             return Err(Error::new(format!("cannot {verb} to `{}`: it is {what}", path.display()))
                 .hint("give every file a name of its own"));

@@ -145,6 +145,24 @@ pub fn resolve(path: &Path) -> PathBuf {
     resolved.or_else(|_| path::absolute(&path)).unwrap_or(path)
 }
 
+/// Whether two paths lead to one file, however they are spelt and whatever names it has.
+pub fn is_same(a: &Path, b: &Path) -> bool {
+    resolve(a) == resolve(b) || has_both_names(a, b)
+}
+
+#[cfg(unix)]
+fn has_both_names(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    file(a).is_some_and(|a| file(b) == Some(a))
+}
+
+/// Elsewhere the standard library does not tell.
+#[cfg(not(unix))]
+fn has_both_names(_: &Path, _: &Path) -> bool {
+    false
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

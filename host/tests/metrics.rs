@@ -52,6 +52,34 @@ fn a_resumed_run_adds_to_the_file_and_a_new_one_replaces_it() {
     assert_eq!(timeless(objects(&folder)), whole);
 }
 
+#[test]
+fn a_file_that_is_no_metrics_is_refused_and_stays() {
+    let folder = Folder::new();
+    folder.stdout("--steps 20 --stop-after 9 --save half.safetensors");
+    folder.write("notes.txt", "remember the milk");
+    let kept = || ["half.safetensors", "notes.txt"].map(|name| fs::read(folder.path(name)).unwrap());
+    let before = kept();
+    for args in ["--steps 1000000000", "--steps 20 --resume half.safetensors"] {
+        let command = folder.run(&format!("{args} --metrics notes.txt"));
+        refused(command, 1, &["metrics to `notes.txt`", "something else than metrics", "a new file"]);
+    }
+    refused(folder.run("--metrics half.safetensors"), 1, &["metrics to `half.safetensors`", "else than metrics"]);
+    assert_eq!(kept(), before);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_does_not_come_to_its_first_step_leaves_the_file() {
+    let folder = Folder::new();
+    folder.stdout("--steps 3 --metrics steps.jsonl");
+    let before = objects(&folder);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("microgpt"));
+    command.current_dir(&folder.0).args(["--input", "names.txt", "--metrics", "steps.jsonl"]).stdout(full);
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    assert_eq!(objects(&folder), before);
+}
+
 /// Killed at moments without order, the run leaves in its metrics at least the steps up to its checkpoint; resumed, it adds
 /// whole lines to whole lines.
 #[cfg(unix)]

@@ -135,7 +135,7 @@ fn a_place_that_cannot_be_saved_to_is_refused_before_training() {
     assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
 }
 
-/// One file under two names: another spelling, a link, a link to what is not there yet.
+/// One file under two names: another spelling, a link, a link to what is not there yet, a hard link.
 #[cfg(unix)]
 #[test]
 fn a_file_that_two_flags_name_is_refused() {
@@ -144,16 +144,19 @@ fn a_file_that_two_flags_name_is_refused() {
     let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path(name)).unwrap();
     link("names.txt", "names.link");
     link("new.svg", "new.link");
+    fs::hard_link(folder.path("names.txt"), folder.path("hard.link")).unwrap();
     for (args, parts) in [
         ("--save names.link", &["`names.link`", "it is the corpus"][..]),
         ("--save sub/../names.txt", &["`sub/../names.txt`", "it is the corpus"]),
+        ("--metrics hard.link", &["`hard.link`", "it is the corpus"]),
         ("--save new.svg --plot ./new.svg", &["`./new.svg`", "what `--save` writes"]),
         ("--save new.link --plot new.svg", &["`new.svg`", "what `--save` writes"]),
         ("--save new.link --metrics sub/../new.svg", &["`sub/../new.svg`", "what `--save` writes"]),
     ] {
         refused(folder.run(&format!("--steps 1000000000 {args}")), 1, parts);
     }
-    assert_eq!(folder.files(), ["names.link", "names.txt", "new.link", "sub"]);
+    assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
+    assert_eq!(folder.files(), ["hard.link", "names.link", "names.txt", "new.link", "sub"]);
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! The file of the metrics: what is in it already stays until there is something to write.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// A file of metrics, or something like a pipe, to be written from its end or anew.
+pub(super) struct Output {
+    file: File,
+    append: bool,
+    /// Whether what was there before has been dealt with.
+    begun: bool,
+}
+
+impl Output {
+    /// Opens the file, and leaves it as it is. The first write replaces what it has or, to add to it, takes away a last line
+    /// that is not whole, which a killed run can leave.
+    pub(super) fn open(path: &Path, append: bool) -> io::Result<Self> {
+        // What is no file has no content to look at; a pipe that is opened to be read as well never ends.
+        let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let mut file =
+            File::options().create(true).truncate(false).read(is_file).write(true).append(append).open(path)?;
+        if is_file && !is_metrics(&mut file)? {
+            return Err(io::Error::other("it has something else than metrics"));
+        }
+        Ok(Self { file, append, begun: !is_file })
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.begun {
+            let len = if self.append { whole_lines(&mut self.file)? } else { 0 };
+            self.file.set_len(len)?;
+            self.file.seek(SeekFrom::Start(len))?;
+            self.begun = true;
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// What the objects begin with, before and after the seed.
+pub(super) const SEED: &str = "{\"seed\":";
+const AFTER_SEED: [&str; 2] = [",\"step\":", ",\"sweep\":{"];
+
+/// Whether a file is empty, or begins as [`super::Metrics`] writes it; a killed run may have left a part of its first line.
+fn is_metrics(file: &mut File) -> io::Result<bool> {
+    let mut start = Vec::new();
+    file.take(64).read_to_end(&mut start)?;
+    let Ok(start) = str::from_utf8(&start) else { return Ok(false) };
+    let Some(seed) = start.strip_prefix(SEED) else { return Ok(SEED.starts_with(start)) };
+    let rest = seed.trim_start_matches(|c: char| c.is_ascii_digit());
+    Ok(AFTER_SEED.iter().any(|next| rest.starts_with(next) || next.starts_with(rest)))
+}
+
+/// The length of a file up to the end of its last whole line.
+fn whole_lines(file: &mut File) -> io::Result<u64> {
+    let mut block = [0; 4096];
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let block = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(block)?;
+        if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "{\"seed\":42,\"step\":1,\"loss\":3.25}\n";
+
+    /// What is in the file after it was opened, and after `{}` was written to it.
+    fn written(before: &[u8], append: bool) -> Result<[Vec<u8>; 2], String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steps.jsonl");
+        fs::write(&path, before).unwrap();
+        let opened = Output::open(&path, append).map_err(|error| error.to_string());
+        assert_eq!(fs::read(&path).unwrap(), before, "opening it changes nothing");
+        let mut output = opened?;
+        let opened = fs::read(&path).unwrap();
+        // In two: only the first write finds what was there.
+        output.write_all(b"{").and_then(|()| output.write_all(b"}\n")).unwrap();
+        Ok([opened, fs::read(&path).unwrap()])
+    }
+
+    #[test]
+    fn what_is_added_to_ends_in_a_whole_line() {
+        let long = format!("{{\"seed\":1,\"sweep\":{{{}", "x".repeat(10_000));
+        let whole = format!("{long}\n");
+        for (before, kept) in [
+            ("", ""),
+            ("{\"se", ""),
+            ("{\"seed\":4", ""),
+            (LINE, LINE),
+            (&*format!("{LINE}{LINE}{{"), &*format!("{LINE}{LINE}")),
+            (&*format!("{LINE}{long}"), LINE),
+            (&*long, ""),
+            (&*whole, &*whole),
+        ] {
+            let after = |kept: &str| Ok([before.as_bytes().to_vec(), format!("{kept}{{}}\n").into_bytes()]);
+            assert_eq!(written(before.as_bytes(), true), after(kept));
+            assert_eq!(written(before.as_bytes(), false), after(""));
+        }
+    }
+
+    #[test]
+    fn what_is_no_metrics_is_not_written_to() {
+        for text in ["remember the milk", "emma\nolivia\n", "{}\n", "{\"seed\":1,\"name\":2}\n", "[", "{\"seed\": 1}"] {
+            for append in [false, true] {
+                assert_eq!(written(text.as_bytes(), append), Err("it has something else than metrics".to_owned()));
+            }
+        }
+        assert!(written(b"\xff\0\0", false).is_err());
+    }
+}
