@@ -177,7 +177,14 @@ fn bad_files_are_named_with_a_hint() {
         fs::write(&file, bytes).unwrap();
         assert_refused(&file, expected);
     }
+    let large = directory.path().join("large.txt");
+    fs::File::create(&large).unwrap().set_len(20_000_000_000).unwrap();
+    assert_refused(&large, "longer than the 4 GiB supported");
     assert_refused(directory.path(), &format!("cannot read `{}`", directory.path().display()));
+    #[cfg(unix)]
+    for device in ["/dev/zero", "/dev/urandom", "/dev/null"] {
+        assert_refused(Path::new(device), "it is a device, which may never end");
+    }
     assert_refused(&directory.path().join("missing"), "missing`\n  caused by: No such file");
     #[cfg(unix)]
     {

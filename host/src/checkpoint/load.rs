@@ -1,13 +1,14 @@
 //! Reading a checkpoint, and every reason not to.
 
 use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
-use std::{fs, io};
 
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::RuntimeShape;
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 
 use super::{About, FORMAT_VERSION, METADATA, PREFIXES, flags, key};
@@ -22,7 +23,7 @@ use crate::weights::Weights;
 /// A file that cannot be read, is no safetensors file, or holds another model, another vocabulary, or values that are
 /// not finite.
 pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
-    File::parse(path, &read(path)?)?.state(shape, vocabulary)
+    File::open(path)?.state(shape, vocabulary)
 }
 
 /// Reads the checkpoint at `path` in order to go on with the run that it belongs to, which has to be this one.
@@ -30,36 +31,18 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 /// # Errors
 /// Those of [`load`], and a checkpoint of another run or without the optimiser's moments.
 pub fn resume(path: &Path, shape: RuntimeShape, about: &About) -> Result<State> {
-    let bytes = read(path)?;
-    let file = File::parse(path, &bytes)?;
+    let file = File::open(path)?;
     let state = file.state(shape, about.vocabulary)?;
     file.check_run(about)?;
     Ok(state)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let read = || {
-        // To read a device or a pipe may never end.
-        if !fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        fs::read(path)
-    };
-    read().map_err(|error| {
-        let hint = "give the path of a safetensors file that you may read, for instance one that `--save` wrote";
-        Error::new(format!("cannot read the checkpoint `{}`", path.display())).caused_by(error).hint(hint)
-    })
-}
+/// The longest header of a safetensors file, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
 
-fn not_safetensors(name: &str, error: &SafeTensorError) -> Error {
-    use SafeTensorError::{HeaderTooSmall, InvalidHeaderLength, MetadataIncompleteBuffer};
-    let (what, hint) = match error {
-        MetadataIncompleteBuffer => ("is truncated", "its length is not what its header says: copy or save it again"),
-        HeaderTooSmall | InvalidHeaderLength => ("is truncated, or not a safetensors file", "copy or save it again"),
-        _ => ("is not a safetensors file", "a checkpoint is a file that `--save` or a safetensors library wrote"),
-    };
-    // The cause as text: the error and its own source repeat each other.
-    Error::new(format!("the checkpoint `{name}` {what}")).caused_by(error.to_string()).hint(hint)
+fn cannot_read(name: &str, error: io::Error) -> Error {
+    let hint = "give the path of a safetensors file that you may read, for instance one that `--save` wrote";
+    Error::new(format!("cannot read the checkpoint `{name}`")).caused_by(error).hint(hint)
 }
 
 /// What the metadata says, if it says it.
@@ -102,36 +85,71 @@ fn characters(value: &Value) -> Option<Vec<char>> {
     value.as_array()?.iter().map(|entry| entry.as_str()?.parse().ok()).collect()
 }
 
-/// A checkpoint, as it stands in memory.
-struct File<'a> {
+/// A checkpoint of which the header is read: the rest is as long as it says, and is read when it has turned out to be the model's.
+struct File {
     name: String,
     run: RunInfo,
     header: Metadata,
-    data: &'a [u8],
+    data: fs::File,
 }
 
-impl<'a> File<'a> {
-    fn parse(path: &Path, bytes: &'a [u8]) -> Result<Self> {
+impl File {
+    fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let (header_len, header) = SafeTensors::read_metadata(bytes).map_err(|error| not_safetensors(&name, &error))?;
+        let read = || {
+            // To read a device or a pipe may never end.
+            if !fs::metadata(path)?.is_file() {
+                return Err(io::Error::other("it is not a regular file"));
+            }
+            let mut data = fs::File::open(path)?;
+            let (len, mut start, mut header) = (data.metadata()?.len(), Vec::new(), Vec::new());
+            (&mut data).take(size_of::<u64>() as u64).read_to_end(&mut start)?;
+            let header_len = start.try_into().ok().map(u64::from_le_bytes);
+            (&mut data).take(header_len.unwrap_or(0).min(MAX_HEADER)).read_to_end(&mut header)?;
+            Ok((data, len, header_len, header))
+        };
+        let (data, len, header_len, header) = read().map_err(|error| cannot_read(&name, error))?;
+        let refused = |what: &str, cause: String, hint: &str| {
+            Err(Error::new(format!("the checkpoint `{name}` {what}")).caused_by(cause).hint(hint))
+        };
+        let other = "a checkpoint is a file that `--save` or a safetensors library wrote";
+        if header_len.is_some_and(|header_len| header_len > MAX_HEADER) {
+            return refused("is not a safetensors file", "header too large".to_owned(), other);
+        }
+        let Some(header_len) = header_len.filter(|&header_len| header_len == header.len() as u64) else {
+            let cause = format!("it ends after {len} bytes, in its header");
+            return refused("is truncated, or not a safetensors file", cause, "copy or save it again");
+        };
+        let header: Metadata = match serde_json::from_slice(&header) {
+            Ok(header) => header,
+            Err(error) => return refused("is not a safetensors file", format!("invalid header: {error}"), other),
+        };
+        let told = size_of::<u64>() as u64 + header_len + header.data_len() as u64;
+        if len != told {
+            let what = if len < told { "is truncated" } else { "is longer than it should be" };
+            let cause = format!("it has {len} bytes, by its header {told}");
+            return refused(what, cause, "copy or save it again");
+        }
         let run = RunInfo::read(&header).map_err(|error| {
             Error::new(format!("cannot use the metadata of the checkpoint `{name}`"))
                 .caused_by(error)
                 .hint("it was changed, or written by a newer version: update microgpt, or remove the file's metadata")
         })?;
-        Ok(Self { name, run, header, data: &bytes[size_of::<u64>() + header_len..] })
+        Ok(Self { name, run, header, data })
     }
 
     /// The state that the file holds, if it is that of a model of this shape and vocabulary.
     fn state(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
         self.check_vocabulary(vocabulary)?;
         self.check_config(shape)?;
-        self.check_names(shape)?;
+        self.check_tensors(shape)?;
+        let mut data = Vec::new();
+        (&self.data).read_to_end(&mut data).map_err(|error| cannot_read(&self.name, error))?;
         let [weights, m, v] = PREFIXES;
-        let mut state = State::new(self.array(weights, shape)?);
+        let mut state = State::new(self.array(weights, shape, &data)?);
         state.step = self.run.step.unwrap_or(0);
         if self.has_moments() {
-            (state.m, state.v) = (self.array(m, shape)?, self.array(v, shape)?);
+            (state.m, state.v) = (self.array(m, shape, &data)?, self.array(v, shape, &data)?);
         }
         Ok(state)
     }
@@ -192,16 +210,17 @@ impl<'a> File<'a> {
     }
 
     /// Every tensor of the model has to be there, and no other: a tensor that is left out is another model.
-    fn check_names(&self, shape: RuntimeShape) -> Result<()> {
+    fn check_tensors(&self, shape: RuntimeShape) -> Result<()> {
         let arrays = if self.has_moments() { &PREFIXES[..] } else { &PREFIXES[..1] };
-        let expected: Vec<String> = arrays
-            .iter()
-            .flat_map(|prefix| Layout(shape).tensors().map(move |tensor| format!("{prefix}{tensor}")))
-            .collect();
-        if let Some(name) = expected.iter().find(|name| self.header.info(name).is_none()) {
+        let tensors = || arrays.iter().flat_map(|prefix| Layout(shape).tensors().map(move |tensor| (prefix, tensor)));
+        let names: Vec<String> = tensors().map(|(prefix, tensor)| format!("{prefix}{tensor}")).collect();
+        if let Some(name) = names.iter().find(|name| self.header.info(name).is_none()) {
             return Err(self.error(&format!("has no tensor `{name}`")).hint(self.fitting_flags(shape)));
         }
-        let known: HashSet<String> = expected.into_iter().collect();
+        for ((_, tensor), name) in tensors().zip(&names) {
+            self.check_tensor(name, self.info(name), tensor.shape, shape)?;
+        }
+        let known: HashSet<String> = names.into_iter().collect();
         match self.header.offset_keys().iter().find(|name| !known.contains(*name)) {
             Some(name) => {
                 let error = self.error(&format!("has a tensor `{name}`, which this model does not have"));
@@ -211,18 +230,25 @@ impl<'a> File<'a> {
         }
     }
 
+    /// What the header says of a tensor that is there.
+    fn info(&self, name: &str) -> &TensorInfo {
+        self.header.info(name).expect("the names are checked")
+    }
+
     fn has_moments(&self) -> bool {
         self.header.offset_keys().iter().any(|name| PREFIXES[1..].iter().any(|prefix| name.starts_with(prefix)))
     }
 
     /// The weights or the moments whose names begin with `prefix`.
-    fn array(&self, prefix: &str, shape: RuntimeShape) -> Result<Weights> {
+    fn array(&self, prefix: &str, shape: RuntimeShape, data: &[u8]) -> Result<Weights> {
         let mut array = Weights::zeros(shape);
         for (tensor, values) in array.tensors_mut() {
             let name = format!("{prefix}{tensor}");
-            let info = self.header.info(&name).expect("the names are checked");
-            self.check_tensor(&name, info, tensor.shape, shape)?;
-            let (bytes, _) = self.data[info.data_offsets.0..info.data_offsets.1].as_chunks();
+            let info = self.info(&name);
+            // The file may have been cut since.
+            let bytes = data.get(info.data_offsets.0..info.data_offsets.1);
+            let bytes = bytes.ok_or_else(|| cannot_read(&self.name, io::ErrorKind::UnexpectedEof.into()))?;
+            let (bytes, _) = bytes.as_chunks();
             values.iter_mut().zip(bytes).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
             if let Some(i) = values.iter().position(|value| !value.is_finite()) {
                 let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);

@@ -2,8 +2,8 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use std::sync::Arc;
@@ -126,8 +126,9 @@ impl Corpus {
 
     fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let bytes = fs::read(path).map_err(|error| {
+        let bytes = read_file(path).map_err(|error| {
             let hint = match error.kind() {
+                io::ErrorKind::FileTooLarge => "use a part of it",
                 io::ErrorKind::NotFound => "check the path; without `--input`, microgpt brings names of its own",
                 io::ErrorKind::PermissionDenied => "check the permissions of the file",
                 _ => ONE_PER_LINE,
@@ -136,6 +137,39 @@ impl Corpus {
         })?;
         Ok(Self { text: parse(bytes, &name)?, source: Source::File(path.to_owned()) })
     }
+}
+
+/// The longest corpus, in bytes: about as many as there may be tokens.
+const MAX_BYTES: u64 = 1 << 32;
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if is_device(&metadata) && !file.is_terminal() {
+        return Err(io::Error::other("it is a device, which may never end"));
+    }
+    let mut bytes = Vec::new();
+    if metadata.len() <= MAX_BYTES {
+        bytes.try_reserve_exact(metadata.len() as usize)?;
+        // A pipe does not say how long it is.
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    }
+    if metadata.len().max(bytes.len() as u64) > MAX_BYTES {
+        let what = format!("it is longer than the {} GiB supported", MAX_BYTES >> 30);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn is_device(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_char_device() || metadata.file_type().is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Metadata) -> bool {
+    false
 }
 
 impl Download {

@@ -18,7 +18,30 @@ fn a_file_cut_anywhere_is_refused() {
     for len in (0..bytes.len()).step_by(7).chain([bytes.len() - 1]) {
         refused(&bytes[..len], &["is truncated"]);
     }
-    refused(&[&bytes[..], &[0]].concat(), &["is truncated"]);
+    let (len, told) = (bytes.len() + 1, bytes.len());
+    let longer = [&bytes[..], &[0]].concat();
+    refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, by its header {told}")]);
+}
+
+/// Files that seem to be of 20 GB: what they hold is not read before their headers fit the model.
+#[test]
+fn a_large_file_is_refused_at_once() {
+    let header =
+        |len: u64| format!("{{\"wte\":{{\"dtype\":\"F32\",\"shape\":[{len}],\"data_offsets\":[0,{}]}}}}", 4 * len);
+    let large = header(5_000_000_000);
+    for (header_len, header, part) in [
+        (0, "", "is not a safetensors file"),
+        (u64::MAX, "", "is not a safetensors file"),
+        (large.len() as u64, &large, "has no tensor `wpe`"),
+    ] {
+        let (_folder, path) = file(&[&header_len.to_le_bytes()[..], header.as_bytes()].concat());
+        let len = 8 + header.len() as u64 + 20_000_000_000;
+        fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+        let start = std::time::Instant::now();
+        let report = load(&path, SHAPE, &VOCABULARY).unwrap_err().report();
+        assert!(report.contains(part) && report.contains("\nhint: "), "{report}");
+        assert!(start.elapsed().as_secs() < 1, "{:?}", start.elapsed());
+    }
 }
 
 #[test]
