@@ -49,6 +49,26 @@ impl Error {
     }
 }
 
+/// Memory of so many bytes cannot be had: the message, and what needs less. It allocates nothing.
+pub struct OutOfMemory(pub usize);
+
+impl OutOfMemory {
+    /// The hint.
+    pub const HINT: &str = "lower --n-embd, --n-layer, --block-size, --batch or --replicas";
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "out of memory: cannot allocate {} bytes", self.0)
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(error: OutOfMemory) -> Self {
+        Self::new(error.to_string()).hint(OutOfMemory::HINT)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -1,10 +1,12 @@
 //! The `microgpt` program: the command line, and a run on the device that it chooses.
+#![feature(alloc_error_hook)]
 
+use std::alloc::set_alloc_error_hook;
 use std::collections::{BTreeSet, HashSet};
 use std::env;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::atomic::Ordering;
 
 use microgpt::checkpoint::{self, About};
@@ -12,7 +14,7 @@ use microgpt::cli::{Cli, Format};
 use microgpt::config::{TrainConfig, num_params};
 use microgpt::corpus::{Corpus, Dataset, Source};
 use microgpt::device::{Evaluation, Models, State, open};
-use microgpt::error::{Error, Result};
+use microgpt::error::{Error, OutOfMemory, Result};
 use microgpt::experiment::{self, Member, Variant};
 use microgpt::interrupt;
 use microgpt::metrics::Metrics;
@@ -24,6 +26,11 @@ use microgpt::trainer::{Outcome, Outputs, Save, Training};
 use microgpt::weights::Weights;
 
 fn main() -> ExitCode {
+    set_alloc_error_hook(|layout| {
+        // An `Error` would need memory.
+        let _ = writeln!(io::stderr(), "error: {}\nhint: {}", OutOfMemory(layout.size()), OutOfMemory::HINT);
+        process::exit(1);
+    });
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {

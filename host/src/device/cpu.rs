@@ -21,7 +21,7 @@ use super::packed::{optimizer, pack, samples_of, schedule, transpose, unpack};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{Error, Result};
+use crate::error::{Error, OutOfMemory, Result};
 use crate::weights::Weights;
 
 /// Blocks of an evaluation at most: each has a workspace of its own.
@@ -296,11 +296,7 @@ impl Buffer {
     fn zeros(len: usize) -> Result<Self> {
         let lines = len.div_ceil(16);
         let mut buffer = Vec::new();
-        buffer.try_reserve_exact(lines).map_err(|error| {
-            Error::new(format!("cannot allocate {} bytes", 64 * lines))
-                .caused_by(error)
-                .hint("a smaller model needs less: lower --n-embd, --n-layer or --block-size")
-        })?;
+        buffer.try_reserve_exact(lines).map_err(|_| OutOfMemory(64 * lines))?;
         buffer.resize(lines, Line([0.0; 16]));
         Ok(Self(buffer))
     }

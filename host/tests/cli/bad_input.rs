@@ -159,6 +159,26 @@ fn a_file_that_two_flags_name_is_refused() {
     assert_eq!(folder.files(), ["hard.link", "names.link", "names.txt", "new.link", "sub"]);
 }
 
+/// Wherever the memory ends, on whatever device.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_does_not_fit_the_memory_is_an_error() {
+    let folder = Folder::new();
+    for args in ["--n-embd 9000 --n-head 1", "--n-layer 300000", "--device reference --n-embd 1024"] {
+        let script = format!(
+            "ulimit -v 3000000; exec '{}' --input names.txt --threads 1 --steps 1 --save model {args}",
+            cargo_bin!("microgpt").display()
+        );
+        let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
+        let said =
+            r"(?s)error: out of memory: cannot allocate [0-9]+ bytes\nhint: lower --n-embd, --n-layer, .*--replicas\n$";
+        assert!(predicate::str::is_match(said).unwrap().eval(&stderr), "{args}: {stderr}");
+        assert_eq!(folder.files(), ["names.txt"]);
+    }
+}
+
 #[test]
 fn a_model_that_diverges_is_not_saved() {
     let folder = Folder::new();
