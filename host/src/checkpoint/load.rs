@@ -6,12 +6,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::Value;
 
 use super::{About, FORMAT_VERSION, METADATA, PREFIXES, flags, key};
+use crate::config::ModelConfig;
 use crate::device::State;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
@@ -274,24 +275,30 @@ impl File {
         Ok(())
     }
 
-    /// A hint: the flags that the file fits, by its metadata, or else by its tensors.
+    /// A hint: the flags that the file fits, by its metadata, or else by its tensors, if there are any.
     fn fitting_flags(&self, shape: RuntimeShape) -> String {
-        let dimension = |name: &str, i: usize| self.header.info(name)?.shape.get(i).map(|&size| size as u64);
-        let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
-        let n_layer = self.header.offset_keys().iter().filter(is_layer).count();
-        let by_tensors = [dimension("wte", 1), None, Some(n_layer as u64), dimension("wpe", 0)];
-        let fitting: Vec<String> = flags(shape)
-            .into_iter()
-            .zip(self.run.config.into_iter().zip(by_tensors))
-            .filter_map(|((flag, here), (told, seen))| {
-                let size = told.or(seen)?;
-                (size != here as u64).then(|| format!("{flag} {size}"))
-            })
-            .collect();
+        let fitting = self.fitting_model(shape).map_or(vec![], |there| {
+            let pairs = flags(there).into_iter().zip(flags(shape)).filter(|(there, here)| there != here);
+            pairs.map(|((flag, size), _)| format!("{flag} {size}")).collect()
+        });
         if fitting.is_empty() {
             return "the tensors' names and shapes have to be those that `--save` writes".to_owned();
         }
         format!("the file fits `{}`", fitting.join(" "))
+    }
+
+    /// The shape of the model that the file seems to hold, if there can be such a model.
+    fn fitting_model(&self, shape: RuntimeShape) -> Option<RuntimeShape> {
+        let dimension = |name: &str, i: usize| self.header.info(name)?.shape.get(i).copied();
+        let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
+        let layers = self.header.offset_keys().iter().filter(is_layer).count();
+        let [n_embd, n_head, n_layer, block_size] =
+            self.run.config.map(|told| told.and_then(|told| told.try_into().ok()));
+        let n_embd = n_embd.or(dimension("wte", 1))?;
+        // The tensors do not tell the heads: as many as are asked for, if they divide the channels.
+        let n_head = n_head.or_else(|| (1..=shape.n_head()).rev().find(|&n_head| n_embd.is_multiple_of(n_head)))?;
+        let block_size = block_size.or(dimension("wpe", 0))?;
+        ModelConfig { n_embd, n_head, n_layer: n_layer.unwrap_or(layers), block_size }.shape(shape.vocab()).ok()
     }
 }
 
