@@ -1,7 +1,9 @@
 //! The command line: every flag with its default and the values that it takes, checked before anything runs.
 
+use std::env;
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use crate::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
@@ -36,11 +38,15 @@ impl Cli {
     /// A message for [`clap::Error::print`]: what is wrong with the command line, or the help that it asks for.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
-        let matches = command().try_get_matches_from(&args).map_err(with_hint)?;
-        let mut cli = Self::from_arg_matches(&matches)?;
-        if cli.completions.is_some() || cli.man_page {
+        // Documents stand alone, whatever the environment says to a run.
+        let alone = command().mut_args(|arg| arg.env(Resettable::Reset)).try_get_matches_from(&args);
+        if let Some(cli) = alone.ok().and_then(|matches| Self::from_arg_matches(&matches).ok())
+            && (cli.completions.is_some() || cli.man_page)
+        {
             return Ok(cli);
         }
+        let matches = command().try_get_matches_from(&args).map_err(|error| with_hint(error, &[]))?;
+        let mut cli = Self::from_arg_matches(&matches)?;
         // The vocabulary is not known yet; a model that fails with one token fails with every corpus, so it fails now.
         cli.model().shape(1).map_err(|error| usage_error(&error))?;
         if cli.training.steps == 0 && cli.run.init_from.is_none() {
@@ -165,11 +171,15 @@ fn log_every(steps: u64) -> u64 {
 /// About how many steps are printed by default, at most.
 const MAX_LINES: u64 = 500;
 
-/// The definition of the command line. A negative number is a value like any other, so that its flag can refuse it.
+/// The definition of the command line. An empty variable is none.
 fn command() -> Command {
     Cli::command().mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+        let arg = if is_empty { arg.env(Resettable::Reset) } else { arg };
+        // A negative number, however it is spelt, is a value like any other, so that its flag can refuse it.
+        let is_number = arg.get_value_names().is_some_and(|names| matches!(names[0].as_str(), "N" | "X" | "B"));
         let takes_values = arg.get_action().takes_values();
-        arg.allow_negative_numbers(takes_values)
+        if is_number { arg.allow_hyphen_values(true) } else { arg.allow_negative_numbers(takes_values) }
     })
 }
 

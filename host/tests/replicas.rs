@@ -129,7 +129,11 @@ fn several_models_that_make_no_sense_are_refused() {
         ("--batch 0", &["`--batch 0`: expected a whole number from 1"]),
         ("--sweep learning-rate", &["`--sweep learning-rate`", "learning-rate=0.003,0.01"]),
         ("--sweep samples=1,2", &["`samples` cannot be swept", "n-layer"]),
-        ("--sweep beta1=0.5,2", &["`--beta1 2`: expected a number from 0 to below 1"]),
+        ("--sweep beta1=0.5,2", &["`--sweep beta1=0.5,2`: `--beta1 2`: expected a number from 0 to below 1"]),
+        (
+            "--sweep n-embd=8 --sweep learning-rate=0.1,,0.2",
+            &["`--sweep learning-rate=0.1,,0.2`: `--learning-rate `: expected a number"],
+        ),
         ("--sweep n-head=4,3", &["`--n-embd 16` is not divisible by `--n-head 3`"]),
         ("--sweep beta1=0.5 --sweep beta1=0.6", &["`beta1` is swept twice"]),
         ("--sweep n-embd=4,8,12 --replicas 4000", &["makes 12000 models"]),

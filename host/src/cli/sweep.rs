@@ -49,26 +49,30 @@ pub(super) fn variants(args: &[OsString], cli: &Cli) -> Result<Vec<Variant>, cla
             return Err(usage_error(&error.hint("give fewer values, or fewer `--replicas`")));
         }
     }
-    combinations.into_iter().map(|values| variant(args, values)).collect()
+    combinations.into_iter().map(|values| variant(args, &cli.training.sweep, values)).collect()
+}
+
+/// The flag of `FLAG=X,Y,..`, without dashes, and what is to become of it.
+pub(super) fn swept(sweep: &str) -> Option<(&str, &str)> {
+    sweep.split_once('=').map(|(flag, values)| (flag.trim().trim_start_matches("--"), values))
 }
 
 /// The flag and its values.
 fn parse(sweep: &str) -> Result<(String, Vec<String>)> {
     let hint = format!("write `--sweep learning-rate=0.003,0.01`; these can be swept: {}", FLAGS.join(", "));
-    let (flag, values) = sweep
-        .split_once('=')
+    let (flag, values) = swept(sweep)
         .ok_or_else(|| Error::new(format!("`--sweep {sweep}`: expected a flag and its values")).hint(&*hint))?;
-    let flag = flag.trim().trim_start_matches("--");
     if !FLAGS.contains(&flag) {
         return Err(Error::new(format!("`--sweep {sweep}`: `{flag}` cannot be swept")).hint(hint));
     }
     Ok((flag.to_owned(), values.split(',').map(|value| value.trim().to_owned()).collect()))
 }
 
-fn variant(args: &[OsString], values: Vec<(String, String)>) -> Result<Variant, clap::Error> {
+fn variant(args: &[OsString], sweeps: &[String], values: Vec<(String, String)>) -> Result<Variant, clap::Error> {
     let overrides = values.iter().map(|(flag, value)| OsString::from(format!("--{flag}={value}")));
     let args = args.iter().cloned().chain(overrides);
-    let matches = command().args_override_self(true).try_get_matches_from(args).map_err(with_hint)?;
+    let matches =
+        command().args_override_self(true).try_get_matches_from(args).map_err(|error| with_hint(error, sweeps))?;
     let cli = Cli::from_arg_matches(&matches)?;
     // As for the command line itself: what fails with one token fails with every corpus.
     cli.model().shape(1).map_err(|error| usage_error(&error))?;

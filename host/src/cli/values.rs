@@ -9,6 +9,7 @@ use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::command;
+use super::sweep::swept;
 use crate::error::Error;
 
 /// The largest size of a model: indices fit 32 bits on every device.
@@ -51,8 +52,9 @@ pub(super) fn below_one() -> ValueParser {
     real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
 }
 
-/// Gives clap's error the form of [`Error`], with a hint; help and version stay as they are.
-pub(super) fn with_hint(error: clap::Error) -> clap::Error {
+/// Gives clap's error the form of [`Error`], with a hint; help and version stay as they are. A value may come from one of
+/// `sweeps`, `FLAG=X,Y,..` each.
+pub(super) fn with_hint(error: clap::Error, sweeps: &[String]) -> clap::Error {
     if !error.use_stderr() {
         return error;
     }
@@ -80,7 +82,9 @@ pub(super) fn with_hint(error: clap::Error) -> clap::Error {
         (None, Some(default)) => (format!("--{name} {value}"), format!("the default is `--{name} {default}`; ")),
         (None, None) => (format!("--{name} {value}"), String::new()),
     };
-    usage_error(&Error::new(format!("`{what}`: {expected}")).hint(hint + HELP))
+    let sweep = sweeps.iter().find(|sweep| swept(sweep).is_some_and(|(flag, _)| flag == name));
+    let sweep = sweep.map_or(String::new(), |sweep| format!("`--sweep {sweep}`: "));
+    usage_error(&Error::new(format!("{sweep}`{what}`: {expected}")).hint(hint + HELP))
 }
 
 const HELP: &str = "`--help` describes every flag";

@@ -32,6 +32,12 @@ fn values_out_of_range_are_refused() {
     }
     // A negative number is a value without a `=` too.
     refused(folder.run("--steps -5"), 2, &["error: `--steps -5`: expected a whole number"]);
+    for value in ["-inf", "-nan", "-NaN", "-.5", "-1e-5", "--steps"] {
+        for flag in ["--learning-rate", "--temperature"] {
+            let named = format!("error: `{flag} {value}`: expected a number from 0");
+            refused(folder.run(&format!("{flag} {value}")), 2, &[&named]);
+        }
+    }
     assert_eq!(folder.files(), ["names.txt"]);
 }
 

@@ -112,6 +112,24 @@ fn help_and_version_are_no_errors() {
     cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));
 }
 
+/// What the environment says is of no concern to what only prints, and an empty variable says nothing.
+#[test]
+fn variables_stand_in_for_flags() {
+    let folder = Folder::new();
+    for args in ["--completions bash", "--man-page"] {
+        let mut command = folder.program(args);
+        command.envs([("MICROGPT_DEVICE", "cpu"), ("MICROGPT_THREADS", "2")]).assert().success().stderr("");
+        refused(folder.program(&format!("{args} --steps 1")), 2, &["cannot be used with"]);
+    }
+    let device = |value: &str| {
+        let mut command = folder.run("--steps 1 --samples 1");
+        let output = command.envs([("MICROGPT_DEVICE", value), ("MICROGPT_THREADS", "")]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap().lines().find(|line| line.starts_with("device: ")).unwrap().to_owned()
+    };
+    assert!(device("reference").contains("reference") && !device("").contains("reference"));
+}
+
 #[test]
 fn documents_of_one_character_and_of_a_million_are_learned_from() {
     let folder = Folder::new();
