@@ -177,10 +177,15 @@ impl File {
             };
             return Err(self.error(&format!("belongs to {what}")).hint(format!("{hint}, or: {FROM_WEIGHTS}")));
         }
-        if self.run.step.is_none() || !self.has_moments() {
+        let Some(step) = self.run.step.filter(|_| self.has_moments()) else {
             return Err(self
                 .error("cannot be resumed: it lacks its step or the optimiser's moments")
                 .hint(FROM_WEIGHTS));
+        };
+        let steps = about.train.steps;
+        if step > steps {
+            let error = self.error(&format!("cannot be resumed: it is at step {step} of a run of `--steps {steps}`"));
+            return Err(error.hint(format!("it was changed: use an earlier one; {FROM_WEIGHTS}")));
         }
         Ok(())
     }

@@ -64,3 +64,13 @@ fn weights_alone_are_nothing_to_resume() {
     };
     not_resumed(&weights().metadata("microgpt", &metadata).bytes(), &ABOUT, &["lacks", "moments", "--init-from"]);
 }
+
+#[test]
+fn a_run_is_not_resumed_beyond_its_end() {
+    let at = |step| to_bytes(&State { step, ..state() });
+    let (_folder, path) = file(&at(1 << 41));
+    assert_eq!(resume(&path, SHAPE, &ABOUT).unwrap().step, 1 << 41, "it only samples");
+    for step in [(1 << 41) + 1, u64::MAX] {
+        not_resumed(&at(step), &ABOUT, &[&format!("is at step {step} of a run of `--steps 2199023255552`")]);
+    }
+}
