@@ -12,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 #[cfg(not(target_family = "wasm"))]
-pub use self::load::{Corpus, Download, Source};
+pub use self::load::{Corpus, Download, STDIN, Source};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use microgpt::checkpoint::{self, About};
 use microgpt::cli::{Cli, Format};
 use microgpt::config::{TrainConfig, num_params};
-use microgpt::corpus::{Corpus, Dataset, Source};
+use microgpt::corpus::{Corpus, Dataset, STDIN, Source};
 use microgpt::device::{Evaluation, Models, State, open};
 use microgpt::error::{Error, OutOfMemory, Result};
 use microgpt::experiment::{self, Member, Variant};
@@ -119,9 +119,16 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
     }
     // What is trained is drawn, whatever has failed since.
-    let drawn = plot
-        .filter(|plot| !plot.is_empty())
-        .map_or(Ok(()), |plot| plot.save().map(|()| report.notice(format_args!("plotted: `{}`", plot.name()))));
+    let drawn = match plot {
+        Some(plot) if !plot.is_empty() => {
+            plot.save().map(|()| report.notice(format_args!("plotted: `{}`", plot.name())))
+        }
+        Some(plot) if ended.is_ok() => {
+            report.notice(format_args!("no plot: `{}`, since no step was trained", plot.name()));
+            Ok(())
+        }
+        _ => Ok(()),
+    };
     ended.and(saved).and(drawn)?;
     if let Some(best) = best {
         if !training.alone && best.loss.is_nan() {
@@ -169,7 +176,7 @@ impl Session<'_> {
         let Self { cli, dataset, .. } = self;
         let members = experiment::members(group, cli.training.replicas, cli.run.seed);
         let states = members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>>>()?;
-        let shape = states[0].1.weights.shape;
+        let State { step, weights: Weights { shape, .. }, .. } = states[0].1;
         let (mut models, description) = open(cli.run.device, dataset, &states)?;
         drop(states);
         // A resumed run adds to the file, and so does each group but the first.
@@ -182,6 +189,9 @@ impl Session<'_> {
             let block_sizes: BTreeSet<_> = cli.variants.iter().map(|variant| variant.model.block_size).collect();
             for block_size in block_sizes {
                 tell_cut(report, self.documents, block_size);
+            }
+            if let Some(path) = cli.run.resume.as_deref().filter(|_| step >= training.stop_after) {
+                report.notice(format_args!("nothing to train: `{}` is at step {step}", path.display()));
             }
             report.header(dataset.train.len(), dataset.val.len(), shape.vocab as usize, num_params(shape))?;
         } else {
@@ -260,7 +270,8 @@ fn tell_cut(report: &Report<impl Write>, documents: &[&str], block_size: usize) 
 /// Refuses a file that would be written over another that the run reads or writes; a checkpoint may be resumed and saved.
 fn check_paths(cli: &Cli) -> Result<()> {
     let run = &cli.run;
-    let corpus = Some(run.input.clone().unwrap_or_else(|| PathBuf::from("input.txt")));
+    let corpus = run.input.clone().unwrap_or_else(|| PathBuf::from("input.txt"));
+    let corpus = Some(corpus).filter(|path| *path != *STDIN);
     let files = [
         (&corpus, "", "the corpus"),
         (&run.save, "save", "what `--save` writes"),

@@ -35,6 +35,22 @@ fn half_a_run_and_the_other_half_are_the_run_to_the_bit() {
 }
 
 #[test]
+fn what_has_nothing_to_train_says_so() {
+    let folder = Folder::new();
+    folder.stdout("--steps 9 --save model.safetensors");
+    for (args, notice) in [
+        ("--steps 9 --resume model.safetensors", "nothing to train: `model.safetensors` is at step 9\n"),
+        ("--steps 9 --resume model.safetensors --plot p.svg", "no plot: `p.svg`, since no step was trained\n"),
+        ("--steps 0 --init-from model.safetensors --plot p.svg", "no plot: `p.svg`, since no step was trained\n"),
+    ] {
+        let output = folder.run(args).assert().success().get_output().clone();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(notice), "{args}: {stderr}");
+    }
+    assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
+}
+
+#[test]
 fn saving_on_the_way_changes_nothing_and_leaves_the_last_save() {
     let folder = Folder::new();
     let plain = folder.stdout("--steps 100 --val-every 40 --save plain.safetensors");

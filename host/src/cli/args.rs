@@ -47,7 +47,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input and output")]
 pub struct RunArgs {
-    /// The corpus, UTF-8 text with a document on each line [default: input.txt, or a download]
+    /// The corpus, UTF-8 text with a document on each line; - reads standard input [default: input.txt, or a download]
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Keep the documents in the file's order instead of shuffling them by the seed

@@ -15,6 +15,9 @@ use super::{EMBEDDED, ONE_PER_LINE, documents, parse};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
+/// The path that stands for standard input.
+pub const STDIN: &str = "-";
+
 /// Where a corpus came from. Its text completes the notice `corpus: ..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -39,6 +42,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File(path) if *path == *STDIN => f.write_str("standard input"),
             Self::File(path) => write!(f, "`{}`", path.display()),
             Self::Downloaded { url, path, not_kept: None } => {
                 write!(f, "downloaded from {url}, kept as `{}`", path.display())
@@ -86,7 +90,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The file `input`; without one, `input.txt` in the working directory; without that, a download; without a
+    /// The file `input`, or standard input for [`STDIN`]; without one, `input.txt` in the working directory; without that, a download; without a
     /// network, the embedded names.
     ///
     /// # Errors
@@ -143,18 +147,25 @@ impl Corpus {
 const MAX_BYTES: u64 = 1 << 32;
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if path == STDIN {
+        return read_to_end(io::stdin().lock(), 0);
+    }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if is_device(&metadata) && !file.is_terminal() {
         return Err(io::Error::other("it is a device, which may never end"));
     }
+    read_to_end(file, metadata.len())
+}
+
+/// What there is to read, at least `len` bytes. A pipe does not say how long it is.
+fn read_to_end(file: impl Read, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if metadata.len() <= MAX_BYTES {
-        bytes.try_reserve_exact(metadata.len() as usize)?;
-        // A pipe does not say how long it is.
+    if len <= MAX_BYTES {
+        bytes.try_reserve_exact(len as usize)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     }
-    if metadata.len().max(bytes.len() as u64) > MAX_BYTES {
+    if len.max(bytes.len() as u64) > MAX_BYTES {
         let what = format!("it is longer than the {} GiB supported", MAX_BYTES >> 30);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }

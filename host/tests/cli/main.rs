@@ -131,6 +131,19 @@ fn variables_stand_in_for_flags() {
 }
 
 #[test]
+fn a_minus_is_standard_input() {
+    let folder = Folder::new();
+    let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<_>>();
+    let output = folder.program("--input - --steps 1 --samples 1").write_stdin(NAMES).output().unwrap();
+    assert_eq!(lines(&output.stderr)[0], "corpus: standard input");
+    assert_eq!(lines(&output.stdout)[..3], lines(folder.stdout("--steps 1 --samples 1").as_bytes())[..3]);
+    assert_eq!(folder.files(), ["names.txt"]);
+    let mut command = folder.program("--input -");
+    command.write_stdin("");
+    refused(command, 1, &["`-` is empty"]);
+}
+
+#[test]
 fn documents_of_one_character_and_of_a_million_are_learned_from() {
     let folder = Folder::new();
     folder.write("short", "a\na\n");
