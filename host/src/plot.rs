@@ -56,7 +56,8 @@ impl Plot {
     /// # Errors
     /// Another kind of file, or a place that cannot be written to.
     pub fn new(path: &Path, steps: u64) -> Result<Self> {
-        let png = match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        let png = match extension.as_deref() {
             Some("svg") => false,
             Some("png") => true,
             _ => {

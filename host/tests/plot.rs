@@ -50,6 +50,15 @@ fn few_and_many_steps_are_drawn() {
 }
 
 #[test]
+fn a_step_has_one_label() {
+    let folder = Folder::new();
+    folder.stdout("--steps 3 --val-every 0 --samples 1 --plot LOSSES.SVG");
+    let svg = fs::read_to_string(folder.path("LOSSES.SVG")).unwrap();
+    let numbers: Vec<u32> = svg.lines().filter_map(|line| line.trim().parse().ok()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
 fn what_cannot_be_drawn_is_refused_before_training() {
     let folder = Folder::new();
     for (file, part) in [

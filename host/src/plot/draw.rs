@@ -68,7 +68,10 @@ impl Plot {
             .bold_line_style(BLACK.mix(0.12))
             .label_style(("sans-serif", 16))
             .axis_desc_style(("sans-serif", 18))
-            .x_label_formatter(&|step| format!("{step:.0}"))
+            // Of a short run there are labels between two steps too.
+            .x_label_formatter(&|step| {
+                if (step - step.round()).abs() < 1e-6 { format!("{step:.0}") } else { String::new() }
+            })
             .x_desc("step")
             .y_desc(if alone { "loss (nats a token)" } else { "loss (nats a token), lines: moving mean of training" })
             .draw()
