@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::{SampleConfig, num_params};
 use crate::device::{Device, Sample};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::tokenizer::Tokenizer;
 use crate::trainer::{LAUNCH_WORK, MAX_LAUNCH};
@@ -58,6 +58,7 @@ impl Sampling<'_> {
         {
             let end = self.samples.min(first + chunk);
             let samples = device.generate(&self.config, first..end)?;
+            (first + 1..).zip(&samples).try_for_each(|(number, sample)| check(number, sample))?;
             let texts: Vec<String> = samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect();
             let is_new = |text: &str| self.skip.as_ref().is_none_or(|skip| !skip.contains(text));
             memorised += texts.iter().filter(|text| !is_new(text)).count();
@@ -80,5 +81,27 @@ impl Sampling<'_> {
         let mut tokens: Vec<String> = sample.tokens.iter().map(|&token| self.tokenizer.decode(&[token])).collect();
         tokens.resize(sample.logprobs.len(), "<BOS>".to_owned());
         Record { sample: number, text, tokens, logprobs: &sample.logprobs }
+    }
+}
+
+/// A sample of a model whose predictions are no probabilities is none.
+fn check(number: u64, sample: &Sample) -> Result<()> {
+    let Some(logprob) = sample.logprobs.iter().find(|logprob| !logprob.is_finite()) else { return Ok(()) };
+    Err(Error::new(format!("cannot draw sample {number}: the log-probability of a token is {logprob}"))
+        .hint("the model has diverged: lower `--learning-rate`, or start from other weights"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_probabilities() {
+        let sample = |logprob| Sample { tokens: vec![1], logprobs: vec![-0.5, logprob] };
+        assert!(check(1, &sample(-700.0)).is_ok() && check(1, &Sample::default()).is_ok());
+        for logprob in [f64::NAN, f64::NEG_INFINITY] {
+            let report = check(7, &sample(logprob)).unwrap_err().report();
+            assert!(report.contains("sample 7") && report.contains("\nhint: "), "{report}");
+        }
     }
 }
