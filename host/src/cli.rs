@@ -153,8 +153,9 @@ impl Cli {
         let tokens = &tokens[1..tokens.len() - 1];
         if tokens.len() >= block_size {
             let characters = tokens.len();
+            let s = if characters == 1 { "" } else { "s" };
             return Err(Error::new(format!(
-                "`--prompt {prompt}` has {characters} characters, a sample at most {block_size}"
+                "`--prompt {prompt}` has {characters} character{s}, a sample at most {block_size}"
             ))
             .hint("shorten it, or train with a larger `--block-size`"));
         }
@@ -259,6 +260,8 @@ mod tests {
         assert_eq!(prompt("--prompt abcabca").unwrap().len(), 7);
         let report = prompt("--prompt abcabcab").unwrap_err();
         assert!(report.contains("`--prompt abcabcab` has 8 characters, a sample at most 8"), "{report}");
+        let report = read("--prompt a").unwrap().prompt(&tokenizer, 1).unwrap_err().report();
+        assert!(report.contains("has 1 character, a sample at most 1"), "{report}");
         let report = prompt("--prompt aX").unwrap_err();
         assert!(report.contains("`--prompt aX`") && report.contains("'X' (U+0058)"), "{report}");
     }
