@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::config::{ModelConfig, TrainConfig};
+use crate::report::Loss;
 
 /// A combination of swept values, and what becomes of the configuration with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +87,7 @@ pub fn table(results: &[(Variant, Vec<f64>)]) -> String {
         let mut row: Vec<String> = variant.values.iter().map(|(_, value)| value.clone()).collect();
         let finite = losses.iter().copied().filter(|loss| loss.is_finite());
         match Summary::of(finite.clone()) {
-            Some(Summary { mean, std, min, max }) => row.extend([mean, std, min, max].map(|x| format!("{x:.4}"))),
+            Some(Summary { mean, std, min, max }) => row.extend([mean, std, min, max].map(|x| Loss(x).to_string())),
             None => row.extend([const { "-" }; 4].map(str::to_owned)),
         }
         row.push((losses.len() - finite.count()).to_string());

@@ -4,7 +4,7 @@
 use std::alloc::set_alloc_error_hook;
 use std::collections::{BTreeSet, HashSet};
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use microgpt::experiment::{self, Member, Variant};
 use microgpt::interrupt;
 use microgpt::metrics::Metrics;
 use microgpt::plot::Plot;
-use microgpt::report::{self, Report};
+use microgpt::report::{self, Loss, Report};
 use microgpt::sampler::Sampling;
 use microgpt::target::{Target, is_same};
 use microgpt::trainer::{Outcome, Outputs, Save, Training};
@@ -96,7 +96,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         interrupt,
     };
     let jsonl = cli.sampling.format == Format::Jsonl;
-    let mut report = Report::new(io::stdout().lock()).log_every(cli.log_every()).jsonl(jsonl);
+    let stdout = io::stdout().lock();
+    let terminal = stdout.is_terminal();
+    let mut report = Report::new(stdout).log_every(cli.log_every()).jsonl(jsonl).terminal(terminal);
     let mut best: Option<Trained> = None;
     let mut results: Vec<(Variant, Vec<f64>)> = Vec::new();
     let (mut ended, mut saved) = (Ok(()), Ok(()));
@@ -238,7 +240,7 @@ impl Session<'_> {
             report.line(&format!("--- sweep ---\n{}", experiment::table(results)))?;
         }
         if !training.alone {
-            report.line(&format!("best: {} | val loss {:.4}", best.member, best.loss))?;
+            report.line(&format!("best: {} | val loss {}", best.member, Loss(best.loss)))?;
         }
         let (tokenizer, block_size) = (&self.dataset.tokenizer, best.member.variant.model.block_size);
         let prompt = cli.prompt(tokenizer, block_size)?;

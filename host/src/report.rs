@@ -1,9 +1,9 @@
 //! What a run tells: results on stdout, in lines that scripts can rely on; notices and a progress bar on stderr.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
 use serde::Serialize;
 
@@ -19,13 +19,24 @@ pub struct Report<W> {
     log_every: u64,
     /// Whether stdout has JSON objects and nothing else; other lines are on stderr then.
     jsonl: bool,
+    /// Whether stdout is a terminal, which would obey the control characters of a corpus.
+    terminal: bool,
     bar: ProgressBar,
+}
+
+/// A loss to four decimals, or of a model that diverges so many digits that a line stays one.
+pub struct Loss(pub f64);
+
+impl Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.abs() < 1e6 { write!(f, "{:.4}", self.0) } else { write!(f, "{:.4e}", self.0) }
+    }
 }
 
 impl<W: Write> Report<W> {
     /// A report to `out`, which is the program's stdout.
     pub fn new(out: W) -> Self {
-        Self { out, closed: false, log_every: 1, jsonl: false, bar: ProgressBar::hidden() }
+        Self { out, closed: false, log_every: 1, jsonl: false, terminal: false, bar: ProgressBar::hidden() }
     }
 
     /// Tells every n-th step only, and the first and the last; none for 0.
@@ -38,6 +49,12 @@ impl<W: Write> Report<W> {
     #[must_use]
     pub fn jsonl(self, jsonl: bool) -> Self {
         Self { jsonl, ..self }
+    }
+
+    /// Escapes the control characters of samples. A script gets them as they are.
+    #[must_use]
+    pub fn terminal(self, terminal: bool) -> Self {
+        Self { terminal, ..self }
     }
 
     /// Whether nobody reads the results any more.
@@ -62,8 +79,12 @@ impl<W: Write> Report<W> {
 
     /// Shows a progress bar on stderr, if that is a terminal, for steps `step..steps`.
     pub fn start_bar(&mut self, step: u64, steps: u64) {
-        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} steps, {per_sec}, {eta} left{msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        // As wide as the terminal, whatever the numbers.
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            });
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
         self.bar = bar.with_style(style).with_position(step).with_finish(ProgressFinish::AndClear);
         self.bar.reset_eta();
@@ -86,13 +107,13 @@ impl<W: Write> Report<W> {
             let told = step == 1 || step == last || step.is_multiple_of(self.log_every);
             if self.log_every > 0 && told {
                 // Writing to a string cannot fail.
-                let _ = writeln!(lines, "step {step:>width$}/{steps:>width$} | loss {loss:.4} | {ms:.3}ms");
+                let _ = writeln!(lines, "step {step:>width$}/{steps:>width$} | loss {} | {ms:.3}ms", Loss(*loss));
             }
         }
         self.lines(&lines)?;
         self.bar.set_position(first + losses.len() as u64);
-        if let Some(loss) = losses.last() {
-            self.bar.set_message(format!(", loss {loss:.4}"));
+        if let Some(&loss) = losses.last() {
+            self.bar.set_message(format!(", loss {}", Loss(loss)));
         }
         Ok(())
     }
@@ -105,10 +126,11 @@ impl<W: Write> Report<W> {
     pub fn validation(&mut self, losses: &[f64]) -> Result<()> {
         let finite = losses.iter().copied().filter(|loss| loss.is_finite());
         let Some(Summary { mean, std, min, max }) = Summary::of(finite) else { return Ok(()) };
+        let [mean, std, min, max] = [mean, std, min, max].map(Loss);
         if losses.len() == 1 {
-            return self.line(&format!("  val loss: {mean:.4}"));
+            return self.line(&format!("  val loss: {mean}"));
         }
-        self.line(&format!("  val loss: {mean:.4} (std {std:.4}, best {min:.4}, worst {max:.4})"))
+        self.line(&format!("  val loss: {mean} (std {std}, best {min}, worst {max})"))
     }
 
     /// A line for each of these samples, out of `samples`, with its number.
@@ -119,7 +141,15 @@ impl<W: Write> Report<W> {
         let width = digits(samples).max(2);
         let mut lines = String::new();
         for (sample, text) in texts {
-            let _ = writeln!(lines, "sample {sample:>width$}: {text}");
+            let _ = write!(lines, "sample {sample:>width$}: ");
+            for c in text.chars() {
+                let _ = if self.terminal && c.is_control() {
+                    write!(lines, "{}", c.escape_default())
+                } else {
+                    lines.write_char(c)
+                };
+            }
+            lines.push('\n');
         }
         self.lines(&lines)
     }
@@ -212,6 +242,24 @@ mod tests {
             written(|r| r.header(9, 1, 27, 3632)),
             "num docs: 10 (train: 9, val: 1)\nvocab size: 27\nnum params: 3632\n"
         );
+    }
+
+    #[test]
+    fn a_loss_that_grows_beyond_bounds_keeps_its_line() {
+        let lines = |loss| written(|r| r.steps(0, 9, 9, &[loss], 1.0).and_then(|()| r.validation(&[loss])));
+        assert_eq!(lines(999_999.0), "step    1/   9 | loss 999999.0000 | 1.000ms\n  val loss: 999999.0000\n");
+        assert_eq!(lines(1.144_4e32), "step    1/   9 | loss 1.1444e32 | 1.000ms\n  val loss: 1.1444e32\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let samples = |terminal| {
+            let mut out = Vec::new();
+            Report::new(&mut out).terminal(terminal).samples([(1, "a\u{1b}[2J\tß\u{9b}")].into_iter(), 1).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(samples(true), "sample  1: a\\u{1b}[2J\\tß\\u{9b}\n");
+        assert_eq!(samples(false), "sample  1: a\u{1b}[2J\tß\u{9b}\n");
     }
 
     #[test]
