@@ -1,6 +1,8 @@
 //! The kernels against the reference, and the instruction sets against each other.
 #![allow(missing_docs)]
 
+#[path = "common/refusals.rs"]
+mod refusals;
 #[path = "common/tensors.rs"]
 mod tensors;
 
@@ -16,6 +18,7 @@ use microgpt::device::{Device, Sample, State, StepLog};
 use microgpt::reference::{Reference, loss_and_gradients};
 use microgpt::weights::Weights;
 
+use refusals::assert_refuses_what_kernels_do_not_check;
 use tensors::{assert_close, norm};
 
 /// Short and long documents, and more than 256 distinct characters.
@@ -207,6 +210,11 @@ fn instruction_sets_give_the_same_bits() {
             assert!(bits(kernels, model, dataset) == expected, "{model:?}: {} differs", kernels.name);
         }
     }
+}
+
+#[test]
+fn what_kernels_do_not_check_is_refused() {
+    assert_refuses_what_kernels_do_not_check(&|config, dataset, state| Ok(Box::new(Cpu::new(config, dataset, state)?)));
 }
 
 /// The bits of a run, mixed into one number (FNV-1a).

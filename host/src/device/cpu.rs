@@ -17,6 +17,7 @@ use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, gro
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
 
+use super::check;
 use super::packed::{optimizer, pack, samples_of, schedule, transpose, unpack};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
@@ -83,7 +84,7 @@ impl Cpu {
     /// A model of the state's shape, to be trained on this dataset, with the fastest kernels.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// A model that does not fit the dataset, or memory that cannot be had.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         Self::with_kernels(available()[0], config, dataset, state)
     }
@@ -91,8 +92,9 @@ impl Cpu {
     /// A model with these kernels, which must be among [`available`].
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// A model that does not fit the dataset, or memory that cannot be had.
     pub fn with_kernels(kernels: Kernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        check::model(&config, dataset, state)?;
         let shape = state.weights.shape;
         let len = Layout(shape).len();
         let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
@@ -185,8 +187,8 @@ impl Device for Cpu {
             m: self.m.as_mut_ptr(),
             v: self.v.as_mut_ptr(),
             workspace: self.workspace.as_mut_ptr(),
-            tokens: self.train.tokens.as_ptr(),
-            offsets: self.train.offsets.as_ptr(),
+            tokens: self.train.tokens().as_ptr(),
+            offsets: self.train.offsets().as_ptr(),
             schedule: schedule.as_ptr(),
             log: log.as_mut_ptr(),
             first_document: (u128::from(self.step) * self.config.batch as u128 % self.train.len() as u128) as u32,
@@ -198,8 +200,8 @@ impl Device for Cpu {
         if self.config.batch > 1 {
             self.train_batch(args)?;
         } else {
-            // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction, and
-            // `with_kernels` was given kernels that this processor has.
+            // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction,
+            // `with_kernels` has checked that their tokens are of the vocabulary, and was given kernels that this processor has.
             unsafe { (self.kernels.train)(&args) };
         }
         self.step += steps as u64;
@@ -214,8 +216,8 @@ impl Device for Cpu {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
             workspace: self.evaluate_workspace.as_mut_ptr(),
-            tokens: self.val.tokens.as_ptr(),
-            offsets: self.val.offsets.as_ptr(),
+            tokens: self.val.tokens().as_ptr(),
+            offsets: self.val.offsets().as_ptr(),
             nll: nll.as_mut_ptr(),
             documents: documents as u32,
             shape: self.shape,
@@ -231,6 +233,7 @@ impl Device for Cpu {
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        check::sampling(self.shape, config)?;
         let count = usize::try_from(samples.end - samples.start)
             .ok()
             .filter(|&count| u32::try_from(count).is_ok())
@@ -258,7 +261,8 @@ impl Device for Cpu {
         let generate = self.kernels.generate;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
-            // SAFETY: as for `train`; there is a workspace for each of the blocks, and `out` holds every sample.
+            // SAFETY: as for `train`; there is a workspace for each of the blocks, `out` holds every sample, and the
+            // configuration has been checked.
             unsafe { generate(&args.0, block..block + 1, blocks) };
         });
         Ok(samples_of(&out, &logprobs, t))
@@ -274,6 +278,7 @@ impl Device for Cpu {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
+        check::state(self.shape, state)?;
         self.step = state.step;
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());

@@ -27,6 +27,7 @@ use self::kernels::Kernels;
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::models::CudaModels;
 use self::samples::Generated;
+use super::check;
 use super::packed::{optimizer, pack, schedule, transpose, unpack};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
@@ -97,7 +98,7 @@ impl Cuda {
     /// A model of the state's shape on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// No driver, no GPU or one too old for the kernels, too little memory, or what else the driver reports.
+    /// A model that does not fit the dataset, no driver, no GPU or one too old for the kernels, too little memory, or what else the driver reports.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         let mut models = CudaModels::new(dataset, &[(config, state.clone())])?;
         Ok(models.0.remove(0))
@@ -149,7 +150,7 @@ impl Cuda {
             m: pointer(&self.m, len),
             v: pointer(&self.v, len),
             workspace: pointer(&self.workspace, self.plan.workspace),
-            tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens.len()),
+            tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens().len()),
             offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
             schedule: pointer(&launch.schedule, 3 * steps).cast(),
             log: pointer(&launch.log, 2 * steps).cast(),
@@ -164,6 +165,7 @@ impl Cuda {
 
     /// Generates samples, fewer than 2^32, and leaves them on the device.
     fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
+        check::sampling(self.gpu.shape, config)?;
         let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
         let (count, len) = ((samples.end - samples.start) as usize, Layout(shape).len());
         let tokens = count * shape.block_size();
@@ -252,7 +254,7 @@ impl Device for Cuda {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
             workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global() { blocks * size } else { 0 }),
-            tokens: pointer(&self.gpu.val_corpus.tokens, self.gpu.val.tokens.len()),
+            tokens: pointer(&self.gpu.val_corpus.tokens, self.gpu.val.tokens().len()),
             offsets: pointer(&self.gpu.val_corpus.offsets, self.gpu.val.len() + 1),
             nll: pointer(&nll, documents),
             documents: documents as u32,
@@ -291,6 +293,7 @@ impl Device for Cuda {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
+        check::state(self.gpu.shape, state)?;
         let len = Layout(self.gpu.shape).len();
         let mut padded = vec![0.0; len];
         let put =

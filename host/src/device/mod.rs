@@ -1,5 +1,6 @@
 //! The machines that a model can be trained on, behind one trait.
 
+mod check;
 pub mod cpu;
 #[cfg(not(target_family = "wasm"))]
 pub mod cuda;
@@ -106,7 +107,7 @@ pub trait Device {
     /// Generates the samples of these numbers.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// A configuration that does not fit the model, or what the machine reports.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// The current state.
@@ -115,10 +116,10 @@ pub trait Device {
     /// What the machine reports.
     fn download(&mut self) -> Result<State>;
 
-    /// Replaces the state; its shape is that of the device.
+    /// Replaces the state.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// A state of another shape than the device's, or what the machine reports.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 

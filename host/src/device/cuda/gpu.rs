@@ -27,7 +27,7 @@ pub(super) struct Corpus {
 
 impl Corpus {
     fn upload(documents: &Documents) -> Result<Self> {
-        Ok(Self { tokens: upload(&documents.tokens)?, offsets: upload(&documents.offsets)? })
+        Ok(Self { tokens: upload(documents.tokens())?, offsets: upload(documents.offsets())? })
     }
 }
 
@@ -72,7 +72,7 @@ impl Gpu {
         // What sampling will need at the end, at the least.
         let generate = kernels.generate().is_global();
         let generate_len = if generate { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
-        let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens.len() + d.offsets.len()).sum();
+        let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
         fits(4 * (evaluate_len + generate_len + corpus) + models(&kernels)?)?;
         Ok(Self {
             shape,

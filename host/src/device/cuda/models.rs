@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::super::check;
 use super::super::{Device, Evaluation, Models, State, StepLog};
 use super::gpu::Gpu;
 use super::kernels::Kernels;
@@ -17,9 +18,12 @@ impl CudaModels {
     /// These models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// As for [`Cuda::new`].
+    /// As for [`Cuda::new`], or models of several shapes.
     pub fn new(dataset: &Dataset, models: &[(TrainConfig, State)]) -> Result<Self> {
         let shape = models.first().ok_or_else(|| Error::new("no model to put on the GPU"))?.1.weights.shape;
+        for (config, state) in models {
+            check::model(config, dataset, state)?;
+        }
         let bytes = |kernels: &Kernels| {
             let plans = models.iter().map(|(config, _)| Plan::new(kernels, shape, config.batch));
             plans.map(|plan| Ok(plan?.bytes(shape))).sum()
