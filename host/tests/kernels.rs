@@ -9,7 +9,7 @@ mod tensors;
 use std::env;
 use std::fs;
 
-use gpu_kernels::entry::Kernels;
+use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
@@ -215,6 +215,22 @@ fn instruction_sets_give_the_same_bits() {
 #[test]
 fn what_kernels_do_not_check_is_refused() {
     assert_refuses_what_kernels_do_not_check(&|config, dataset, state| Ok(Box::new(Cpu::new(config, dataset, state)?)));
+}
+
+#[test]
+fn kernels_that_the_processor_does_not_have_are_refused() {
+    let dataset = dataset(&odd_documents(), None);
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 3));
+    let open = |kernels| Cpu::with_kernels(kernels, config, &dataset, &state).map(|cpu| cpu.description());
+    let has = |name| available().iter().any(|kernels| kernels.name == name);
+    for kernels in entry::ALL.into_iter().chain([Kernels { name: "AVX-1024", ..available()[0] }]) {
+        match open(kernels) {
+            Ok(description) => assert!(has(kernels.name) && description.contains(kernels.name), "{description}"),
+            Err(error) => assert!(!has(kernels.name) && error.report().contains(kernels.name), "{}", error.report()),
+        }
+    }
 }
 
 /// The bits of a run, mixed into one number (FNV-1a).

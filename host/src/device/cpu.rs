@@ -89,11 +89,17 @@ impl Cpu {
         Self::with_kernels(available()[0], config, dataset, state)
     }
 
-    /// A model with these kernels, which must be among [`available`].
+    /// A model with the kernels of this name, one of [`available`].
     ///
     /// # Errors
-    /// A model that does not fit the dataset, or memory that cannot be had.
+    /// Kernels that this processor does not have, a model that does not fit the dataset, or memory that cannot be had.
     pub fn with_kernels(kernels: Kernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        // Those that are known by the name: the functions that are given may be any.
+        let mut known = available().into_iter();
+        let kernels = known.find(|known| known.name == kernels.name).ok_or_else(|| {
+            Error::new(format!("this processor cannot run the kernels for {}", kernels.name))
+                .hint("take one of those that are available")
+        })?;
         check::model(&config, dataset, state)?;
         let shape = state.weights.shape;
         let len = Layout(shape).len();
@@ -200,8 +206,8 @@ impl Device for Cpu {
         if self.config.batch > 1 {
             self.train_batch(args)?;
         } else {
-            // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction,
-            // `with_kernels` has checked that their tokens are of the vocabulary, and was given kernels that this processor has.
+            // SAFETY: every buffer has the length that `TrainArgs` states, and the documents are consistent by construction.
+            // `with_kernels` has checked that their tokens are of the vocabulary and that this processor has the kernels.
             unsafe { (self.kernels.train)(&args) };
         }
         self.step += steps as u64;
