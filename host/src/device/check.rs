@@ -17,7 +17,7 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
     if !(1..=u32::MAX as usize).contains(&config.batch) {
         return Err(Error::new(format!("a step of {} documents", config.batch)).hint("it takes at least 1"));
     }
-    let largest = [&dataset.train, &dataset.val].into_iter().flat_map(|side| side.tokens()).max();
+    let largest = dataset.train.tokens().iter().chain(dataset.val.tokens()).max();
     if let Some(token) = largest.filter(|&&token| token >= shape.vocab) {
         return Err(Error::new(format!("the documents have the token {token}, the model a vocabulary of {vocab}"))
             .hint("give the model the vocabulary of its documents"));

@@ -136,6 +136,9 @@ impl Cuda {
     }
 
     /// The arguments for the next `steps` steps, with the arrays that the launch needs beside the model's own.
+    ///
+    /// Each array has the length that [`TrainArgs`] states, or for a batch the plan's, else `pointer` would panic; the documents
+    /// have been checked by `check::model`.
     fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
         let schedule: Vec<f32> = (0..steps)
             .map(|i| schedule(&self.config, self.step + i as u64))
@@ -201,7 +204,9 @@ impl Cuda {
             inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
             shape,
         };
-        self.gpu.launch(&kernel, blocks, args)?;
+        // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and the configuration has been
+        // checked.
+        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         Ok(generated)
     }
 
@@ -228,7 +233,8 @@ impl Device for Cuda {
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (train, launch) = self.train_args(steps)?;
         if self.config.batch == 1 {
-            self.gpu.launch_train([train], steps)?;
+            // SAFETY: as `train_args` says.
+            unsafe { self.gpu.launch_train([train], steps) }?;
             return self.trained(steps, &launch);
         }
         self.barrier.copy_from(&[0]).map_err(failed("copy to the GPU"))?;
@@ -240,7 +246,8 @@ impl Device for Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        self.gpu.launch(&self.gpu.kernels.train_batch(), self.plan.blocks, args)?;
+        // SAFETY: as `train_args` says; the other arrays are those of the plan for so many blocks, and the barrier is zero.
+        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch(), self.plan.blocks, args) }?;
         self.trained(steps, &launch)
     }
 
@@ -260,7 +267,9 @@ impl Device for Cuda {
             documents: documents as u32,
             shape: self.gpu.shape,
         };
-        self.gpu.launch(&kernel, blocks, args)?;
+        // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and `check::model` has seen to
+        // the tokens.
+        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         let nll = download(&nll, 0..documents)?;
         let tokens = (0..documents).map(|i| self.gpu.val.positions(i, self.gpu.shape.block_size()) as u64).sum();
         Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })

@@ -50,7 +50,8 @@ impl Models for CudaModels {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
         let prepared = self.0.iter().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
-        self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps)?;
+        // SAFETY: as `train_args` says; each model has arrays of its own.
+        unsafe { self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps) }?;
         self.0.iter_mut().zip(&prepared).map(|(model, (_, launch))| model.trained(steps, launch)).collect()
     }
 
