@@ -56,7 +56,7 @@ impl Plan {
             let workspace = if kernels.train().is_global() { workspace } else { 0 };
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
         }
-        let kernel = kernels.train_batch();
+        let kernel = kernels.train_batch()?;
         let mut blocks = kernels.resident_blocks(&kernel)?.min(groups(batch));
         if kernel.is_global() {
             blocks = affordable_blocks(blocks, workspace)?;
@@ -247,7 +247,7 @@ impl Device for Cuda {
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
         // SAFETY: as `train_args` says; the other arrays are those of the plan for so many blocks, and the barrier is zero.
-        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch(), self.plan.blocks, args) }?;
+        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
         self.trained(steps, &launch)
     }
 

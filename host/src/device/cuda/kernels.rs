@@ -51,6 +51,8 @@ enum Instance {
 pub(super) trait Args: Copy {
     /// The kernel's name.
     const KERNEL: &'static str;
+    /// Whether its blocks wait for each other.
+    const GRID_BARRIER: bool = false;
 }
 
 impl Args for ReplicasArgs {
@@ -59,6 +61,7 @@ impl Args for ReplicasArgs {
 
 impl Args for BatchArgs {
     const KERNEL: &'static str = "train_batch";
+    const GRID_BARRIER: bool = true;
 }
 
 impl Args for EvaluateArgs {
@@ -107,11 +110,20 @@ impl<A: Args> Compiled<'_, A> {
     /// Until the stream has been synchronised the arrays in `args` are on the device, with the lengths that the struct states
     /// for so many blocks, and nothing else uses what the kernel writes. What is in them keeps the kernel's contract.
     pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
-        let (function, shared) = (&self.function, self.kernel.shared_bytes as u32);
-        let pointer = (&raw const args).cast_mut().cast::<c_void>();
+        let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
+        let (function, stream) = (self.function.to_raw(), stream.as_inner());
+        let arguments = &mut [(&raw const args).cast_mut().cast::<c_void>()];
+        let arguments = arguments.as_mut_ptr();
         // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for what is in it.
-        let result = unsafe { stream.launch(function, blocks as u32, block_size(), shared, &[pointer]) };
-        result.map_err(failed(format!("launch `{}`", self.kernel.name())))
+        let result = unsafe {
+            if A::GRID_BARRIER {
+                // The driver refuses a grid of more blocks than run at a time, which would wait for ever.
+                sys::cuLaunchCooperativeKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments)
+            } else {
+                sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())
+            }
+        };
+        check(result, &format!("launch `{}`", self.kernel.name()))
     }
 }
 
@@ -125,6 +137,8 @@ pub(super) struct Kernels {
     multiprocessors: usize,
     /// The most shared memory that a launch can ask for, in bytes for each block.
     max_shared: usize,
+    /// Whether blocks may wait for each other.
+    cooperative: bool,
     /// As in `Ptx::kernels`, once they are needed.
     modules: Vec<OnceCell<Module>>,
 }
@@ -158,6 +172,7 @@ impl Kernels {
             multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             max_shared: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?
                 .saturating_sub(DECLARED_SHARED),
+            cooperative: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH)? != 0,
             modules: ptx.kernels.iter().map(|_| OnceCell::new()).collect(),
         })
     }
@@ -173,8 +188,15 @@ impl Kernels {
     }
 
     /// `train_batch`: parameters, their transposed copies, a group's gradients and the workspace.
-    pub fn train_batch(&self) -> Kernel<BatchArgs> {
-        self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape))
+    ///
+    /// # Errors
+    /// The device does not let blocks wait for each other.
+    pub fn train_batch(&self) -> Result<Kernel<BatchArgs>> {
+        if !self.cooperative {
+            return Err(Error::new(format!("{} has no cooperative launch, which `--batch` needs", self.name))
+                .hint("leave `--batch` out, or use `--device cpu`"));
+        }
+        Ok(self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape)))
     }
 
     /// `evaluate`: parameters, their transposed copies and the workspace.
