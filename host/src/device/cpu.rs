@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::ptr;
 
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, Schedule, StepLog as KernelLog, TrainArgs};
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
 use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
@@ -18,7 +18,10 @@ use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
 
 use super::check;
-use super::packed::{optimizer, pack, samples_of, schedule, transpose, unpack};
+use super::packed::{
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, samples_of, schedules,
+    step_logs, transpose, unpack,
+};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
@@ -184,8 +187,8 @@ impl Device for Cpu {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let schedule: Vec<Schedule> = (0..steps).map(|i| schedule(&self.config, self.step + i as u64)).collect();
-        let mut log = vec![KernelLog::default(); steps];
+        let schedule = schedules(&self.config, self.step, steps);
+        let mut log = vec![0.0f32; LOG * steps];
         let args = TrainArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
@@ -195,9 +198,9 @@ impl Device for Cpu {
             workspace: self.workspace.as_mut_ptr(),
             tokens: self.train.tokens().as_ptr(),
             offsets: self.train.offsets().as_ptr(),
-            schedule: schedule.as_ptr(),
-            log: log.as_mut_ptr(),
-            first_document: (u128::from(self.step) * self.config.batch as u128 % self.train.len() as u128) as u32,
+            schedule: schedule.as_ptr().cast(),
+            log: log.as_mut_ptr().cast(),
+            first_document: first_document(&self.config, self.step, &self.train),
             documents: self.train.len() as u32,
             steps: steps as u32,
             shape: self.shape,
@@ -211,7 +214,7 @@ impl Device for Cpu {
             unsafe { (self.kernels.train)(&args) };
         }
         self.step += steps as u64;
-        Ok(log.iter().map(|l| StepLog { loss: l.loss.into(), grad_norm: l.grad_norm.into() }).collect())
+        Ok(step_logs(&log))
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
@@ -234,21 +237,16 @@ impl Device for Cpu {
             // SAFETY: as for `train`; there is a workspace for each of the blocks.
             unsafe { evaluate(&args.0, block..block + 1, blocks) };
         });
-        let tokens = (0..documents).map(|i| self.val.positions(i, self.shape.block_size()) as u64).sum();
-        Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
+        Ok(evaluation(&nll, &self.val, self.shape))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         check::sampling(self.shape, config)?;
-        let count = usize::try_from(samples.end - samples.start)
-            .ok()
-            .filter(|&count| u32::try_from(count).is_ok())
-            .ok_or_else(|| Error::new("too many samples for one launch"))?;
-        let blocks = count.div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
+        let (count, tokens) = sample_count(&samples, self.shape)?;
+        let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
-        let t = self.shape.block_size();
-        let mut out = vec![0u32; count * t];
-        let mut logprobs = vec![0.0f32; if config.logprobs { count * t } else { 0 }];
+        let mut out = vec![0u32; tokens];
+        let mut logprobs = vec![0.0f32; if config.logprobs { tokens } else { 0 }];
         let args = Shared(GenerateArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
@@ -258,10 +256,10 @@ impl Device for Cpu {
             prompt: config.prompt.as_ptr(),
             seed: config.seed,
             first_sample: samples.start,
-            samples: count as u32,
+            samples: count,
             prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
-            inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
+            inverse_temperature: inverse_temperature(config.temperature),
             shape: self.shape,
         });
         let generate = self.kernels.generate;
@@ -271,7 +269,7 @@ impl Device for Cpu {
             // configuration has been checked.
             unsafe { generate(&args.0, block..block + 1, blocks) };
         });
-        Ok(samples_of(&out, &logprobs, t))
+        Ok(samples_of(&out, &logprobs, self.shape.block_size()))
     }
 
     fn download(&mut self) -> Result<State> {

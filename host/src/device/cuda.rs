@@ -28,11 +28,14 @@ pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::models::CudaModels;
 use self::samples::Generated;
 use super::check;
-use super::packed::{optimizer, pack, schedule, transpose, unpack};
+use super::packed::{
+    LOG, SCHEDULE, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, schedules,
+    step_logs, transpose, unpack,
+};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::weights::Weights;
 
 /// Samples that are generated in one launch at most: Ctrl-C waits for it.
@@ -140,11 +143,8 @@ impl Cuda {
     /// Each array has the length that [`TrainArgs`] states, or for a batch the plan's, else `pointer` would panic; the documents
     /// have been checked by `check::model`.
     fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
-        let schedule: Vec<f32> = (0..steps)
-            .map(|i| schedule(&self.config, self.step + i as u64))
-            .flat_map(|s| [s.root, s.eps, s.decay])
-            .collect();
-        let launch = Launch { schedule: upload(&schedule)?, log: zeros(2 * steps)? };
+        let schedule = upload(&schedules(&self.config, self.step, steps))?;
+        let launch = Launch { schedule, log: zeros(LOG * steps)? };
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
@@ -155,9 +155,9 @@ impl Cuda {
             workspace: pointer(&self.workspace, self.plan.workspace),
             tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens().len()),
             offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
-            schedule: pointer(&launch.schedule, 3 * steps).cast(),
-            log: pointer(&launch.log, 2 * steps).cast(),
-            first_document: (u128::from(self.step) * self.config.batch as u128 % documents as u128) as u32,
+            schedule: pointer(&launch.schedule, SCHEDULE * steps).cast(),
+            log: pointer(&launch.log, LOG * steps).cast(),
+            first_document: first_document(&self.config, self.step, &gpu.train),
             documents: documents as u32,
             steps: steps as u32,
             shape: gpu.shape,
@@ -166,15 +166,14 @@ impl Cuda {
         Ok((args, launch))
     }
 
-    /// Generates samples, fewer than 2^32, and leaves them on the device.
+    /// Generates samples, and leaves them on the device.
     fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
         check::sampling(self.gpu.shape, config)?;
         let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
-        let (count, len) = ((samples.end - samples.start) as usize, Layout(shape).len());
-        let tokens = count * shape.block_size();
+        let (len, (count, tokens)) = (Layout(shape).len(), sample_count(&samples, shape)?);
         let logprobs = if config.logprobs { tokens } else { 0 };
         let size = if kernel.is_global() { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
-        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min(count.div_ceil(GPU_WARPS)).max(1);
+        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         if size > 0 {
             blocks = affordable_blocks(blocks, size)?;
         }
@@ -198,10 +197,10 @@ impl Cuda {
             prompt: pointer(&prompt, config.prompt.len()),
             seed: config.seed,
             first_sample: generated.samples.start,
-            samples: count as u32,
+            samples: count,
             prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
-            inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
+            inverse_temperature: inverse_temperature(config.temperature),
             shape,
         };
         // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and the configuration has been
@@ -214,8 +213,7 @@ impl Cuda {
     fn trained(&mut self, steps: usize, launch: &Launch) -> Result<Vec<StepLog>> {
         self.step += steps as u64;
         self.generated = None;
-        let log = download(&launch.log, 0..2 * steps)?;
-        Ok(log.chunks(2).map(|l| StepLog { loss: l[0].into(), grad_norm: l[1].into() }).collect())
+        Ok(step_logs(&download(&launch.log, 0..LOG * steps)?))
     }
 }
 
@@ -267,17 +265,18 @@ impl Device for Cuda {
             documents: documents as u32,
             shape: self.gpu.shape,
         };
-        // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and `check::model` has seen to
-        // the tokens.
-        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
-        let nll = download(&nll, 0..documents)?;
-        let tokens = (0..documents).map(|i| self.gpu.val.positions(i, self.gpu.shape.block_size()) as u64).sum();
-        Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
+        // No grid has no block.
+        if documents > 0 {
+            // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and `check::model` has
+            // seen to the tokens.
+            unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        }
+        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val, self.gpu.shape))
     }
 
     fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
         self.generated = None;
-        let count = samples.end - samples.start;
+        let count = samples.end.saturating_sub(samples.start);
         let numbers = if config.logprobs { 2 } else { 1 } * self.gpu.shape.block_size() as u64;
         let (free, _) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
         // More than that, or what does not fit at once, is generated as it is asked for.
@@ -290,9 +289,6 @@ impl Device for Cuda {
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         if let Some(generated) = self.generated.as_ref().filter(|generated| generated.has(config, &samples)) {
             return generated.read(samples, self.gpu.shape.block_size());
-        }
-        if samples.end - samples.start >= u32::MAX.into() {
-            return Err(Error::new("too many samples for one launch"));
         }
         self.run_generate(config, samples.clone())?.read(samples, self.gpu.shape.block_size())
     }

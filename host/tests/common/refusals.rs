@@ -43,6 +43,8 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     refused(device.upload(&other), "the model's shape");
     let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
     assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
+    refused(device.generate(&sample, 0..1 << 32).map(drop), "too many samples");
+    assert_eq!(device.evaluate(0).unwrap().tokens, 0);
     for (wrong, expected) in [
         (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "the token 4000000000"),
         (SampleConfig { prompt: &[4], ..sample }, "the token 4"),
