@@ -186,6 +186,14 @@ impl Device for Cpu {
         format!("CPU ({})", self.kernels.name)
     }
 
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let schedule = schedules(&self.config, self.step, steps);
         let mut log = vec![0.0f32; LOG * steps];

@@ -228,6 +228,14 @@ impl Device for Cuda {
         self.gpu.kernels.description()
     }
 
+    fn shape(&self) -> RuntimeShape {
+        self.gpu.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (train, launch) = self.train_args(steps)?;
         if self.config.batch == 1 {

@@ -15,6 +15,7 @@ pub use open::open;
 
 use std::ops::Range;
 
+use gpu_kernels::shape::RuntimeShape;
 use rayon::prelude::*;
 
 use crate::config::SampleConfig;
@@ -81,6 +82,12 @@ pub struct Sample {
 pub trait Device {
     /// What it is, for a notice: `"CPU (AVX-512)"`.
     fn description(&self) -> String;
+
+    /// The model's dimensions.
+    fn shape(&self) -> RuntimeShape;
+
+    /// Steps taken.
+    fn step(&self) -> u64;
 
     /// Trains the next `steps` steps: step `s` of a run of batches of B on training
     /// documents `s B .. s B + B`, modulo their number.

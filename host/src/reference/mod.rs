@@ -214,6 +214,14 @@ impl Device for Reference {
         "reference (scalar autograd, f64)".to_owned()
     }
 
+    fn shape(&self) -> RuntimeShape {
+        self.model.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.model.step
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (batch, count) = (self.config.batch, self.train.len());
         let step = |_| {
