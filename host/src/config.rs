@@ -106,7 +106,7 @@ impl Default for OptimizerConfig {
 impl OptimizerConfig {
     /// The learning rate of `step` (from 0) in a run of `steps`: half a cosine from [`Self::learning_rate`] to zero.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
-        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos())
+        self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps as f64))
     }
 }
 
