@@ -1,5 +1,6 @@
 //! What the program says when the GPU's driver fails, on the emulated driver, which fails as it is told to.
 #![allow(missing_docs)]
+#![cfg(target_os = "linux")]
 
 mod emulated;
 

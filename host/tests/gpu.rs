@@ -4,6 +4,7 @@
 //!
 //! Without a GPU they run on the emulator, see [`emulated`].
 #![allow(missing_docs)]
+#![cfg(target_os = "linux")]
 
 mod emulated;
 #[path = "common/refusals.rs"]

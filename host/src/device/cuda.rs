@@ -29,8 +29,8 @@ pub use self::models::CudaModels;
 use self::samples::Generated;
 use super::check;
 use super::packed::{
-    LOG, SCHEDULE, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, schedules,
-    step_logs, transpose, unpack,
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, schedules, step_logs,
+    transpose, unpack,
 };
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
@@ -143,8 +143,8 @@ impl Cuda {
     /// Each array has the length that [`TrainArgs`] states, or for a batch the plan's, else `pointer` would panic; the documents
     /// have been checked by `check::model`.
     fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
-        let schedule = upload(&schedules(&self.config, self.step, steps))?;
-        let launch = Launch { schedule, log: zeros(LOG * steps)? };
+        let schedule = schedules(&self.config, self.step, steps);
+        let launch = Launch { schedule: upload(&schedule)?, log: zeros(LOG * steps)? };
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
@@ -155,7 +155,7 @@ impl Cuda {
             workspace: pointer(&self.workspace, self.plan.workspace),
             tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens().len()),
             offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
-            schedule: pointer(&launch.schedule, SCHEDULE * steps).cast(),
+            schedule: pointer(&launch.schedule, schedule.len()).cast(),
             log: pointer(&launch.log, LOG * steps).cast(),
             first_document: first_document(&self.config, self.step, &gpu.train),
             documents: documents as u32,

@@ -14,7 +14,7 @@ use cust::sys::{
 use libloading::Library;
 
 /// The driver's library, by the name that every installation of the driver provides.
-const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+const LIBRARY: &str = "libcuda.so.1";
 
 /// What a function returns that the driver does not have, or if there is no driver.
 const NO_DEVICE: c_int = 100;

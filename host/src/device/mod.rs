@@ -2,9 +2,9 @@
 
 mod check;
 pub mod cpu;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(target_os = "linux")]
 pub mod cuda;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(target_os = "linux")]
 mod driver;
 #[cfg(not(target_family = "wasm"))]
 mod open;

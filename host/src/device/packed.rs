@@ -25,9 +25,6 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> Optimizer {
     }
 }
 
-/// Numbers of a step in [`schedules`].
-pub(super) const SCHEDULE: usize = size_of::<Schedule>() / size_of::<f32>();
-
 /// The [`Schedule`] of each of `steps` steps from the one with this number on, number by number.
 pub(super) fn schedules(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
     let schedules = (0..steps as u64).map(|i| schedule(config, step + i));
