@@ -46,7 +46,8 @@ fn main() {
     let modules = compiler.as_ref().map(|compiler| compiler.compile(arch).unwrap_or_else(|error| fail(&error)));
     let summary = match &compiler {
         Some(compiler) => format!("PTX for sm_{arch} by {}", compiler.name()),
-        None => "no PTX: MICROGPT_PTX=none".to_owned(),
+        None if has_gpus() => "no PTX: MICROGPT_PTX=none".to_owned(),
+        None => "no PTX: GPUs need Linux".to_owned(),
     };
     println!("cargo::warning={summary}");
     embed(arch, compiler.as_ref().map_or("", Compiler::name), modules);
@@ -58,8 +59,16 @@ fn main() {
     println!("cargo::rustc-env=MICROGPT_BUILD={} ({}, {target}; {summary})", env!("CARGO_PKG_VERSION"), version.trim());
 }
 
+/// Whether the program will open a GPU's driver.
+fn has_gpus() -> bool {
+    env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux")
+}
+
 /// The compiler that `MICROGPT_PTX` asks for; where it is not set, Rust-CUDA's if its toolchain is here.
 fn choose() -> Result<Option<Compiler>, String> {
+    if !has_gpus() {
+        return Ok(None);
+    }
     match env::var("MICROGPT_PTX").as_deref() {
         Ok("none") => Ok(None),
         Ok("rustc") => Ok(Some(Compiler::Rustc)),

@@ -107,7 +107,7 @@ impl OptimizerConfig {
     /// The learning rate of `step` (from 0) in a run of `steps`: half a cosine from [`Self::learning_rate`] to zero.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
         // In a run of no steps none is taken, but one may be tried.
-        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos())
+        self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps.max(1) as f64))
     }
 }
 

@@ -54,16 +54,26 @@ fn too_few(name: &str, documents: usize) -> Error {
         .hint("put at least two documents on lines of their own: one to train on and one to validate on")
 }
 
-/// Documents as tokens, one after the other. A clone shares them.
+/// One document or more as tokens, one after the other. A clone shares them.
+///
+/// Only [`Dataset::new`] makes them: kernels index by these numbers without a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
-    /// The tokens of all documents, each with `BOS` at both ends.
-    pub tokens: Arc<[u32]>,
-    /// Where each document starts in `tokens`, and last where the last one ends.
-    pub offsets: Arc<[u32]>,
+    tokens: Arc<[u32]>,
+    offsets: Arc<[u32]>,
 }
 
 impl Documents {
+    /// The tokens of all documents, each with `BOS` at both ends.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Where each document starts in [`Self::tokens`], and last where the last one ends.
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
     /// The number of documents.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1

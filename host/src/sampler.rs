@@ -49,7 +49,7 @@ impl Sampling<'_> {
     /// # Errors
     /// What the device reports, or stdout cannot be written to.
     pub fn execute(&self, device: &mut dyn Device, report: &mut Report<impl Write>) -> Result<()> {
-        let shape = device.download()?.weights.shape;
+        let shape = device.shape();
         let chunk = (LAUNCH_WORK / (num_params(shape) as u64 * u64::from(shape.block_size))).clamp(1, MAX_LAUNCH);
         let (mut first, mut memorised) = (0, 0);
         report.line("--- inference ---")?;

@@ -102,9 +102,9 @@ impl Training<'_> {
         outputs: &mut Outputs<impl Write>,
     ) -> Result<Outcome> {
         let count = models.count();
-        let State { step, weights, .. } = models.model(0).download()?;
+        let (step, shape) = (models.model(0).step(), models.model(0).shape());
         // Each parameter is multiplied at each position, in a step once forward and twice backward.
-        let document = 3 * num_params(weights.shape) as u64 * u64::from(weights.shape.block_size);
+        let document = 3 * num_params(shape) as u64 * u64::from(shape.block_size);
         let documents: u64 = members.iter().map(|member| member.variant.train.batch as u64).sum();
         let work = document.saturating_mul(documents);
         let max_launch = (LAUNCH_WORK / work).clamp(1, MAX_LAUNCH);

@@ -217,8 +217,8 @@ fn nine_tenths_train() {
     for (documents, train) in [(2, 1), (3, 2), (9, 8), (10, 9), (11, 9), (19, 17), (20, 18), (32_033, 28_829)] {
         let dataset = Dataset::new(&vec!["ab"; documents], Some(1), None).unwrap();
         assert_eq!((dataset.train.len(), dataset.val.len()), (train, documents - train));
-        assert_eq!(dataset.train.offsets.len(), train + 1);
-        assert_eq!(dataset.train.tokens.len(), train * 4);
+        assert_eq!(dataset.train.offsets().len(), train + 1);
+        assert_eq!(dataset.train.tokens().len(), train * 4);
     }
     for too_few in [vec![], vec!["mary"]] {
         assert!(Dataset::new(&too_few, None, None).unwrap_err().report().contains("hint: "));
@@ -251,7 +251,7 @@ fn a_document_may_have_one_character_or_a_million() {
     let long = "ab".repeat(500_000);
     let dataset = Dataset::new(&["b", &long, "abc"], None, None).unwrap();
     assert_eq!(dataset.train.get(0), [0, 2, 0]);
-    assert_eq!(*dataset.train.offsets, [0, 3, 1_000_005]);
+    assert_eq!(dataset.train.offsets(), [0, 3, 1_000_005]);
     assert_eq!(dataset.train.positions(0, 8), 2);
     assert_eq!(dataset.train.positions(1, 8), 8);
     assert_eq!(dataset.train.positions(1, usize::MAX), 1_000_001);

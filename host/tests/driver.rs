@@ -1,5 +1,6 @@
 //! What the program says when the GPU's driver fails, on the emulated driver, which fails as it is told to.
 #![allow(missing_docs)]
+#![cfg(target_os = "linux")]
 
 mod emulated;
 
@@ -17,10 +18,14 @@ const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia
 
 /// A short run on the emulator with these settings.
 fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
+    run_batch(emulator, settings, device, 1)
+}
+
+fn run_batch(emulator: &Emulator, settings: &str, device: &str, batch: usize) -> Output {
     fs::write(emulator.path("names.txt"), NAMES).unwrap();
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.args(["--steps", "2", "--val-every", "1", "--samples", "2", "--input"]).arg(emulator.path("names.txt"));
-    command.args(["--device", device]);
+    command.args(["--device", device, "--batch", &batch.to_string()]);
     emulator.configure(&mut command, settings);
     command.output().unwrap()
 }
@@ -130,6 +135,25 @@ fn the_calls_of_a_run() {
     // What is allocated is freed.
     let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
     assert_eq!(count("cuMemAlloc_v2("), count("cuMemFree_v2("), "{log}");
+}
+
+/// Blocks that wait for each other are launched so that the driver has all of them run at a time, or refuses.
+#[test]
+fn a_batch_is_launched_cooperatively() {
+    let emulator = Emulator::new();
+    let log = emulator.path("calls.txt");
+    let output = run_batch(&emulator, &format!("log={}", log.display()), "cuda", 5);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = fs::read_to_string(log).unwrap();
+    let launches = |call: &str| log.lines().filter(|line| line.starts_with(call)).collect::<Vec<_>>();
+    let cooperative = launches("cuLaunchCooperativeKernel(");
+    assert!(cooperative.len() == 2 && cooperative.iter().all(|line| line.contains("kernel=train_batch")), "{log}");
+    assert!(cooperative[0].contains("grid_x=5") && cooperative[0].ends_with(" = 0"), "{log}");
+    assert!(launches("cuLaunchKernel(").iter().all(|line| !line.contains("kernel=train")), "{log}");
+
+    let output = run_batch(&emulator, "fail=cuLaunchCooperativeKernel:1:COOPERATIVE_LAUNCH_TOO_LARGE", "cuda", 5);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot launch `train_batch") && stderr.contains("(720)"), "{stderr}");
 }
 
 #[test]

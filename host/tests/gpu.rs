@@ -4,8 +4,11 @@
 //!
 //! Without a GPU they run on the emulator, see [`emulated`].
 #![allow(missing_docs)]
+#![cfg(target_os = "linux")]
 
 mod emulated;
+#[path = "common/refusals.rs"]
+mod refusals;
 
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
@@ -39,7 +42,9 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
         validation.push(device.evaluate(50).unwrap().nll.to_bits());
     }
     let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };
-    let greedy = SampleConfig { top_k: 1, temperature: 0.0, seed: 1, prompt: &[1], logprobs: true };
+    // Behind a prompt there is room for a token.
+    let prompt = &[1][..usize::from(device.shape().block_size > 1)];
+    let greedy = SampleConfig { top_k: 1, temperature: 0.0, seed: 1, prompt, logprobs: true };
     // From a number that does not fit 32 bits, too.
     let texts = [
         device.generate(&drawn, 0..samples).unwrap(),
@@ -149,6 +154,14 @@ fn replicas_have_the_bits_of_the_cpu() {
     }
 }
 
+#[test]
+#[ignore = "no GPU asked for: run with --ignored where there is one"]
+fn what_kernels_do_not_check_is_refused() {
+    refusals::assert_refuses_what_kernels_do_not_check(&|config, dataset, state| {
+        Ok(Box::new(Cuda::new(config, dataset, state)?))
+    });
+}
+
 /// Blocks and warps in ascending order, and in permuted ones.
 const ORDERS: [&str; 3] = ["order=0", "order=1", "order=2"];
 
@@ -185,4 +198,9 @@ fn replicas_on_the_emulator() {
     for order in ORDERS {
         emulated::rerun("replicas_have_the_bits_of_the_cpu", order);
     }
+}
+
+#[test]
+fn refusals_on_the_emulator() {
+    emulated::rerun("what_kernels_do_not_check_is_refused", ORDERS[0]);
 }

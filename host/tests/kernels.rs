@@ -1,14 +1,17 @@
 //! The kernels against the reference, and the instruction sets against each other.
 #![allow(missing_docs)]
 
+#[path = "common/refusals.rs"]
+mod refusals;
 #[path = "common/tensors.rs"]
 mod tensors;
 
 use std::env;
 use std::fs;
 
-use gpu_kernels::entry::Kernels;
+use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::simt::Isa;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
@@ -16,6 +19,7 @@ use microgpt::device::{Device, Sample, State, StepLog};
 use microgpt::reference::{Reference, loss_and_gradients};
 use microgpt::weights::Weights;
 
+use refusals::assert_refuses_what_kernels_do_not_check;
 use tensors::{assert_close, norm};
 
 /// Short and long documents, and more than 256 distinct characters.
@@ -205,6 +209,28 @@ fn instruction_sets_give_the_same_bits() {
         let expected = bits(available()[0], model, dataset);
         for kernels in available().into_iter().skip(1) {
             assert!(bits(kernels, model, dataset) == expected, "{model:?}: {} differs", kernels.isa().name());
+        }
+    }
+}
+
+#[test]
+fn what_kernels_do_not_check_is_refused() {
+    assert_refuses_what_kernels_do_not_check(&|config, dataset, state| Ok(Box::new(Cpu::new(config, dataset, state)?)));
+}
+
+#[test]
+fn kernels_that_the_processor_does_not_have_are_refused() {
+    let dataset = dataset(&odd_documents(), None);
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(shape, 3));
+    let open = |kernels| Cpu::with_kernels(kernels, config, &dataset, &state).map(|cpu| cpu.description());
+    let has = |isa: Isa| available().iter().any(|kernels| kernels.isa() == isa);
+    for kernels in entry::ALL {
+        let (isa, name) = (kernels.isa(), kernels.isa().name());
+        match open(kernels) {
+            Ok(description) => assert!(has(isa) && description.contains(name), "{description}"),
+            Err(error) => assert!(!has(isa) && error.report().contains(name), "{}", error.report()),
         }
     }
 }

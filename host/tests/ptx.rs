@@ -4,6 +4,7 @@
 //! The tests of the assembler are ignored unless asked for, and need `ptxas` and `nvdisasm` on the path (or where the variables
 //! `PTXAS` and `NVDISASM` say); `.ci/run` fetches both.
 #![allow(missing_docs)]
+#![cfg(target_os = "linux")]
 
 use std::env;
 use std::fs;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::ptr;
 
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, Schedule, StepLog as KernelLog, TrainArgs};
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
 use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
@@ -17,7 +17,11 @@ use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, gro
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
 
-use super::packed::{optimizer, pack, samples_of, schedule, transpose, unpack};
+use super::check;
+use super::packed::{
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, samples_of, schedules,
+    step_logs, transpose, unpack,
+};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
@@ -84,16 +88,21 @@ impl Cpu {
     /// A model of the state's shape, to be trained on this dataset, with the fastest kernels.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// A model that does not fit the dataset, or memory that cannot be had.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         Self::with_kernels(available()[0], config, dataset, state)
     }
 
-    /// A model with these kernels, which must be among [`available`].
+    /// A model with these kernels, one of [`available`].
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Kernels that this processor does not have, a model that does not fit the dataset, or memory that cannot be had.
     pub fn with_kernels(kernels: Kernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        if !is_available(&kernels) {
+            return Err(Error::new(format!("this processor cannot run the kernels for {}", kernels.isa().name()))
+                .hint("take one of those that are available"));
+        }
+        check::model(&config, dataset, state)?;
         let shape = state.weights.shape;
         let len = Layout(shape).len();
         let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
@@ -176,9 +185,17 @@ impl Device for Cpu {
         format!("CPU ({})", self.kernels.isa().name())
     }
 
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let schedule: Vec<Schedule> = (0..steps).map(|i| schedule(&self.config, self.step + i as u64)).collect();
-        let mut log = vec![KernelLog::default(); steps];
+        let schedule = schedules(&self.config, self.step, steps);
+        let mut log = vec![0.0f32; LOG * steps];
         let args = TrainArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
@@ -186,11 +203,11 @@ impl Device for Cpu {
             m: self.m.as_mut_ptr(),
             v: self.v.as_mut_ptr(),
             workspace: self.workspace.as_mut_ptr(),
-            tokens: self.train.tokens.as_ptr(),
-            offsets: self.train.offsets.as_ptr(),
-            schedule: schedule.as_ptr(),
-            log: log.as_mut_ptr(),
-            first_document: (u128::from(self.step) * self.config.batch as u128 % self.train.len() as u128) as u32,
+            tokens: self.train.tokens().as_ptr(),
+            offsets: self.train.offsets().as_ptr(),
+            schedule: schedule.as_ptr().cast(),
+            log: log.as_mut_ptr().cast(),
+            first_document: first_document(&self.config, self.step, &self.train),
             documents: self.train.len() as u32,
             steps: steps as u32,
             shape: self.shape,
@@ -199,12 +216,12 @@ impl Device for Cpu {
         if self.config.batch > 1 {
             self.train_batch(args)?;
         } else {
-            // SAFETY: every buffer has the length that `TrainArgs` states, the documents are consistent by construction, and
-            // `with_kernels` was given kernels that this processor has.
+            // SAFETY: every buffer has the length that `TrainArgs` states, and the documents are consistent by construction.
+            // `with_kernels` has checked that their tokens are of the vocabulary and that this processor has the kernels.
             unsafe { self.kernels.train(&args) };
         }
         self.step += steps as u64;
-        Ok(log.iter().map(|l| StepLog { loss: l.loss.into(), grad_norm: l.grad_norm.into() }).collect())
+        Ok(step_logs(&log))
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
@@ -215,8 +232,8 @@ impl Device for Cpu {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
             workspace: self.evaluate_workspace.as_mut_ptr(),
-            tokens: self.val.tokens.as_ptr(),
-            offsets: self.val.offsets.as_ptr(),
+            tokens: self.val.tokens().as_ptr(),
+            offsets: self.val.offsets().as_ptr(),
             nll: nll.as_mut_ptr(),
             documents: documents as u32,
             shape: self.shape,
@@ -227,20 +244,16 @@ impl Device for Cpu {
             // SAFETY: as for `train`; there is a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
-        let tokens = (0..documents).map(|i| self.val.positions(i, self.shape.block_size()) as u64).sum();
-        Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
+        Ok(evaluation(&nll, &self.val, self.shape))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        let count = usize::try_from(samples.end - samples.start)
-            .ok()
-            .filter(|&count| u32::try_from(count).is_ok())
-            .ok_or_else(|| Error::new("too many samples for one launch"))?;
-        let blocks = count.div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
+        check::sampling(self.shape, config)?;
+        let (count, tokens) = sample_count(&samples, self.shape)?;
+        let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
-        let t = self.shape.block_size();
-        let mut out = vec![0u32; count * t];
-        let mut logprobs = vec![0.0f32; if config.logprobs { count * t } else { 0 }];
+        let mut out = vec![0u32; tokens];
+        let mut logprobs = vec![0.0f32; if config.logprobs { tokens } else { 0 }];
         let args = Shared(GenerateArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
@@ -250,19 +263,20 @@ impl Device for Cpu {
             prompt: config.prompt.as_ptr(),
             seed: config.seed,
             first_sample: samples.start,
-            samples: count as u32,
+            samples: count,
             prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
-            inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
+            inverse_temperature: inverse_temperature(config.temperature),
             shape: self.shape,
         });
         let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
-            // SAFETY: as for `train`; there is a workspace for each of the blocks, and `out` holds every sample.
+            // SAFETY: as for `train`; there is a workspace for each of the blocks, `out` holds every sample, and the
+            // configuration has been checked.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
-        Ok(samples_of(&out, &logprobs, t))
+        Ok(samples_of(&out, &logprobs, self.shape.block_size()))
     }
 
     fn download(&mut self) -> Result<State> {
@@ -275,6 +289,7 @@ impl Device for Cpu {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
+        check::state(self.shape, state)?;
         self.step = state.step;
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());

@@ -27,11 +27,15 @@ use self::kernels::Kernels;
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::models::CudaModels;
 use self::samples::Generated;
-use super::packed::{optimizer, pack, schedule, transpose, unpack};
+use super::check;
+use super::packed::{
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, schedules, step_logs,
+    transpose, unpack,
+};
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::weights::Weights;
 
 /// Samples that are generated in one launch at most: Ctrl-C waits for it.
@@ -55,7 +59,7 @@ impl Plan {
             let workspace = if kernels.train().is_global() { workspace } else { 0 };
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
         }
-        let kernel = kernels.train_batch();
+        let kernel = kernels.train_batch()?;
         let mut blocks = kernels.resident_blocks(&kernel)?.min(groups(batch));
         if kernel.is_global() {
             blocks = affordable_blocks(blocks, workspace)?;
@@ -97,7 +101,7 @@ impl Cuda {
     /// A model of the state's shape on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// No driver, no GPU or one too old for the kernels, too little memory, or what else the driver reports.
+    /// A model that does not fit the dataset, no driver, no GPU or one too old for the kernels, too little memory, or what else the driver reports.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         let mut models = CudaModels::new(dataset, &[(config, state.clone())])?;
         Ok(models.0.remove(0))
@@ -135,12 +139,12 @@ impl Cuda {
     }
 
     /// The arguments for the next `steps` steps, with the arrays that the launch needs beside the model's own.
+    ///
+    /// Each array has the length that [`TrainArgs`] states, or for a batch the plan's, else `pointer` would panic; the documents
+    /// have been checked by `check::model`.
     fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
-        let schedule: Vec<f32> = (0..steps)
-            .map(|i| schedule(&self.config, self.step + i as u64))
-            .flat_map(|s| [s.root, s.eps, s.decay])
-            .collect();
-        let launch = Launch { schedule: upload(&schedule)?, log: zeros(2 * steps)? };
+        let schedule = schedules(&self.config, self.step, steps);
+        let launch = Launch { schedule: upload(&schedule)?, log: zeros(LOG * steps)? };
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
@@ -149,11 +153,11 @@ impl Cuda {
             m: pointer(&self.m, len),
             v: pointer(&self.v, len),
             workspace: pointer(&self.workspace, self.plan.workspace),
-            tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens.len()),
+            tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens().len()),
             offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
-            schedule: pointer(&launch.schedule, 3 * steps).cast(),
-            log: pointer(&launch.log, 2 * steps).cast(),
-            first_document: (u128::from(self.step) * self.config.batch as u128 % documents as u128) as u32,
+            schedule: pointer(&launch.schedule, schedule.len()).cast(),
+            log: pointer(&launch.log, LOG * steps).cast(),
+            first_document: first_document(&self.config, self.step, &gpu.train),
             documents: documents as u32,
             steps: steps as u32,
             shape: gpu.shape,
@@ -162,14 +166,14 @@ impl Cuda {
         Ok((args, launch))
     }
 
-    /// Generates samples, fewer than 2^32, and leaves them on the device.
+    /// Generates samples, and leaves them on the device.
     fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
+        check::sampling(self.gpu.shape, config)?;
         let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
-        let (count, len) = ((samples.end - samples.start) as usize, Layout(shape).len());
-        let tokens = count * shape.block_size();
+        let (len, (count, tokens)) = (Layout(shape).len(), sample_count(&samples, shape)?);
         let logprobs = if config.logprobs { tokens } else { 0 };
         let size = if kernel.is_global() { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
-        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min(count.div_ceil(GPU_WARPS)).max(1);
+        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         if size > 0 {
             blocks = affordable_blocks(blocks, size)?;
         }
@@ -193,13 +197,15 @@ impl Cuda {
             prompt: pointer(&prompt, config.prompt.len()),
             seed: config.seed,
             first_sample: generated.samples.start,
-            samples: count as u32,
+            samples: count,
             prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
-            inverse_temperature: if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 },
+            inverse_temperature: inverse_temperature(config.temperature),
             shape,
         };
-        self.gpu.launch(&kernel, blocks, args)?;
+        // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and the configuration has been
+        // checked.
+        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         Ok(generated)
     }
 
@@ -207,8 +213,7 @@ impl Cuda {
     fn trained(&mut self, steps: usize, launch: &Launch) -> Result<Vec<StepLog>> {
         self.step += steps as u64;
         self.generated = None;
-        let log = download(&launch.log, 0..2 * steps)?;
-        Ok(log.chunks(2).map(|l| StepLog { loss: l[0].into(), grad_norm: l[1].into() }).collect())
+        Ok(step_logs(&download(&launch.log, 0..LOG * steps)?))
     }
 }
 
@@ -223,10 +228,19 @@ impl Device for Cuda {
         self.gpu.kernels.description()
     }
 
+    fn shape(&self) -> RuntimeShape {
+        self.gpu.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (train, launch) = self.train_args(steps)?;
         if self.config.batch == 1 {
-            self.gpu.launch_train([train], steps)?;
+            // SAFETY: as `train_args` says.
+            unsafe { self.gpu.launch_train([train], steps) }?;
             return self.trained(steps, &launch);
         }
         self.barrier.copy_from(&[0]).map_err(failed("copy to the GPU"))?;
@@ -238,7 +252,8 @@ impl Device for Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        self.gpu.launch(&self.gpu.kernels.train_batch(), self.plan.blocks, args)?;
+        // SAFETY: as `train_args` says; the other arrays are those of the plan for so many blocks, and the barrier is zero.
+        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
         self.trained(steps, &launch)
     }
 
@@ -252,21 +267,24 @@ impl Device for Cuda {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
             workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global() { blocks * size } else { 0 }),
-            tokens: pointer(&self.gpu.val_corpus.tokens, self.gpu.val.tokens.len()),
+            tokens: pointer(&self.gpu.val_corpus.tokens, self.gpu.val.tokens().len()),
             offsets: pointer(&self.gpu.val_corpus.offsets, self.gpu.val.len() + 1),
             nll: pointer(&nll, documents),
             documents: documents as u32,
             shape: self.gpu.shape,
         };
-        self.gpu.launch(&kernel, blocks, args)?;
-        let nll = download(&nll, 0..documents)?;
-        let tokens = (0..documents).map(|i| self.gpu.val.positions(i, self.gpu.shape.block_size()) as u64).sum();
-        Ok(Evaluation { nll: nll.into_iter().map(f64::from).sum(), tokens })
+        // No grid has no block.
+        if documents > 0 {
+            // SAFETY: `pointer` has seen to the lengths, there is a workspace for each of the blocks, and `check::model` has
+            // seen to the tokens.
+            unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        }
+        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val, self.gpu.shape))
     }
 
     fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
         self.generated = None;
-        let count = samples.end - samples.start;
+        let count = samples.end.saturating_sub(samples.start);
         let numbers = if config.logprobs { 2 } else { 1 } * self.gpu.shape.block_size() as u64;
         let (free, _) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
         // More than that, or what does not fit at once, is generated as it is asked for.
@@ -280,9 +298,6 @@ impl Device for Cuda {
         if let Some(generated) = self.generated.as_ref().filter(|generated| generated.has(config, &samples)) {
             return generated.read(samples, self.gpu.shape.block_size());
         }
-        if samples.end - samples.start >= u32::MAX.into() {
-            return Err(Error::new("too many samples for one launch"));
-        }
         self.run_generate(config, samples.clone())?.read(samples, self.gpu.shape.block_size())
     }
 
@@ -291,6 +306,7 @@ impl Device for Cuda {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
+        check::state(self.gpu.shape, state)?;
         let len = Layout(self.gpu.shape).len();
         let mut padded = vec![0.0; len];
         let put =

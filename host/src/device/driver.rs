@@ -14,7 +14,7 @@ use cust::sys::{
 use libloading::Library;
 
 /// The driver's library, by the name that every installation of the driver provides.
-const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+const LIBRARY: &str = "libcuda.so.1";
 
 /// What a function returns that the driver does not have, or if there is no driver.
 const NO_DEVICE: c_int = 100;
@@ -149,6 +149,18 @@ forward! {
         stream: CUstream,
         arguments: *mut *mut c_void,
         extra: *mut *mut c_void,
+    );
+    fn cuLaunchCooperativeKernel(
+        function: CUfunction,
+        grid_x: c_uint,
+        grid_y: c_uint,
+        grid_z: c_uint,
+        block_x: c_uint,
+        block_y: c_uint,
+        block_z: c_uint,
+        shared_bytes: c_uint,
+        stream: CUstream,
+        arguments: *mut *mut c_void,
     );
     fn cuEventCreate(event: *mut CUevent, flags: c_uint);
     fn cuEventDestroy_v2(event: CUevent);

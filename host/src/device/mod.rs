@@ -1,9 +1,10 @@
 //! The machines that a model can be trained on, behind one trait.
 
+mod check;
 pub mod cpu;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(target_os = "linux")]
 pub mod cuda;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(target_os = "linux")]
 mod driver;
 #[cfg(not(target_family = "wasm"))]
 mod open;
@@ -14,6 +15,7 @@ pub use open::open;
 
 use std::ops::Range;
 
+use gpu_kernels::shape::RuntimeShape;
 use rayon::prelude::*;
 
 use crate::config::SampleConfig;
@@ -81,6 +83,12 @@ pub trait Device {
     /// What it is, for a notice: `"CPU (AVX-512)"`.
     fn description(&self) -> String;
 
+    /// The model's dimensions.
+    fn shape(&self) -> RuntimeShape;
+
+    /// Steps taken.
+    fn step(&self) -> u64;
+
     /// Trains the next `steps` steps: step `s` of a run of batches of B on training
     /// documents `s B .. s B + B`, modulo their number.
     ///
@@ -116,7 +124,7 @@ pub trait Device {
     /// Generates the samples of these numbers.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// A configuration that does not fit the model, or what the machine reports.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// The current state.
@@ -125,10 +133,10 @@ pub trait Device {
     /// What the machine reports.
     fn download(&mut self) -> Result<State>;
 
-    /// Replaces the state; its shape is that of the device.
+    /// Replaces the state.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// A state of another shape than the device's, or what the machine reports.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 

@@ -3,7 +3,6 @@
 use std::error::Error as _;
 
 use super::cpu::Cpu;
-use super::cuda::CudaModels;
 use super::{Models, State};
 use crate::cli::DeviceChoice;
 use crate::config::TrainConfig;
@@ -22,8 +21,8 @@ pub fn open(
 ) -> Result<(Box<dyn Models>, String)> {
     let cpu = || models.iter().map(|(config, state)| Cpu::new(*config, dataset, state)).collect::<Result<Vec<_>>>();
     let mut opened: Box<dyn Models> = match choice {
-        DeviceChoice::Auto => match CudaModels::new(dataset, models) {
-            Ok(cuda) => Box::new(cuda),
+        DeviceChoice::Auto => match gpu(dataset, models) {
+            Ok(gpu) => gpu,
             Err(error) => {
                 let mut cpu = cpu()?;
                 // One line, whatever the driver's compiler has to say.
@@ -33,7 +32,7 @@ pub fn open(
                 return Ok((Box::new(cpu), description));
             }
         },
-        DeviceChoice::Cuda => Box::new(CudaModels::new(dataset, models)?),
+        DeviceChoice::Cuda => gpu(dataset, models)?,
         DeviceChoice::Cpu => Box::new(cpu()?),
         DeviceChoice::Reference => {
             let model = |(config, state): &(TrainConfig, State)| Reference::new(*config, dataset, state);
@@ -42,4 +41,17 @@ pub fn open(
     };
     let description = opened.model(0).description();
     Ok((opened, description))
+}
+
+#[cfg(target_os = "linux")]
+fn gpu(dataset: &Dataset, models: &[(TrainConfig, State)]) -> Result<Box<dyn Models>> {
+    Ok(Box::new(super::cuda::CudaModels::new(dataset, models)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn gpu(_: &Dataset, _: &[(TrainConfig, State)]) -> Result<Box<dyn Models>> {
+    use crate::error::Error;
+    let system = std::env::consts::OS;
+    Err(Error::new(format!("this program was built without GPU support, which there is for Linux, not for {system}"))
+        .hint("use `--device cpu`"))
 }

@@ -1,12 +1,16 @@
-//! What the host hands to the kernels on any machine: the padded arrays and the optimiser's scalars.
+//! What the host hands to the kernels on any machine, and what it makes of their results.
+
+use std::ops::Range;
 
 use gpu_kernels::args::{Optimizer, Schedule};
 use gpu_kernels::generate::BOS;
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{RuntimeShape, Shape};
 
-use super::Sample;
+use super::{Evaluation, Sample, StepLog};
 use crate::config::{OptimizerConfig, TrainConfig};
+use crate::corpus::Documents;
+use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// The optimiser's constants, rounded.
@@ -21,18 +25,60 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> Optimizer {
     }
 }
 
+/// The [`Schedule`] of each of `steps` steps from the one with this number on, number by number.
+pub(super) fn schedules(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
+    let schedules = (0..steps as u64).map(|i| schedule(config, step + i));
+    schedules.flat_map(|Schedule { root, eps, decay }| [root, eps, decay]).collect()
+}
+
 /// The optimiser's scalars of the step with this number, from 0.
-pub(super) fn schedule(config: &TrainConfig, step: u64) -> Schedule {
+fn schedule(config: &TrainConfig, step: u64) -> Schedule {
     let o = config.optimizer;
     let learning_rate = o.learning_rate_at(step, config.steps);
     let t = (step + 1) as f64;
-    let (correct1, correct2) = (1.0 - o.beta1.powf(t), 1.0 - o.beta2.powf(t));
+    let (correct1, correct2) = (1.0 - libm::pow(o.beta1, t), 1.0 - libm::pow(o.beta2, t));
     Schedule {
         root: (correct1 / (learning_rate * correct2.sqrt())) as f32,
         // Without an eps there is none, also at a learning rate of zero.
         eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
         decay: (learning_rate * o.weight_decay) as f32,
     }
+}
+
+/// The first document of the step with this number, from 0.
+pub(super) fn first_document(config: &TrainConfig, step: u64, documents: &Documents) -> u32 {
+    (u128::from(step) * config.batch as u128 % documents.len() as u128) as u32
+}
+
+/// Numbers of a step in a log.
+pub(super) const LOG: usize = size_of::<gpu_kernels::args::StepLog>() / size_of::<f32>();
+
+/// What the steps of a launch have reported, [`LOG`] numbers each.
+pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
+    log.chunks(LOG).map(|log| StepLog { loss: log[0].into(), grad_norm: log[1].into() }).collect()
+}
+
+/// What `evaluate` has found for the first documents.
+pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape) -> Evaluation {
+    let tokens = (0..nll.len()).map(|i| documents.positions(i, shape.block_size()) as u64).sum();
+    Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
+}
+
+/// How many samples of a launch, and how many tokens they take.
+///
+/// # Errors
+/// More than 32 bits or the memory's addresses can count.
+pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<(u32, usize)> {
+    let count = u32::try_from(samples.end.saturating_sub(samples.start)).ok();
+    let tokens = |count: u32| (count as usize).checked_mul(shape.block_size());
+    count
+        .and_then(|count| Some((count, tokens(count)?)))
+        .ok_or_else(|| Error::new("too many samples for one launch").hint("ask for fewer at a time"))
+}
+
+/// What logits are multiplied by: no more than a number, lest the largest, which is 0 then, becomes none.
+pub(super) fn inverse_temperature(temperature: f64) -> f32 {
+    if temperature == 0.0 { 0.0 } else { (1.0 / temperature).min(f32::MAX.into()) as f32 }
 }
 
 /// Spreads `weights` out to the kernels' padded layout, [`Layout::len`] elements.
@@ -74,4 +120,26 @@ pub(super) fn samples_of(out: &[u32], logprobs: &[f32], block_size: usize) -> Ve
         Sample { tokens: tokens[..len].to_vec(), logprobs: logprobs.iter().copied().map(f64::from).collect() }
     };
     out.chunks(block_size).enumerate().map(sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ModelConfig;
+
+    #[test]
+    fn a_launch_has_as_many_samples_as_32_bits_count() {
+        let shape = ModelConfig::default().shape(27).unwrap();
+        assert_eq!(sample_count(&(3..3), shape).unwrap(), (0, 0));
+        assert_eq!(sample_count(&(1 << 40..(1 << 40) + 7), shape).unwrap(), (7, 56));
+        assert!(sample_count(&(0..1 << 32), shape).unwrap_err().report().contains("too many samples"));
+        assert!(sample_count(&(0..u64::MAX), shape).is_err());
+    }
+
+    #[test]
+    fn the_inverse_of_a_temperature_is_a_number() {
+        let bits = |temperature| inverse_temperature(temperature).to_bits();
+        assert_eq!([0.0, 0.5, 1e-300].map(bits), [0.0, 2.0, f32::MAX].map(f32::to_bits));
+        assert!(inverse_temperature(f32::MAX.into()) > 0.0);
+    }
 }

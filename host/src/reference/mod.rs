@@ -187,7 +187,7 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 pub fn adamw(model: &mut Model, gradients: &[f64], learning_rate: f64, config: &OptimizerConfig) {
     let &OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = config;
     let step = model.step as f64;
-    let (m_correction, v_correction) = (1.0 - beta1.powf(step), 1.0 - beta2.powf(step));
+    let (m_correction, v_correction) = (1.0 - libm::pow(beta1, step), 1.0 - libm::pow(beta2, step));
     for (((w, m), v), &g) in model.weights.iter_mut().zip(&mut model.m).zip(&mut model.v).zip(gradients) {
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
@@ -224,6 +224,14 @@ fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
 impl Device for Reference {
     fn description(&self) -> String {
         "reference (scalar autograd, f64)".to_owned()
+    }
+
+    fn shape(&self) -> RuntimeShape {
+        self.model.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.model.step
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {

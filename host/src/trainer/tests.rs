@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::Range;
 
+use gpu_kernels::shape::RuntimeShape;
+
 use super::*;
 use crate::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use crate::device::{Device, Sample};
@@ -35,6 +37,12 @@ impl Fake {
 impl Device for Fake {
     fn description(&self) -> String {
         String::new()
+    }
+    fn shape(&self) -> RuntimeShape {
+        self.state.weights.shape
+    }
+    fn step(&self) -> u64 {
+        self.state.step
     }
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         self.launches.push(steps);

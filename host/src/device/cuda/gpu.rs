@@ -15,7 +15,7 @@ use gpu_kernels::shape::{GPU_TOKENS, GPU_WARPS, RuntimeShape};
 
 use super::super::driver;
 use super::error::{failed, no_driver, no_gpu};
-use super::kernels::{Kernel, Kernels};
+use super::kernels::{Args, Kernel, Kernels};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
 
@@ -27,7 +27,7 @@ pub(super) struct Corpus {
 
 impl Corpus {
     fn upload(documents: &Documents) -> Result<Self> {
-        Ok(Self { tokens: upload(&documents.tokens)?, offsets: upload(&documents.offsets)? })
+        Ok(Self { tokens: upload(documents.tokens())?, offsets: upload(documents.offsets())? })
     }
 }
 
@@ -72,7 +72,7 @@ impl Gpu {
         // What sampling will need at the end, at the least.
         let generate = kernels.generate().is_global();
         let generate_len = if generate { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
-        let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens.len() + d.offsets.len()).sum();
+        let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
         fits(4 * (evaluate_len + generate_len + corpus) + models(&kernels)?)?;
         Ok(Self {
             shape,
@@ -93,12 +93,17 @@ impl Gpu {
     }
 
     /// Runs a kernel in so many blocks, and waits for it.
-    pub(super) fn launch<A: Copy>(&self, kernel: &Kernel, blocks: usize, args: A) -> Result<()> {
+    ///
+    /// # Safety
+    /// The arrays in `args` are on this device, with the lengths that the struct states for so many blocks, and what is in them
+    /// keeps the kernel's contract.
+    pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         let what = || format!("run `{}`", kernel.name());
         // Compiled, if it is its first launch, before the clock starts.
-        let function = self.kernels.function(kernel)?;
+        let compiled = self.kernels.compiled(kernel)?;
         self.start.record(&self.stream).map_err(failed(what()))?;
-        Kernels::launch(&function, kernel, &self.stream, blocks, args)?;
+        // SAFETY: the caller vouches for the arrays, and all that uses any waits as this does.
+        unsafe { compiled.launch(&self.stream, blocks, args) }?;
         self.end.record(&self.stream).map_err(failed(what()))?;
         self.stream.synchronize().map_err(failed(what()))?;
         self.seconds.set(f64::from(self.end.elapsed_time_f32(&self.start).map_err(failed(what()))?) / 1e3);
@@ -106,14 +111,18 @@ impl Gpu {
     }
 
     /// Trains these models, a block for each, `steps` steps in one launch.
-    pub(super) fn launch_train(&self, models: impl IntoIterator<Item = TrainArgs>, steps: usize) -> Result<()> {
+    ///
+    /// # Safety
+    /// As for [`Self::launch`], of each model's arguments; they are for `steps` steps, and no two write the same arrays.
+    pub(super) unsafe fn launch_train(&self, models: impl IntoIterator<Item = TrainArgs>, steps: usize) -> Result<()> {
         let models = upload(&models.into_iter().map(Model).collect::<Vec<_>>())?;
         let args = ReplicasArgs {
             models: pointer(&models, models.len()).cast_const().cast(),
             steps: steps as u32,
             shape: self.shape,
         };
-        self.launch(&self.kernels.train(), models.len(), args)
+        // SAFETY: there are the arguments of a model for each block, and the caller vouches for them.
+        unsafe { self.launch(&self.kernels.train(), models.len(), args) }
     }
 }
 

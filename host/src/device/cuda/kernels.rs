@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::{CString, c_int, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 
 use cust::device::Device as CudaDevice;
@@ -10,6 +11,7 @@ use cust::module::Module;
 use cust::stream::Stream;
 use cust::sys::{self, CUdevice_attribute, CUfunction_attribute, CUjit_option, CUresult};
 use gpu_kernels::activations::Activations;
+use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, GPU_WARPS, RuntimeShape, Shape};
@@ -45,15 +47,40 @@ enum Instance {
     Global,
 }
 
-/// A kernel, in the instance that the shape takes.
-pub(super) struct Kernel {
-    name: &'static str,
+/// An argument struct, which one kernel takes by value: a test compares their sizes.
+pub(super) trait Args: Copy {
+    /// The kernel's name.
+    const KERNEL: &'static str;
+    /// Whether its blocks wait for each other.
+    const GRID_BARRIER: bool = false;
+}
+
+impl Args for ReplicasArgs {
+    const KERNEL: &'static str = "train";
+}
+
+impl Args for BatchArgs {
+    const KERNEL: &'static str = "train_batch";
+    const GRID_BARRIER: bool = true;
+}
+
+impl Args for EvaluateArgs {
+    const KERNEL: &'static str = "evaluate";
+}
+
+impl Args for GenerateArgs {
+    const KERNEL: &'static str = "generate";
+}
+
+/// The kernel that takes these arguments, in the instance that the shape takes.
+pub(super) struct Kernel<A> {
     instance: Instance,
     /// Shared memory of a block, in bytes.
     shared_bytes: usize,
+    args: PhantomData<A>,
 }
 
-impl Kernel {
+impl<A: Args> Kernel<A> {
     /// Its name in the PTX.
     pub fn name(&self) -> String {
         let suffix = match self.instance {
@@ -61,12 +88,42 @@ impl Kernel {
             Instance::Shared => "_shared",
             Instance::Global => "_global",
         };
-        format!("{}{suffix}", self.name)
+        format!("{}{suffix}", A::KERNEL)
     }
 
     /// Whether its arrays lie in global memory, so that its workspace must be allocated there.
     pub fn is_global(&self) -> bool {
         self.instance == Instance::Global
+    }
+}
+
+/// A kernel that the driver has compiled.
+pub(super) struct Compiled<'a, A> {
+    kernel: &'a Kernel<A>,
+    function: Function<'a>,
+}
+
+impl<A: Args> Compiled<'_, A> {
+    /// Launches it on this stream.
+    ///
+    /// # Safety
+    /// Until the stream has been synchronised the arrays in `args` are on the device, with the lengths that the struct states
+    /// for so many blocks, and nothing else uses what the kernel writes. What is in them keeps the kernel's contract.
+    pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
+        let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
+        let (function, stream) = (self.function.to_raw(), stream.as_inner());
+        let arguments = &mut [(&raw const args).cast_mut().cast::<c_void>()];
+        let arguments = arguments.as_mut_ptr();
+        // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for what is in it.
+        let result = unsafe {
+            if A::GRID_BARRIER {
+                // The driver refuses a grid of more blocks than run at a time, which would wait for ever.
+                sys::cuLaunchCooperativeKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments)
+            } else {
+                sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())
+            }
+        };
+        check(result, &format!("launch `{}`", self.kernel.name()))
     }
 }
 
@@ -80,6 +137,8 @@ pub(super) struct Kernels {
     multiprocessors: usize,
     /// The most shared memory that a launch can ask for, in bytes for each block.
     max_shared: usize,
+    /// Whether blocks may wait for each other.
+    cooperative: bool,
     /// As in `Ptx::kernels`, once they are needed.
     modules: Vec<OnceCell<Module>>,
 }
@@ -113,6 +172,7 @@ impl Kernels {
             multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             max_shared: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?
                 .saturating_sub(DECLARED_SHARED),
+            cooperative: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH)? != 0,
             modules: ptx.kernels.iter().map(|_| OnceCell::new()).collect(),
         })
     }
@@ -123,64 +183,56 @@ impl Kernels {
     }
 
     /// `train`: parameters, their transposed copies, gradients, both moments and the workspace.
-    pub fn train(&self) -> Kernel {
-        self.choose("train", 5 * Layout(self.shape).len() + train_workspace_len(self.shape))
+    pub fn train(&self) -> Kernel<ReplicasArgs> {
+        self.choose(5 * Layout(self.shape).len() + train_workspace_len(self.shape))
     }
 
     /// `train_batch`: parameters, their transposed copies, a group's gradients and the workspace.
-    pub fn train_batch(&self) -> Kernel {
-        self.choose("train_batch", 3 * Layout(self.shape).len() + train_workspace_len(self.shape))
+    ///
+    /// # Errors
+    /// The device does not let blocks wait for each other.
+    pub fn train_batch(&self) -> Result<Kernel<BatchArgs>> {
+        if !self.cooperative {
+            return Err(Error::new(format!("{} has no cooperative launch, which `--batch` needs", self.name))
+                .hint("leave `--batch` out, or use `--device cpu`"));
+        }
+        Ok(self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape)))
     }
 
     /// `evaluate`: parameters, their transposed copies and the workspace.
-    pub fn evaluate(&self) -> Kernel {
-        self.choose("evaluate", 2 * Layout(self.shape).len() + Activations::len(self.shape))
+    pub fn evaluate(&self) -> Kernel<EvaluateArgs> {
+        self.choose(2 * Layout(self.shape).len() + Activations::len(self.shape))
     }
 
     /// `generate`: parameters, their transposed copies and the workspace.
-    pub fn generate(&self) -> Kernel {
+    pub fn generate(&self) -> Kernel<GenerateArgs> {
         let workspace = generate_workspace_len(self.shape, GPU_WARPS, GPU_TOKENS);
-        self.choose("generate", 2 * Layout(self.shape).len() + workspace)
+        self.choose(2 * Layout(self.shape).len() + workspace)
     }
 
     /// The instance of a kernel whose arrays take so many elements.
-    fn choose(&self, name: &'static str, elements: usize) -> Kernel {
+    fn choose<A: Args>(&self, elements: usize) -> Kernel<A> {
         const DEFAULT: DefaultShape = ConstShape;
         let shared_bytes = 4 * elements;
         if shared_bytes > self.max_shared {
-            return Kernel { name, instance: Instance::Global, shared_bytes: 0 };
+            return Kernel { instance: Instance::Global, shared_bytes: 0, args: PhantomData };
         }
         let instance = if self.shape == DEFAULT.to_runtime() { Instance::Default } else { Instance::Shared };
-        Kernel { name, instance, shared_bytes }
+        Kernel { instance, shared_bytes, args: PhantomData }
     }
 
     /// How many blocks of a kernel the device holds at a time.
-    pub fn resident_blocks(&self, kernel: &Kernel) -> Result<usize> {
-        let function = self.function(kernel)?;
-        let per_multiprocessor = function
+    pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
+        let per_multiprocessor = self
+            .compiled(kernel)?
+            .function
             .max_active_blocks_per_multiprocessor(block_size(), kernel.shared_bytes)
             .map_err(failed(format!("ask how many blocks of `{}` fit", kernel.name())))?;
         Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
     }
 
-    /// Launches a kernel, which takes its argument struct by value, on this stream.
-    pub fn launch<A: Copy>(
-        function: &Function,
-        kernel: &Kernel,
-        stream: &Stream,
-        blocks: usize,
-        args: A,
-    ) -> Result<()> {
-        let pointer = (&raw const args).cast_mut().cast::<c_void>();
-        // SAFETY: the argument is the struct that the kernel declares (a test compares the sizes), and the caller gave it
-        // arrays of the lengths that it states.
-        let result =
-            unsafe { stream.launch(function, blocks as u32, block_size(), kernel.shared_bytes as u32, &[pointer]) };
-        result.map_err(failed(format!("launch `{}`", kernel.name())))
-    }
-
     /// The kernel in its module, which the driver compiles when it is first needed.
-    pub fn function(&self, kernel: &Kernel) -> Result<Function<'_>> {
+    pub fn compiled<'a, A: Args>(&'a self, kernel: &'a Kernel<A>) -> Result<Compiled<'a, A>> {
         let name = kernel.name();
         let index = self.ptx.kernels.iter().position(|&(kernel, _)| kernel == name);
         let index = index.ok_or_else(|| Error::new(format!("this program was built without the kernel `{name}`")))?;
@@ -196,7 +248,7 @@ impl Kernels {
         // SAFETY: sets a number of the function's.
         let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
         check(result, &format!("give `{name}` its shared memory"))?;
-        Ok(function)
+        Ok(Compiled { kernel, function })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::super::check;
 use super::super::{Device, Evaluation, Models, State, StepLog};
 use super::gpu::Gpu;
 use super::kernels::Kernels;
@@ -17,9 +18,12 @@ impl CudaModels {
     /// These models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// As for [`Cuda::new`].
+    /// As for [`Cuda::new`], or models of several shapes.
     pub fn new(dataset: &Dataset, models: &[(TrainConfig, State)]) -> Result<Self> {
         let shape = models.first().ok_or_else(|| Error::new("no model to put on the GPU"))?.1.weights.shape;
+        for (config, state) in models {
+            check::model(config, dataset, state)?;
+        }
         let bytes = |kernels: &Kernels| {
             let plans = models.iter().map(|(config, _)| Plan::new(kernels, shape, config.batch));
             plans.map(|plan| Ok(plan?.bytes(shape))).sum()
@@ -46,7 +50,8 @@ impl Models for CudaModels {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
         let prepared = self.0.iter().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
-        self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps)?;
+        // SAFETY: as `train_args` says; each model has arrays of its own.
+        unsafe { self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps) }?;
         self.0.iter_mut().zip(&prepared).map(|(model, (_, launch))| model.trained(steps, launch)).collect()
     }
 

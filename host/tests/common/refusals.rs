@@ -1,0 +1,61 @@
+//! What a device has to refuse, since the kernels would index with it unchecked.
+
+use gpu_kernels::shape::RuntimeShape;
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
+use microgpt::corpus::Dataset;
+use microgpt::device::{Device, State};
+use microgpt::error::Result;
+use microgpt::weights::Weights;
+
+/// Opens a device.
+type Open<'a> = &'a dyn Fn(TrainConfig, &Dataset, &State) -> Result<Box<dyn Device>>;
+
+/// Fails if such a device takes what it must not, or says anything else of it than expected.
+#[track_caller]
+pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
+    let dataset = |documents: &[&str]| Dataset::new(documents, None, None).unwrap();
+    let state = |model: ModelConfig, vocab: usize| State::new(Weights::init(model.shape(vocab).unwrap(), 1));
+    let refused = |result: Result<()>, expected: &str| {
+        let report = result.expect_err(expected).report();
+        assert!(report.contains(expected) && report.contains("hint: "), "`{expected}` in:\n{report}");
+    };
+    let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+    let (model, small) = (ModelConfig::default(), dataset(&["abc", "cab"]));
+    let fitting = state(model, 4);
+
+    // A model of another vocabulary, whichever side has the token; documents of one dataset in another.
+    refused(open(config, &dataset(&["abcd", "a"]), &fitting).map(drop), "the token 4");
+    refused(open(config, &dataset(&["a", "abcd"]), &fitting).map(drop), "the token 4");
+    let mixed = Dataset { val: dataset(&["a", "vwxyz"]).val, ..small.clone() };
+    refused(open(config, &mixed, &fitting).map(drop), "the token 6, the model a vocabulary of 4");
+    // A shape that no configuration gives, and arrays of another one.
+    let shape = fitting.weights.shape;
+    let odd = State::new(Weights::zeros(RuntimeShape { n_head: 3, ..shape }));
+    refused(open(config, &small, &odd).map(drop), "not divisible");
+    let other = state(ModelConfig { n_embd: 8, ..model }, 4);
+    refused(open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop), "the model's shape");
+    let mut short = fitting.clone();
+    short.v.values.pop();
+    refused(open(config, &small, &short).map(drop), "the model's shape");
+    refused(open(TrainConfig { batch: 0, ..config }, &small, &fitting).map(drop), "a step of 0 documents");
+
+    let mut device = open(config, &small, &fitting).unwrap_or_else(|error| panic!("{}", error.report()));
+    refused(device.upload(&other), "the model's shape");
+    let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
+    assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
+    refused(device.generate(&sample, 0..1 << 32).map(drop), "too many samples");
+    assert_eq!(device.evaluate(0).unwrap().tokens, 0);
+    for (wrong, expected) in [
+        (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "the token 4000000000"),
+        (SampleConfig { prompt: &[4], ..sample }, "the token 4"),
+        (SampleConfig { prompt: &[1, 0], ..sample }, "the token 0"),
+        (SampleConfig { prompt: &[1; 8], ..sample }, "a prompt of 8 tokens"),
+        (SampleConfig { top_k: 0, ..sample }, "a top-k of 0"),
+        (SampleConfig { top_k: 5, ..sample }, "a top-k of 5"),
+        (SampleConfig { temperature: -1.0, ..sample }, "a temperature of -1"),
+        (SampleConfig { temperature: f64::NAN, ..sample }, "a temperature of NaN"),
+        (SampleConfig { temperature: f64::INFINITY, ..sample }, "a temperature of inf"),
+    ] {
+        refused(device.prepare_samples(&wrong, 0..3).and_then(|()| device.generate(&wrong, 0..3)).map(drop), expected);
+    }
+}
