@@ -2,6 +2,9 @@
 #![allow(missing_docs)]
 #![cfg(not(feature = "race-check"))]
 
+#[path = "common/steps.rs"]
+mod steps;
+
 use gpu_kernels::entry::Kernels;
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use microgpt::corpus::Dataset;
@@ -9,6 +12,8 @@ use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::{Device, State, StepLog};
 use microgpt::reference::Reference;
 use microgpt::weights::Weights;
+
+use steps::assert_step_agrees;
 
 /// Names of many lengths, and characters enough for three tiles.
 fn documents() -> Vec<String> {
@@ -45,24 +50,10 @@ fn steps_agree_with_the_reference() {
     for model in SHAPES {
         // Fewer and more than the groups; more than the documents, and no divisor of their number.
         for batch in [5, 131] {
-            let start = state(model, &dataset);
-            let mut cpu = Cpu::new(config(batch), &dataset, &start).unwrap();
-            let mut reference = Reference::new(config(batch), &dataset, &start);
+            let mut cpu = Cpu::new(config(batch), &dataset, &state(model, &dataset)).unwrap();
             for step in 1..=2 {
-                let (log, expected) = (cpu.train(1).unwrap()[0], reference.train(1).unwrap()[0]);
                 let what = format!("{model:?}, batch {batch}, step {step}");
-                assert!((log.loss - expected.loss).abs() <= 1e-5 * expected.loss, "{what}: {log:?}, not {expected:?}");
-                let relative = (log.grad_norm - expected.grad_norm).abs() / expected.grad_norm;
-                assert!(relative <= 1e-4, "{what}: {log:?}, not {expected:?}");
-                let (got, expected) = (cpu.download().unwrap(), reference.download().unwrap());
-                for ((tensor, got), (_, expected)) in got.m.tensors().zip(expected.m.tensors()) {
-                    let norm = expected.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-                    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-                        let error = f64::from((got - expected).abs());
-                        let bound = 2e-4 * norm + 1e-9;
-                        assert!(error <= bound, "{what}: m of {tensor}[{i}]: {got}, not {expected}, bound {bound:e}");
-                    }
-                }
+                assert_step_agrees(&what, &mut cpu, config(batch), &dataset);
             }
         }
     }

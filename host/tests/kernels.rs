@@ -1,8 +1,8 @@
 //! The kernels against the reference, and the instruction sets against each other.
 #![allow(missing_docs)]
 
-#[path = "common/tensors.rs"]
-mod tensors;
+#[path = "common/steps.rs"]
+mod steps;
 
 use std::env;
 use std::fs;
@@ -13,10 +13,10 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::{Device, Sample, State, StepLog};
-use microgpt::reference::{Reference, loss_and_gradients};
+use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
-use tensors::{assert_close, norm};
+use steps::assert_step_agrees;
 
 /// Short and long documents, and more than 256 distinct characters.
 fn odd_documents() -> Vec<String> {
@@ -55,37 +55,15 @@ fn nonzero_weights(shape: RuntimeShape) -> Weights {
     weights
 }
 
-/// Fails where `got` is not within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
-#[track_caller]
-fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
-    let slack = slack * norm(expected);
-    let mut first = 0;
-    for (tensor, got) in got.tensors() {
-        let expected = &expected[first..first + got.len()];
-        first += got.len();
-        assert_close(format!("{what}: {tensor}"), tensor.shape[1], got, expected, bound * norm(expected) + slack);
-    }
-}
-
-fn to_f64(weights: &Weights) -> Vec<f64> {
-    weights.values.iter().copied().map(f64::from).collect()
-}
-
-/// Where all keys of a document score alike, the gradients of queries and keys are what little is left of terms that
-/// cancel: their rounding is on the scale of the whole gradient, not of these tensors.
-const CANCELLATION: f64 = 2e-9;
-
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
-fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
+fn the_first_step_of_the_default_model_agrees_with_the_reference() {
     let dataset = dataset(&names(), Some(42));
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     for weights in [Weights::init(shape, 42), nonzero_weights(shape)] {
-        let (_, expected) = loss_and_gradients(&to_f64(&weights), shape, dataset.train.get(0));
         let mut cpu = Cpu::new(config, &dataset, &State::new(weights)).unwrap();
-        cpu.train(1).unwrap();
-        assert_tensors_close("gradient", &cpu.gradients(), &expected, 1e-5, 0.0);
+        assert_step_agrees("default model", &mut cpu, config, &dataset);
     }
 }
 
@@ -101,19 +79,8 @@ fn one_step_agrees_with_the_reference() {
             let mut state = State::new(nonzero_weights(shape));
             // Document `s` is that of step `s`; the first steps start from nothing but these weights.
             state.step = document as u64;
-            let what = format!("{model:?}, document {document}");
-            let (mut cpu, mut reference) =
-                (Cpu::new(config, &dataset, &state).unwrap(), Reference::new(config, &dataset, &state));
-            let (log, expected) = (cpu.train(1).unwrap()[0], reference.train(1).unwrap()[0]);
-            assert!((log.loss - expected.loss).abs() <= 2e-6 * expected.loss, "{what}: loss {log:?}, not {expected:?}");
-            let relative = (log.grad_norm - expected.grad_norm).abs() / expected.grad_norm;
-            assert!(relative <= 1e-5, "{what}: norm {log:?}, not {expected:?}");
-            let (_, gradients) = loss_and_gradients(&to_f64(&state.weights), shape, dataset.train.get(document));
-            assert_tensors_close(&format!("{what}: gradient"), &cpu.gradients(), &gradients, 1e-5, CANCELLATION);
-            let (got, expected) = (cpu.download().unwrap(), reference.download().unwrap());
-            assert_eq!(got.step, document as u64 + 1);
-            assert_tensors_close(&format!("{what}: m"), &got.m, &to_f64(&expected.m), 1e-5, CANCELLATION);
-            assert_tensors_close(&format!("{what}: v"), &got.v, &to_f64(&expected.v), 2e-5, CANCELLATION);
+            let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
+            assert_step_agrees(&format!("{model:?}, document {document}"), &mut cpu, config, &dataset);
         }
     }
 }
