@@ -14,7 +14,7 @@ use divan::counter::ItemsCount;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
-use microgpt::device::{Device, State, StepLog};
+use microgpt::device::{Device, State};
 use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
@@ -71,8 +71,9 @@ fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
     let mut other = Cpu::with_kernels(all[all.len().min(2) - 1], config, &dataset, &state).expect("memory suffices");
     let log = cpu.train(100).expect("the CPU does not fail");
     assert!(log == other.train(100).expect("the CPU does not fail"), "instruction sets differ");
-    let mean = |log: &[StepLog]| log.iter().map(|step| step.loss).sum::<f64>() / log.len() as f64;
-    assert!(mean(&log[80..]) < mean(&log[..20]), "the loss does not fall");
+    let late = log[80..].iter().map(|step| step.loss).sum::<f64>() / 20.0;
+    // The first is that of guessing; those of single documents differ too much for a mean of the first few.
+    assert!(late < log[0].loss, "the loss does not fall");
     cpu.train(steps - 100).expect("the CPU does not fail");
     (cpu, dataset)
 }
