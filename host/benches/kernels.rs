@@ -1,4 +1,4 @@
-//! What a training step, an evaluation and a sample cost on one core: `cargo bench`.
+//! What a training step, an evaluation, a sample and a step's metrics cost on one core: `cargo bench`.
 //!
 //! Each benchmark verifies its result before it is timed: the instruction set that runs must give the bits of another, the
 //! loss must fall, the reference must agree. An iteration is one launch; the items a second are steps or tokens. `MICROGPT_CORPUS` names the
@@ -15,6 +15,8 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::{Device, State};
+use microgpt::experiment::{Member, Variant};
+use microgpt::metrics::{Launch, Metrics};
 use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
@@ -135,4 +137,23 @@ fn generate(bencher: Bencher, model: Model) {
         "a sample is not its own"
     );
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| cpu.generate(&SAMPLE, 0..1000));
+}
+
+/// The objects that `--metrics` writes of a launch, to a file and all. A thread of its own does it, but may find no core of its
+/// own: then it adds to `train_step`.
+#[divan::bench]
+fn metrics(bencher: Bencher) {
+    let (mut cpu, _) = verified(Model::Default, 100);
+    let (model, steps) = (ModelConfig::default(), Model::Default.steps());
+    let logs = vec![cpu.train(steps).expect("the CPU does not fail")];
+    let launch = Launch { first: 100, logs, ms: 0.003_612_345, val_losses: None };
+    let train = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
+    let members = vec![Member { seed: 42, variant: Variant { values: vec![], model, train } }];
+    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
+    let mut metrics = Metrics::create(file.path(), false, members).expect("the file can be written");
+    let mut write = || metrics.record(launch.clone()).and_then(|()| metrics.flush()).expect("the file can be written");
+    write();
+    let text = fs::read_to_string(file.path()).expect("the file can be read");
+    assert!(text.lines().count() == steps && text.ends_with("}\n"), "an object a step");
+    bencher.counter(ItemsCount::new(steps)).bench_local(write);
 }
