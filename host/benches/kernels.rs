@@ -6,7 +6,9 @@
 
 #![allow(missing_docs)]
 
-use std::env;
+#[path = "../tests/common/models.rs"]
+mod models;
+
 use std::fs;
 
 use divan::Bencher;
@@ -19,6 +21,8 @@ use microgpt::experiment::{Member, Variant};
 use microgpt::metrics::{Launch, Metrics};
 use microgpt::reference::Reference;
 use microgpt::weights::Weights;
+
+use models::{LARGER, names};
 
 fn main() {
     // One core: what a thread pool adds is another question.
@@ -41,7 +45,7 @@ impl Model {
     fn config(self) -> ModelConfig {
         match self {
             Self::Default => ModelConfig::default(),
-            Self::Embd64Layer2Block32 => ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 },
+            Self::Embd64Layer2Block32 => LARGER,
         }
     }
 
@@ -53,18 +57,9 @@ impl Model {
     }
 }
 
-fn dataset() -> Dataset {
-    let text = env::var_os("MICROGPT_CORPUS").map_or_else(
-        || include_str!("../../assets/names.txt").to_owned(),
-        |path| fs::read_to_string(path).expect("MICROGPT_CORPUS names a text file"),
-    );
-    let documents: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    Dataset::new(&documents, Some(42), None).expect("the corpus is sound")
-}
-
 /// A model after `steps` steps of a run without end, its steps verified against another instruction set.
 fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
-    let dataset = dataset();
+    let dataset = names(42);
     let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
     let config = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
@@ -91,7 +86,7 @@ fn train_step(bencher: Bencher, model: Model) {
 fn train_batch(bencher: Bencher, threads: usize) {
     const BATCH: usize = 256;
     const STEPS: usize = 20;
-    let dataset = dataset();
+    let dataset = names(42);
     let shape = Model::Default.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
     let config = TrainConfig { steps: 100_000_000, batch: BATCH, optimizer: OptimizerConfig::default() };
     let cpu = || Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).expect("memory suffices");

@@ -1,6 +1,7 @@
 //! What the program says when the GPU's driver fails, on the emulated driver, which fails as it is told to.
 #![allow(missing_docs)]
 
+mod common;
 mod emulated;
 
 use std::fs;
@@ -8,12 +9,11 @@ use std::mem::offset_of;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
+use common::NAMES;
 use emulated::Emulator;
 use gpu_kernels::args::{EvaluateArgs, GenerateArgs, ReplicasArgs};
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::device::cuda::PTX;
-
-const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
 
 /// A short run on the emulator with these settings.
 fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
