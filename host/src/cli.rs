@@ -20,7 +20,7 @@ use values::{usage_error, with_hint};
 
 const AFTER_HELP: &str = "\
 Results go to stdout, notices and errors to stderr.
-Ctrl-C (or SIGTERM) ends training after the launch under way, validates, saves and samples; a second one ends at once.
+Ctrl-C (or SIGTERM, SIGHUP) ends training after the launch under way, validates, saves and samples; a second one ends at once.
 A file that cannot be written ends the run; a checkpoint is then still the one that was saved last.
 A link stays a link: the file that it leads to is written, or made.
 NO_COLOR=1 turns colours off.

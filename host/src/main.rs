@@ -58,7 +58,7 @@ fn fail(error: &Error) -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let interrupt = interrupt::watch()?;
+    let interrupt = &*interrupt::watch()?;
     if let Some(threads) = cli.run.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| {
             Error::new(format!("cannot start `--threads {threads}`")).caused_by(error).hint("ask for fewer")

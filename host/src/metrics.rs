@@ -167,15 +167,9 @@ fn cannot_write(name: &str, cause: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
-    use crate::corpus::{self, Dataset};
-    use crate::device::cpu::Cpu;
-    use crate::device::{Device, State};
     use crate::experiment::Variant;
-    use crate::weights::Weights;
 
     #[test]
     fn an_object_is_a_step_of_a_model() {
@@ -203,36 +197,5 @@ mod tests {
         assert_eq!((&lines[2]["step"], &lines[2]["val_loss"]), (&4.into(), &2.5.into()));
         // JSON has no number for these.
         assert!(lines[3]["loss"].is_null() && lines[3]["val_loss"].is_null());
-    }
-
-    /// To write a step's object, to a file and all, takes less than 5% of what the step takes at batch 1: so it costs less
-    /// than that even where the thread that does it has no core of its own. Launches and their writing take turns, so that
-    /// what else the machine does meets both; the fastest of each.
-    #[test]
-    fn an_object_costs_little_beside_its_step() {
-        const STEPS: usize = 1024;
-        let documents: Vec<&str> = corpus::documents(corpus::EMBEDDED).collect();
-        let dataset = Dataset::new(&documents, Some(42), None).unwrap();
-        let (model, optimizer) = (ModelConfig::default(), OptimizerConfig::default());
-        let train = TrainConfig { steps: 1 << 20, batch: 1, optimizer };
-        let state = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size()).unwrap(), 42));
-        let mut cpu = Cpu::new(train, &dataset, &state).unwrap();
-        let members = [Member { seed: 42, variant: Variant { values: vec![], model, train } }];
-        let heads = members.each_ref().map(head);
-        let mut out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().unwrap());
-        let (mut training, mut writing) = (f64::INFINITY, f64::INFINITY);
-        for launch in 0..150 {
-            let start = Instant::now();
-            let logs = vec![cpu.train(STEPS).unwrap()];
-            let trained = Instant::now();
-            let launch = Launch { first: launch * STEPS as u64, logs, ms: 0.003_612_345, val_losses: None };
-            write(&mut out, &members, &heads, &launch).and_then(|()| out.flush()).unwrap();
-            writing = writing.min(trained.elapsed().as_secs_f64());
-            training = training.min((trained - start).as_secs_f64());
-        }
-        let [training, writing] = [training, writing].map(|seconds| seconds * 1e9 / STEPS as f64);
-        let percent = 100.0 * writing / training;
-        eprintln!("a step takes {training:.0} ns, its object {writing:.0} ns: {percent:.1}%");
-        assert!(percent < 5.0 || cfg!(debug_assertions), "{percent}%");
     }
 }

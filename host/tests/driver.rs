@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
 
+mod common;
 mod emulated;
 
 use std::fs;
@@ -9,12 +10,11 @@ use std::mem::offset_of;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
+use common::NAMES;
 use emulated::Emulator;
 use gpu_kernels::args::{EvaluateArgs, GenerateArgs, ReplicasArgs};
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{GPU_WARPS, RuntimeShape};
 use microgpt::device::cuda::PTX;
-
-const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
 
 /// A short run on the emulator with these settings.
 fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
@@ -122,7 +122,8 @@ fn the_calls_of_a_run() {
             "evaluate" => size_of::<EvaluateArgs>(),
             _ => size_of::<GenerateArgs>(),
         };
-        assert!(launch.contains("block_x=512") && params.len() == 2 * size, "{launch}");
+        let block = format!("block_x={},", 32 * GPU_WARPS);
+        assert!(launch.contains(&block) && params.len() == 2 * size, "{launch}");
         let bytes: Vec<u8> = (0..size).map(|i| u8::from_str_radix(&params[2 * i..2 * i + 2], 16).unwrap()).collect();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
         // An address first, of the models' arguments or of the parameters: of an allocation, which are aligned to 256 bytes.

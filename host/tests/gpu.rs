@@ -7,6 +7,8 @@
 #![cfg(target_os = "linux")]
 
 mod emulated;
+#[path = "common/models.rs"]
+mod models;
 #[path = "common/refusals.rs"]
 mod refusals;
 
@@ -17,19 +19,7 @@ use microgpt::device::cuda::{Cuda, CudaModels};
 use microgpt::device::{Device, Models, State, StepLog};
 use microgpt::weights::Weights;
 
-/// Short and long documents, and more than 256 distinct characters.
-fn odd_documents() -> Vec<String> {
-    let wide: String = ('\u{4e00}'..'\u{4f10}').collect();
-    ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb", "zaza", &wide].map(String::from).to_vec()
-}
-
-fn names() -> Vec<String> {
-    include_str!("../../assets/names.txt").lines().map(String::from).collect()
-}
-
-fn dataset(documents: &[String], seed: Option<u64>) -> Dataset {
-    Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), seed, None).unwrap()
-}
+use models::{LARGER, ODD, names, odd};
 
 /// A run of `steps` steps in launches of `launch`: the log, with what a probe after each launch reports, the validation losses
 /// after each, samples, the state.
@@ -92,44 +82,40 @@ fn compare(model: ModelConfig, batch: usize, dataset: &Dataset, steps: usize, la
 #[test]
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn the_default_model_has_the_bits_of_the_cpu() {
-    compare(ModelConfig::default(), 1, &dataset(&names(), Some(42)), 500, 100, 2000);
+    compare(ModelConfig::default(), 1, &names(42), 500, 100, 2000);
 }
 
 #[test]
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn odd_shapes_have_the_bits_of_the_cpu() {
-    let dataset = dataset(&odd_documents(), None);
-    for (n_embd, n_head, n_layer, block_size) in
-        [(16, 4, 1, 8), (20, 5, 2, 7), (9, 3, 1, 5), (48, 2, 2, 17), (34, 1, 1, 3), (7, 7, 3, 1)]
-    {
-        compare(ModelConfig { n_embd, n_head, n_layer, block_size }, 1, &dataset, 24, 8, 40);
+    let dataset = odd();
+    for model in ODD {
+        compare(model, 1, &dataset, 24, 8, 40);
     }
 }
 
-/// Too large for the shared memory of any GPU.
 #[test]
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn a_model_in_global_memory_has_the_bits_of_the_cpu() {
-    let model = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
-    compare(model, 1, &dataset(&odd_documents(), None), 6, 3, 20);
+    compare(LARGER, 1, &odd(), 6, 3, 20);
 }
 
 /// Fewer documents than groups, and more; in shared and in global memory.
 #[test]
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn batches_have_the_bits_of_the_cpu() {
-    compare(ModelConfig::default(), 300, &dataset(&names(), Some(42)), 4, 2, 20);
-    let odd = dataset(&odd_documents(), None);
-    compare(ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 }, 5, &odd, 6, 3, 20);
-    compare(ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 }, 3, &odd, 2, 1, 3);
+    compare(ModelConfig::default(), 300, &names(42), 4, 2, 20);
+    let odd = odd();
+    compare(ODD[1], 5, &odd, 6, 3, 20);
+    compare(LARGER, 3, &odd, 2, 1, 3);
 }
 
 /// Models side by side, each with an optimiser of its own.
 #[test]
 #[ignore = "no GPU asked for: run with --ignored where there is one"]
 fn replicas_have_the_bits_of_the_cpu() {
-    let dataset = dataset(&names(), Some(42));
-    for model in [ModelConfig::default(), ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 }] {
+    let dataset = names(42);
+    for model in [ModelConfig::default(), ODD[1]] {
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
         let models: Vec<(TrainConfig, State)> = (0..5u32)
             .map(|i| {

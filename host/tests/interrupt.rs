@@ -1,7 +1,8 @@
 //! Ctrl-C: a run that it interrupts ends in good order, and at once when it is pressed twice.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,39 @@ use assert_cmd::cargo::cargo_bin;
 mod common;
 use common::Folder;
 
-/// A run that has printed a line that starts with `begin`, and the rest of its stdout.
-fn started(folder: &Folder, args: &str, begin: &str) -> (Child, BufReader<ChildStdout>) {
+/// The program on `input`; Ctrl-C and SIGHUP do what `action` says when it starts, whatever these tests were started with.
+fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t) -> Child {
     let mut command = Command::new(cargo_bin!("microgpt"));
-    command.current_dir(&folder.0).args(["--input", "names.txt"]).args(args.split_whitespace());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command.current_dir(&folder.0).args(["--input", input]).args(args.split_whitespace());
+    let set = move || {
+        for signal in [libc::SIGINT, libc::SIGHUP] {
+            // SAFETY: neither action is a function.
+            if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec a program may set what signals do.
+    unsafe { command.pre_exec(set) };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What a run has yet to print once it has printed a line that starts with `begin`.
+fn wait_for(child: &mut Child, begin: &str) -> BufReader<ChildStdout> {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.starts_with(begin) {
         line.clear();
         assert!(stdout.read_line(&mut line).unwrap() > 0, "it ends before the first {begin}");
     }
+    stdout
+}
+
+/// A run that has printed a line that starts with `begin`, and the rest of its stdout.
+fn started(folder: &Folder, args: &str, begin: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut child = program(folder, "names.txt", args, libc::SIG_DFL);
+    let stdout = wait_for(&mut child, begin);
     (child, stdout)
 }
 
@@ -86,6 +109,23 @@ fn sigterm_and_sighup_are_as_ctrl_c() {
     }
 }
 
+/// As `nohup` starts a program, and a script one in the background: closing the terminal must not end a run over night.
+#[test]
+fn what_was_ignored_at_the_start_stays_ignored() {
+    let folder = Folder::new();
+    let mut child = program(&folder, "names.txt", "--steps 1000000000 --val-every 0 --log-every 1", libc::SIG_IGN);
+    let mut stdout = wait_for(&mut child, "step");
+    signal(&child, "-HUP");
+    ctrl_c(&child);
+    // Far more than a pipe holds: printed after the signals.
+    let steps = stdout.by_ref().lines().map_while(Result::ok).take_while(|line| line.starts_with("step"));
+    assert_eq!(steps.take(20_000).count(), 20_000);
+    // SIGTERM was not ignored.
+    signal(&child, "-TERM");
+    let (code, _, err) = rest(child, stdout);
+    assert!(code == Some(130) && err.contains("interrupted after step "), "{err}");
+}
+
 /// The metrics go to a pipe that nobody reads yet: they hold up the run when its last step is done.
 #[test]
 fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
@@ -118,9 +158,7 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let files = || ["model.safetensors", "losses.svg"].map(|name| std::fs::read(folder.path(name)).unwrap());
     let old = files();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
-    let mut command = Command::new(cargo_bin!("microgpt"));
-    command.current_dir(&folder.0).args(["--input", "pipe"]).args(flags.split_whitespace());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = program(&folder, "pipe", flags, libc::SIG_DFL);
     // Opens when the program does, which by then watches for Ctrl-C.
     let mut pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
     ctrl_c(&child);

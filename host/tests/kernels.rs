@@ -1,103 +1,43 @@
 //! The kernels against the reference, and the instruction sets against each other.
 #![allow(missing_docs)]
 
+#[path = "common/models.rs"]
+mod models;
 #[path = "common/refusals.rs"]
 mod refusals;
-#[path = "common/tensors.rs"]
-mod tensors;
-
-use std::env;
-use std::fs;
+#[path = "common/steps.rs"]
+mod steps;
 
 use gpu_kernels::entry::{self, Kernels};
-use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::shape::Shape;
 use gpu_kernels::simt::Isa;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::{Device, Sample, State, StepLog};
-use microgpt::reference::{Reference, loss_and_gradients};
+use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
+use models::{ODD, names, nonzero_weights, odd};
 use refusals::assert_refuses_what_kernels_do_not_check;
-use tensors::{assert_close, norm};
-
-/// Short and long documents, and more than 256 distinct characters.
-fn odd_documents() -> Vec<String> {
-    let wide: String = ('\u{4e00}'..'\u{4f10}').collect();
-    ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb", "zaza", &wide].map(String::from).to_vec()
-}
-
-/// The embedded names, or the file that `MICROGPT_CORPUS` names.
-fn names() -> Vec<String> {
-    let text = match env::var_os("MICROGPT_CORPUS") {
-        Some(path) => fs::read_to_string(path).unwrap(),
-        None => include_str!("../../assets/names.txt").to_owned(),
-    };
-    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
-}
-
-fn dataset(documents: &[String], seed: Option<u64>) -> Dataset {
-    Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), seed, None).unwrap()
-}
-
-const ODD: [ModelConfig; 6] = [
-    ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 },
-    ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 },
-    ModelConfig { n_embd: 9, n_head: 3, n_layer: 1, block_size: 5 },
-    ModelConfig { n_embd: 48, n_head: 2, n_layer: 2, block_size: 17 },
-    ModelConfig { n_embd: 34, n_head: 1, n_layer: 1, block_size: 3 },
-    ModelConfig { n_embd: 7, n_head: 7, n_layer: 3, block_size: 1 },
-];
-
-/// Weights of which no tensor is zero, so that every gradient is at work.
-fn nonzero_weights(shape: RuntimeShape) -> Weights {
-    let mut weights = Weights::init(shape, 7);
-    for (i, w) in weights.values.iter_mut().enumerate() {
-        *w = *w * 5.0 + 0.1 * (1.0 + 0.7 * i as f32).sin();
-    }
-    weights
-}
-
-/// Fails where `got` is not within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
-#[track_caller]
-fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
-    let slack = slack * norm(expected);
-    let mut first = 0;
-    for (tensor, got) in got.tensors() {
-        let expected = &expected[first..first + got.len()];
-        first += got.len();
-        assert_close(format!("{what}: {tensor}"), tensor.shape[1], got, expected, bound * norm(expected) + slack);
-    }
-}
-
-fn to_f64(weights: &Weights) -> Vec<f64> {
-    weights.values.iter().copied().map(f64::from).collect()
-}
-
-/// Where all keys of a document score alike, the gradients of queries and keys are what little is left of terms that
-/// cancel: their rounding is on the scale of the whole gradient, not of these tensors.
-const CANCELLATION: f64 = 2e-9;
+use steps::assert_step_agrees;
 
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
-fn the_first_gradient_of_the_default_model_agrees_with_the_reference() {
-    let dataset = dataset(&names(), Some(42));
+fn the_first_step_of_the_default_model_agrees_with_the_reference() {
+    let dataset = names(42);
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     for weights in [Weights::init(shape, 42), nonzero_weights(shape)] {
-        let (_, expected) = loss_and_gradients(&to_f64(&weights), shape, dataset.train.get(0));
         let mut cpu = Cpu::new(config, &dataset, &State::new(weights)).unwrap();
-        cpu.train(1).unwrap();
-        assert_tensors_close("gradient", &cpu.gradients(), &expected, 1e-5, 0.0);
+        assert_step_agrees("default model", &mut cpu, config, &dataset);
     }
 }
 
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn one_step_agrees_with_the_reference() {
-    let documents = odd_documents();
-    let dataset = dataset(&documents, None);
+    let dataset = odd();
     for model in ODD {
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
         let config = TrainConfig { steps: 10, batch: 1, optimizer: OptimizerConfig::default() };
@@ -105,19 +45,8 @@ fn one_step_agrees_with_the_reference() {
             let mut state = State::new(nonzero_weights(shape));
             // Document `s` is that of step `s`; the first steps start from nothing but these weights.
             state.step = document as u64;
-            let what = format!("{model:?}, document {document}");
-            let (mut cpu, mut reference) =
-                (Cpu::new(config, &dataset, &state).unwrap(), Reference::new(config, &dataset, &state));
-            let (log, expected) = (cpu.train(1).unwrap()[0], reference.train(1).unwrap()[0]);
-            assert!((log.loss - expected.loss).abs() <= 2e-6 * expected.loss, "{what}: loss {log:?}, not {expected:?}");
-            let relative = (log.grad_norm - expected.grad_norm).abs() / expected.grad_norm;
-            assert!(relative <= 1e-5, "{what}: norm {log:?}, not {expected:?}");
-            let (_, gradients) = loss_and_gradients(&to_f64(&state.weights), shape, dataset.train.get(document));
-            assert_tensors_close(&format!("{what}: gradient"), &cpu.gradients(), &gradients, 1e-5, CANCELLATION);
-            let (got, expected) = (cpu.download().unwrap(), reference.download().unwrap());
-            assert_eq!(got.step, document as u64 + 1);
-            assert_tensors_close(&format!("{what}: m"), &got.m, &to_f64(&expected.m), 1e-5, CANCELLATION);
-            assert_tensors_close(&format!("{what}: v"), &got.v, &to_f64(&expected.v), 2e-5, CANCELLATION);
+            let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
+            assert_step_agrees(&format!("{model:?}, document {document}"), &mut cpu, config, &dataset);
         }
     }
 }
@@ -125,7 +54,7 @@ fn one_step_agrees_with_the_reference() {
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
-    let dataset = dataset(&names(), Some(42));
+    let dataset = names(42);
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
@@ -156,7 +85,7 @@ fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn samples_agree_with_the_reference() {
-    let dataset = dataset(&names(), Some(42));
+    let dataset = names(42);
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 200, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
@@ -204,7 +133,7 @@ fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn instruction_sets_give_the_same_bits() {
-    let (names, odd) = (dataset(&names(), Some(1)), dataset(&odd_documents(), None));
+    let (names, odd) = (names(1), odd());
     for (model, dataset) in [(ModelConfig::default(), &names)].into_iter().chain(ODD.map(|model| (model, &odd))) {
         let expected = bits(available()[0], model, dataset);
         for kernels in available().into_iter().skip(1) {
@@ -220,7 +149,7 @@ fn what_kernels_do_not_check_is_refused() {
 
 #[test]
 fn kernels_that_the_processor_does_not_have_are_refused() {
-    let dataset = dataset(&odd_documents(), None);
+    let dataset = odd();
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 3));
@@ -244,7 +173,7 @@ fn hash(values: &[u32]) -> u64 {
 /// of one token each, gives the same numbers. Should the kernels' arithmetic change on purpose, these change with it.
 #[test]
 fn runs_give_the_bits_of_record() {
-    let odd = dataset(&odd_documents(), None);
+    let odd = odd();
     let got: Vec<String> =
         ODD.iter().map(|&model| format!("{:016x}", hash(&bits(available()[0], model, &odd).1))).collect();
     let expected: Vec<&str> = include_str!("golden/bits.txt").lines().filter(|line| !line.starts_with('#')).collect();
@@ -254,7 +183,7 @@ fn runs_give_the_bits_of_record() {
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn the_number_of_threads_changes_nothing() {
-    let dataset = dataset(&names(), Some(1));
+    let dataset = names(1);
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -275,7 +204,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn moments_stay_normal_numbers() {
-    let dataset = dataset(&names(), Some(42));
+    let dataset = names(42);
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 20_000, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
@@ -290,7 +219,7 @@ fn moments_stay_normal_numbers() {
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn a_long_run_of_launches_equals_one_launch() {
-    let dataset = dataset(&names(), Some(42));
+    let dataset = names(42);
     let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 50, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));

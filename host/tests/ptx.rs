@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
+use gpu_kernels::shape::GPU_WARPS;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
 use rayon::prelude::*;
 
@@ -35,9 +36,8 @@ fn every_kernel_is_there_and_takes_the_struct_that_the_host_passes() {
     assert_eq!(kernels().len(), 3 * KERNELS.len());
     for (kernel, size) in KERNELS {
         for name in ["", "_shared", "_global"].map(|suffix| format!("{kernel}{suffix}")) {
-            let head = format!(
-                ".visible .entry {name}(\n\t.param .align 8 .b8 {name}_param_0[{size}]\n)\n.maxntid 512, 1, 1\n"
-            );
+            let param = format!("\t.param .align 8 .b8 {name}_param_0[{size}]");
+            let head = format!(".visible .entry {name}(\n{param}\n)\n.maxntid {}, 1, 1\n", 32 * GPU_WARPS);
             let ptx = ptx(&name);
             assert!(ptx.contains(&head), "`{name}` has no parameter of {size} bytes");
             assert_eq!(ptx.matches(".visible .entry").count(), 1, "`{name}` stands alone");

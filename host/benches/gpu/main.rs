@@ -6,16 +6,17 @@
 
 #![allow(missing_docs)]
 
+#[path = "../../tests/common/models.rs"]
+mod models;
 mod record;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use clap::Parser;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
-use microgpt::corpus::Dataset;
+use microgpt::corpus::{self, Corpus, Dataset};
 use microgpt::device::cpu::Cpu;
 use microgpt::device::cuda::{Cuda, CudaModels};
 use microgpt::device::{Device, Models, State};
@@ -23,6 +24,7 @@ use microgpt::error::{Error, Result};
 use microgpt::report;
 use microgpt::weights::Weights;
 
+use models::LARGER;
 use record::{Figure, Record};
 
 #[derive(Debug, Parser)]
@@ -44,8 +46,6 @@ struct Args {
     bench: bool,
 }
 
-const DEFAULT: ModelConfig = ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 };
-const LARGER: ModelConfig = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
 const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
 /// Launches of which the median is taken.
 const LAUNCHES: usize = 15;
@@ -64,9 +64,10 @@ fn run(args: &Args) -> Result<()> {
     }
     let dataset = dataset(args.input.as_deref())?;
     let mut figures = Vec::new();
-    for (model, name, steps) in
-        [(DEFAULT, "n_embd 16, n_layer 1, block_size 8", 1000), (LARGER, "n_embd 64, n_layer 2, block_size 32", 20)]
-    {
+    for (model, name, steps) in [
+        (ModelConfig::default(), "n_embd 16, n_layer 1, block_size 8", 1000),
+        (LARGER, "n_embd 64, n_layer 2, block_size 32", 20),
+    ] {
         let mut gpu = verified(model, 1, &dataset)?;
         let mut figure = |what: &str, value: f64, unit: &str| {
             figures.push(Figure::new(&format!("{what}, {name}"), value, unit));
@@ -76,7 +77,7 @@ fn run(args: &Args) -> Result<()> {
         let tokens = gpu.evaluate(usize::MAX)?.tokens;
         let seconds = median(&mut gpu, |gpu| gpu.evaluate(usize::MAX).map(drop), Cuda::device_seconds)?;
         figure("`evaluate`, all validation documents", tokens as f64 / seconds / 1e6, "million tokens/s");
-        let samples = if model == DEFAULT { 10_000_000 } else { 100_000 };
+        let samples = if model == ModelConfig::default() { 10_000_000 } else { 100_000 };
         let drawn = gpu.generate(&SAMPLE, 0..samples)?;
         // The token that ends a sample is drawn too.
         let tokens: usize = drawn.iter().map(|sample| (sample.tokens.len() + 1).min(model.block_size)).sum();
@@ -87,10 +88,10 @@ fn run(args: &Args) -> Result<()> {
         );
     }
     let (steps, replicas) = (100, 132);
-    let mut batch = verified(DEFAULT, 1024, &dataset)?;
+    let mut batch = verified(ModelConfig::default(), 1024, &dataset)?;
     let seconds = median(&mut batch, |gpu| gpu.train(steps).map(drop), Cuda::device_seconds)?;
     figures.push(Figure::new("`train`, batch 1,024, default model", seconds / steps as f64 * 1e6, "µs a step"));
-    let mut models = CudaModels::new(&dataset, &vec![start(DEFAULT, 1, &dataset)?; replicas])?;
+    let mut models = CudaModels::new(&dataset, &vec![start(ModelConfig::default(), 1, &dataset)?; replicas])?;
     let seconds = median(&mut models, |gpu| gpu.train(steps).map(drop), CudaModels::device_seconds)?;
     figures.push(Figure::new("`train`, 132 replicas, default model", seconds / steps as f64 * 1e6, "µs a step of all"));
     let mut times = Vec::new();
@@ -116,13 +117,9 @@ fn run(args: &Args) -> Result<()> {
 }
 
 fn dataset(input: Option<&Path>) -> Result<Dataset> {
-    let text = match input {
-        Some(path) => fs::read_to_string(path)
-            .map_err(|error| Error::new(format!("cannot read `{}`", path.display())).caused_by(error))?,
-        None => include_str!("../../../assets/names.txt").to_owned(),
-    };
-    let documents: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    Dataset::new(&documents, Some(42), None)
+    let file = input.map(|path| Corpus::load(Some(path))).transpose()?;
+    let text = file.as_ref().map_or(corpus::EMBEDDED, |corpus| &corpus.text);
+    Dataset::new(&corpus::documents(text).collect::<Vec<_>>(), Some(42), None)
 }
 
 /// A model before its first step.

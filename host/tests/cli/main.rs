@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use assert_cmd::cargo::{cargo_bin, cargo_bin_cmd};
+use microgpt::corpus;
 use predicates::prelude::*;
 
 #[path = "../common/mod.rs"]
 mod common;
-use common::{Folder, NAMES, refused};
+use common::{Folder, NAMES, refused, untimed};
 
 mod bad_input;
 mod streams;
@@ -40,6 +41,23 @@ fn the_lines_are_those_of_the_contract() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.starts_with("corpus: `names.txt`\ndevice: "), "{stderr}");
         assert!(!stderr.contains(['\x1b', '\r']), "no bar where stderr is no terminal: {stderr:?}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_the_program_prints() {
+    let readme = include_str!("../../../README.md");
+    let (_, readme) = readme.split_once("```sh\n").expect("a command");
+    let (_, readme) = readme.split_once("```text\n").expect("its output");
+    let shown = untimed(readme.split_once("```").expect("the end of the output").0);
+    let folder = Folder::new();
+    folder.write("names.txt", corpus::EMBEDDED);
+    let stdout = folder.stdout("--steps 500");
+    let mut rest = &*stdout;
+    // Lines are left out where it says so, and at the end.
+    for part in shown.split("..\n") {
+        let found = rest.split_once(part);
+        rest = found.unwrap_or_else(|| panic!("the README shows, in this place:\n{part}\nof:\n{stdout}")).1;
     }
 }
 

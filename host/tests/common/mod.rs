@@ -50,12 +50,7 @@ impl Folder {
     /// What the program prints on [`NAMES`], without the times.
     pub fn stdout(&self, args: &str) -> String {
         let output = self.run(args).assert().success().get_output().clone();
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        let untimed = |line: &str| match line.rsplit_once(" | ") {
-            Some((step, _)) if line.starts_with("step") => format!("{step}\n"),
-            _ => format!("{line}\n"),
-        };
-        stdout.lines().map(untimed).collect()
+        untimed(&String::from_utf8(output.stdout).unwrap())
     }
 
     /// The names of the files in the folder.
@@ -65,6 +60,15 @@ impl Folder {
         files.sort();
         files
     }
+}
+
+/// What the program prints, without the times.
+pub fn untimed(stdout: &str) -> String {
+    let untimed = |line: &str| match line.rsplit_once(" | ") {
+        Some((step, _)) if line.starts_with("step") => format!("{step}\n"),
+        _ => format!("{line}\n"),
+    };
+    stdout.lines().map(untimed).collect()
 }
 
 /// The command fails with this code before anything is computed, and says why: an `error:` with all of `parts` and a
