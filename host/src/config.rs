@@ -109,6 +109,24 @@ impl OptimizerConfig {
         // In a run of no steps none is taken, but one may be tried.
         self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps.max(1) as f64))
     }
+
+    /// What the moments are divided by after `steps` steps: `1 - beta1^steps` and `1 - beta2^steps`.
+    pub fn bias_corrections(&self, steps: u64) -> (f64, f64) {
+        (1.0 - power(self.beta1, steps), 1.0 - power(self.beta2, steps))
+    }
+}
+
+/// `base^exponent` by repeated squaring: the same bits on every machine, which the standard library does not promise.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut power = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    power
 }
 
 /// How a run trains.

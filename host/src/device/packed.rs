@@ -35,8 +35,7 @@ pub(super) fn schedules(config: &TrainConfig, step: u64, steps: usize) -> Vec<f3
 fn schedule(config: &TrainConfig, step: u64) -> Schedule {
     let o = config.optimizer;
     let learning_rate = o.learning_rate_at(step, config.steps);
-    let t = (step + 1) as f64;
-    let (correct1, correct2) = (1.0 - libm::pow(o.beta1, t), 1.0 - libm::pow(o.beta2, t));
+    let (correct1, correct2) = o.bias_corrections(step + 1);
     Schedule {
         root: (correct1 / (learning_rate * correct2.sqrt())) as f32,
         // Without an eps there is none, also at a learning rate of zero.

@@ -186,8 +186,7 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 /// the W in `AdamW`.
 pub fn adamw(model: &mut Model, gradients: &[f64], learning_rate: f64, config: &OptimizerConfig) {
     let &OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = config;
-    let step = model.step as f64;
-    let (m_correction, v_correction) = (1.0 - libm::pow(beta1, step), 1.0 - libm::pow(beta2, step));
+    let (m_correction, v_correction) = config.bias_corrections(model.step);
     for (((w, m), v), &g) in model.weights.iter_mut().zip(&mut model.m).zip(&mut model.v).zip(gradients) {
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
