@@ -139,7 +139,7 @@ fn the_default_kernels_name_the_space_of_every_access() {
         assert!(count("LDS") > 100 && count("STS") > 40, "`{kernel}` works in shared memory");
         for generic in ["LD", "ST"] {
             // Rust-CUDA's compiler keeps the samples that a warp of `generate` works on in local memory.
-            let local = *kernel == "generate" && PTX.expect("checked by `kernels`").compiler.contains("nvvm");
+            let local = kernel == "generate" && PTX.expect("checked by `kernels`").compiler.contains("nvvm");
             assert!(count(generic) == 0 || local, "`{kernel}` has {generic}");
         }
     }
