@@ -12,7 +12,7 @@ use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::generate::generate_workspace_len;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::simt::{Isa, TOKENS, WARPS};
+use gpu_kernels::simt::{TOKENS, WARPS};
 use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, groups, squares_len};
 use gpu_kernels::train::train_workspace_len;
 use rayon::prelude::*;
@@ -65,6 +65,8 @@ pub fn available() -> Vec<Kernels> {
 
 #[cfg(target_arch = "x86_64")]
 fn is_available(kernels: &Kernels) -> bool {
+    use gpu_kernels::simt::Isa;
+
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     match kernels.isa() {
         Isa::Avx512 => {
