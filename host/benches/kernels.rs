@@ -81,7 +81,7 @@ fn train_step(bencher: Bencher, model: Model) {
     bencher.counter(ItemsCount::new(model.steps())).bench_local(|| cpu.train(model.steps()));
 }
 
-/// Steps of 256 documents on so many threads; the items are documents.
+/// Steps of 256 documents on 1 and on 2 threads; the items are documents.
 #[divan::bench(args = [1, 2])]
 fn train_batch(bencher: Bencher, threads: usize) {
     const BATCH: usize = 256;

@@ -52,8 +52,8 @@ pub fn without_comments(ptx: &str) -> String {
 const ENTRY: &str = ".visible .entry ";
 const END: &str = "\n}\n";
 
-/// Takes the PTX apart into a module for each kernel, so that a run has the driver compile only the kernels that it launches. That
-/// its blocks have so many threads is told to the PTX compiler, which leaves registers for all of them.
+/// Takes the PTX apart into a module for each kernel, so that a run has the driver compile only the kernels that it launches. The
+/// PTX compiler is told that blocks have `block_threads` threads, and leaves registers for all of them.
 pub fn split(ptx: &str, block_threads: usize) -> Result<Vec<(String, String)>, String> {
     for line in ptx.lines() {
         let external = line.starts_with(".extern .func") || line.starts_with(".extern .global");

@@ -49,7 +49,7 @@ impl Error {
     }
 }
 
-/// Memory of so many bytes cannot be had: the message, and what needs less. It allocates nothing.
+/// An allocation of this many bytes has failed: the message, and what needs less. It allocates nothing.
 pub struct OutOfMemory(pub usize);
 
 impl OutOfMemory {

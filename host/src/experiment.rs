@@ -107,7 +107,7 @@ pub fn table(results: &[(Variant, Vec<f64>)]) -> String {
 pub struct Summary {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation of the population that the numbers are a sample of; 0 for one number.
+    /// The sample standard deviation (with n - 1); 0 for one number.
     pub std: f64,
     /// The least.
     pub min: f64,

@@ -77,7 +77,7 @@ impl Plot {
         })
     }
 
-    /// Begins series of so many models each, with their labels: the models of the launches that are recorded next.
+    /// Begins series, each with its label and how many models it has: the models of the launches that are recorded next.
     pub fn begin(&mut self, series: impl IntoIterator<Item = (String, usize)>) {
         self.first = self.series.len();
         let series = series.into_iter();

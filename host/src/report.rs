@@ -24,7 +24,7 @@ pub struct Report<W> {
     bar: ProgressBar,
 }
 
-/// A loss to four decimals, or of a model that diverges so many digits that a line stays one.
+/// A loss to four decimals; one of a million or more, of a model that diverges, in exponent form.
 pub struct Loss(pub f64);
 
 impl Display for Loss {

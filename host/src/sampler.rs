@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gpu_kernels::shape::Shape;
 use serde::Serialize;
 
 use crate::config::{SampleConfig, num_params};
@@ -50,7 +51,11 @@ impl Sampling<'_> {
     /// What the device reports, or stdout cannot be written to.
     pub fn execute(&self, device: &mut dyn Device, report: &mut Report<impl Write>) -> Result<()> {
         let shape = device.shape();
-        let chunk = (LAUNCH_WORK / (num_params(shape) as u64 * u64::from(shape.block_size))).clamp(1, MAX_LAUNCH);
+        // Each parameter is multiplied for each token, and the vocabulary searched for each of the `top_k` likeliest tokens,
+        // unless they are all of it.
+        let searches = if self.config.top_k < shape.vocab() { self.config.top_k } else { 1 };
+        let token = num_params(shape) as u64 + searches as u64 * u64::from(shape.vocab);
+        let chunk = (LAUNCH_WORK / token.saturating_mul(shape.block_size.into())).clamp(1, MAX_LAUNCH);
         let (mut first, mut memorised) = (0, 0);
         report.line("--- inference ---")?;
         device.prepare_samples(&self.config, 0..self.samples)?;

@@ -96,7 +96,8 @@ pub enum DeviceChoice {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Seeing the run")]
 pub struct ViewArgs {
-    /// Print every N-th step, and the first and the last; 0 none [default: 1, of more than 500 steps about 500]
+    /// Print every N-th step, and the first and the last; 0 prints none [default: every step, or about 500 lines of
+    /// a longer run]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=MAX_COUNT))]
     pub log_every: Option<u64>,
     /// Write a JSON object for every step; added to the file with --resume, else the file is replaced

@@ -17,7 +17,7 @@ use super::super::driver;
 use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, Kernel, Kernels};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{Error, Result};
+use crate::error::{Error, OutOfMemory, Result};
 
 /// Documents and where each begins, on the device.
 pub(super) struct Corpus {
@@ -51,7 +51,7 @@ pub(super) struct Gpu {
 }
 
 impl Gpu {
-    /// The first GPU, for models of this shape that each take so many bytes beside what they share.
+    /// The first GPU, for models of this shape, which take `models` bytes beside what they share.
     pub(super) fn open(
         shape: RuntimeShape,
         dataset: &Dataset,
@@ -92,10 +92,10 @@ impl Gpu {
         })
     }
 
-    /// Runs a kernel in so many blocks, and waits for it.
+    /// Runs a kernel in `blocks` blocks, and waits for it.
     ///
     /// # Safety
-    /// The arrays in `args` are on this device, with the lengths that the struct states for so many blocks, and what is in them
+    /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks, and what is in them
     /// keeps the kernel's contract.
     pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         let what = || format!("run `{}`", kernel.name());
@@ -141,10 +141,11 @@ pub(super) fn fits(bytes: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(format!("the GPU's memory is too small: {bytes} bytes needed, {free} of {total} free"))
-        .hint("a smaller model needs less: lower --n-embd, --n-layer or --block-size; or use `--device cpu`"))
+        .hint(format!("{}, or use `--device cpu`", OutOfMemory::HINT)))
 }
 
-/// At most `blocks`, fewer where workspaces of so many elements would take more than a quarter of the free memory; at least one.
+/// At most `blocks`, fewer where their workspaces, of `workspace` elements each, would take more than a quarter of the free memory;
+/// at least one.
 pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
     let (free, _) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
     Ok(blocks.min(free / 4 / (4 * workspace)).max(1))

@@ -108,7 +108,7 @@ impl<A: Args> Compiled<'_, A> {
     ///
     /// # Safety
     /// Until the stream has been synchronised the arrays in `args` are on the device, with the lengths that the struct states
-    /// for so many blocks, and nothing else uses what the kernel writes. What is in them keeps the kernel's contract.
+    /// for `blocks` blocks, and nothing else uses what the kernel writes. What is in them keeps the kernel's contract.
     pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
         let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
         let (function, stream) = (self.function.to_raw(), stream.as_inner());
@@ -210,7 +210,7 @@ impl Kernels {
         self.choose(2 * Layout(self.shape).len() + workspace)
     }
 
-    /// The instance of a kernel whose arrays take so many elements.
+    /// The instance of a kernel whose arrays take `elements` elements.
     fn choose<A: Args>(&self, elements: usize) -> Kernel<A> {
         const DEFAULT: DefaultShape = ConstShape;
         let shared_bytes = 4 * elements;
