@@ -166,6 +166,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         rmsnorm::forward(s, x, (xn, r), 0);
         warp.sync();
         model.project_qkv(
+            warp,
             l,
             xn,
             (0, TOKENS),
@@ -193,14 +194,14 @@ fn decode<S: Shape>(warp: &Warp, model: &Model<S>, work: Tile, slots: &[Slot; TO
         warp.sync();
         for i in tiles(f) {
             let fc1 = model.forward_matrix(layout.mlp_fc1(l), f, c);
-            linear::product(xn, (0, TOKENS), fc1, i, |t, u| work.set_row(w.h2 + t * f + i, mlp::forward(u).1));
+            linear::product(warp, s, xn, (0, TOKENS), fc1, i, |t, u| work.set_row(w.h2 + t * f + i, mlp::forward(u).1));
         }
         warp.sync();
         model.add_product(warp, work.at(w.h2), model.forward_matrix(layout.mlp_fc2(l), c, f), x, (0, TOKENS));
     }
     for i in tiles(v) {
         let wte = model.forward_matrix(layout.wte(), v, c);
-        linear::product(x, (0, TOKENS), wte, i, |t, y| work.set_row(w.logits + t * v + i, y));
+        linear::product(warp, s, x, (0, TOKENS), wte, i, |t, y| work.set_row(w.logits + t * v + i, y));
     }
     warp.sync();
 }

@@ -55,13 +55,20 @@ impl<S: Shape> Model<S> {
     /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]`, the rows of `tokens` -> `[.., A]`, each handed to
     /// `store(which, token, channel, value)` tile by tile, `which` 0, 1, 2 for q, k, v.
     #[inline(always)]
-    pub fn project_qkv(&self, l: usize, xn: Tile, tokens: (usize, usize), store: impl Fn(usize, usize, usize, F32x16)) {
+    pub fn project_qkv(
+        &self,
+        warp: &Warp,
+        l: usize,
+        xn: Tile,
+        tokens: (usize, usize),
+        store: impl Fn(usize, usize, usize, F32x16),
+    ) {
         let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
         for which in 0..3 {
             let m = self.forward_matrix(self.layout.attn_qkv(l, which), a, c);
             let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
             for i in tiles(a) {
-                linear::product(xn, tokens, m, i, |t, y| store(which, t, i, y * F32x16::splat(scale)));
+                linear::product(warp, self.s, xn, tokens, m, i, |t, y| store(which, t, i, y * F32x16::splat(scale)));
             }
         }
     }
@@ -70,7 +77,7 @@ impl<S: Shape> Model<S> {
     #[inline(always)]
     pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, tokens: (usize, usize)) {
         for i in tiles(m.cols) {
-            linear::product(y, tokens, m, i, |t, y| {
+            linear::product(warp, self.s, y, tokens, m, i, |t, y| {
                 let sum = x.row(t * m.cols + i) + y;
                 // Both half-warps have read the residual stream before either replaces it.
                 warp.sync();
@@ -110,7 +117,7 @@ impl<S: Shape> Model<S> {
         let store = |which: usize, t: usize, i: usize, y| {
             p.work.set_row(a.qkv(which) + t * s.n_attn_padded() + i, y);
         };
-        self.project_qkv(l, p.work.at(a.xn_attn), p.tokens(t0), store);
+        self.project_qkv(warp, l, p.work.at(a.xn_attn), p.tokens(t0), store);
     }
 
     /// Layer `l` from attention on.
@@ -126,7 +133,7 @@ impl<S: Shape> Model<S> {
         warp.sync();
         for i in tiles(f) {
             let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
-            linear::product(w.at(a.xn_mlp), p.tokens(t0), fc1, i, |t, u| {
+            linear::product(warp, s, w.at(a.xn_mlp), p.tokens(t0), fc1, i, |t, u| {
                 let (h, h2) = mlp::forward(u);
                 w.set_row(a.h + t * f + i, h);
                 w.set_row(a.h2 + t * f + i, h2);
@@ -143,7 +150,9 @@ impl<S: Shape> Model<S> {
         let (v, c) = (s.vocab_padded(), s.n_embd_padded());
         for i in tiles(v) {
             let wte = self.forward_matrix(self.layout.wte(), v, c);
-            linear::product(p.work.at(a.x), p.tokens(t0), wte, i, |t, y| p.work.set_row(a.logits + t * v + i, y));
+            linear::product(warp, s, p.work.at(a.x), p.tokens(t0), wte, i, |t, y| {
+                p.work.set_row(a.logits + t * v + i, y);
+            });
         }
         warp.sync();
         let reduced = (p.work.at(a.sum_exp), p.work.at(a.gap));
@@ -159,7 +168,7 @@ impl<S: Shape> Model<S> {
         cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
         for i in tiles(c) {
             let wte = self.backward_matrix(self.layout.wte(), v, c);
-            linear::product(dlogits, p.tokens(t0), wte, i, |t, dx| p.work.set_row(a.dx_out + t * c + i, dx));
+            linear::product(warp, s, dlogits, p.tokens(t0), wte, i, |t, dx| p.work.set_row(a.dx_out + t * c + i, dx));
         }
         warp.sync();
     }
@@ -172,21 +181,21 @@ impl<S: Shape> Model<S> {
         let w = p.work;
         for i in tiles(f) {
             let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
-            linear::product(w.at(a.dx_out), p.tokens(t0), fc2, i, |t, dh2| {
+            linear::product(warp, s, w.at(a.dx_out), p.tokens(t0), fc2, i, |t, dh2| {
                 w.set_row(a.dh + t * f + i, mlp::backward(dh2, w.row(a.h + t * f + i)));
             });
         }
         warp.sync();
         for i in tiles(c) {
             let fc1 = self.backward_matrix(self.layout.mlp_fc1(l), f, c);
-            linear::product(w.at(a.dh), p.tokens(t0), fc1, i, |t, dxn| w.set_row(a.dx_mid + t * c + i, dxn));
+            linear::product(warp, s, w.at(a.dh), p.tokens(t0), fc1, i, |t, dxn| w.set_row(a.dx_mid + t * c + i, dxn));
         }
         warp.sync();
         let norm = (w.at(a.xn_mlp), w.at(a.r_mlp));
         rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
         for i in tiles(at) {
             let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
-            linear::product(w.at(a.dx_mid), p.tokens(t0), wo, i, |t, y| w.set_row(a.dattn + t * at + i, y));
+            linear::product(warp, s, w.at(a.dx_mid), p.tokens(t0), wo, i, |t, y| w.set_row(a.dattn + t * at + i, y));
         }
         warp.sync();
         let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
@@ -206,8 +215,10 @@ impl<S: Shape> Model<S> {
         let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
         for i in tiles(c) {
             linear::sum_of_products(
-                3,
+                warp,
+                s,
                 |which| (w.at(a.dqkv(which)), self.backward_matrix(self.layout.attn_qkv(l, which), at, c)),
+                3,
                 p.tokens(t0),
                 i,
                 |t, y| dx.set_row(t * c + i, y),

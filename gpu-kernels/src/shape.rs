@@ -38,6 +38,9 @@ pub const fn rem(a: usize, b: usize) -> usize {
 ///
 /// Implemented by [`ConstShape`], whose dimensions are constants to the compiler, and by [`RuntimeShape`].
 pub trait Shape: Copy + Send + Sync {
+    /// Whether the dimensions are constants to the compiler.
+    const IS_CONST: bool;
+
     /// V: distinct tokens, `<BOS>` included.
     fn vocab(self) -> usize;
     /// T: the most tokens that the model looks back on, and the most positions that a document trains.
@@ -116,6 +119,8 @@ pub type DefaultShape = ConstShape<27, 8, 16, 4, 1>;
 impl<const V: usize, const T: usize, const C: usize, const H: usize, const L: usize> Shape
     for ConstShape<V, T, C, H, L>
 {
+    const IS_CONST: bool = true;
+
     #[inline(always)]
     fn vocab(self) -> usize {
         V
@@ -155,6 +160,8 @@ pub struct RuntimeShape {
 }
 
 impl Shape for RuntimeShape {
+    const IS_CONST: bool = false;
+
     #[inline(always)]
     fn vocab(self) -> usize {
         self.vocab as usize

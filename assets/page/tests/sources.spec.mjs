@@ -114,7 +114,7 @@ test("every stage has its math between the panes, and its place in both", async 
 test("search goes through the sources", async ({ page }) => {
   await open(page, "#kernels");
   await page.keyboard.press("/");
-  await page.keyboard.type("upper_or");
+  await page.keyboard.type("upper_where");
   await expect(page.locator("#hits")).toContainText("lines");
   await page.keyboard.press("Enter");
   await expect(page.locator("#hits")).toHaveText(/^1 of \d+$/);

@@ -1,6 +1,6 @@
 //! `linear`: the product forward and backward, and the gradient of the matrix.
 
-use gpu_kernels::shape::{TILE, TOKEN_GROUP, round_up};
+use gpu_kernels::shape::{RuntimeShape, TILE, TOKEN_GROUP, round_up};
 use gpu_kernels::simt::F32x32;
 use gpu_kernels::stages::linear::{self, product, weight_gradient};
 use gpu_kernels::stages::tiles;
@@ -30,13 +30,18 @@ fn product_forward_and_backward_and_weight_gradient_agree_with_the_reference() {
         let forward = linear::Matrix { w: transposed.tile(), rows: i.padded, cols: o.padded };
         let backward = linear::Matrix { w: straight.tile(), rows: o.padded, cols: i.padded };
         let (x_tile, dy_tile, y_tile, dx_tile, dw_tile) = (tx.tile(), tdy.tile(), y.tile(), dx.tile(), dw.tile());
+        let shape = RuntimeShape { vocab: 1, block_size: 1, n_embd: 1, n_head: 1, n_layer: 1 };
         launch(|warp| {
             for t0 in warp.token_groups(n) {
                 for col in tiles(o.padded) {
-                    product(x_tile, (t0, n - t0), forward, col, |t, y| y_tile.set_row(t * o.padded + col, y));
+                    product(warp, shape, x_tile, (t0, n - t0), forward, col, |t, y| {
+                        y_tile.set_row(t * o.padded + col, y);
+                    });
                 }
                 for col in tiles(i.padded) {
-                    product(dy_tile, (t0, n - t0), backward, col, |t, dx| dx_tile.set_row(t * i.padded + col, dx));
+                    product(warp, shape, dy_tile, (t0, n - t0), backward, col, |t, dx| {
+                        dx_tile.set_row(t * i.padded + col, dx);
+                    });
                 }
             }
             for row in warp.share(o.padded / TILE).map(|row| row * TILE) {
