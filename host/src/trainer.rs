@@ -109,10 +109,12 @@ impl Training<'_> {
         let work = document.saturating_mul(documents);
         let max_launch = (LAUNCH_WORK / work).clamp(1, MAX_LAUNCH);
         let mut progress = Progress {
+            first: step,
             step,
             alive: vec![true; count],
             val_losses: vec![f64::NAN; count],
             validated: None,
+            probed: None,
             failure: None,
             interrupted: self.is_interrupted(),
         };
@@ -239,9 +241,14 @@ impl Training<'_> {
             let arrays = [&state.weights, &state.m, &state.v].into_iter();
             let what = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
                 Some(value) => Some(format!("a value of the model is {value}")),
+                // Nothing was trained, or it was asked before.
+                None if progress.step == progress.first || progress.probed == Some((progress.step, best)) => None,
                 None => bad(&device.probe(&state)?).map(|what| format!("the next step's {what}")),
             };
-            let Some(what) = what else { return Ok(Some((best, state))) };
+            let Some(what) = what else {
+                progress.probed = Some((progress.step, best));
+                return Ok(Some((best, state)));
+            };
             self.diverged(best, members, state.step, &what, progress, report);
         }
         Ok(None)

@@ -125,7 +125,7 @@ impl File {
             Ok(header) => header,
             Err(error) => return refused("is not a safetensors file", format!("invalid header: {error}"), other),
         };
-        let told = size_of::<u64>() as u64 + header_len + header.data_len() as u64;
+        let told = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
         if len != told {
             let what = if len < told { "is truncated" } else { "is longer than it should be" };
             let cause = format!("it has {len} bytes, by its header {told}");
