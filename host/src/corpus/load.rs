@@ -90,8 +90,8 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The file `input`, or standard input for [`STDIN`]; without one, `input.txt` in the working directory; without that, a download; without a
-    /// network, the embedded names.
+    /// The file `input`, or standard input for [`STDIN`]; without one, `input.txt` in the working directory; without that, a
+    /// download; without a network, the embedded names.
     ///
     /// # Errors
     /// A file that cannot be read, is not UTF-8, or has fewer than two documents.

@@ -252,7 +252,7 @@ impl Device for Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        // SAFETY: as `train_args` says; the other arrays are those of the plan for so many blocks, and the barrier is zero.
+        // SAFETY: as `train_args` says; the other arrays are those of the plan for its blocks, and the barrier is zero.
         unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
         self.trained(steps, &launch)
     }

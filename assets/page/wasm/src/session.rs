@@ -206,13 +206,6 @@ impl Opened {
 
     fn sample(&mut self, sample: &Sample) -> Result<Reply> {
         let &Sample { samples, top_k, temperature } = sample;
-        let vocab = self.tokenizer.vocab_size();
-        if !(1..=vocab).contains(&top_k) {
-            return Err(Error::new(format!("a top-k of {top_k}")).hint(format!("choose from 1 to {vocab}")));
-        }
-        if !(0.0..=f64::from(f32::MAX)).contains(&temperature) {
-            return Err(Error::new(format!("a temperature of {temperature}")).hint("the default is 0.6"));
-        }
         let config = SampleConfig { top_k, temperature, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;
         Ok(Reply::Sampled { samples: samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect() })
