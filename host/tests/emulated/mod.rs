@@ -1,4 +1,4 @@
-//! The emulated CUDA driver (`gpu-kernels/emulator`) in the place of the real one.
+//! The emulated CUDA driver (`gpu-kernels/ptx-emulator`) in the place of the real one.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,19 +13,19 @@ impl Emulator {
     /// The emulator that cargo built with this test.
     pub fn new() -> Self {
         let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
-        let library = deps.join("libemulator.so");
+        let library = deps.join("libptx_emulator.so");
         assert!(library.is_file(), "cargo builds `{}` with the tests", library.display());
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(library, folder.path().join("libcuda.so.1")).unwrap();
         Self(folder)
     }
 
-    /// Lets a program find the emulator before any real driver, with these settings (see `emulator::config`).
+    /// Lets a program find the emulator before any real driver, with these settings (see `ptx_emulator::config`).
     pub fn configure(&self, command: &mut Command, settings: &str) {
         let mut paths = vec![self.0.path().to_path_buf()];
         paths.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
         let paths: OsString = std::env::join_paths(paths).unwrap();
-        command.env("LD_LIBRARY_PATH", paths).env("MICROGPT_EMULATOR", settings);
+        command.env("LD_LIBRARY_PATH", paths).env("PTX_EMULATOR", settings);
     }
 
     /// A path for a file of the emulator's.

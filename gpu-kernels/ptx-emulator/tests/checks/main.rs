@@ -3,7 +3,7 @@
 
 mod races;
 
-use emulator::{Device, Dims, Fault, FaultKind, Gpu};
+use ptx_emulator::{Device, Dims, Fault, FaultKind, Gpu};
 
 /// A kernel of this body with one parameter, a pointer to 1,024 words of which the first half is written, in `%rd1`; `%r1`
 /// is the thread, `%r2` the block, `%r3` four times the thread, `%r4` the address of 1,024 words of shared memory.

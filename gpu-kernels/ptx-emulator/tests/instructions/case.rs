@@ -29,7 +29,7 @@ pub type Oracle = Box<dyn Fn(&[u64]) -> Expected>;
 
 /// A variant and its oracle.
 pub struct Case {
-    /// As in `emulator::Variant::form`.
+    /// As in `ptx_emulator::Variant::form`.
     pub form: String,
     rows: Rows,
     oracle: Oracle,

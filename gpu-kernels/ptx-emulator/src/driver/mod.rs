@@ -1,6 +1,6 @@
 //! The CUDA driver's functions on the emulated GPU (CUDA Driver API reference manual, chapter 6).
 //!
-//! `MICROGPT_EMULATOR` configures it, see [`config`].
+//! `PTX_EMULATOR` configures it, see [`config`].
 
 pub(crate) mod codes;
 pub mod config;

@@ -25,7 +25,7 @@ impl Driver {
     /// The emulator that cargo built with this test.
     pub fn emulated() -> Self {
         let deps: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
-        Self::open(deps.join("libemulator.so").to_str().unwrap())
+        Self::open(deps.join("libptx_emulator.so").to_str().unwrap())
     }
 
     /// The real driver and its first GPU.

@@ -55,7 +55,7 @@ fn on_a_gpu() {
 /// The decoder accepts nothing that no case covers, and every case is one that it accepts.
 #[test]
 fn every_variant_is_tested() {
-    let (exact, inexact): (Vec<_>, Vec<_>) = emulator::variants().into_iter().partition(|variant| variant.exact);
+    let (exact, inexact): (Vec<_>, Vec<_>) = ptx_emulator::variants().into_iter().partition(|variant| variant.exact);
     assert!(exact.len() > 1000, "the decoder names what it accepts");
     for (accepted, tested) in [(exact, cases()), (inexact, approximate::cases())] {
         let accepted: HashSet<_> = accepted.into_iter().map(|variant| variant.form).collect();

@@ -1,4 +1,4 @@
-//! `MICROGPT_EMULATOR`: what the emulated driver pretends, and what it records.
+//! `PTX_EMULATOR`: what the emulated driver pretends, and what it records.
 //!
 //! Settings stand between commas, each `key=value`:
 //!
@@ -113,7 +113,7 @@ impl Config {
                 }
                 _ => None,
             };
-            understood.ok_or_else(|| format!("MICROGPT_EMULATOR: `{setting}` is not understood"))?;
+            understood.ok_or_else(|| format!("PTX_EMULATOR: `{setting}` is not understood"))?;
         }
         config.device = (devices > 0).then_some(device);
         Ok(config)

@@ -1,7 +1,7 @@
 //! Accesses of which one writes and that nothing orders: of two warps to shared and to global memory, in each order of reading and
 //! writing; of two blocks; of two lanes of a warp.
 
-use emulator::{Dims, FaultKind};
+use ptx_emulator::{Dims, FaultKind};
 
 use crate::check;
 

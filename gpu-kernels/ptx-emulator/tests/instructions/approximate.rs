@@ -1,6 +1,6 @@
 //! Instructions whose bits differ from GPU to GPU, which run only where they are allowed: near what they approach.
 
-use emulator::{Device, Dims, Gpu};
+use ptx_emulator::{Device, Dims, Gpu};
 
 use crate::case::{Case, Expected};
 use crate::driver::THREADS;

@@ -88,7 +88,7 @@ pub enum Needs {
 
 impl State {
     fn new() -> Result<Self, Code> {
-        let text = std::env::var("MICROGPT_EMULATOR").unwrap_or_default();
+        let text = std::env::var("PTX_EMULATOR").unwrap_or_default();
         let config = Config::parse(&text).map_err(|error| {
             eprintln!("emulator: {error}");
             codes::INVALID_VALUE

@@ -1,6 +1,6 @@
 //! PTX as libNVVM writes it, in forms that rustc's backend does not use: programs whose results are known.
 
-use emulator::{Device, Dims, Gpu, Module};
+use ptx_emulator::{Device, Dims, Gpu, Module};
 
 /// A module with libNVVM's header and these definitions.
 fn module(gpu: &mut Gpu, text: &str) -> Module {
