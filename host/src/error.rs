@@ -1,40 +1,117 @@
-//! The one error type of the program: what went wrong, what caused it, and what to do about it.
+//! The library's error: the failure with its values, its cause, and a hint on what to do about it.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-/// An error for a person: a message that names the input, an optional cause and an optional hint.
-#[derive(Debug)]
-pub struct Error {
-    message: String,
-    hint: Option<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
+mod checkpoint;
+mod config;
+mod corpus;
+mod device;
+mod gpu;
+mod output;
+mod training;
 
-/// The program's result type.
+pub use checkpoint::{CheckpointError, FileLength, Mismatch};
+pub use config::ConfigError;
+pub use corpus::{CorpusError, VocabularyError};
+pub use device::DeviceError;
+pub use gpu::GpuError;
+pub use output::OutputError;
+pub use training::TrainingError;
+
+/// A cause that this library has no type for, such as the text of a driver.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// The library's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A failure of the library.
+///
+/// Its text is lower case, has no full stop and names the input. [`Self::report`] adds the causes and the hint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that the model cannot have.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A corpus that cannot be read or used.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A vocabulary that cannot be built, or that lacks a character.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
+    /// A checkpoint that cannot be read, written or used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model, a document or a request that a device cannot take.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A GPU that cannot be used, or a failure of its driver.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// A failed allocation of the host's memory.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+    /// A file or a stream that cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A training or a sampling that cannot go on.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// A message without a variant of its own.
+    #[error("{message}")]
+    Message {
+        /// The message.
+        message: String,
+        /// The hint.
+        hint: Option<String>,
+        /// The cause.
+        source: Option<Cause>,
+    },
+}
+
 impl Error {
-    /// An error with this message: lower case, no full stop, naming the input (``"cannot read `names.txt`"``).
+    /// Returns an error with this message: lower case, no full stop, naming the input.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, source: None }
+        Self::Message { message: message.into(), hint: None, source: None }
     }
 
-    /// Adds what the user can do about it.
+    /// Adds a hint to an error of [`Self::new`].
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub fn hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Message { message, source, .. } => Self::Message { message, hint: Some(text.into()), source },
+            other => other,
+        }
     }
 
-    /// Adds the error that caused this one.
+    /// Adds a cause to an error of [`Self::new`].
     #[must_use]
-    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
+    pub fn caused_by(self, cause: impl Into<Cause>) -> Self {
+        match self {
+            Self::Message { message, hint, .. } => Self::Message { message, hint, source: Some(cause.into()) },
+            other => other,
+        }
     }
 
-    /// The whole report as the program prints it: `error:`, `caused by:` for each cause, `hint:`.
+    /// Returns what the user can do about the failure, if there is anything.
+    pub fn advice(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Corpus(error) => error.hint(),
+            Self::Vocabulary(_) => None,
+            Self::Checkpoint(error) => error.hint(),
+            Self::Device(error) => error.hint(),
+            Self::Gpu(error) => error.hint(),
+            Self::OutOfMemory(_) => Some(OutOfMemory::HINT.into()),
+            Self::Output(error) => error.hint(),
+            Self::Training(error) => error.hint(),
+            Self::Message { hint, .. } => hint.as_deref().map(Cow::from),
+        }
+    }
+
+    /// Returns the whole report as the program prints it: a line `error:`, a line `caused by:` for each cause, a line `hint:`.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}");
         let mut cause = self.source();
@@ -42,14 +119,17 @@ impl Error {
             text = format!("{text}\n  caused by: {error}");
             cause = error.source();
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.advice() {
             text = format!("{text}\nhint: {hint}");
         }
         text
     }
 }
 
-/// An allocation of this many bytes has failed: the message, and what needs less. It allocates nothing.
+/// The number of bytes of an allocation that failed.
+///
+/// To print it and its [hint](Self::HINT) allocates nothing, so a handler of allocation failures can.
+#[derive(Clone, Copy, Debug)]
 pub struct OutOfMemory(pub usize);
 
 impl OutOfMemory {
@@ -63,20 +143,4 @@ impl fmt::Display for OutOfMemory {
     }
 }
 
-impl From<OutOfMemory> for Error {
-    fn from(error: OutOfMemory) -> Self {
-        Self::new(error.to_string()).hint(OutOfMemory::HINT)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
-}
+impl StdError for OutOfMemory {}

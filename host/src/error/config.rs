@@ -1,0 +1,120 @@
+//! Failures of a configuration.
+
+use std::borrow::Cow;
+
+/// A configuration that the model cannot have.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A dimension of zero.
+    #[error("`{flag} 0`: the model needs at least 1")]
+    ZeroDimension {
+        /// The flag that sets the dimension.
+        flag: &'static str,
+    },
+    /// Attention heads that do not divide the channels.
+    #[error("`--n-embd {n_embd}` is not divisible by `--n-head {n_head}`")]
+    IndivisibleChannels {
+        /// C, the channels.
+        n_embd: usize,
+        /// H, the heads.
+        n_head: usize,
+    },
+    /// A model of more parameters than a device can index.
+    #[error(
+        "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab})"
+    )]
+    TooManyParameters {
+        /// The number of parameters.
+        params: u128,
+        /// The largest number that is supported.
+        max: u128,
+        /// C, the channels.
+        n_embd: usize,
+        /// L, the layers.
+        n_layer: usize,
+        /// T, the block size.
+        block_size: usize,
+        /// V, the vocabulary.
+        vocab: usize,
+    },
+    /// A model whose activations for one document are too many to store.
+    #[error(
+        "activations of about {activations} numbers are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
+    )]
+    TooManyActivations {
+        /// The approximate number of values.
+        activations: u128,
+        /// The largest number that is supported.
+        max: u128,
+        /// C, the channels.
+        n_embd: usize,
+        /// L, the layers.
+        n_layer: usize,
+        /// T, the block size.
+        block_size: usize,
+    },
+    /// A step of no documents, or of more than 32 bits can count.
+    #[error("a step of {batch} documents")]
+    Batch {
+        /// B, the documents of a step.
+        batch: usize,
+    },
+    /// A prompt with a token that no text contains.
+    #[error("the prompt has the token {token}")]
+    PromptToken {
+        /// The token.
+        token: u32,
+        /// V, the vocabulary.
+        vocab: u32,
+    },
+    /// A prompt that fills the block.
+    #[error("a prompt of {tokens} tokens leaves no room for a sample")]
+    PromptLength {
+        /// The prompt's length.
+        tokens: usize,
+        /// T, the block size.
+        block_size: usize,
+    },
+    /// A top-k outside of the vocabulary.
+    #[error("a top-k of {top_k}")]
+    TopK {
+        /// The top-k.
+        top_k: usize,
+        /// V, the vocabulary.
+        vocab: u32,
+    },
+    /// A temperature that is negative or no finite `f32`.
+    #[error("a temperature of {temperature}")]
+    Temperature {
+        /// The temperature.
+        temperature: f64,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
+        Some(match *self {
+            Self::ZeroDimension { .. } => return None,
+            Self::IndivisibleChannels { n_embd, n_head } => {
+                let below = (1..n_head.min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
+                format!("each head takes n_embd / n_head channels: for instance `--n-head {below}`").into()
+            }
+            Self::TooManyParameters { max, .. } => {
+                format!("at most {max} are supported: lower --n-embd, --n-layer or --block-size").into()
+            }
+            Self::TooManyActivations { max, .. } => {
+                format!("at most {max} are supported: lower --block-size, --n-embd or --n-layer").into()
+            }
+            Self::Batch { .. } => "it takes at least 1".into(),
+            Self::PromptToken { vocab, .. } => {
+                format!("a prompt takes tokens from 1, since 0 ends a text, to below {vocab}, the vocabulary").into()
+            }
+            Self::PromptLength { block_size, .. } => {
+                format!("prompt and sample take at most {block_size} tokens").into()
+            }
+            Self::TopK { vocab, .. } => format!("choose from 1 to {vocab}").into(),
+            Self::Temperature { .. } => "choose from 0 to 3.4e38".into(),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Failures of what is written: files and streams.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+
+use super::Cause;
+
+/// A file or a stream that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// A path that a file cannot be written to.
+    #[error("cannot save to `{path}`")]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file that could not be written.
+    #[error("cannot save to `{path}`")]
+    Save {
+        /// The file, which is as it was.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file of metrics that cannot be opened, or a file of something else.
+    #[error("cannot write the metrics to `{path}`")]
+    OpenMetrics {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file of metrics that could not be written.
+    #[error("cannot write the metrics to `{path}`")]
+    WriteMetrics {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A plot whose name does not say its format.
+    #[error("cannot plot to `{path}`: its name ends in neither .svg nor .png")]
+    PlotFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A plot that cannot be drawn.
+    #[error("cannot draw `{path}`")]
+    DrawPlot {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Cause,
+    },
+    /// Results that cannot be written to standard output.
+    #[error("cannot write to stdout")]
+    Stdout {
+        /// The cause.
+        source: io::Error,
+    },
+    /// A record that has no JSON.
+    #[error("no JSON")]
+    Json {
+        /// The cause.
+        source: Cause,
+    },
+}
+
+impl OutputError {
+    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::NotWritable { .. } => "choose a file that you may write, in a folder that exists",
+            Self::Save { .. } => "nothing has changed there; check the space and the permissions of the folder",
+            Self::OpenMetrics { .. } => {
+                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"
+            }
+            Self::WriteMetrics { .. } => "check the space, or leave `--metrics` out",
+            Self::PlotFormat { .. } => "choose one, as in `--plot losses.svg`",
+            Self::DrawPlot { .. } => "leave `--plot` out",
+            Self::Stdout { .. } => "the results go there: check the space, or send them elsewhere",
+            Self::Json { .. } => return None,
+        };
+        Some(hint.into())
+    }
+}
