@@ -1,5 +1,7 @@
 //! microgpt: a tiny GPT, trained and sampled by kernels written in Rust.
 #[cfg(not(target_family = "wasm"))]
+pub mod atomic_file;
+#[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
@@ -20,8 +22,6 @@ pub mod reference;
 pub mod report;
 #[cfg(not(target_family = "wasm"))]
 pub mod sampler;
-#[cfg(not(target_family = "wasm"))]
-pub mod target;
 pub mod tokenizer;
 #[cfg(not(target_family = "wasm"))]
 pub mod trainer;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::sync::atomic::Ordering;
 
+use microgpt::atomic_file::{AtomicFile, is_same};
 use microgpt::checkpoint::{self, About};
 use microgpt::cli::{Cli, Format};
 use microgpt::config::{TrainConfig, num_params};
@@ -21,7 +22,6 @@ use microgpt::metrics::Metrics;
 use microgpt::plot::Plot;
 use microgpt::report::{self, Loss, Report};
 use microgpt::sampler::Sampling;
-use microgpt::target::{Target, is_same};
 use microgpt::trainer::{Outcome, Outputs, Save, Training};
 use microgpt::weights::Weights;
 
@@ -65,7 +65,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         })?;
     }
     check_paths(cli)?;
-    let target = cli.run.save.as_deref().map(Target::new).transpose()?;
+    let target = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
     let mut plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.train().steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
     let documents: Vec<&str> = corpus.documents().collect();
@@ -299,10 +299,10 @@ fn save(best: &Trained, training: &Training, report: &Report<impl Write>) -> Res
     let Some(save) = training.save.as_ref().filter(|_| training.alone || !best.loss.is_nan()) else { return Ok(()) };
     // What the file has is worth more than initial weights.
     if best.steps == 0 && training.interrupt.load(Ordering::Relaxed) {
-        report.notice(format_args!("not saved: `{}`, interrupted before the first step", save.target.name()));
+        report.notice(format_args!("not saved: `{}`, interrupted before the first step", save.target.path().display()));
         return Ok(());
     }
     save.save(&best.state, &best.member)?;
-    report.notice(format_args!("saved: `{}`", save.target.name()));
+    report.notice(format_args!("saved: `{}`", save.target.path().display()));
     Ok(())
 }

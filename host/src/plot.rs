@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use crate::experiment::Summary;
 use crate::metrics::Launch;
-use crate::target::Target;
 
 mod draw;
 
@@ -15,7 +15,7 @@ const BINS: u64 = 1000;
 const WINDOW: f64 = 0.05;
 /// The curves of a run, and where they are drawn.
 pub struct Plot {
-    target: Target,
+    target: AtomicFile,
     png: bool,
     steps_per_bin: u64,
     series: Vec<Series>,
@@ -69,7 +69,7 @@ impl Plot {
             }
         };
         Ok(Self {
-            target: Target::new(path)?,
+            target: AtomicFile::new(path)?,
             png,
             steps_per_bin: steps.div_ceil(BINS).max(1),
             series: Vec::new(),
@@ -115,14 +115,16 @@ impl Plot {
     pub fn save(&self) -> Result<()> {
         let drawn = if self.png { self.png() } else { self.svg() };
         let bytes = drawn.map_err(|error| {
-            Error::new(format!("cannot draw `{}`", self.target.name())).caused_by(error).hint("leave `--plot` out")
+            Error::new(format!("cannot draw `{}`", self.target.path().display()))
+                .caused_by(error)
+                .hint("leave `--plot` out")
         })?;
         self.target.save(&bytes)
     }
 
     /// The path as the user gave it.
-    pub fn name(&self) -> &str {
-        self.target.name()
+    pub fn name(&self) -> std::path::Display<'_> {
+        self.target.path().display()
     }
 
     /// The ranges of steps and losses, with room around them.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{About, to_bytes};
 use crate::config::num_params;
 use crate::device::{Evaluation, Models, State, StepLog};
@@ -12,7 +13,6 @@ use crate::experiment::{Member, Summary};
 use crate::metrics::{Launch, Metrics};
 use crate::plot::Plot;
 use crate::report::Report;
-use crate::target::Target;
 
 mod progress;
 use progress::Progress;
@@ -40,7 +40,7 @@ pub struct Training<'a> {
 /// Where and how often a model is saved.
 pub struct Save<'a> {
     /// The file.
-    pub target: &'a Target,
+    pub target: &'a AtomicFile,
     /// After every this many steps; 0 only at the end.
     pub every: u64,
     /// What the file says of the run.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use ureq::tls::TlsConfig;
 
 use super::{EMBEDDED, ONE_PER_LINE, documents, parse};
+use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
-use crate::target::Target;
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
@@ -115,7 +115,7 @@ impl Corpus {
         let url = download.url.clone();
         match download.fetch().and_then(|bytes| parse(bytes, &url)) {
             Ok(text) => {
-                let kept = Target::new(&path).and_then(|target| target.create(text.as_bytes()));
+                let kept = AtomicFile::new(&path).and_then(|target| target.create(text.as_bytes()));
                 let not_kept = kept.err().map(|error| error.source().map_or(String::new(), ToString::to_string));
                 Ok(Self { text, source: Source::Downloaded { url, path, not_kept } })
             }

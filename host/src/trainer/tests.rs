@@ -274,7 +274,7 @@ fn ctrl_c_between_two_launches_comes_into_the_next_and_its_metrics() {
     let mut out = Vec::new();
     let mut report = Report::new(&mut out).log_every(100);
     let mut outputs = Outputs { report: &mut report, metrics, plot: None };
-    let save = Target::new(&folder.path().join("model.safetensors")).unwrap();
+    let save = AtomicFile::new(&folder.path().join("model.safetensors")).unwrap();
     // Launches end at 4, validated; at 6, saved; ..
     let save = Some(Save { target: &save, every: 6, about: ABOUT });
     let training = Training { steps: 5000, stop_after: 5000, save, interrupt: &INTERRUPT, ..training() };
@@ -307,7 +307,7 @@ fn a_run_that_nobody_reads_ends_unless_it_saves() {
     train(&training(), &mut models, Gone).unwrap();
     assert_eq!(models[0].launches, [4]);
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::new(&folder.path().join("model.safetensors")).unwrap();
+    let target = AtomicFile::new(&folder.path().join("model.safetensors")).unwrap();
     let save = Some(Save { target: &target, every: 0, about: ABOUT });
     let mut models = vec![fake(ModelConfig::default())];
     train(&Training { save, ..training() }, &mut models, Gone).unwrap();

@@ -5,18 +5,18 @@ use std::fs;
 use std::path::PathBuf;
 
 use gpu_kernels::shape::RuntimeShape;
+use microgpt::atomic_file::AtomicFile;
 use microgpt::checkpoint::{self, About, load, resume};
 use microgpt::config::{OptimizerConfig, TrainConfig};
 use microgpt::device::State;
-use microgpt::target::Target;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
+mod atomic_file;
 mod damaged;
 mod resume;
-mod target;
 
 /// No dimension equals another.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };
@@ -114,7 +114,7 @@ fn load_bytes(bytes: &[u8]) -> Result<State, String> {
 fn a_state_comes_back_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    Target::new(&path).unwrap().save(&to_bytes(&state())).unwrap();
+    AtomicFile::new(&path).unwrap().save(&to_bytes(&state())).unwrap();
     let loaded = load(&path, SHAPE, &VOCABULARY).unwrap();
     assert_eq!(bits(&loaded), bits(&state()));
     assert_eq!((loaded.step, loaded.weights.shape), (1 << 40, SHAPE));

@@ -7,7 +7,7 @@ use crate::checkpoint;
 fn a_save_takes_the_best_model_whose_values_are_finite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     let save = || Some(Save { target: &target, every: 4, about: ABOUT });
     let mut models: Vec<Fake> = [1.0, 2.0, 3.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }).into();
     for (model, value) in models.iter_mut().zip([f32::NAN, 0.25, 0.5]) {
@@ -32,7 +32,7 @@ fn a_save_takes_the_best_model_whose_values_are_finite() {
 fn a_save_takes_a_model_that_could_take_another_step() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     let save = || Some(Save { target: &target, every: 1, about: ABOUT });
     let shape = ModelConfig::default().shape(3).unwrap();
     for bad in [7, 11] {
@@ -55,7 +55,7 @@ fn a_save_takes_a_model_that_could_take_another_step() {
 fn a_worse_model_does_not_replace_that_of_the_shape_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     // Validated at 4 and 8, saved at 3, 6 and 9.
     for (before, saved) in [(None, Some(9)), (Some(0.25), None), (Some(0.5), None), (Some(0.75), Some(9))] {
         let _ = std::fs::remove_file(&path);
@@ -73,7 +73,7 @@ fn a_worse_model_does_not_replace_that_of_the_shape_before() {
 fn a_model_is_saved_every_so_often() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     let mut models = vec![fake(ModelConfig::default())];
     let save = Some(Save { target: &target, every: 3, about: ABOUT });
     train(&Training { save, ..training() }, &mut models, Vec::new()).unwrap();

@@ -18,7 +18,7 @@ fn places_that_cannot_be_written_are_refused_and_left_as_they_are() {
         (folder.path().join("new/"), "directory"),
         (path.join(""), "directory"),
     ] {
-        let report = Target::new(&bad).unwrap_err().report();
+        let report = AtomicFile::new(&bad).unwrap_err().report();
         assert!(report.contains(&*bad.to_string_lossy()) && report.contains(cause), "{cause}: {report}");
         assert!(report.contains("\nhint: "), "{report}");
     }
@@ -29,8 +29,8 @@ fn places_that_cannot_be_written_are_refused_and_left_as_they_are() {
 #[test]
 fn the_probe_leaves_everything_as_it_is() {
     let (folder, path) = file(b"old");
-    Target::new(&path).unwrap();
-    Target::new(&folder.path().join("new")).unwrap();
+    AtomicFile::new(&path).unwrap();
+    AtomicFile::new(&folder.path().join("new")).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -39,7 +39,7 @@ fn the_probe_leaves_everything_as_it_is() {
 fn a_save_that_fails_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     // What takes the name after the probe: the last step, the rename, fails.
     fs::create_dir(&path).unwrap();
     fs::write(path.join("inside"), "old").unwrap();
@@ -57,7 +57,7 @@ fn the_file_has_ordinary_permissions_or_those_it_had() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, saved) = (folder.path().join("plain"), folder.path().join("saved"));
     fs::write(&plain, "").unwrap();
-    let target = Target::new(&saved).unwrap();
+    let target = AtomicFile::new(&saved).unwrap();
     target.save(&to_bytes(&state())).unwrap();
     assert_eq!(mode(&saved), mode(&plain), "as the umask has it");
     fs::set_permissions(&saved, fs::Permissions::from_mode(0o640)).unwrap();
@@ -71,7 +71,7 @@ fn a_link_stays_a_link() {
     let (folder, path) = file(b"old");
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    Target::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
+    AtomicFile::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(load(&path, SHAPE, &VOCABULARY).is_ok());
 }
@@ -83,7 +83,7 @@ fn a_link_to_what_is_not_there_yet_is_written_through() {
     fs::create_dir(folder.path().join("sub")).unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("sub/model.safetensors", &link).unwrap();
-    Target::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
+    AtomicFile::new(&link).unwrap().save(&to_bytes(&state())).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(load(&folder.path().join("sub").join("model.safetensors"), SHAPE, &VOCABULARY).is_ok());
 }
@@ -94,7 +94,7 @@ fn what_a_killed_run_left_goes_with_the_next() {
     let left = folder.path().join(".model.safetensors.microgpt-tmp");
     let files = || fs::read_dir(folder.path()).unwrap().count();
     fs::write(&left, "x".repeat(1 << 20)).unwrap();
-    let target = Target::new(&path).unwrap();
+    let target = AtomicFile::new(&path).unwrap();
     assert_eq!(files(), 1);
     fs::write(&left, "x".repeat(1 << 20)).unwrap();
     target.save(&to_bytes(&state())).unwrap();
@@ -110,7 +110,7 @@ fn saves_at_the_same_time_take_turns() {
             let path = &path;
             scope.spawn(move || {
                 for len in 1..100 {
-                    Target::new(path).unwrap().save(&vec![byte; len * 10_000]).unwrap();
+                    AtomicFile::new(path).unwrap().save(&vec![byte; len * 10_000]).unwrap();
                     // Whole: of one run, and as long as that made it.
                     let bytes = fs::read(path).unwrap();
                     assert!(bytes.len() % 10_000 == 0 && bytes.iter().all(|&other| other == bytes[0]));
@@ -124,10 +124,10 @@ fn saves_at_the_same_time_take_turns() {
 #[test]
 fn a_file_that_came_first_stays() {
     let (folder, path) = file(b"old");
-    let report = Target::new(&path).unwrap().create(b"new").unwrap_err().report();
+    let report = AtomicFile::new(&path).unwrap().create(b"new").unwrap_err().report();
     assert!(report.contains("File exists"), "{report}");
     let other = folder.path().join("other");
-    Target::new(&other).unwrap().create(b"new").unwrap();
+    AtomicFile::new(&other).unwrap().create(b"new").unwrap();
     assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"old".to_vec(), b"new".to_vec()));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
