@@ -30,7 +30,7 @@ impl AtomicFile {
         let checked = || {
             let file = Self::at(path)?;
             file.check_existing()?;
-            drop(file.open_temporary()?);
+            let _locked = file.open_temporary()?;
             fs::remove_file(&file.temporary)?;
             Ok(file)
         };

@@ -1,49 +1,50 @@
-//! Checkpoints: safetensors files that hold a model by tensor name, with the optimiser's moments beside it.
+//! Checkpoints: safetensors files with a model's weights, the optimiser's moments and the settings of the run.
 //!
-//! `wte`, `wpe`, `layer0.attn_wq`, .. are the weights, `adamw.m.wte`, `adamw.v.wte`, .. the moments, all `F32`. The
-//! metadata has one entry, `microgpt`, a JSON object: format version, step, configuration, vocabulary and seed. Every
-//! random number of a run follows from the seed and the number of what it is for, so the seed is all there is to say of
-//! them. A file with weights alone, as another program writes it, is a checkpoint too.
+//! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on; all are
+//! `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions, vocabulary and
+//! settings. Every random value of a run follows from its seed, so the file needs no state of a generator. A file with
+//! weights alone, as other programs write it, is a checkpoint too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
-use crate::config::TrainConfig;
+use crate::config::{ModelConfig, TrainConfig};
 use crate::device::State;
-use crate::error::{Error, Result};
+use crate::error::{CheckpointError, Result};
 
-mod load;
-pub use load::{load, resume};
+mod file;
+mod validate;
+
+use file::CheckpointFile;
 
 /// The version of the metadata that this program writes, and the newest that it reads.
 const FORMAT_VERSION: u64 = 1;
-/// The metadata's entry.
+/// The name of the metadata's entry.
 const METADATA: &str = "microgpt";
-/// What the names of the weights, of the first and of the second moment begin with.
+/// The prefixes of the names of the weights, the first and the second moment.
 const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
 
-/// The run that a checkpoint belongs to: what else than its state decides how it goes on.
-#[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
-    /// The characters of tokens 1 and up.
-    pub vocabulary: &'a [char],
-    /// How it trains.
+/// The settings that decide, with the state, how a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunInfo {
+    /// The training.
     pub train: TrainConfig,
     /// The seed of the shuffle, the initial weights and the samples.
     pub seed: u64,
     /// Whether the documents are shuffled.
     pub shuffle: bool,
-    /// The documents, see [`fingerprint`].
+    /// The [`fingerprint`] of the documents.
     pub corpus: u64,
 }
 
-impl About<'_> {
-    /// What has to be the same in a run that goes on: the metadata's keys, named like the flags, and their values.
-    fn fields(&self) -> [(&'static str, Value); 11] {
+impl RunInfo {
+    /// Returns the metadata's entries, which are named like the flags.
+    fn entries(&self) -> [(&'static str, Value); 11] {
         let TrainConfig { steps, batch, optimizer: o } = self.train;
         [
             ("corpus", json!(format!("{:016x}", self.corpus))),
@@ -61,41 +62,85 @@ impl About<'_> {
     }
 }
 
-/// A number that tells these documents, in their order, from others (FNV-1a).
+/// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {
     let bytes = documents.iter().flat_map(|document| document.bytes().chain([b'\n']));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A checkpoint's bytes. The same state gives the same bytes.
+/// A model as a checkpoint describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredModel {
+    /// The model's dimensions.
+    pub config: ModelConfig,
+    /// The characters of tokens 1 and up.
+    pub vocabulary: Vec<char>,
+    /// The weights, with step and moments if the file has them, else with zeros.
+    pub state: State,
+}
+
+/// Reads the checkpoint at `path` with the dimensions and the vocabulary that it states.
 ///
 /// # Errors
-/// A header larger than the format allows.
-pub fn to_bytes(state: &State, about: &About) -> Result<Vec<u8>> {
-    let shape = flags(state.weights.shape).map(|(flag, size)| (key(flag), json!(size)));
-    let fields = about.fields().into_iter().map(|(key, value)| (key.to_owned(), value));
-    let mut metadata: Map<String, Value> = fields.collect();
-    metadata.extend(shape);
+/// [`CheckpointError`] if the file cannot be read, is no checkpoint, does not state its model, or has a value that is not
+/// finite.
+pub fn read(path: &Path) -> Result<StoredModel> {
+    let file = CheckpointFile::open(path)?;
+    let (config, vocabulary) = file.model()?;
+    let state = file.state(config.shape(vocabulary.len() + 1)?, &vocabulary)?;
+    Ok(StoredModel { config, vocabulary, state })
+}
+
+/// Reads the checkpoint at `path` for a model of this shape and vocabulary. Step and moments are zero if the file has none.
+///
+/// # Errors
+/// [`CheckpointError`] if the file cannot be read, is no checkpoint, holds another model or vocabulary, or has a value that
+/// is not finite.
+pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
+    Ok(CheckpointFile::open(path)?.state(shape, vocabulary)?)
+}
+
+/// Reads the checkpoint at `path` to go on with the run that it belongs to, which must be this one.
+///
+/// # Errors
+/// Those of [`load`], and [`CheckpointError::Mismatch`] for a checkpoint of another run or without the moments.
+pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
+    let file = CheckpointFile::open(path)?;
+    let state = file.state(shape, vocabulary)?;
+    file.validate_run(run)?;
+    Ok(state)
+}
+
+/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. The same state gives the same bytes.
+///
+/// # Errors
+/// [`CheckpointError::Store`] for a header that is larger than the format allows.
+pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Result<Vec<u8>> {
+    let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
+    let mut metadata: Map<String, Value> = entries.collect();
+    metadata.extend(dimensions(state.weights.shape).map(|(flag, size)| (key(flag), json!(size))));
     metadata.insert("format_version".to_owned(), json!(FORMAT_VERSION));
     metadata.insert("step".to_owned(), json!(state.step));
-    metadata.insert("vocabulary".to_owned(), json!(about.vocabulary));
+    metadata.insert("vocabulary".to_owned(), json!(vocabulary));
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
-        array
-            .tensors()
-            .map(move |(tensor, values)| (format!("{prefix}{tensor}"), Stored { shape: tensor.shape, values }))
+        let stored = move |(tensor, values): (gpu_kernels::layout::Tensor, _)| {
+            (format!("{prefix}{tensor}"), StoredTensor { shape: tensor.shape, values })
+        };
+        array.tensors().map(stored)
     });
-    safetensors::serialize(tensors, Some(HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())])))
-        .map_err(|error| Error::new("the model cannot be stored as safetensors").caused_by(error.to_string()))
+    let metadata = HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())]);
+    let bytes = safetensors::serialize(tensors, Some(metadata));
+    Ok(bytes.map_err(|error| CheckpointError::Store { source: error.to_string().into() })?)
 }
 
 /// A tensor on its way into a file.
-struct Stored<'a> {
+struct StoredTensor<'a> {
     shape: [usize; 2],
     values: &'a [f32],
 }
 
-impl View for Stored<'_> {
+impl View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }
@@ -110,16 +155,16 @@ impl View for Stored<'_> {
     }
 }
 
-/// The flags that choose the model's dimensions.
-const SHAPE_FLAGS: [&str; 4] = ["--n-embd", "--n-head", "--n-layer", "--block-size"];
+/// The flags that set the model's dimensions.
+const DIMENSION_FLAGS: [&str; 4] = ["--n-embd", "--n-head", "--n-layer", "--block-size"];
 
-/// The model's dimensions as the flags that choose them.
-fn flags(shape: RuntimeShape) -> [(&'static str, usize); 4] {
-    let [n_embd, n_head, n_layer, block_size] = SHAPE_FLAGS;
+/// Returns the model's dimensions, each with the flag that sets it.
+fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
+    let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS;
     [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
 }
 
-/// The metadata's key of a flag: `n_embd` of `--n-embd`.
+/// Returns the metadata's key for a flag: `n_embd` for `--n-embd`.
 fn key(flag: &str) -> String {
     flag.trim_start_matches('-').replace('-', "_")
 }

@@ -10,7 +10,7 @@ use std::process::{self, ExitCode};
 use std::sync::atomic::Ordering;
 
 use microgpt::atomic_file::{AtomicFile, is_same};
-use microgpt::checkpoint::{self, About};
+use microgpt::checkpoint::{self, RunInfo};
 use microgpt::cli::{Cli, Format};
 use microgpt::config::{TrainConfig, num_params};
 use microgpt::corpus::{Corpus, Dataset, STDIN, Source};
@@ -77,20 +77,22 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         variant.model.shape(vocab)?;
         cli.prompt(&dataset.tokenizer, variant.model.block_size)?;
     }
-    let about = About {
-        vocabulary: dataset.tokenizer.chars(),
+    let run = RunInfo {
         train: cli.train(),
         seed: cli.run.seed,
         shuffle: !cli.run.no_shuffle,
         corpus: checkpoint::fingerprint(&documents),
     };
-    let session = Session { cli, documents: &documents, dataset: &dataset, about };
+    let session = Session { cli, documents: &documents, dataset: &dataset, run };
     let mut training = Training {
         steps: cli.train().steps,
         stop_after: cli.stop_after(),
         val_every: cli.training.val_every,
         val_docs: cli.training.val_docs,
-        save: target.as_ref().map(|target| Save { target, every: cli.run.save_every, about }),
+        save: target.as_ref().map(|target| {
+            let vocabulary = dataset.tokenizer.chars();
+            Save { target, every: cli.run.save_every, vocabulary, run }
+        }),
         best_before: None,
         alone: cli.variants.len() * cli.training.replicas == 1,
         interrupt,
@@ -147,7 +149,7 @@ struct Session<'a> {
     cli: &'a Cli,
     documents: &'a [&'a str],
     dataset: &'a Dataset,
-    about: About<'a>,
+    run: RunInfo,
 }
 
 /// The best model so far, on its device with those that were trained beside it.
@@ -213,9 +215,10 @@ impl Session<'_> {
     /// How a model is trained, and the state that it starts from.
     fn start(&self, Member { seed, variant }: &Member) -> Result<(TrainConfig, State)> {
         let shape = variant.model.shape(self.dataset.tokenizer.vocab_size())?;
+        let vocabulary = self.dataset.tokenizer.chars();
         let state = match (&self.cli.run.resume, &self.cli.run.init_from) {
-            (Some(path), _) => checkpoint::resume(path, shape, &self.about)?,
-            (None, Some(path)) => State::new(checkpoint::load(path, shape, self.about.vocabulary)?.weights),
+            (Some(path), _) => checkpoint::resume(path, shape, vocabulary, &self.run)?,
+            (None, Some(path)) => State::new(checkpoint::load(path, shape, vocabulary)?.weights),
             (None, None) => State::new(Weights::init(shape, *seed)),
         };
         Ok((variant.train, state))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::atomic_file::AtomicFile;
-use crate::checkpoint::{About, to_bytes};
+use crate::checkpoint::{RunInfo, to_bytes};
 use crate::config::num_params;
 use crate::device::{Evaluation, Models, State, StepLog};
 use crate::error::{Error, Result};
@@ -44,7 +44,9 @@ pub struct Save<'a> {
     /// After every this many steps; 0 only at the end.
     pub every: u64,
     /// What the file says of the run.
-    pub about: About<'a>,
+    pub run: RunInfo,
+    /// The characters of tokens 1 and up.
+    pub vocabulary: &'a [char],
 }
 
 /// Where the course of the training goes.
@@ -83,7 +85,7 @@ impl Save<'_> {
     /// # Errors
     /// The file cannot be written; it is then as it was.
     pub fn save(&self, state: &State, member: &Member) -> Result<()> {
-        self.target.save(&to_bytes(state, &About { train: member.variant.train, ..self.about })?)
+        self.target.save(&to_bytes(state, self.vocabulary, Some(&RunInfo { train: member.variant.train, ..self.run }))?)
     }
 }
 

@@ -120,6 +120,9 @@ pub enum Mismatch {
     /// A value that is not finite.
     #[error("has the value {value} in tensor `{tensor}` at [{row}, {col}]")]
     NotFinite { value: f32, tensor: String, row: usize, col: usize },
+    /// A dimension or the vocabulary, which the metadata of weights from another program lacks.
+    #[error("does not say its `{key}`")]
+    Unstated { key: String },
     /// An entry that the metadata of a resumable checkpoint has.
     #[error("cannot be resumed: it does not say its `{key}`")]
     MissingEntry { key: &'static str },
@@ -189,6 +192,7 @@ impl Mismatch {
                 "convert it before saving: `tensor.float()` in PyTorch, `array.astype(\"float32\")` in NumPy".into()
             }
             Self::NotFinite { .. } => "the run that wrote it diverged: use an earlier checkpoint".into(),
+            Self::Unstated { .. } => "load it as the weights of a model of known shape and vocabulary".into(),
             Self::MissingEntry { .. } => format!("only what `--save` wrote can; {FROM_WEIGHTS}").into(),
             Self::Corpus => format!("{USE_ITS_CORPUS}, or: {FROM_WEIGHTS}").into(),
             Self::Shuffle { shuffled: false } => format!("give `--no-shuffle`, or: {FROM_WEIGHTS}").into(),

@@ -102,7 +102,8 @@ const TRAIN: TrainConfig = TrainConfig {
         max_grad_norm: 1.0,
     },
 };
-const ABOUT: About = About { vocabulary: &['a', 'b'], train: TRAIN, seed: 1, shuffle: true, corpus: 0 };
+const VOCABULARY: &[char] = &['a', 'b'];
+const RUN: RunInfo = RunInfo { train: TRAIN, seed: 1, shuffle: true, corpus: 0 };
 
 fn training() -> Training<'static> {
     Training {
@@ -276,7 +277,7 @@ fn ctrl_c_between_two_launches_comes_into_the_next_and_its_metrics() {
     let mut outputs = Outputs { report: &mut report, metrics, plot: None };
     let save = AtomicFile::new(&folder.path().join("model.safetensors")).unwrap();
     // Launches end at 4, validated; at 6, saved; ..
-    let save = Some(Save { target: &save, every: 6, about: ABOUT });
+    let save = Some(Save { target: &save, every: 6, vocabulary: VOCABULARY, run: RUN });
     let training = Training { steps: 5000, stop_after: 5000, save, interrupt: &INTERRUPT, ..training() };
     let outcome = training.execute(&mut models, &members, &mut outputs).unwrap();
     assert_eq!((outcome.state.step, outcome.is_validated), (6, true));
@@ -308,7 +309,7 @@ fn a_run_that_nobody_reads_ends_unless_it_saves() {
     assert_eq!(models[0].launches, [4]);
     let folder = tempfile::tempdir().unwrap();
     let target = AtomicFile::new(&folder.path().join("model.safetensors")).unwrap();
-    let save = Some(Save { target: &target, every: 0, about: ABOUT });
+    let save = Some(Save { target: &target, every: 0, vocabulary: VOCABULARY, run: RUN });
     let mut models = vec![fake(ModelConfig::default())];
     train(&Training { save, ..training() }, &mut models, Gone).unwrap();
     assert_eq!(models[0].launches, [4, 4, 2]);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::atomic_file::AtomicFile;
-use microgpt::checkpoint::{self, About, load, resume};
-use microgpt::config::{OptimizerConfig, TrainConfig};
+use microgpt::checkpoint::{self, RunInfo, StoredModel, load, resume};
+use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use microgpt::device::State;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
@@ -36,8 +36,7 @@ fn state() -> State {
 }
 
 /// The run that the state belongs to.
-const ABOUT: About = About {
-    vocabulary: &VOCABULARY,
+const RUN: RunInfo = RunInfo {
     train: TrainConfig {
         steps: 1 << 41,
         batch: 3,
@@ -56,7 +55,7 @@ const ABOUT: About = About {
 };
 
 fn to_bytes(state: &State) -> Vec<u8> {
-    checkpoint::to_bytes(state, &ABOUT).unwrap()
+    checkpoint::to_bytes(state, &VOCABULARY, Some(&RUN)).unwrap()
 }
 
 fn bits(state: &State) -> [Vec<u32>; 3] {
@@ -164,4 +163,17 @@ fn weights_alone_are_a_checkpoint() {
     let loaded = load_bytes(&tensors.bytes()).unwrap();
     assert_eq!(bits(&loaded), bits(&State::new(state().weights)));
     assert_eq!(loaded.step, 0);
+}
+
+#[test]
+fn a_checkpoint_states_its_model() {
+    let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, None).unwrap());
+    let StoredModel { config, vocabulary, state: stored } = checkpoint::read(&path).unwrap();
+    assert_eq!(config, ModelConfig { n_embd: 6, n_head: 3, n_layer: 2, block_size: 5 });
+    assert_eq!((&vocabulary[..], bits(&stored), stored.step), (&VOCABULARY[..], bits(&state()), 1 << 40));
+    let report = resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap_err().report();
+    assert!(report.contains("cannot be resumed: it does not say its `corpus`"), "{report}");
+    let (_folder, path) = file(&Tensors::weights(&state().weights).bytes());
+    let report = checkpoint::read(&path).unwrap_err().report();
+    assert!(report.contains("does not say its `n_embd`") && report.contains("\nhint: "), "{report}");
 }

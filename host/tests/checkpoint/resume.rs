@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// Going on with the run `about` fails with a report that has all of `parts`, and a hint.
+/// Going on with the run `run` fails with a report that has all of `parts`, and a hint.
 #[track_caller]
-fn not_resumed(bytes: &[u8], about: &About, parts: &[&str]) {
+fn not_resumed(bytes: &[u8], run: &RunInfo, parts: &[&str]) {
     let (_folder, path) = file(bytes);
-    let report = resume(&path, SHAPE, about).expect_err("it is refused").report();
+    let report = resume(&path, SHAPE, &VOCABULARY, run).expect_err("it is refused").report();
     for part in parts.iter().chain(&["model.safetensors`", "\nhint: "]) {
         assert!(report.contains(part), "{part:?} is missing in:\n{report}");
     }
@@ -16,13 +16,13 @@ fn not_resumed(bytes: &[u8], about: &About, parts: &[&str]) {
 fn a_run_goes_on_only_as_the_run_that_it_was() {
     let bytes = to_bytes(&state());
     let (_folder, path) = file(&bytes);
-    assert_eq!(bits(&resume(&path, SHAPE, &ABOUT).unwrap()), bits(&state()));
+    assert_eq!(bits(&resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap()), bits(&state()));
     let train = |change: fn(&mut TrainConfig)| {
-        let mut about = ABOUT;
-        change(&mut about.train);
-        about
+        let mut run = RUN;
+        change(&mut run.train);
+        run
     };
-    for (about, flag, there, here) in [
+    for (run, flag, there, here) in [
         (train(|t| t.steps = 9), "--steps", "2199023255552", "9"),
         (train(|t| t.batch = 2), "--batch", "3", "2"),
         (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
@@ -37,40 +37,41 @@ fn a_run_goes_on_only_as_the_run_that_it_was() {
         (train(|t| t.optimizer.eps = 0.5), "--eps", "1e-9", "0.5"),
         (train(|t| t.optimizer.weight_decay = 0.5), "--weight-decay", "0.0", "0.5"),
         (train(|t| t.optimizer.max_grad_norm = 0.5), "--max-grad-norm", "2.5", "0.5"),
-        (About { seed: 7, ..ABOUT }, "--seed", "18446744073709551615", "7"),
+        (RunInfo { seed: 7, ..RUN }, "--seed", "18446744073709551615", "7"),
     ] {
         not_resumed(
             &bytes,
-            &about,
+            &run,
             &[&format!("`{flag} {there}`, not `{flag} {here}`"), &format!("give `{flag} {there}`")],
         );
     }
-    not_resumed(&bytes, &About { shuffle: false, ..ABOUT }, &["without `--no-shuffle`"]);
-    not_resumed(&bytes, &About { corpus: 1, ..ABOUT }, &["another corpus"]);
-    not_resumed(&bytes, &About { vocabulary: &['a', 'b'], ..ABOUT }, &["token 2 is '\"' in the checkpoint and 'b'"]);
+    not_resumed(&bytes, &RunInfo { shuffle: false, ..RUN }, &["without `--no-shuffle`"]);
+    not_resumed(&bytes, &RunInfo { corpus: 1, ..RUN }, &["another corpus"]);
+    let report = resume(&path, SHAPE, &['a', 'b'], &RUN).unwrap_err().report();
+    assert!(report.contains("token 2 is '\"' in the checkpoint and 'b'"), "{report}");
     let other = RuntimeShape { n_layer: 1, ..SHAPE };
-    let report = resume(&path, other, &ABOUT).unwrap_err().report();
+    let report = resume(&path, other, &VOCABULARY, &RUN).unwrap_err().report();
     assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");
 }
 
 #[test]
 fn weights_alone_are_nothing_to_resume() {
     let weights = || Tensors::weights(&state().weights);
-    not_resumed(&weights().bytes(), &ABOUT, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
+    not_resumed(&weights().bytes(), &RUN, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
     let metadata = {
         let bytes = to_bytes(&state());
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         header.metadata().as_ref().unwrap()["microgpt"].clone()
     };
-    not_resumed(&weights().metadata("microgpt", &metadata).bytes(), &ABOUT, &["lacks", "moments", "--init-from"]);
+    not_resumed(&weights().metadata("microgpt", &metadata).bytes(), &RUN, &["lacks", "moments", "--init-from"]);
 }
 
 #[test]
 fn a_run_is_not_resumed_beyond_its_end() {
     let at = |step| to_bytes(&State { step, ..state() });
     let (_folder, path) = file(&at(1 << 41));
-    assert_eq!(resume(&path, SHAPE, &ABOUT).unwrap().step, 1 << 41, "it only samples");
+    assert_eq!(resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap().step, 1 << 41, "it only samples");
     for step in [(1 << 41) + 1, u64::MAX] {
-        not_resumed(&at(step), &ABOUT, &[&format!("is at step {step} of a run of `--steps 2199023255552`")]);
+        not_resumed(&at(step), &RUN, &[&format!("is at step {step} of a run of `--steps 2199023255552`")]);
     }
 }

@@ -1,0 +1,172 @@
+//! The reading of a checkpoint: its header first, and its data once the header has turned out to be the model's.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use gpu_kernels::shape::RuntimeShape;
+use safetensors::tensor::{Metadata as Header, TensorInfo};
+use serde_json::Value;
+
+use super::{DIMENSION_FLAGS, FORMAT_VERSION, METADATA, PREFIXES, key};
+use crate::device::State;
+use crate::error::{CheckpointError, FileLength, Mismatch};
+use crate::weights::Weights;
+
+type Result<T, E = CheckpointError> = std::result::Result<T, E>;
+
+/// The longest header that safetensors allows, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// The metadata, in which every entry may be missing.
+#[derive(Default)]
+pub(super) struct Metadata {
+    /// The whole object.
+    pub(super) json: Value,
+    pub(super) step: Option<u64>,
+    /// The values of [`DIMENSION_FLAGS`].
+    pub(super) dimensions: [Option<u64>; 4],
+    pub(super) vocabulary: Option<Vec<char>>,
+}
+
+impl Metadata {
+    fn parse(header: &Header) -> Result<Self, String> {
+        let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA)) else {
+            return Ok(Self::default());
+        };
+        let json: Value = serde_json::from_str(text).map_err(|error| format!("`{METADATA}` is not JSON: {error}"))?;
+        let integer = |key: &str| match &json[key] {
+            Value::Null => Ok(None),
+            value => value.as_u64().map(Some).ok_or_else(|| format!("`{key}` is {value}, not a whole number")),
+        };
+        if let Some(version) = integer("format_version")?.filter(|&version| version > FORMAT_VERSION) {
+            return Err(format!("its format has version {version}, the newest known here is {FORMAT_VERSION}"));
+        }
+        let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS.map(|flag| integer(&key(flag)));
+        let vocabulary = match &json["vocabulary"] {
+            Value::Null => None,
+            value => Some(characters(value).ok_or("`vocabulary` is not an array of characters")?),
+        };
+        let (step, dimensions) = (integer("step")?, [n_embd?, n_head?, n_layer?, block_size?]);
+        Ok(Self { json, step, dimensions, vocabulary })
+    }
+}
+
+/// Returns the characters of a JSON array of one-character strings.
+fn characters(value: &Value) -> Option<Vec<char>> {
+    value.as_array()?.iter().map(|entry| entry.as_str()?.parse().ok()).collect()
+}
+
+/// A checkpoint whose header has been read and is consistent with the file's length.
+pub(super) struct CheckpointFile {
+    path: PathBuf,
+    pub(super) metadata: Metadata,
+    pub(super) header: Header,
+    data: File,
+}
+
+impl CheckpointFile {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let path = path.to_owned();
+        let start = match FileStart::read(&path) {
+            Ok(start) => start,
+            Err(source) => return Err(CheckpointError::Read { path, source }),
+        };
+        let FileStart { file: data, len: bytes, header_len, header } = start;
+        if header_len.is_some_and(|header_len| header_len > MAX_HEADER) {
+            return Err(CheckpointError::Format { path, source: "header too large".into() });
+        }
+        let Some(header_len) = header_len.filter(|&header_len| header_len == header.len() as u64) else {
+            return Err(CheckpointError::Length { path, source: FileLength { bytes, stated: None } });
+        };
+        let header: Header = match serde_json::from_slice(&header) {
+            Ok(header) => header,
+            Err(error) => {
+                return Err(CheckpointError::Format { path, source: format!("invalid header: {error}").into() });
+            }
+        };
+        let stated = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
+        if bytes != stated {
+            return Err(CheckpointError::Length { path, source: FileLength { bytes, stated: Some(stated) } });
+        }
+        match Metadata::parse(&header) {
+            Ok(metadata) => Ok(Self { path, metadata, header, data }),
+            Err(error) => Err(CheckpointError::Metadata { path, source: error.into() }),
+        }
+    }
+
+    /// Returns the file's state, if it is that of a model of this shape and vocabulary.
+    pub(super) fn state(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
+        self.validate_model(shape, vocabulary)?;
+        let mut data = Vec::new();
+        (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
+        let [weights, m, v] = PREFIXES;
+        let mut state = State::new(self.array(weights, shape, &data)?);
+        state.step = self.metadata.step.unwrap_or(0);
+        if self.has_moments() {
+            (state.m, state.v) = (self.array(m, shape, &data)?, self.array(v, shape, &data)?);
+        }
+        Ok(state)
+    }
+
+    pub(super) fn has_moments(&self) -> bool {
+        self.header.offset_keys().iter().any(|name| PREFIXES[1..].iter().any(|prefix| name.starts_with(prefix)))
+    }
+
+    /// Returns the header's entry for a tensor that the file has.
+    pub(super) fn info(&self, tensor: &str) -> &TensorInfo {
+        self.header.info(tensor).expect("the names are validated")
+    }
+
+    /// Returns the weights or the moments whose names begin with `prefix`.
+    fn array(&self, prefix: &str, shape: RuntimeShape, data: &[u8]) -> Result<Weights> {
+        let mut array = Weights::zeros(shape);
+        for (tensor, values) in array.tensors_mut() {
+            let name = format!("{prefix}{tensor}");
+            let (start, end) = self.info(&name).data_offsets;
+            // The file may have been cut since its length was compared.
+            let bytes = data.get(start..end).ok_or_else(|| self.unreadable(io::ErrorKind::UnexpectedEof.into()))?;
+            let (bytes, _) = bytes.as_chunks();
+            values.iter_mut().zip(bytes).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
+            if let Some(i) = values.iter().position(|value| !value.is_finite()) {
+                let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);
+                return Err(self.mismatch(Mismatch::NotFinite { value: values[i], tensor: name, row, col }));
+            }
+        }
+        Ok(array)
+    }
+
+    fn unreadable(&self, source: io::Error) -> CheckpointError {
+        CheckpointError::Read { path: self.path.clone(), source }
+    }
+
+    pub(super) fn mismatch(&self, mismatch: Mismatch) -> CheckpointError {
+        CheckpointError::Mismatch { path: self.path.clone(), mismatch }
+    }
+}
+
+/// The beginning of a file, which may or may not be that of a safetensors file.
+struct FileStart {
+    file: File,
+    /// The file's length in bytes.
+    len: u64,
+    /// The header's length by the first eight bytes, if there are as many.
+    header_len: Option<u64>,
+    /// The header, as far as the file has it.
+    header: Vec<u8>,
+}
+
+impl FileStart {
+    fn read(path: &Path) -> io::Result<Self> {
+        // The bytes of a device or a pipe may never end.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut file = File::open(path)?;
+        let (len, mut start, mut header) = (file.metadata()?.len(), Vec::new(), Vec::new());
+        (&mut file).take(size_of::<u64>() as u64).read_to_end(&mut start)?;
+        let header_len = start.try_into().ok().map(u64::from_le_bytes);
+        (&mut file).take(header_len.unwrap_or(0).min(MAX_HEADER)).read_to_end(&mut header)?;
+        Ok(Self { file, len, header_len, header })
+    }
+}
