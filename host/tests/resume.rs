@@ -50,6 +50,30 @@ fn what_has_nothing_to_train_says_so() {
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
 }
 
+/// The golden files are from an early build of version 0.1.0, in a run of 40 steps that stopped after 25. The hash is FNV-1a
+/// over the checkpoint that the same build saved after 40 steps in one go.
+#[test]
+fn checkpoints_and_metrics_of_an_earlier_version_go_on_to_the_same_bits() {
+    let folder = Folder::new();
+    folder.write("names.txt", include_bytes!("../../assets/names.txt"));
+    folder.write("old.safetensors", include_bytes!("golden/old-program.safetensors"));
+    let metrics = include_str!("golden/old-program.jsonl");
+    folder.write("steps.jsonl", metrics);
+    let flags = "--steps 40 --val-every 0 --samples 1 --seed 7 --n-embd 4 --n-head 2 --block-size 4";
+    let samples =
+        folder.stdout(&format!("{flags} --resume old.safetensors --save new.safetensors --metrics steps.jsonl"));
+    let bytes = fs::read(folder.path("new.safetensors")).unwrap();
+    let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    assert_eq!(bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash), 0x7f5a_0b4e_b4a9_886d);
+    assert!(samples.ends_with("sample  1: kaee\n"), "{samples}");
+    let appended = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    let steps = appended.strip_prefix(metrics).expect("the old lines stay").lines().map(|line| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        object["step"].as_u64().unwrap()
+    });
+    assert!(steps.eq(26..=40), "{appended}");
+}
+
 #[test]
 fn saving_on_the_way_changes_nothing_and_leaves_the_last_save() {
     let folder = Folder::new();
