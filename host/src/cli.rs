@@ -15,7 +15,7 @@ mod sweep;
 mod values;
 
 use args::ModelArgs;
-pub use args::{Cli, DeviceChoice, Format, RunArgs, SamplingArgs, TrainingArgs, ViewArgs};
+pub use args::{Cli, Format, RunArgs, SamplingArgs, TrainingArgs, ViewArgs};
 use values::{usage_error, with_hint};
 
 const AFTER_HELP: &str = "\
@@ -187,6 +187,7 @@ fn command() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceChoice;
 
     fn read(args: &str) -> Result<Cli, clap::Error> {
         Cli::read(["microgpt"].into_iter().chain(args.split_whitespace()).map(OsString::from))

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, Parser, ValueEnum};
 use clap_complete::Shell;
 
 use super::values::{below_one, not_negative, positive, size, whole};
 use super::{AFTER_HELP, MAX_COUNT};
 use crate::config::{ModelConfig, OptimizerConfig};
+use crate::device::DeviceChoice;
 use crate::experiment::Variant;
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
@@ -79,17 +81,20 @@ pub struct RunArgs {
 /// The most threads that can be asked for.
 const MAX_THREADS: u64 = 4096;
 
-/// What to compute on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DeviceChoice {
-    /// The GPU if there is one that can be used, else the CPU
-    Auto,
-    /// The kernels on an NVIDIA GPU
-    Cuda,
-    /// The kernels on the CPU
-    Cpu,
-    /// The scalar reference in double precision: slow, made to be read
-    Reference,
+impl ValueEnum for DeviceChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Cuda, Self::Cpu, Self::Reference]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Auto => ("auto", "The GPU if there is one that can be used, else the CPU"),
+            Self::Cuda => ("cuda", "The kernels on an NVIDIA GPU"),
+            Self::Cpu => ("cpu", "The kernels on the CPU"),
+            Self::Reference => ("reference", "The scalar reference in double precision: slow, made to be read"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// What shows how the run goes.

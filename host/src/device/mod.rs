@@ -1,6 +1,7 @@
 //! The machines that a model can be trained on, behind one trait.
 
 mod check;
+mod choice;
 pub mod cpu;
 #[cfg(target_os = "linux")]
 pub mod cuda;
@@ -10,6 +11,7 @@ mod driver;
 mod open;
 mod packed;
 
+pub use choice::DeviceChoice;
 #[cfg(not(target_family = "wasm"))]
 pub use open::open;
 

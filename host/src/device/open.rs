@@ -3,8 +3,7 @@
 use std::error::Error as _;
 
 use super::cpu::Cpu;
-use super::{Models, State};
-use crate::cli::DeviceChoice;
+use super::{DeviceChoice, Models, State};
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
 use crate::error::Result;
