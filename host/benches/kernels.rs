@@ -16,10 +16,10 @@ use divan::counter::ItemsCount;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::reference::Reference;
 use microgpt::device::{Device, State};
 use microgpt::experiment::{Member, Variant};
 use microgpt::metrics::{Launch, Metrics};
-use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
 use models::{LARGER, names};

@@ -17,7 +17,6 @@ pub mod interrupt;
 pub mod metrics;
 #[cfg(not(target_family = "wasm"))]
 pub mod plot;
-pub mod reference;
 #[cfg(not(target_family = "wasm"))]
 pub mod report;
 #[cfg(not(target_family = "wasm"))]

@@ -11,8 +11,8 @@ use gpu_kernels::entry::Kernels;
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use microgpt::corpus::{self, Dataset};
 use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::reference::Reference;
 use microgpt::device::{Device, State, StepLog};
-use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
 use models::{ODD, dataset, nonzero_weights};

@@ -14,8 +14,8 @@ use gpu_kernels::simt::Isa;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::reference::Reference;
 use microgpt::device::{Device, Sample, State, StepLog};
-use microgpt::reference::Reference;
 use microgpt::weights::Weights;
 
 use models::{ODD, names, nonzero_weights, odd};

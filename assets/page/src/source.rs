@@ -83,8 +83,8 @@ pub fn read(root: &Path, path: &str) -> Result<String> {
 
 /// The reference in the order in which its doc comment says to read it.
 pub fn reference(root: &Path) -> Result<Vec<File>> {
-    let mut files = folder(root, "host/src/reference")?;
-    let map = files.iter().find(|file| file.name() == "mod").map(|file| file.doc.clone()).unwrap_or_default();
+    let mut files = folder(root, "host/reference/src")?;
+    let map = files.iter().find(|file| file.name() == "lib").map(|file| file.doc.clone()).unwrap_or_default();
     files.sort_by_key(|file| map.find(&format!("[`{}`]", file.name())).unwrap_or(usize::MAX));
     Ok(files)
 }

@@ -55,7 +55,7 @@ test("a stage is followed on both sides, whichever leads", async ({ page }) => {
   await page.locator("#stages").getByText("attention").click();
   await shows(page, "#pane-kernels", stages.attention.kernels);
   await shows(page, "#pane-reference", stages.attention.reference);
-  expect(stages.attention.reference.path).toBe("host/src/reference/model.rs");
+  expect(stages.attention.reference.path).toBe("host/reference/src/model.rs");
   expect(stages.attention.kernels.path).toBe("gpu-kernels/src/stages/attention.rs");
   await expect(page.locator("#stage article:visible")).toContainText("softmax");
 

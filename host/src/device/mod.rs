@@ -10,6 +10,7 @@ mod driver;
 #[cfg(not(target_family = "wasm"))]
 mod open;
 mod packed;
+pub mod reference;
 
 pub use choice::DeviceChoice;
 #[cfg(not(target_family = "wasm"))]

@@ -3,11 +3,11 @@
 use std::error::Error as _;
 
 use super::cpu::Cpu;
+use super::reference::Reference;
 use super::{DeviceChoice, Models, State};
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
 use crate::error::Result;
-use crate::reference::Reference;
 
 /// The machine that the user chose, with the corpus and these models on it, and its description.
 ///

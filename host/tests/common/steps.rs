@@ -6,8 +6,9 @@ use microgpt::config::TrainConfig;
 use microgpt::corpus::Dataset;
 use microgpt::device::Device;
 use microgpt::device::cpu::Cpu;
-use microgpt::reference::{Model, Reference, adamw, clip};
+use microgpt::device::reference::{Reference, adamw_at, to_model};
 use microgpt::weights::Weights;
+use reference::{adamw, clip};
 
 use tensors::{assert_close, norm};
 
@@ -49,7 +50,7 @@ fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64,
 #[track_caller]
 pub fn assert_step_agrees(what: &str, cpu: &mut Cpu, config: TrainConfig, dataset: &Dataset) {
     let state = cpu.download().unwrap();
-    let mut model = Model::from_state(&state);
+    let mut model = to_model(&state);
     let (log, expected) = (cpu.train(1).unwrap()[0], Reference::new(config, dataset, &state).train(1).unwrap()[0]);
     for (name, got, expected, bound) in [
         ("loss", log.loss, expected.loss, LOSS),
@@ -70,8 +71,7 @@ pub fn assert_step_agrees(what: &str, cpu: &mut Cpu, config: TrainConfig, datase
     let mut gradients = to_f64(&got);
     clip(&mut gradients, config.optimizer.max_grad_norm);
     model.step += 1;
-    let learning_rate = config.optimizer.learning_rate_at(state.step, config.steps);
-    adamw(&mut model, &gradients, learning_rate, &config.optimizer);
+    adamw(&mut model, &gradients, &adamw_at(&config, state.step));
     let got = cpu.download().unwrap();
     assert_eq!(got.step, model.step, "{what}");
     assert_tensors_close(&format!("{what}: m"), &got.m, &model.m, MOMENT, CANCELLATION);

@@ -5,9 +5,9 @@ use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape, TILE};
 use gpu_kernels::stages::adamw::{Arrays, Update};
 use gpu_kernels::stages::tiles;
-use microgpt::config::{OptimizerConfig, num_params};
-use microgpt::reference::{Model, adamw};
+use microgpt::config::num_params;
 use microgpt::weights::Weights;
+use reference::{AdamW, Model, adamw, model};
 
 use crate::support::{ROUNDING, launch, numbers, tile, wide};
 use crate::tensors::{assert_close, norm};
@@ -20,15 +20,14 @@ const LEARNING_RATE: f64 = 0.25;
 const CLIP: f32 = 0.375;
 
 /// The kernels round the betas; an eps and a decay that show.
-fn config() -> OptimizerConfig {
-    let default = OptimizerConfig::default();
-    OptimizerConfig {
+fn config() -> AdamW {
+    AdamW {
+        learning_rate: LEARNING_RATE,
         beta1: f64::from(0.9f32),
         beta2: f64::from(0.95f32),
         eps: 1e-3,
         weight_decay: 0.125,
-        learning_rate: LEARNING_RATE,
-        ..default
+        max_grad_norm: 1.0,
     }
 }
 
@@ -67,7 +66,7 @@ impl Memory {
     /// One step of every tensor; the first is number 1.
     fn update(&mut self, gradients: &[f32], step: i32) {
         pack(gradients, &mut self.grads);
-        let OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = config();
+        let AdamW { beta1, beta2, eps, weight_decay, .. } = config();
         let (correct1, correct2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
         let optimizer = Optimizer {
             beta1: beta1 as f32,
@@ -154,7 +153,14 @@ fn assert_tensors_close(what: &str, padded: &[f32], expected: &[f64], roundings:
 fn steps_agree_with_the_reference() {
     let weights = numbers(1, num_params(SHAPE));
     let mut memory = Memory::new(&weights);
-    let mut reference = Model::new(SHAPE, wide(&weights));
+    let shape = model::Shape {
+        vocab: SHAPE.vocab(),
+        block_size: SHAPE.block_size(),
+        n_embd: SHAPE.n_embd(),
+        n_head: SHAPE.n_head(),
+        n_layer: SHAPE.n_layer(),
+    };
+    let mut reference = Model::new(shape, wide(&weights));
     for step in 1..=3 {
         // Of every size from 1 to 1e-11, some zero: about eps and below it, and below what is added to `v`.
         let size = |i: usize| if i.is_multiple_of(17) { 0.0 } else { 10f32.powi(-((i % 12) as i32)) };
@@ -163,7 +169,7 @@ fn steps_agree_with_the_reference() {
         let clipped: Vec<f64> = gradients.iter().map(|&g| f64::from(g) * f64::from(CLIP)).collect();
         memory.update(&gradients, step);
         reference.step = step as u64;
-        adamw(&mut reference, &clipped, LEARNING_RATE, &config());
+        adamw(&mut reference, &clipped, &config());
         let what = format!("step {step}");
         let steps = f64::from(step);
         // Each step: the gain, its product with `g`, both multiply-adds; for `v` the gain is a product of two.

@@ -5,8 +5,8 @@ use gpu_kernels::simt::Tile;
 use gpu_kernels::stages::attention::{
     attend, backward_keys, backward_queries, forward, head_groups, probs_len, probs_row, query_probs_len, query_scale,
 };
-use microgpt::reference::model::{Vector, attention, softmax};
-use microgpt::reference::value::{Tape, Value, dot};
+use reference::model::{Vector, attention, softmax};
+use reference::value::{Tape, Value, dot};
 
 use crate::support::{
     Channels, Input, ROUNDING, Tensor, assert_gradients, cases, data, launch, leaves, matrix, numbers, tile, weighted,

@@ -3,7 +3,7 @@
 use gpu_kernels::shape::TILE;
 use gpu_kernels::simt::Warp;
 use gpu_kernels::stages::clip::{norm, scale, squares};
-use microgpt::reference::clip;
+use reference::clip;
 
 use crate::support::{Channels, ROUNDING, Tensor, launch, numbers, tile, wide};
 use crate::tensors::{self, assert_close};

@@ -3,8 +3,8 @@
 use gpu_kernels::shape::Shape;
 use gpu_kernels::simt::Ids;
 use gpu_kernels::stages::cross_entropy::{backward, forward, total};
-use microgpt::reference::model::cross_entropy;
-use microgpt::reference::value::{Tape, Value};
+use reference::model::cross_entropy;
+use reference::value::{Tape, Value};
 
 use crate::support::{
     Channels, Input, ROUNDING, Tensor, assert_gradients, cases, data, document, launch, leaves, numbers, scalars, tile,

@@ -5,8 +5,8 @@ use gpu_kernels::shape::{Shape, TILE};
 use gpu_kernels::simt::{Ids, TOKENS};
 use gpu_kernels::stages::embed::{backward_position, backward_token, forward};
 use gpu_kernels::stages::{rmsnorm, tiles};
-use microgpt::reference::model::{self, Vector};
-use microgpt::reference::value::{Tape, Value, dot};
+use reference::model::{self, Vector};
+use reference::value::{Tape, Value, dot};
 
 use crate::rmsnorm::inverse_rms;
 use crate::support::{

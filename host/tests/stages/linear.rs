@@ -4,7 +4,7 @@ use gpu_kernels::shape::{RuntimeShape, TILE, TOKEN_GROUP, round_up};
 use gpu_kernels::simt::F32x32;
 use gpu_kernels::stages::linear::{self, product, weight_gradient};
 use gpu_kernels::stages::tiles;
-use microgpt::reference::model;
+use reference::model;
 
 use crate::support::{
     Channels, Input, Tensor, assert_gradients, by_row, launch, leaves, matrix, numbers, weighted, wide,

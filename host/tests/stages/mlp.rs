@@ -4,8 +4,8 @@ use gpu_kernels::shape::{TOKEN_GROUP, round_up};
 use gpu_kernels::simt::{F32x16, TOKENS};
 use gpu_kernels::stages::mlp::{backward, forward};
 use gpu_kernels::stages::tiles;
-use microgpt::reference::model::{Vector, mlp};
-use microgpt::reference::value::{Tape, Value};
+use reference::model::{Vector, mlp};
+use reference::value::{Tape, Value};
 
 use crate::support::{Channels, Input, Tensor, assert_gradients, by_row, launch, leaves, matrix, numbers, weighted};
 use crate::tensors::assert_close;

@@ -2,7 +2,7 @@
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::stages::rmsnorm::{backward, forward};
-use microgpt::reference::model::rmsnorm;
+use reference::model::rmsnorm;
 
 use crate::support::{
     Channels, Input, ROUNDING, Tensor, assert_gradients, by_row, cases, launch, narrow, numbers, scalars, tile,

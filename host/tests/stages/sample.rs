@@ -2,8 +2,7 @@
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::stages::sample::draw;
-use microgpt::config::SampleConfig;
-use microgpt::reference::model::sample;
+use reference::model::{SamplingParams, sample};
 
 use crate::support::{Channels, Tensor, launch, numbers, tile, wide};
 
@@ -15,7 +14,7 @@ const DRAWS: usize = 257;
 const EDGE: f64 = 1e-5;
 
 /// Draws with each of the uniform numbers.
-fn draws(s: RuntimeShape, logits: &[f32], config: &SampleConfig, uniforms: &[f32]) -> Vec<u32> {
+fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f32]) -> Vec<u32> {
     let v = Channels::plain(s.vocab());
     let mut padded = Tensor::new(1, v, logits, 0.0);
     // What is no token must not be drawn, however likely it looks.
@@ -42,11 +41,10 @@ fn draws_agree_with_the_reference() {
         let fine: Vec<f32> = numbers(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
         for (logits, kind) in [(&coarse, "coarse"), (&fine, "fine")] {
             for (top_k, temperature) in [(1, 1.0), (2, 0.6), (5, 0.6), (5, 0.0), (20, 1.5), (261, 1.0), (261, 2.5)] {
-                let config =
-                    SampleConfig { top_k: s.vocab().min(top_k), temperature, seed: 0, prompt: &[], logprobs: false };
-                let expected = |u: f64| sample(&wide(logits), &config, u);
+                let config = SamplingParams { top_k: s.vocab().min(top_k), temperature };
+                let expected = |u: f64| sample(&wide(logits), config, u);
                 let mut compared = 0;
-                for (&u, got) in uniforms.iter().zip(draws(s, logits, &config, &uniforms)) {
+                for (&u, got) in uniforms.iter().zip(draws(s, logits, config, &uniforms)) {
                     let exact = f64::from(u);
                     let token = expected(exact);
                     if expected((exact - EDGE).max(0.0)) == token && expected((exact + EDGE).min(1.0 - 1e-9)) == token {

@@ -2,8 +2,8 @@
 
 use gpu_kernels::shape::{RuntimeShape, Shape, TILE, round_up};
 use gpu_kernels::simt::{AnyCpu, Grid, Tile, Warp};
-use microgpt::reference::model::{Matrix, Vector};
-use microgpt::reference::value::{Tape, Value, dot};
+use reference::model::{Matrix, Vector};
+use reference::value::{Tape, Value, dot};
 
 use crate::tensors::{assert_close, norm};
 

@@ -30,7 +30,7 @@
 //! `dL/db = 16 * 2 = 32`; and `a`, used twice, collects `16 * 3 + 16 * 1 = 64`.
 //!
 //! ```
-//! use microgpt::reference::value::Tape;
+//! use reference::value::Tape;
 //!
 //! let tape = Tape::default();
 //! let (a, b) = (tape.leaf(2.0), tape.leaf(3.0));

@@ -28,35 +28,51 @@
 //! The two share the configuration, the documents and the initial weights, but not one line of math. That they
 //! agree, step by step, is how we know that both are right.
 
-use std::ops::Range;
-
-use gpu_kernels::shape::RuntimeShape;
-
-use self::model::Parameters;
-use self::value::Tape;
-use crate::config::{OptimizerConfig, SampleConfig, TrainConfig, num_params};
-use crate::corpus::{Dataset, Documents};
-use crate::device::{Device, Evaluation, Sample, State, StepLog};
-use crate::error::Result;
-use crate::weights::Weights;
+use self::model::{Parameters, Sample, SamplingParams, Shape};
+use self::value::{Tape, Value};
 
 pub mod model;
 pub mod value;
 
-/// The loss of one document and its gradient with respect to every weight.
-///
-/// Weights and gradients are flat, without padding and in the order of the checkpoint, as in [`Weights::values`].
-///
-/// # Panics
-/// If `weights` does not fit `shape`, or `tokens` holds fewer than two tokens.
-pub fn loss_and_gradients(weights: &[f64], shape: RuntimeShape, tokens: &[u32]) -> (f64, Vec<f64>) {
-    Model::new(shape, weights.to_vec()).loss_and_gradients(tokens)
+/// The parameters of the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// The learning rate of this step. The caller lowers it from step to step, by default along half a cosine.
+    pub learning_rate: f64,
+    /// The decay of the first moment.
+    pub beta1: f64,
+    /// The decay of the second moment.
+    pub beta2: f64,
+    /// The addend that keeps [`adamw`] from a division by 0.
+    pub eps: f64,
+    /// The pull of every weight towards 0, in proportion to the weight and to the learning rate.
+    pub weight_decay: f64,
+    /// The norm that [`clip`] leaves a gradient at most.
+    pub max_grad_norm: f64,
+}
+
+/// The report of a training step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLog {
+    /// The mean cross-entropy before the update, in nats.
+    pub loss: f64,
+    /// The global norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// The report of a validation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The sum of the cross-entropies of all tokens, in nats.
+    pub nll: f64,
+    /// The count of these tokens.
+    pub tokens: u64,
 }
 
 /// A model in training: its weights, and what the optimiser remembers of earlier gradients.
 pub struct Model {
     /// The model's dimensions.
-    pub shape: RuntimeShape,
+    pub shape: Shape,
     /// Steps taken.
     pub step: u64,
     /// The parameters, flat and in the order of the checkpoint.
@@ -73,26 +89,10 @@ impl Model {
     ///
     /// # Panics
     /// If `weights` does not fit `shape`.
-    pub fn new(shape: RuntimeShape, weights: Vec<f64>) -> Self {
-        assert_eq!(weights.len(), num_params(shape), "as many weights as the shape has parameters");
+    pub fn new(shape: Shape, weights: Vec<f64>) -> Self {
+        assert_eq!(weights.len(), shape.num_params(), "as many weights as the shape has parameters");
         let zeros = vec![0.0; weights.len()];
         Self { shape, step: 0, m: zeros.clone(), v: zeros, weights, tape: Tape::default() }
-    }
-
-    /// A model in the state that another machine has reached.
-    ///
-    /// # Panics
-    /// If the state's values do not fit its shape.
-    pub fn from_state(state: &State) -> Self {
-        let wide = |weights: &Weights| weights.values.iter().copied().map(f64::from).collect::<Vec<f64>>();
-        let model = Self::new(state.weights.shape, wide(&state.weights));
-        Self { step: state.step, m: wide(&state.m), v: wide(&state.v), ..model }
-    }
-
-    /// The state, rounded to what the other machines hold.
-    pub fn to_state(&self) -> State {
-        let narrow = |values: &[f64]| Weights { shape: self.shape, values: values.iter().map(|&x| x as f32).collect() };
-        State { step: self.step, weights: narrow(&self.weights), m: narrow(&self.m), v: narrow(&self.v) }
     }
 
     /// One step of training on some documents, mostly one. It reports the mean of their losses before the update, and
@@ -100,16 +100,15 @@ impl Model {
     ///
     /// # Panics
     /// If there is no document, or one of fewer than two tokens.
-    pub fn train_step(&mut self, documents: &[&[u32]], config: &TrainConfig) -> StepLog {
-        let learning_rate = config.optimizer.learning_rate_at(self.step, config.steps);
-        let (log, gradients) = self.clipped_gradients(documents, config);
+    pub fn train_step(&mut self, documents: &[&[u32]], config: &AdamW) -> StepLog {
+        let (log, gradients) = self.clipped_gradients(documents, config.max_grad_norm);
         self.step += 1;
-        adamw(self, &gradients, learning_rate, &config.optimizer);
+        adamw(self, &gradients, config);
         log
     }
 
     /// A step without its update: what it reports, and the gradients that it would follow.
-    fn clipped_gradients(&mut self, documents: &[&[u32]], config: &TrainConfig) -> (StepLog, Vec<f64>) {
+    pub fn clipped_gradients(&mut self, documents: &[&[u32]], max_grad_norm: f64) -> (StepLog, Vec<f64>) {
         let (mut loss, mut gradients) = (0.0, vec![0.0; self.weights.len()]);
         for document in documents {
             let (document_loss, document_gradients) = self.loss_and_gradients(document);
@@ -118,7 +117,7 @@ impl Model {
                 *sum += g / documents.len() as f64;
             }
         }
-        let grad_norm = clip(&mut gradients, config.optimizer.max_grad_norm);
+        let grad_norm = clip(&mut gradients, max_grad_norm);
         (StepLog { loss, grad_norm }, gradients)
     }
 
@@ -138,12 +137,33 @@ impl Model {
     /// # Panics
     /// If `tokens` is empty.
     pub fn document_nll(&mut self, tokens: &[u32]) -> Vec<f64> {
-        self.parameters().document_nll(tokens).into_iter().map(value::Value::data).collect()
+        self.parameters().document_nll(tokens).into_iter().map(Value::data).collect()
     }
 
-    /// The sample of this number, see [`Parameters::generate`].
-    pub fn generate(&mut self, config: &SampleConfig, sample_index: u64) -> Sample {
-        self.parameters().generate(config, sample_index)
+    /// Validation: how well does the model predict documents that it has not been trained on? Forward only, over
+    /// these documents, each with its first `n = min(T, tokens - 1)` positions, as in training:
+    ///
+    /// ```text
+    /// nll     = sum over documents and positions of cross_entropy(logits [V], next token)
+    /// tokens  = sum over documents of n
+    /// loss    = nll / tokens                    in nats a token
+    /// ```
+    ///
+    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean of
+    /// one document. A loss here that rises while the training's falls tells of a model that learns its documents by heart.
+    pub fn evaluate<'d>(&mut self, documents: impl IntoIterator<Item = &'d [u32]>) -> Evaluation {
+        let mut evaluation = Evaluation { nll: 0.0, tokens: 0 };
+        for document in documents {
+            let nll = self.document_nll(document);
+            evaluation.nll += nll.iter().sum::<f64>();
+            evaluation.tokens += nll.len() as u64;
+        }
+        evaluation
+    }
+
+    /// A new document, see [`Parameters::generate`].
+    pub fn generate(&mut self, params: SamplingParams, prompt: &[u32], uniform: impl FnMut() -> f64) -> Sample {
+        self.parameters().generate(params, prompt, uniform)
     }
 
     /// The weights as leaves of a fresh tape.
@@ -184,96 +204,15 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 /// whether they are large or small: every weight has its own step size. `eps` avoids a division by 0. The *decay* pulls
 /// every weight towards 0, so that only what keeps being useful stays large; it stands outside the moments, which is
 /// the W in `AdamW`.
-pub fn adamw(model: &mut Model, gradients: &[f64], learning_rate: f64, config: &OptimizerConfig) {
-    let &OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = config;
-    let (m_correction, v_correction) = config.bias_corrections(model.step);
+pub fn adamw(model: &mut Model, gradients: &[f64], config: &AdamW) {
+    let &AdamW { learning_rate, beta1, beta2, eps, weight_decay, .. } = config;
+    // Beyond 2^31 steps both powers are 0.
+    let step = i32::try_from(model.step).unwrap_or(i32::MAX);
+    let (m_correction, v_correction) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
     for (((w, m), v), &g) in model.weights.iter_mut().zip(&mut model.m).zip(&mut model.v).zip(gradients) {
         *m = beta1 * *m + (1.0 - beta1) * g;
         *v = beta2 * *v + (1.0 - beta2) * g * g;
         let (m_hat, v_hat) = (*m / m_correction, *v / v_correction);
         *w -= learning_rate * (m_hat / (v_hat.sqrt() + eps) + weight_decay * *w);
-    }
-}
-
-/// The reference as a machine among the others: a [`Model`] and the documents that it learns from.
-pub struct Reference {
-    model: Model,
-    config: TrainConfig,
-    train: Documents,
-    val: Documents,
-}
-
-impl Reference {
-    /// A model in this state, to be trained on this dataset.
-    ///
-    /// # Panics
-    /// If the state's values do not fit its shape.
-    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Self {
-        let (train, val) = (dataset.train.clone(), dataset.val.clone());
-        Self { model: Model::from_state(state), config, train, val }
-    }
-}
-
-/// The documents of a step, one after the other, from the first again after the last.
-fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
-    let first = u128::from(step) * batch as u128;
-    (0..batch as u128).map(|i| train.get(((first + i) % train.len() as u128) as usize)).collect()
-}
-
-impl Device for Reference {
-    fn description(&self) -> String {
-        "reference (scalar autograd, f64)".to_owned()
-    }
-
-    fn shape(&self) -> RuntimeShape {
-        self.model.shape
-    }
-
-    fn step(&self) -> u64 {
-        self.model.step
-    }
-
-    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let Self { model, config, train, .. } = self;
-        Ok((0..steps).map(|_| model.train_step(&batch(train, model.step, config.batch), config)).collect())
-    }
-
-    fn probe(&mut self, _: &State) -> Result<StepLog> {
-        let Self { model, config, train, .. } = self;
-        Ok(model.clipped_gradients(&batch(train, model.step, config.batch), config).0)
-    }
-
-    /// Validation: how well does the model predict documents that it has not been trained on? Forward only, over the first
-    /// so many validation documents, each with its first `n = min(T, tokens - 1)` positions, as in training:
-    ///
-    /// ```text
-    /// nll     = sum over documents and positions of cross_entropy(logits [V], next token)
-    /// tokens  = sum over documents of n
-    /// loss    = nll / tokens                    in nats a token
-    /// ```
-    ///
-    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean of
-    /// one document. A loss here that rises while the training's falls tells of a model that learns its documents by heart.
-    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        let mut evaluation = Evaluation { nll: 0.0, tokens: 0 };
-        for document in 0..documents.min(self.val.len()) {
-            let nll = self.model.document_nll(self.val.get(document));
-            evaluation.nll += nll.iter().sum::<f64>();
-            evaluation.tokens += nll.len() as u64;
-        }
-        Ok(evaluation)
-    }
-
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        Ok(samples.map(|sample_index| self.model.generate(config, sample_index)).collect())
-    }
-
-    fn download(&mut self) -> Result<State> {
-        Ok(self.model.to_state())
-    }
-
-    fn upload(&mut self, state: &State) -> Result<()> {
-        self.model = Model::from_state(state);
-        Ok(())
     }
 }

@@ -1,9 +1,8 @@
 //! Every stage against what was computed by hand.
 
-use microgpt::config::{OptimizerConfig, num_params};
-use microgpt::reference::model::{attention, cross_entropy, linear, mlp, rmsnorm, softmax};
-use microgpt::reference::value::Tape;
-use microgpt::reference::{Model, adamw, clip};
+use reference::model::{attention, cross_entropy, linear, mlp, rmsnorm, softmax};
+use reference::value::Tape;
+use reference::{AdamW, Model, adamw, clip};
 
 use crate::{assert_all_close, assert_close, data, grads, leaves, shape};
 
@@ -34,7 +33,7 @@ fn a_cleared_tape_starts_anew() {
 }
 
 #[test]
-fn rmsnorm_of_3_4() {
+fn rmsnorm_divides_by_the_root_mean_square() {
     let tape = Tape::default();
     let x = leaves(&tape, &[3.0, 4.0]);
     let y = rmsnorm(&x);
@@ -58,7 +57,7 @@ fn rmsnorm_of_zeros_is_zeros() {
 }
 
 #[test]
-fn linear_takes_rows_with_x() {
+fn linear_multiplies_each_row_by_x() {
     let tape = Tape::default();
     let w = [leaves(&tape, &[1.0, 2.0]), leaves(&tape, &[3.0, 4.0]), leaves(&tape, &[5.0, 6.0])];
     let x = leaves(&tape, &[10.0, -1.0]);
@@ -71,7 +70,7 @@ fn linear_takes_rows_with_x() {
 }
 
 #[test]
-fn softmax_of_large_scores() {
+fn softmax_of_large_scores_does_not_overflow() {
     let tape = Tape::default();
     // exp(1000) overflows, but only differences count: exp(0), exp(-ln 3) = 1 and 1/3, so shares of 3/4 and 1/4.
     let y = softmax(&leaves(&tape, &[1000.0, 1000.0 - 3f64.ln()]));
@@ -80,7 +79,7 @@ fn softmax_of_large_scores() {
 }
 
 #[test]
-fn attention_over_two_keys() {
+fn attention_weighs_values_by_how_well_keys_match() {
     let tape = Tape::default();
     // D = 4, so scores are over 2. The query finds the first key with 0 and the second with 2 ln 3 / 2 = ln 3: the
     // exps are 1 and 3, the shares 1/4 and 3/4.
@@ -122,7 +121,7 @@ fn mlp_squares_what_is_positive() {
 }
 
 #[test]
-fn cross_entropy_of_two_logits() {
+fn cross_entropy_is_the_negative_log_probability_of_the_target() {
     let tape = Tape::default();
     let logits = leaves(&tape, &[3f64.ln(), 0.0]);
     // Probabilities 3/4 and 1/4: the second costs ln 4. Its gradient is p - (1 at the target).
@@ -145,12 +144,13 @@ fn clip_keeps_the_direction() {
 
 #[test]
 fn adamw_takes_two_steps() {
-    let config = OptimizerConfig { eps: 0.5, weight_decay: 0.1, ..OptimizerConfig::default() };
+    let config =
+        AdamW { learning_rate: 0.25, beta1: 0.9, beta2: 0.95, eps: 0.5, weight_decay: 0.1, max_grad_norm: 1.0 };
     let mut model = Model::new(shape(2, 1, 1, 1, 1), vec![1.0; 15]);
     let mut gradients = vec![0.0; 15];
     gradients[3] = -2.0;
     model.step = 1;
-    adamw(&mut model, &gradients, 0.25, &config);
+    adamw(&mut model, &gradients, &config);
     // m = 0.1 * -2 = -0.2, v = 0.05 * 4 = 0.2; mhat = -0.2 / (1 - 0.9) = -2, vhat = 0.2 / (1 - 0.95) = 4.
     // w = 1 - 0.25 (-2 / (2 + 0.5) + 0.1 * 1) = 1 + 0.2 - 0.025.
     assert_all_close("m, v, w", &[-0.2, 0.2, 1.175], &[model.m[3], model.v[3], model.weights[3]]);
@@ -158,16 +158,16 @@ fn adamw_takes_two_steps() {
     assert_all_close("m, v, w", &[0.0, 0.0, 0.975], &[model.m[2], model.v[2], model.weights[2]]);
     gradients[3] = 1.0;
     model.step = 2;
-    adamw(&mut model, &gradients, 0.25, &config);
+    adamw(&mut model, &gradients, &config);
     // m = -0.18 + 0.1 = -0.08, v = 0.19 + 0.05 = 0.24; mhat = -0.08 / 0.19, vhat = 0.24 / 0.0975.
     let w = 1.175 - 0.25 * (-0.08 / 0.19 / ((0.24f64 / 0.0975).sqrt() + 0.5) + 0.1175);
     assert_all_close("m, v, w", &[-0.08, 0.24, w], &[model.m[3], model.v[3], model.weights[3]]);
 }
 
 #[test]
-fn a_model_of_zeros_knows_nothing() {
+fn a_model_of_zeros_takes_all_tokens_for_equally_likely() {
     let shape = shape(11, 7, 6, 3, 2);
-    let mut model = Model::new(shape, vec![0.0; num_params(shape)]);
+    let mut model = Model::new(shape, vec![0.0; shape.num_params()]);
     for tokens in [&[0, 3, 0][..], &[0, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]] {
         let nll = model.document_nll(tokens);
         assert_all_close("nll", &vec![11f64.ln(); 7.min(tokens.len() - 1)], &nll);

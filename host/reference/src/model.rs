@@ -14,14 +14,7 @@
 //!
 //! The stages only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
 
-use gpu_kernels::shape::{RuntimeShape, Shape};
-use rand_xoshiro::Xoshiro128PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
-
-use super::value::{Tape, Value, dot};
-use crate::config::SampleConfig;
-use crate::device::Sample;
-use crate::tokenizer::BOS;
+use crate::value::{Tape, Value, dot};
 
 /// `[C]`: a vector of values.
 pub type Vector<'t> = Vec<Value<'t>>;
@@ -32,12 +25,53 @@ pub type Matrix<'t> = Vec<Vector<'t>>;
 /// Added to the mean square in [`rmsnorm`], so that a vector of zeros can be normalised.
 const RMSNORM_EPS: f64 = 1e-5;
 
-/// The distance between the seeds of two samples' random streams: 2^64 over the golden ratio, made odd.
-const STREAM: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The token before and after every document.
+const BOS: u32 = 0;
+
+/// The model's dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// V, the distinct tokens, `BOS` included.
+    pub vocab: usize,
+    /// T, the most tokens that the model looks back on.
+    pub block_size: usize,
+    /// C, the channels.
+    pub n_embd: usize,
+    /// H, the heads of attention; divides C.
+    pub n_head: usize,
+    /// L, the layers.
+    pub n_layer: usize,
+}
+
+impl Shape {
+    /// Returns the number of parameters, which is that of all elements of all matrices.
+    pub fn num_params(self) -> usize {
+        (self.vocab + self.block_size + 12 * self.n_layer * self.n_embd) * self.n_embd
+    }
+}
+
+/// The choices that shape a draw, see [`sample`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingParams {
+    /// The number of most likely tokens that take part; 1 is greedy.
+    pub top_k: usize,
+    /// The divisor of the logits; 0 is greedy.
+    pub temperature: f64,
+}
+
+/// A document that the model has invented.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Its tokens, at most T, without `BOS`.
+    pub tokens: Vec<u32>,
+    /// The log-probability of each token before top-k and temperature, and of the `BOS` that ended the document, if one
+    /// did.
+    pub logprobs: Vec<f64>,
+}
 
 /// The parameters of the model, as leaves of a tape.
 pub struct Parameters<'t> {
-    shape: RuntimeShape,
+    shape: Shape,
     /// Every parameter, in the order of the checkpoint: `wte`, `wpe`, then layer after layer.
     leaves: Vector<'t>,
     /// `[V, C]`: the token embedding, a vector for each token; also the output head.
@@ -79,7 +113,7 @@ impl<'t> Parameters<'t> {
     ///
     /// # Panics
     /// If they are not as many as the shape has parameters.
-    pub fn new(tape: &'t Tape, shape: RuntimeShape, weights: &[f64]) -> Self {
+    pub fn new(tape: &'t Tape, shape: Shape, weights: &[f64]) -> Self {
         let leaves: Vector = weights.iter().map(|&weight| tape.leaf(weight)).collect();
         let mut rest = &leaves[..];
         let mut matrix = |rows: usize, cols: usize| -> Matrix<'t> {
@@ -87,10 +121,10 @@ impl<'t> Parameters<'t> {
             rest = tail;
             taken.chunks(cols).map(<[_]>::to_vec).collect()
         };
-        let c = shape.n_embd();
-        let wte = matrix(shape.vocab(), c);
-        let wpe = matrix(shape.block_size(), c);
-        let layers = (0..shape.n_layer()).map(|_| Layer {
+        let c = shape.n_embd;
+        let wte = matrix(shape.vocab, c);
+        let wpe = matrix(shape.block_size, c);
+        let layers = (0..shape.n_layer).map(|_| Layer {
             attn_wq: matrix(c, c),
             attn_wk: matrix(c, c),
             attn_wv: matrix(c, c),
@@ -134,7 +168,7 @@ impl<'t> Parameters<'t> {
             let q = linear(&layer.attn_wq, &normed);
             cache.keys.push(linear(&layer.attn_wk, &normed));
             cache.values.push(linear(&layer.attn_wv, &normed));
-            let attn = attention(&q, &cache.keys, &cache.values, self.shape.n_head());
+            let attn = attention(&q, &cache.keys, &cache.values, self.shape.n_head);
             x = add(&x, &linear(&layer.attn_wo, &attn));
             x = add(&x, &mlp(&layer.mlp_fc1, &layer.mlp_fc2, &rmsnorm(&x)));
         }
@@ -152,7 +186,7 @@ impl<'t> Parameters<'t> {
     /// one, from the first character, which it guesses from `BOS` alone, to the `BOS` that ends the document.
     pub fn document_nll(&self, tokens: &[u32]) -> Vector<'t> {
         let mut caches = self.empty_caches();
-        let pairs = tokens.iter().zip(&tokens[1..]).take(self.shape.block_size());
+        let pairs = tokens.iter().zip(&tokens[1..]).take(self.shape.block_size);
         pairs
             .enumerate()
             .map(|(position, (&token, &next))| cross_entropy(&self.forward(token, position, &mut caches), next))
@@ -258,22 +292,18 @@ impl Parameters<'_> {
     /// Invents a document: starts from `BOS`, then feeds every drawn token back in, until `BOS` comes up again or T
     /// tokens are there. The result has no `BOS`. A prompt takes the place of the first draws.
     ///
-    /// Every sample has a random stream of its own, the same as in the kernels, so that sample 7 does not depend on
-    /// whether samples 1 to 6 were drawn, nor by which machine.
-    pub fn generate(&self, config: &SampleConfig, sample_index: u64) -> Sample {
-        let mut rng = Xoshiro128PlusPlus::seed_from_u64(config.seed.wrapping_add(sample_index.wrapping_mul(STREAM)));
+    /// Each draw takes a random value in `[0, 1)` from `uniform`.
+    pub fn generate(&self, params: SamplingParams, prompt: &[u32], mut uniform: impl FnMut() -> f64) -> Sample {
         let mut caches = self.empty_caches();
         let mut document = Sample::default();
         let mut token = BOS;
-        for position in 0..self.shape.block_size() {
+        for position in 0..self.shape.block_size {
             let logits = self.forward(token, position, &mut caches);
-            token = match config.prompt.get(position) {
+            token = match prompt.get(position) {
                 Some(&token) => token,
-                None => sample(&logits.iter().map(|x| x.data()).collect::<Vec<_>>(), config, uniform(&mut rng)),
+                None => sample(&logits.iter().map(|x| x.data()).collect::<Vec<_>>(), params, uniform()),
             };
-            if config.logprobs {
-                document.logprobs.push(-cross_entropy(&logits, token).data());
-            }
+            document.logprobs.push(-cross_entropy(&logits, token).data());
             if token == BOS {
                 break;
             }
@@ -281,11 +311,6 @@ impl Parameters<'_> {
         }
         document
     }
-}
-
-/// A uniform random number in `[0, 1)`: 24 random bits, which an `f32` holds exactly, so that every machine draws it.
-fn uniform(rng: &mut Xoshiro128PlusPlus) -> f64 {
-    f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
 }
 
 /// Draws a token from `logits: [V]`, given a uniform random number `u` in `[0, 1)`.
@@ -300,23 +325,23 @@ fn uniform(rng: &mut Xoshiro128PlusPlus) -> f64 {
 ///
 /// # Panics
 /// If there are no logits.
-pub fn sample(logits: &[f64], config: &SampleConfig, u: f64) -> u32 {
+pub fn sample(logits: &[f64], params: SamplingParams, u: f64) -> u32 {
     let largest = |kept: &[bool]| {
         let candidates = (0..logits.len()).filter(|&token| !kept[token]);
         candidates.reduce(|best, token| if logits[token] > logits[best] { token } else { best })
     };
     let mut kept = vec![false; logits.len()];
     let top = largest(&kept).expect("a vocabulary has at least `<BOS>`");
-    if config.temperature == 0.0 || config.top_k == 1 {
+    if params.temperature == 0.0 || params.top_k == 1 {
         return top as u32;
     }
-    for _ in 0..config.top_k.min(logits.len()) {
+    for _ in 0..params.top_k.min(logits.len()) {
         if let Some(token) = largest(&kept) {
             kept[token] = true;
         }
     }
     let prob = |token: usize| {
-        if kept[token] { ((logits[token] - logits[top]) / config.temperature).exp() } else { 0.0 }
+        if kept[token] { ((logits[token] - logits[top]) / params.temperature).exp() } else { 0.0 }
     };
     let total: f64 = (0..logits.len()).map(prob).sum();
     let mut end = 0.0;

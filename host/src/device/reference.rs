@@ -1,0 +1,149 @@
+//! The scalar reference as a device among the others.
+
+use std::ops::Range;
+
+use gpu_kernels::shape::{RuntimeShape, Shape as _};
+use rand_xoshiro::Xoshiro128PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use reference::model::{SamplingParams, Shape};
+use reference::{AdamW, Model};
+
+use super::{Device, Evaluation, Sample, State, StepLog};
+use crate::config::{SampleConfig, TrainConfig};
+use crate::corpus::{Dataset, Documents};
+use crate::error::Result;
+use crate::weights::Weights;
+
+/// The distance between the seeds of two samples' random streams, which is 2^64 over the golden ratio, made odd.
+const STREAM: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A reference [`Model`] and the documents that it learns from.
+pub struct Reference {
+    model: Model,
+    shape: RuntimeShape,
+    config: TrainConfig,
+    train: Documents,
+    val: Documents,
+}
+
+impl Reference {
+    /// Returns a model in this state, to be trained on this dataset.
+    ///
+    /// # Panics
+    /// If the state's values do not fit its shape.
+    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Self {
+        let (train, val) = (dataset.train.clone(), dataset.val.clone());
+        Self { model: to_model(state), shape: state.weights.shape, config, train, val }
+    }
+}
+
+/// Returns a reference model in the state that a device has reached.
+///
+/// # Panics
+/// If the state's values do not fit its shape.
+pub fn to_model(state: &State) -> Model {
+    let wide = |weights: &Weights| weights.values.iter().copied().map(f64::from).collect::<Vec<f64>>();
+    let shape = state.weights.shape;
+    let shape = Shape {
+        vocab: shape.vocab(),
+        block_size: shape.block_size(),
+        n_embd: shape.n_embd(),
+        n_head: shape.n_head(),
+        n_layer: shape.n_layer(),
+    };
+    let mut model = Model::new(shape, wide(&state.weights));
+    (model.step, model.m, model.v) = (state.step, wide(&state.m), wide(&state.v));
+    model
+}
+
+/// Returns the optimiser's parameters at `step`, counted from 0.
+pub fn adamw_at(config: &TrainConfig, step: u64) -> AdamW {
+    let o = config.optimizer;
+    AdamW {
+        learning_rate: o.learning_rate_at(step, config.steps),
+        beta1: o.beta1,
+        beta2: o.beta2,
+        eps: o.eps,
+        weight_decay: o.weight_decay,
+        max_grad_norm: o.max_grad_norm,
+    }
+}
+
+/// Returns the documents of a step. After the last document of `train` the first one follows again.
+fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
+    let first = u128::from(step) * batch as u128;
+    (0..batch as u128).map(|i| train.get(((first + i) % train.len() as u128) as usize)).collect()
+}
+
+/// Returns the random stream of a sample, as uniform values in `[0, 1)`.
+///
+/// Every sample has a stream of its own, the same as in the kernels. So sample 7 depends neither on whether samples 1
+/// to 6 were drawn, nor on the device that draws it. A value has 24 random bits, which an `f32` holds exactly.
+fn uniforms(seed: u64, sample_index: u64) -> impl FnMut() -> f64 {
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed.wrapping_add(sample_index.wrapping_mul(STREAM)));
+    move || f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
+}
+
+/// Converts what a step of the reference reports.
+fn step_log(reference::StepLog { loss, grad_norm }: reference::StepLog) -> StepLog {
+    StepLog { loss, grad_norm }
+}
+
+impl Device for Reference {
+    fn description(&self) -> String {
+        "reference (scalar autograd, f64)".to_owned()
+    }
+
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.model.step
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        let Self { model, config, train, .. } = self;
+        let step = |_| {
+            let documents = batch(train, model.step, config.batch);
+            step_log(model.train_step(&documents, &adamw_at(config, model.step)))
+        };
+        Ok((0..steps).map(step).collect())
+    }
+
+    /// Leaves the model alone, which holds more digits than `state`.
+    fn probe(&mut self, _: &State) -> Result<StepLog> {
+        let Self { model, config, train, .. } = self;
+        let documents = batch(train, model.step, config.batch);
+        Ok(step_log(model.clipped_gradients(&documents, config.optimizer.max_grad_norm).0))
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+        let documents = (0..documents.min(self.val.len())).map(|i| self.val.get(i));
+        let reference::Evaluation { nll, tokens } = self.model.evaluate(documents);
+        Ok(Evaluation { nll, tokens })
+    }
+
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        let &SampleConfig { top_k, temperature, seed, prompt, logprobs: keep } = config;
+        let sample = |sample_index| {
+            let uniform = uniforms(seed, sample_index);
+            let reference::model::Sample { tokens, logprobs } =
+                self.model.generate(SamplingParams { top_k, temperature }, prompt, uniform);
+            Sample { tokens, logprobs: if keep { logprobs } else { Vec::new() } }
+        };
+        Ok(samples.map(sample).collect())
+    }
+
+    /// Returns the state, rounded to the `f32` that the other devices and checkpoints hold.
+    fn download(&mut self) -> Result<State> {
+        let narrow = |values: &[f64]| Weights { shape: self.shape, values: values.iter().map(|&x| x as f32).collect() };
+        let Model { step, weights, m, v, .. } = &self.model;
+        Ok(State { step: *step, weights: narrow(weights), m: narrow(m), v: narrow(v) })
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        (self.model, self.shape) = (to_model(state), state.weights.shape);
+        Ok(())
+    }
+}
