@@ -14,14 +14,14 @@ mod modules;
 #[path = "gpu-kernels/rust-cuda/toolchain.rs"]
 mod rust_cuda;
 #[allow(dead_code)] // A part of the kernels, of which this is not all.
-#[path = "gpu-kernels/src/shape.rs"]
-mod shape;
+#[path = "gpu-kernels/simt/src/target.rs"]
+mod target;
 
 /// The oldest architecture that the kernels can be compiled for: they synchronise single warps.
 const OLDEST_ARCH: u32 = 70;
 
 /// Threads of a block.
-const BLOCK_THREADS: usize = 32 * shape::GPU_WARPS;
+const BLOCK_THREADS: usize = 32 * target::GPU_WARPS;
 
 /// What compiles the kernels.
 enum Compiler {
@@ -39,6 +39,7 @@ fn main() {
     println!("cargo::rerun-if-changed=../Cargo.lock");
     println!("cargo::rerun-if-changed=../gpu-kernels/Cargo.toml");
     println!("cargo::rerun-if-changed=../gpu-kernels/src");
+    println!("cargo::rerun-if-changed=../gpu-kernels/simt/src");
     for file in rust_cuda::FILES {
         println!("cargo::rerun-if-changed=../gpu-kernels/rust-cuda/{file}");
     }

@@ -1,122 +1,130 @@
-//! Where the activations of one document lie while it is trained on or evaluated.
+//! The activations of one document in a block's workspace.
 
-use crate::shape::{Shape, TILE, round_up};
-use crate::stages::attention;
+use simt::{HALF_WARP, View, round_up};
 
-/// Names every buffer once: a struct of offsets in elements, those of the first layer to begin with.
+use crate::ops::attention;
+use crate::shape::Shape;
+
+/// Makes the views and their places from one table: the name and the length of each buffer, in elements.
 macro_rules! buffers {
-    (|$s:ident| shared { $($(#[$doc:meta])* $name:ident: $len:expr,)* } layer { $($(#[$ldoc:meta])* $lname:ident: $llen:expr,)* }) => {
-        /// Offsets of the activations in a block's workspace, in elements.
+    (
+        |$s:ident|
+        model { $($(#[$doc:meta])* $name:ident: $len:expr,)* }
+        layer { $($(#[$ldoc:meta])* $lname:ident: $llen:expr,)* }
+    ) => {
+        /// The activations of one layer, and those that layers share, in a block's workspace.
         ///
-        /// Rows are tokens `[T, ..]`, T padded to whole token groups. What a layer has of its own repeats for every layer.
+        /// Rows are tokens, T padded to token groups. Widths are padded: C, A (see [`Shape::n_attn_padded`]), 4C and V.
         #[derive(Clone, Copy)]
         pub struct Activations {
-            $($(#[$doc])* pub $name: usize,)*
-            $($(#[$ldoc])* pub $lname: usize,)*
+            $($(#[$doc])* pub $name: View,)*
+            $($(#[$ldoc])* pub $lname: View,)*
         }
 
         impl Activations {
-            /// The buffers of layer `l`; those that layers share are the same for every `l`.
+            /// Returns the activations of layer `l` in the workspace `work`.
             #[inline(always)]
-            pub fn of<S: Shape>($s: S, l: usize) -> Self {
+            pub fn new<S: Shape>($s: S, work: View, l: usize) -> Self {
                 let next = 0;
-                $(let ($name, next) = (next, next + round_up($len, TILE));)*
+                $(let ($name, next) = (work.at(next), next + round_up($len, HALF_WARP));)*
                 let next = next + l * Self::layer_len($s);
-                $(let ($lname, next) = (next, next + round_up($llen, TILE));)*
+                $(let ($lname, next) = (work.at(next), next + round_up($llen, HALF_WARP));)*
                 let _ = next;
                 Self { $($name,)* $($lname,)* }
             }
 
-            /// Elements of what a layer has of its own.
+            /// Returns the elements of a layer's own buffers.
             #[inline(always)]
             fn layer_len<S: Shape>($s: S) -> usize {
-                0 $(+ round_up($llen, TILE))*
+                0 $(+ round_up($llen, HALF_WARP))*
             }
 
-            /// Elements of a block's workspace.
+            /// Returns the elements of a block's workspace.
             #[inline(always)]
             pub fn len<S: Shape>($s: S) -> usize {
-                0 $(+ round_up($len, TILE))* + $s.n_layer() * Self::layer_len($s)
+                0 $(+ round_up($len, HALF_WARP))* + $s.n_layer() * Self::layer_len($s)
             }
         }
     };
 }
 
+/// Returns the elements of a buffer `[T, width]`.
 #[inline(always)]
-fn tokens<S: Shape>(s: S) -> usize {
-    s.block_size_padded()
+fn rows<S: Shape>(s: S, width: usize) -> usize {
+    s.block_size_padded() * width
 }
 
 buffers! {
     |s|
-    shared {
+    model {
     /// `[T, C]`: the embedding after its norm, the input of layer 0.
-    x_embed: tokens(s) * s.n_embd_padded(),
+    x_embed: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms of the embedding.
-    r_embed: tokens(s),
+    rstd_embed: rows(s, 1),
     /// `[T, C]`: the residual stream.
-    x: tokens(s) * s.n_embd_padded(),
-    /// `[T, V]`: logits, then their exponentials, then the loss's gradient by the logits.
-    logits: tokens(s) * s.vocab_padded(),
+    x: rows(s, s.n_embd_padded()),
+    /// `[T, V]`: the logits, then their exponentials, then the gradient of the logits.
+    logits: rows(s, s.vocab_padded()),
     /// `[T]`: the sum of the exponentials.
-    sum_exp: tokens(s),
+    sum_exp: rows(s, 1),
     /// `[T]`: the largest logit minus the target's.
-    gap: tokens(s),
-    /// `[T, C]`: the gradient by the sum of the embeddings.
-    dx_embed: tokens(s) * s.n_embd_padded(),
-    /// `[T, A]`: the gradient by the attention's output.
-    dattn: tokens(s) * s.n_attn_padded(),
-    /// The gradient by the attention's scores, laid out like `probs`.
+    gap: rows(s, 1),
+    /// `[T, C]`: the gradient of the sum of the embeddings.
+    dx_embed: rows(s, s.n_embd_padded()),
+    /// `[T, A]`: the gradient of the attention's output.
+    dattn: rows(s, s.n_attn_padded()),
+    /// The gradient of the attention's scores, laid out like `probs`.
     dscores: attention::probs_len(s),
     }
     layer {
     /// `[T, C]`: the input of attention, after its norm.
-    xn_attn: tokens(s) * s.n_embd_padded(),
+    xn_attn: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms before attention.
-    r_attn: tokens(s),
-    /// `[T, A]`: queries over `sqrt(D)`.
-    q: tokens(s) * s.n_attn_padded(),
-    /// `[T, A]`: keys.
-    k: tokens(s) * s.n_attn_padded(),
-    /// `[T, A]`: values.
-    v: tokens(s) * s.n_attn_padded(),
+    rstd_attn: rows(s, 1),
+    /// `[T, A]`: the queries over `sqrt(D)`.
+    q: rows(s, s.n_attn_padded()),
+    /// `[T, A]`: the keys.
+    k: rows(s, s.n_attn_padded()),
+    /// `[T, A]`: the values.
+    v: rows(s, s.n_attn_padded()),
     /// The attention's probabilities, see [`attention::probs_row`].
     probs: attention::probs_len(s),
     /// `[T, A]`: the attention's output.
-    attn: tokens(s) * s.n_attn_padded(),
+    attn: rows(s, s.n_attn_padded()),
     /// `[T, C]`: the input of the MLP, after its norm.
-    xn_mlp: tokens(s) * s.n_embd_padded(),
+    xn_mlp: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms before the MLP.
-    r_mlp: tokens(s),
+    rstd_mlp: rows(s, 1),
     /// `[T, 4C]`: `relu(fc1 xn)`.
-    h: tokens(s) * s.n_hidden_padded(),
-    /// `[T, 4C]`: its square.
-    h2: tokens(s) * s.n_hidden_padded(),
-    /// `[T, 4C]`: the gradient by `fc1 xn`.
-    dh: tokens(s) * s.n_hidden_padded(),
-    /// `[T, A]`: the gradient by the unscaled queries.
-    dq: tokens(s) * s.n_attn_padded(),
-    /// `[T, A]`: the gradient by the keys.
-    dk: tokens(s) * s.n_attn_padded(),
-    /// `[T, A]`: the gradient by the values.
-    dv: tokens(s) * s.n_attn_padded(),
-    /// `[T, C]`: the gradient by the residual stream between attention and MLP.
-    dx_mid: tokens(s) * s.n_embd_padded(),
-    /// `[T, C]`: the gradient by the layer's output.
-    dx_out: tokens(s) * s.n_embd_padded(),
+    h: rows(s, s.n_hidden_padded()),
+    /// `[T, 4C]`: the square of `h`.
+    h2: rows(s, s.n_hidden_padded()),
+    /// `[T, 4C]`: the gradient of `fc1 xn`.
+    dh: rows(s, s.n_hidden_padded()),
+    /// `[T, A]`: the gradient of the unscaled queries.
+    dq: rows(s, s.n_attn_padded()),
+    /// `[T, A]`: the gradient of the keys.
+    dk: rows(s, s.n_attn_padded()),
+    /// `[T, A]`: the gradient of the values.
+    dv: rows(s, s.n_attn_padded()),
+    /// `[T, C]`: the gradient of the residual stream between attention and MLP.
+    dx_mid: rows(s, s.n_embd_padded()),
+    /// `[T, C]`: the gradient of the layer's output.
+    dx_out: rows(s, s.n_embd_padded()),
     }
 }
 
 impl Activations {
-    /// `q`, `k`, `v` (`which` 0, 1, 2). By arithmetic: on a GPU an array that is indexed lies in local memory.
+    /// Returns `q`, `k` or `v` (`which` 0, 1, 2), which are adjacent. The view is computed, because a GPU keeps a dynamically
+    /// indexed array in local memory.
     #[inline(always)]
-    pub fn qkv(&self, which: usize) -> usize {
-        self.q + which * (self.k - self.q)
+    pub fn qkv<S: Shape>(&self, s: S, which: usize) -> View {
+        self.q.at(which * rows(s, s.n_attn_padded()))
     }
 
-    /// `dq`, `dk`, `dv` (`which` 0, 1, 2).
+    /// Returns `dq`, `dk` or `dv` (`which` 0, 1, 2), see [`Self::qkv`].
     #[inline(always)]
-    pub fn dqkv(&self, which: usize) -> usize {
-        self.dq + which * (self.dk - self.dq)
+    pub fn dqkv<S: Shape>(&self, s: S, which: usize) -> View {
+        self.dq.at(which * rows(s, s.n_attn_padded()))
     }
 }

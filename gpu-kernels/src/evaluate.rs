@@ -1,83 +1,95 @@
 //! The validation kernel: the forward pass over many documents, a document a block.
 
-use crate::activations::Activations;
-use crate::args::EvaluateArgs;
-use crate::layout::Layout;
-use crate::model::{Model, Pass};
-use crate::shape::Shape;
-use crate::simt::{Grid, Ids, Target, Tile};
-use crate::stages::cross_entropy;
+use simt::{Grid, Target, U32View, View};
 
-/// Evaluates the first `args.documents` documents, each in one of the grid's blocks.
-///
-/// # Safety
-/// The pointers of `args` are valid for the lengths that [`EvaluateArgs`] states for the grid's blocks, and nothing else
-/// writes them meanwhile. Offsets and tokens are consistent, as for [`crate::train::train`].
-#[inline(always)]
-pub unsafe fn evaluate<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &EvaluateArgs) {
-    let (len, size) = (Layout(s).len(), Activations::len(s));
-    grid.each_block(
-        #[inline(always)]
-        |block| {
-            let mut memory = block.memory();
-            // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
-            let (arrays, tokens, offsets, nll) = unsafe {
-                let arrays = [
-                    memory.resident(args.params, len),
-                    memory.resident(args.params_transposed, len),
-                    memory.scratch(args.workspace.wrapping_add(block.index * size), size),
-                ];
-                let nll = Tile::new(args.nll, args.documents as usize);
-                (arrays, Ids::new(args.tokens), Ids::new(args.offsets), nll)
-            };
-            let [w, transposed, work] = arrays.map(|array| array.tile);
-            let model = Model { s, layout: Layout(s), w, transposed };
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    for array in &arrays {
-                        array.load(warp);
-                    }
-                },
-            );
-            for document in block.share(args.documents as usize) {
-                let (start, end) = (offsets.bound(document), offsets.bound(document + 1));
-                let n = s.block_size().min(end - start - 1);
-                let p = Pass { document: tokens.at(start), n, work };
+use crate::activations::Activations;
+use crate::kernel::Kernel;
+use crate::layout::Layout;
+use crate::model::{Gpt, Pass};
+use crate::ops::cross_entropy;
+use crate::shape::{RuntimeShape, Shape};
+
+/// The arguments of `evaluate`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EvaluateArgs {
+    /// Parameters, padded, `Layout::len` elements.
+    pub params: *mut f32,
+    /// The transposed copies of the matrices, `Layout::len` elements.
+    pub params_transposed: *mut f32,
+    /// `Activations::len` elements for each block of the grid, zero before the first launch.
+    pub workspace: *mut f32,
+    /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
+    pub tokens: *const u32,
+    /// The offset of each document in `tokens`, and the end of the last one: `documents + 1` elements.
+    pub offsets: *const u32,
+    /// The summed negative log-likelihood of each document in nats, `documents` elements, written.
+    pub nll: *mut f32,
+    /// Documents to evaluate, from the first on.
+    pub documents: u32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+}
+
+// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<EvaluateArgs>() == 72);
+
+impl Kernel for EvaluateArgs {
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
+
+    /// Evaluates the documents, each in one of the grid's blocks.
+    #[inline(always)]
+    unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        grid.each_block(
+            #[inline(always)]
+            |block| {
+                let (len, size) = (Layout(s).len(), Activations::len(s));
+                let mut memory = block.memory();
+                // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
+                let (w, transposed, work, tokens, offsets, nll) = unsafe {
+                    (
+                        memory.staged(self.params, len),
+                        memory.staged(self.params_transposed, len),
+                        memory.workspace(self.workspace.wrapping_add(block.index * size), size),
+                        U32View::new(self.tokens),
+                        U32View::new(self.offsets),
+                        View::new(self.nll, self.documents as usize),
+                    )
+                };
+                let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
                 block.each_warp(
                     #[inline(always)]
                     move |warp| {
-                        for t0 in warp.token_groups(n) {
-                            model.embed(warp, &p, t0);
-                            model.before_attention(warp, &p, 0, t0);
-                        }
+                        warp.fetch(&w);
+                        warp.fetch(&transposed);
+                        warp.fetch(&work);
                     },
                 );
-                for l in 0..s.n_layer() {
+                for document in block.grid_stride(self.documents as usize) {
+                    let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
+                    let n = s.block_size().min(end - start - 1);
+                    let pass = Pass { document: tokens.at(start), n, work: work.view };
+                    model.forward(
+                        block,
+                        pass,
+                        #[inline(always)]
+                        |_| {},
+                        #[inline(always)]
+                        |_, _| {},
+                    );
                     block.each_warp(
                         #[inline(always)]
                         move |warp| {
-                            for t0 in warp.token_groups(n) {
-                                model.after_attention(warp, &p, l, t0);
-                                if l + 1 < s.n_layer() {
-                                    model.before_attention(warp, &p, l + 1, t0);
-                                } else {
-                                    model.head(warp, &p, t0);
-                                }
+                            if warp.index == 0 {
+                                nll.store_scalar(document, cross_entropy::total(&pass.cross_entropy(s), n));
                             }
                         },
                     );
                 }
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        if warp.index == 0 {
-                            let a = Activations::of(s, 0);
-                            nll.set(document, cross_entropy::total((work.at(a.sum_exp), work.at(a.gap)), n));
-                        }
-                    },
-                );
-            }
-        },
-    );
+            },
+        );
+    }
 }

@@ -1,201 +1,292 @@
-//! Where every tensor lies: one table for parameters, gradients and moments, used by the host and by the kernels.
+//! The table of the model's tensors. Initial values, checkpoints, optimiser and tests read it.
 //!
-//! The four arrays are flat and share their offsets. A tensor `[rows, cols]` is row-major and padded to whole tiles in
-//! both directions (`wpe` only in its columns). The transposed copies of the matrices, which let the forward and the
-//! backward pass both read weights along their lanes, form a fifth array with the same offsets.
+//! Parameters, gradients and both moments are four flat arrays with the same offsets. Tensors follow each other in the order
+//! of the table, each `[rows, cols]`, row-major and padded (see [`Axis`]). The transposed copies of the matrices form a fifth
+//! array with these offsets, so that forward and backward pass both read weights along the lanes.
 
 #[cfg(not(target_arch = "nvptx64"))]
 use core::fmt;
 
-use crate::shape::{Shape, TILE, round_up};
+use simt::{HALF_WARP, round_up};
 
-/// Offsets of the tensors in the flat arrays, in elements.
+use crate::shape::{RuntimeShape, Shape};
+
+/// An axis of a tensor: its length, and how it is padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// V tokens, padded to half-warps.
+    Vocab,
+    /// T positions, padded to an even number, because the optimiser takes rows in pairs.
+    Positions,
+    /// C channels, padded to half-warps.
+    Channels,
+    /// C channels in H heads. Each head is padded, see [`Shape::head_dim_padded`].
+    Heads,
+    /// `4 C` hidden channels, padded to half-warps.
+    Hidden,
+}
+
+impl Axis {
+    /// Returns the length without padding.
+    #[inline(always)]
+    pub fn len<S: Shape>(self, s: S) -> usize {
+        match self {
+            Self::Vocab => s.vocab(),
+            Self::Positions => s.block_size(),
+            Self::Channels | Self::Heads => s.n_embd(),
+            Self::Hidden => 4 * s.n_embd(),
+        }
+    }
+
+    /// Returns the length with padding.
+    #[inline(always)]
+    pub fn padded<S: Shape>(self, s: S) -> usize {
+        match self {
+            Self::Vocab => s.vocab_padded(),
+            Self::Positions => round_up(s.block_size(), 2),
+            Self::Channels => s.n_embd_padded(),
+            Self::Heads => s.n_attn_padded(),
+            Self::Hidden => s.n_hidden_padded(),
+        }
+    }
+
+    /// Returns the index of element `i` among the padded ones.
+    fn index<S: Shape>(self, s: S, i: usize) -> usize {
+        if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
+    }
+}
+
+/// The initial values of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Normally distributed with mean 0 and standard deviation 0.02.
+    Normal,
+    /// Zero, so that each layer begins as the identity.
+    Zeros,
+}
+
+/// How the kernels store and update a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Blocks of 16 by 16 weights, with a transposed copy.
+    Matrix,
+    /// Pairs of rows, without a transposed copy.
+    Rows,
+}
+
+/// A tensor's row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// The name in a checkpoint, without the layer: `"attn_wq"`.
+    pub name: &'static str,
+    /// The axis of rows and the axis of columns.
+    pub axes: [Axis; 2],
+    /// The initial values.
+    pub init: Init,
+    /// Whether `AdamW` decays the weights.
+    pub decays: bool,
+    /// How the kernels store it.
+    pub kind: Kind,
+}
+
+/// The place of a tensor `[rows, cols]`, padding included, in the flat arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The offset of its first element.
+    pub offset: usize,
+    /// Rows: the outputs of a matrix.
+    pub rows: usize,
+    /// Columns: the inputs of a matrix.
+    pub cols: usize,
+    /// Whether `AdamW` decays the weights.
+    pub decays: bool,
+}
+
+impl Place {
+    #[inline(always)]
+    fn new<S: Shape>(s: S, offset: usize, spec: Spec) -> Self {
+        let [rows, cols] = spec.axes;
+        Self { offset, rows: rows.padded(s), cols: cols.padded(s), decays: spec.decays }
+    }
+
+    /// Returns its elements.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Returns its blocks of 16 by 16 elements.
+    #[inline(always)]
+    pub fn blocks(self) -> usize {
+        (self.rows / HALF_WARP) * (self.cols / HALF_WARP)
+    }
+}
+
+/// The places of the tensors in the flat arrays.
 #[derive(Clone, Copy)]
 pub struct Layout<S>(pub S);
 
+/// Makes the table and the places from its rows.
+macro_rules! tensors {
+    (
+        model { $($(#[$doc:meta])* $name:ident: $axes:expr, $init:ident, decays: $decays:literal, $kind:ident;)* }
+        layer { $($(#[$ldoc:meta])* $lname:ident: $laxes:expr, $linit:ident, decays: $ldecays:literal, $lkind:ident;)* }
+    ) => {
+        /// The places of the tensors that the model has once.
+        #[derive(Clone, Copy)]
+        pub struct ModelTensors {
+            $($(#[$doc])* pub $name: Place,)*
+        }
+
+        /// The places of a layer's tensors.
+        #[derive(Clone, Copy)]
+        pub struct LayerTensors {
+            $($(#[$ldoc])* pub $lname: Place,)*
+        }
+
+        #[allow(non_upper_case_globals)]
+        mod table {
+            use super::{Axis::*, Init, Kind, Spec};
+            $(tensors!(@spec $name: $axes, $init, $decays, $kind);)*
+            $(tensors!(@spec $lname: $laxes, $linit, $ldecays, $lkind);)*
+        }
+
+        impl<S: Shape> Layout<S> {
+            /// Returns the places of the tensors that the model has once.
+            #[inline(always)]
+            pub fn model(self) -> ModelTensors {
+                let next = 0;
+                $(let $name = Place::new(self.0, next, table::$name); let next = next + $name.len();)*
+                let _ = next;
+                ModelTensors { $($name,)* }
+            }
+
+            /// Returns the places of the tensors of layer `l`.
+            #[inline(always)]
+            pub fn layer(self, l: usize) -> LayerTensors {
+                let next = self.model_len() + l * self.layer_len();
+                $(let $lname = Place::new(self.0, next, table::$lname); let next = next + $lname.len();)*
+                let _ = next;
+                LayerTensors { $($lname,)* }
+            }
+
+            #[inline(always)]
+            fn model_len(self) -> usize {
+                0 $(+ Place::new(self.0, 0, table::$name).len())*
+            }
+
+            #[inline(always)]
+            fn layer_len(self) -> usize {
+                0 $(+ Place::new(self.0, 0, table::$lname).len())*
+            }
+
+            /// Returns every tensor, in the order of the arrays and of the checkpoint.
+            pub fn tensors(self) -> impl Iterator<Item = Tensor> {
+                let tensor = move |layer, spec, place| Tensor { shape: self.0.to_runtime(), layer, spec, place };
+                let model = self.model();
+                let layers = (0..self.0.n_layer()).flat_map(move |l| {
+                    let layer = self.layer(l);
+                    [$(tensor(Some(l), table::$lname, layer.$lname),)*]
+                });
+                [$(tensor(None, table::$name, model.$name),)*].into_iter().chain(layers)
+            }
+        }
+    };
+    (@spec $name:ident: $axes:expr, $init:ident, $decays:literal, $kind:ident) => {
+        pub const $name: Spec = Spec {
+            name: stringify!($name),
+            axes: $axes,
+            init: Init::$init,
+            decays: $decays,
+            kind: Kind::$kind,
+        };
+    };
+}
+
+tensors! {
+    model {
+        /// `[V, C]`: the token embedding and, tied, the `lm_head`.
+        wte: [Vocab, Channels], Normal, decays: true, Matrix;
+        /// `[T, C]`: the position embedding.
+        wpe: [Positions, Channels], Normal, decays: true, Rows;
+    }
+    layer {
+        /// `[C, C]`: the queries' weights.
+        attn_wq: [Heads, Channels], Normal, decays: true, Matrix;
+        /// `[C, C]`: the keys' weights.
+        attn_wk: [Heads, Channels], Normal, decays: true, Matrix;
+        /// `[C, C]`: the values' weights.
+        attn_wv: [Heads, Channels], Normal, decays: true, Matrix;
+        /// `[C, C]`: the weights of attention's output.
+        attn_wo: [Channels, Heads], Zeros, decays: true, Matrix;
+        /// `[4C, C]`: the MLP's first matrix.
+        mlp_fc1: [Hidden, Channels], Normal, decays: true, Matrix;
+        /// `[C, 4C]`: the MLP's second matrix.
+        mlp_fc2: [Channels, Hidden], Zeros, decays: true, Matrix;
+    }
+}
+
+impl LayerTensors {
+    /// Returns the place of `attn_wq`, `attn_wk` or `attn_wv` (`which` 0, 1, 2). They are adjacent and of one size. The place
+    /// is computed, because a GPU keeps a dynamically indexed array in local memory.
+    #[inline(always)]
+    pub fn attn_qkv(self, which: usize) -> Place {
+        Place { offset: self.attn_wq.offset + which * self.attn_wq.len(), ..self.attn_wq }
+    }
+}
+
 impl<S: Shape> Layout<S> {
-    /// `wte: [V, C]`, the token embedding and, tied, the output head.
-    #[inline(always)]
-    pub fn wte(self) -> usize {
-        0
-    }
-
-    /// `wpe: [T, C]`, the position embedding.
-    #[inline(always)]
-    pub fn wpe(self) -> usize {
-        self.0.vocab_padded() * self.0.n_embd_padded()
-    }
-
-    /// Rows of `wpe` as stored: even, since the optimiser takes rows in pairs.
-    #[inline(always)]
-    pub fn wpe_rows(self) -> usize {
-        round_up(self.0.block_size(), 2)
-    }
-
-    /// Where layer `l` begins.
-    #[inline(always)]
-    fn layer(self, l: usize) -> usize {
-        let matrices = 4 * self.0.n_attn_padded() + 2 * self.0.n_hidden_padded();
-        self.wpe() + self.wpe_rows() * self.0.n_embd_padded() + l * matrices * self.0.n_embd_padded()
-    }
-
-    /// `attn_wq`, `attn_wk`, `attn_wv` (`which` 0, 1, 2): `[C, C]` each, its rows grouped into padded heads. One after the other,
-    /// so that a loop can take them.
-    #[inline(always)]
-    pub fn attn_qkv(self, l: usize, which: usize) -> usize {
-        self.layer(l) + which * (self.0.n_attn_padded() * self.0.n_embd_padded())
-    }
-
-    /// `attn_wo: [C, C]`, its columns grouped into padded heads.
-    #[inline(always)]
-    pub fn attn_wo(self, l: usize) -> usize {
-        // Behind the three.
-        self.attn_qkv(l, 3)
-    }
-
-    /// `mlp_fc1: [4C, C]`.
-    #[inline(always)]
-    pub fn mlp_fc1(self, l: usize) -> usize {
-        self.attn_wo(l) + self.0.n_attn_padded() * self.0.n_embd_padded()
-    }
-
-    /// `mlp_fc2: [C, 4C]`.
-    #[inline(always)]
-    pub fn mlp_fc2(self, l: usize) -> usize {
-        self.mlp_fc1(l) + self.0.n_hidden_padded() * self.0.n_embd_padded()
-    }
-
-    /// Elements of each flat array.
+    /// Returns the elements of each flat array.
     #[inline(always)]
     pub fn len(self) -> usize {
-        self.layer(self.0.n_layer())
+        self.model_len() + self.0.n_layer() * self.layer_len()
     }
 
-    /// The matrices of layer `l`, in the order of the arrays.
-    #[inline(always)]
-    pub fn layer_matrices(self, l: usize) -> [Matrix; 6] {
-        let (c, a, f) = (self.0.n_embd_padded(), self.0.n_attn_padded(), self.0.n_hidden_padded());
-        [
-            Matrix { offset: self.attn_qkv(l, 0), rows: a, cols: c },
-            Matrix { offset: self.attn_qkv(l, 1), rows: a, cols: c },
-            Matrix { offset: self.attn_qkv(l, 2), rows: a, cols: c },
-            Matrix { offset: self.attn_wo(l), rows: c, cols: a },
-            Matrix { offset: self.mlp_fc1(l), rows: f, cols: c },
-            Matrix { offset: self.mlp_fc2(l), rows: c, cols: f },
-        ]
-    }
-
-    /// `wte` as a matrix.
-    #[inline(always)]
-    pub fn head_matrix(self) -> Matrix {
-        Matrix { offset: self.wte(), rows: self.0.vocab_padded(), cols: self.0.n_embd_padded() }
-    }
-
-    /// Every matrix that has a transposed copy.
-    pub fn matrices(self) -> impl Iterator<Item = Matrix> {
-        let layers = (0..self.0.n_layer()).flat_map(move |l| self.layer_matrices(l));
-        core::iter::once(self.head_matrix()).chain(layers)
-    }
-
-    /// Every tensor, in the order of the arrays and of the checkpoint.
-    pub fn tensors(self) -> impl Iterator<Item = Tensor> {
-        let (v, t, c) = (self.0.vocab(), self.0.block_size(), self.0.n_embd());
-        let head = HeadPadding { head_dim: self.0.head_dim(), head_dim_padded: self.0.head_dim_padded() };
-        let embeddings = [
-            Tensor::new("wte", None, [v, c], self.wte(), self.0.n_embd_padded()),
-            Tensor::new("wpe", None, [t, c], self.wpe(), self.0.n_embd_padded()),
-        ];
-        let layers = (0..self.0.n_layer()).flat_map(move |l| {
-            let tensor = |name, shape, offset| Tensor::new(name, Some(l), shape, offset, self.0.n_embd_padded());
-            [
-                Tensor { row_heads: Some(head), ..tensor("attn_wq", [c, c], self.attn_qkv(l, 0)) },
-                Tensor { row_heads: Some(head), ..tensor("attn_wk", [c, c], self.attn_qkv(l, 1)) },
-                Tensor { row_heads: Some(head), ..tensor("attn_wv", [c, c], self.attn_qkv(l, 2)) },
-                Tensor {
-                    col_heads: Some(head),
-                    stride: self.0.n_attn_padded(),
-                    ..tensor("attn_wo", [c, c], self.attn_wo(l))
-                },
-                tensor("mlp_fc1", [4 * c, c], self.mlp_fc1(l)),
-                Tensor { stride: self.0.n_hidden_padded(), ..tensor("mlp_fc2", [c, 4 * c], self.mlp_fc2(l)) },
-            ]
-        });
-        embeddings.into_iter().chain(layers)
+    /// Returns the number of parameters, padding excluded.
+    pub fn num_params(self) -> usize {
+        self.tensors().map(|tensor| tensor.numel()).sum()
     }
 }
 
-/// A matrix `[rows, cols]` as the flat arrays hold it, in whole tiles.
-#[derive(Clone, Copy, Debug)]
-pub struct Matrix {
-    /// Where it begins.
-    pub offset: usize,
-    /// Rows: outputs.
-    pub rows: usize,
-    /// Columns: inputs.
-    pub cols: usize,
-}
-
-impl Matrix {
-    /// Blocks of `TILE` by `TILE` weights.
-    #[inline(always)]
-    pub fn blocks(self) -> usize {
-        (self.rows / TILE) * (self.cols / TILE)
-    }
-}
-
-/// How the channels of a head are spread out when [`Shape::head_dim_padded`] exceeds [`Shape::head_dim`].
-#[derive(Clone, Copy, Debug)]
-struct HeadPadding {
-    head_dim: usize,
-    head_dim_padded: usize,
-}
-
-/// One tensor of the model: its name and shape in a checkpoint, and its place in the flat arrays.
+/// A tensor of the model: its row of the table, its layer, and its place in the flat arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor {
-    name: &'static str,
-    #[cfg_attr(target_arch = "nvptx64", expect(dead_code, reason = "only names are made of it"))]
-    layer: Option<usize>,
-    /// `[rows, cols]` without padding: the tensor's shape in a checkpoint.
-    pub shape: [usize; 2],
-    offset: usize,
-    stride: usize,
-    row_heads: Option<HeadPadding>,
-    col_heads: Option<HeadPadding>,
+    shape: RuntimeShape,
+    /// The layer, if the tensor belongs to one.
+    pub layer: Option<usize>,
+    /// Its row of the table.
+    pub spec: Spec,
+    /// Its place in the flat arrays.
+    pub place: Place,
 }
 
 impl Tensor {
-    fn new(name: &'static str, layer: Option<usize>, shape: [usize; 2], offset: usize, stride: usize) -> Self {
-        Self { name, layer, shape, offset, stride, row_heads: None, col_heads: None }
+    /// Returns the shape in a checkpoint: `[rows, cols]` without padding.
+    pub fn shape(&self) -> [usize; 2] {
+        self.spec.axes.map(|axis| axis.len(self.shape))
     }
 
-    /// Elements without padding.
+    /// Returns the number of elements without padding.
     pub fn numel(&self) -> usize {
-        self.shape[0] * self.shape[1]
+        let [rows, cols] = self.shape();
+        rows * cols
     }
 
-    /// The name without the layer: `"attn_wq"`.
-    pub fn base_name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Where element `[row, col]` lies in the flat arrays.
-    pub fn index(&self, row: usize, col: usize) -> usize {
-        let spread = |i: usize, heads: Option<HeadPadding>| match heads {
-            Some(h) => i / h.head_dim * h.head_dim_padded + i % h.head_dim,
-            None => i,
-        };
-        self.offset + spread(row, self.row_heads) * self.stride + spread(col, self.col_heads)
+    /// Returns the index in the flat arrays of element `i` of the row-major tensor without padding.
+    pub fn index(&self, i: usize) -> usize {
+        let ([rows, cols], width) = (self.spec.axes, self.shape()[1]);
+        let (row, col) = (rows.index(self.shape, i / width), cols.index(self.shape, i % width));
+        self.place.offset + row * self.place.cols + col
     }
 }
 
-/// The checkpoint's name: `wte`, `layer0.attn_wq`.
-#[cfg(not(target_arch = "nvptx64"))] // A GPU names nothing, and formatting would drag its machinery in.
+/// The name in a checkpoint: `wte`, `layer0.attn_wq`.
+#[cfg(not(target_arch = "nvptx64"))] // Formatting would pull its machinery into the PTX.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.layer {
-            Some(l) => write!(f, "layer{l}.{}", self.name),
-            None => f.write_str(self.name),
+            Some(l) => write!(f, "layer{l}.{}", self.spec.name),
+            None => f.write_str(self.spec.name),
         }
     }
 }

@@ -1,233 +1,328 @@
-//! The model's forward and backward pass over one document, a table of contents of the stages.
+//! The model's forward and backward pass over one document: a table of contents of the ops.
+
+use simt::{Block, F32x16, Target, U32View, View, Warp};
 
 use crate::activations::Activations;
-use crate::layout::Layout;
-use crate::shape::Shape;
-use crate::simt::{F32x16, Ids, TOKENS, Tile, Warp};
-use crate::stages::linear::{self, Matrix};
-use crate::stages::{attention, cross_entropy, embed, mlp, rmsnorm, tiles};
+use crate::layout::{Layout, Place};
+use crate::ops::attention::{self, Attention, AttentionBackward};
+use crate::ops::cross_entropy::{self, CrossEntropy};
+use crate::ops::embed::{self, Embed, Inputs};
+use crate::ops::linear::{self, Linear, MatrixView};
+use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
+use crate::ops::{Tokens, half_warps, mlp};
+use crate::shape::{Shape, TOKENS};
 
-/// The parameters in both orientations.
+/// The model's parameters in both orientations.
 #[derive(Clone, Copy)]
-pub struct Model<S> {
+pub struct Gpt<S> {
     /// The dimensions.
     pub s: S,
-    /// Where each tensor lies.
+    /// The places of the tensors.
     pub layout: Layout<S>,
     /// The parameters, `[out, in]`.
-    pub w: Tile,
+    pub w: View,
     /// The transposed matrices, `[in, out]`.
-    pub transposed: Tile,
+    pub transposed: View,
 }
 
-/// One document on its way through the model, and the block's workspace.
+/// One document on its way through the model.
 #[derive(Clone, Copy)]
 pub struct Pass {
     /// The document's tokens, `[BOS, .., BOS]`.
-    pub document: Ids,
+    pub document: U32View,
     /// Positions that are trained: `min(T, tokens - 1)`.
     pub n: usize,
-    /// The activations, see [`Activations`].
-    pub work: Tile,
+    /// The block's workspace, see [`Activations`].
+    pub work: View,
 }
 
 impl Pass {
-    /// The tokens from `t0` on: the first, and how many there are.
+    /// Returns each group of tokens that falls to `warp`.
     #[inline(always)]
-    fn tokens(&self, t0: usize) -> (usize, usize) {
-        (t0, self.n - t0)
+    pub fn tokens(self, warp: &Warp) -> impl Iterator<Item = Tokens> {
+        warp.block_stride_groups(TOKENS, self.n).map(move |first| Tokens { first, end: self.n })
+    }
+
+    /// Returns the activations of layer `l`.
+    #[inline(always)]
+    pub fn activations<S: Shape>(&self, s: S, l: usize) -> Activations {
+        Activations::new(s, self.work, l)
+    }
+
+    /// Returns the views of the loss.
+    #[inline(always)]
+    pub fn cross_entropy<S: Shape>(&self, s: S) -> CrossEntropy {
+        let Activations { logits, sum_exp, gap, .. } = self.activations(s, 0);
+        CrossEntropy { logits, sum_exp, gap, document: self.document }
     }
 }
 
-impl<S: Shape> Model<S> {
-    /// `[out, in]` at `offset`, as the forward pass reads it: contracted over `in`.
+impl<S: Shape> Gpt<S> {
+    /// Returns a matrix as the forward pass reads it: contracted over its inputs.
     #[inline(always)]
-    pub fn forward_matrix(&self, offset: usize, out: usize, input: usize) -> Matrix {
-        Matrix { w: self.transposed.at(offset), rows: input, cols: out }
+    pub fn forward_matrix(&self, matrix: Place) -> MatrixView {
+        MatrixView { w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
     }
 
-    /// `[out, in]` at `offset`, as the backward pass reads it: contracted over `out`.
+    /// Returns a matrix as the backward pass reads it: contracted over its outputs.
     #[inline(always)]
-    pub fn backward_matrix(&self, offset: usize, out: usize, input: usize) -> Matrix {
-        Matrix { w: self.w.at(offset), rows: out, cols: input }
+    pub fn backward_matrix(&self, matrix: Place) -> MatrixView {
+        MatrixView { w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
 
-    /// `q = wq xn / sqrt(D)`, `k = wk xn`, `v = wv xn`: `xn: [.., C]`, the rows of `tokens` -> `[.., A]`, each handed to
-    /// `store(which, token, channel, value)` tile by tile, `which` 0, 1, 2 for q, k, v.
+    /// Runs the forward pass over a document, a group of tokens a warp. A barrier precedes each attention, which reads the keys
+    /// and values of other tokens.
+    ///
+    /// `before` runs first in each warp, and `after` last for each group of tokens, once its loss is there.
+    #[inline(always)]
+    pub fn forward<T: Target>(
+        self,
+        block: &Block<T>,
+        pass: Pass,
+        before: impl Fn(&Warp) + Copy,
+        after: impl Fn(&Warp, Tokens) + Copy,
+    ) {
+        let layers = self.s.n_layer();
+        block.each_warp(
+            #[inline(always)]
+            move |warp| {
+                before(warp);
+                for tokens in pass.tokens(warp) {
+                    self.embed(warp, &pass, tokens);
+                    self.before_attention(warp, &pass, 0, tokens);
+                }
+            },
+        );
+        for l in 0..layers {
+            block.each_warp(
+                #[inline(always)]
+                move |warp| {
+                    for tokens in pass.tokens(warp) {
+                        self.after_attention(warp, &pass, l, tokens);
+                        if l + 1 < layers {
+                            self.before_attention(warp, &pass, l + 1, tokens);
+                        } else {
+                            self.lm_head(warp, &pass, tokens);
+                            after(warp, tokens);
+                        }
+                    }
+                },
+            );
+        }
+    }
+
+    /// Runs the backward pass from the gradients of the last layer's scores on, which [`Self::backward_to_scores`] has left.
+    /// A barrier precedes the gradients of keys, which read those of other tokens' scores, and each layer's scores, which
+    /// replace those of the layer above.
+    #[inline(always)]
+    pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
+        for l in (0..self.s.n_layer()).rev() {
+            block.each_warp(
+                #[inline(always)]
+                move |warp| {
+                    for tokens in pass.tokens(warp) {
+                        self.backward_from_scores(warp, &pass, l, tokens);
+                    }
+                },
+            );
+            if l > 0 {
+                block.each_warp(
+                    #[inline(always)]
+                    move |warp| {
+                        for tokens in pass.tokens(warp) {
+                            self.backward_to_scores(warp, &pass, l - 1, tokens);
+                        }
+                    },
+                );
+            }
+        }
+    }
+
+    /// Embeds the document's tokens, the input of layer 0.
+    #[inline(always)]
+    fn embed(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
+        let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
+        let mut inputs = Inputs { tokens: [0; TOKENS], positions: [0; TOKENS] };
+        for t in 0..TOKENS {
+            // Rows from the document's end on repeat its last token.
+            inputs.positions[t] = (t0 + t).min(tokens.end - 1);
+            inputs.tokens[t] = pass.document.load_scalar(inputs.positions[t]);
+        }
+        embed::forward(warp, s, &self.embedding(a.x_embed, a.rstd_embed), &inputs, t0);
+        for i in half_warps(s.n_embd_padded()) {
+            for t in 0..TOKENS {
+                let at = (t0 + t) * s.n_embd_padded() + i;
+                a.x.store(at, a.x_embed.load(at));
+            }
+        }
+        warp.sync();
+    }
+
+    /// Returns the views of the embedding, with `x` and `rstd` for its results.
+    #[inline(always)]
+    pub fn embedding(&self, x: View, rstd: View) -> Embed {
+        let tensors = self.layout.model();
+        Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), x, rstd }
+    }
+
+    /// Computes layer `l` up to queries, keys and values.
+    #[inline(always)]
+    fn before_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+        let (s, a) = (self.s, pass.activations(self.s, l));
+        rmsnorm::forward(warp, s, &RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn }, tokens);
+        self.project_qkv(
+            warp,
+            l,
+            a.xn_attn,
+            tokens,
+            #[inline(always)]
+            |which, t, i, y| a.qkv(s, which).store(t * s.n_attn_padded() + i, y),
+        );
+    }
+
+    /// Computes `q = wq xn / sqrt(D)`, `k = wk xn` and `v = wv xn` from `xn: [T, C]`, and hands them to
+    /// `store(which, token, channel, value)`, `which` 0, 1, 2 for q, k, v.
     #[inline(always)]
     pub fn project_qkv(
         &self,
         warp: &Warp,
         l: usize,
-        xn: Tile,
-        tokens: (usize, usize),
+        xn: View,
+        tokens: Tokens,
         store: impl Fn(usize, usize, usize, F32x16),
     ) {
-        let (a, c) = (self.s.n_attn_padded(), self.s.n_embd_padded());
         for which in 0..3 {
-            let m = self.forward_matrix(self.layout.attn_qkv(l, which), a, c);
+            let matrix = self.forward_matrix(self.layout.layer(l).attn_qkv(which));
             let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
-            for i in tiles(a) {
-                linear::product(warp, self.s, xn, tokens, m, i, |t, y| store(which, t, i, y * F32x16::splat(scale)));
-            }
-        }
-    }
-
-    /// `x += m y` for the rows of `tokens`: `y: [T, rows]`, `x: [T, C]`.
-    #[inline(always)]
-    pub fn add_product(&self, warp: &Warp, y: Tile, m: Matrix, x: Tile, tokens: (usize, usize)) {
-        for i in tiles(m.cols) {
-            linear::product(warp, self.s, y, tokens, m, i, |t, y| {
-                let sum = x.row(t * m.cols + i) + y;
-                // Both half-warps have read the residual stream before either replaces it.
-                warp.sync();
-                x.set_row(t * m.cols + i, sum);
-            });
-        }
-        warp.sync();
-    }
-
-    /// Embeds the tokens from `t0` on.
-    #[inline(always)]
-    pub fn embed(&self, warp: &Warp, p: &Pass, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, 0));
-        let (mut tokens, mut positions) = ([0; TOKENS], [0; TOKENS]);
-        for t in 0..TOKENS {
-            // Rows beyond the document repeat its last token.
-            positions[t] = (t0 + t).min(p.n - 1);
-            tokens[t] = p.document.get(positions[t]);
-        }
-        let embeddings = (self.w.at(self.layout.wte()), self.w.at(self.layout.wpe()));
-        embed::forward(s, embeddings, (&tokens, &positions), (p.work.at(a.x_embed), p.work.at(a.r_embed)), t0);
-        for i in tiles(s.n_embd_padded()) {
-            for t in 0..TOKENS {
-                let at = (t0 + t) * s.n_embd_padded() + i;
-                p.work.set_row(a.x + at, p.work.row(a.x_embed + at));
-            }
-        }
-        warp.sync();
-    }
-
-    /// Layer `l` up to queries, keys and values, which other tokens need.
-    #[inline(always)]
-    pub fn before_attention(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        rmsnorm::forward(s, p.work.at(a.x), (p.work.at(a.xn_attn), p.work.at(a.r_attn)), t0);
-        warp.sync();
-        let store = |which: usize, t: usize, i: usize, y| {
-            p.work.set_row(a.qkv(which) + t * s.n_attn_padded() + i, y);
-        };
-        self.project_qkv(warp, l, p.work.at(a.xn_attn), p.tokens(t0), store);
-    }
-
-    /// Layer `l` from attention on.
-    #[inline(always)]
-    pub fn after_attention(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        let (c, f, at) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded());
-        let (w, x) = (p.work, p.work.at(a.x));
-        attention::forward(s, (w.at(a.q), w.at(a.k), w.at(a.v)), (w.at(a.probs), w.at(a.attn)), t0, p.n);
-        warp.sync();
-        self.add_product(warp, w.at(a.attn), self.forward_matrix(self.layout.attn_wo(l), c, at), x, p.tokens(t0));
-        rmsnorm::forward(s, x, (w.at(a.xn_mlp), w.at(a.r_mlp)), t0);
-        warp.sync();
-        for i in tiles(f) {
-            let fc1 = self.forward_matrix(self.layout.mlp_fc1(l), f, c);
-            linear::product(warp, s, w.at(a.xn_mlp), p.tokens(t0), fc1, i, |t, u| {
-                let (h, h2) = mlp::forward(u);
-                w.set_row(a.h + t * f + i, h);
-                w.set_row(a.h2 + t * f + i, h2);
-            });
-        }
-        warp.sync();
-        self.add_product(warp, w.at(a.h2), self.forward_matrix(self.layout.mlp_fc2(l), c, f), x, p.tokens(t0));
-    }
-
-    /// `logits = wte x`, and their cross-entropy.
-    #[inline(always)]
-    pub fn head(&self, warp: &Warp, p: &Pass, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, 0));
-        let (v, c) = (s.vocab_padded(), s.n_embd_padded());
-        for i in tiles(v) {
-            let wte = self.forward_matrix(self.layout.wte(), v, c);
-            linear::product(warp, s, p.work.at(a.x), p.tokens(t0), wte, i, |t, y| {
-                p.work.set_row(a.logits + t * v + i, y);
-            });
-        }
-        warp.sync();
-        let reduced = (p.work.at(a.sum_exp), p.work.at(a.gap));
-        cross_entropy::forward(warp, s, p.work.at(a.logits), reduced, p.document, t0, p.n);
-    }
-
-    /// The loss's gradient by the logits, and from there by the last layer's output.
-    #[inline(always)]
-    pub fn head_backward(&self, warp: &Warp, p: &Pass, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, self.s.n_layer() - 1));
-        let (v, c) = (s.vocab_padded(), s.n_embd_padded());
-        let (dlogits, sum_exp) = (p.work.at(a.logits), p.work.at(a.sum_exp));
-        cross_entropy::backward(warp, s, dlogits, sum_exp, p.document, t0, p.n);
-        for i in tiles(c) {
-            let wte = self.backward_matrix(self.layout.wte(), v, c);
-            linear::product(warp, s, dlogits, p.tokens(t0), wte, i, |t, dx| p.work.set_row(a.dx_out + t * c + i, dx));
-        }
-        warp.sync();
-    }
-
-    /// Layer `l` backward, from its output to the gradients of the scores, which other tokens need.
-    #[inline(always)]
-    pub fn backward_to_scores(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        let (c, f, at) = (s.n_embd_padded(), s.n_hidden_padded(), s.n_attn_padded());
-        let w = p.work;
-        for i in tiles(f) {
-            let fc2 = self.backward_matrix(self.layout.mlp_fc2(l), c, f);
-            linear::product(warp, s, w.at(a.dx_out), p.tokens(t0), fc2, i, |t, dh2| {
-                w.set_row(a.dh + t * f + i, mlp::backward(dh2, w.row(a.h + t * f + i)));
-            });
-        }
-        warp.sync();
-        for i in tiles(c) {
-            let fc1 = self.backward_matrix(self.layout.mlp_fc1(l), f, c);
-            linear::product(warp, s, w.at(a.dh), p.tokens(t0), fc1, i, |t, dxn| w.set_row(a.dx_mid + t * c + i, dxn));
-        }
-        warp.sync();
-        let norm = (w.at(a.xn_mlp), w.at(a.r_mlp));
-        rmsnorm::backward(warp, s, norm, Some(w.at(a.dx_out)), w.at(a.dx_mid), t0);
-        for i in tiles(at) {
-            let wo = self.backward_matrix(self.layout.attn_wo(l), c, at);
-            linear::product(warp, s, w.at(a.dx_mid), p.tokens(t0), wo, i, |t, y| w.set_row(a.dattn + t * at + i, y));
-        }
-        warp.sync();
-        let forward = (w.at(a.k), w.at(a.v), w.at(a.probs));
-        attention::backward_queries(s, w.at(a.dattn), forward, (w.at(a.dscores), w.at(a.dq)), t0, p.n);
-    }
-
-    /// Layer `l` backward, from the gradients of the scores to its input: the gradient by the output of the layer below,
-    /// or by the embedding.
-    #[inline(always)]
-    pub fn backward_from_scores(&self, warp: &Warp, p: &Pass, l: usize, t0: usize) {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        let (c, at) = (s.n_embd_padded(), s.n_attn_padded());
-        let w = p.work;
-        let (queries, scores) = ((w.at(a.q), w.at(a.dattn)), (w.at(a.probs), w.at(a.dscores)));
-        attention::backward_keys(s, queries, scores, (w.at(a.dk), w.at(a.dv)), t0, p.n);
-        warp.sync();
-        let dx = w.at(if l == 0 { a.dx_embed } else { Activations::of(s, l - 1).dx_out });
-        for i in tiles(c) {
-            linear::sum_of_products(
+            linear::forward(
                 warp,
-                s,
-                |which| (w.at(a.dqkv(which)), self.backward_matrix(self.layout.attn_qkv(l, which), at, c)),
-                3,
-                p.tokens(t0),
-                i,
-                |t, y| dx.set_row(t * c + i, y),
+                self.s,
+                &Linear { x: xn, matrix },
+                tokens,
+                #[inline(always)]
+                |t, i, y| store(which, t, i, y * F32x16::splat(scale)),
             );
         }
-        warp.sync();
-        rmsnorm::backward(warp, s, (w.at(a.xn_attn), w.at(a.r_attn)), Some(w.at(a.dx_mid)), dx, t0);
+    }
+
+    /// Returns the views of layer `l`'s attention.
+    #[inline(always)]
+    fn attention(a: &Activations) -> Attention {
+        Attention { q: a.q, k: a.k, v: a.v, probs: a.probs, attn: a.attn }
+    }
+
+    /// Computes layer `l` from attention on.
+    #[inline(always)]
+    fn after_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
+        let f = s.n_hidden_padded();
+        attention::forward(warp, s, &Self::attention(&a), tokens);
+        let wo = Linear { x: a.attn, matrix: self.forward_matrix(tensors.attn_wo) };
+        linear::accumulate(warp, s, &wo, tokens, a.x);
+        rmsnorm::forward(warp, s, &RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, tokens);
+        linear::forward(
+            warp,
+            s,
+            &Linear { x: a.xn_mlp, matrix: self.forward_matrix(tensors.mlp_fc1) },
+            tokens,
+            #[inline(always)]
+            |t, i, u| {
+                let h = mlp::forward(u);
+                a.h.store(t * f + i, h);
+                a.h2.store(t * f + i, h * h);
+            },
+        );
+        let fc2 = Linear { x: a.h2, matrix: self.forward_matrix(tensors.mlp_fc2) };
+        linear::accumulate(warp, s, &fc2, tokens, a.x);
+    }
+
+    /// Computes `logits = wte x` and their cross-entropy.
+    #[inline(always)]
+    fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
+        let (s, a) = (self.s, pass.activations(self.s, 0));
+        let wte = Linear { x: a.x, matrix: self.forward_matrix(self.layout.model().wte) };
+        linear::forward(
+            warp,
+            s,
+            &wte,
+            tokens,
+            #[inline(always)]
+            |t, i, y| a.logits.store(t * s.vocab_padded() + i, y),
+        );
+        cross_entropy::forward(warp, s, &pass.cross_entropy(s), tokens);
+    }
+
+    /// Computes the gradient of the loss by the logits, and from there by the last layer's output.
+    #[inline(always)]
+    pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
+        let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
+        cross_entropy::backward(warp, s, &pass.cross_entropy(s), tokens);
+        let wte = self.backward_matrix(self.layout.model().wte);
+        self.product(warp, a.logits, wte, tokens, a.dx_out);
+    }
+
+    /// Computes `y = x w`: `x: [T, rows]`, `y: [T, cols]`.
+    #[inline(always)]
+    fn product(&self, warp: &Warp, x: View, matrix: MatrixView, tokens: Tokens, y: View) {
+        linear::forward(
+            warp,
+            self.s,
+            &Linear { x, matrix },
+            tokens,
+            #[inline(always)]
+            |t, i, value| y.store(t * matrix.cols + i, value),
+        );
+    }
+
+    /// Computes layer `l` backward, from its output to the gradients of scores and queries.
+    #[inline(always)]
+    pub fn backward_to_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
+        let f = s.n_hidden_padded();
+        linear::forward(
+            warp,
+            s,
+            &Linear { x: a.dx_out, matrix: self.backward_matrix(tensors.mlp_fc2) },
+            tokens,
+            #[inline(always)]
+            |t, i, dh2| a.dh.store(t * f + i, mlp::backward(dh2, a.h.load(t * f + i))),
+        );
+        self.product(warp, a.dh, self.backward_matrix(tensors.mlp_fc1), tokens, a.dx_mid);
+        let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
+        rmsnorm::backward(warp, s, &norm, tokens);
+        self.product(warp, a.dx_mid, self.backward_matrix(tensors.attn_wo), tokens, a.dattn);
+        attention::backward_queries(warp, s, &Self::attention_backward(&a), tokens);
+    }
+
+    /// Returns the views of attention's backward pass.
+    #[inline(always)]
+    fn attention_backward(a: &Activations) -> AttentionBackward {
+        let &Activations { dattn, dscores, dq, dk, dv, .. } = a;
+        AttentionBackward { forward: Self::attention(a), dattn, dscores, dq, dk, dv }
+    }
+
+    /// Computes layer `l` backward, from the gradients of the scores to the layer's input: the output of the layer below, or
+    /// the embedding.
+    #[inline(always)]
+    fn backward_from_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
+        attention::backward_keys(warp, s, &Self::attention_backward(&a), tokens);
+        let dx = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
+        linear::forward_sum(
+            warp,
+            s,
+            3,
+            #[inline(always)]
+            |which| Linear { x: a.dqkv(s, which), matrix: self.backward_matrix(tensors.attn_qkv(which)) },
+            tokens,
+            #[inline(always)]
+            |t, i, y| dx.store(t * s.n_embd_padded() + i, y),
+        );
+        let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };
+        rmsnorm::backward(warp, s, &norm, tokens);
         if l == 0 {
-            rmsnorm::backward(warp, s, (w.at(a.x_embed), w.at(a.r_embed)), None, dx, t0);
+            let norm = RmsNormBackward { y: a.x_embed, rstd: a.rstd_embed, dx_skip: None, dx };
+            rmsnorm::backward(warp, s, &norm, tokens);
         }
     }
 }

@@ -1,102 +1,84 @@
-//! The model's dimensions, known at compile time for the default model and at run time for every other.
+//! The model's dimensions: known at compile time for the default model, at run time for every other.
 //!
-//! Every matrix is stored in tiles of [`TILE`] channels, padded with zeros, so that one set of stages serves every
-//! shape. A padded weight is zero, its gradient is exactly zero, and the optimiser leaves a zero weight with a zero
-//! gradient at zero, so padding never reaches a result.
+//! Every tensor is stored in rows of whole half-warps, padded with zeros, so that one set of ops serves every shape. A
+//! padded weight is zero, its gradient is exactly zero, and the optimiser leaves a zero weight with a zero gradient at
+//! zero. So padding never reaches a result.
 
-/// Channels in a tile: the lanes of half a warp.
-pub const TILE: usize = 16;
+use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
 
-/// Tokens that a warp of the widest machine takes at once; activations are padded to a multiple of it.
+/// Tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
 pub const TOKEN_GROUP: usize = 8;
-
-/// Warps of a block on a GPU.
-pub const GPU_WARPS: usize = 16;
 
 /// Tokens that a warp of a GPU takes at once.
 pub const GPU_TOKENS: usize = 1;
 
-/// `n` rounded up to a multiple of `to`.
-#[inline(always)]
-pub const fn round_up(n: usize, to: usize) -> usize {
-    n.div_ceil(to) * to
-}
+/// Tokens that a warp takes at once. The CPU takes several, so that the work on one token hides the latency of another. A
+/// GPU takes one, because other warps take the other tokens.
+pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
-/// `a / b` without a panic: for a `b` that is a dimension and so not zero, which the compiler cannot know.
-#[inline(always)]
-pub const fn div(a: usize, b: usize) -> usize {
-    a / if b == 0 { 1 } else { b }
-}
-
-/// `a % b` without a panic, see [`div`].
-#[inline(always)]
-pub const fn rem(a: usize, b: usize) -> usize {
-    a % if b == 0 { 1 } else { b }
-}
-
-/// The model's dimensions: five given ones and what follows from them.
+/// The model's dimensions: five given ones and those that follow from them.
 ///
-/// Implemented by [`ConstShape`], whose dimensions are constants to the compiler, and by [`RuntimeShape`].
+/// [`ConstShape`] implements it with constants, and [`RuntimeShape`] with values.
 pub trait Shape: Copy + Send + Sync {
     /// Whether the dimensions are constants to the compiler.
     const IS_CONST: bool;
 
-    /// V: distinct tokens, `<BOS>` included.
+    /// Returns V, the number of distinct tokens, `<BOS>` included.
     fn vocab(self) -> usize;
-    /// T: the most tokens that the model looks back on, and the most positions that a document trains.
+    /// Returns T, the context length and the most positions that a document trains.
     fn block_size(self) -> usize;
-    /// C: channels of the residual stream.
+    /// Returns C, the channels of the residual stream.
     fn n_embd(self) -> usize;
-    /// H: attention heads; divides C.
+    /// Returns H, the attention heads. H divides C.
     fn n_head(self) -> usize;
-    /// L: layers.
+    /// Returns L, the layers.
     fn n_layer(self) -> usize;
 
-    /// D: channels of a head, `C / H`.
+    /// Returns D, the channels of a head: `C / H`.
     #[inline(always)]
     fn head_dim(self) -> usize {
         div(self.n_embd(), self.n_head())
     }
 
-    /// V in whole tiles.
+    /// Returns V rounded up to half-warps.
     #[inline(always)]
     fn vocab_padded(self) -> usize {
-        round_up(self.vocab(), TILE)
+        round_up(self.vocab(), HALF_WARP)
     }
 
-    /// T in whole token groups.
+    /// Returns T rounded up to token groups.
     #[inline(always)]
     fn block_size_padded(self) -> usize {
         round_up(self.block_size(), TOKEN_GROUP)
     }
 
-    /// C in whole tiles.
+    /// Returns C rounded up to half-warps.
     #[inline(always)]
     fn n_embd_padded(self) -> usize {
-        round_up(self.n_embd(), TILE)
+        round_up(self.n_embd(), HALF_WARP)
     }
 
-    /// The hidden width of the MLP, `4 C`, in whole tiles.
+    /// Returns the hidden width of the MLP, `4 C`, rounded up to half-warps.
     #[inline(always)]
     fn n_hidden_padded(self) -> usize {
-        round_up(4 * self.n_embd(), TILE)
+        round_up(4 * self.n_embd(), HALF_WARP)
     }
 
-    /// D padded so that a head never straddles a tile: a power of two up to a tile, whole tiles above.
+    /// Returns D padded so that a head never straddles a half-warp: to a power of two up to 16, to half-warps above.
     #[inline(always)]
     fn head_dim_padded(self) -> usize {
         let d = self.head_dim();
-        // In 32 bits: Rust-CUDA's compiler counts the zeros of 64 bits wrongly.
-        if d <= TILE { (d as u32).next_power_of_two() as usize } else { round_up(d, TILE) }
+        // Rust-CUDA's compiler miscounts the leading zeros of 64 bits, so this is done in 32.
+        if d <= HALF_WARP { (d as u32).next_power_of_two() as usize } else { round_up(d, HALF_WARP) }
     }
 
-    /// The width of queries, keys and values, H padded heads, in whole tiles.
+    /// Returns A, the width of queries, keys and values: H padded heads, rounded up to half-warps.
     #[inline(always)]
     fn n_attn_padded(self) -> usize {
-        round_up(self.n_head() * self.head_dim_padded(), TILE)
+        round_up(self.n_head() * self.head_dim_padded(), HALF_WARP)
     }
 
-    /// These dimensions as values.
+    /// Returns these dimensions as values.
     #[inline(always)]
     fn to_runtime(self) -> RuntimeShape {
         RuntimeShape {

@@ -1,248 +1,358 @@
 //! The fused training kernel: any number of steps in one launch.
 
+use simt::{Block, Grid, HALF_WARP, Memory, Staged, Target, U32View, View, Views, WARPS, Warp, round_up};
+
 use crate::activations::Activations;
-use crate::args::{Optimizer, Schedule, TrainArgs};
+use crate::kernel::Kernel;
 use crate::layout::Layout;
-use crate::model::{Model, Pass};
-use crate::shape::{Shape, TILE, round_up};
-use crate::simt::{Block, Grid, Ids, Target, Tile, WARPS, Warp};
-use crate::stages::adamw::{Arrays, Update};
-use crate::stages::{clip, cross_entropy};
+use crate::model::{Gpt, Pass};
+use crate::ops::adamw::{AdamW, AdamWParams, StepCoefficients, WeightViews};
+use crate::ops::{clip, cross_entropy};
+use crate::shape::{RuntimeShape, Shape};
 
 pub mod batch;
 mod weights;
 
-use weights::{WeightArrays, gradient_blocks};
+use weights::{Weights, gradient_blocks};
 
-/// What one launch works on.
+/// The report of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct StepLog {
+    /// Mean cross-entropy over the document's positions in nats, before the update.
+    pub loss: f32,
+    /// The gradient's global norm before clipping.
+    pub grad_norm: f32,
+}
+
+/// The arguments of `train` for one model.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TrainArgs {
+    /// Parameters, padded, `Layout::len` elements.
+    pub params: *mut f32,
+    /// The transposed copies of the matrices, `Layout::len` elements.
+    pub params_transposed: *mut f32,
+    /// Gradients, `Layout::len` elements.
+    pub grads: *mut f32,
+    /// First moments, `Layout::len` elements.
+    pub m: *mut f32,
+    /// Second moments, `Layout::len` elements.
+    pub v: *mut f32,
+    /// [`train_workspace_len`] elements, zero before the first launch.
+    pub workspace: *mut f32,
+    /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
+    pub tokens: *const u32,
+    /// The offset of each document in `tokens`, and the end of the last one: `documents + 1` elements.
+    pub offsets: *const u32,
+    /// The coefficients of each step of the launch.
+    pub coefficients: *const StepCoefficients,
+    /// The report of each step of the launch, written.
+    pub log: *mut StepLog,
+    /// The document of the launch's first step. The steps take documents in turn.
+    pub first_document: u32,
+    /// Documents.
+    pub documents: u32,
+    /// Steps of the launch.
+    pub steps: u32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+    /// The optimiser's constants.
+    pub optimizer: AdamWParams,
+}
+
+/// The arguments of `train` on a GPU: several models of one shape, one in each block of the grid.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TrainModelsArgs {
+    /// The arguments of each model.
+    pub models: *const TrainArgs,
+    /// Steps of the launch, the same for all models.
+    pub steps: u32,
+    /// The models' dimensions.
+    pub shape: RuntimeShape,
+}
+
+// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<TrainArgs>() == 136 && size_of::<TrainModelsArgs>() == 32);
+
+/// The arrays that a block trains on.
+#[derive(Clone, Copy)]
+struct Arrays {
+    w: Staged,
+    transposed: Staged,
+    grads: Staged,
+    m: Staged,
+    v: Staged,
+    work: Staged,
+}
+
+/// The views of these arrays.
+#[derive(Clone, Copy)]
+struct ArrayViews {
+    weights: WeightViews,
+    work: View,
+}
+
+impl Views for ArrayViews {
+    #[inline(always)]
+    fn map(self, f: impl Fn(View) -> View) -> Self {
+        let WeightViews { w, transposed, grads, m, v } = self.weights;
+        let weights = WeightViews { w: f(w), transposed: f(transposed), grads: f(grads), m: f(m), v: f(v) };
+        Self { weights, work: f(self.work) }
+    }
+}
+
+impl Arrays {
+    /// # Safety
+    /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
+    #[inline(always)]
+    unsafe fn new<S: Shape>(memory: &mut Memory, s: S, args: &TrainArgs) -> Self {
+        let len = Layout(s).len();
+        // SAFETY: the caller vouches for pointers and lengths.
+        unsafe {
+            Self {
+                w: memory.staged(args.params, len),
+                transposed: memory.staged(args.params_transposed, len),
+                grads: memory.staged(args.grads, len),
+                m: memory.staged(args.m, len),
+                v: memory.staged(args.v, len),
+                work: memory.workspace(args.workspace, train_workspace_len(s)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn views(&self) -> ArrayViews {
+        let Self { w, transposed, grads, m, v, work } = self;
+        let weights = WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m: m.view, v: v.view };
+        ArrayViews { weights, work: work.view }
+    }
+
+    #[inline(always)]
+    fn fetch(&self, warp: &Warp) {
+        let Self { w, transposed, grads, m, v, work } = self;
+        warp.fetch(w);
+        warp.fetch(transposed);
+        warp.fetch(grads);
+        warp.fetch(m);
+        warp.fetch(v);
+        warp.fetch(work);
+    }
+
+    #[inline(always)]
+    fn write_back(&self, warp: &Warp) {
+        let Self { w, transposed, grads, m, v, work: _ } = self;
+        warp.write_back(w);
+        warp.write_back(transposed);
+        warp.write_back(grads);
+        warp.write_back(m);
+        warp.write_back(v);
+    }
+}
+
+/// The documents of a launch.
+#[derive(Clone, Copy)]
+struct Documents {
+    /// The tokens of all documents.
+    tokens: U32View,
+    /// The offset of each document.
+    offsets: U32View,
+}
+
+impl Documents {
+    /// # Safety
+    /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
+    #[inline(always)]
+    unsafe fn new(args: &TrainArgs) -> Self {
+        // SAFETY: the caller vouches for pointers and lengths.
+        unsafe { Self { tokens: U32View::new(args.tokens), offsets: U32View::new(args.offsets) } }
+    }
+}
+
+/// A block's training of one model.
 #[derive(Clone, Copy)]
 struct Train<S> {
     s: S,
-    weights: WeightArrays<S>,
-    work: Tile,
-    /// The tokens of all documents, and where each begins.
-    tokens: Ids,
-    offsets: Ids,
-    /// `[2, document_len]`: the document of this step and of the next, each after its `n`.
-    documents: Ids,
+    weights: Weights<S>,
+    work: View,
+    documents: Documents,
+    /// `[2, document_len]`: the documents of this step and of the next, each after its number of positions.
+    fetched: U32View,
 }
 
-/// Elements of `train`'s workspace: the activations, a partial sum of squares for each block of weights, two documents.
+/// Returns the elements of `train`'s workspace: the activations, a partial sum of squares for each block of weights, and two
+/// documents.
 #[inline(always)]
 pub fn train_workspace_len<S: Shape>(s: S) -> usize {
-    Activations::len(s) + gradient_blocks(s) * TILE + 2 * document_len(s)
+    Activations::len(s) + gradient_blocks(s) * HALF_WARP + 2 * document_len(s)
 }
 
-/// Elements that a document takes in the workspace: `n`, then up to `T + 1` tokens.
+/// Returns the elements of a document in the workspace: the number of positions, then up to `T + 1` tokens.
 #[inline(always)]
 fn document_len<S: Shape>(s: S) -> usize {
-    round_up(s.block_size() + 2, TILE)
+    round_up(s.block_size() + 2, HALF_WARP)
 }
 
-/// Trains `args.steps` steps in one block.
-///
-/// # Safety
-/// The pointers of `args` are valid for the lengths that [`TrainArgs`] states, and nothing else uses them meanwhile.
-/// Offsets and tokens are consistent: document `i` begins at `offsets[i]`, has at least two tokens, each below V.
-#[inline(always)]
-pub unsafe fn train<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &TrainArgs) {
-    let len = Layout(s).len();
-    grid.each_block(
-        #[inline(always)]
-        |block| {
-            let mut memory = block.memory();
-            // SAFETY: the caller vouches for pointers and lengths.
-            let (arrays, tokens, offsets) = unsafe {
-                let arrays = [
-                    memory.resident(args.params, len),
-                    memory.resident(args.params_transposed, len),
-                    memory.resident(args.grads, len),
-                    memory.resident(args.m, len),
-                    memory.resident(args.v, len),
-                    memory.scratch(args.workspace, train_workspace_len(s)),
-                ];
-                (arrays, Ids::new(args.tokens), Ids::new(args.offsets))
-            };
-            let steps = args.steps as usize;
-            // SAFETY: the caller vouches for one entry a step in both: three numbers and two.
-            let (schedules, log) = unsafe {
-                (Tile::new(args.schedule.cast_mut().cast(), 3 * steps), Tile::new(args.log.cast(), 2 * steps))
-            };
-            let tiles = arrays.map(|array| array.tile);
-            let train = Train::new(s, tiles, (tokens, offsets));
-            let mut document = args.first_document as usize;
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    // One by one: LLVM 7 would keep a loop, and with it the array in local memory.
-                    let [w, transposed, grads, m, v, work] = &arrays;
-                    w.load(warp);
-                    transposed.load(warp);
-                    grads.load(warp);
-                    m.load(warp);
-                    v.load(warp);
-                    work.load(warp);
-                },
-            );
-            block.each_warp(
-                #[inline(always)]
-                move |warp| train.fetch(warp, 0, document),
-            );
-            for step in 0..steps {
-                // Read here, long before it is needed.
-                let schedule = Schedule {
-                    root: schedules.get(3 * step),
-                    eps: schedules.get(3 * step + 1),
-                    decay: schedules.get(3 * step + 2),
+impl Kernel for TrainArgs {
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
+
+    /// Trains [`TrainArgs::steps`] steps in one block.
+    #[inline(always)]
+    unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        grid.each_block(
+            #[inline(always)]
+            |block| {
+                let steps = self.steps as usize;
+                // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
+                let (arrays, documents, coefficients, log) = unsafe {
+                    let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps);
+                    let log = View::new(self.log.cast(), 2 * steps);
+                    (Arrays::new(&mut block.memory(), s, self), Documents::new(self), coefficients, log)
                 };
-                document = if document + 1 == args.documents as usize { 0 } else { document + 1 };
-                let train = Train::new(s, tiles.map(Tile::opaque), (tokens, offsets));
-                let pass = train.pass(step);
-                train.forward_backward(block, pass, Some((step + 1, document)));
-                train.weights.weight_gradients(block, pass, false);
-                train.update(block, pass, &args.optimizer, &schedule, log.at(2 * step));
-            }
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    let [w, transposed, grads, m, v, _] = &arrays;
-                    w.store(warp);
-                    transposed.store(warp);
-                    grads.store(warp);
-                    m.store(warp);
-                    v.store(warp);
-                },
-            );
-        },
-    );
+                let train = Train::new(s, arrays.views(), documents);
+                let mut document = self.first_document as usize;
+                block.each_warp(
+                    #[inline(always)]
+                    move |warp| arrays.fetch(warp),
+                );
+                block.each_warp(
+                    #[inline(always)]
+                    move |warp| train.fetch(warp, 0, document),
+                );
+                block.iterate(
+                    steps,
+                    arrays.views(),
+                    #[inline(always)]
+                    |step, views| {
+                        // They are loaded long before they are needed.
+                        let coefficients = load_coefficients(coefficients, step);
+                        document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
+                        let train = Train::new(s, views, documents);
+                        let pass = train.pass(step);
+                        train.forward_backward(block, pass, Some(Next { step: step + 1, document }));
+                        train.weights.weight_gradients(block, pass, false);
+                        train.update(block, pass, &self.optimizer, &coefficients, log.at(2 * step));
+                    },
+                );
+                block.each_warp(
+                    #[inline(always)]
+                    move |warp| arrays.write_back(warp),
+                );
+            },
+        );
+    }
+}
+
+/// Loads the coefficients of a step of the launch.
+#[inline(always)]
+fn load_coefficients(coefficients: View, step: usize) -> StepCoefficients {
+    StepCoefficients {
+        sqrt_scale: coefficients.load_scalar(3 * step),
+        eps: coefficients.load_scalar(3 * step + 1),
+        decay: coefficients.load_scalar(3 * step + 2),
+    }
+}
+
+/// The next step and its document, which is fetched during this step.
+#[derive(Clone, Copy)]
+struct Next {
+    step: usize,
+    document: usize,
 }
 
 impl<S: Shape> Train<S> {
-    /// Where everything lies in the arrays: parameters, transposed copies, gradients, both moments, workspace.
     #[inline(always)]
-    fn new(s: S, [w, transposed, grads, m, v, work]: [Tile; 6], (tokens, offsets): (Ids, Ids)) -> Self {
+    fn new(s: S, ArrayViews { weights: views, work }: ArrayViews, documents: Documents) -> Self {
         let squares = work.at(Activations::len(s));
-        Self {
-            s,
-            weights: WeightArrays { s, arrays: Arrays { w, grads, m, v }, transposed, squares },
-            work,
-            tokens,
-            offsets,
-            documents: squares.at(gradient_blocks(s) * TILE).ids(),
-        }
+        let fetched = squares.at(gradient_blocks(s) * HALF_WARP).as_u32();
+        Self { s, weights: Weights { s, views, squares }, work, documents, fetched }
     }
 
-    /// The weights as the two passes see them.
+    /// Returns the weights as the two passes see them.
     #[inline(always)]
-    fn model(&self) -> Model<S> {
-        let WeightArrays { s, arrays, transposed, .. } = self.weights;
-        Model { s, layout: Layout(s), w: arrays.w, transposed }
+    fn model(&self) -> Gpt<S> {
+        let WeightViews { w, transposed, .. } = self.weights.views;
+        Gpt { s: self.s, layout: Layout(self.s), w, transposed }
     }
 
-    /// The document that [`Self::fetch`] has fetched for this step.
+    /// Returns the document that [`Self::fetch`] has fetched for this step.
     #[inline(always)]
     fn pass(&self, step: usize) -> Pass {
-        let document = self.documents.at(step % 2 * document_len(self.s));
-        Pass { document: document.at(1), n: document.bound(0), work: self.work }
+        let document = self.fetched.at(step % 2 * document_len(self.s));
+        Pass { document: document.at(1), n: document.load_uniform(0), work: self.work }
     }
 
-    /// Fetches the document of step `step`: the last warp does it, which has no token of a short document.
+    /// Fetches the document of step `step` in the last warp, which has no token of a short document.
     #[inline(always)]
     fn fetch(&self, warp: &Warp, step: usize, document: usize) {
         if warp.index == WARPS - 1 {
-            let (start, end) = (self.offsets.bound(document), self.offsets.bound(document + 1));
+            let Documents { tokens, offsets } = self.documents;
+            let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
             let n = self.s.block_size().min(end - start - 1);
-            let to = self.documents.at(step % 2 * document_len(self.s));
-            to.set(0, n);
-            to.at(1).copy_from(self.tokens.at(start), n + 1);
+            let to = self.fetched.at(step % 2 * document_len(self.s));
+            to.store_scalar(0, n);
+            to.at(1).copy_from(tokens.at(start), n + 1);
         }
     }
 
-    /// The gradient by every activation. Barriers stand where tokens meet: before attention reads other tokens' keys and
-    /// values, and before it sums their gradients over other tokens' queries. `next` is the
-    /// next step and its document, which is fetched meanwhile, if it is known.
+    /// Computes the gradient of every activation, and fetches the next document meanwhile.
     #[inline(always)]
-    fn forward_backward<T: Target>(self, block: &Block<T>, p: Pass, next: Option<(usize, usize)>) {
-        let (model, layers) = (self.model(), self.s.n_layer());
-        block.each_warp(
+    fn forward_backward<T: Target>(self, block: &Block<T>, pass: Pass, next: Option<Next>) {
+        let (model, last) = (self.model(), self.s.n_layer() - 1);
+        model.forward(
+            block,
+            pass,
             #[inline(always)]
             move |warp| {
-                if let Some((step, document)) = next {
+                if let Some(Next { step, document }) = next {
                     self.fetch(warp, step, document);
                 }
-                for t0 in warp.token_groups(p.n) {
-                    model.embed(warp, &p, t0);
-                    model.before_attention(warp, &p, 0, t0);
-                }
+            },
+            #[inline(always)]
+            move |warp, tokens| {
+                model.lm_head_backward(warp, &pass, tokens);
+                model.backward_to_scores(warp, &pass, last, tokens);
             },
         );
-        for l in 0..layers {
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    for t0 in warp.token_groups(p.n) {
-                        model.after_attention(warp, &p, l, t0);
-                        if l + 1 < layers {
-                            model.before_attention(warp, &p, l + 1, t0);
-                        } else {
-                            model.head(warp, &p, t0);
-                            model.head_backward(warp, &p, t0);
-                            model.backward_to_scores(warp, &p, l, t0);
-                        }
-                    }
-                },
-            );
-        }
-        for l in (0..layers).rev() {
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    for t0 in warp.token_groups(p.n) {
-                        model.backward_from_scores(warp, &p, l, t0);
-                    }
-                },
-            );
-            if l > 0 {
-                // Behind a barrier: it writes the gradients of scores that the keys of layer `l` have read.
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        for t0 in warp.token_groups(p.n) {
-                            model.backward_to_scores(warp, &p, l - 1, t0);
-                        }
-                    },
-                );
-            }
-        }
+        model.backward(block, pass);
     }
 
-    /// Clips, updates every weight and its moments, and writes loss and norm to `log`. A warp updates the blocks whose gradients it
-    /// computed.
+    /// Clips, updates every weight and its moments, and writes loss and norm to `log`.
     #[inline(always)]
-    fn update<T: Target>(self, block: &Block<T>, p: Pass, optimizer: &Optimizer, schedule: &Schedule, log: Tile) {
+    fn update<T: Target>(
+        self,
+        block: &Block<T>,
+        pass: Pass,
+        params: &AdamWParams,
+        coefficients: &StepCoefficients,
+        log: View,
+    ) {
         let norm = clip::norm(self.weights.squares, gradient_blocks(self.s));
-        let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
+        let adamw = AdamW::new(params, coefficients, clip::scale(norm, params.max_grad_norm));
         block.each_warp(
             #[inline(always)]
             move |warp| {
-                self.weights.update_weights(
+                self.weights.update(
                     warp,
-                    &update,
+                    &adamw,
                     #[inline(always)]
-                    |first, count| warp.share_after(first, count),
+                    |before, count| warp.block_stride_after(before, count),
                 );
                 if warp.index == WARPS - 1 {
-                    log.set(0, self.loss(&p));
-                    log.set(1, norm);
+                    log.store_scalar(0, self.loss(&pass));
+                    log.store_scalar(1, norm);
                 }
             },
         );
     }
 
-    /// The mean loss of the document's positions.
+    /// Returns the mean loss of the document's positions.
     #[inline(always)]
-    fn loss(&self, p: &Pass) -> f32 {
-        let a = Activations::of(self.s, 0);
-        cross_entropy::total((p.work.at(a.sum_exp), p.work.at(a.gap)), p.n) / p.n as f32
+    fn loss(&self, pass: &Pass) -> f32 {
+        cross_entropy::total(&pass.cross_entropy(self.s), pass.n) / pass.n as f32
     }
 }

@@ -1,6 +1,6 @@
 //! The model's parameters on the host: flat, without padding, in the order of the checkpoint.
 
-use gpu_kernels::layout::{Layout, Tensor};
+use gpu_kernels::layout::{Init, Layout, Tensor};
 use gpu_kernels::shape::RuntimeShape;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -23,13 +23,12 @@ impl Weights {
         Self { shape, values: vec![0.0; num_params(shape)] }
     }
 
-    /// Initial weights: normal with standard deviation 0.02, but `attn_wo` and `mlp_fc2` zero, so that every layer
-    /// starts as the identity.
+    /// Returns the initial weights, see [`Init`].
     pub fn init(shape: RuntimeShape, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut weights = Self::zeros(shape);
         for (tensor, values) in weights.tensors_mut() {
-            if !matches!(tensor.base_name(), "attn_wo" | "mlp_fc2") {
+            if tensor.spec.init == Init::Normal {
                 let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
                 values.fill_with(|| 0.02 * normal());
             }

@@ -49,7 +49,7 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
 fn assert_same_bits(what: &str, gpu: &Weights, cpu: &Weights) {
     for ((tensor, gpu), (_, cpu)) in gpu.tensors().zip(cpu.tensors()) {
         for (i, (gpu, cpu)) in gpu.iter().zip(cpu).enumerate() {
-            let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);
+            let (row, col) = (i / tensor.shape()[1], i % tensor.shape()[1]);
             assert!(
                 gpu.to_bits() == cpu.to_bits(),
                 "{what}: {tensor}[{row}, {col}]: CPU {cpu:e}, GPU {gpu:e}, bound 0"

@@ -10,13 +10,13 @@ mod steps;
 
 use gpu_kernels::entry::{self, Kernels};
 use gpu_kernels::shape::Shape;
-use gpu_kernels::simt::Isa;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::reference::Reference;
 use microgpt::device::{Device, Sample, State, StepLog};
 use microgpt::weights::Weights;
+use simt::Isa;
 
 use models::{ODD, names, nonzero_weights, odd};
 use refusals::assert_refuses_what_kernels_do_not_check;

@@ -9,11 +9,11 @@ mod models;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use gpu_kernels::simt::{AnyCpu, Block, F32x16, Grid, Tile, race};
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::device::cpu::Cpu;
 use microgpt::device::{Device, State};
 use microgpt::weights::Weights;
+use simt::{AnyCpu, Block, F32x16, Grid, View, race};
 
 use models::{FEW, ODD, dataset};
 
@@ -51,13 +51,13 @@ fn kernels_have_no_races() {
 }
 
 /// Runs `work` on one block with a tile of 64 elements and returns what the checker said.
-fn caught(work: impl Fn(&Block<AnyCpu>, Tile)) -> Option<String> {
+fn caught(work: impl Fn(&Block<AnyCpu>, View)) -> Option<String> {
     let mut memory = [0.0f32; 64];
     race::launch();
     race::set_warp_order(0);
     let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the memory outlives the launch.
-        let tile = unsafe { Tile::new(memory.as_mut_ptr(), 64) };
+        let tile = unsafe { View::new(memory.as_mut_ptr(), 64) };
         Grid::new(0..1, 1, AnyCpu).each_block(|block| work(block, tile));
     }));
     result.err().map(|panic| *panic.downcast::<String>().expect("the checker panics with a message"))
@@ -68,10 +68,10 @@ fn a_read_of_what_another_warp_wrote_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
             if warp.index == 1 {
-                tile.set_row(16, F32x16::splat(1.0));
+                tile.store(16, F32x16::splat(1.0));
             }
             if warp.index == 2 {
-                tile.row(16);
+                tile.load(16);
             }
         });
     });
@@ -84,9 +84,9 @@ fn a_read_of_what_another_warp_wrote_is_caught() {
 fn a_write_over_what_another_warp_read_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
-            tile.get(3);
+            tile.load_scalar(3);
             if warp.index == 7 {
-                tile.set(3, 1.0);
+                tile.store_scalar(3, 1.0);
             }
         });
     });
@@ -96,13 +96,13 @@ fn a_write_over_what_another_warp_read_is_caught() {
 #[test]
 fn a_read_of_tokens_that_another_warp_copied_is_caught() {
     let race = caught(|block, tile| {
-        let (from, to) = (tile.ids(), tile.at(32).ids());
+        let (from, to) = (tile.as_u32(), tile.at(32).as_u32());
         block.each_warp(|warp| {
             if warp.index == 1 {
                 to.copy_from(from, 3);
             }
             if warp.index == 2 {
-                to.get(2);
+                to.load_scalar(2);
             }
         });
     });
@@ -114,8 +114,8 @@ fn a_read_of_another_lane_s_write_without_a_sync_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
             if warp.index == 0 {
-                tile.set_row(0, F32x16::splat(1.0));
-                tile.get(5);
+                tile.store(0, F32x16::splat(1.0));
+                tile.load_scalar(5);
             }
         });
     });
@@ -127,7 +127,7 @@ fn a_write_over_what_the_other_half_warp_reads_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
             if warp.index == 0 {
-                tile.set_row(0, tile.row(0));
+                tile.store(0, tile.load(0));
             }
         });
     });
@@ -139,19 +139,19 @@ fn barriers_and_syncs_mend_these_races() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
             if warp.index == 1 {
-                let x = tile.row(0);
+                let x = tile.load(0);
                 warp.sync();
-                tile.set_row(0, x);
+                tile.store(0, x);
                 warp.sync();
-                tile.get(5);
+                tile.load_scalar(5);
             }
         });
         block.each_warp(|_| {
-            tile.get(0);
+            tile.load_scalar(0);
         });
         block.each_warp(|warp| {
             if warp.index == 9 {
-                tile.set(0, 1.0);
+                tile.store_scalar(0, 1.0);
             }
         });
     });
@@ -163,7 +163,7 @@ fn an_access_beyond_the_array_is_caught() {
     let race = caught(|block, tile| {
         block.each_warp(|warp| {
             if warp.index == 0 {
-                tile.row(49);
+                tile.load(49);
             }
         });
     });

@@ -1,110 +1,119 @@
 //! The kernels on a GPU: the entries of the PTX. Each takes its argument struct by value.
 //!
-//! `train` is for the default shape, its arrays in shared memory; `train_shared` for any shape whose arrays fit there;
-//! `train_global` for every other. So are the others.
+//! `train` is compiled for the default shape, its arrays in shared memory; `train_shared` for any shape whose arrays fit
+//! there; `train_global` for every other shape. The other kernels have the same three entries.
 
-use crate::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs, TrainArgs};
-use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, kernels, launch, read_global};
-use crate::train::batch::{Phase, groups, train_batch as train_phase};
+use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, launch, ptx_entries, read_global};
+
+use crate::evaluate::EvaluateArgs;
+use crate::generate::GenerateArgs;
+use crate::kernel::Kernel;
+use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
+use crate::train::batch::{BatchArgs, Phase, PhaseArgs, shards};
+use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
 
+/// Defines the three entries of a kernel.
 macro_rules! entries {
-    ($args:ident, $kernel:path, $shape:expr; $default:ident, $shared:ident, $global:ident) => {
-        entries!($args, $kernel, GpuShared, |_: &$args| DEFAULT; $default, "The kernel for the default shape.");
-        entries!($args, $kernel, GpuShared, $shape; $shared, "The kernel for any shape whose arrays fit in shared memory.");
-        entries!($args, $kernel, GpuGlobal, $shape; $global, "The kernel for any shape, its arrays in global memory.");
+    ($args:ident: $default:ident, $shared:ident, $global:ident) => {
+        entries!($args, GpuShared, |_: &$args| DEFAULT; $default, "Runs the kernel for the default shape.");
+        entries!($args, GpuShared, Kernel::shape; $shared, "Runs the kernel for a shape whose arrays fit in shared memory.");
+        entries!($args, GpuGlobal, Kernel::shape; $global, "Runs the kernel for any shape, its arrays in global memory.");
     };
-    ($args:ident, $kernel:path, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
-        /// In a module of its own, so that compilers can take the kernels side by side.
+    ($args:ident, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
+        /// An entry in a module of its own, so that compilers can take the kernels side by side.
         mod $name {
             use super::*;
 
-            kernels! {
+            ptx_entries! {
                 #[doc = $doc]
                 ///
                 /// # Safety
-                /// As for the kernel itself; the launch has the shared memory that its arrays take, if any.
+                /// The conditions of [`Kernel::run`] hold, and the launch has the shared memory that its arrays take, if any.
                 pub unsafe fn $name(args: $args) {
+                    let (block, blocks) = launch();
                     // SAFETY: the host keeps the kernel's contract.
-                    unsafe { $kernel($target, ($shape)(&args), &args) }
+                    unsafe { args.run(&Grid::new(block..block + 1, blocks, $target), ($shape)(&args)) }
                 }
             }
         }
     };
 }
 
-// The build script has rustc compile two parts at the same time, its `PARTS`.
+// The build script has rustc compile two parts at the same time.
 #[cfg(not(part = "documents"))]
-entries!(ReplicasArgs, replicas, |args: &ReplicasArgs| args.shape; train, train_shared, train_global);
+entries!(TrainModelsArgs: train, train_shared, train_global);
 #[cfg(not(part = "models"))]
-entries!(BatchArgs, batch, |args: &BatchArgs| args.train.shape; train_batch, train_batch_shared, train_batch_global);
+entries!(BatchArgs: train_batch, train_batch_shared, train_batch_global);
 #[cfg(not(part = "models"))]
-entries!(EvaluateArgs, evaluation, |args: &EvaluateArgs| args.shape; evaluate, evaluate_shared, evaluate_global);
+entries!(EvaluateArgs: evaluate, evaluate_shared, evaluate_global);
 #[cfg(not(part = "documents"))]
-entries!(GenerateArgs, generation, |args: &GenerateArgs| args.shape; generate, generate_shared, generate_global);
+entries!(GenerateArgs: generate, generate_shared, generate_global);
 
-/// The thread's block as a grid of its own kind.
-#[inline(always)]
-fn own_block<T: Target>(target: T) -> Grid<T> {
-    let (block, blocks) = launch();
-    Grid::new(block..block + 1, blocks, target)
-}
+impl Kernel for TrainModelsArgs {
+    fn shape(&self) -> RuntimeShape {
+        self.shape
+    }
 
-#[inline(always)]
-unsafe fn evaluation<T: Target, S: Shape>(target: T, s: S, args: &EvaluateArgs) {
-    // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::evaluate::evaluate(&own_block(target), s, args) }
-}
-
-#[inline(always)]
-unsafe fn generation<T: Target, S: Shape>(target: T, s: S, args: &GenerateArgs) {
-    // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::generate::generate(&own_block(target), s, args) }
-}
-
-/// A model in each block.
-#[inline(always)]
-unsafe fn replicas<T: Target, S: Shape>(target: T, s: S, args: &ReplicasArgs) {
-    let (block, _) = launch();
-    // SAFETY: the caller vouches for an entry a block. Steps and shape, on which the flow of control depends, are known to be
-    // the same in all lanes if they come from the launch.
-    let model = TrainArgs { steps: args.steps, shape: args.shape, ..unsafe { read_global(args.models.add(block)) } };
-    // SAFETY: the caller keeps the kernel's contract.
-    unsafe { crate::train::train(&Grid::new(0..1, 1, target), s, &model) }
-}
-
-/// The phases of every step with a barrier of the grid after each. A block takes several groups of documents where a device
-/// cannot hold a block for each.
-#[inline(always)]
-unsafe fn batch<T: Target, S: Shape>(target: T, s: S, args: &BatchArgs) {
-    let (block, blocks) = launch();
-    let groups = groups(args.batch as usize);
-    // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
-    let mut barrier = unsafe { GridBarrier::new(args.barrier, blocks) };
-    let mut own = *args;
-    own.train.workspace = args.train.workspace.wrapping_add(block * args.workspace_stride as usize);
-    for step in 0..args.train.steps as usize {
-        barrier.phase(
+    /// Trains a model in each block.
+    #[inline(always)]
+    unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        grid.each_block(
             #[inline(always)]
-            || {
-                for group in (block..groups).step_by(blocks) {
-                    let grid = Grid::new(group..group + 1, groups, target);
-                    // SAFETY: the caller keeps the kernel's contract.
-                    unsafe { train_phase(&grid, s, &own, Phase::Gradients, step) };
-                }
+            |block| {
+                // SAFETY: the caller vouches for the arguments of each block's model.
+                let model = unsafe { read_global(self.models.add(block.index)) };
+                // Control flow depends on steps and shape. They are warp-uniform to the compiler if they come from the launch.
+                let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
+                // SAFETY: the caller keeps the kernel's contract.
+                unsafe { model.run(&block.as_block(0, 1), s) };
             },
         );
-        barrier.phase(
+    }
+}
+
+impl Kernel for BatchArgs {
+    fn shape(&self) -> RuntimeShape {
+        self.train.shape
+    }
+
+    /// Runs the phases of every step, with a barrier of the grid after each. A block takes several shards if the device cannot
+    /// hold a block for each.
+    #[inline(always)]
+    unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        grid.each_block(
             #[inline(always)]
-            // SAFETY: the caller keeps the kernel's contract.
-            || unsafe { train_phase(&own_block(target), s, &own, Phase::Reduce, step) },
-        );
-        barrier.phase(
-            #[inline(always)]
-            // SAFETY: the caller keeps the kernel's contract.
-            || unsafe { train_phase(&own_block(target), s, &own, Phase::Update, step) },
+            |block| {
+                let shards = shards(self.batch as usize);
+                // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
+                let mut barrier = unsafe { GridBarrier::new(self.barrier, block.count) };
+                let mut batch = *self;
+                let workspace = block.index * self.workspace_stride as usize;
+                batch.train.workspace = self.train.workspace.wrapping_add(workspace);
+                for step in 0..self.train.steps as usize {
+                    let phase = |phase| PhaseArgs { batch, phase, step };
+                    barrier.phase(
+                        #[inline(always)]
+                        || {
+                            for shard in block.grid_stride(shards) {
+                                // SAFETY: the caller keeps the kernel's contract.
+                                unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
+                            }
+                        },
+                    );
+                    barrier.phase(
+                        #[inline(always)]
+                        // SAFETY: the caller keeps the kernel's contract.
+                        || unsafe { phase(Phase::Reduce).run(&block.as_block(block.index, block.count), s) },
+                    );
+                    barrier.phase(
+                        #[inline(always)]
+                        // SAFETY: the caller keeps the kernel's contract.
+                        || unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) },
+                    );
+                }
+            },
         );
     }
 }

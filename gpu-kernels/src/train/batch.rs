@@ -1,36 +1,36 @@
-//! Training on several documents a step: the documents in groups, a block of the grid for each group.
+//! Training on several documents a step: the documents in shards, a block of the grid for each shard.
 //!
-//! A step has three phases, and all blocks have to be through with one before any begins the next:
-//! [`Phase::Gradients`], where a block sums the gradients of its group's documents; [`Phase::Reduce`], where it sums those
-//! of all groups, for its share of the weights; [`Phase::Update`], where it updates its share. The groups are as many on
-//! every machine, and every sum goes by the documents' and the groups' numbers, so that the bits depend on neither the
-//! machine nor the number of its threads.
+//! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums the
+//! gradients of its shard's documents. In [`Phase::Reduce`] it sums those of all shards, for its share of the weights. In
+//! [`Phase::Update`] it updates its share. The number of shards is the same on every device, and every sum is ordered by the
+//! indices of documents and shards. So the bits depend on neither the device nor the number of its threads.
 //!
-//! Groups are summed run by run, then the runs. A GPU's blocks work on all groups at once and keep their gradients apart
-//! until the second phase. A thread of the CPU has the groups of a run one after the other and adds each to those before it, so
-//! that threads exchange the sums of [`MAX_RUNS`] runs rather than of [`MAX_GROUPS`] groups.
+//! Shards are summed in spans of consecutive shards first, then the spans. A GPU's blocks work on all shards at once and keep
+//! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
+//! each to those before it, so that threads exchange the sums of [`MAX_SPANS`] spans rather than of [`MAX_SHARDS`] shards.
 
-use super::weights::{WeightArrays, WeightBlock, gradient_blocks};
-use super::{Train, train_workspace_len};
-use crate::args::{BatchArgs, Schedule};
+use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Strided, Target, View, WARPS, div, rem};
+
+use super::weights::{Weights, gradient_blocks};
+use super::{ArrayViews, Documents, Train, TrainArgs, load_coefficients, train_workspace_len};
+use crate::kernel::Kernel;
 use crate::layout::Layout;
-use crate::shape::{Shape, TILE, div, rem};
-use crate::simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, Ids, Mask16, Strided, Target, Tile, WARPS};
-use crate::stages::adamw::{Arrays, Update};
-use crate::stages::clip;
+use crate::ops::adamw::{AdamW, RowPairs, WeightViews};
+use crate::ops::clip;
+use crate::shape::{RuntimeShape, Shape};
 
-/// The most groups that the documents of a step are in.
-pub const MAX_GROUPS: usize = 128;
+/// The most shards of a step's documents.
+pub const MAX_SHARDS: usize = 128;
 
-/// The most runs of groups that are summed on their own.
-const MAX_RUNS: usize = 32;
+/// The most spans of shards that are summed on their own.
+const MAX_SPANS: usize = 32;
 
-/// A part of a step, between two barriers of the grid.
+/// A part of a step between two barriers of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Forward and backward: document `i` of the step belongs to group `i` modulo their number.
+    /// Forward and backward pass. Document `i` of the step belongs to shard `i` modulo their number.
     Gradients,
-    /// The sum of the groups' gradients.
+    /// The sum of the shards' gradients.
     Reduce,
     /// Clip and `AdamW`.
     Update,
@@ -41,93 +41,145 @@ impl Phase {
     pub const ALL: [Self; 3] = [Self::Gradients, Self::Reduce, Self::Update];
 }
 
-/// Groups of a step of `batch` documents.
-#[inline(always)]
-pub fn groups(batch: usize) -> usize {
-    batch.min(MAX_GROUPS)
+/// The arguments of `train_batch`: those of `train`, and those for several documents a step.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct BatchArgs {
+    /// The arguments of `train`, but `grads` has [`GradientArrays::count`] arrays of `Layout::len` elements, and `workspace`, of
+    /// [`batch_workspace_len`] elements, is that of the first block.
+    pub train: TrainArgs,
+    /// The partial sums of squares of the gradients, [`squares_len`] elements.
+    pub squares: *mut f32,
+    /// The loss of each of a step's documents, `batch` elements rounded up to half-warps.
+    pub losses: *mut f32,
+    /// On a GPU, the counter of the grid's barrier, zero before a launch.
+    pub barrier: *mut u32,
+    /// On a GPU, elements from one block's workspace to the next one's.
+    pub workspace_stride: u64,
+    /// Documents of a step.
+    pub batch: u32,
 }
 
-/// Groups of a run, where there are `groups` in all; the last run may have fewer.
+// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<BatchArgs>() == 176);
+
+/// Returns the shards of a step of `batch` documents.
 #[inline(always)]
-pub fn run_len(groups: usize) -> usize {
-    groups.div_ceil(MAX_RUNS)
+pub fn shards(batch: usize) -> usize {
+    batch.min(MAX_SHARDS)
 }
 
-/// Groups whose gradients [`Phase::Gradients`] leaves in one array of `BatchArgs::train.grads`, and arrays there.
+/// Returns the shards of a span, of `shards` in all. The last span may have fewer.
 #[inline(always)]
-pub fn gradient_arrays(groups: usize) -> (usize, usize) {
-    let each = if AS_ON_GPU { 1 } else { run_len(groups) };
-    (each, groups.div_ceil(each))
+pub fn span_len(shards: usize) -> usize {
+    shards.div_ceil(MAX_SPANS)
 }
 
-/// Elements of a block's workspace: that of `train`, and the gradients of a group that is not the first of its run.
+/// How [`Phase::Gradients`] leaves the shards' gradients in `BatchArgs::train.grads`.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientArrays {
+    /// Consecutive shards whose sum is in one array.
+    pub shards_each: usize,
+    /// Arrays.
+    pub count: usize,
+}
+
+impl GradientArrays {
+    /// Returns the arrays of `shards` shards.
+    #[inline(always)]
+    pub fn new(shards: usize) -> Self {
+        let shards_each = if AS_ON_GPU { 1 } else { span_len(shards) };
+        Self { shards_each, count: shards.div_ceil(shards_each) }
+    }
+}
+
+/// Returns the elements of a block's workspace: that of `train`, and the gradients of a shard that is not the first of its
+/// span.
 #[inline(always)]
 pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
     train_workspace_len(s) + if AS_ON_GPU { 0 } else { Layout(s).len() }
 }
 
-/// Elements of `BatchArgs::squares`.
+/// Returns the elements of [`BatchArgs::squares`].
 #[inline(always)]
 pub fn squares_len<S: Shape>(s: S) -> usize {
-    gradient_blocks(s) * TILE
+    gradient_blocks(s) * HALF_WARP
 }
 
-/// One phase of step `step` of the launch, in the grid's blocks. [`Phase::Gradients`] needs a grid of [`groups`] blocks, those
-/// of an array of [`gradient_arrays`] one after the other; the others need one of any number.
-///
-/// # Safety
-/// The pointers of `args` are valid for the lengths that [`BatchArgs`] states, and nothing else uses them meanwhile.
-/// Offsets and tokens are consistent, as for [`crate::train::train`]. The phases before this one are over.
-#[inline(always)]
-pub unsafe fn train_batch<T: Target, S: Shape>(grid: &Grid<T>, s: S, args: &BatchArgs, phase: Phase, step: usize) {
-    grid.each_block(
-        #[inline(always)]
-        |block| {
-            // SAFETY: the caller vouches for everything.
-            unsafe {
-                match phase {
-                    Phase::Gradients => gradients(block, s, args, step),
-                    Phase::Reduce => reduce(block, s, args),
-                    Phase::Update => update(block, s, args, step),
+/// The arguments of one phase of `train_batch`. [`Phase::Gradients`] needs a grid of [`shards`] blocks, and one thread runs
+/// those of a gradient array in order. The other phases take any grid.
+#[derive(Clone, Copy, Debug)]
+pub struct PhaseArgs {
+    /// The arguments of the launch.
+    pub batch: BatchArgs,
+    /// The phase. Those before it have ended.
+    pub phase: Phase,
+    /// The step of the launch.
+    pub step: usize,
+}
+
+impl Kernel for PhaseArgs {
+    fn shape(&self) -> RuntimeShape {
+        self.batch.train.shape
+    }
+
+    /// Runs one phase of a step in the grid's blocks.
+    #[inline(always)]
+    unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        grid.each_block(
+            #[inline(always)]
+            |block| {
+                // SAFETY: the caller vouches for everything.
+                unsafe {
+                    match self.phase {
+                        Phase::Gradients => gradients(block, s, &self.batch, self.step),
+                        Phase::Reduce => reduce(block, s, &self.batch),
+                        Phase::Update => update(block, s, &self.batch, self.step),
+                    }
                 }
-            }
-        },
-    );
+            },
+        );
+    }
 }
 
-/// The gradients and the losses of a group's documents.
+/// Computes the gradients and the losses of a shard's documents.
 ///
 /// # Safety
-/// As for [`train_batch`].
+/// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
     let (len, batch) = (Layout(s).len(), args.batch as usize);
-    let (each, _) = gradient_arrays(groups(batch));
-    let (array, joins) = (args.train.grads.wrapping_add(div(block.index, each) * len), rem(block.index, each) > 0);
+    let GradientArrays { shards_each, .. } = GradientArrays::new(shards(batch));
+    let array = args.train.grads.wrapping_add(div(block.index, shards_each) * len);
+    let joins = rem(block.index, shards_each) > 0;
     let own = if joins { args.train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (arrays, m, v, ids, losses) = unsafe {
-        let arrays = [
-            memory.resident(args.train.params, len),
-            memory.resident(args.train.params_transposed, len),
-            memory.resident(own, len),
-            memory.scratch(args.train.workspace, train_workspace_len(s)),
-        ];
-        let ids = (Ids::new(args.train.tokens), Ids::new(args.train.offsets));
-        (arrays, Tile::new(args.train.m, len), Tile::new(args.train.v, len), ids, losses(args))
+    let (w, transposed, grads, work, m, v, documents, losses) = unsafe {
+        (
+            memory.staged(args.train.params, len),
+            memory.staged(args.train.params_transposed, len),
+            memory.staged(own, len),
+            memory.workspace(args.train.workspace, train_workspace_len(s)),
+            View::new(args.train.m, len),
+            View::new(args.train.v, len),
+            Documents::new(&args.train),
+            losses(args),
+        )
     };
-    let [w, transposed, grads, work] = arrays.map(|array| array.tile);
-    let train = Train::new(s, [w, transposed, grads, m, v, work], ids);
+    let weights = WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m, v };
+    let train = Train::new(s, ArrayViews { weights, work: work.view }, documents);
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            for array in &arrays {
-                array.load(warp);
-            }
+            warp.fetch(&w);
+            warp.fetch(&transposed);
+            warp.fetch(&grads);
+            warp.fetch(&work);
         },
     );
-    for i in block.share(batch) {
+    for i in block.grid_stride(batch) {
         let document = args.train.first_document as usize + step * batch + i;
         block.each_warp(
             #[inline(always)]
@@ -140,7 +192,7 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
             #[inline(always)]
             move |warp| {
                 if warp.index == WARPS - 1 {
-                    losses.set(i, train.loss(&pass));
+                    losses.store_scalar(i, train.loss(&pass));
                 }
             },
         );
@@ -148,181 +200,168 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            arrays[2].store(warp);
+            warp.write_back(&grads);
             if joins {
-                // SAFETY: the caller vouches for it.
-                let sum = unsafe { Tile::new(array, len) };
-                for i in warp.share(len / TILE).map(|tile| tile * TILE) {
-                    sum.set_row(i, sum.row(i) + grads.row(i));
+                // SAFETY: the caller vouches for the array.
+                let sum = unsafe { View::new(array, len) };
+                for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
+                    sum.store(i, sum.load(i) + grads.view.load(i));
                 }
             }
         },
     );
 }
 
-/// The sum of all groups' gradients, for this block's share of the weights.
+/// Sums all shards' gradients, for this block's share of the weights.
 ///
 /// # Safety
-/// As for [`train_batch`].
+/// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) {
-    let groups = groups(args.batch as usize);
-    let (each, arrays) = gradient_arrays(groups);
+    let shards = shards(args.batch as usize);
+    let GradientArrays { shards_each, count } = GradientArrays::new(shards);
     // SAFETY: the caller vouches for pointers and lengths.
-    let weights = unsafe { weights(s, args, arrays) };
+    let weights = unsafe { weights(s, args, count) };
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            let how = Reduction { arrays, run: run_len(groups) / each, scale: 1.0 / args.batch as f32 };
+            let span = span_len(shards) / shards_each;
             weights.reduce_gradients(
-                how,
+                Reduction { arrays: count, span, scale: 1.0 / args.batch as f32 },
                 #[inline(always)]
-                |first, count| block.share_among_warps(warp, first, count),
+                |before, count| block.grid_stride_warps(warp, before, count),
             );
         },
     );
 }
 
-/// The update of this block's share of the weights; the first block reports the step.
+/// Updates this block's share of the weights; the first block reports the step.
 ///
 /// # Safety
-/// As for [`train_batch`].
+/// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
     let steps = args.train.steps as usize;
-    // SAFETY: the caller vouches for pointers and lengths, and for one schedule and one entry of the log a step.
-    let (weights, losses, schedules, log) = unsafe {
-        let schedules = Tile::new(args.train.schedule.cast_mut().cast(), 3 * steps);
-        let log = Tile::new(args.train.log.cast(), 2 * steps).at(2 * step);
-        (weights(s, args, 1), losses(args), schedules.at(3 * step), log)
+    // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
+    let (weights, losses, coefficients, log) = unsafe {
+        let coefficients = View::new(args.train.coefficients.cast_mut().cast(), 3 * steps);
+        let log = View::new(args.train.log.cast(), 2 * steps).at(2 * step);
+        (weights(s, args, 1), losses(args), load_coefficients(coefficients, step), log)
     };
-    let schedule = &Schedule { root: schedules.get(0), eps: schedules.get(1), decay: schedules.get(2) };
     let norm = clip::norm(weights.squares, gradient_blocks(s));
-    let optimizer = &args.train.optimizer;
-    let update = Update::new(optimizer, schedule, clip::scale(norm, optimizer.max_grad_norm));
+    let params = &args.train.optimizer;
+    let adamw = AdamW::new(params, &coefficients, clip::scale(norm, params.max_grad_norm));
     block.each_warp(
         #[inline(always)]
         move |warp| {
-            weights.update_weights(
+            weights.update(
                 warp,
-                &update,
+                &adamw,
                 #[inline(always)]
-                |first, count| block.share_among_warps(warp, first, count),
+                |before, count| block.grid_stride_warps(warp, before, count),
             );
             if block.index == 0 && warp.index == WARPS - 1 {
-                log.set(0, sum(losses, args.batch as usize) / args.batch as f32);
-                log.set(1, norm);
+                log.store_scalar(0, sum(losses, args.batch as usize) / args.batch as f32);
+                log.store_scalar(1, norm);
             }
         },
     );
 }
 
-/// The weights in the memory that all blocks share, with `arrays_of_grads` arrays of gradients.
+/// Returns the weights in the memory that all blocks share, with `grads_arrays` arrays of gradients.
 ///
 /// # Safety
-/// As for [`train_batch`].
+/// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
-unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, arrays_of_grads: usize) -> WeightArrays<S> {
+unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, grads_arrays: usize) -> Weights<S> {
     let (len, train) = (Layout(s).len(), &args.train);
     // SAFETY: the caller vouches for pointers and lengths.
     unsafe {
-        WeightArrays {
-            s,
-            arrays: Arrays {
-                w: Tile::new(train.params, len),
-                grads: Tile::new(train.grads, arrays_of_grads * len),
-                m: Tile::new(train.m, len),
-                v: Tile::new(train.v, len),
-            },
-            transposed: Tile::new(train.params_transposed, len),
-            squares: Tile::new(args.squares, squares_len(s)),
-        }
+        let views = WeightViews {
+            w: View::new(train.params, len),
+            transposed: View::new(train.params_transposed, len),
+            grads: View::new(train.grads, grads_arrays * len),
+            m: View::new(train.m, len),
+            v: View::new(train.v, len),
+        };
+        Weights { s, views, squares: View::new(args.squares, squares_len(s)) }
     }
 }
 
-/// The losses of a step's documents.
+/// Returns the losses of a step's documents.
 ///
 /// # Safety
-/// As for [`train_batch`].
+/// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
-unsafe fn losses(args: &BatchArgs) -> Tile {
-    // SAFETY: the caller vouches for the batch in whole tiles.
-    unsafe { Tile::new(args.losses, (args.batch as usize).div_ceil(TILE) * TILE) }
+unsafe fn losses(args: &BatchArgs) -> View {
+    // SAFETY: the caller vouches for the batch, rounded up to half-warps.
+    unsafe { View::new(args.losses, (args.batch as usize).div_ceil(HALF_WARP) * HALF_WARP) }
 }
 
 /// How the arrays of gradients, [`Layout::len`] elements each, become one.
 #[derive(Clone, Copy)]
 struct Reduction {
-    /// How many there are.
+    /// Arrays.
     arrays: usize,
-    /// How many are summed before their sum is added to those of the runs before.
-    run: usize,
-    /// What the sum is multiplied by.
+    /// Arrays of a span, summed before their sum is added to those of the spans before.
+    span: usize,
+    /// The factor of the sum.
     scale: f32,
 }
 
-impl<S: Shape> WeightArrays<S> {
-    /// Sums the arrays of gradients, for the blocks of weights that `share` gives. The sums take the place of the first array,
-    /// and their squares are summed block by block.
+impl<S: Shape> Weights<S> {
+    /// Sums the arrays of gradients, for the blocks of weights that `share` gives. The sums replace the first array, and their
+    /// squares are summed block by block.
     #[inline(always)]
-    fn reduce_gradients(&self, how: Reduction, share: impl Fn(usize, usize) -> Strided) {
+    fn reduce_gradients(&self, reduction: Reduction, share: impl Fn(usize, usize) -> Strided) {
         self.each_block(
             share,
             #[inline(always)]
-            |i, head| self.reduce_block(how, i, head),
+            |i, block| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, block.rows()),
             #[inline(always)]
-            |i, place| self.reduce_rows::<1>(how, i, (self.position(place), self.s.n_embd_padded())),
+            |i, pair| self.reduce_rows::<1>(reduction, i, pair.rows),
             #[inline(always)]
-            |i, layer| self.reduce_block(how, i, layer),
+            |i, layer| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, layer.block.rows()),
         );
     }
 
+    /// Computes [`Self::reduce_gradients`] for the `N` pairs of rows of block `i`.
     #[inline(always)]
-    fn reduce_block(&self, how: Reduction, i: usize, block: WeightBlock) {
-        self.reduce_rows::<{ TILE / 2 }>(how, i, (block.at(), block.weight.matrix.cols));
-    }
-
-    /// [`Self::reduce_gradients`] of block `index`, `N` pairs of rows from `at` on, `stride` elements from row to row.
-    #[inline(always)]
-    fn reduce_rows<const N: usize>(
-        &self,
-        Reduction { arrays, run, scale }: Reduction,
-        index: usize,
-        (at, stride): (usize, usize),
-    ) {
-        let (grads, len) = (self.arrays.grads, Layout(self.s).len());
-        let rows = |array: usize, r: usize| grads.row_pair(array * len + at + 2 * r * stride, stride);
+    fn reduce_rows<const N: usize>(&self, reduction: Reduction, i: usize, rows: RowPairs) {
+        let Reduction { arrays, span, scale } = reduction;
+        let (grads, len, stride) = (self.views.grads, Layout(self.s).len(), rows.stride);
+        let load = |array: usize, r: usize| grads.load_halves(array * len + rows.at(r), stride);
         let mut sum = [F32x32::splat(0.0); N];
         let mut first = 0;
         while first < arrays {
-            let mut run_sum = [F32x32::splat(0.0); N];
+            let mut span_sum = [F32x32::splat(0.0); N];
             for r in 0..N {
-                run_sum[r] = rows(first, r);
+                span_sum[r] = load(first, r);
             }
-            for array in first + 1..arrays.min(first + run) {
+            for array in first + 1..arrays.min(first + span) {
                 for r in 0..N {
-                    run_sum[r] = run_sum[r] + rows(array, r);
+                    span_sum[r] = span_sum[r] + load(array, r);
                 }
             }
             for r in 0..N {
-                sum[r] = sum[r] + run_sum[r];
+                sum[r] = sum[r] + span_sum[r];
             }
-            first += run;
+            first += span;
         }
         for r in 0..N {
             sum[r] = sum[r] * F32x32::splat(scale);
-            grads.set_row_pair(at + 2 * r * stride, stride, sum[r]);
+            grads.store_halves(rows.at(r), stride, sum[r]);
         }
-        self.squares.set_row(index * TILE, clip::squares(sum));
+        self.squares.store(i * HALF_WARP, clip::squares(sum));
     }
 }
 
-/// The sum of the first `n` numbers, sixteen at a time.
+/// Returns the sum of the first `n` values, sixteen at a time.
 #[inline(always)]
-fn sum(numbers: Tile, n: usize) -> f32 {
+fn sum(values: View, n: usize) -> f32 {
     let mut sum = F32x16::splat(0.0);
-    for i in (0..n).step_by(TILE) {
-        sum = sum + Mask16::first(n - i).select(numbers.row(i), F32x16::splat(0.0));
+    for i in (0..n).step_by(HALF_WARP) {
+        sum = sum + Mask16::lanes_below(n - i).select(values.load(i), F32x16::splat(0.0));
     }
-    sum.sum()
+    sum.reduce_sum()
 }

@@ -1,231 +1,252 @@
-//! The weights block by block: where each gradient comes from, and what is done with it. A warp updates the blocks whose
-//! gradients it computed.
+//! The weights block by block: the sources of each gradient, and the update. A warp updates the blocks whose gradients it
+//! computed.
 
-use crate::activations::Activations;
-use crate::layout::{Layout, Matrix};
+use simt::{Block, F32x32, HALF_WARP, Strided, Target, View, Warp, div, rem};
+
+use crate::layout::{Layout, Place};
 use crate::model::Pass;
-use crate::shape::{Shape, TILE, div, rem};
-use crate::simt::{Block, F32x32, Strided, Target, Tile, Warp};
-use crate::stages::adamw::{Arrays, Update};
-use crate::stages::linear::weight_gradient;
-use crate::stages::{clip, embed};
+use crate::ops::adamw::{self, AdamW, RowPairs, WeightViews};
+use crate::ops::clip;
+use crate::ops::embed::{self, EmbedBackward};
+use crate::ops::linear::{Columns, weight_gradient};
+use crate::shape::Shape;
 
-/// A matrix of the model with where its gradient comes from: `dw = dy^T x` over the document's positions.
+/// A block of a layer's weights.
 #[derive(Clone, Copy)]
-pub(super) struct Weight {
-    pub(super) matrix: Matrix,
-    /// Offset of `dy: [T, rows]` in the workspace.
-    dy: usize,
-    /// Offset of `x: [T, cols]` in the workspace.
-    x: usize,
+pub(super) struct LayerBlock {
+    /// The layer.
+    l: usize,
+    /// The index of the matrix in the layer: 0 to 5 for `wq, wk, wv, wo, fc1, fc2`.
+    matrix: usize,
+    /// The block of the matrix.
+    pub(super) block: adamw::Block,
 }
 
-/// A block of `TILE` by `TILE` weights.
+/// The sources of a matrix's gradient, `dw = dy^T x` over the document's positions.
 #[derive(Clone, Copy)]
-pub(super) struct WeightBlock {
-    pub(super) weight: Weight,
-    /// Row and column.
-    place: (usize, usize),
+struct Sources {
+    /// `[T, rows]`.
+    dy: View,
+    /// `[T, cols]`.
+    x: View,
 }
 
-impl Weight {
-    /// Block `i`, of `wide` side by side.
+impl Sources {
+    /// Returns the sources of a matrix of layer `l`, numbered as in [`LayerBlock`].
     #[inline(always)]
-    fn block(self, i: usize, wide: usize) -> WeightBlock {
-        WeightBlock { weight: self, place: (div(i, wide) * TILE, rem(i, wide) * TILE) }
+    fn new<S: Shape>(s: S, pass: &Pass, l: usize, matrix: usize) -> Self {
+        let a = pass.activations(s, l);
+        if matrix < 3 {
+            Self { dy: a.dqkv(s, matrix), x: a.xn_attn }
+        } else if matrix == 3 {
+            Self { dy: a.dx_mid, x: a.attn }
+        } else if matrix == 4 {
+            Self { dy: a.dh, x: a.xn_mlp }
+        } else {
+            Self { dy: a.dx_out, x: a.h2 }
+        }
     }
 }
 
-impl WeightBlock {
-    /// Where it begins in the flat arrays.
-    #[inline(always)]
-    pub(super) fn at(self) -> usize {
-        let (matrix, (row, col)) = (self.weight.matrix, self.place);
-        matrix.offset + row * matrix.cols + col
-    }
+/// A pair of rows of `wpe`, 16 channels of each.
+#[derive(Clone, Copy)]
+pub(super) struct PositionPair {
+    /// The first row's position.
+    t: usize,
+    /// The first channel.
+    col: usize,
+    /// The rows in the flat arrays.
+    pub(super) rows: RowPairs,
 }
 
-/// Blocks of weights, the rows of `wpe` two by two among them: as many as [`WeightArrays::each_block`] visits.
+/// Returns block `i` of a matrix, row by row.
+#[inline(always)]
+fn block(matrix: Place, i: usize) -> adamw::Block {
+    let wide = matrix.cols / HALF_WARP;
+    adamw::Block { matrix, row: div(i, wide) * HALF_WARP, col: rem(i, wide) * HALF_WARP }
+}
+
+/// Returns the blocks that [`Weights::each_block`] visits, in which a pair of rows of `wpe` counts as one.
 #[inline(always)]
 pub(super) fn gradient_blocks<S: Shape>(s: S) -> usize {
-    Layout(s).head_matrix().blocks() + position_pairs(s) + s.n_layer() * layer_blocks(s)
+    Layout(s).model().wte.blocks() + position_pairs(s) + s.n_layer() * layer_blocks(s)
 }
 
-/// Pairs of rows of `wpe`, tile by tile.
+/// Returns the pairs of rows of `wpe`, 16 channels each.
 #[inline(always)]
 fn position_pairs<S: Shape>(s: S) -> usize {
-    Layout(s).wpe_rows() / 2 * tiles_of(s.n_embd_padded())
+    Layout(s).model().wpe.rows / 2 * (s.n_embd_padded() / HALF_WARP)
 }
 
-/// Blocks of a layer's weights: those of `wq, wk, wv, wo, fc1, fc2` in this order.
+/// Returns the blocks of a layer's matrices.
 #[inline(always)]
 fn layer_blocks<S: Shape>(s: S) -> usize {
-    Layout(s).layer_matrices(0).iter().map(|matrix| matrix.blocks()).sum()
+    let tensors = Layout(s).layer(0);
+    4 * tensors.attn_wq.blocks() + 2 * tensors.mlp_fc1.blocks()
 }
 
-/// Tiles of `n` channels.
-#[inline(always)]
-fn tiles_of(n: usize) -> usize {
-    n / TILE
-}
-
-/// Parameters, gradients and moments, and what is known of each block of them.
+/// Parameters, gradients and moments, and the partial sums of the gradient's squares.
 #[derive(Clone, Copy)]
-pub(super) struct WeightArrays<S> {
+pub(super) struct Weights<S> {
     pub(super) s: S,
-    pub(super) arrays: Arrays,
-    /// The transposed copies of the matrices.
-    pub(super) transposed: Tile,
-    /// `[gradient_blocks, TILE]`: the partial sums of squares of the gradients' blocks.
-    pub(super) squares: Tile,
+    pub(super) views: WeightViews,
+    /// `[gradient_blocks, 16]`.
+    pub(super) squares: View,
 }
 
-impl<S: Shape> WeightArrays<S> {
-    /// Visits the blocks of weights that `share` gives: `share(first, count)` are those of the next `count` blocks, where `first`
-    /// came before. First those of `wte`, as the output head, then the pairs of rows of `wpe`, then those of the layers. A visitor
-    /// is told a block's number among all of them, and of a pair of rows its first row and its channel.
+impl<S: Shape> Weights<S> {
+    /// Visits the blocks of weights that `share` gives: first those of `wte`, then the pairs of rows of `wpe`, then those of
+    /// the layers. `share(before, count)` returns those of the next `count` blocks, `before` of which came earlier. A visitor
+    /// gets the index of the block among all of them.
     #[inline(always)]
     pub(super) fn each_block(
         &self,
         share: impl Fn(usize, usize) -> Strided,
-        head: impl Fn(usize, WeightBlock),
-        positions: impl Fn(usize, (usize, usize)),
-        layer: impl Fn(usize, WeightBlock),
+        lm_head: impl Fn(usize, adamw::Block),
+        positions: impl Fn(usize, PositionPair),
+        layers: impl Fn(usize, LayerBlock),
     ) {
-        let (s, wte) = (self.s, self.head_weight());
-        let tiles = tiles_of(s.n_embd_padded());
-        for i in share(0, wte.matrix.blocks()) {
-            head(i, wte.block(i, tiles));
+        let (s, tensors) = (self.s, Layout(self.s).model());
+        for i in share(0, tensors.wte.blocks()) {
+            lm_head(i, block(tensors.wte, i));
         }
-        let mut first = wte.matrix.blocks();
-        for i in share(first, position_pairs(s)) {
-            positions(first + i, (2 * div(i, tiles), rem(i, tiles) * TILE));
+        let mut before = tensors.wte.blocks();
+        for i in share(before, position_pairs(s)) {
+            let wide = s.n_embd_padded() / HALF_WARP;
+            let (t, col) = (2 * div(i, wide), rem(i, wide) * HALF_WARP);
+            let Place { offset, cols, decays, .. } = tensors.wpe;
+            positions(
+                before + i,
+                PositionPair { t, col, rows: RowPairs { offset: offset + t * cols + col, stride: cols, decays } },
+            );
         }
-        first += position_pairs(s);
+        before += position_pairs(s);
         for l in 0..s.n_layer() {
-            for i in share(first, layer_blocks(s)) {
-                layer(first + i, self.layer_block(l, i));
+            for i in share(before, layer_blocks(s)) {
+                layers(before + i, self.layer_block(l, i));
             }
-            first += layer_blocks(s);
+            before += layer_blocks(s);
         }
     }
 
-    /// Where row `row` of `wpe`, from channel `col` on, lies in the flat arrays.
+    /// Returns block `i` of layer `l`. It is computed from the index, so that the work on a block is in the kernel once, and
+    /// because a GPU keeps a dynamically indexed array in local memory.
     #[inline(always)]
-    pub(super) fn position(&self, (row, col): (usize, usize)) -> usize {
-        Layout(self.s).wpe() + row * self.s.n_embd_padded() + col
-    }
-
-    /// `wte` as the output head.
-    #[inline(always)]
-    fn head_weight(&self) -> Weight {
-        let a = Activations::of(self.s, 0);
-        Weight { matrix: Layout(self.s).head_matrix(), dy: a.logits, x: a.x }
-    }
-
-    /// Block `i` of layer `l`, see [`layer_blocks`]. Worked out from the number, so that the work on a block stands once in the
-    /// kernel.
-    #[inline(always)]
-    fn layer_block(&self, l: usize, i: usize) -> WeightBlock {
-        let (s, a) = (self.s, Activations::of(self.s, l));
-        let [wq, _, _, wo, fc1, fc2] = Layout(s).layer_matrices(l);
-        let (attn, mlp) = (wq.blocks(), fc1.blocks());
+    fn layer_block(&self, l: usize, i: usize) -> LayerBlock {
+        let tensors = Layout(self.s).layer(l);
+        let (attn, mlp) = (tensors.attn_wq.blocks(), tensors.mlp_fc1.blocks());
         if i < 3 * attn {
             let (which, i) = (div(i, attn), rem(i, attn));
-            let matrix = Matrix { offset: Layout(s).attn_qkv(l, which), ..wq };
-            Weight { matrix, dy: a.dqkv(which), x: a.xn_attn }.block(i, tiles_of(s.n_embd_padded()))
+            LayerBlock { l, matrix: which, block: block(tensors.attn_qkv(which), i) }
         } else if i < 4 * attn {
-            Weight { matrix: wo, dy: a.dx_mid, x: a.attn }.block(i - 3 * attn, tiles_of(s.n_attn_padded()))
+            LayerBlock { l, matrix: 3, block: block(tensors.attn_wo, i - 3 * attn) }
         } else if i < 4 * attn + mlp {
-            Weight { matrix: fc1, dy: a.dh, x: a.xn_mlp }.block(i - 4 * attn, tiles_of(s.n_embd_padded()))
+            LayerBlock { l, matrix: 4, block: block(tensors.mlp_fc1, i - 4 * attn) }
         } else {
-            let i = i - 4 * attn - mlp;
-            Weight { matrix: fc2, dy: a.dx_out, x: a.h2 }.block(i, tiles_of(s.n_hidden_padded()))
+            LayerBlock { l, matrix: 5, block: block(tensors.mlp_fc2, i - 4 * attn - mlp) }
         }
     }
 
-    /// Every gradient, added to that of the documents before if there were any, and the sum of its squares block by block.
+    /// Computes every gradient, added to that of the documents before if there were any, and the sum of its squares block by
+    /// block.
     #[inline(always)]
-    pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, p: Pass, add: bool) {
+    pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, pass: Pass, add: bool) {
         block.each_warp(
             #[inline(always)]
             move |warp| {
-                let dx_embed = p.work.at(Activations::of(self.s, 0).dx_embed);
+                let dx = pass.activations(self.s, 0).dx_embed;
+                let embed = EmbedBackward { dx, document: pass.document, n: pass.n };
                 self.each_block(
                     #[inline(always)]
-                    |first, count| warp.share_after(first, count),
+                    |before, count| warp.block_stride_after(before, count),
                     #[inline(always)]
-                    |i, block| self.head_gradient(warp, &p, i, block, add),
+                    |i, block| self.lm_head_gradient(warp, &pass, &embed, i, block, add),
                     #[inline(always)]
-                    |i, place| {
-                        let (at, stride) = (self.position(place), self.s.n_embd_padded());
-                        let mut rows = embed::backward_position(self.s, dx_embed, p.n, place.0, place.1);
+                    |i, pair| {
+                        let (at, stride) = (pair.rows.offset, pair.rows.stride);
+                        let mut rows = embed::backward_position(self.s, &embed, pair.t, pair.col);
                         if add {
-                            rows = self.arrays.grads.row_pair(at, stride) + rows;
+                            rows = self.views.grads.load_halves(at, stride) + rows;
                         }
-                        self.arrays.grads.set_row_pair(at, stride, rows);
-                        self.squares.set_row(i * TILE, clip::squares([rows]));
+                        self.views.grads.store_halves(at, stride, rows);
+                        self.squares.store(i * HALF_WARP, clip::squares([rows]));
                     },
                     #[inline(always)]
-                    |i, block| {
-                        let rows = self.gradient(warp, &p, block, add);
-                        self.squares.set_row(i * TILE, clip::squares(rows));
+                    |i, LayerBlock { l, matrix, block }| {
+                        let rows = self.gradient(warp, Sources::new(self.s, &pass, l, matrix), pass.n, block, add);
+                        self.squares.store(i * HALF_WARP, clip::squares(rows));
                     },
                 );
             },
         );
     }
 
-    /// The gradient of block `i`, of `wte`: as the head, then as the embedding.
+    /// Computes the gradient of block `i`, of `wte`: as the `lm_head`, then as the embedding.
     #[inline(always)]
-    fn head_gradient(&self, warp: &Warp, p: &Pass, i: usize, block: WeightBlock, add: bool) {
-        let (matrix, grads) = (block.weight.matrix, self.arrays.grads);
-        let dx_embed = p.work.at(Activations::of(self.s, 0).dx_embed);
-        self.gradient(warp, p, block, add);
+    fn lm_head_gradient(
+        &self,
+        warp: &Warp,
+        pass: &Pass,
+        embed: &EmbedBackward,
+        i: usize,
+        block: adamw::Block,
+        add: bool,
+    ) {
+        let (grads, a) = (self.views.grads, pass.activations(self.s, 0));
+        self.gradient(warp, Sources { dy: a.logits, x: a.x }, pass.n, block, add);
         warp.sync();
-        embed::backward_token(warp, self.s, dx_embed, p.document, p.n, grads.at(matrix.offset), block.place);
-        let mut rows = [F32x32::splat(0.0); TILE / 2];
-        for r in 0..TILE / 2 {
-            rows[r] = grads.row_pair(block.at() + 2 * r * matrix.cols, matrix.cols);
-        }
-        self.squares.set_row(i * TILE, clip::squares(rows));
+        embed::backward_token(warp, self.s, embed, grads.at(block.matrix.offset), block.row, block.col);
+        self.squares.store(i * HALF_WARP, clip::squares(load_block(grads, block.rows())));
     }
 
-    /// The gradient of one block of a matrix.
+    /// Computes the gradient of one block of a matrix.
     #[inline(always)]
-    fn gradient(&self, warp: &Warp, p: &Pass, block: WeightBlock, add: bool) -> [F32x32; TILE / 2] {
-        let Weight { matrix, dy, x } = block.weight;
-        let (row, col) = block.place;
-        let mut rows = [F32x32::splat(0.0); TILE / 2];
+    fn gradient(
+        &self,
+        warp: &Warp,
+        Sources { dy, x }: Sources,
+        n: usize,
+        block: adamw::Block,
+        add: bool,
+    ) -> [F32x32; HALF_WARP / 2] {
+        let (matrix, grads, rows) = (block.matrix, self.views.grads, block.rows());
+        let mut dw = [F32x32::splat(0.0); HALF_WARP / 2];
         if add {
-            for r in 0..TILE / 2 {
-                rows[r] = self.arrays.grads.row_pair(block.at() + 2 * r * matrix.cols, matrix.cols);
-            }
+            dw = load_block(grads, rows);
         }
-        let (dy, x) = ((p.work.at(dy), matrix.rows, row), (p.work.at(x), matrix.cols, col));
-        rows = weight_gradient(warp, dy, x, p.n, rows);
-        for r in 0..TILE / 2 {
-            self.arrays.grads.set_row_pair(block.at() + 2 * r * matrix.cols, matrix.cols, rows[r]);
+        let dy = Columns { view: dy.at(block.row), stride: matrix.rows };
+        let x = Columns { view: x.at(block.col), stride: matrix.cols };
+        dw = weight_gradient(warp, dy, x, n, dw);
+        for r in 0..HALF_WARP / 2 {
+            grads.store_halves(rows.at(r), rows.stride, dw[r]);
         }
-        rows
+        dw
     }
 
     /// Updates the blocks of weights that `share` gives this warp, see [`Self::each_block`].
     #[inline(always)]
-    pub(super) fn update_weights(&self, warp: &Warp, update: &Update, share: impl Fn(usize, usize) -> Strided) {
+    pub(super) fn update(&self, warp: &Warp, adamw: &AdamW, share: impl Fn(usize, usize) -> Strided) {
         self.each_block(
             share,
             #[inline(always)]
-            |_, head| self.update_block(warp, update, head, (self.s.vocab() - head.place.0).div_ceil(2).min(TILE / 2)),
+            |_, block| {
+                let pairs = (self.s.vocab() - block.row).div_ceil(2).min(HALF_WARP / 2);
+                adamw.update_block(warp, &self.views, block, pairs);
+            },
             #[inline(always)]
-            |_, place| update.row_pairs::<1>(warp, self.arrays, self.position(place), self.s.n_embd_padded()),
+            |_, pair| adamw.update_rows::<1>(warp, &self.views, pair.rows),
             #[inline(always)]
-            |_, layer| self.update_block(warp, update, layer, TILE / 2),
+            |_, layer| adamw.update_block(warp, &self.views, layer.block, HALF_WARP / 2),
         );
     }
+}
 
-    #[inline(always)]
-    fn update_block(&self, warp: &Warp, update: &Update, block: WeightBlock, pairs: usize) {
-        update.block(warp, self.arrays, self.transposed, block.weight.matrix, block.place, pairs);
+/// Loads a block of 16 by 16 elements as pairs of rows.
+#[inline(always)]
+fn load_block(view: View, rows: RowPairs) -> [F32x32; HALF_WARP / 2] {
+    let mut block = [F32x32::splat(0.0); HALF_WARP / 2];
+    for r in 0..HALF_WARP / 2 {
+        block[r] = view.load_halves(rows.at(r), rows.stride);
     }
+    block
 }

@@ -129,7 +129,7 @@ impl CheckpointFile {
             let (bytes, _) = bytes.as_chunks();
             values.iter_mut().zip(bytes).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
             if let Some(i) = values.iter().position(|value| !value.is_finite()) {
-                let (row, col) = (i / tensor.shape[1], i % tensor.shape[1]);
+                let (row, col) = (i / tensor.shape()[1], i % tensor.shape()[1]);
                 return Err(self.mismatch(Mismatch::NotFinite { value: values[i], tensor: name, row, col }));
             }
         }

@@ -97,7 +97,7 @@ impl CheckpointFile {
             return Err(Mismatch::MissingTensor { tensor: name.clone(), fitting: fitting() });
         }
         for ((_, tensor), name) in tensors().zip(&names) {
-            let (name, stored, expected) = (name.clone(), self.info(name), tensor.shape);
+            let (name, stored, expected) = (name.clone(), self.info(name), tensor.shape());
             if stored.shape != expected {
                 let stored = stored.shape.clone();
                 return Err(Mismatch::TensorShape { tensor: name, stored, expected, fitting: fitting() });

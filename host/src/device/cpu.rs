@@ -7,19 +7,21 @@ use std::ops::Range;
 use std::ptr;
 
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
-use gpu_kernels::entry::{self, Kernels};
-use gpu_kernels::generate::generate_workspace_len;
+use gpu_kernels::entry::{self, CpuKernels};
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::simt::{TOKENS, WARPS};
-use gpu_kernels::train::batch::{Phase, batch_workspace_len, gradient_arrays, groups, squares_len};
-use gpu_kernels::train::train_workspace_len;
+use gpu_kernels::shape::{RuntimeShape, Shape, TOKENS};
+use gpu_kernels::train::batch::{
+    BatchArgs, GradientArrays, Phase, PhaseArgs, batch_workspace_len, shards, squares_len,
+};
+use gpu_kernels::train::{TrainArgs, train_workspace_len};
 use rayon::prelude::*;
+use simt::WARPS;
 
 use super::check;
 use super::packed::{
-    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, samples_of, schedules,
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, samples_of, step_coefficients,
     step_logs, transpose, unpack,
 };
 use super::{Device, Evaluation, Sample, State, StepLog};
@@ -39,7 +41,7 @@ const WORK_PER_THREAD: usize = 1 << 20;
 
 /// A model on the CPU.
 pub struct Cpu {
-    kernels: Kernels,
+    kernels: CpuKernels,
     shape: RuntimeShape,
     config: TrainConfig,
     train: Documents,
@@ -59,13 +61,13 @@ pub struct Cpu {
 }
 
 /// The instruction sets that this processor has, the fastest first.
-pub fn available() -> Vec<Kernels> {
+pub fn available() -> Vec<CpuKernels> {
     entry::ALL.into_iter().filter(is_available).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
-fn is_available(kernels: &Kernels) -> bool {
-    use gpu_kernels::simt::Isa;
+fn is_available(kernels: &CpuKernels) -> bool {
+    use simt::Isa;
 
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     match kernels.isa() {
@@ -82,7 +84,7 @@ fn is_available(kernels: &Kernels) -> bool {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn is_available(_: &Kernels) -> bool {
+fn is_available(_: &CpuKernels) -> bool {
     true
 }
 
@@ -98,8 +100,8 @@ impl Cpu {
     /// A model with these kernels, one of [`available`].
     ///
     /// # Errors
-    /// Kernels that this processor does not have, a model that does not fit the dataset, or memory that cannot be had.
-    pub fn with_kernels(kernels: Kernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+    /// CpuKernels that this processor does not have, a model that does not fit the dataset, or memory that cannot be had.
+    pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         if !is_available(&kernels) {
             return Err(Error::new(format!("this processor cannot run the kernels for {}", kernels.isa().name()))
                 .hint("take one of those that are available"));
@@ -117,7 +119,7 @@ impl Cpu {
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
-            grads: Buffer::zeros(gradient_arrays(groups(config.batch)).1 * len)?,
+            grads: Buffer::zeros(GradientArrays::new(shards(config.batch)).count * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
             workspace: Buffer::zeros(train_workspace_len(shape))?,
@@ -136,8 +138,8 @@ impl Cpu {
 
     /// Trains steps of several documents: the blocks of each phase spread over the threads.
     fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
-        let (batch, groups) = (self.config.batch, groups(self.config.batch));
-        let (each, arrays) = gradient_arrays(groups);
+        let (batch, shards) = (self.config.batch, shards(self.config.batch));
+        let GradientArrays { shards_each, count: arrays } = GradientArrays::new(shards);
         let document_work = 3 * num_params(self.shape) * self.shape.block_size();
         let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, arrays);
         let threads = rayon::current_num_threads().min(threads_worth);
@@ -155,16 +157,16 @@ impl Cpu {
         };
         let (kernels, shared) = (self.kernels, &Shared(args));
         let run = |phase: Phase, step: usize, thread: usize| {
-            let Shared(mut args) = *shared;
-            args.train.workspace = args.train.workspace.wrapping_add(thread * stride);
-            // The groups one after the other in a thread, since they share its workspace, and whole arrays of them.
-            let first = |thread: usize| groups.min(thread * arrays / threads * each);
+            let Shared(mut batch) = *shared;
+            batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
+            // A thread runs its shards one after the other, because they share its workspace, and whole arrays of them.
+            let first = |thread: usize| shards.min(thread * arrays / threads * shards_each);
             let (blocks, count) = match phase {
-                Phase::Gradients => (first(thread)..first(thread + 1), groups),
+                Phase::Gradients => (first(thread)..first(thread + 1), shards),
                 Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
             };
             // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
-            unsafe { kernels.train_batch(&args, phase, step, blocks, count) };
+            unsafe { kernels.train_batch(&PhaseArgs { batch, phase, step }, blocks, count) };
         };
         let phases = Phase::ALL.len();
         team::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
@@ -196,7 +198,7 @@ impl Device for Cpu {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let schedule = schedules(&self.config, self.step, steps);
+        let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![0.0f32; LOG * steps];
         let args = TrainArgs {
             params: self.params.as_mut_ptr(),
@@ -207,7 +209,7 @@ impl Device for Cpu {
             workspace: self.workspace.as_mut_ptr(),
             tokens: self.train.tokens().as_ptr(),
             offsets: self.train.offsets().as_ptr(),
-            schedule: schedule.as_ptr().cast(),
+            coefficients: coefficients.as_ptr().cast(),
             log: log.as_mut_ptr().cast(),
             first_document: first_document(&self.config, self.step, &self.train),
             documents: self.train.len() as u32,
@@ -220,7 +222,7 @@ impl Device for Cpu {
         } else {
             // SAFETY: every buffer has the length that `TrainArgs` states, and the documents are consistent by construction.
             // `with_kernels` has checked that their tokens are of the vocabulary and that this processor has the kernels.
-            unsafe { self.kernels.train(&args) };
+            unsafe { self.kernels.train(&args, 0..1, 1) };
         }
         self.step += steps as u64;
         Ok(step_logs(&log))

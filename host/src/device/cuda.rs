@@ -14,12 +14,13 @@ use std::rc::Rc;
 
 use cust::memory::{CopyDestination, DeviceBuffer, mem_get_info};
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, TrainArgs};
-use gpu_kernels::generate::generate_workspace_len;
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{GPU_TOKENS, GPU_WARPS, RuntimeShape, Shape, TILE};
-use gpu_kernels::train::batch::{groups, squares_len};
-use gpu_kernels::train::train_workspace_len;
+use gpu_kernels::shape::{GPU_TOKENS, RuntimeShape, Shape};
+use gpu_kernels::train::batch::{BatchArgs, shards, squares_len};
+use gpu_kernels::train::{TrainArgs, train_workspace_len};
+use simt::{GPU_WARPS, HALF_WARP};
 
 use self::error::failed;
 use self::gpu::{Gpu, affordable_blocks, download, fits, pointer, uninitialized, upload, zeros};
@@ -29,7 +30,7 @@ pub use self::models::CudaModels;
 use self::samples::Generated;
 use super::check;
 use super::packed::{
-    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, schedules, step_logs,
+    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients, step_logs,
     transpose, unpack,
 };
 use super::{Device, Evaluation, Sample, State, StepLog};
@@ -60,16 +61,16 @@ impl Plan {
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
         }
         let kernel = kernels.train_batch()?;
-        let mut blocks = kernels.resident_blocks(&kernel)?.min(groups(batch));
+        let mut blocks = kernels.resident_blocks(&kernel)?.min(shards(batch));
         if kernel.is_global() {
             blocks = affordable_blocks(blocks, workspace)?;
         }
         Ok(Self {
             blocks,
-            grads: groups(batch) * len,
+            grads: shards(batch) * len,
             workspace: if kernel.is_global() { blocks * workspace } else { 0 },
             squares: squares_len(shape),
-            losses: batch.next_multiple_of(TILE),
+            losses: batch.next_multiple_of(HALF_WARP),
         })
     }
 
@@ -143,8 +144,8 @@ impl Cuda {
     /// Each array has the length that [`TrainArgs`] states, or for a batch the plan's, else `pointer` would panic; the documents
     /// have been checked by `check::model`.
     fn train_args(&self, steps: usize) -> Result<(TrainArgs, Launch)> {
-        let schedule = schedules(&self.config, self.step, steps);
-        let launch = Launch { schedule: upload(&schedule)?, log: zeros(LOG * steps)? };
+        let coefficients = step_coefficients(&self.config, self.step, steps);
+        let launch = Launch { coefficients: upload(&coefficients)?, log: zeros(LOG * steps)? };
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
@@ -155,7 +156,7 @@ impl Cuda {
             workspace: pointer(&self.workspace, self.plan.workspace),
             tokens: pointer(&gpu.train_corpus.tokens, gpu.train.tokens().len()),
             offsets: pointer(&gpu.train_corpus.offsets, documents + 1),
-            schedule: pointer(&launch.schedule, schedule.len()).cast(),
+            coefficients: pointer(&launch.coefficients, coefficients.len()).cast(),
             log: pointer(&launch.log, LOG * steps).cast(),
             first_document: first_document(&self.config, self.step, &gpu.train),
             documents: documents as u32,
@@ -219,7 +220,7 @@ impl Cuda {
 
 /// Arrays of one launch of training.
 struct Launch {
-    schedule: DeviceBuffer<f32>,
+    coefficients: DeviceBuffer<f32>,
     log: DeviceBuffer<f32>,
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use gpu_kernels::args::{Optimizer, Schedule};
 use gpu_kernels::generate::BOS;
-use gpu_kernels::layout::Layout;
+use gpu_kernels::layout::{Kind, Layout, Place};
+use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
 use super::{Evaluation, Sample, StepLog};
@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// The optimiser's constants, rounded.
-pub(super) fn optimizer(o: &OptimizerConfig) -> Optimizer {
-    Optimizer {
+pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
+    AdamWParams {
         beta1: o.beta1 as f32,
         // Of the rounded beta, so that the weights of old and new sum to exactly one.
         one_minus_beta1: 1.0 - o.beta1 as f32,
@@ -25,19 +25,19 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> Optimizer {
     }
 }
 
-/// The [`Schedule`] of each of `steps` steps from the one with this number on, number by number.
-pub(super) fn schedules(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
-    let schedules = (0..steps as u64).map(|i| schedule(config, step + i));
-    schedules.flat_map(|Schedule { root, eps, decay }| [root, eps, decay]).collect()
+/// Returns the [`StepCoefficients`] of `steps` steps from `step` on, value by value.
+pub(super) fn step_coefficients(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
+    let coefficients = (0..steps as u64).map(|i| coefficients(config, step + i));
+    coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
 }
 
-/// The optimiser's scalars of the step with this number, from 0.
-fn schedule(config: &TrainConfig, step: u64) -> Schedule {
+/// Returns the optimiser's coefficients of step `step`, counted from 0.
+fn coefficients(config: &TrainConfig, step: u64) -> StepCoefficients {
     let o = config.optimizer;
     let learning_rate = o.learning_rate_at(step, config.steps);
     let (correct1, correct2) = o.bias_corrections(step + 1);
-    Schedule {
-        root: (correct1 / (learning_rate * correct2.sqrt())) as f32,
+    StepCoefficients {
+        sqrt_scale: (correct1 / (learning_rate * correct2.sqrt())) as f32,
         // Without an eps there is none, also at a learning rate of zero.
         eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
         decay: (learning_rate * o.weight_decay) as f32,
@@ -50,7 +50,7 @@ pub(super) fn first_document(config: &TrainConfig, step: u64, documents: &Docume
 }
 
 /// Numbers of a step in a log.
-pub(super) const LOG: usize = size_of::<gpu_kernels::args::StepLog>() / size_of::<f32>();
+pub(super) const LOG: usize = size_of::<gpu_kernels::train::StepLog>() / size_of::<f32>();
 
 /// What the steps of a launch have reported, [`LOG`] numbers each.
 pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
@@ -84,7 +84,7 @@ pub(super) fn inverse_temperature(temperature: f64) -> f32 {
 pub(super) fn pack(weights: &Weights, padded: &mut [f32]) {
     for (tensor, values) in weights.tensors() {
         for (i, &value) in values.iter().enumerate() {
-            padded[tensor.index(i / tensor.shape[1], i % tensor.shape[1])] = value;
+            padded[tensor.index(i)] = value;
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
     let mut weights = Weights::zeros(shape);
     for (tensor, values) in weights.tensors_mut() {
         for (i, value) in values.iter_mut().enumerate() {
-            *value = padded[tensor.index(i / tensor.shape[1], i % tensor.shape[1])];
+            *value = padded[tensor.index(i)];
         }
     }
     weights
@@ -102,8 +102,8 @@ pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
 
 /// Writes the transposed copies of the matrices in `params`, both padded.
 pub(super) fn transpose(shape: RuntimeShape, params: &[f32], transposed: &mut [f32]) {
-    for matrix in Layout(shape).matrices() {
-        let (rows, cols, at) = (matrix.rows, matrix.cols, matrix.offset);
+    for tensor in Layout(shape).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix) {
+        let Place { rows, cols, offset: at, .. } = tensor.place;
         for i in 0..rows * cols {
             transposed[at + i % cols * rows + i / cols] = params[at + i];
         }

@@ -41,7 +41,7 @@ fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64,
     for (tensor, got) in got.tensors() {
         let expected = &expected[first..first + got.len()];
         first += got.len();
-        assert_close(format!("{what}: {tensor}"), tensor.shape[1], got, expected, bound * norm(expected) + slack);
+        assert_close(format!("{what}: {tensor}"), tensor.shape()[1], got, expected, bound * norm(expected) + slack);
     }
 }
 

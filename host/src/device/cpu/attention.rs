@@ -1,9 +1,10 @@
 //! The attention of a trained model, to be looked at.
 
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::EvaluateArgs;
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::ops::attention::prob_index;
 use gpu_kernels::shape::Shape;
-use gpu_kernels::stages::attention::prob_index;
+use simt::View;
 
 use super::{Buffer, Cpu};
 use crate::error::{Error, Result};
@@ -35,12 +36,14 @@ impl Cpu {
         // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, its tokens have
         // just been checked, and the kernels are those of this device.
         unsafe { self.kernels.evaluate(&args, 0..1, 1) };
-        let probs = &workspace.as_slice()[Activations::of(s, s.n_layer() - 1).probs..];
+        // SAFETY: `workspace` has `Activations::len` elements and outlives the view.
+        let work = unsafe { View::new(workspace.as_mut_ptr(), Activations::len(s)) };
+        let probs = Activations::new(s, work, s.n_layer() - 1).probs;
         let mut attention = vec![0.0; s.n_head() * n * n];
         for (h, head) in attention.chunks_mut(n * n).enumerate() {
             for (t, row) in head.chunks_mut(n).enumerate() {
                 for (key, prob) in row[..=t].iter_mut().enumerate() {
-                    *prob = probs[prob_index(s, h, t, key)];
+                    *prob = probs.load_scalar(prob_index(s, h, t, key));
                 }
             }
         }

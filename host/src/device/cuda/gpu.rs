@@ -9,9 +9,10 @@ use cust::event::{Event, EventFlags};
 use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
 use cust::stream::{Stream, StreamFlags};
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{ReplicasArgs, TrainArgs};
 use gpu_kernels::generate::generate_workspace_len;
-use gpu_kernels::shape::{GPU_TOKENS, GPU_WARPS, RuntimeShape};
+use gpu_kernels::shape::{GPU_TOKENS, RuntimeShape};
+use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
+use simt::GPU_WARPS;
 
 use super::super::driver;
 use super::error::{failed, no_driver, no_gpu};
@@ -116,7 +117,7 @@ impl Gpu {
     /// As for [`Self::launch`], of each model's arguments; they are for `steps` steps, and no two write the same arrays.
     pub(super) unsafe fn launch_train(&self, models: impl IntoIterator<Item = TrainArgs>, steps: usize) -> Result<()> {
         let models = upload(&models.into_iter().map(Model).collect::<Vec<_>>())?;
-        let args = ReplicasArgs {
+        let args = TrainModelsArgs {
             models: pointer(&models, models.len()).cast_const().cast(),
             steps: steps as u32,
             shape: self.shape,

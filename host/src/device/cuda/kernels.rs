@@ -11,11 +11,13 @@ use cust::module::Module;
 use cust::stream::Stream;
 use cust::sys::{self, CUdevice_attribute, CUfunction_attribute, CUjit_option, CUresult};
 use gpu_kernels::activations::Activations;
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
-use gpu_kernels::generate::generate_workspace_len;
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, GPU_WARPS, RuntimeShape, Shape};
-use gpu_kernels::train::train_workspace_len;
+use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, RuntimeShape, Shape};
+use gpu_kernels::train::batch::BatchArgs;
+use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
+use simt::GPU_WARPS;
 
 use super::error::{failed, not_loaded, too_old};
 use crate::error::{Error, Result};
@@ -55,7 +57,7 @@ pub(super) trait Args: Copy {
     const GRID_BARRIER: bool = false;
 }
 
-impl Args for ReplicasArgs {
+impl Args for TrainModelsArgs {
     const KERNEL: &'static str = "train";
 }
 
@@ -183,7 +185,7 @@ impl Kernels {
     }
 
     /// `train`: parameters, their transposed copies, gradients, both moments and the workspace.
-    pub fn train(&self) -> Kernel<ReplicasArgs> {
+    pub fn train(&self) -> Kernel<TrainModelsArgs> {
         self.choose(5 * Layout(self.shape).len() + train_workspace_len(self.shape))
     }
 

@@ -1,0 +1,187 @@
+//! The levels of work: a grid of blocks, a block of warps, and their barriers.
+
+use core::ops::Range;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
+use crate::index::rem;
+use crate::target::{Isa, Target, WARPS};
+use backend::{F32x32, Memory, Staged, View};
+
+/// The blocks of a launch that the caller runs.
+pub struct Grid<T> {
+    blocks: Range<usize>,
+    count: usize,
+    target: T,
+}
+
+impl<T: Target> Grid<T> {
+    /// Returns the blocks `blocks` of a launch of `count`. The host may run disjoint ranges on different threads.
+    #[inline(always)]
+    pub fn new(blocks: Range<usize>, count: usize, target: T) -> Self {
+        Self { blocks, count, target }
+    }
+
+    /// Runs `work` for each block. There is no barrier at the end, because no block reads what another one writes.
+    #[inline(always)]
+    pub fn each_block(&self, work: impl Fn(&Block<T>)) {
+        backend::each_block(
+            self.blocks.clone(),
+            #[inline(always)]
+            |index| work(&Block { index, count: self.count, target: self.target }),
+        );
+    }
+}
+
+/// Warps that share memory and a barrier.
+pub struct Block<T> {
+    /// The block's index in the grid.
+    pub index: usize,
+    /// Blocks of the grid.
+    pub count: usize,
+    target: T,
+}
+
+/// Views that a kernel keeps over the iterations of its outer loop, see [`Block::iterate`].
+pub trait Views: Copy {
+    /// Applies `f` to each view.
+    fn map(self, f: impl Fn(View) -> View) -> Self;
+}
+
+impl<T: Target> Block<T> {
+    /// Returns the items of `0..count` that fall to this block: a grid-stride loop over blocks.
+    #[inline(always)]
+    pub fn grid_stride(&self, count: usize) -> Strided {
+        Strided { next: self.index, end: count, step: self.count }
+    }
+
+    /// Returns the items of `0..count` that fall to `warp`: a grid-stride loop over the warps of all blocks.
+    ///
+    /// `before` items of other lists came first. Counting them in keeps all warps busy when short lists follow each other.
+    #[inline(always)]
+    pub fn grid_stride_warps(&self, warp: &Warp, before: usize, count: usize) -> Strided {
+        let warps = self.count * WARPS;
+        let index = self.index * WARPS + warp.index;
+        Strided { next: rem(index + warps - rem(before, warps), warps), end: count, step: warps }
+    }
+
+    /// Runs `work` for each warp, then waits for all of them. Every warp may then read what any warp wrote.
+    ///
+    /// `work` should own its captures (`move`). Otherwise the compiler has to assume that each write to a view changes a
+    /// captured reference, and reloads it.
+    #[inline(always)]
+    pub fn each_warp(&self, work: impl Fn(&Warp)) {
+        self.target.region(
+            #[inline(always)]
+            move || {
+                backend::each_warp(
+                    #[inline(always)]
+                    |index| work(&Warp { index, isa: T::ISA }),
+                );
+            },
+        );
+    }
+
+    /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
+    ///
+    /// Without it, LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills them.
+    #[inline(always)]
+    pub fn iterate<V: Views>(&self, count: usize, views: V, mut work: impl FnMut(usize, V)) {
+        for i in 0..count {
+            work(i, views.map(View::hide_address));
+        }
+    }
+
+    /// Returns a grid of `count` blocks of which this block's warps run block `index`.
+    #[inline(always)]
+    pub fn as_block(&self, index: usize, count: usize) -> Grid<T> {
+        Grid::new(index..index + 1, count, self.target)
+    }
+
+    /// Returns the block's memory, from which no array is taken yet.
+    #[inline(always)]
+    pub fn memory(&self) -> Memory {
+        Memory::new(T::SHARED_MEMORY)
+    }
+}
+
+/// 32 lanes in lockstep.
+pub struct Warp {
+    /// The warp's index in its block.
+    pub index: usize,
+    isa: Isa,
+}
+
+impl Warp {
+    /// Returns the square roots, correctly rounded, of values between 1e-30 and 1e30.
+    #[inline(always)]
+    pub fn sqrt<const N: usize>(&self, x: [F32x32; N]) -> [F32x32; N] {
+        backend::sqrt_all(self.isa, x)
+    }
+
+    /// Returns how many of `wanted` accumulators, a power of two, fit in registers.
+    #[inline(always)]
+    pub fn accumulators(&self, wanted: usize) -> usize {
+        wanted.min(backend::accumulators(self.isa))
+    }
+
+    /// Makes the writes of any lane of this warp visible to all of its lanes.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // Only code that has a warp can reach a warp's barrier.
+    pub fn sync(&self) {
+        backend::warp_sync();
+    }
+
+    /// Copies this warp's part of a staged array to where the block works on it.
+    #[inline(always)]
+    pub fn fetch(&self, array: &Staged) {
+        array.fetch(self.index);
+    }
+
+    /// Copies this warp's part of a staged array back to where the host has it.
+    #[inline(always)]
+    pub fn write_back(&self, array: &Staged) {
+        array.write_back(self.index);
+    }
+
+    /// Returns the items of `0..count` that fall to this warp: a block-stride loop over warps.
+    #[inline(always)]
+    pub fn block_stride(&self, count: usize) -> Strided {
+        Strided { next: self.index, end: count, step: WARPS }
+    }
+
+    /// Returns the items of `0..count` that fall to this warp after `before` items of other lists. Counting those in keeps
+    /// all warps busy when short lists follow each other.
+    #[inline(always)]
+    #[allow(clippy::modulo_one)] // A block of the CPU has one warp.
+    pub fn block_stride_after(&self, before: usize, count: usize) -> Strided {
+        Strided { next: (self.index + WARPS - before % WARPS) % WARPS, end: count, step: WARPS }
+    }
+
+    /// Returns the first items of the groups of `group` items in `0..count` that fall to this warp. The last group may
+    /// reach beyond `count`.
+    #[inline(always)]
+    pub fn block_stride_groups(&self, group: usize, count: usize) -> Strided {
+        Strided { next: self.index * group, end: count, step: WARPS * group }
+    }
+}
+
+/// Every `step`-th item of a range.
+pub struct Strided {
+    next: usize,
+    end: usize,
+    step: usize,
+}
+
+impl Iterator for Strided {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        let item = self.next;
+        self.next += self.step;
+        (item < self.end).then_some(item)
+    }
+}

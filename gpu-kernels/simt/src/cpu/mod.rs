@@ -1,0 +1,93 @@
+//! Lanes on the CPU: SIMD vectors.
+//!
+//! Every function is inlined into a kernel entry, which is compiled once for each instruction set. The vectors then take
+//! the registers of that set: 16 values fill one AVX-512 register, two of AVX2, or four of SSE.
+
+use core::ops::Range;
+
+use crate::target::{HALF_WARP, Isa, Target, WARPS};
+
+mod channels;
+mod lanes;
+mod memory;
+mod newton;
+#[cfg(feature = "race-check")]
+pub mod race;
+mod transpose;
+mod view;
+
+pub use channels::{F32x16, Mask16, U32x16, sqrt};
+pub use lanes::F32x32;
+pub use memory::{Memory, Staged};
+pub use newton::sqrt_from_estimate;
+pub use view::{BroadcastPairs, U32View, View};
+
+/// Any CPU of the architecture, with each kernel in one function: for tests.
+#[derive(Clone, Copy)]
+pub struct AnyCpu;
+
+// SAFETY: every CPU has the baseline instruction set.
+unsafe impl Target for AnyCpu {
+    const ISA: Isa = Isa::Baseline;
+}
+
+/// Runs `work` for each of the blocks.
+#[inline(always)]
+pub(crate) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
+    for index in blocks {
+        work(index);
+    }
+}
+
+/// Runs `work` for each warp of a block, one after the other.
+#[inline(always)]
+pub(crate) fn each_warp(work: impl Fn(usize)) {
+    #[cfg(feature = "race-check")]
+    {
+        for index in race::warp_order(WARPS) {
+            race::enter_warp(index);
+            work(index);
+        }
+        race::block_barrier();
+    }
+    #[cfg(not(feature = "race-check"))]
+    for index in 0..WARPS {
+        work(index);
+    }
+}
+
+/// Tells the race checker of a warp's barrier. Lanes of a vector are in lockstep, so nothing else is to be done.
+#[inline(always)]
+pub(crate) fn warp_sync() {
+    #[cfg(feature = "race-check")]
+    race::warp_sync();
+}
+
+/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so two.
+///
+/// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum is
+/// slow wherever it is kept.
+#[inline(always)]
+pub(crate) fn accumulators(isa: Isa) -> usize {
+    if isa == Isa::Avx2 { 2 } else { HALF_WARP }
+}
+
+/// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
+///
+/// With AVX-512 the first half-warp of the first root comes from [`sqrt_from_estimate`]. Roots and divisions share the
+/// divider; with one root of four computed by the multipliers, both are busy for about as long.
+#[inline(always)]
+pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
+    let mut root = x;
+    for i in 0..N {
+        root[i] = x[i].map(F32x16::sqrt);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: a processor that runs kernels for `Isa::Avx512` has the instruction, see `Target`.
+        let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[0].0.0.into()) }.into());
+        root[0].0 = sqrt_from_estimate(x[0].0, estimate);
+    }
+    let _ = isa;
+    root
+}

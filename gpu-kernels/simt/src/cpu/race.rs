@@ -1,0 +1,177 @@
+//! The race checker: records the accesses to every element of shared memory since the last barrier.
+//!
+//! On the CPU warps run one after the other and the lanes of a vector at once, which hides races that a GPU would show.
+//! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. A race panics with both source
+//! locations: two warps access one element with no block barrier between, or two lanes of a warp with no `warp.sync()`
+//! between, and one of the accesses is a write. Blocks then have as many warps as on a GPU, which run in an order drawn
+//! from a seed.
+
+use core::cell::RefCell;
+use core::hash::{BuildHasherDefault, Hasher};
+use core::panic::Location;
+use std::collections::HashMap;
+use std::vec::Vec;
+use std::{format, thread_local};
+
+/// The kind of an access.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+/// Stands for all warps of a block, which run the code between two `each_warp`.
+const ALL_WARPS: usize = usize::MAX;
+
+#[derive(Clone, Copy)]
+struct Access {
+    warp: usize,
+    /// The warp's calls of `warp.sync()` since the last block barrier.
+    syncs: usize,
+    /// The lanes that accessed the element, as bits.
+    lanes: u32,
+    location: &'static Location<'static>,
+}
+
+/// A multiplicative hash of addresses. There are millions of look-ups and no adversary.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("addresses are hashed whole");
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[derive(Default)]
+struct Element {
+    write: Option<Access>,
+    reads: Vec<Access>,
+}
+
+struct Checker {
+    elements: HashMap<usize, Element, BuildHasherDefault<AddressHasher>>,
+    warp: usize,
+    syncs: usize,
+    order: u64,
+}
+
+thread_local! {
+    static CHECKER: RefCell<Checker> =
+        RefCell::new(Checker { elements: HashMap::default(), warp: ALL_WARPS, syncs: 0, order: 0 });
+}
+
+/// Sets the order in which this thread's kernels run their warps. Zero is ascending; any other value seeds a permutation that
+/// changes from closure to closure.
+pub fn set_warp_order(seed: u64) {
+    CHECKER.with_borrow_mut(|checker| checker.order = seed);
+}
+
+/// Forgets every access. Call it before a launch on memory that was freed and allocated anew.
+pub fn launch() {
+    CHECKER.with_borrow_mut(|checker| checker.elements.clear());
+}
+
+/// Returns the order of warps for the next `each_warp`.
+pub(super) fn warp_order(warps: usize) -> Vec<usize> {
+    CHECKER.with_borrow_mut(|checker| {
+        let mut order: Vec<usize> = (0..warps).collect();
+        if checker.order != 0 {
+            for i in (1..warps).rev() {
+                // Knuth's multiplier for a linear congruential generator; its upper bits are good enough here.
+                checker.order = checker.order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                order.swap(i, (checker.order >> 33) as usize % (i + 1));
+            }
+        }
+        order
+    })
+}
+
+pub(super) fn enter_warp(warp: usize) {
+    CHECKER.with_borrow_mut(|checker| (checker.warp, checker.syncs) = (warp, 0));
+}
+
+pub(super) fn warp_sync() {
+    CHECKER.with_borrow_mut(|checker| checker.syncs += 1);
+}
+
+pub(super) fn block_barrier() {
+    CHECKER.with_borrow_mut(|checker| {
+        checker.elements.clear();
+        (checker.warp, checker.syncs) = (ALL_WARPS, 0);
+    });
+}
+
+/// Records an access of `lanes` of the current warp to the element at `address`.
+///
+/// # Panics
+/// If the access races with an earlier one.
+#[track_caller]
+pub(super) fn access(address: usize, lanes: u32, kind: Kind) {
+    let location = Location::caller();
+    let conflict = CHECKER.with_borrow_mut(|checker| {
+        let now = Access { warp: checker.warp, syncs: checker.syncs, lanes, location };
+        let element = checker.elements.entry(address).or_default();
+        let conflict = match kind {
+            // A lane may read its own write, even if another lane wrote the same value.
+            Kind::Read => element
+                .write
+                .filter(|write| now.unordered(write) && (write.warp != now.warp || lanes & !write.lanes != 0)),
+            Kind::Write => {
+                let lanes_differ = |other: &&Access| (lanes | other.lanes).count_ones() > 1;
+                let earlier = element.reads.iter().chain(&element.write);
+                earlier.filter(|other| now.unordered(other)).find(|o| o.warp != now.warp || lanes_differ(o)).copied()
+            }
+        };
+        let conflict = conflict.map(|other| {
+            let wrote = element.write.is_some_and(|write| core::ptr::eq(write.location, other.location));
+            format!(
+                "race: {} {} at {}, and {} {} the same element at {} with no {} between",
+                other.accessor(),
+                if wrote { "wrote" } else { "read" },
+                other.location,
+                now.accessor(),
+                if kind == Kind::Write { "writes" } else { "reads" },
+                now.location,
+                if other.warp == now.warp { "warp.sync()" } else { "block barrier" },
+            )
+        });
+        match kind {
+            // Repeated reads by the same lanes race with the same writes, so that the first is enough.
+            Kind::Read if element.reads.last().is_some_and(|last| last.same(&now)) => {}
+            Kind::Read => element.reads.push(now),
+            Kind::Write => *element = Element { write: Some(now), reads: Vec::new() },
+        }
+        conflict
+    });
+    if let Some(conflict) = conflict {
+        panic!("{conflict}");
+    }
+}
+
+impl Access {
+    fn same(&self, other: &Self) -> bool {
+        (self.warp, self.syncs, self.lanes) == (other.warp, other.syncs, other.lanes)
+    }
+
+    /// Returns whether nothing orders the two accesses: they are of two warps, or of one warp with no `warp.sync()` between.
+    fn unordered(&self, other: &Self) -> bool {
+        self.warp != other.warp || self.syncs == other.syncs
+    }
+
+    fn accessor(&self) -> std::string::String {
+        if self.warp == ALL_WARPS {
+            "every warp".into()
+        } else {
+            format!("warp {} (lanes {:#x})", self.warp, self.lanes)
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Memory that the warps of a block share.
+
+use core::simd::Simd;
+
+use super::channels::F32x16;
+use super::lanes::F32x32;
+#[cfg(feature = "race-check")]
+use super::race;
+use super::transpose::transpose;
+use crate::target::HALF_WARP;
+
+/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four bytes.
+///
+/// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
+/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call from
+/// ops. The race checker verifies it on every access.
+#[derive(Clone, Copy)]
+pub struct View {
+    ptr: *mut f32,
+    #[cfg(feature = "race-check")]
+    bounds: (usize, usize),
+}
+
+/// The lanes of the warp that touch the elements of an access, for the race checker.
+#[derive(Clone, Copy)]
+#[cfg(feature = "race-check")]
+enum Lanes {
+    /// Element `i` by lane `i` of both half-warps.
+    BothHalves,
+    /// Element `i` by lane `i` of this half-warp.
+    Half(u32),
+    /// Every element by every lane.
+    All,
+    /// Every element by every lane of this half-warp.
+    AllOfHalf(u32),
+    /// Every element by this lane.
+    One(u32),
+    /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
+    Column(usize),
+}
+
+impl View {
+    /// Returns a view of the `len` elements at `ptr`.
+    ///
+    /// # Safety
+    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps of the
+    /// same launch access them, and every access through these views stays within them.
+    #[inline(always)]
+    #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
+    pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
+        Self {
+            ptr,
+            #[cfg(feature = "race-check")]
+            bounds: (ptr as usize, ptr as usize + 4 * len),
+        }
+    }
+
+    /// Returns the view that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(mut self, offset: usize) -> Self {
+        self.ptr = self.ptr.wrapping_add(offset);
+        self
+    }
+
+    #[inline(always)]
+    fn read16(self, i: usize) -> F32x16 {
+        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        F32x16(unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn write16(self, i: usize, x: F32x16) {
+        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().write_unaligned(x.0) }
+    }
+
+    /// Loads the 16 elements from `i` on, one for each channel.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn load(self, i: usize) -> F32x16 {
+        #[cfg(feature = "race-check")]
+        self.check(i, HALF_WARP, Lanes::BothHalves, race::Kind::Read);
+        self.read16(i)
+    }
+
+    /// Stores the 16 elements from `i` on, one from each channel.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn store(self, i: usize, x: F32x16) {
+        #[cfg(feature = "race-check")]
+        self.check(i, HALF_WARP, Lanes::BothHalves, race::Kind::Write);
+        self.write16(i, x);
+    }
+
+    /// Loads two rows: the lower half-warp the 16 elements from `i` on, the upper one those from `i + stride` on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Read);
+        }
+        F32x32(self.read16(i), self.read16(i + stride))
+    }
+
+    /// Stores two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Write);
+        }
+        self.write16(i, x.0);
+        self.write16(i + stride, x.1);
+    }
+
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`; element `[r, c]` goes to
+    /// `i + c * stride + r`.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
+        #[cfg(feature = "race-check")]
+        for column in 0..HALF_WARP {
+            self.check(i + column * stride, HALF_WARP, Lanes::Column(column), race::Kind::Write);
+        }
+        for (pair, columns) in transpose(rows).into_iter().enumerate() {
+            self.write16(i + 2 * pair * stride, columns.0);
+            self.write16(i + (2 * pair + 1) * stride, columns.1);
+        }
+    }
+
+    /// Loads element `i` in every lane.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn load_scalar(self, i: usize) -> f32 {
+        #[cfg(feature = "race-check")]
+        self.check(i, 1, Lanes::All, race::Kind::Read);
+        // SAFETY: the element lies within the array (see the type).
+        unsafe { *self.ptr.add(i) }
+    }
+
+    /// Stores element `i`. Every lane holds the same value.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn store_scalar(self, i: usize, x: f32) {
+        #[cfg(feature = "race-check")]
+        self.check(i, 1, Lanes::All, race::Kind::Write);
+        // SAFETY: the element lies within the array (see the type).
+        unsafe { *self.ptr.add(i) = x }
+    }
+
+    /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
+    #[inline(always)]
+    pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
+        BroadcastPairs(self.at(i))
+    }
+
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    fn load_broadcast_pair(self, i: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.check(i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+        }
+        // SAFETY: both elements lie within the array (see the type).
+        unsafe { F32x32(F32x16::splat(*self.ptr.add(i)), F32x16::splat(*self.ptr.add(i + 1))) }
+    }
+
+    /// Returns the view that begins `offset` elements later, with its address in a register.
+    ///
+    /// Without it, LLVM's loop strength reduction keeps a pointer for each access of a loop body. These exceed the registers
+    /// and take long to choose.
+    #[inline(always)]
+    pub fn window(self, offset: usize) -> Self {
+        self.at(offset).in_register()
+    }
+
+    #[inline(always)]
+    fn in_register(self) -> Self {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
+        let mut view = self;
+        #[cfg(target_arch = "x86_64")]
+        #[expect(clippy::pointers_in_nomem_asm_block, reason = "the pointer is only a value here")]
+        // SAFETY: the block has no instruction.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) view.ptr, options(pure, nomem, nostack, preserves_flags));
+        }
+        view
+    }
+
+    /// Returns the view as it is: on the CPU nothing is to be hidden.
+    #[inline(always)]
+    pub(crate) fn hide_address(self) -> Self {
+        self
+    }
+
+    /// Returns the same memory as a view of `u32` elements.
+    #[inline(always)]
+    pub fn as_u32(self) -> U32View {
+        U32View(self)
+    }
+
+    #[cfg(feature = "race-check")]
+    #[track_caller]
+    fn check(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
+        let start = self.ptr as usize + 4 * i;
+        let in_bounds = start >= self.bounds.0 && start + 4 * count <= self.bounds.1;
+        assert!(in_bounds, "race check: access of {count} elements at {i} leaves the array");
+        for e in 0..count {
+            let lanes = match lanes {
+                Lanes::BothHalves => 0x1_0001 << e,
+                Lanes::Half(half) => 1 << (16 * half as usize + e),
+                Lanes::All => u32::MAX,
+                Lanes::AllOfHalf(half) => 0xffff << (16 * half),
+                Lanes::One(lane) => 1 << lane,
+                Lanes::Column(column) => 1 << (16 * (e % 2) + column),
+            };
+            race::access(start + 4 * e, lanes, kind);
+        }
+    }
+}
+
+/// Sixteen adjacent elements, taken in pairs: one for each half-warp.
+///
+/// On the CPU an element is loaded when it is asked for, because a multiplication takes an operand from memory.
+#[derive(Clone, Copy)]
+pub struct BroadcastPairs(View);
+
+impl BroadcastPairs {
+    /// Returns element `2 i` in every lane of the lower half-warp and element `2 i + 1` in every lane of the upper one.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn broadcast_pair(&self, i: usize) -> F32x32 {
+        self.0.load_broadcast_pair(2 * i)
+    }
+}
+
+/// Memory of `u32` elements: tokens, and the offsets at which documents begin.
+#[derive(Clone, Copy)]
+pub struct U32View(View);
+
+impl U32View {
+    /// Returns a view of the elements at `ptr`.
+    ///
+    /// # Safety
+    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index that is
+    /// stored.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *const u32) -> Self {
+        Self(View {
+            ptr: ptr.cast_mut().cast(),
+            // How many there are, only the host knows.
+            #[cfg(feature = "race-check")]
+            bounds: (0, usize::MAX),
+        })
+    }
+
+    #[inline(always)]
+    fn element(self, i: usize) -> *mut u32 {
+        self.0.ptr.cast::<u32>().wrapping_add(i)
+    }
+
+    /// Returns the view that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self(self.0.at(offset))
+    }
+
+    /// Loads element `i` in every lane.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn load_scalar(self, i: usize) -> usize {
+        #[cfg(feature = "race-check")]
+        self.0.check(i, 1, Lanes::All, race::Kind::Read);
+        // SAFETY: the caller of `new` vouched for every index, or the number lies within the array (see `View`).
+        unsafe { *self.element(i) as usize }
+    }
+
+    /// Loads element `i` and marks it as warp-uniform, for values that control flow depends on.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn load_uniform(self, i: usize) -> usize {
+        self.load_scalar(i)
+    }
+
+    /// Copies the first `count` elements of `from`, each lane every 32nd.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn copy_from(self, from: Self, count: usize) {
+        for i in 0..count {
+            #[cfg(feature = "race-check")]
+            {
+                let lane = Lanes::One((i % (2 * HALF_WARP)) as u32);
+                from.0.check(i, 1, lane, race::Kind::Read);
+                self.0.check(i, 1, lane, race::Kind::Write);
+            }
+            // SAFETY: as for `get` and `set`.
+            unsafe { *self.element(i) = *from.element(i) };
+        }
+    }
+
+    /// Stores element `i`. Every lane holds the same value.
+    #[inline(always)]
+    #[cfg_attr(feature = "race-check", track_caller)]
+    pub fn store_scalar(self, i: usize, id: usize) {
+        #[cfg(feature = "race-check")]
+        self.0.check(i, 1, Lanes::All, race::Kind::Write);
+        // SAFETY: as for `get`.
+        unsafe { *self.element(i) = id as u32 }
+    }
+}

@@ -1,0 +1,88 @@
+//! Addresses in a block's shared memory, or in global memory if the arrays are too large for it.
+//!
+//! Each access names its address space, because a generic access is slower. The compiler knows an array's space once a kernel
+//! is inlined.
+
+use super::ptx;
+
+/// The address of an array.
+#[derive(Clone, Copy)]
+pub(super) struct Address {
+    /// The start, in bytes, of the block's shared memory, or of the array in global memory.
+    pub(super) base: u64,
+    /// Bytes from `base` on.
+    pub(super) offset: u64,
+    pub(super) space: Space,
+}
+
+/// The state space of an array. It is as wide as an address, because LLVM 7 keeps the padding of copied structs in memory.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(u64)]
+pub(super) enum Space {
+    Shared,
+    Global,
+}
+
+impl Address {
+    /// Loads the word `lane_bytes` after element `i`. `lane_bytes` may differ from lane to lane.
+    #[inline(always)]
+    pub(super) fn read(self, i: usize, lane_bytes: u32) -> u32 {
+        // SAFETY: the element lies within the array (see `View`).
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::load_shared(self.shared_address(i, lane_bytes))
+            } else {
+                ptx::load_global(self.global_address(i, lane_bytes))
+            }
+        }
+    }
+
+    /// Loads the four elements from `i` on, a multiple of four.
+    #[inline(always)]
+    pub(super) fn read4(self, i: usize) -> [u32; 4] {
+        // SAFETY: the elements lie within the array (see `View`), which is aligned to sixteen bytes.
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::load_shared4(self.shared_address(i, 0))
+            } else {
+                ptx::load_global4(self.global_address(i, 0))
+            }
+        }
+    }
+
+    /// Stores a word `lane_bytes` after element `i`.
+    #[inline(always)]
+    pub(super) fn write(self, i: usize, lane_bytes: u32, x: u32) {
+        // SAFETY: the element lies within the array (see `View`).
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::store_shared(self.shared_address(i, lane_bytes), x);
+            } else {
+                ptx::store_global(self.global_address(i, lane_bytes), x);
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn shared_address(self, i: usize, lane_bytes: u32) -> u32 {
+        (self.base as u32).wrapping_add(lane_bytes).wrapping_add(self.offset as u32).wrapping_add(4 * i as u32)
+    }
+
+    #[inline(always)]
+    pub(super) fn global_address(self, i: usize, lane_bytes: u32) -> u64 {
+        self.base.wrapping_add(lane_bytes.into()).wrapping_add(self.offset).wrapping_add(4 * i as u64)
+    }
+
+    #[inline(always)]
+    pub(super) fn at(self, offset: usize) -> Self {
+        Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
+    }
+
+    /// Hides the address from the optimiser.
+    #[inline(always)]
+    pub(super) fn hide(self) -> Self {
+        let base =
+            if self.space == Space::Shared { ptx::hide_b32(self.base as u32).into() } else { ptx::hide_b64(self.base) };
+        Self { base, ..self }
+    }
+}

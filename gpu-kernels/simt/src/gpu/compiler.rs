@@ -1,0 +1,84 @@
+//! All that differs between the two compilers that make PTX: rustc's own NVPTX backend, and Rust-CUDA's, which compiles the same
+//! sources with `cuda_std` for a library (feature `rust-cuda`).
+
+pub use compiler::{block, blocks, shared_base, thread};
+
+#[cfg(feature = "rust-cuda")]
+mod compiler {
+    pub use cuda_std::thread::{block_idx_x as block, grid_dim_x as blocks, thread_idx_x as thread};
+
+    #[inline(always)]
+    pub fn shared_base() -> u32 {
+        let generic: *mut u32 = cuda_std::shared::dynamic_shared_mem();
+        let address: u64;
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            core::arch::asm!("cvta.to.shared.u64 {}, {};", out(reg64) address, in(reg64) generic, options(pure, nomem, nostack, preserves_flags));
+        }
+        address as u32
+    }
+
+    /// Defines kernels, functions that the host launches with one argument each.
+    #[macro_export]
+    macro_rules! ptx_entries {
+        ($($(#[$attribute:meta])* pub unsafe fn $name:ident($args:ident: $type:ty) $body:block)*) => {$(
+            $(#[$attribute])*
+            #[$crate::cuda_std::kernel]
+            pub unsafe fn $name($args: $type) $body
+        )*};
+    }
+}
+
+#[cfg(not(feature = "rust-cuda"))]
+mod compiler {
+    use core::arch::{asm, global_asm, nvptx};
+
+    #[inline(always)]
+    pub fn thread() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_thread_idx_x() as u32 }
+    }
+
+    #[inline(always)]
+    pub fn block() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_block_idx_x() as u32 }
+    }
+
+    #[inline(always)]
+    pub fn blocks() -> u32 {
+        // SAFETY: reads a special register.
+        unsafe { nvptx::_grid_dim_x() as u32 }
+    }
+
+    // The dynamic shared memory of a launch.
+    global_asm!(".extern .shared .align 16 .b8 block_memory[];");
+
+    #[inline(always)]
+    pub fn shared_base() -> u32 {
+        let address: u32;
+        // SAFETY: takes the address of the variable declared above.
+        unsafe {
+            asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags))
+        };
+        address
+    }
+
+    /// Defines kernels, functions that the host launches with one argument each.
+    #[macro_export]
+    macro_rules! ptx_entries {
+        ($($(#[$attribute:meta])* pub unsafe fn $name:ident($args:ident: $type:ty) $body:block)*) => {$(
+            $(#[$attribute])*
+            #[unsafe(no_mangle)]
+            pub unsafe extern "ptx-kernel" fn $name($args: $type) $body
+        )*};
+    }
+
+    /// Ends the kernel, and the host reads an error. A GPU cannot report more, and the host checks every size before a launch,
+    /// so that this is never reached.
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo) -> ! {
+        // SAFETY: ends the kernel.
+        unsafe { nvptx::trap() }
+    }
+}

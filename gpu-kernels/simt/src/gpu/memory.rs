@@ -1,0 +1,103 @@
+//! A block's memory: the arrays that lie in its shared memory.
+
+use super::address::{Address, Space};
+use super::view::View;
+use super::{compiler, ptx};
+use crate::target::{GPU_WARPS, HALF_WARP};
+
+/// The memory of a block.
+pub struct Memory {
+    /// Whether arrays are copied to the block's shared memory.
+    shared: bool,
+    /// Bytes of shared memory that are taken.
+    taken: u32,
+}
+
+/// An array of the host's that a block works on.
+#[derive(Clone, Copy)]
+pub struct Staged {
+    /// The memory in which the block works on it.
+    pub view: View,
+    /// The host's memory. A workspace has none.
+    host: Option<View>,
+    len: usize,
+}
+
+impl Memory {
+    #[inline(always)]
+    pub(crate) fn new(shared: bool) -> Self {
+        Self { shared, taken: 0 }
+    }
+
+    /// Makes room for the array at `ptr`, `len` elements long, a multiple of [`HALF_WARP`].
+    ///
+    /// # Safety
+    /// The conditions of [`View::new`] hold, and the launch has shared memory for all arrays that are staged together.
+    #[inline(always)]
+    pub unsafe fn staged(&mut self, ptr: *mut f32, len: usize) -> Staged {
+        // SAFETY: the caller keeps the contract of `View::new`.
+        let host = unsafe { View::new(ptr, len) };
+        Staged { view: self.take(len).unwrap_or(host), host: Some(host), len }
+    }
+
+    /// Makes room for `len` elements, a multiple of [`HALF_WARP`], that begin as zeros and that the host does not read back:
+    /// in shared memory if it is used, otherwise at `ptr`, where the host has put the zeros.
+    ///
+    /// # Safety
+    /// The conditions of [`Self::staged`] hold. If shared memory is used, `ptr` need not be valid.
+    #[inline(always)]
+    pub unsafe fn workspace(&mut self, ptr: *mut f32, len: usize) -> Staged {
+        // SAFETY: the caller keeps the contract of `View::new`.
+        let host = unsafe { View::new(ptr, len) };
+        Staged { view: self.take(len).unwrap_or(host), host: None, len }
+    }
+
+    /// Takes the next `len` elements of shared memory, if it is used.
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> Option<View> {
+        self.shared.then(|| {
+            let base = compiler::shared_base().into();
+            let view = View(Address { base, offset: self.taken.into(), space: Space::Shared });
+            self.taken += 4 * len as u32;
+            view
+        })
+    }
+}
+
+impl Staged {
+    /// Copies the part of warp `warp` to where the block works on it.
+    #[inline(always)]
+    pub(crate) fn fetch(self, warp: usize) {
+        self.each_quad(warp, |i, shared| {
+            let quad = match self.host {
+                // SAFETY: the array is aligned to sixteen bytes and holds whole quads.
+                Some(host) => unsafe { ptx::load_global4(host.0.global_address(i, 0)) },
+                None => [0; 4],
+            };
+            // SAFETY: the copy in shared memory is aligned and as long.
+            unsafe { ptx::store_shared4(shared, quad) }
+        });
+    }
+
+    /// Copies the part of warp `warp` back to where the host has it.
+    #[inline(always)]
+    pub(crate) fn write_back(self, warp: usize) {
+        if let Some(host) = self.host {
+            self.each_quad(warp, |i, shared| {
+                // SAFETY: both arrays are aligned to sixteen bytes and hold whole quads.
+                unsafe { ptx::store_global4(host.0.global_address(i, 0), ptx::load_shared4(shared)) }
+            });
+        }
+    }
+
+    /// Runs `copy` for each four elements that fall to the lane, with their index and their address in shared memory.
+    #[inline(always)]
+    fn each_quad(self, warp: usize, copy: impl Fn(usize, u32)) {
+        if self.view.0.space == Space::Shared {
+            let first = 4 * (warp * 2 * HALF_WARP + ptx::lane() as usize);
+            for i in (first..self.len).step_by(4 * GPU_WARPS * 2 * HALF_WARP) {
+                copy(i, self.view.0.shared_address(i, 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Lanes on a GPU: a lane is a thread, and a value of it is a register.
+//!
+//! Lane `l` holds channel `l % 16`. Of an [`F32x16`] both half-warps hold the same values.
+
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
+use crate::target::{HALF_WARP, Isa, Target};
+
+mod address;
+mod channels;
+mod compiler;
+mod lanes;
+mod memory;
+mod ptx;
+mod view;
+
+pub use channels::{F32x16, Mask16, U32x16, sqrt};
+pub use lanes::F32x32;
+pub use memory::{Memory, Staged};
+pub use view::{BroadcastPairs, U32View, View};
+
+/// A GPU, with the block's arrays in its shared memory.
+#[derive(Clone, Copy)]
+pub struct GpuShared;
+
+/// A GPU, with the block's arrays in global memory.
+#[derive(Clone, Copy)]
+pub struct GpuGlobal;
+
+// SAFETY: code for this architecture is PTX.
+unsafe impl Target for GpuShared {
+    const ISA: Isa = Isa::Ptx;
+    const SHARED_MEMORY: bool = true;
+}
+
+// SAFETY: code for this architecture is PTX.
+unsafe impl Target for GpuGlobal {
+    const ISA: Isa = Isa::Ptx;
+}
+
+/// Runs `work` for the block that the thread belongs to.
+#[inline(always)]
+pub(crate) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
+    work(blocks.start);
+}
+
+/// Runs `work` for the warp that the thread belongs to, then waits for the other warps.
+#[inline(always)]
+pub(crate) fn each_warp(work: impl Fn(usize)) {
+    work(ptx::warp() as usize);
+    ptx::block_barrier();
+}
+
+/// Waits for the lanes of the warp.
+#[inline(always)]
+pub(crate) fn warp_sync() {
+    ptx::warp_barrier();
+}
+
+/// Returns how many [`F32x32`] accumulators fit in registers. Each takes one register of a lane.
+#[inline(always)]
+pub(crate) fn accumulators(_: Isa) -> usize {
+    HALF_WARP
+}
+
+/// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
+#[inline(always)]
+pub(crate) fn sqrt_all<const N: usize>(_: Isa, x: [F32x32; N]) -> [F32x32; N] {
+    x.map(
+        #[inline(always)]
+        |x| F32x32(sqrt(x.0)),
+    )
+}
+
+/// Returns the index of the thread's block and the number of blocks of the launch.
+#[inline(always)]
+pub fn launch() -> (usize, usize) {
+    (compiler::block() as usize, compiler::blocks() as usize)
+}
+
+/// Loads a value from global memory. A plain read through a pointer from a launch would be a generic access.
+///
+/// # Safety
+/// `at` is valid for reads, and the value consists of whole words.
+#[inline(always)]
+pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    for i in 0..size_of::<T>() / 4 {
+        // SAFETY: the caller vouches for the value, of which this is a word.
+        unsafe { value.as_mut_ptr().cast::<u32>().add(i).write(ptx::load_global(at as u64 + 4 * i as u64)) };
+    }
+    // SAFETY: all words of the value are written.
+    unsafe { value.assume_init() }
+}
+
+/// A barrier of all blocks of a launch.
+pub struct GridBarrier {
+    counter: *mut u32,
+    blocks: u32,
+    arrivals: u32,
+}
+
+impl GridBarrier {
+    /// Returns the barrier of a launch of `blocks` blocks.
+    ///
+    /// # Safety
+    /// `counter` is zero when the launch begins and nothing else uses it. All `blocks` blocks are resident at once.
+    #[inline(always)]
+    pub unsafe fn new(counter: *mut u32, blocks: usize) -> Self {
+        Self { counter, blocks: blocks as u32, arrivals: 0 }
+    }
+
+    /// Runs `work`, the block's part of a phase, then waits for every other block. Every block may then read what any block
+    /// wrote.
+    #[inline(always)]
+    pub fn phase(&mut self, work: impl FnOnce()) {
+        work();
+        self.arrivals = self.arrivals.wrapping_add(self.blocks);
+        ptx::block_barrier();
+        // SAFETY: the caller of `new` vouched for the counter.
+        unsafe { ptx::await_blocks(self.counter, self.arrivals) };
+        ptx::block_barrier();
+    }
+}

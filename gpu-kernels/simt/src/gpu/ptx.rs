@@ -1,0 +1,241 @@
+//! Every instruction that is not plain Rust.
+//!
+//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is on purpose: otherwise LLVM turns sums of
+//! aligned addresses into `or`, which no memory instruction can take as its offset.
+
+use core::arch::asm;
+
+use super::compiler::thread;
+
+/// Hides a value from the optimiser.
+#[inline(always)]
+pub fn hide_b32(x: u32) -> u32 {
+    let y: u32;
+    // SAFETY: copies a register. The block is not `pure`, so that each call gives a value of its own.
+    unsafe { asm!("mov.b32 {}, {};", out(reg32) y, in(reg32) x, options(nomem, nostack, preserves_flags)) };
+    y
+}
+
+/// Hides a value from the optimiser.
+#[inline(always)]
+pub fn hide_b64(x: u64) -> u64 {
+    let y: u64;
+    // SAFETY: copies a register. The block is not `pure`, so that each call gives a value of its own.
+    unsafe { asm!("mov.b64 {}, {};", out(reg64) y, in(reg64) x, options(nomem, nostack, preserves_flags)) };
+    y
+}
+
+/// Returns the warp's index in its block.
+#[inline(always)]
+pub fn warp() -> u32 {
+    uniform(thread() / 32)
+}
+
+/// Marks `x` as warp-uniform by broadcasting lane 0. Without it ptxas assumes that branches on `x` diverge, and guards every
+/// shuffle behind them.
+#[inline(always)]
+pub fn uniform(x: u32) -> u32 {
+    // SAFETY: lanes of a warp run the same code throughout.
+    unsafe { shfl_idx_i32(ALL, x, 0, WARP) }
+}
+
+/// Returns the lane's index in its warp.
+#[inline(always)]
+pub fn lane() -> u32 {
+    let lane: u32;
+    // SAFETY: reads a special register.
+    unsafe { asm!("mov.u32 {}, %laneid;", out(reg32) lane, options(pure, nomem, nostack, preserves_flags)) };
+    lane
+}
+
+/// Returns four times the lane's channel: the offset in bytes of the lane's element in a row.
+#[inline(always)]
+pub fn channel_bytes() -> u32 {
+    let bytes: u32;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!(
+            "{{",
+            ".reg .b32 channel;",
+            "and.b32 channel, {lane}, 15;",
+            "shl.b32 {bytes}, channel, 2;",
+            "}}",
+            lane = in(reg32) lane(),
+            bytes = out(reg32) bytes,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    bytes
+}
+
+/// Returns 0 in the lower half-warp and 1 in the upper one.
+#[inline(always)]
+pub fn half() -> u32 {
+    let half: u32;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!("shr.u32 {}, {}, 4;", out(reg32) half, in(reg32) lane(), options(pure, nomem, nostack, preserves_flags));
+    }
+    half
+}
+
+/// Counts the block in and waits until the counter reaches `arrivals`; the block's first thread does both. The release makes
+/// this block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block barriers
+/// around the call extend both to all threads.
+///
+/// # Safety
+/// `counter` is valid, and `arrivals` arrivals come.
+#[inline(always)]
+pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
+    if thread() == 0 {
+        // SAFETY: the caller vouches for the counter.
+        unsafe {
+            asm!("fence.acq_rel.gpu;", "red.release.gpu.global.add.u32 [{}], 1;", in(reg64) counter, options(nostack));
+        }
+        let mut arrived = arrivals.wrapping_sub(1);
+        while (arrived.wrapping_sub(arrivals) as i32) < 0 {
+            // SAFETY: as above.
+            unsafe {
+                asm!("ld.acquire.gpu.global.u32 {}, [{}];", out(reg32) arrived, in(reg64) counter, options(nostack))
+            };
+        }
+    }
+}
+
+// Barriers and shuffles are LLVM's intrinsics, because these are convergent: the compiler keeps all lanes together. It may copy an
+// `asm!`, or a function whose body is linked later (`cuda_std`'s barrier), into both sides of a branch.
+unsafe extern "C" {
+    #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
+    fn shfl_bfly(members: u32, x: f32, mask: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.up.f32"]
+    fn shfl_up(members: u32, x: f32, distance: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.idx.f32"]
+    fn shfl_idx(members: u32, x: f32, lane: u32, clamp: u32) -> f32;
+    #[link_name = "llvm.nvvm.shfl.sync.idx.i32"]
+    fn shfl_idx_i32(members: u32, x: u32, lane: u32, clamp: u32) -> u32;
+    #[link_name = "llvm.nvvm.vote.ballot.sync"]
+    fn vote_ballot(members: u32, condition: bool) -> u32;
+    #[link_name = "llvm.nvvm.bar.warp.sync"]
+    fn bar_warp_sync(members: u32);
+    #[link_name = "llvm.nvvm.barrier0"]
+    fn barrier0();
+}
+
+/// The member mask of shuffles and barriers: all lanes.
+const ALL: u32 = u32::MAX;
+
+// The clamp operand of `shfl.sync` (PTX ISA, `shfl.sync`): the whole warp, and half-warps without and with an upper bound.
+const WARP: u32 = 31;
+const HALVES_UP: u32 = 0x1000;
+const HALVES_IDX: u32 = 0x100f;
+
+/// Waits for the threads of the block, and makes their writes visible to each other.
+#[inline(always)]
+pub fn block_barrier() {
+    // SAFETY: the barrier is convergent. It ends `each_warp` or surrounds the grid's barrier, which all threads run.
+    unsafe { barrier0() }
+}
+
+/// Waits for the lanes of the warp, and makes their writes visible to each other.
+#[inline(always)]
+pub fn warp_barrier() {
+    // SAFETY: lanes of a warp run the same code throughout.
+    unsafe { bar_warp_sync(ALL) }
+}
+
+/// Returns the value of the lane whose index differs in the bits of `mask`.
+#[inline(always)]
+pub fn shuffle_xor(x: f32, mask: u32) -> f32 {
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_bfly(ALL, x, mask, WARP) }
+}
+
+/// Returns the value `distance` channels lower in the same half-warp, or the lane's own value if there is none.
+#[inline(always)]
+pub fn shuffle_up(x: f32, distance: u32) -> f32 {
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_up(ALL, x, distance, HALVES_UP) }
+}
+
+/// Returns the value of the half-warp's last channel.
+#[inline(always)]
+pub fn shuffle_last(x: f32) -> f32 {
+    // SAFETY: as for `warp_barrier`.
+    unsafe { shfl_idx(ALL, x, 15, HALVES_IDX) }
+}
+
+/// Returns the lanes in which `condition` holds, as bits.
+#[inline(always)]
+pub fn ballot(condition: bool) -> u32 {
+    // SAFETY: as for `warp_barrier`.
+    unsafe { vote_ballot(ALL, condition) }
+}
+
+macro_rules! memory {
+    ($($space:literal $load:ident $store:ident $load4:ident $store4:ident $address:ty, $class:ident;)*) => {$(
+        #[doc = concat!("Loads four bytes from ", $space, " memory.")]
+        ///
+        /// # Safety
+        /// The address is valid for reads, and aligned.
+        #[inline(always)]
+        pub unsafe fn $load(address: $address) -> u32 {
+            let x: u32;
+            // SAFETY: the caller vouches for the address.
+            unsafe {
+                asm!(concat!("ld.", $space, ".b32 {}, [{}];"), out(reg32) x, in($class) address, options(pure, readonly, nostack, preserves_flags));
+            }
+            x
+        }
+
+        #[doc = concat!("Stores four bytes to ", $space, " memory.")]
+        ///
+        /// # Safety
+        /// The address is valid for writes, and aligned.
+        #[inline(always)]
+        pub unsafe fn $store(address: $address, x: u32) {
+            // SAFETY: the caller vouches for the address.
+            unsafe {
+                asm!(concat!("st.", $space, ".b32 [{}], {};"), in($class) address, in(reg32) x, options(nostack, preserves_flags));
+            }
+        }
+
+        #[doc = concat!("Loads sixteen bytes from ", $space, " memory.")]
+        ///
+        /// # Safety
+        /// The address is valid for reads, and aligned to sixteen bytes.
+        #[inline(always)]
+        pub unsafe fn $load4(address: $address) -> [u32; 4] {
+            let (x, y, z, w): (u32, u32, u32, u32);
+            // SAFETY: the caller vouches for the address.
+            unsafe {
+                asm!(
+                    concat!("ld.", $space, ".v4.b32 {{{}, {}, {}, {}}}, [{}];"),
+                    out(reg32) x, out(reg32) y, out(reg32) z, out(reg32) w, in($class) address,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            [x, y, z, w]
+        }
+
+        #[doc = concat!("Stores sixteen bytes to ", $space, " memory.")]
+        ///
+        /// # Safety
+        /// The address is valid for writes, and aligned to sixteen bytes.
+        #[inline(always)]
+        pub unsafe fn $store4(address: $address, [x, y, z, w]: [u32; 4]) {
+            // SAFETY: the caller vouches for the address.
+            unsafe {
+                asm!(
+                    concat!("st.", $space, ".v4.b32 [{}], {{{}, {}, {}, {}}};"),
+                    in($class) address, in(reg32) x, in(reg32) y, in(reg32) z, in(reg32) w,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
+    )*};
+}
+
+memory! {
+    "shared" load_shared store_shared load_shared4 store_shared4 u32, reg32;
+    "global" load_global store_global load_global4 store_global4 u64, reg64;
+}

@@ -1,0 +1,191 @@
+//! Memory that the warps of a block share.
+
+use super::address::{Address, Space};
+use super::channels::F32x16;
+use super::lanes::F32x32;
+use super::ptx;
+use crate::target::HALF_WARP;
+
+/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four bytes.
+///
+/// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
+/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call from
+/// ops. The race checker verifies it on every access.
+#[derive(Clone, Copy)]
+pub struct View(pub(super) Address);
+
+impl View {
+    /// Returns a view of the `len` elements at `ptr`.
+    ///
+    /// # Safety
+    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps of the
+    /// same launch access them, and every access through these views stays within them.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
+        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+    }
+
+    /// Returns the view that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self(self.0.at(offset))
+    }
+
+    /// Loads the 16 elements from `i` on, one for each channel.
+    #[inline(always)]
+    pub fn load(self, i: usize) -> F32x16 {
+        F32x16(f32::from_bits(self.0.read(i, ptx::channel_bytes())))
+    }
+
+    /// Stores the 16 elements from `i` on, one from each channel.
+    #[inline(always)]
+    pub fn store(self, i: usize, x: F32x16) {
+        self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
+    }
+
+    /// Loads two rows: the lower half-warp the 16 elements from `i` on, the upper one those from `i + stride` on.
+    #[inline(always)]
+    pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
+        F32x32(f32::from_bits(self.0.read(i, halves_bytes(stride))))
+    }
+
+    /// Stores two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    #[inline(always)]
+    pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
+        self.0.write(i, halves_bytes(stride), x.0.to_bits());
+    }
+
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`; element `[r, c]` goes to
+    /// `i + c * stride + r`.
+    #[inline(always)]
+    pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
+        // All lanes store at once, channels `stride` apart. If each stored the same row, most of them would conflict in one of
+        // the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow in the order `k xor c / 2`.
+        let first = ptx::lane() / 2 % 8;
+        let x = swap_elements::<4>(swap_elements::<2>(swap_elements::<1>(rows, first), first), first);
+        let lane_bytes = ptx::channel_bytes() * stride as u32 + 4 * ptx::half();
+        for k in 0..HALF_WARP / 2 {
+            self.0.write(i, lane_bytes + 8 * (first ^ k as u32), x[k].0.to_bits());
+        }
+    }
+
+    /// Loads element `i` in every lane.
+    #[inline(always)]
+    pub fn load_scalar(self, i: usize) -> f32 {
+        f32::from_bits(self.0.read(i, 0))
+    }
+
+    /// Stores element `i`. Every lane holds the same value.
+    #[inline(always)]
+    pub fn store_scalar(self, i: usize, x: f32) {
+        self.0.write(i, 0, x.to_bits());
+    }
+
+    /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
+    #[inline(always)]
+    pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
+        let upper = ptx::half() != 0;
+        let mut pairs = [F32x32(0.0); HALF_WARP / 2];
+        for quad in 0..HALF_WARP / 4 {
+            let x = self.0.read4(i + 4 * quad).map(f32::from_bits);
+            pairs[2 * quad] = F32x32(if upper { x[1] } else { x[0] });
+            pairs[2 * quad + 1] = F32x32(if upper { x[3] } else { x[2] });
+        }
+        BroadcastPairs(pairs)
+    }
+
+    /// Returns the view that begins `offset` elements later.
+    #[inline(always)]
+    pub fn window(self, offset: usize) -> Self {
+        self.at(offset)
+    }
+
+    /// Hides the address from the optimiser, like [`core::hint::black_box`].
+    #[inline(always)]
+    pub(crate) fn hide_address(self) -> Self {
+        Self(self.0.hide())
+    }
+
+    /// Returns the same memory as a view of `u32` elements.
+    #[inline(always)]
+    pub fn as_u32(self) -> U32View {
+        U32View(self.0)
+    }
+}
+
+/// Swaps the elements whose indices differ in the bit `BIT`, in the lanes whose `first` has this bit.
+#[inline(always)]
+fn swap_elements<const BIT: usize>(x: [F32x32; HALF_WARP / 2], first: u32) -> [F32x32; HALF_WARP / 2] {
+    let (swap, mut y) = (first & BIT as u32 != 0, x);
+    for i in 0..HALF_WARP / 2 {
+        let (own, other) = (x[i].0, x[i ^ BIT].0);
+        y[i] = F32x32(if swap { other } else { own });
+    }
+    y
+}
+
+/// Sixteen adjacent elements, taken in pairs: one for each half-warp.
+#[derive(Clone, Copy)]
+pub struct BroadcastPairs([F32x32; HALF_WARP / 2]);
+
+impl BroadcastPairs {
+    /// Returns element `2 i` in every lane of the lower half-warp and element `2 i + 1` in every lane of the upper one.
+    #[inline(always)]
+    pub fn broadcast_pair(&self, i: usize) -> F32x32 {
+        self.0[i]
+    }
+}
+
+/// Returns the offset in bytes of the lane's element in [`View::load_halves`].
+#[inline(always)]
+fn halves_bytes(stride: usize) -> u32 {
+    ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
+}
+
+/// Memory of `u32` elements: tokens, and the offsets at which documents begin.
+#[derive(Clone, Copy)]
+pub struct U32View(Address);
+
+impl U32View {
+    /// Returns a view of the elements at `ptr`.
+    ///
+    /// # Safety
+    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index that is
+    /// stored.
+    #[inline(always)]
+    pub unsafe fn new(ptr: *const u32) -> Self {
+        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+    }
+
+    /// Returns the view that begins `offset` elements later.
+    #[inline(always)]
+    pub fn at(self, offset: usize) -> Self {
+        Self(self.0.at(offset))
+    }
+
+    /// Loads element `i` in every lane.
+    #[inline(always)]
+    pub fn load_scalar(self, i: usize) -> usize {
+        self.0.read(i, 0) as usize
+    }
+
+    /// Loads element `i` and marks it as warp-uniform, for values that control flow depends on.
+    #[inline(always)]
+    pub fn load_uniform(self, i: usize) -> usize {
+        ptx::uniform(self.0.read(i, 0)) as usize
+    }
+
+    /// Copies the first `count` elements of `from`, each lane every 32nd.
+    #[inline(always)]
+    pub fn copy_from(self, from: Self, count: usize) {
+        for i in (ptx::lane() as usize..count).step_by(2 * HALF_WARP) {
+            self.store_scalar(i, from.load_scalar(i));
+        }
+    }
+
+    /// Stores element `i`. Every lane holds the same value.
+    #[inline(always)]
+    pub fn store_scalar(self, i: usize, id: usize) {
+        self.0.write(i, 0, id as u32);
+    }
+}

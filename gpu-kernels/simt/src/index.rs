@@ -1,0 +1,19 @@
+//! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of one costs registers.
+
+/// Returns `n` rounded up to a multiple of `to`.
+#[inline(always)]
+pub const fn round_up(n: usize, to: usize) -> usize {
+    n.div_ceil(to) * to
+}
+
+/// Returns `a / b`, or `a` if `b` is zero. Dimensions are never zero, but the compiler cannot know that.
+#[inline(always)]
+pub const fn div(a: usize, b: usize) -> usize {
+    a / if b == 0 { 1 } else { b }
+}
+
+/// Returns `a % b`, or zero if `b` is zero. See [`div`].
+#[inline(always)]
+pub const fn rem(a: usize, b: usize) -> usize {
+    a % if b == 0 { 1 } else { b }
+}

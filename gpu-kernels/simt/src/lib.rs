@@ -1,0 +1,74 @@
+//! Warp-SPMD programming: kernels that run on a GPU, as SIMD on a CPU, and as WebAssembly, from one source.
+//!
+//! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one value a lane. [`F32x16`] holds one value
+//! for each of 16 channels, and both half-warps hold the same ones. On the CPU they are SIMD vectors of 32 and 16 values;
+//! on a GPU each is one register of a thread. A [`View`] is memory that the warps of a block share. A scalar is the same
+//! in all lanes.
+//!
+//! Work is launched only through closures that end in a barrier: [`Block::each_warp`] in the block's, on a GPU
+//! `GridBarrier::phase` in the grid's. So no barrier can be forgotten, and none can be reached by only some of the warps.
+//! Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker (feature
+//! `race-check`) finds where one is missing.
+//!
+//! The modules `cpu` and `gpu` are the two backends behind this interface: lanes, memory, and what the levels of
+//! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust; `gpu/compiler.rs` holds all that
+//! differs between the two compilers that make PTX.
+//!
+//! ```
+//! use simt::{AnyCpu, F32x16, Grid, HALF_WARP, View};
+//!
+//! let mut memory = [1.0f32; 64];
+//! // SAFETY: `memory` outlives the launch, and only the launch uses it meanwhile.
+//! let view = unsafe { View::new(memory.as_mut_ptr(), memory.len()) };
+//! Grid::new(0..1, 1, AnyCpu).each_block(|block| {
+//!     block.each_warp(|warp| {
+//!         for i in warp.block_stride(64 / HALF_WARP).map(|row| row * HALF_WARP) {
+//!             let x = view.load(i);
+//!             warp.sync();
+//!             view.store(i, x * F32x16::splat(3.0));
+//!         }
+//!     });
+//! });
+//! assert_eq!(memory, [3.0; 64]);
+//! ```
+#![no_std]
+#![feature(core_float_math)]
+#![cfg_attr(not(target_arch = "nvptx64"), feature(portable_simd, core_intrinsics))]
+#![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch, link_llvm_intrinsics))]
+#![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(stdarch_nvptx))]
+// Kernels index several arrays by one row: `for t in 0..ROWS` reads like the math.
+#![allow(clippy::needless_range_loop)]
+
+#[cfg(feature = "race-check")]
+extern crate std;
+
+#[macro_use]
+mod lanewise;
+
+mod block;
+#[cfg(not(target_arch = "nvptx64"))]
+mod cpu;
+#[cfg(any(target_arch = "wasm32", test))]
+mod fma;
+#[cfg(target_arch = "nvptx64")]
+mod gpu;
+mod index;
+mod target;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use gpu as backend;
+
+pub use backend::{BroadcastPairs, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
+pub use block::{Block, Grid, Strided, Views, Warp};
+#[cfg(feature = "race-check")]
+pub use cpu::race;
+#[cfg(not(target_arch = "nvptx64"))]
+pub use cpu::{AnyCpu, sqrt_from_estimate};
+#[cfg(all(target_arch = "nvptx64", feature = "rust-cuda"))]
+pub use cuda_std;
+#[cfg(target_arch = "nvptx64")]
+pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
+pub use index::{div, rem, round_up};
+pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARPS};

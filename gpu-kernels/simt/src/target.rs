@@ -1,0 +1,60 @@
+//! The devices that kernels are compiled for.
+
+/// Lanes of half a warp: the channels of an [`F32x16`](crate::F32x16).
+pub const HALF_WARP: usize = 16;
+
+/// Warps of a block on a GPU.
+pub const GPU_WARPS: usize = 16;
+
+/// Whether blocks have as many warps as on a GPU: on one, and under the race checker.
+pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
+
+/// Warps of a block. The CPU has one, because a core runs warps one after the other and more would only cost loops.
+pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
+
+/// The instruction set that a kernel entry is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// x86-64 with AVX-512 (F, VL, DQ, BW), AVX2 and FMA. It estimates inverse square roots to 14 bits.
+    Avx512,
+    /// x86-64 with AVX2 and FMA. It has sixteen vector registers.
+    Avx2,
+    /// The instruction set that every CPU of the architecture has.
+    Baseline,
+    /// PTX.
+    Ptx,
+}
+
+impl Isa {
+    /// Returns the human-readable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Baseline => "baseline",
+            Self::Ptx => "PTX",
+        }
+    }
+}
+
+/// The device that a kernel entry is compiled for.
+///
+/// # Safety
+/// Kernels with this target only ever run on processors that have [`Self::ISA`].
+pub unsafe trait Target: Copy {
+    /// Its instruction set.
+    const ISA: Isa;
+
+    /// Whether a block copies its arrays to shared memory. Entries for shapes whose arrays do not fit there leave them in
+    /// global memory.
+    const SHARED_MEMORY: bool = false;
+
+    /// Runs `work`, the code of a block between two of its barriers.
+    ///
+    /// CPU entries outline `work` into its own function with the entry's target features. LLVM's loop passes are
+    /// superlinear in function size, so smaller functions halve the compile time.
+    #[inline(always)]
+    fn region(self, work: impl FnOnce()) {
+        work();
+    }
+}

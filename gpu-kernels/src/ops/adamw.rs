@@ -1,0 +1,179 @@
+//! `AdamW`, block of weights by block.
+//!
+//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w -= lr (m^ / (sqrt(v^) + eps) + decay w)` with the bias-corrected
+//! `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`. The update is rearranged so that each weight costs one root and one
+//! division: `w = w - lr decay w - m / (sqrt_scale sqrt(v) + eps')`, see [`StepCoefficients`].
+
+use simt::{F32x32, HALF_WARP, View, Warp};
+
+use crate::layout::Place;
+
+/// Added to `v` in each step, so that `g^2` never becomes denormal. Its root stays far below eps.
+const V_BIAS: f32 = 1e-24;
+
+/// The fraction of `w` that is added to `m` in each step, so that a moment whose gradient has vanished does not become
+/// denormal. It is in proportion to `w`, so that padding stays exactly zero.
+const M_BIAS: f32 = 1e-20;
+
+/// Pairs of rows that are updated at once.
+const PAIRS: usize = 2;
+
+/// The optimiser's constants.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct AdamWParams {
+    /// The decay of the first moment.
+    pub beta1: f32,
+    /// `1 - beta1`.
+    pub one_minus_beta1: f32,
+    /// The decay of the second moment.
+    pub beta2: f32,
+    /// `1 - beta2`.
+    pub one_minus_beta2: f32,
+    /// The largest global norm of the gradient. A larger gradient is scaled down to it.
+    pub max_grad_norm: f32,
+}
+
+/// The coefficients that change from step to step, computed by the host in double precision. Step `t` counts from 1.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StepCoefficients {
+    /// `(1 - beta1^t) / (lr sqrt(1 - beta2^t))`, the factor of `sqrt(v)`.
+    pub sqrt_scale: f32,
+    /// `eps (1 - beta1^t) / lr`.
+    pub eps: f32,
+    /// `lr weight_decay`.
+    pub decay: f32,
+}
+
+/// The update of one step: the values that all weights share.
+#[derive(Clone, Copy)]
+pub struct AdamW {
+    beta1: F32x32,
+    beta2: F32x32,
+    m_gain: F32x32,
+    v_gain: F32x32,
+    sqrt_scale: F32x32,
+    eps: F32x32,
+    decay: F32x32,
+}
+
+/// The flat arrays of parameters, gradients and moments.
+#[derive(Clone, Copy)]
+pub struct WeightViews {
+    /// The parameters.
+    pub w: View,
+    /// The transposed copies of the matrices.
+    pub transposed: View,
+    /// The gradients, not yet clipped.
+    pub grads: View,
+    /// The first moments.
+    pub m: View,
+    /// The second moments.
+    pub v: View,
+}
+
+/// Pairs of rows of the flat arrays.
+#[derive(Clone, Copy)]
+pub struct RowPairs {
+    /// The offset of the first row's first element.
+    pub offset: usize,
+    /// Elements from row to row.
+    pub stride: usize,
+    /// Whether the weights decay.
+    pub decays: bool,
+}
+
+impl RowPairs {
+    /// Returns the offset of the first row of pair `pair`.
+    #[inline(always)]
+    pub fn at(self, pair: usize) -> usize {
+        self.offset + 2 * pair * self.stride
+    }
+}
+
+/// A block of 16 by 16 weights of a matrix.
+#[derive(Clone, Copy)]
+pub struct Block {
+    /// The matrix.
+    pub matrix: Place,
+    /// The block's first row.
+    pub row: usize,
+    /// The block's first column.
+    pub col: usize,
+}
+
+impl Block {
+    /// Returns the block's rows.
+    #[inline(always)]
+    pub fn rows(self) -> RowPairs {
+        let Place { offset, cols, decays, .. } = self.matrix;
+        RowPairs { offset: offset + self.row * cols + self.col, stride: cols, decays }
+    }
+}
+
+impl AdamW {
+    /// Returns the update of one step. `clip` is the factor that clips the gradients.
+    #[inline(always)]
+    pub fn new(params: &AdamWParams, step: &StepCoefficients, clip: f32) -> Self {
+        let splat = F32x32::splat;
+        Self {
+            beta1: splat(params.beta1),
+            beta2: splat(params.beta2),
+            m_gain: splat(params.one_minus_beta1 * clip),
+            v_gain: splat(params.one_minus_beta2 * (clip * clip)),
+            sqrt_scale: splat(step.sqrt_scale),
+            eps: splat(step.eps),
+            decay: splat(-step.decay),
+        }
+    }
+
+    /// Updates the weights of `N` pairs of rows and their moments. Each lane accesses its own elements only.
+    ///
+    /// Each operation is written for all pairs before the next one, because a root and a division take so long that a
+    /// processor's out-of-order window holds little more than one pair.
+    #[inline(always)]
+    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &WeightViews, rows: RowPairs) {
+        let stride = rows.stride;
+        let zero = [F32x32::splat(0.0); N];
+        let (mut w, mut m, mut v) = (zero, zero, zero);
+        for pair in 0..N {
+            let g = a.grads.load_halves(rows.at(pair), stride);
+            let biased = a.v.load_halves(rows.at(pair), stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
+            v[pair] = (g * self.v_gain).mul_add(g, biased);
+            a.v.store_halves(rows.at(pair), stride, v[pair]);
+        }
+        let root = warp.sqrt(v);
+        for pair in 0..N {
+            let g = a.grads.load_halves(rows.at(pair), stride);
+            w[pair] = a.w.load_halves(rows.at(pair), stride);
+            m[pair] = a.m.load_halves(rows.at(pair), stride) * self.beta1;
+            m[pair] = g.mul_add(self.m_gain, w[pair].mul_add(F32x32::splat(M_BIAS), m[pair]));
+            a.m.store_halves(rows.at(pair), stride, m[pair]);
+        }
+        for pair in 0..N {
+            m[pair] = m[pair] / root[pair].mul_add(self.sqrt_scale, self.eps);
+        }
+        let decay = if rows.decays { self.decay } else { F32x32::splat(0.0) };
+        for pair in 0..N {
+            a.w.store_halves(rows.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
+        }
+    }
+
+    /// Updates a block of weights and its copy in the transposed matrix. Pairs of rows from `pairs` on are padding, which
+    /// stays zero.
+    #[inline(always)]
+    pub fn update_block(&self, warp: &Warp, a: &WeightViews, block: Block, pairs: usize) {
+        let rows = block.rows();
+        for pair in (0..pairs).step_by(PAIRS) {
+            self.update_rows::<PAIRS>(warp, a, RowPairs { offset: rows.at(pair), ..rows });
+        }
+        // The update is too long to unroll, so the weights are loaded again. A lane reads its own writes.
+        let mut w = [F32x32::splat(0.0); HALF_WARP / 2];
+        for pair in 0..HALF_WARP / 2 {
+            w[pair] = a.w.load_halves(rows.at(pair), rows.stride);
+        }
+        let matrix = block.matrix;
+        a.transposed.store_transposed(matrix.offset + block.col * matrix.rows + block.row, matrix.rows, w);
+    }
+}

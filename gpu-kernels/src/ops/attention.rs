@@ -1,0 +1,257 @@
+//! Causal multi-head attention. All lanes of a head hold its score, so that no lane needs the score of another.
+//!
+//! The half-warps take turns over keys (over queries in [`backward_keys`]): the lower one takes the even ones, the upper one
+//! the odd ones. A head narrower than a half-warp fills a segment of its lanes; a wider one takes several half-warps.
+
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
+
+use super::rows::{Tokens, half_warps};
+use crate::math::exp;
+use crate::shape::Shape;
+
+/// How heads lie in a row of channels.
+#[derive(Clone, Copy)]
+struct Heads {
+    /// Channels of a half-warp that share a score.
+    width: usize,
+    /// Half-warps of a head.
+    half_warps: usize,
+    /// Groups of `half_warps` half-warps in a row.
+    groups: usize,
+}
+
+impl Heads {
+    #[inline(always)]
+    fn new<S: Shape>(s: S) -> Self {
+        let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
+        let width = s.head_dim_padded().min(HALF_WARP);
+        Self { width, half_warps, groups: div(s.n_attn_padded() / HALF_WARP, half_warps) }
+    }
+
+    /// Returns the first channel of each half-warp of a group.
+    #[inline(always)]
+    fn channels(self, group: usize) -> impl Iterator<Item = usize> {
+        (0..self.half_warps).map(move |i| (group * self.half_warps + i) * HALF_WARP)
+    }
+}
+
+/// Returns the offset of query `t` in a head group's probabilities.
+///
+/// Layout: `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
+#[inline(always)]
+pub fn probs_row(t: usize) -> usize {
+    t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
+}
+
+/// Returns the index of the probability of head `h`, query `t` and key `key <= t` among those of a document.
+pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
+    let channel = h * s.head_dim_padded();
+    let group = channel / HALF_WARP / Heads::new(s).half_warps;
+    group * probs_row(s.block_size_padded()) + probs_row(t) + key * HALF_WARP + channel % HALF_WARP
+}
+
+/// Returns the elements of a document's probabilities.
+#[inline(always)]
+pub fn probs_len<S: Shape>(s: S) -> usize {
+    Heads::new(s).groups * probs_row(s.block_size_padded())
+}
+
+/// Returns the elements of one query's probabilities in one head group.
+#[inline(always)]
+pub fn query_group_len<S: Shape>(s: S) -> usize {
+    s.block_size_padded() * HALF_WARP
+}
+
+/// Returns the elements of one query's probabilities.
+#[inline(always)]
+pub fn query_probs_len<S: Shape>(s: S) -> usize {
+    Heads::new(s).groups * query_group_len(s)
+}
+
+/// Returns `1 / sqrt(D)`, the factor that queries are scaled by.
+#[inline(always)]
+pub fn query_scale<S: Shape>(s: S) -> f32 {
+    1.0 / simt::sqrt(s.head_dim() as f32)
+}
+
+/// Returns the first key of each pair of keys that query `t` sees, with whether it sees the second one.
+#[inline(always)]
+fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
+    (0..=t / 2).map(move |pair| (2 * pair, 2 * pair < t))
+}
+
+/// The views of one query.
+#[derive(Clone, Copy)]
+pub struct Query {
+    /// `[A]`: the query over `sqrt(D)`.
+    pub q: View,
+    /// `[T, A]`: the keys.
+    pub k: View,
+    /// `[T, A]`: the values.
+    pub v: View,
+    /// `[key pair][2 x 16 lanes]` for each head group: the probabilities, written.
+    pub probs: View,
+    /// Elements from one head group's probabilities to the next one's.
+    pub group_stride: usize,
+    /// `[A]`: the output, written.
+    pub attn: View,
+}
+
+/// Computes `attn = sum_s softmax_s(q k[s]) v[s]` over the keys `s <= t`, for the query at position `t` and every head.
+#[inline(always)]
+pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
+    for group in 0..Heads::new(s).groups {
+        attend_group(s, query, group, t);
+    }
+    warp.sync();
+}
+
+/// Computes [`attend`] for the heads of one group.
+#[inline(always)]
+fn attend_group<S: Shape>(s: S, query: &Query, group: usize, t: usize) {
+    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
+    let (p, k, v) = (query.probs.at(group * query.group_stride), query.k, query.v);
+    let mut max = F32x32::splat(f32::NEG_INFINITY);
+    for (key, both) in key_pairs(t) {
+        let mut score = F32x32::splat(0.0);
+        for i in heads.channels(group) {
+            score = F32x32::broadcast(query.q.load(i)).mul_add(k.load_halves(key * a + i, a), score);
+        }
+        let score = score.segmented_sum(heads.width).upper_where(both, f32::NEG_INFINITY);
+        p.store_halves(key * HALF_WARP, HALF_WARP, score);
+        max = max.max(score);
+    }
+    let max = F32x32::broadcast(max.max_halves());
+    let mut sum = F32x32::splat(0.0);
+    for (key, both) in key_pairs(t) {
+        let e = (p.load_halves(key * HALF_WARP, HALF_WARP) - max).map(exp).upper_where(both, 0.0);
+        p.store_halves(key * HALF_WARP, HALF_WARP, e);
+        sum = sum + e;
+    }
+    let scale = F32x32::broadcast(F32x16::splat(1.0) / sum.add_halves());
+    for (key, _) in key_pairs(t) {
+        p.store_halves(key * HALF_WARP, HALF_WARP, p.load_halves(key * HALF_WARP, HALF_WARP) * scale);
+    }
+    for i in heads.channels(group) {
+        let mut sum = F32x32::splat(0.0);
+        for (key, _) in key_pairs(t) {
+            sum = p.load_halves(key * HALF_WARP, HALF_WARP).mul_add(v.load_halves(key * a + i, a), sum);
+        }
+        query.attn.store(i, sum.add_halves());
+    }
+}
+
+/// The views of [`forward`].
+#[derive(Clone, Copy)]
+pub struct Attention {
+    /// `[T, A]`: the queries over `sqrt(D)`.
+    pub q: View,
+    /// `[T, A]`: the keys. Those of every token are there, because a block barrier precedes the op.
+    pub k: View,
+    /// `[T, A]`: the values, as complete as the keys.
+    pub v: View,
+    /// The probabilities, written, see [`probs_row`].
+    pub probs: View,
+    /// `[T, A]`: the output, written.
+    pub attn: View,
+}
+
+/// Computes [`attend`] for each query.
+#[inline(always)]
+pub fn forward<S: Shape>(warp: &Warp, s: S, attention: &Attention, tokens: Tokens) {
+    let &Attention { q, k, v, probs, attn } = attention;
+    let a = s.n_attn_padded();
+    for t in tokens.live() {
+        let (q, probs, attn) = (q.at(t * a), probs.at(probs_row(t)), attn.at(t * a));
+        let query = Query { q, k, v, probs, group_stride: probs_row(s.block_size_padded()), attn };
+        for group in 0..Heads::new(s).groups {
+            attend_group(s, &query, group, t);
+        }
+    }
+    warp.sync();
+}
+
+/// The views of [`backward_queries`] and [`backward_keys`].
+#[derive(Clone, Copy)]
+pub struct AttentionBackward {
+    /// The forward pass.
+    pub forward: Attention,
+    /// `[T, A]`: the gradient of the output.
+    pub dattn: View,
+    /// The gradient of the scores, laid out like the probabilities.
+    pub dscores: View,
+    /// `[T, A]`: the gradient of the unscaled queries.
+    pub dq: View,
+    /// `[T, A]`: the gradient of the keys.
+    pub dk: View,
+    /// `[T, A]`: the gradient of the values.
+    pub dv: View,
+}
+
+/// Computes the gradients of scores and queries: `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,
+/// `dq = sum_s dscore[s] k[s] / sqrt(D)`.
+#[inline(always)]
+pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
+    let &AttentionBackward { forward: Attention { k, v, probs, .. }, dattn, dscores, dq, .. } = attention;
+    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
+    let scale = F32x16::splat(query_scale(s));
+    for t in tokens.live() {
+        for group in 0..heads.groups {
+            let row = group * probs_row(s.block_size_padded()) + probs_row(t);
+            let (p, ds) = (probs.at(row), dscores.at(row));
+            let mut sum = F32x32::splat(0.0);
+            for (key, _) in key_pairs(t) {
+                let mut dp = F32x32::splat(0.0);
+                for i in heads.channels(group) {
+                    dp = F32x32::broadcast(dattn.load(t * a + i)).mul_add(v.load_halves(key * a + i, a), dp);
+                }
+                let dp = dp.segmented_sum(heads.width);
+                ds.store_halves(key * HALF_WARP, HALF_WARP, dp);
+                sum = p.load_halves(key * HALF_WARP, HALF_WARP).mul_add(dp, sum);
+            }
+            let sum = F32x32::broadcast(sum.add_halves());
+            for (key, _) in key_pairs(t) {
+                let dp = ds.load_halves(key * HALF_WARP, HALF_WARP);
+                let d = p.load_halves(key * HALF_WARP, HALF_WARP) * (dp - sum);
+                ds.store_halves(key * HALF_WARP, HALF_WARP, d);
+            }
+            for i in heads.channels(group) {
+                let mut sum = F32x32::splat(0.0);
+                for (key, _) in key_pairs(t) {
+                    sum = ds.load_halves(key * HALF_WARP, HALF_WARP).mul_add(k.load_halves(key * a + i, a), sum);
+                }
+                dq.store(t * a + i, sum.add_halves() * scale);
+            }
+        }
+    }
+    warp.sync();
+}
+
+/// Computes the gradients of keys and values: `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over the
+/// queries `t >= s`. The rows of `tokens` are keys.
+///
+/// The gradients of every query's scores are there, because a block barrier precedes the op.
+#[inline(always)]
+pub fn backward_keys<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
+    let &AttentionBackward { forward: Attention { q, probs, .. }, dattn, dscores, dk, dv, .. } = attention;
+    let (a, n, heads) = (s.n_attn_padded(), tokens.end, Heads::new(s));
+    for key in tokens.live() {
+        for i in half_warps(a) {
+            let group = div(i / HALF_WARP, heads.half_warps) * probs_row(s.block_size_padded());
+            let (p, ds) = (probs.at(group + key * HALF_WARP), dscores.at(group + key * HALF_WARP));
+            let (mut sum_k, mut sum_v) = (F32x32::splat(0.0), F32x32::splat(0.0));
+            for t in (0..(n - key).div_ceil(2)).map(|pair| key + 2 * pair) {
+                // The last pair may have no second query.
+                let second = usize::from(t + 1 < n);
+                let (row, next) = (probs_row(t), probs_row(t + second) - probs_row(t));
+                let d = ds.load_halves(row, next).upper_where(second == 1, 0.0);
+                let p = p.load_halves(row, next).upper_where(second == 1, 0.0);
+                sum_k = d.mul_add(q.load_halves(t * a + i, second * a), sum_k);
+                sum_v = p.mul_add(dattn.load_halves(t * a + i, second * a), sum_v);
+            }
+            dk.store(key * a + i, sum_k.add_halves());
+            dv.store(key * a + i, sum_v.add_halves());
+        }
+    }
+    warp.sync();
+}

@@ -1,0 +1,32 @@
+//! The gradient's global norm, and the factor that clips it.
+
+use simt::{F32x16, F32x32, HALF_WARP, View, sqrt};
+
+/// Added to every sum of squares, so that no denormal arises from squares of tiny gradients.
+const BIAS: f32 = 1e-30;
+
+/// Returns the sum of squares of some pairs of rows, a partial sum for each channel.
+#[inline(always)]
+pub fn squares<const N: usize>(rows: [F32x32; N]) -> F32x16 {
+    let mut sum = F32x32::splat(BIAS);
+    for i in 0..N {
+        sum = rows[i].mul_add(rows[i], sum);
+    }
+    sum.add_halves()
+}
+
+/// Returns the gradient's norm from the partial sums of `blocks` blocks, `[blocks, 16]`, added in order.
+#[inline(always)]
+pub fn norm(partial: View, blocks: usize) -> f32 {
+    let mut sum = F32x16::splat(0.0);
+    for block in 0..blocks {
+        sum = sum + partial.load(block * HALF_WARP);
+    }
+    sqrt(sum.reduce_sum())
+}
+
+/// Returns the factor of the gradients: 1, or `max_norm / norm` if the norm exceeds `max_norm`.
+#[inline(always)]
+pub fn scale(norm: f32, max_norm: f32) -> f32 {
+    if norm > max_norm { max_norm / norm } else { 1.0 }
+}

@@ -1,0 +1,110 @@
+//! Softmax cross-entropy over the vocabulary.
+
+use simt::{F32x16, HALF_WARP, Mask16, U32View, View, Warp};
+
+use super::rows::{Tokens, half_warps};
+use crate::math::{exp, ln};
+use crate::shape::{Shape, TOKENS};
+
+/// Returns the channels of the half-warp from token `i` on that are tokens rather than padding.
+#[inline(always)]
+pub fn in_vocab<S: Shape>(s: S, i: usize) -> Mask16 {
+    Mask16::lanes_below(s.vocab() - i)
+}
+
+/// The views of [`forward`], [`backward`] and [`total`].
+#[derive(Clone, Copy)]
+pub struct CrossEntropy {
+    /// `[T, V]`: the logits, replaced by `e` in [`forward`] and by their gradient in [`backward`].
+    pub logits: View,
+    /// `[T]`: `sum_v e[v]`.
+    pub sum_exp: View,
+    /// `[T]`: `max - logits[target]`.
+    pub gap: View,
+    /// The document's tokens. The target of row `t` is token `t + 1`.
+    pub document: U32View,
+}
+
+impl CrossEntropy {
+    /// Returns the target of row `t`. Rows from the document's end on repeat the last target.
+    #[inline(always)]
+    fn target(&self, t: usize, tokens: Tokens) -> usize {
+        self.document.load_scalar(t.min(tokens.end - 1) + 1)
+    }
+}
+
+/// Computes `e[v] = exp(logits[v] - max)`, `sum_exp = sum_v e[v]` and `gap = max - logits[target]`. The loss of a row is
+/// `ln(sum_exp) + gap`.
+#[inline(always)]
+pub fn forward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens) {
+    let (v, t0, logits) = (s.vocab_padded(), tokens.first, loss.logits);
+    let mut max = [F32x16::splat(f32::NEG_INFINITY); TOKENS];
+    for i in half_warps(v) {
+        for t in 0..TOKENS {
+            let row = in_vocab(s, i).select(logits.load((t0 + t) * v + i), F32x16::splat(f32::NEG_INFINITY));
+            max[t] = max[t].max(row);
+        }
+    }
+    let mut largest = [0.0; TOKENS];
+    for t in 0..TOKENS {
+        largest[t] = max[t].reduce_max();
+        let target = loss.target(t0 + t, tokens);
+        loss.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
+    }
+    // The targets' logits are read before the exponentials replace them.
+    warp.sync();
+    let mut sum = [F32x16::splat(0.0); TOKENS];
+    for i in half_warps(v) {
+        let mut e = [F32x16::splat(0.0); TOKENS];
+        for t in 0..TOKENS {
+            e[t] = exp(logits.load((t0 + t) * v + i) - F32x16::splat(largest[t]));
+            e[t] = in_vocab(s, i).select(e[t], F32x16::splat(0.0));
+            sum[t] = sum[t] + e[t];
+        }
+        // Both half-warps have read the logits before either replaces them.
+        warp.sync();
+        for t in 0..TOKENS {
+            logits.store((t0 + t) * v + i, e[t]);
+        }
+    }
+    for t in 0..TOKENS {
+        loss.sum_exp.store_scalar(t0 + t, sum[t].reduce_sum());
+    }
+    warp.sync();
+}
+
+/// Computes the gradient of the mean loss by the logits: `(e[v] / sum_exp - [v = target]) / n`, where [`forward`] left `e`.
+#[inline(always)]
+pub fn backward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens) {
+    let (v, t0, e) = (s.vocab_padded(), tokens.first, loss.logits);
+    let inverse_n = 1.0 / tokens.end as f32;
+    let mut scale = [0.0; TOKENS];
+    for t in 0..TOKENS {
+        scale[t] = inverse_n / loss.sum_exp.load_scalar(t0 + t);
+    }
+    for i in half_warps(v) {
+        let mut d = [F32x16::splat(0.0); TOKENS];
+        for t in 0..TOKENS {
+            let target = loss.target(t0 + t, tokens);
+            let hit = Mask16::only(target.wrapping_sub(i)).select(F32x16::splat(inverse_n), F32x16::splat(0.0));
+            d[t] = e.load((t0 + t) * v + i) * F32x16::splat(scale[t]) - hit;
+        }
+        // Both half-warps have read `e` before either replaces it.
+        warp.sync();
+        for t in 0..TOKENS {
+            e.store((t0 + t) * v + i, d[t]);
+        }
+    }
+    warp.sync();
+}
+
+/// Returns the sum of the losses of a document's `n` positions, sixteen positions at a time.
+#[inline(always)]
+pub fn total(loss: &CrossEntropy, n: usize) -> f32 {
+    let mut total = 0.0;
+    for t in (0..n.div_ceil(HALF_WARP)).map(|i| i * HALF_WARP) {
+        let losses = ln(loss.sum_exp.load(t)) + loss.gap.load(t);
+        total += Mask16::lanes_below(n - t).select(losses, F32x16::splat(0.0)).reduce_sum();
+    }
+    total
+}

@@ -1,0 +1,95 @@
+//! Token and position embeddings, and the norm of their sum.
+
+use simt::{F32x16, F32x32, HALF_WARP, U32View, View, Warp};
+
+use super::rmsnorm::rstd;
+use super::rows::half_warps;
+use crate::shape::{Shape, TOKENS};
+
+/// The views of [`forward`].
+#[derive(Clone, Copy)]
+pub struct Embed {
+    /// `[V, C]`: the token embedding.
+    pub wte: View,
+    /// `[T, C]`: the position embedding.
+    pub wpe: View,
+    /// `[T, C]`, written.
+    pub x: View,
+    /// `[T]`: 1 / rms, written.
+    pub rstd: View,
+}
+
+/// The inputs of the rows that one warp embeds.
+#[derive(Clone, Copy)]
+pub struct Inputs {
+    /// The tokens.
+    pub tokens: [usize; TOKENS],
+    /// Their positions.
+    pub positions: [usize; TOKENS],
+}
+
+/// Computes `x = rmsnorm(wte[token] + wpe[pos])` for the rows from `t0` on.
+#[inline(always)]
+pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, inputs: &Inputs, t0: usize) {
+    let c = s.n_embd_padded();
+    let sum =
+        |t: usize, i: usize| embed.wte.load(inputs.tokens[t] * c + i) + embed.wpe.load(inputs.positions[t] * c + i);
+    let mut squares = [F32x16::splat(0.0); TOKENS];
+    for i in half_warps(c) {
+        for t in 0..TOKENS {
+            let e = sum(t, i);
+            squares[t] = e.mul_add(e, squares[t]);
+        }
+    }
+    let scale = rstd(s, squares);
+    for t in 0..TOKENS {
+        embed.rstd.store_scalar(t0 + t, scale[t]);
+    }
+    for i in half_warps(c) {
+        for t in 0..TOKENS {
+            embed.x.store((t0 + t) * c + i, sum(t, i) * F32x16::splat(scale[t]));
+        }
+    }
+    warp.sync();
+}
+
+/// The views of the backward pass.
+#[derive(Clone, Copy)]
+pub struct EmbedBackward {
+    /// `[T, C]`: the gradient of the sum of the embeddings.
+    pub dx: View,
+    /// The document's tokens.
+    pub document: U32View,
+    /// Positions that the document trains.
+    pub n: usize,
+}
+
+/// Adds the embedding's part to the gradient of `wte`, whose `lm_head` part is there: `dwte[token_t] += dx[t]` for the
+/// document's tokens in order.
+///
+/// The warp computes the 16 rows from `row` on and the 16 channels from `col` on of `dwte: [V, C]`.
+#[inline(always)]
+pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, dwte: View, row: usize, col: usize) {
+    let c = s.n_embd_padded();
+    for t in 0..embed.n {
+        let token = embed.document.load_scalar(t);
+        if token >= row && token < row + HALF_WARP {
+            let sum = dwte.load(token * c + col) + embed.dx.load(t * c + col);
+            // Both half-warps have read the row before either writes it, and written it before either reads it again.
+            warp.sync();
+            dwte.store(token * c + col, sum);
+            warp.sync();
+        }
+    }
+}
+
+/// Returns the gradient of rows `t` and `t + 1` of `wpe`, 16 channels from `col` on. It is zero from the document's end on.
+#[inline(always)]
+pub fn backward_position<S: Shape>(s: S, embed: &EmbedBackward, t: usize, col: usize) -> F32x32 {
+    let c = s.n_embd_padded();
+    if t < embed.n {
+        embed.dx.load_halves(t * c + col, c).upper_where(t + 1 < embed.n, 0.0)
+    } else {
+        F32x32::splat(0.0)
+    }
+}

@@ -1,0 +1,170 @@
+//! Products with a weight matrix, and the gradient of the matrix.
+
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
+
+use super::rows::{Tokens, half_warps};
+use crate::shape::{Shape, TOKENS};
+
+/// A matrix as an op reads it: contracted over its rows, its columns along the lanes.
+#[derive(Clone, Copy)]
+pub struct MatrixView {
+    /// The elements, row-major.
+    pub w: View,
+    /// Rows: the width of the input.
+    pub rows: usize,
+    /// Columns: the width of the output.
+    pub cols: usize,
+}
+
+/// An input with the matrix that it is multiplied by.
+#[derive(Clone, Copy)]
+pub struct Linear {
+    /// `[T, rows]`.
+    pub x: View,
+    /// `[rows, cols]`.
+    pub matrix: MatrixView,
+}
+
+/// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..col + 16])`, half-warp by half-warp.
+///
+/// The lower half-warp sums the even `i` in order and the upper one the odd `i`; then the two are added. Rows from the
+/// document's end on get the products of their rows of `x`, or zeros.
+#[inline(always)]
+pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
+    let linear = *linear;
+    forward_sum(
+        warp,
+        s,
+        1,
+        #[inline(always)]
+        |_| linear,
+        tokens,
+        store,
+    );
+}
+
+/// Computes `x += y` with `y` as in [`forward`]: `x: [T, cols]`.
+#[inline(always)]
+pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
+    let cols = linear.matrix.cols;
+    forward(
+        warp,
+        s,
+        linear,
+        tokens,
+        #[inline(always)]
+        |t, i, y| {
+            let sum = x.load(t * cols + i) + y;
+            // Both half-warps have read the row before either replaces it.
+            warp.sync();
+            x.store(t * cols + i, sum);
+        },
+    );
+}
+
+/// Computes the sum of the products of `terms` terms, term by term, each as in [`forward`] and of one width.
+///
+/// The accumulators of several tokens are kept in registers together. With more of them the matrix is read less often. But
+/// with constant dimensions each product of a step is code of its own, without a loop, and a step's code should fit the
+/// instruction cache.
+#[inline(always)]
+pub fn forward_sum<S: Shape>(
+    warp: &Warp,
+    _: S,
+    terms: usize,
+    term: impl Fn(usize) -> Linear,
+    tokens: Tokens,
+    store: impl Fn(usize, usize, F32x16),
+) {
+    const TWO: usize = if TOKENS < 2 { TOKENS } else { 2 };
+    const FOUR: usize = if TOKENS < 4 { TOKENS } else { 4 };
+    for col in half_warps(term(0).matrix.cols) {
+        if S::IS_CONST || warp.accumulators(FOUR) < FOUR {
+            sums::<TWO>(terms, &term, tokens, col, &store);
+        } else {
+            sums::<FOUR>(terms, &term, tokens, col, &store);
+        }
+    }
+    warp.sync();
+}
+
+/// Computes 16 columns of [`forward_sum`], the sums of `N` tokens at a time.
+#[inline(always)]
+fn sums<const N: usize>(
+    terms: usize,
+    term: impl Fn(usize) -> Linear,
+    tokens: Tokens,
+    col: usize,
+    store: impl Fn(usize, usize, F32x16),
+) {
+    for t in (0..TOKENS).step_by(N) {
+        // The neutral element of addition is -0: adding it keeps the sign of a zero.
+        let mut sum = [F32x16::splat(-0.0); N];
+        // A warp has at least one token, so that the first test needs no branch.
+        if t == 0 || tokens.first + t < tokens.end {
+            for i in 0..terms {
+                let Linear { x, matrix } = term(i);
+                let y = product::<N>(x.at((tokens.first + t) * matrix.rows), matrix, col);
+                for k in 0..N {
+                    sum[k] = sum[k] + y[k].add_halves();
+                }
+            }
+        }
+        for k in 0..N {
+            store(tokens.first + t + k, col, sum[k]);
+        }
+    }
+}
+
+/// Returns 16 columns of the product for the first `N` tokens of `x`, before the half-warps' sums are added.
+#[inline(always)]
+fn product<const N: usize>(x: View, m: MatrixView, col: usize) -> [F32x32; N] {
+    let mut y = [F32x32::splat(0.0); N];
+    for i in half_warps(m.rows) {
+        let x = x.window(i);
+        let mut inputs = [x.broadcast_pairs(0); N];
+        for t in 0..N {
+            inputs[t] = x.broadcast_pairs(t * m.rows);
+        }
+        let w = m.w.window(i * m.cols + col);
+        for pair in 0..HALF_WARP / 2 {
+            let w = w.load_halves(2 * pair * m.cols, m.cols);
+            for t in 0..N {
+                y[t] = inputs[t].broadcast_pair(pair).mul_add(w, y[t]);
+            }
+        }
+    }
+    y
+}
+
+/// Sixteen columns of a matrix `[T, stride]`.
+#[derive(Clone, Copy)]
+pub struct Columns {
+    /// The first of the columns in row 0.
+    pub view: View,
+    /// Elements from row to row.
+    pub stride: usize,
+}
+
+/// Adds the gradient of a block of 16 by 16 weights to `dw`, held as pairs of rows:
+/// `dw[r, c] += sum_t dy[t, r] x[t, c]` over the document's `n` positions in order.
+#[inline(always)]
+pub fn weight_gradient(
+    warp: &Warp,
+    dy: Columns,
+    x: Columns,
+    n: usize,
+    mut dw: [F32x32; HALF_WARP / 2],
+) -> [F32x32; HALF_WARP / 2] {
+    let count = warp.accumulators(HALF_WARP / 2);
+    for first in (0..HALF_WARP / 2).step_by(count) {
+        for t in 0..n {
+            let x = F32x32::broadcast(x.view.load(t * x.stride));
+            let dy = dy.view.broadcast_pairs(t * dy.stride);
+            for r in first..first + count {
+                dw[r] = dy.broadcast_pair(r).mul_add(x, dw[r]);
+            }
+        }
+    }
+    dw
+}

@@ -1,0 +1,18 @@
+//! The ops of the model, forward and backward, in the order in which a token meets them.
+//!
+//! An op takes its views in a struct with named fields, and [`Tokens`]: the rows that one warp computes, all channels of
+//! each. It ends synchronised: the warp may read what it wrote. Half-warp 0 sums the even rows of a matrix, half-warp 1 the
+//! odd ones.
+
+pub mod adamw;
+pub mod attention;
+pub mod clip;
+pub mod cross_entropy;
+pub mod embed;
+pub mod linear;
+pub mod mlp;
+pub mod rmsnorm;
+pub mod rows;
+pub mod sample;
+
+pub use rows::{Tokens, half_warps};

@@ -1,0 +1,107 @@
+//! Root-mean-square norm without gain: `y = x / sqrt(mean(x^2) + 1e-5)`.
+
+use simt::{F32x16, View, Warp, sqrt};
+
+use super::rows::{Tokens, half_warps};
+use crate::shape::{Shape, TOKENS};
+
+const EPS: f32 = 1e-5;
+
+/// Returns 1 / rms of each token from its channels' squares, summed over half-warps.
+///
+/// The result is NaN if the sum overflows. Otherwise a model that has diverged would go on with zeros.
+#[inline(always)]
+pub fn rstd<S: Shape>(s: S, squares: [F32x16; TOKENS]) -> [f32; TOKENS] {
+    let mut rstd = [0.0; TOKENS];
+    for t in 0..TOKENS {
+        rstd[t] = squares[t].reduce_sum();
+    }
+    for rstd in &mut rstd {
+        let mean = *rstd / s.n_embd() as f32 + EPS;
+        *rstd = 1.0 / sqrt(mean) + 0.0 * mean;
+    }
+    rstd
+}
+
+/// The views of [`forward`].
+#[derive(Clone, Copy)]
+pub struct RmsNorm {
+    /// `[T, C]`, read.
+    pub x: View,
+    /// `[T, C]`, written.
+    pub y: View,
+    /// `[T]`: 1 / rms, written.
+    pub rstd: View,
+}
+
+/// Computes `y = x rstd` with `rstd = 1 / sqrt(mean(x^2) + 1e-5)`.
+#[inline(always)]
+pub fn forward<S: Shape>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens) {
+    let (c, t0) = (s.n_embd_padded(), tokens.first);
+    let mut squares = [F32x16::splat(0.0); TOKENS];
+    for i in half_warps(c) {
+        for t in 0..TOKENS {
+            let x = norm.x.load((t0 + t) * c + i);
+            squares[t] = x.mul_add(x, squares[t]);
+        }
+    }
+    let scale = rstd(s, squares);
+    for t in 0..TOKENS {
+        norm.rstd.store_scalar(t0 + t, scale[t]);
+    }
+    for i in half_warps(c) {
+        for t in 0..TOKENS {
+            let at = (t0 + t) * c + i;
+            norm.y.store(at, norm.x.load(at) * F32x16::splat(scale[t]));
+        }
+    }
+    warp.sync();
+}
+
+/// The views of [`backward`].
+#[derive(Clone, Copy)]
+pub struct RmsNormBackward {
+    /// `[T, C]`: the norm's output.
+    pub y: View,
+    /// `[T]`: 1 / rms.
+    pub rstd: View,
+    /// `[T, C]`: the gradient that passes around the norm, if any.
+    pub dx_skip: Option<View>,
+    /// `[T, C]`: the gradient of `y`, replaced by the gradient of `x`.
+    pub dx: View,
+}
+
+/// Computes `dx = dx_skip + rstd (dy - y mean(dy y))`.
+#[inline(always)]
+pub fn backward<S: Shape>(warp: &Warp, s: S, norm: &RmsNormBackward, tokens: Tokens) {
+    let (c, t0) = (s.n_embd_padded(), tokens.first);
+    let mut products = [F32x16::splat(0.0); TOKENS];
+    for i in half_warps(c) {
+        for t in 0..TOKENS {
+            let at = (t0 + t) * c + i;
+            products[t] = norm.dx.load(at).mul_add(norm.y.load(at), products[t]);
+        }
+    }
+    let mut mean = [0.0; TOKENS];
+    for t in 0..TOKENS {
+        mean[t] = products[t].reduce_sum() / s.n_embd() as f32;
+    }
+    for i in half_warps(c) {
+        let mut d = [F32x16::splat(0.0); TOKENS];
+        for t in 0..TOKENS {
+            let at = (t0 + t) * c + i;
+            let rstd = F32x16::splat(norm.rstd.load_scalar(t0 + t));
+            d[t] = norm.y.load(at).mul_add(F32x16::splat(-mean[t]), norm.dx.load(at));
+            d[t] = match norm.dx_skip {
+                Some(skip) => d[t].mul_add(rstd, skip.load(at)),
+                None => d[t] * rstd,
+            };
+        }
+        // Both half-warps have read `dy` before either replaces it.
+        warp.sync();
+        for t in 0..TOKENS {
+            norm.dx.store((t0 + t) * c + i, d[t]);
+        }
+    }
+    warp.sync();
+}

@@ -1,0 +1,103 @@
+//! Drawing the next token from logits: top-k, temperature, and a value of the sample's random stream.
+
+use simt::{F32x16, HALF_WARP, Mask16, View};
+
+use super::cross_entropy::in_vocab;
+use super::rows::half_warps;
+use crate::math::{exp, ln};
+use crate::shape::Shape;
+
+/// A token and its logit. Tokens are ranked by falling logit, and equal logits by rising token.
+#[derive(Clone, Copy)]
+struct Ranked {
+    logit: f32,
+    token: usize,
+}
+
+impl Ranked {
+    /// Returns which of the 16 tokens from `i` on rank after this one.
+    #[inline(always)]
+    fn before(self, logits: F32x16, i: usize) -> Mask16 {
+        let logit = F32x16::splat(self.logit);
+        let up_to_token = Mask16::lanes_below((self.token + 1).saturating_sub(i));
+        logits.lt(logit).or(logits.eq(logit).and_not(up_to_token))
+    }
+}
+
+/// Returns the token that follows `last` in rank, or the first one.
+#[inline(always)]
+fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
+    let candidates = |i: usize| {
+        let row = logits.load(i);
+        let mask = match last {
+            Some(last) => in_vocab(s, i).and(last.before(row, i)),
+            None => in_vocab(s, i),
+        };
+        mask.select(row, F32x16::splat(f32::NEG_INFINITY))
+    };
+    let mut max = F32x16::splat(f32::NEG_INFINITY);
+    for i in half_warps(s.vocab_padded()) {
+        max = candidates(i).max(max);
+    }
+    let logit = max.reduce_max();
+    let mut token = 0;
+    for i in (0..s.vocab_padded() / HALF_WARP).rev().map(|i| i * HALF_WARP) {
+        let hits = candidates(i).eq(F32x16::splat(logit)).to_bitmask();
+        if hits != 0 {
+            token = i + hits.trailing_zeros() as usize;
+        }
+    }
+    Ranked { logit, token }
+}
+
+/// Draws a token from the `top_k` first in rank, with probabilities `softmax(logits / temperature)`: the first one whose
+/// cumulative probability, in the order of tokens, exceeds `uniform`. An `inverse_temperature` of zero is greedy.
+///
+/// `logits: [V]`; `uniform` lies in `[0, 1)`.
+#[inline(always)]
+pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> usize {
+    let first = next_ranked(s, logits, None);
+    if inverse_temperature == 0.0 {
+        return first.token;
+    }
+    // The last token in rank that is drawn from. If all are, no search is needed: none ranks after this.
+    let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
+    if top_k < s.vocab() {
+        last = first;
+        for _ in 1..top_k {
+            last = next_ranked(s, logits, Some(last));
+        }
+    }
+    let cumulative = |i: usize| {
+        let row = logits.load(i);
+        let e = exp((row - F32x16::splat(first.logit)) * F32x16::splat(inverse_temperature));
+        in_vocab(s, i).and_not(last.before(row, i)).select(e, F32x16::splat(0.0)).prefix_sum()
+    };
+    let mut total = 0.0;
+    for i in half_warps(s.vocab_padded()) {
+        total += cumulative(i).last();
+    }
+    let (mut below, mut token, mut found) = (0.0, first.token, false);
+    for i in half_warps(s.vocab_padded()) {
+        let sum = cumulative(i);
+        let hits = (F32x16::splat(below) + sum).gt(F32x16::splat(uniform * total)).to_bitmask();
+        if !found && hits != 0 {
+            token = i + hits.trailing_zeros() as usize;
+            found = true;
+        }
+        below += sum.last();
+    }
+    token
+}
+
+/// Returns `ln(softmax(logits)[token])` over all logits and without a temperature: `logits: [V]`.
+#[inline(always)]
+pub fn log_probability<S: Shape>(s: S, logits: View, token: usize) -> f32 {
+    let max = next_ranked(s, logits, None).logit;
+    let mut sum = F32x16::splat(0.0);
+    for i in half_warps(s.vocab_padded()) {
+        let e = exp(logits.load(i) - F32x16::splat(max));
+        sum = sum + in_vocab(s, i).select(e, F32x16::splat(0.0));
+    }
+    logits.load_scalar(token) - max - ln(F32x16::splat(sum.reduce_sum())).reduce_max()
+}

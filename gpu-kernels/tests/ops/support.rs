@@ -1,0 +1,255 @@
+//! Tensors in the kernels' padded memory, a launch of one stage, and the gradients that it must agree with.
+
+use gpu_kernels::shape::{HALF_WARP, RuntimeShape, Shape, round_up};
+use reference::model::{Matrix, Vector};
+use reference::value::{Tape, Value, dot};
+use simt::{AnyCpu, Grid, View, Warp};
+
+use crate::tensors::{assert_close, norm};
+
+/// The largest relative error of one rounding to `f32`.
+pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
+
+/// The step of central differences. Their error is near `H^2` from the curve and `1e-16 / H` from rounding, for functions
+/// of size 1; the losses here are sums of some hundred such.
+const H: f64 = 1e-5;
+/// What that amounts to.
+const DIFFERENCES: f64 = 1e-8;
+
+const fn shape(vocab: u32, block_size: u32, n_embd: u32, n_head: u32) -> RuntimeShape {
+    RuntimeShape { vocab, block_size, n_embd, n_head, n_layer: 2 }
+}
+
+/// Shapes with documents: the shortest one, one that leaves the last row free, and one that fills the block.
+pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
+    let shapes = [
+        // The default model.
+        shape(27, 8, 16, 4),
+        // Heads of 7 channels in 8, three of them in two tiles; more than 256 tokens.
+        shape(261, 5, 21, 3),
+        // Heads of 17 channels in two tiles each; two groups of tokens.
+        shape(37, 9, 34, 2),
+        // Heads of 3 channels in 4; more positions than a tile has channels.
+        shape(19, 17, 9, 3),
+        // Heads of one channel, one position.
+        shape(5, 1, 7, 7),
+    ];
+    shapes.into_iter().flat_map(|s| {
+        let mut lengths = vec![1, s.block_size() - 1, s.block_size()];
+        lengths.retain(|&n| n > 0);
+        lengths.dedup();
+        lengths.into_iter().map(move |n| (s, n))
+    })
+}
+
+/// Numbers between -1 and 1 without a pattern, the same in every run: another row of them for every `seed`.
+pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
+    let number = |i: u64| {
+        // The finaliser of SplitMix64.
+        let mut x = (seed << 32 | i).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len as u64).map(number).collect()
+}
+
+/// A document's `n + 1` tokens: some of them more than once, the last one of the vocabulary among them.
+pub fn document(s: RuntimeShape, n: usize) -> Vec<u32> {
+    let v = s.vocab() as u32;
+    (0..=n as u32).map(|t| if t % 3 == 1 { v - 1 } else { (t * t + 2 * (t % 2)) % v }).collect()
+}
+
+pub fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+pub fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
+}
+
+/// How the channels of a row lie in memory.
+#[derive(Clone, Copy)]
+pub struct Channels {
+    /// Without padding.
+    pub count: usize,
+    /// With padding.
+    pub padded: usize,
+    /// Channels that lie together.
+    head: usize,
+    /// From one such group to the next.
+    head_padded: usize,
+}
+
+impl Channels {
+    /// One after the other.
+    pub fn plain(count: usize) -> Self {
+        Self { count, padded: round_up(count, HALF_WARP), head: count, head_padded: count }
+    }
+
+    /// Of queries, keys and values: head by head.
+    pub fn heads(s: RuntimeShape) -> Self {
+        let (head, head_padded) = (s.head_dim(), s.head_dim_padded());
+        Self { count: s.n_embd(), padded: s.n_attn_padded(), head, head_padded }
+    }
+
+    /// Where channel `i` lies.
+    pub fn at(self, i: usize) -> usize {
+        i / self.head * self.head_padded + i % self.head
+    }
+}
+
+/// A tensor `[rows, channels]` in padded memory.
+pub struct Tensor {
+    pub memory: Vec<f32>,
+    channels: Channels,
+}
+
+impl Tensor {
+    /// Memory that a stage has yet to write.
+    pub fn unwritten(rows: usize, channels: Channels) -> Self {
+        Self { memory: vec![f32::NAN; rows * channels.padded], channels }
+    }
+
+    /// The rows that `values` has, their padding zero; in the others everything is `beyond`.
+    pub fn new(rows: usize, channels: Channels, values: &[f32], beyond: f32) -> Self {
+        let mut tensor = Self { memory: vec![beyond; rows * channels.padded], channels };
+        for (t, values) in values.chunks(channels.count).enumerate() {
+            let row = &mut tensor.memory[t * channels.padded..(t + 1) * channels.padded];
+            row.fill(0.0);
+            for (i, &value) in values.iter().enumerate() {
+                row[channels.at(i)] = value;
+            }
+        }
+        tensor
+    }
+
+    /// Its memory as a stage takes it.
+    pub fn view(&mut self) -> View {
+        view(&mut self.memory)
+    }
+
+    /// The first `n` rows without padding, `[n, channels]`.
+    ///
+    /// # Panics
+    /// If their padding is not zero.
+    #[track_caller]
+    pub fn rows(&self, what: &str, n: usize) -> Vec<f32> {
+        let Channels { count, padded, .. } = self.channels;
+        let mut rows = Vec::new();
+        for (t, row) in self.memory.chunks(padded).take(n).enumerate() {
+            let mut padding = row.to_vec();
+            for i in 0..count {
+                rows.push(std::mem::take(&mut padding[self.channels.at(i)]));
+            }
+            for (at, x) in padding.into_iter().enumerate() {
+                assert!(x == 0.0, "{what}: the padding at [{t}, {at}]: expected 0, got {x:e}, bound 0");
+            }
+        }
+        rows
+    }
+
+    /// Its first `n` rows are `expected: [n, channels]`, but for so many roundings, and their padding is zero.
+    #[track_caller]
+    pub fn assert_close(&self, what: &str, expected: &[f64], roundings: f64) {
+        let got = self.rows(what, expected.len() / self.channels.count);
+        assert_close(what, self.channels.count, &got, expected, roundings * ROUNDING * norm(expected));
+    }
+}
+
+/// One number for each of `rows` tokens: these, and NaN for the others.
+pub fn scalars(rows: usize, values: &[f32]) -> Vec<f32> {
+    let mut memory = values.to_vec();
+    memory.resize(round_up(rows, HALF_WARP), f32::NAN);
+    memory
+}
+
+/// Memory as a stage takes it.
+pub fn view(memory: &mut [f32]) -> View {
+    // SAFETY: tests keep the memory until the launch has ended, and touch it only then.
+    unsafe { View::new(memory.as_mut_ptr(), memory.len()) }
+}
+
+/// Runs `work` in each warp of one block.
+pub fn launch(work: impl Fn(&Warp)) {
+    #[cfg(feature = "race-check")]
+    {
+        simt::race::launch();
+        simt::race::set_warp_order(1);
+    }
+    Grid::new(0..1, 1, AnyCpu).each_block(|block| block.each_warp(&work));
+}
+
+/// Numbers as leaves of a tape.
+pub fn leaves<'t>(tape: &'t Tape, numbers: &[f64]) -> Vector<'t> {
+    numbers.iter().map(|&x| tape.leaf(x)).collect()
+}
+
+pub fn data(values: &[Value]) -> Vec<f64> {
+    values.iter().map(|value| value.data()).collect()
+}
+
+/// Rows as the reference's functions take matrices.
+pub fn matrix<'t>(values: &[Value<'t>], cols: usize) -> Matrix<'t> {
+    values.chunks(cols).map(<[_]>::to_vec).collect()
+}
+
+/// `sum_i dy[i] y[i]`: a loss whose gradient by `y` is `dy`.
+pub fn weighted<'t>(tape: &'t Tape, y: &[Value<'t>], dy: &[f32]) -> Value<'t> {
+    dot(y, &leaves(tape, &wide(dy)))
+}
+
+/// What a function of the reference gives for each row.
+pub fn by_row(x: &[f32], cols: usize, f: impl for<'t> Fn(&'t Tape, &[Value<'t>]) -> Vector<'t>) -> Vec<f64> {
+    let row = |row: &[f32]| {
+        let tape = Tape::default();
+        data(&f(&tape, &leaves(&tape, &wide(row))))
+    };
+    x.chunks(cols).flat_map(row).collect()
+}
+
+/// An input of a stage, and the gradient by it that the stage computed.
+pub struct Input<'a> {
+    pub name: &'a str,
+    pub cols: usize,
+    pub values: &'a [f32],
+    pub gradient: Vec<f32>,
+}
+
+/// The gradients agree with the loss's, as the tape has them and as central differences show them, but for so many
+/// roundings.
+#[track_caller]
+pub fn assert_gradients(
+    what: &str,
+    inputs: &[Input],
+    roundings: f64,
+    loss: impl for<'t> Fn(&'t Tape, &[Vector<'t>]) -> Value<'t>,
+) {
+    let mut values: Vec<Vec<f64>> = inputs.iter().map(|input| wide(input.values)).collect();
+    let tape = Tape::default();
+    let tapes: Vec<Vector> = values.iter().map(|values| leaves(&tape, values)).collect();
+    loss(&tape, &tapes).backward();
+    for (i, input) in inputs.iter().enumerate() {
+        let expected: Vec<f64> = tapes[i].iter().map(|leaf| leaf.grad()).collect();
+        let bound = roundings * ROUNDING * norm(&expected);
+        let name = format!("{what}: d{} by the tape", input.name);
+        // Where a gradient is zero by cancellation, the tape's is what `f64` has left of it.
+        assert_close(name, input.cols, &input.gradient, &expected, bound + 1e-15);
+
+        let mut difference = |e: usize| {
+            let x = values[i][e];
+            let mut at = |moved: f64| {
+                values[i][e] = moved;
+                let tape = Tape::default();
+                let inputs: Vec<Vector> = values.iter().map(|values| leaves(&tape, values)).collect();
+                loss(&tape, &inputs).data()
+            };
+            let (above, below) = (at(x + H), at(x - H));
+            values[i][e] = x;
+            (above - below) / (2.0 * H)
+        };
+        let expected: Vec<f64> = (0..input.values.len()).map(&mut difference).collect();
+        let name = format!("{what}: d{} by central differences", input.name);
+        assert_close(name, input.cols, &input.gradient, &expected, bound + DIFFERENCES);
+    }
+}
