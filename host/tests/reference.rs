@@ -48,15 +48,17 @@ fn a_model_of_zeros_draws_tokens_as_the_random_stream_says() {
     assert!(greedy.tokens.is_empty(), "all logits are equal, so that greedy sampling takes `<BOS>`");
 }
 
-/// Multiples of 1/256 up to 1/2 in size, as `golden/microgpt.py` has them. No tensor is zero.
+/// Returns multiples of 1/256 up to 1/2 in size, as `golden/microgpt.py` has them. No tensor is zero.
 fn weights(shape: Shape) -> Vec<f64> {
     let value = |i: i64| ((7 * i * i + 37 * i + 11) % 257 - 128) as f64 / 256.0;
     (0..shape.num_params() as i64).map(value).collect()
 }
 
-/// The losses of `golden/microgpt.py`, which computes in `f64` too but sums in another order. Both round at 1e-16; the
-/// losses are near 3 and the update divides by the root of the second moment, which magnifies the rounding of small
-/// gradients. 1e-11 leaves room for that and for another `exp`, while any other step, eps or decay moves them by more.
+/// Compares with the losses of `golden/microgpt.py`, which computes in `f64` too but sums in another order.
+///
+/// Both round at 1e-16, and the losses are near 3. The update divides by the root of the second moment, which magnifies
+/// the rounding of small gradients. 1e-11 leaves room for that and for another `exp`, while any other step, eps or decay
+/// moves the losses by more.
 #[test]
 fn losses_agree_with_an_independent_implementation() {
     let golden = include_str!("golden/losses.txt");

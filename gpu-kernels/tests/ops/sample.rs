@@ -2,7 +2,7 @@
 
 use gpu_kernels::ops::sample::draw;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use reference::model::{SamplingParams, sample};
+use reference::generate::{SamplingParams, sample};
 
 use crate::support::{Channels, Tensor, launch, numbers, tile, wide};
 

@@ -1,15 +1,16 @@
-//! The reference: how a GPT trains, in plain `f64` and with nothing left out.
+//! The reference, which shows how a GPT trains in plain `f64` and with nothing left out.
 //!
 //! A language model predicts the next token of a text. Shown `k`, `a`, `t`, a model of names should expect `e` or `i`,
-//! or the end of the name, and not `q`. To *train* it is to change its parameters, a few thousand numbers that begin
-//! as noise, until its predictions agree with the texts that it is shown. All of it stands in this folder, to be read
-//! from top to bottom, in three parts:
+//! or the end of the name, and not `q`. To *train* a model is to change its parameters, a few thousand values that
+//! begin as noise, until its predictions agree with the texts that it is shown. All of it stands in this folder, to be
+//! read from top to bottom, in four parts:
 //!
-//! 1. [`value`], the engine: numbers that remember how they were computed, so that the gradient of any result with
+//! 1. [`value`], the engine. Its values remember how they were computed, so that the gradient of any result with
 //!    respect to any parameter can be had by going through that memory backwards.
-//! 2. [`model`], the model: `embed`, then in each layer `rmsnorm`, `attention` and `mlp`, then the head and the
-//!    `cross_entropy` that says how wrong it was; last `generate`, which draws new documents from it.
-//! 3. this file, the training: what is done with the gradients, `clip` and `adamw`.
+//! 2. [`model`], the model. It runs `embed`, then `rmsnorm`, `attention` and `mlp` in each layer, then the `lm_head`,
+//!    and `cross_entropy` says how wrong the prediction was.
+//! 3. [`generate`], the sampling. It draws new documents from the model, one token at a time.
+//! 4. this file, the training. It follows the gradients, by way of `clip` and `adamw`.
 //!
 //! A training step has five parts ([`Model::train_step`]):
 //!
@@ -24,31 +25,31 @@
 //! Some five hundred such steps later, the default model has learned what letters begin names, that vowels and
 //! consonants take turns, and where names end.
 //!
-//! The kernels of this program compute the same a hundred times faster, with a backward pass derived by hand.
-//! The two share the configuration, the documents and the initial weights, but not one line of math. That they
-//! agree, step by step, is how we know that both are right.
+//! The kernels of this program compute the same a hundred times faster, with a backward pass derived by hand. Kernels
+//! and reference are given the same configuration, documents and initial weights, but share not one line of math. That
+//! they agree, step by step, is how we know that both are right.
 
-use self::model::{Parameters, Sample, SamplingParams, Shape};
+use self::generate::{Sample, SamplingParams};
+use self::model::{Parameters, Shape};
 use self::value::{Tape, Value};
 
+pub mod generate;
 pub mod model;
 pub mod value;
 
-/// The parameters of the optimiser.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// The learning rate of this step. The caller lowers it from step to step, by default along half a cosine.
-    pub learning_rate: f64,
-    /// The decay of the first moment.
-    pub beta1: f64,
-    /// The decay of the second moment.
-    pub beta2: f64,
-    /// The addend that keeps [`adamw`] from a division by 0.
-    pub eps: f64,
-    /// The pull of every weight towards 0, in proportion to the weight and to the learning rate.
-    pub weight_decay: f64,
-    /// The norm that [`clip`] leaves a gradient at most.
-    pub max_grad_norm: f64,
+/// A model in training, with its weights and what the optimiser remembers of earlier gradients.
+pub struct Model {
+    /// The model's dimensions.
+    pub shape: Shape,
+    /// The count of steps taken.
+    pub step: u64,
+    /// The parameters, flat and in the order of the checkpoint.
+    pub weights: Vec<f64>,
+    /// The first moment of [`adamw`], in the same order.
+    pub m: Vec<f64>,
+    /// The second moment of [`adamw`], in the same order.
+    pub v: Vec<f64>,
+    tape: Tape,
 }
 
 /// The report of a training step.
@@ -56,50 +57,37 @@ pub struct AdamW {
 pub struct StepLog {
     /// The mean cross-entropy before the update, in nats.
     pub loss: f64,
-    /// The global norm of the gradient before clipping.
+    /// The gradient's global norm before clipping.
     pub grad_norm: f64,
 }
 
 /// The report of a validation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
-    /// The sum of the cross-entropies of all tokens, in nats.
+    /// The sum of the cross-entropies of all predicted tokens, in nats.
     pub nll: f64,
-    /// The count of these tokens.
+    /// The count of predicted tokens.
     pub tokens: u64,
 }
 
-/// A model in training: its weights, and what the optimiser remembers of earlier gradients.
-pub struct Model {
-    /// The model's dimensions.
-    pub shape: Shape,
-    /// Steps taken.
-    pub step: u64,
-    /// The parameters, flat and in the order of the checkpoint.
-    pub weights: Vec<f64>,
-    /// [`adamw`]'s first moment, in the same order.
-    pub m: Vec<f64>,
-    /// [`adamw`]'s second moment, in the same order.
-    pub v: Vec<f64>,
-    tape: Tape,
-}
-
 impl Model {
-    /// A model before its first step.
+    /// Returns a model before its first step.
     ///
     /// # Panics
     /// If `weights` does not fit `shape`.
     pub fn new(shape: Shape, weights: Vec<f64>) -> Self {
-        assert_eq!(weights.len(), shape.num_params(), "as many weights as the shape has parameters");
+        assert_eq!(weights.len(), shape.num_params(), "the weights must be as many as the shape has parameters");
         let zeros = vec![0.0; weights.len()];
         Self { shape, step: 0, m: zeros.clone(), v: zeros, weights, tape: Tape::default() }
     }
 
-    /// One step of training on some documents, mostly one. It reports the mean of their losses before the update, and
-    /// follows the mean of their gradients: what several documents agree on is less noisy than what one of them says.
+    /// Trains one step on some documents, mostly one.
+    ///
+    /// The step reports the mean of the documents' losses before the update, and follows the mean of their gradients.
+    /// A direction on which several documents agree is less noisy than the direction of one.
     ///
     /// # Panics
-    /// If there is no document, or one of fewer than two tokens.
+    /// If a document holds fewer than two tokens.
     pub fn train_step(&mut self, documents: &[&[u32]], config: &AdamW) -> StepLog {
         let (log, gradients) = self.clipped_gradients(documents, config.max_grad_norm);
         self.step += 1;
@@ -107,7 +95,10 @@ impl Model {
         log
     }
 
-    /// A step without its update: what it reports, and the gradients that it would follow.
+    /// Runs a step without its update, and returns the report and the gradients that the update would follow.
+    ///
+    /// # Panics
+    /// If a document holds fewer than two tokens.
     pub fn clipped_gradients(&mut self, documents: &[&[u32]], max_grad_norm: f64) -> (StepLog, Vec<f64>) {
         let (mut loss, mut gradients) = (0.0, vec![0.0; self.weights.len()]);
         for document in documents {
@@ -121,7 +112,7 @@ impl Model {
         (StepLog { loss, grad_norm }, gradients)
     }
 
-    /// Forward and backward: the loss of one document and its gradient with respect to every weight.
+    /// Runs forward and backward, and returns the loss of one document and its gradient with respect to every weight.
     ///
     /// # Panics
     /// If `tokens` holds fewer than two tokens.
@@ -132,7 +123,7 @@ impl Model {
         (loss.data(), parameters.gradients())
     }
 
-    /// Forward only: the negative log-likelihood of each of the document's first T positions, in nats.
+    /// Runs forward only, and returns the cross-entropy of each of the document's first T positions, in nats.
     ///
     /// # Panics
     /// If `tokens` is empty.
@@ -140,8 +131,9 @@ impl Model {
         self.parameters().document_nll(tokens).into_iter().map(Value::data).collect()
     }
 
-    /// Validation: how well does the model predict documents that it has not been trained on? Forward only, over
-    /// these documents, each with its first `n = min(T, tokens - 1)` positions, as in training:
+    /// Validates the model. How well does it predict documents that it has not been trained on?
+    ///
+    /// Validation runs forward only, over each document's first `n = min(T, tokens - 1)` positions, as in training:
     ///
     /// ```text
     /// nll     = sum over documents and positions of cross_entropy(logits [V], next token)
@@ -149,8 +141,11 @@ impl Model {
     /// loss    = nll / tokens                    in nats a token
     /// ```
     ///
-    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean of
-    /// one document. A loss here that rises while the training's falls tells of a model that learns its documents by heart.
+    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean
+    /// of one document. If this loss rises while that of the training falls, the model learns its documents by heart.
+    ///
+    /// # Panics
+    /// If a document is empty.
     pub fn evaluate<'d>(&mut self, documents: impl IntoIterator<Item = &'d [u32]>) -> Evaluation {
         let mut evaluation = Evaluation { nll: 0.0, tokens: 0 };
         for document in documents {
@@ -161,23 +156,23 @@ impl Model {
         evaluation
     }
 
-    /// A new document, see [`Parameters::generate`].
+    /// Invents a document, see [`generate::generate`].
     pub fn generate(&mut self, params: SamplingParams, prompt: &[u32], uniform: impl FnMut() -> f64) -> Sample {
-        self.parameters().generate(params, prompt, uniform)
+        generate::generate(&self.parameters(), params, prompt, uniform)
     }
 
-    /// The weights as leaves of a fresh tape.
+    /// Returns the weights as leaves of a fresh tape.
     fn parameters(&mut self) -> Parameters<'_> {
         self.tape.clear();
         Parameters::new(&self.tape, self.shape, &self.weights)
     }
 }
 
-/// If the gradient's global norm `sqrt(sum g^2)` exceeds `max_grad_norm`, scales the gradient down to that norm.
-/// Returns the norm that it had.
+/// Scales the gradient down to the global norm `max_grad_norm` if its own, `sqrt(sum g^2)`, exceeds that. Returns the
+/// norm that the gradient had.
 ///
-/// A gradient is true only close to where it was taken. One unlucky document can have a very steep one; clipping keeps
-/// its direction but not its size.
+/// A gradient is true only close to where it was taken, and one unlucky document can have a very steep one. Clipping
+/// keeps the direction of the gradient but not its size.
 pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
     let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
     if norm > max_grad_norm {
@@ -188,7 +183,24 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
     norm
 }
 
-/// Moves every weight against its gradient; `model.step` counts this step, the first being 1.
+/// The parameters of an update by [`adamw`] and of the [`clip`] before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// The learning rate of this step. The caller lowers it from step to step, by default along half a cosine.
+    pub learning_rate: f64,
+    /// The share of the first moment that stays at each step.
+    pub beta1: f64,
+    /// The share of the second moment that stays at each step.
+    pub beta2: f64,
+    /// The addend that avoids a division by 0.
+    pub eps: f64,
+    /// The decay of the weights, as a share of the learning rate.
+    pub weight_decay: f64,
+    /// The largest global norm of a gradient that is left as it is.
+    pub max_grad_norm: f64,
+}
+
+/// Moves every weight against its gradient. `model.step` counts this step, the first being 1.
 ///
 /// The gradient `g` of one document is noisy, so the step follows running means of it, the first and second *moment*:
 ///
@@ -201,9 +213,9 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 /// ```
 ///
 /// `mhat / sqrt(vhat)` is near 1 or -1 for a weight whose gradients agree and near 0 for one whose gradients cancel,
-/// whether they are large or small: every weight has its own step size. `eps` avoids a division by 0. The *decay* pulls
-/// every weight towards 0, so that only what keeps being useful stays large; it stands outside the moments, which is
-/// the W in `AdamW`.
+/// whether they are large or small. So every weight has its own step size. `eps` avoids a division by 0. The *decay*
+/// pulls every weight towards 0, so that only what keeps being useful stays large. It stands outside the moments, which
+/// is the W in `AdamW`.
 pub fn adamw(model: &mut Model, gradients: &[f64], config: &AdamW) {
     let &AdamW { learning_rate, beta1, beta2, eps, weight_decay, .. } = config;
     // Beyond 2^31 steps both powers are 0.

@@ -1,99 +1,70 @@
-//! The model: from a token and its position to a prediction of the next token, and from a document to its loss.
+//! The model, which turns a token and its position into a prediction of the next token, and a document into its loss.
 //!
-//! Every function here is a *stage*, named as in the kernels, and works on one position of one document. Its doc gives
-//! the math and the shapes: a vector of C values is `[C]`, a matrix of 4C rows and C columns `[4C, C]`.
+//! Every function here is an *op*, named as in the kernels, and works on one position of one document. Its doc gives
+//! the math and the shapes in the letters of [`Shape`]. So a vector of C values is `[C]`, and a matrix of 4C rows and C
+//! columns is `[4C, C]`.
 //!
-//! | letter | meaning | default |
-//! |---|---|---|
-//! | V | `vocab`: distinct tokens | 27 |
-//! | T | `block_size`: the most tokens that the model looks back on | 8 |
-//! | C | `n_embd`: channels, the width of a position's vector `x` | 16 |
-//! | H | `n_head`: heads of attention | 4 |
-//! | D | `C / H`: channels of a head | 4 |
-//! | L | `n_layer`: layers | 1 |
-//!
-//! The stages only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
+//! The ops only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
 
 use crate::value::{Tape, Value, dot};
 
-/// `[C]`: a vector of values.
+/// A vector of values, `[C]`.
 pub type Vector<'t> = Vec<Value<'t>>;
 
-/// `[rows, cols]`: a matrix of values, row by row.
+/// A matrix of values, row by row, `[rows, cols]`.
 pub type Matrix<'t> = Vec<Vector<'t>>;
 
-/// Added to the mean square in [`rmsnorm`], so that a vector of zeros can be normalised.
+/// The addend of the mean square in [`rmsnorm`], by which a vector of zeros can be normalised.
 const RMSNORM_EPS: f64 = 1e-5;
 
-/// The token before and after every document.
-const BOS: u32 = 0;
-
-/// The model's dimensions.
+/// The model's dimensions, each with its letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// V, the distinct tokens, `BOS` included.
+    /// V, the distinct tokens; 27 for names in small letters.
     pub vocab: usize,
-    /// T, the most tokens that the model looks back on.
+    /// T, the most tokens that the model looks back on; 8 by default.
     pub block_size: usize,
-    /// C, the channels.
+    /// C, the channels or width of a position's vector `x`; 16 by default.
     pub n_embd: usize,
-    /// H, the heads of attention; divides C.
+    /// H, the heads of attention, of `D = C / H` channels each; 4 by default.
     pub n_head: usize,
-    /// L, the layers.
+    /// L, the layers; 1 by default.
     pub n_layer: usize,
 }
 
 impl Shape {
-    /// Returns the number of parameters, which is that of all elements of all matrices.
+    /// Returns the count of parameters, which is that of all elements of all matrices.
     pub fn num_params(self) -> usize {
         (self.vocab + self.block_size + 12 * self.n_layer * self.n_embd) * self.n_embd
     }
 }
 
-/// The choices that shape a draw, see [`sample`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SamplingParams {
-    /// The number of most likely tokens that take part; 1 is greedy.
-    pub top_k: usize,
-    /// The divisor of the logits; 0 is greedy.
-    pub temperature: f64,
-}
-
-/// A document that the model has invented.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// Its tokens, at most T, without `BOS`.
-    pub tokens: Vec<u32>,
-    /// The log-probability of each token before top-k and temperature, and of the `BOS` that ended the document, if one
-    /// did.
-    pub logprobs: Vec<f64>,
-}
-
 /// The parameters of the model, as leaves of a tape.
 pub struct Parameters<'t> {
-    shape: Shape,
+    /// The model's dimensions.
+    pub shape: Shape,
     /// Every parameter, in the order of the checkpoint: `wte`, `wpe`, then layer after layer.
     leaves: Vector<'t>,
-    /// `[V, C]`: the token embedding, a vector for each token; also the output head.
+    /// The token embedding `[V, C]`, a vector for each token; also the `lm_head`.
     wte: Matrix<'t>,
-    /// `[T, C]`: the position embedding, a vector for each position.
+    /// The position embedding `[T, C]`, a vector for each position.
     wpe: Matrix<'t>,
     layers: Vec<Layer<'t>>,
 }
 
 /// The parameters of one layer, in the order of the checkpoint.
 struct Layer<'t> {
-    /// `[C, C]`: makes the query, what this position looks for.
+    /// The matrix `[C, C]` of the query, which says what this position looks for.
     attn_wq: Matrix<'t>,
-    /// `[C, C]`: makes the key, what this position can be found by.
+    /// The matrix `[C, C]` of the key, by which this position can be found.
     attn_wk: Matrix<'t>,
-    /// `[C, C]`: makes the value, what this position passes on when it is found.
+    /// The matrix `[C, C]` of the value, which this position passes on when it is found.
     attn_wv: Matrix<'t>,
-    /// `[C, C]`: mixes what the heads have gathered.
+    /// The matrix `[C, C]` that mixes what the heads have gathered.
     attn_wo: Matrix<'t>,
-    /// `[4C, C]`: the MLP's first layer.
+    /// The first matrix `[4C, C]` of the MLP.
     mlp_fc1: Matrix<'t>,
-    /// `[C, 4C]`: the MLP's second layer.
+    /// The second matrix `[C, 4C]` of the MLP.
     mlp_fc2: Matrix<'t>,
 }
 
@@ -112,7 +83,7 @@ impl<'t> Parameters<'t> {
     /// Puts `weights`, flat and in the order of the checkpoint, on the tape.
     ///
     /// # Panics
-    /// If they are not as many as the shape has parameters.
+    /// If `weights` does not fit `shape`.
     pub fn new(tape: &'t Tape, shape: Shape, weights: &[f64]) -> Self {
         let leaves: Vector = weights.iter().map(|&weight| tape.leaf(weight)).collect();
         let mut rest = &leaves[..];
@@ -133,21 +104,21 @@ impl<'t> Parameters<'t> {
             mlp_fc2: matrix(c, 4 * c),
         });
         let layers = layers.collect();
-        assert!(rest.is_empty(), "more weights than the shape has parameters");
+        assert!(rest.is_empty(), "the weights must be as many as the shape has parameters");
         Self { shape, leaves, wte, wpe, layers }
     }
 
-    /// The gradient of every parameter after [`Value::backward`], flat and in the order of the checkpoint.
+    /// Returns the gradient of every parameter after [`Value::backward`], flat and in the order of the checkpoint.
     pub fn gradients(&self) -> Vec<f64> {
         self.leaves.iter().map(|leaf| leaf.grad()).collect()
     }
 
-    /// An empty cache for each layer, for the start of a document.
+    /// Returns an empty cache for each layer, for the start of a document.
     pub fn empty_caches(&self) -> Vec<KvCache<'t>> {
         vec![KvCache::default(); self.layers.len()]
     }
 
-    /// The whole model for one token: its logits `[V]`, one for each token that might come next.
+    /// Runs the model for one token and returns its logits `[V]`, one for each token that might come next.
     ///
     /// ```text
     /// x       = embed(token, position)                    [C]
@@ -156,11 +127,11 @@ impl<'t> Parameters<'t> {
     /// logits  = wte · x                                   [V]
     /// ```
     ///
-    /// Each layer adds to `x` and replaces nothing. `x` is therefore called the residual stream: a straight path from
-    /// the embedding to the logits, along which gradients reach the first layer as easily as the last.
+    /// Each layer adds to `x` and replaces nothing. `x` is therefore called the residual stream, a straight path from
+    /// the embedding to the logits. Along it gradients reach the first layer as easily as the last.
     ///
-    /// The last line compares `x` with the embedding of every token. The head is *tied*: what a token looks like as
-    /// an input and what the model wants to see before it predicts that token are one matrix.
+    /// The last line, the `lm_head`, compares `x` with the embedding of every token. The two are *tied*, so that one
+    /// matrix holds what a token looks like as an input and what the model wants to see before it predicts that token.
     pub fn forward(&self, token: u32, position: usize, caches: &mut [KvCache<'t>]) -> Vector<'t> {
         let mut x = self.embed(token, position);
         for (layer, cache) in self.layers.iter().zip(caches) {
@@ -175,15 +146,18 @@ impl<'t> Parameters<'t> {
         linear(&self.wte, &x)
     }
 
-    /// Turns a token and its position into a vector: `rmsnorm(wte[token] + wpe[position])`, `[C]`.
+    /// Turns a token and its position into a vector, `rmsnorm(wte[token] + wpe[position])`, `[C]`.
     fn embed(&self, token: u32, position: usize) -> Vector<'t> {
         rmsnorm(&add(&self.wte[token as usize], &self.wpe[position]))
     }
 
-    /// The cross-entropy of each of the document's first `n = min(T, tokens - 1)` positions, `[n]`.
+    /// Returns the cross-entropy of each of the document's first `n = min(T, tokens - 1)` positions, `[n]`.
     ///
-    /// A document is `[BOS, characters.., BOS]`: the model is given the tokens up to a position and must name the next
+    /// A document is `[BOS, characters.., BOS]`. The model is given the tokens up to a position and must name the next
     /// one, from the first character, which it guesses from `BOS` alone, to the `BOS` that ends the document.
+    ///
+    /// # Panics
+    /// If `tokens` is empty.
     pub fn document_nll(&self, tokens: &[u32]) -> Vector<'t> {
         let mut caches = self.empty_caches();
         let pairs = tokens.iter().zip(&tokens[1..]).take(self.shape.block_size);
@@ -193,7 +167,10 @@ impl<'t> Parameters<'t> {
             .collect()
     }
 
-    /// The loss of a document: its mean cross-entropy over positions, in nats.
+    /// Returns the loss of a document, its mean cross-entropy over positions, in nats.
+    ///
+    /// # Panics
+    /// If `tokens` holds fewer than two tokens.
     pub fn loss(&self, tokens: &[u32]) -> Value<'t> {
         let nll = self.document_nll(tokens);
         let n = nll.len() as f64;
@@ -201,17 +178,17 @@ impl<'t> Parameters<'t> {
     }
 }
 
-/// `a + b`, channel by channel: `[C]`.
+/// Adds two vectors, channel by channel, `[C]`.
 fn add<'t>(a: &[Value<'t>], b: &[Value<'t>]) -> Vector<'t> {
     a.iter().zip(b).map(|(&a, &b)| a + b).collect()
 }
 
-/// `w · x`: each row of `w: [rows, cols]` with `x: [cols]`, so `[rows]`. There are no biases.
+/// Multiplies `w: [rows, cols]` by `x: [cols]`, each row by its dot product with `x`, `[rows]`. There are no biases.
 pub fn linear<'t>(w: &[Vector<'t>], x: &[Value<'t>]) -> Vector<'t> {
     w.iter().map(|row| dot(row, x)).collect()
 }
 
-/// Scales `x: [C]` to a root mean square of 1: `x[i] / sqrt(mean(x^2) + 1e-5)`.
+/// Scales `x: [C]` to a root mean square of 1, `x[i] / sqrt(mean(x^2) + 1e-5)`.
 ///
 /// A layer then sees inputs of one size, whatever the layers before it have added to the residual stream.
 pub fn rmsnorm<'t>(x: &[Value<'t>]) -> Vector<'t> {
@@ -220,11 +197,11 @@ pub fn rmsnorm<'t>(x: &[Value<'t>]) -> Vector<'t> {
     x.iter().map(|&x| x / root).collect()
 }
 
-/// Turns scores into probabilities: `exp(x[i]) / sum over j of exp(x[j])`, `[len]`.
+/// Turns scores into probabilities, `exp(x[i]) / sum over j of exp(x[j])`, `[len]`.
 ///
 /// The largest score is subtracted first. The probabilities stay the same, since numerator and denominator shrink by
-/// the same factor, but no `exp` can overflow. It is taken as a constant: as the result does not depend on it, it needs
-/// no gradient.
+/// the same factor, but no `exp` can overflow. The largest score is taken as a constant, because the result does not
+/// depend on it.
 pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
     let max = max(x);
     let exps: Vector = x.iter().map(|&x| (x - max).exp()).collect();
@@ -232,10 +209,10 @@ pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
     exps.into_iter().map(|exp| exp / total).collect()
 }
 
-/// Fetches from all positions up to this one what this one asks for: `[C]`.
+/// Fetches from all positions up to this one what this one asks for, `[C]`.
 ///
 /// The channels of the query `q: [C]` and of all `keys` and `values: [positions, C]` are split into H heads of D
-/// channels, which work side by side. For each head
+/// channels, which work side by side. For each head:
 ///
 /// ```text
 /// scores[t]  = q · keys[t] / sqrt(D)                    how well position t's key matches the query
@@ -243,8 +220,8 @@ pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
 /// attn       = sum over t of probs[t] * values[t]       [D]
 /// ```
 ///
-/// The division keeps the scores' spread independent of D: a sum of D products of independent numbers of size 1 has
-/// size `sqrt(D)`. It is causal without a mask, as later positions are not in the cache yet.
+/// The division keeps the scores' spread independent of D, because a sum of D products of independent values of size 1
+/// has size `sqrt(D)`. Attention is causal without a mask, as later positions are not in the cache yet.
 pub fn attention<'t>(q: &[Value<'t>], keys: &[Vector<'t>], values: &[Vector<'t>], n_head: usize) -> Vector<'t> {
     let head_dim = q.len() / n_head;
     let scale = (head_dim as f64).sqrt();
@@ -260,8 +237,7 @@ pub fn attention<'t>(q: &[Value<'t>], keys: &[Vector<'t>], values: &[Vector<'t>]
     attn
 }
 
-/// Computes at one position on what it has fetched: `fc2 · relu(fc1 · x)^2` with `fc1: [4C, C]` and `fc2: [C, 4C]`,
-/// so `[C]`.
+/// Computes on what a position has fetched, `fc2 · relu(fc1 · x)^2` with `fc1: [4C, C]` and `fc2: [C, 4C]`, `[C]`.
 ///
 /// Without a function between them, the two matrices could do no more than one. `relu(h)^2` is 0 where `h` is negative
 /// and, unlike relu itself, has no corner.
@@ -271,10 +247,10 @@ pub fn mlp<'t>(fc1: &[Vector<'t>], fc2: &[Vector<'t>], x: &[Value<'t>]) -> Vecto
     linear(fc2, &hidden)
 }
 
-/// How surprised the model is by `target`: `-ln(softmax(logits)[target])`, in nats.
+/// Returns how surprised the model is by `target`, `-ln(softmax(logits)[target])`, in nats.
 ///
 /// It is 0 for a prediction that was certain and right, and `ln V` for a model that holds all tokens for equally
-/// likely, which is about where training begins: `ln 27 = 3.30`. It is computed as
+/// likely. Training begins at about that, `ln 27 = 3.30`. The cross-entropy is computed as
 /// `ln(sum over j of exp(logits[j])) - logits[target]`, where the logarithm and the numerator's `exp` have cancelled,
 /// so that it stays finite where the probability is too small for an `f64`.
 pub fn cross_entropy<'t>(logits: &[Value<'t>], target: u32) -> Value<'t> {
@@ -283,72 +259,7 @@ pub fn cross_entropy<'t>(logits: &[Value<'t>], target: u32) -> Value<'t> {
     total.ln() - (logits[target as usize] - max)
 }
 
-/// The largest of some numbers, as a constant.
+/// Returns the largest value, as a constant.
 fn max(values: &[Value]) -> f64 {
     values.iter().map(|value| value.data()).fold(f64::NEG_INFINITY, f64::max)
-}
-
-impl Parameters<'_> {
-    /// Invents a document: starts from `BOS`, then feeds every drawn token back in, until `BOS` comes up again or T
-    /// tokens are there. The result has no `BOS`. A prompt takes the place of the first draws.
-    ///
-    /// Each draw takes a random value in `[0, 1)` from `uniform`.
-    pub fn generate(&self, params: SamplingParams, prompt: &[u32], mut uniform: impl FnMut() -> f64) -> Sample {
-        let mut caches = self.empty_caches();
-        let mut document = Sample::default();
-        let mut token = BOS;
-        for position in 0..self.shape.block_size {
-            let logits = self.forward(token, position, &mut caches);
-            token = match prompt.get(position) {
-                Some(&token) => token,
-                None => sample(&logits.iter().map(|x| x.data()).collect::<Vec<_>>(), params, uniform()),
-            };
-            document.logprobs.push(-cross_entropy(&logits, token).data());
-            if token == BOS {
-                break;
-            }
-            document.tokens.push(token);
-        }
-        document
-    }
-}
-
-/// Draws a token from `logits: [V]`, given a uniform random number `u` in `[0, 1)`.
-///
-/// 1. *Top-k*: only the `top_k` largest logits stay in the draw; of equal ones the lower token stays.
-/// 2. *Temperature*: they are divided by the temperature. Below 1 the likely tokens become likelier, above 1 less so.
-/// 3. *Softmax* makes them probabilities, here not yet divided by their `total`. Laid end to end in the order of the
-///    tokens they cover `0..total`, and the token that covers `u * total` is drawn.
-///
-/// The lower the temperature, the more goes to the largest logit. At 0 it is taken without a draw, as it is for a
-/// `top_k` of 1: this is called greedy.
-///
-/// # Panics
-/// If there are no logits.
-pub fn sample(logits: &[f64], params: SamplingParams, u: f64) -> u32 {
-    let largest = |kept: &[bool]| {
-        let candidates = (0..logits.len()).filter(|&token| !kept[token]);
-        candidates.reduce(|best, token| if logits[token] > logits[best] { token } else { best })
-    };
-    let mut kept = vec![false; logits.len()];
-    let top = largest(&kept).expect("a vocabulary has at least `<BOS>`");
-    if params.temperature == 0.0 || params.top_k == 1 {
-        return top as u32;
-    }
-    for _ in 0..params.top_k.min(logits.len()) {
-        if let Some(token) = largest(&kept) {
-            kept[token] = true;
-        }
-    }
-    let prob = |token: usize| {
-        if kept[token] { ((logits[token] - logits[top]) / params.temperature).exp() } else { 0.0 }
-    };
-    let total: f64 = (0..logits.len()).map(prob).sum();
-    let mut end = 0.0;
-    let drawn = (0..logits.len()).find(|&token| {
-        end += prob(token);
-        end > u * total
-    });
-    // Since `u < 1`, there is one, unless a logit is NaN.
-    drawn.unwrap_or(top) as u32
 }

@@ -1,14 +1,14 @@
-//! The engine: numbers that remember how they were computed.
+//! The engine, whose values remember how they were computed.
 //!
-//! Training asks one question of every parameter `w` of a model: if `w` grew a little, how much would the loss `L`
-//! grow? The answer is the derivative `dL/dw`, the *gradient* of `w`. This file finds all of them in one go, for any
-//! loss that is computed from the operations below. The method is called reverse-mode automatic differentiation, or
-//! backpropagation.
+//! Training asks one question of every parameter `w` of a model. If `w` grew a little, how much would the loss `L`
+//! grow? The answer is the derivative `dL/dw`, the *gradient* of `w`. This file finds the gradients of all parameters
+//! in one go, for any loss that is computed from the operations below. The method is called reverse-mode automatic
+//! differentiation, or backpropagation.
 //!
 //! # Local derivatives
 //!
-//! Take `L = (a * b + a)^2` at `a = 2, b = 3`. It is computed in small steps, and for each step the derivative of
-//! its result with respect to each of its own inputs is known from school, because a step does only one thing:
+//! Take `L = (a * b + a)^2` at `a = 2, b = 3`. It is computed in small steps. The derivative of a step's result with
+//! respect to each of the step's inputs is known from school, because a step does only one thing:
 //!
 //! ```text
 //! step          value   local derivatives
@@ -43,10 +43,10 @@
 //!
 //! # The tape
 //!
-//! The steps are recorded on a [`Tape`] while they are computed. An entry, an `Edge`, says: step `node` used `parent`,
-//! with this local derivative. A result is always recorded after its inputs, so reading the tape backwards meets every
-//! use of a value before it meets the entries of that value's own inputs. One loop of one line, in
-//! [`Value::backward`], is therefore the whole of backpropagation.
+//! The steps are recorded on a [`Tape`] while they are computed. An entry, an `Edge`, says that step `node` used
+//! `parent`, and with which local derivative. A result is always recorded after its inputs, so reading the tape
+//! backwards meets every use of a value before it meets the entries of that value's own inputs. One loop of one line,
+//! in [`Value::backward`], is therefore the whole of backpropagation.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -60,31 +60,31 @@ struct Edge {
     node: u32,
     /// The input.
     parent: u32,
-    /// `dnode/dparent`, at the values that the computation had.
+    /// The local derivative `dnode/dparent`, at the values that the computation had.
     derivative: f64,
 }
 
-/// A recording of a computation: the inputs of all its steps, in the order in which the steps were taken.
+/// A recording of a computation, the inputs of all its steps in the order in which the steps were taken.
 ///
 /// Recording needs only `&Tape`, so that any number of [`Value`]s can refer to the tape while it grows.
 #[derive(Default)]
 pub struct Tape {
     edges: RefCell<Vec<Edge>>,
-    /// Values recorded, which is also the number of the next one.
+    /// The count of recorded values, which is also the index of the next one.
     nodes: Cell<u32>,
-    /// `dL/dnode` of every node, from the latest [`Value::backward`].
+    /// The gradient `dL/dnode` of every node, from the latest [`Value::backward`].
     gradients: RefCell<Vec<f64>>,
 }
 
 impl Tape {
-    /// A value with no inputs, such as a parameter of the model.
+    /// Records a value with no inputs, such as a parameter of the model.
     pub fn leaf(&self, data: f64) -> Value<'_> {
         self.record(data, [])
     }
 
     /// Forgets the recording but keeps its memory, since the next step of training records as much again.
     ///
-    /// That this takes `&mut self` lets the compiler check that no [`Value`] of the old recording is still in use.
+    /// Because this takes `&mut self`, the compiler checks that no [`Value`] of the old recording is still in use.
     pub fn clear(&mut self) {
         self.edges.get_mut().clear();
         self.gradients.get_mut().clear();
@@ -101,7 +101,7 @@ impl Tape {
     }
 }
 
-/// A number on a [`Tape`]. It is small and `Copy`, and arithmetic on it reads like arithmetic on `f64`.
+/// An `f64` on a [`Tape`]. It is small and `Copy`, and arithmetic on it reads like arithmetic on `f64`.
 #[derive(Clone, Copy)]
 pub struct Value<'t> {
     tape: &'t Tape,
@@ -110,15 +110,15 @@ pub struct Value<'t> {
 }
 
 impl Value<'_> {
-    /// The number itself.
+    /// Returns the `f64` itself.
     pub fn data(self) -> f64 {
         self.data
     }
 
-    /// `dL/dself`, where `L` is the value that [`Value::backward`] was last called on.
+    /// Returns `dL/dself`, where `L` is the value that [`Value::backward`] was last called on.
     ///
     /// # Panics
-    /// If it has not been called since this value was recorded.
+    /// If `backward` has not been called since this value was recorded.
     pub fn grad(self) -> f64 {
         self.tape.gradients.borrow()[self.node as usize]
     }
@@ -134,27 +134,27 @@ impl Value<'_> {
         }
     }
 
-    /// `e^x`. It is its own derivative.
+    /// Returns `e^x`, which is its own derivative.
     #[must_use]
     pub fn exp(self) -> Self {
         let y = self.data.exp();
         self.tape.record(y, [(self, y)])
     }
 
-    /// The natural logarithm, with derivative `1/x`.
+    /// Returns the natural logarithm, with derivative `1/x`.
     #[must_use]
     pub fn ln(self) -> Self {
         self.tape.record(self.data.ln(), [(self, 1.0 / self.data)])
     }
 
-    /// The square root, with derivative `1 / (2 sqrt(x))`.
+    /// Returns the square root, with derivative `1 / (2 sqrt(x))`.
     #[must_use]
     pub fn sqrt(self) -> Self {
         let y = self.data.sqrt();
         self.tape.record(y, [(self, 0.5 / y)])
     }
 
-    /// `max(x, 0)`: the derivative is 1 where `x` is positive and 0 elsewhere, the corner at 0 included.
+    /// Returns `max(x, 0)`. The derivative is 1 where `x` is positive and 0 elsewhere, the corner at 0 included.
     #[must_use]
     pub fn relu(self) -> Self {
         let slope = if self.data > 0.0 { 1.0 } else { 0.0 };
@@ -162,15 +162,15 @@ impl Value<'_> {
     }
 }
 
-/// The dot product of two vectors of one length, the sum of `a[i] * b[i]`, as a single step.
+/// Returns the dot product of two vectors of one length, the sum of `a[i] * b[i]`, as a single step.
 ///
-/// With respect to `a[i]` its derivative is `b[i]`, and the other way round. It could be written with `*` and `+`, and
-/// would come out the same; but nearly all of a model's work is dot products, and this way they take half the tape.
+/// Its derivative with respect to `a[i]` is `b[i]`, and the other way round. It could be written with `*` and `+`, and
+/// would come out the same. But nearly all of a model's work is dot products, and this way they take half the tape.
 ///
 /// # Panics
 /// If the vectors are empty or differ in length.
 pub fn dot<'t>(a: &[Value<'t>], b: &[Value<'t>]) -> Value<'t> {
-    assert_eq!(a.len(), b.len(), "a dot product of vectors of one length");
+    assert_eq!(a.len(), b.len(), "the vectors of a dot product must have one length");
     let data = a.iter().zip(b).map(|(a, b)| a.data * b.data).sum();
     let of_a = a.iter().zip(b).map(|(&a, b)| (a, b.data));
     let of_b = a.iter().zip(b).map(|(a, &b)| (b, a.data));
@@ -183,7 +183,7 @@ impl fmt::Debug for Value<'_> {
     }
 }
 
-// Between two values: a derivative for each.
+// Operations between two values have a derivative for each.
 
 impl Add for Value<'_> {
     type Output = Self;
@@ -224,14 +224,14 @@ impl Neg for Value<'_> {
 /// Adds the values from the first to the last.
 ///
 /// # Panics
-/// If there are none: a sum of nothing would not know which tape it is on.
+/// If there are no values, since a sum of nothing would not know which tape it is on.
 impl Sum for Value<'_> {
     fn sum<I: Iterator<Item = Self>>(values: I) -> Self {
-        values.reduce(Self::add).expect("a sum of at least one value")
+        values.reduce(Self::add).expect("a sum needs at least one value")
     }
 }
 
-// Between a value and a constant: the constant needs no gradient, so it is not recorded as an input.
+// A constant needs no gradient, so operations with one record only the value as an input.
 
 impl Add<f64> for Value<'_> {
     type Output = Self;

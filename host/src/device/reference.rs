@@ -5,7 +5,8 @@ use std::ops::Range;
 use gpu_kernels::shape::{RuntimeShape, Shape as _};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use reference::model::{SamplingParams, Shape};
+use reference::generate::SamplingParams;
+use reference::model::Shape;
 use reference::{AdamW, Model};
 
 use super::{Device, Evaluation, Sample, State, StepLog};
@@ -128,7 +129,7 @@ impl Device for Reference {
         let &SampleConfig { top_k, temperature, seed, prompt, logprobs: keep } = config;
         let sample = |sample_index| {
             let uniform = uniforms(seed, sample_index);
-            let reference::model::Sample { tokens, logprobs } =
+            let reference::generate::Sample { tokens, logprobs } =
                 self.model.generate(SamplingParams { top_k, temperature }, prompt, uniform);
             Sample { tokens, logprobs: if keep { logprobs } else { Vec::new() } }
         };

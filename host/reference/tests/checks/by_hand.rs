@@ -1,4 +1,4 @@
-//! Every stage against what was computed by hand.
+//! Every op against values computed by hand.
 
 use reference::model::{attention, cross_entropy, linear, mlp, rmsnorm, softmax};
 use reference::value::Tape;

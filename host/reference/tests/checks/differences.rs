@@ -1,4 +1,4 @@
-//! Gradients against central differences: a derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
+//! Gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
 //! curve and of 1e-16 / h from rounding. With h = 1e-5 both are near 1e-10 and below for functions of size 1.
 
 use reference::Model;
@@ -55,7 +55,7 @@ fn the_corner_of_relu_has_slope_0() {
     assert_eq!(x.grad(), 0.0);
 }
 
-/// Name and length of every tensor, in the order of the checkpoint.
+/// Returns name and length of every tensor, in the order of the checkpoint.
 fn tensors(shape: Shape) -> Vec<(String, usize)> {
     let c = shape.n_embd;
     let mut tensors = vec![("wte".to_owned(), shape.vocab * c), ("wpe".to_owned(), shape.block_size * c)];
@@ -67,7 +67,7 @@ fn tensors(shape: Shape) -> Vec<(String, usize)> {
     tensors
 }
 
-/// Every gradient of the model, for a document.
+/// Checks every gradient of the model for a document.
 fn check_model_gradients(shape: Shape, tokens: &[u32]) {
     let mut model = Model::new(shape, weights(shape));
     let (loss, gradients) = model.loss_and_gradients(tokens);

@@ -1,7 +1,7 @@
 //! Drawing tokens and documents.
 
 use reference::Model;
-use reference::model::{SamplingParams, sample};
+use reference::generate::{SamplingParams, sample};
 
 use crate::{shape, weights};
 
