@@ -1,4 +1,4 @@
-//! How build.rs finds Rust-CUDA's toolchain, and what it says is missing.
+//! Rust-CUDA's toolchain is found, or its missing parts are named.
 #![allow(missing_docs)]
 #![cfg(unix)]
 
@@ -7,13 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-#[allow(dead_code, unreachable_pub)] // A part of build.rs, of which this is not all.
-#[path = "../../gpu-kernels/rust-cuda/toolchain.rs"]
-mod toolchain;
+use ptx_build::Toolchain;
 
-use toolchain::Toolchain;
-
-/// A program that says that it is this version of LLVM.
+/// Writes a program that reports this version of LLVM, and returns its path.
 fn llvm_config(dir: &Path, version: &str) -> PathBuf {
     let path = dir.join("llvm-config");
     fs::write(&path, format!("#!/bin/sh\necho {version}\n")).unwrap();
@@ -21,7 +17,7 @@ fn llvm_config(dir: &Path, version: &str) -> PathBuf {
     path
 }
 
-/// A folder with the files of a CUDA toolkit by which it is known.
+/// Creates the files by which a CUDA toolkit is recognised, and returns its folder.
 fn cuda(dir: &Path) -> PathBuf {
     let root = dir.join("cuda");
     for file in ["include/cuda.h", "nvvm/lib64/libnvvm.so"] {
@@ -34,10 +30,11 @@ fn cuda(dir: &Path) -> PathBuf {
 
 fn find(llvm_config: PathBuf, variable: &str, cuda: PathBuf) -> Result<Toolchain, String> {
     let variables = [("LLVM_CONFIG", OsString::from(llvm_config)), (variable, cuda.into())];
-    Toolchain::find(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
+    Toolchain::find(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
 }
 
-// One test: while a thread starts a program, the other's, only just written, is a file that is open for writing.
+// One test for all cases. With two, the program that one thread has just written might still be open for writing in the child
+// process that the other thread starts, and could not be run (ETXTBSY).
 #[test]
 fn the_toolchain_is_an_llvm_7_and_a_cuda_toolkit_with_libnvvm() {
     let dir = tempfile::tempdir().unwrap();
@@ -47,7 +44,7 @@ fn the_toolchain_is_an_llvm_7_and_a_cuda_toolkit_with_libnvvm() {
     for version in ["14.0.6", "17.0.1"] {
         let path = llvm_config(dir.path(), version);
         let missing = find(path.clone(), "CUDA_PATH", cuda(dir.path())).err().unwrap();
-        assert_eq!(missing, format!("no LLVM 7: `{}` does not say that it is one", path.display()));
+        assert_eq!(missing, format!("no LLVM 7: `{}` does not report version 7", path.display()));
     }
     let missing = find(dir.path().join("none"), "CUDA_PATH", cuda(dir.path())).err().unwrap();
     assert!(missing.starts_with("no LLVM 7: "), "{missing}");

@@ -1,0 +1,56 @@
+//! Compiles a crate of kernels from Rust to PTX, inside the build script of the program that embeds the PTX.
+//!
+//! Two compilers can do it. rustc's own NVPTX back end needs the Rust target `nvptx64-nvidia-cuda` and nothing else: no linker, no
+//! LLVM, no CUDA toolkit. Rust-CUDA's `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
+//!
+//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only the kernels that a run
+//! launches. With the functions of [`ptxas`] a test assembles these modules and reads their registers, stack and spills.
+//!
+//! # A build script
+//!
+//! ```no_run
+//! use std::path::PathBuf;
+//!
+//! use ptx_build::{LaunchBounds, PtxBuild};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let build = PtxBuild {
+//!         package: "kernels",
+//!         manifest: "kernels/Cargo.toml",
+//!         sources: &["kernels/Cargo.lock", "kernels/src"],
+//!         parts: &[],
+//!         launch_bounds: |_kernel| LaunchBounds { block_threads: 256, min_blocks: None },
+//!         min_arch: 70,
+//!         default_arch: 75,
+//!         compiler_variable: "MY_PTX",
+//!         rust_cuda_workspace: None,
+//!     };
+//!     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
+//!     let kernels = match build.compile()? {
+//!         Some(ptx) => ptx.write(&out_dir)?,
+//!         None => "&[]".to_owned(),
+//!     };
+//!     // The program has `const KERNELS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kernels.rs"));`.
+//!     Ok(std::fs::write(out_dir.join("kernels.rs"), kernels)?)
+//! }
+//! ```
+//!
+//! # The kernels
+//!
+//! For rustc's back end, the package's library is `no_std`, defines a panic handler, and exports each kernel as
+//! `#[unsafe(no_mangle)] pub unsafe extern "ptx-kernel" fn`. It may depend on other crates. `tests/kernels` of this package is an
+//! example. For Rust-CUDA, the caller provides a workspace that builds the same sources with `cuda_builder`; see
+//! [`PtxBuild::rust_cuda_workspace`].
+
+mod build;
+mod cargo;
+mod error;
+pub mod modules;
+pub mod ptxas;
+mod rust_cuda;
+mod rustc;
+
+pub use build::{Ptx, PtxBuild};
+pub use error::Error;
+pub use modules::{LaunchBounds, Module};
+pub use rust_cuda::Toolchain;

@@ -1,0 +1,121 @@
+//! NVIDIA's assembler and disassembler, for tests of kernels without a GPU.
+//!
+//! The programs `ptxas` and `nvdisasm` are taken from the search path, or from the environment variables `PTXAS` and `NVDISASM`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::error::Error;
+
+/// The resources of an assembled kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// The registers of a thread.
+    pub registers: u32,
+    /// The shared memory that the kernel declares, in bytes.
+    pub shared: usize,
+    /// The stack frame of a thread, in bytes.
+    pub stack: usize,
+    /// The registers that a thread stores to its stack for lack of registers, in bytes.
+    pub spill_stores: usize,
+    /// The registers that a thread loads from its stack again, in bytes.
+    pub spill_loads: usize,
+}
+
+impl Resources {
+    /// Reads the log that `ptxas -v` prints for a kernel.
+    ///
+    /// # Errors
+    /// [`Error::Ptx`] if the log does not describe the kernel.
+    pub fn parse(log: &str, kernel: &str) -> Result<Self, Error> {
+        let read = || {
+            let (_, entry) = log.split_once(&format!("Compiling entry function '{kernel}' for"))?;
+            let entry = entry.split("Compiling entry function").next()?;
+            // `Used 128 registers, used 1 barriers, 64 bytes smem`
+            let amount = |unit: &str| {
+                let (before, _) = entry.split_once(unit)?;
+                before.rsplit([' ', '\n']).next()?.parse::<usize>().ok()
+            };
+            Some(Self {
+                registers: amount(" registers")? as u32,
+                shared: amount(" bytes smem").unwrap_or(0),
+                stack: amount(" bytes stack frame")?,
+                spill_stores: amount(" bytes spill stores")?,
+                spill_loads: amount(" bytes spill loads")?,
+            })
+        };
+        read().ok_or_else(|| Error::Ptx(format!("the log of ptxas does not describe the kernel `{kernel}`:\n{log}")))
+    }
+}
+
+/// The machine code of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineCode {
+    /// The operation of each instruction, such as `LDS.128`, in order.
+    pub operations: Vec<String>,
+    /// The length in bytes.
+    pub bytes: u64,
+}
+
+impl MachineCode {
+    /// Reads the listing that `nvdisasm -c` prints for a module.
+    ///
+    /// # Errors
+    /// [`Error::Ptx`] if the listing has no such kernel.
+    pub fn parse(listing: &str, kernel: &str) -> Result<Self, Error> {
+        let (_, code) = listing
+            .split_once(&format!(".text.{kernel}:"))
+            .ok_or_else(|| Error::Ptx(format!("the listing of nvdisasm has no kernel `{kernel}`")))?;
+        let code = code.split(".section").next().unwrap_or(code);
+        // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
+        let instructions = code.lines().filter_map(|line| line.trim_start().strip_prefix("/*")?.split_once("*/"));
+        let mut bytes = 0;
+        let operations = instructions.filter_map(|(address, instruction)| {
+            // An instruction is sixteen bytes long.
+            bytes = u64::from_str_radix(address, 16).ok()? + 16;
+            instruction.split_whitespace().find(|word| !word.starts_with('@')).map(str::to_owned)
+        });
+        Ok(Self { operations: operations.collect(), bytes })
+    }
+
+    /// Returns the number of instructions whose operation has this name, whatever its modifiers: `LDS` counts `LDS.128`.
+    pub fn count(&self, name: &str) -> usize {
+        self.operations.iter().filter(|operation| operation.split('.').next() == Some(name)).count()
+    }
+}
+
+/// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the resources of
+/// this kernel. The PTX lies beside that file, with the extension `ptx`.
+///
+/// # Errors
+/// [`Error::Io`] if a file cannot be written, [`Error::Tool`] if ptxas cannot be started or fails, [`Error::Ptx`] if the module has
+/// no such kernel.
+pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, Error> {
+    let source = cubin.with_extension("ptx");
+    fs::write(&source, ptx).map_err(Error::io("write", &source))?;
+    let arch = format!("sm_{arch}");
+    let args = ["-v".as_ref(), "-arch".as_ref(), arch.as_ref(), source.as_os_str(), "-o".as_ref(), cubin.as_os_str()];
+    Resources::parse(&run("PTXAS", "ptxas", &args)?, kernel)
+}
+
+/// Disassembles a kernel of the file `cubin`.
+///
+/// # Errors
+/// [`Error::Tool`] if nvdisasm cannot be started or fails, [`Error::Ptx`] if the file has no such kernel.
+pub fn disassemble(cubin: &Path, kernel: &str) -> Result<MachineCode, Error> {
+    MachineCode::parse(&run("NVDISASM", "nvdisasm", &["-c".as_ref(), cubin.as_os_str()])?, kernel)
+}
+
+/// Runs the tool that this environment variable names, or else the one of this name, and returns its output.
+fn run(variable: &str, name: &str, args: &[&OsStr]) -> Result<String, Error> {
+    let mut tool = Command::new(env::var_os(variable).unwrap_or(name.into()));
+    let output = tool.args(args).output();
+    let failed = |log| Error::Tool { command: format!("{tool:?}"), log };
+    let output =
+        output.map_err(|error| failed(format!("{error}; hint: put it on the search path or set {variable}")))?;
+    let log = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(log) } else { Err(failed(log)) }
+}

@@ -1,0 +1,35 @@
+//! Access to a thread's index and to shared memory, and the end of a kernel that panics.
+#![no_std]
+#![feature(asm_experimental_arch, stdarch_nvptx)]
+
+use core::arch::{asm, global_asm, nvptx};
+
+global_asm!(".extern .shared .align 16 .b8 shared_memory[];");
+
+/// Returns the thread's index in its block. The compiler inlines it of its own accord.
+pub fn thread_index() -> usize {
+    // SAFETY: reads a special register.
+    unsafe { nvptx::_thread_idx_x() as usize }
+}
+
+/// Stores a value in the thread's word of shared memory.
+///
+/// # Safety
+/// The launch provides a word for each thread of a block.
+#[inline(always)]
+pub unsafe fn store_shared(value: f32) {
+    // SAFETY: the caller vouches for the word's address.
+    unsafe {
+        asm!(
+            "{{ .reg .b32 base; mov.b32 base, shared_memory; add.u32 base, base, {offset}; st.shared.f32 [base], {value}; }}",
+            offset = in(reg32) 4 * thread_index() as u32,
+            value = in(reg32) value,
+        );
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // SAFETY: ends the kernel.
+    unsafe { nvptx::trap() }
+}
