@@ -1,21 +1,20 @@
-//! The PTX, without a GPU: that it is whole and takes what the host passes, and that NVIDIA's assembler makes of it what the
-//! kernels were written for.
+//! The embedded PTX, without a GPU: it is complete, its kernels take the structs that the host passes, and NVIDIA's assembler turns
+//! it into the machine code that the kernels were written for.
 //!
-//! The tests of the assembler are ignored unless asked for, and need `ptxas` and `nvdisasm` on the path (or where the variables
-//! `PTXAS` and `NVDISASM` say); `.ci/run` fetches both.
+//! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`: on the search path, or where the
+//! variables `PTXAS` and `NVDISASM` point. `.ci/run` installs both.
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
 
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
 use gpu_kernels::shape::GPU_WARPS;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
+use ptx_build::ptxas::{MachineCode, Resources, assemble, disassemble};
 use rayon::prelude::*;
 
+/// The kernels for the default shape, and the sizes of their arguments.
 const KERNELS: [(&str, usize); 4] = [
     ("train", size_of::<ReplicasArgs>()),
     ("train_batch", size_of::<BatchArgs>()),
@@ -32,7 +31,7 @@ fn ptx(kernel: &str) -> &'static str {
 }
 
 #[test]
-fn every_kernel_is_there_and_takes_the_struct_that_the_host_passes() {
+fn every_kernel_exists_and_takes_the_struct_that_the_host_passes() {
     assert_eq!(kernels().len(), 3 * KERNELS.len());
     for (kernel, size) in KERNELS {
         for name in ["", "_shared", "_global"].map(|suffix| format!("{kernel}{suffix}")) {
@@ -46,129 +45,77 @@ fn every_kernel_is_there_and_takes_the_struct_that_the_host_passes() {
 }
 
 #[test]
-fn the_modules_are_whole() {
+fn the_modules_are_complete_and_round_as_ieee_754_does() {
     for (kernel, ptx) in kernels() {
         for line in ptx.lines() {
             assert!(!line.starts_with(".extern .func") && !line.contains("call"), "{kernel}: {line}");
-            // What is only nearly right, or not the same everywhere.
+            // Approximations, flushed denormals and double precision would not give the same bits on every device.
             assert!(!line.contains(".approx") && !line.contains(".ftz") && !line.contains(".f64"), "{kernel}: {line}");
         }
     }
 }
 
-/// Runs a tool of NVIDIA's.
-fn tool(variable: &str, name: &str, args: &[&str]) -> String {
-    let program = env::var(variable).unwrap_or_else(|_| name.to_owned());
-    let output = Command::new(&program)
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run `{program}`: {error}; put it on the path or set {variable}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`{program} {}` fails:\n{text}", args.join(" "));
-    text
+/// Assembles a kernel's module for this architecture, and returns its resources and the file of its machine code in `dir`.
+fn assembled(dir: &Path, kernel: &str, arch: u32) -> (Resources, PathBuf) {
+    let cubin = dir.join(format!("{kernel}.sm_{arch}.cubin"));
+    (assemble(ptx(kernel), kernel, arch, &cubin).unwrap(), cubin)
 }
 
-/// What the assembler says of a kernel's module for this architecture, and the machine code in a file of `dir`.
-fn assemble(dir: &Path, kernel: &str, arch: &str) -> (String, String) {
-    let (source, cubin) = (dir.join(format!("{kernel}.{arch}.ptx")), dir.join(format!("{kernel}.{arch}.cubin")));
-    fs::write(&source, ptx(kernel)).unwrap();
-    let (source, cubin) = (source.to_str().unwrap(), cubin.to_str().unwrap().to_owned());
-    (tool("PTXAS", "ptxas", &["-v", "-arch", arch, source, "-o", &cubin]), cubin)
+/// Assembles and disassembles a kernel of the default shape for sm_90.
+fn compiled(kernel: &str) -> (Resources, MachineCode) {
+    let dir = tempfile::tempdir().unwrap();
+    let (resources, cubin) = assembled(dir.path(), kernel, 90);
+    (resources, disassemble(&cubin, kernel).unwrap())
 }
 
-/// The words after `Function properties for NAME`: stack and spills.
-fn properties<'a>(log: &'a str, kernel: &str) -> &'a str {
-    let at = log.find(&format!("'{kernel}' for")).or_else(|| log.find(&format!("for {kernel}\n")));
-    let log = &log[at.unwrap_or_else(|| panic!("the assembler does not name `{kernel}`:\n{log}"))..];
-    log.lines().find(|line| line.contains("stack frame")).unwrap_or_else(|| panic!("no stack frame in:\n{log}")).trim()
-}
-
-/// Rust-CUDA's compiler keeps the samples that a warp works on in local memory.
+/// Returns whether the kernel uses local memory: Rust-CUDA's compiler keeps the samples of a warp there.
 fn keeps_samples_in_local_memory(kernel: &str) -> bool {
     kernel == "generate" && PTX.expect("checked by `kernels`").compiler.contains("nvvm")
 }
 
 #[test]
 #[ignore = "needs ptxas: see the head of this file"]
-fn the_assembler_takes_all_kernels_and_train_needs_no_stack() {
+fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_need_no_stack() {
     let dir = tempfile::tempdir().unwrap();
-    let archs = ["sm_75", "sm_90", "sm_120"];
-    // The run-time-shape kernels take the assembler seconds each.
     let runs: Vec<_> =
-        archs.into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
+        [75, 90, 120].into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
+    // In parallel, because each kernel for shapes of run time takes the assembler seconds.
     runs.into_par_iter().for_each(|(arch, kernel)| {
-        let (log, _) = assemble(dir.path(), kernel, arch);
-        let properties = properties(&log, kernel);
-        println!("{kernel} for {arch}: {properties}");
+        let (Resources { stack, spill_stores, spill_loads, .. }, _) = assembled(dir.path(), kernel, arch);
+        println!(
+            "{kernel} for sm_{arch}: {stack} bytes stack, {spill_stores} stored and {spill_loads} loaded by spills"
+        );
         if KERNELS.iter().any(|(default, _)| default == kernel) && !keeps_samples_in_local_memory(kernel) {
-            let clean = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
-            assert_eq!(properties, clean, "`{kernel}` for {arch}");
+            assert_eq!((stack, spill_stores, spill_loads), (0, 0, 0), "`{kernel}` for sm_{arch}");
         }
     });
-}
-
-/// The operations of a kernel's machine code, such as `LDS.128`, and its size in bytes.
-fn machine_code(cubin: &str, kernel: &str) -> (Vec<String>, u64) {
-    let sass = tool("NVDISASM", "nvdisasm", &["-c", cubin]);
-    let code = sass.split(&format!(".text.{kernel}:")).nth(1).expect("the kernel's code");
-    let code = code.split(".section").next().unwrap_or(code);
-    // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
-    let instructions = code.lines().filter_map(|line| line.trim_start().strip_prefix("/*")?.split_once("*/"));
-    let mut end = 0;
-    let operations = instructions.filter_map(|(address, instruction)| {
-        // An instruction is sixteen bytes long.
-        end = u64::from_str_radix(address, 16).ok()? + 16;
-        let operation = instruction.split_whitespace().find(|word| !word.starts_with('@'))?;
-        Some(operation.to_owned())
-    });
-    (operations.collect(), end)
 }
 
 #[test]
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn the_default_kernels_name_the_space_of_every_access() {
-    let dir = tempfile::tempdir().unwrap();
     for (kernel, _) in KERNELS {
-        let (_, cubin) = assemble(dir.path(), kernel, "sm_90");
-        let (operations, _) = machine_code(&cubin, kernel);
-        let count =
-            |name: &str| operations.iter().filter(|operation| operation.split('.').next() == Some(name)).count();
-        println!(
-            "{kernel}: {} instructions, LDS {}, STS {}, LDG {}, STG {}",
-            operations.len(),
-            count("LDS"),
-            count("STS"),
-            count("LDG"),
-            count("STG")
-        );
-        assert!(count("LDS") > 100 && count("STS") > 40, "`{kernel}` works in shared memory");
+        let (_, code) = compiled(kernel);
+        let [lds, sts, ldg, stg] = ["LDS", "STS", "LDG", "STG"].map(|name| code.count(name));
+        println!("{kernel}: {} instructions, LDS {lds}, STS {sts}, LDG {ldg}, STG {stg}", code.operations.len());
+        assert!(lds > 100 && sts > 40, "`{kernel}` works in shared memory");
         for generic in ["LD", "ST"] {
-            assert!(count(generic) == 0 || keeps_samples_in_local_memory(kernel), "`{kernel}` has {generic}");
+            assert!(code.count(generic) == 0 || keeps_samples_in_local_memory(kernel), "`{kernel}` has {generic}");
         }
     }
 }
 
-/// The README's rows for the compiler that this build took: a kernel, its registers a thread, its instructions, the shared memory
-/// that it takes without being asked to, the size of its machine code.
+/// Prints the rows that compare the compilers, for the compiler of this build: a kernel, its registers per thread, its instructions,
+/// the shared memory that it declares, and the size of its machine code.
 #[test]
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
-fn comparison_of_the_compilers() {
-    let dir = tempfile::tempdir().unwrap();
+fn the_default_kernels_declare_no_more_shared_memory_than_the_host_leaves_them() {
     for (kernel, _) in KERNELS {
-        let (log, cubin) = assemble(dir.path(), kernel, "sm_90");
-        let used = log.lines().find(|line| line.contains("Used")).unwrap_or_else(|| panic!("no registers in:\n{log}"));
-        // `ptxas info : Used 128 registers, used 1 barriers, 64 bytes smem`
-        let before = |unit: &str| {
-            let words: Vec<&str> = used.split([' ', ',']).collect();
-            words.windows(2).find(|pair| pair[1] == unit).map_or("0", |pair| pair[0])
-        };
-        let shared = used.split(", ").find_map(|part| part.strip_suffix(" bytes smem")).unwrap_or("0");
-        // What the host leaves for it beside what a launch asks for.
-        assert!(shared.parse::<usize>().unwrap() <= DECLARED_SHARED, "{used}");
-        let (operations, bytes) = machine_code(&cubin, kernel);
-        let instructions = operations.iter().filter(|&operation| operation != "NOP").count();
+        let (Resources { registers, shared, .. }, code) = compiled(kernel);
+        assert!(shared <= DECLARED_SHARED, "`{kernel}` declares {shared} bytes");
+        let instructions = code.operations.len() - code.count("NOP");
         let compiler = PTX.expect("checked by `kernels`").compiler;
-        println!("| `{kernel}` | {compiler} | {} | {instructions} | {shared} | {bytes} |", before("registers"));
-        assert!(instructions > 500 && bytes >= 16 * instructions as u64, "`{kernel}` has code");
+        println!("| `{kernel}` | {compiler} | {registers} | {instructions} | {shared} | {} |", code.bytes);
+        assert!(instructions > 500 && code.bytes >= 16 * instructions as u64, "`{kernel}` has code");
     }
 }
