@@ -61,8 +61,8 @@ fn assembled(dir: &Path, kernel: &str, arch: u32) -> (Resources, PathBuf) {
     (assemble(ptx(kernel), kernel, arch, &cubin).unwrap(), cubin)
 }
 
-/// Assembles and disassembles a kernel of the default shape for sm_90.
-fn compiled(kernel: &str) -> (Resources, MachineCode) {
+/// Assembles and disassembles a kernel of the default shape for `sm_90`.
+fn disassembled(kernel: &str) -> (Resources, MachineCode) {
     let dir = tempfile::tempdir().unwrap();
     let (resources, cubin) = assembled(dir.path(), kernel, 90);
     (resources, disassemble(&cubin, kernel).unwrap())
@@ -95,7 +95,7 @@ fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_need_no_stac
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn the_default_kernels_name_the_space_of_every_access() {
     for (kernel, _) in KERNELS {
-        let (_, code) = compiled(kernel);
+        let (_, code) = disassembled(kernel);
         let [lds, sts, ldg, stg] = ["LDS", "STS", "LDG", "STG"].map(|name| code.count(name));
         println!("{kernel}: {} instructions, LDS {lds}, STS {sts}, LDG {ldg}, STG {stg}", code.operations.len());
         assert!(lds > 100 && sts > 40, "`{kernel}` works in shared memory");
@@ -111,7 +111,7 @@ fn the_default_kernels_name_the_space_of_every_access() {
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn the_default_kernels_declare_no_more_shared_memory_than_the_host_leaves_them() {
     for (kernel, _) in KERNELS {
-        let (Resources { registers, shared, .. }, code) = compiled(kernel);
+        let (Resources { registers, shared, .. }, code) = disassembled(kernel);
         assert!(shared <= DECLARED_SHARED, "`{kernel}` declares {shared} bytes");
         let instructions = code.operations.len() - code.count("NOP");
         let compiler = PTX.expect("checked by `kernels`").compiler;
