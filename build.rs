@@ -8,6 +8,7 @@ use std::process::{Command, exit};
 
 use ptx_build::{LaunchBounds, Ptx, PtxBuild};
 
+/// The kernels of `gpu-kernels`, and how they are compiled.
 const KERNELS: PtxBuild = PtxBuild {
     package: "gpu-kernels",
     manifest: "../Cargo.toml",
@@ -45,6 +46,7 @@ fn main() {
     }
 }
 
+/// Compiles the kernels, writes `ptx.rs` for `host` to include, and sets `MICROGPT_BUILD` for `--version`.
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../build.rs");
     // The program opens a GPU's driver on Linux alone.
