@@ -38,21 +38,43 @@ impl Axis {
         }
     }
 
-    /// Returns the length with padding.
-    #[inline(always)]
-    pub fn padded<S: Shape>(self, s: S) -> usize {
-        match self {
-            Self::Vocab => s.vocab_padded(),
-            Self::Positions => round_up(s.block_size(), 2),
-            Self::Channels => s.n_embd_padded(),
-            Self::Heads => s.n_attn_padded(),
-            Self::Hidden => s.n_hidden_padded(),
-        }
-    }
-
     /// Returns the index of element `i` among the padded ones.
     fn index<S: Shape>(self, s: S, i: usize) -> usize {
         if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
+    }
+}
+
+/// The padded length of each axis, computed once for many tensors.
+#[derive(Clone, Copy)]
+struct PaddedLens {
+    vocab: usize,
+    positions: usize,
+    channels: usize,
+    heads: usize,
+    hidden: usize,
+}
+
+impl PaddedLens {
+    #[inline(always)]
+    fn new<S: Shape>(s: S) -> Self {
+        Self {
+            vocab: s.vocab_padded(),
+            positions: round_up(s.block_size(), 2),
+            channels: s.n_embd_padded(),
+            heads: s.n_attn_padded(),
+            hidden: s.n_hidden_padded(),
+        }
+    }
+
+    #[inline(always)]
+    fn of(self, axis: Axis) -> usize {
+        match axis {
+            Axis::Vocab => self.vocab,
+            Axis::Positions => self.positions,
+            Axis::Channels => self.channels,
+            Axis::Heads => self.heads,
+            Axis::Hidden => self.hidden,
+        }
     }
 }
 
@@ -104,9 +126,9 @@ pub struct Place {
 
 impl Place {
     #[inline(always)]
-    fn new<S: Shape>(s: S, offset: usize, spec: Spec) -> Self {
+    fn new(lens: PaddedLens, offset: usize, spec: Spec) -> Self {
         let [rows, cols] = spec.axes;
-        Self { offset, rows: rows.padded(s), cols: cols.padded(s), decays: spec.decays }
+        Self { offset, rows: lens.of(rows), cols: lens.of(cols), decays: spec.decays }
     }
 
     /// Returns its elements.
@@ -155,8 +177,8 @@ macro_rules! tensors {
             /// Returns the places of the tensors that the model has once.
             #[inline(always)]
             pub fn model(self) -> ModelTensors {
-                let next = 0;
-                $(let $name = Place::new(self.0, next, table::$name); let next = next + $name.len();)*
+                let (lens, next) = (PaddedLens::new(self.0), 0);
+                $(let $name = Place::new(lens, next, table::$name); let next = next + $name.len();)*
                 let _ = next;
                 ModelTensors { $($name,)* }
             }
@@ -164,20 +186,21 @@ macro_rules! tensors {
             /// Returns the places of the tensors of layer `l`.
             #[inline(always)]
             pub fn layer(self, l: usize) -> LayerTensors {
-                let next = self.model_len() + l * self.layer_len();
-                $(let $lname = Place::new(self.0, next, table::$lname); let next = next + $lname.len();)*
+                let lens = PaddedLens::new(self.0);
+                let next = Self::model_len(lens) + l * Self::layer_len(lens);
+                $(let $lname = Place::new(lens, next, table::$lname); let next = next + $lname.len();)*
                 let _ = next;
                 LayerTensors { $($lname,)* }
             }
 
             #[inline(always)]
-            fn model_len(self) -> usize {
-                0 $(+ Place::new(self.0, 0, table::$name).len())*
+            fn model_len(lens: PaddedLens) -> usize {
+                0 $(+ Place::new(lens, 0, table::$name).len())*
             }
 
             #[inline(always)]
-            fn layer_len(self) -> usize {
-                0 $(+ Place::new(self.0, 0, table::$lname).len())*
+            fn layer_len(lens: PaddedLens) -> usize {
+                0 $(+ Place::new(lens, 0, table::$lname).len())*
             }
 
             /// Returns every tensor, in the order of the arrays and of the checkpoint.
@@ -239,7 +262,8 @@ impl<S: Shape> Layout<S> {
     /// Returns the elements of each flat array.
     #[inline(always)]
     pub fn len(self) -> usize {
-        self.model_len() + self.0.n_layer() * self.layer_len()
+        let lens = PaddedLens::new(self.0);
+        Self::model_len(lens) + self.0.n_layer() * Self::layer_len(lens)
     }
 
     /// Returns the number of parameters, padding excluded.

@@ -100,16 +100,22 @@ pub struct Query {
 /// Computes `attn = sum_s softmax_s(q k[s]) v[s]` over the keys `s <= t`, for the query at position `t` and every head.
 #[inline(always)]
 pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
-    for group in 0..Heads::new(s).groups {
-        attend_group(s, query, group, t);
-    }
+    attend_heads(s, Heads::new(s), query, t);
     warp.sync();
+}
+
+/// Computes [`attend`] without synchronising the warp.
+#[inline(always)]
+fn attend_heads<S: Shape>(s: S, heads: Heads, query: &Query, t: usize) {
+    for group in 0..heads.groups {
+        attend_group(s, heads, query, group, t);
+    }
 }
 
 /// Computes [`attend`] for the heads of one group.
 #[inline(always)]
-fn attend_group<S: Shape>(s: S, query: &Query, group: usize, t: usize) {
-    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
+fn attend_group<S: Shape>(s: S, heads: Heads, query: &Query, group: usize, t: usize) {
+    let a = s.n_attn_padded();
     let (p, k, v) = (query.probs.at(group * query.group_stride), query.k, query.v);
     let mut max = F32x32::splat(f32::NEG_INFINITY);
     for (key, both) in key_pairs(t) {
@@ -160,13 +166,11 @@ pub struct Attention {
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, attention: &Attention, tokens: Tokens) {
     let &Attention { q, k, v, probs, attn } = attention;
-    let a = s.n_attn_padded();
+    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
     for t in tokens.live() {
         let (q, probs, attn) = (q.at(t * a), probs.at(probs_row(t)), attn.at(t * a));
         let query = Query { q, k, v, probs, group_stride: probs_row(s.block_size_padded()), attn };
-        for group in 0..Heads::new(s).groups {
-            attend_group(s, &query, group, t);
-        }
+        attend_heads(s, heads, &query, t);
     }
     warp.sync();
 }
