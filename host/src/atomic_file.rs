@@ -13,11 +13,11 @@ use crate::error::{OutputError, Result};
 /// that the next run that writes the same file removes what a killed run has left. Runs that write it at once take turns.
 #[derive(Debug)]
 pub struct AtomicFile {
-    /// The file, with its links resolved.
-    path: PathBuf,
-    temporary: PathBuf,
     /// The path as the user gave it.
-    given: PathBuf,
+    path: PathBuf,
+    /// The path with its links resolved.
+    resolved: PathBuf,
+    temporary: PathBuf,
 }
 
 impl AtomicFile {
@@ -37,19 +37,19 @@ impl AtomicFile {
         Ok(checked().map_err(|source| OutputError::NotWritable { path: path.to_owned(), source })?)
     }
 
-    fn at(given: &Path) -> io::Result<Self> {
-        let is_folder = given.as_os_str().to_string_lossy().ends_with(path::is_separator);
-        let path = resolve(given);
-        let Some(file_name) = path.file_name().filter(|_| !is_folder) else {
+    fn at(path: &Path) -> io::Result<Self> {
+        let is_folder = path.as_os_str().to_string_lossy().ends_with(path::is_separator);
+        let resolved = resolve(path);
+        let Some(file_name) = resolved.file_name().filter(|_| !is_folder) else {
             return Err(io::ErrorKind::IsADirectory.into());
         };
         let temporary = [".".as_ref(), file_name, ".microgpt-tmp".as_ref()].into_iter().collect::<OsString>();
-        Ok(Self { temporary: path.with_file_name(temporary), path, given: given.to_owned() })
+        Ok(Self { path: path.to_owned(), temporary: resolved.with_file_name(temporary), resolved })
     }
 
     /// Returns the path as the user gave it.
     pub fn path(&self) -> &Path {
-        &self.given
+        &self.path
     }
 
     /// Replaces the file by one of these bytes. A failure leaves the file as it was.
@@ -69,7 +69,7 @@ impl AtomicFile {
     }
 
     fn check_existing(&self) -> io::Result<()> {
-        match fs::metadata(&self.path) {
+        match fs::metadata(&self.resolved) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
             // A rename would replace a read-only file, but whoever protected it would not want that.
@@ -102,19 +102,19 @@ impl AtomicFile {
     fn write(&self, bytes: &[u8], publish: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<()> {
         let write = || {
             let mut file = self.open_temporary()?;
-            let written = self.fill(&mut file, bytes).and_then(|()| publish(&self.temporary, &self.path));
+            let written = self.fill(&mut file, bytes).and_then(|()| publish(&self.temporary, &self.resolved));
             // The file is removed while it is locked, since another run could own the name afterwards.
             written.inspect_err(|_| drop(fs::remove_file(&self.temporary)))
         };
-        write().map_err(|source| OutputError::Save { path: self.given.clone(), source })?;
+        write().map_err(|source| OutputError::Save { path: self.path.clone(), source })?;
         // Syncing the folder takes the new name to the disk. Some file systems cannot, and the file is complete anyway.
-        let _ = self.path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+        let _ = self.resolved.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())
     }
 
     fn fill(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)?;
-        if let Ok(metadata) = fs::metadata(&self.path) {
+        if let Ok(metadata) = fs::metadata(&self.resolved) {
             file.set_permissions(metadata.permissions())?;
         }
         // The content must reach the disk before the name does, or a power failure could leave an empty file.

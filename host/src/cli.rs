@@ -187,7 +187,7 @@ fn command() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::DeviceChoice;
+    use crate::device::DeviceKind;
 
     fn read(args: &str) -> Result<Cli, clap::Error> {
         Cli::read(["microgpt"].into_iter().chain(args.split_whitespace()).map(OsString::from))
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((cli.training.val_every, cli.training.val_docs, cli.sampling.samples), (100, 20, 20));
         let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
         assert_eq!(cli.sample(27, &[]).unwrap(), sample);
-        assert_eq!(cli.run.device, DeviceChoice::Auto);
+        assert_eq!(cli.run.device, DeviceKind::Auto);
     }
 
     #[test]

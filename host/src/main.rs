@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use microgpt::atomic_file::{AtomicFile, is_same};
 use microgpt::checkpoint::{self, RunInfo};
 use microgpt::cli::{Cli, Format};
-use microgpt::config::{TrainConfig, num_params};
+use microgpt::config::num_params;
 use microgpt::corpus::{Corpus, Dataset, STDIN, Source};
-use microgpt::device::{Evaluation, Models, State, open};
+use microgpt::device::{Evaluation, ModelSetup, Models, Selected, State, select};
 use microgpt::error::{Error, OutOfMemory, Result};
 use microgpt::experiment::{self, Member, Variant};
 use microgpt::interrupt;
@@ -179,10 +179,10 @@ impl Session<'_> {
     ) -> Result<(Trained, Vec<f64>, Result<()>)> {
         let Self { cli, dataset, .. } = self;
         let members = experiment::members(group, cli.training.replicas, cli.run.seed);
-        let states = members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>>>()?;
-        let State { step, weights: Weights { shape, .. }, .. } = states[0].1;
-        let (mut models, description) = open(cli.run.device, dataset, &states)?;
-        drop(states);
+        let setups = members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>>>()?;
+        let State { step, weights: Weights { shape, .. }, .. } = setups[0].state;
+        let Selected { mut models, description } = select(cli.run.device, dataset, &setups)?;
+        drop(setups);
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || first.is_none();
         let metrics = cli.view.metrics.as_deref();
@@ -213,7 +213,7 @@ impl Session<'_> {
     }
 
     /// How a model is trained, and the state that it starts from.
-    fn start(&self, Member { seed, variant }: &Member) -> Result<(TrainConfig, State)> {
+    fn start(&self, Member { seed, variant }: &Member) -> Result<ModelSetup> {
         let shape = variant.model.shape(self.dataset.tokenizer.vocab_size())?;
         let vocabulary = self.dataset.tokenizer.chars();
         let state = match (&self.cli.run.resume, &self.cli.run.init_from) {
@@ -221,7 +221,7 @@ impl Session<'_> {
             (None, Some(path)) => State::new(checkpoint::load(path, shape, vocabulary)?.weights),
             (None, None) => State::new(Weights::init(shape, *seed)),
         };
-        Ok((variant.train, state))
+        Ok(ModelSetup { train: variant.train, state })
     }
 
     /// Shows what all models have become, and samples from the best.

@@ -245,7 +245,7 @@ impl Training<'_> {
                 Some(value) => Some(format!("a value of the model is {value}")),
                 // Nothing was trained, or it was asked before.
                 None if progress.step == progress.first || progress.probed == Some((progress.step, best)) => None,
-                None => bad(&device.probe(&state)?).map(|what| format!("the next step's {what}")),
+                None => bad(&device.trial_step(&state)?).map(|what| format!("the next step's {what}")),
             };
             let Some(what) = what else {
                 progress.probed = Some((progress.step, best));

@@ -155,7 +155,7 @@ fn a_probe_is_the_next_step_not_taken() {
                 // Also beyond the last step, where the learning rate is zero.
                 for _ in 0..13 {
                     let now = probed.download().unwrap();
-                    let next = probed.probe(&now).unwrap();
+                    let next = probed.trial_step(&now).unwrap();
                     assert_eq!([next], probed.train(1).unwrap()[..], "{what}");
                     assert_eq!([next], plain.train(1).unwrap()[..], "{what}");
                 }

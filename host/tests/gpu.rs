@@ -16,7 +16,7 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::Cpu;
 use microgpt::device::cuda::{Cuda, CudaModels};
-use microgpt::device::{Device, Models, State, StepLog};
+use microgpt::device::{Device, ModelSetup, Models, State, StepLog};
 use microgpt::weights::Weights;
 
 use models::{LARGER, ODD, names, odd};
@@ -28,7 +28,7 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
     for _ in 0..steps / launch {
         log.extend(device.train(launch).unwrap());
         let state = device.download().unwrap();
-        log.push(device.probe(&state).unwrap());
+        log.push(device.trial_step(&state).unwrap());
         validation.push(device.evaluate(50).unwrap().nll.to_bits());
     }
     let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };
@@ -117,16 +117,16 @@ fn replicas_have_the_bits_of_the_cpu() {
     let dataset = names(42);
     for model in [ModelConfig::default(), ODD[1]] {
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
-        let models: Vec<(TrainConfig, State)> = (0..5u32)
+        let setups: Vec<ModelSetup> = (0..5u32)
             .map(|i| {
                 let learning_rate = 0.002 * f64::from(i + 1);
                 let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
                 let state = State::new(Weights::init(shape, i.into()));
-                (TrainConfig { steps: 10, batch: 1, optimizer }, state)
+                ModelSetup { train: TrainConfig { steps: 10, batch: 1, optimizer }, state }
             })
             .collect();
-        let mut gpu = CudaModels::new(&dataset, &models).unwrap_or_else(|error| panic!("{}", error.report()));
-        let cpu = models.iter().map(|(config, state)| Cpu::new(*config, &dataset, state));
+        let mut gpu = CudaModels::new(&dataset, &setups).unwrap_or_else(|error| panic!("{}", error.report()));
+        let cpu = setups.iter().map(|setup| Cpu::new(setup.train, &dataset, &setup.state));
         let mut cpu = cpu.collect::<Result<Vec<_>, _>>().unwrap();
         for _ in 0..2 {
             assert_eq!(gpu.train(5).unwrap(), Models::train(&mut cpu, 5).unwrap(), "{model:?}: log");

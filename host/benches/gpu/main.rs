@@ -19,7 +19,7 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::{self, Corpus, Dataset};
 use microgpt::device::cpu::Cpu;
 use microgpt::device::cuda::{Cuda, CudaModels};
-use microgpt::device::{Device, Models, State};
+use microgpt::device::{Device, ModelSetup, Models, State};
 use microgpt::error::{Error, Result};
 use microgpt::report;
 use microgpt::weights::Weights;
@@ -123,15 +123,16 @@ fn dataset(input: Option<&Path>) -> Result<Dataset> {
 }
 
 /// A model before its first step.
-fn start(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<(TrainConfig, State)> {
-    let config = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
-    Ok((config, State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size())?, 42))))
+fn start(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<ModelSetup> {
+    let train = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
+    let state = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size())?, 42));
+    Ok(ModelSetup { train, state })
 }
 
 /// A model on the GPU after some steps, all of which gave the bits of the CPU.
 fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda> {
-    let (config, state) = start(model, batch, dataset)?;
-    let (mut gpu, mut cpu) = (Cuda::new(config, dataset, &state)?, Cpu::new(config, dataset, &state)?);
+    let ModelSetup { train, state } = start(model, batch, dataset)?;
+    let (mut gpu, mut cpu) = (Cuda::new(train, dataset, &state)?, Cpu::new(train, dataset, &state)?);
     let same = gpu.train(50)? == cpu.train(50)?
         && gpu.evaluate(50)? == cpu.evaluate(50)?
         && gpu.generate(&SAMPLE, 0..50)? == cpu.generate(&SAMPLE, 0..50)?

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use super::values::{below_one, not_negative, positive, size, whole};
 use super::{AFTER_HELP, MAX_COUNT};
 use crate::config::{ModelConfig, OptimizerConfig};
-use crate::device::DeviceChoice;
+use crate::device::DeviceKind;
 use crate::experiment::Variant;
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
@@ -69,7 +69,7 @@ pub struct RunArgs {
     pub save_every: u64,
     /// What to compute on
     #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
-    pub device: DeviceChoice,
+    pub device: DeviceKind,
     /// Threads of the CPU [default: one for each of its cores]
     #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true, value_parser = whole::<usize>(1..=MAX_THREADS))]
     pub threads: Option<usize>,
@@ -81,19 +81,20 @@ pub struct RunArgs {
 /// The most threads that can be asked for.
 const MAX_THREADS: u64 = 4096;
 
-impl ValueEnum for DeviceChoice {
+/// The values of `--device`.
+impl ValueEnum for DeviceKind {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::Cuda, Self::Cpu, Self::Reference]
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let (name, help) = match self {
-            Self::Auto => ("auto", "The GPU if there is one that can be used, else the CPU"),
-            Self::Cuda => ("cuda", "The kernels on an NVIDIA GPU"),
-            Self::Cpu => ("cpu", "The kernels on the CPU"),
-            Self::Reference => ("reference", "The scalar reference in double precision: slow, made to be read"),
+        let help = match self {
+            Self::Auto => "The GPU if there is one that can be used, else the CPU",
+            Self::Cuda => "The kernels on an NVIDIA GPU",
+            Self::Cpu => "The kernels on the CPU",
+            Self::Reference => "The scalar reference in double precision: slow, made to be read",
         };
-        Some(PossibleValue::new(name).help(help))
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }
 

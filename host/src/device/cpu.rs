@@ -1,7 +1,8 @@
-//! The CPU: the kernels of the fastest instruction set that the processor has, blocks spread over threads.
+//! The CPU: kernels for the fastest instruction set of the processor, with the blocks of a grid spread over threads.
 
 mod attention;
-mod team;
+mod buffer;
+mod phase_pool;
 
 use std::ops::Range;
 use std::ptr;
@@ -19,24 +20,25 @@ use gpu_kernels::train::{TrainArgs, train_workspace_len};
 use rayon::prelude::*;
 use simt::WARPS;
 
-use super::check;
-use super::packed::{
-    LOG, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, samples_of, step_coefficients,
-    step_logs, transpose, unpack,
+use self::buffer::Buffer;
+use super::marshal::{
+    LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
+    step_coefficients, step_logs, to_samples, transpose, unpack,
 };
+use super::validate;
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{Error, OutOfMemory, Result};
+use crate::error::{DeviceError, Result};
 use crate::weights::Weights;
 
-/// Blocks of an evaluation at most: each has a workspace of its own.
+/// The most blocks of an evaluation. Each has its own workspace.
 const EVALUATE_BLOCKS: usize = 32;
 
-/// Samples that a block of `generate` takes at least: fewer would not be worth a thread.
+/// The fewest samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
 
-/// Multiplications that are worth another thread: a few dozen microseconds.
+/// The multiplications that are worth another thread. They take a few dozen microseconds.
 const WORK_PER_THREAD: usize = 1 << 20;
 
 /// A model on the CPU.
@@ -55,12 +57,13 @@ pub struct Cpu {
     /// `train_workspace_len` elements for each thread that trains.
     workspace: Buffer,
     evaluate_workspace: Buffer,
-    /// What only a step of several documents needs.
+    /// Used by steps of several documents.
     squares: Buffer,
+    /// Used by steps of several documents.
     losses: Buffer,
 }
 
-/// The instruction sets that this processor has, the fastest first.
+/// Returns the kernels that this processor can run, the fastest first.
 pub fn available() -> Vec<CpuKernels> {
     entry::ALL.into_iter().filter(is_available).collect()
 }
@@ -89,24 +92,24 @@ fn is_available(_: &CpuKernels) -> bool {
 }
 
 impl Cpu {
-    /// A model of the state's shape, to be trained on this dataset, with the fastest kernels.
+    /// Returns a model with this state, to be trained on this dataset by the fastest kernels.
     ///
     /// # Errors
-    /// A model that does not fit the dataset, or memory that cannot be had.
+    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`] for a model that does not fit the dataset, and
+    /// [`OutOfMemory`](crate::error::OutOfMemory).
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         Self::with_kernels(available()[0], config, dataset, state)
     }
 
-    /// A model with these kernels, one of [`available`].
+    /// Returns a model that is computed by these kernels, which must be among the [`available`] ones.
     ///
     /// # Errors
-    /// CpuKernels that this processor does not have, a model that does not fit the dataset, or memory that cannot be had.
+    /// Those of [`Self::new`], and [`DeviceError::InstructionSet`] for kernels that this processor cannot run.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         if !is_available(&kernels) {
-            return Err(Error::new(format!("this processor cannot run the kernels for {}", kernels.isa().name()))
-                .hint("take one of those that are available"));
+            return Err(DeviceError::InstructionSet { isa: kernels.isa().name() }.into());
         }
-        check::model(&config, dataset, state)?;
+        validate::model(&config, dataset, state)?;
         let shape = state.weights.shape;
         let len = Layout(shape).len();
         let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
@@ -131,12 +134,12 @@ impl Cpu {
         Ok(cpu)
     }
 
-    /// The gradients of the last step, before clipping.
+    /// Returns the gradients of the last step before clipping.
     pub fn gradients(&self) -> Weights {
         unpack(self.shape, self.grads.as_slice())
     }
 
-    /// Trains steps of several documents: the blocks of each phase spread over the threads.
+    /// Takes steps of several documents, with the blocks of each phase spread over threads.
     fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
         let (batch, shards) = (self.config.batch, shards(self.config.batch));
         let GradientArrays { shards_each, count: arrays } = GradientArrays::new(shards);
@@ -159,29 +162,28 @@ impl Cpu {
         let run = |phase: Phase, step: usize, thread: usize| {
             let Shared(mut batch) = *shared;
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
-            // A thread runs its shards one after the other, because they share its workspace, and whole arrays of them.
+            // A thread takes the shards of whole gradient arrays, one after the other, since they share its workspace.
             let first = |thread: usize| shards.min(thread * arrays / threads * shards_each);
             let (blocks, count) = match phase {
                 Phase::Gradients => (first(thread)..first(thread + 1), shards),
                 Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
             };
-            // SAFETY: as for `train`; each thread has a workspace, and blocks of its own.
+            // SAFETY: the buffers are valid as in `train`, and each thread has its own workspace and blocks.
             unsafe { kernels.train_batch(&PhaseArgs { batch, phase, step }, blocks, count) };
         };
         let phases = Phase::ALL.len();
-        team::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
+        phase_pool::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
             run(Phase::ALL[phase % phases], phase / phases, thread);
         });
         Ok(())
     }
 }
 
-/// A kernel's arguments, which threads may share: each block touches what is its own.
+/// A kernel's arguments, shared by threads.
 #[derive(Clone, Copy)]
 struct Shared<T>(T);
 
-// SAFETY: the pointers in a kernel's arguments are used as the kernel's contract says: blocks on different threads write
-// disjoint elements and read what no one writes.
+// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements and read elements that none writes.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl Device for Cpu {
@@ -199,7 +201,7 @@ impl Device for Cpu {
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
-        let mut log = vec![0.0f32; LOG * steps];
+        let mut log = vec![0.0f32; LOG_LEN * steps];
         let args = TrainArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
@@ -220,8 +222,8 @@ impl Device for Cpu {
         if self.config.batch > 1 {
             self.train_batch(args)?;
         } else {
-            // SAFETY: every buffer has the length that `TrainArgs` states, and the documents are consistent by construction.
-            // `with_kernels` has checked that their tokens are of the vocabulary and that this processor has the kernels.
+            // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets. `with_kernels`
+            // has checked that the tokens are below the vocabulary and that this processor has the kernels.
             unsafe { self.kernels.train(&args, 0..1, 1) };
         }
         self.step += steps as u64;
@@ -245,15 +247,15 @@ impl Device for Cpu {
         let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
-            // SAFETY: as for `train`; there is a workspace for each of the blocks.
+            // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
         Ok(evaluation(&nll, &self.val, self.shape))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        check::sampling(self.shape, config)?;
-        let (count, tokens) = sample_count(&samples, self.shape)?;
+        validate::sampling(self.shape, config)?;
+        let SampleCount { samples: count, tokens } = sample_count(&samples, self.shape)?;
         let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
         let mut out = vec![0u32; tokens];
@@ -276,11 +278,11 @@ impl Device for Cpu {
         let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
-            // SAFETY: as for `train`; there is a workspace for each of the blocks, `out` holds every sample, and the
-            // configuration has been checked.
+            // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every sample,
+            // and `validate::sampling` has checked the configuration.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
-        Ok(samples_of(&out, &logprobs, self.shape.block_size()))
+        Ok(to_samples(&out, &logprobs, self.shape.block_size()))
     }
 
     fn download(&mut self) -> Result<State> {
@@ -293,44 +295,12 @@ impl Device for Cpu {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
-        check::state(self.shape, state)?;
+        validate::state(self.shape, state)?;
         self.step = state.step;
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());
         pack(&state.v, self.v.as_mut_slice());
         transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
         Ok(())
-    }
-}
-
-/// Floats at the alignment of the widest vectors.
-struct Buffer(Vec<Line>);
-
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-#[expect(dead_code, reason = "read and written as floats, through the slices below")]
-struct Line([f32; 16]);
-
-impl Buffer {
-    fn zeros(len: usize) -> Result<Self> {
-        let lines = len.div_ceil(16);
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(lines).map_err(|_| OutOfMemory(64 * lines))?;
-        buffer.resize(lines, Line([0.0; 16]));
-        Ok(Self(buffer))
-    }
-
-    fn as_slice(&self) -> &[f32] {
-        // SAFETY: a line is 16 floats and nothing else.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), 16 * self.0.len()) }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: a line is 16 floats and nothing else.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), 16 * self.0.len()) }
-    }
-
-    fn as_mut_ptr(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr().cast()
     }
 }

@@ -1,7 +1,7 @@
-//! The functions of the CUDA driver, found when the program runs: without a driver the program starts all the same.
+//! The functions of the CUDA driver, found when the program runs, so that the program starts without a driver too.
 //!
-//! `cust` is linked against these functions instead of libcuda (see .cargo/config.toml). Each forwards to the driver's
-//! library, which is opened at the first call.
+//! `cust` is linked against these functions instead of libcuda (see .cargo/config.toml). The first call opens the driver's
+//! library, to which each function forwards.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
@@ -16,53 +16,54 @@ use libloading::Library;
 /// The driver's library, by the name that every installation of the driver provides.
 const LIBRARY: &str = "libcuda.so.1";
 
-/// What a function returns that the driver does not have, or if there is no driver.
-const NO_DEVICE: c_int = 100;
+/// `CUDA_ERROR_NO_DEVICE`, also the result of every function without a driver.
+pub const NO_DEVICE: c_int = 100;
+/// `CUDA_ERROR_NOT_FOUND`, also the result of a function that the driver lacks.
 const NOT_FOUND: c_int = 500;
 
-/// What the driver returned for a call that failed.
+/// A call of the driver that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The function that was called.
     pub function: &'static str,
-    /// Its result, a `CUresult` of the driver's version of CUDA.
+    /// The result, a `CUresult` of the driver's version of CUDA.
     pub code: i32,
 }
 
 thread_local! {
-    /// `cust` knows the errors of its own version of CUDA only.
+    /// Kept here because `cust` knows the results of its own version of CUDA alone.
     static LAST_FAILURE: Cell<Option<Failure>> = const { Cell::new(None) };
 }
 
-/// The last failure on this thread, if any call has failed.
+/// Returns the last failure on this thread, if any call has failed.
 pub fn last_failure() -> Option<Failure> {
     LAST_FAILURE.get()
 }
 
-/// The driver's library.
+/// Returns the driver's library.
 ///
 /// # Errors
-/// What the system says if it cannot be opened.
+/// The system's error if the library cannot be opened.
 pub fn library() -> Result<&'static Library, &'static libloading::Error> {
     static OPENED: OnceLock<Result<Library, libloading::Error>> = OnceLock::new();
-    // SAFETY: loading the driver runs its initialisers, which is what every CUDA program does at its start.
+    // SAFETY: loading the driver runs its initialisers, as in every CUDA program.
     OPENED.get_or_init(|| unsafe { Library::new(LIBRARY) }).as_ref()
 }
 
-/// The driver's name and description of an error: `CUDA_ERROR_OUT_OF_MEMORY`, `out of memory`.
+/// Returns the driver's name and description of a result, such as `CUDA_ERROR_OUT_OF_MEMORY` and `out of memory`.
 pub fn describe(code: i32) -> Option<(String, String)> {
     type Describe = unsafe extern "C" fn(c_int, *mut *const c_char) -> c_int;
     let text = |function: &str| {
         let mut text: *const c_char = std::ptr::null();
         // SAFETY: both functions have this signature in every version of CUDA.
         let found = unsafe { library().ok()?.get::<Describe>(function).ok()?(code, &raw mut text) } == 0;
-        // SAFETY: the driver returns a string of its own, which is never freed.
+        // SAFETY: the driver returns a static string.
         (found && !text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
     };
     Some((text("cuGetErrorName")?, text("cuGetErrorString")?))
 }
 
-/// The result that `cust` understands: its enum must not be made of a number that it lacks.
+/// Returns the result for `cust`. `CUresult` is a Rust enum, so an unknown discriminant would be undefined behaviour.
 fn result(function: &'static str, code: c_int) -> CUresult {
     if code == 0 {
         return CUresult::CUDA_SUCCESS;
@@ -77,23 +78,23 @@ fn result(function: &'static str, code: c_int) -> CUresult {
 
 macro_rules! forward {
     ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {$(
-        /// Forwards to the driver, see its documentation.
+        /// Forwards to the function of the driver.
         ///
         /// # Safety
-        /// As the driver's documentation says.
+        /// That of the driver's documentation.
         #[unsafe(no_mangle)]
-        #[allow(clippy::too_many_arguments)] // The driver's.
+        #[allow(clippy::too_many_arguments, reason = "the signatures are the driver's")]
         unsafe extern "C" fn $name($($argument: $type),*) -> CUresult {
             type Function = unsafe extern "C" fn($($type),*) -> c_int;
             static FOUND: OnceLock<Result<Function, c_int>> = OnceLock::new();
             let found = FOUND.get_or_init(|| {
                 let library = library().map_err(|_| NO_DEVICE)?;
-                // SAFETY: the driver's function of this name has this signature: a changed one gets a new name.
+                // SAFETY: the function of this name has this signature, since CUDA gives a changed function a new name.
                 let function = unsafe { library.get::<Function>(stringify!($name)) };
                 function.map(|function| *function).map_err(|_| NOT_FOUND)
             });
             let code = match found {
-                // SAFETY: the caller keeps the driver's contract.
+                // SAFETY: the caller keeps the contract of the driver's documentation.
                 Ok(function) => unsafe { function($($argument),*) },
                 Err(code) => *code,
             };

@@ -1,34 +1,31 @@
-//! The machines that a model can be trained on, behind one trait.
+//! Devices that a model can be trained and sampled on, behind one trait.
 
-mod check;
-mod choice;
 pub mod cpu;
 #[cfg(target_os = "linux")]
 pub mod cuda;
 #[cfg(target_os = "linux")]
 mod driver;
-#[cfg(not(target_family = "wasm"))]
-mod open;
-mod packed;
+mod kind;
+mod marshal;
 pub mod reference;
-
-pub use choice::DeviceChoice;
-#[cfg(not(target_family = "wasm"))]
-pub use open::open;
+mod select;
+mod validate;
 
 use std::ops::Range;
 
 use gpu_kernels::shape::RuntimeShape;
 use rayon::prelude::*;
 
-use crate::config::SampleConfig;
+pub use self::kind::DeviceKind;
+pub use self::select::{Selected, select};
+use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
 use crate::weights::Weights;
 
-/// What one training step reports.
+/// The results of one training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLog {
-    /// Mean cross-entropy over the document's positions, before the update, in nats.
+    /// Mean cross-entropy over the positions of the step's documents before the update, in nats.
     pub loss: f64,
     /// The gradient's global norm before clipping.
     pub grad_norm: f64,
@@ -48,24 +45,33 @@ pub struct State {
 }
 
 impl State {
-    /// The state before the first step.
+    /// Returns the state before the first step.
     pub fn new(weights: Weights) -> Self {
         let zeros = Weights::zeros(weights.shape);
         Self { step: 0, m: zeros.clone(), v: zeros, weights }
     }
 }
 
-/// What a validation pass reports.
+/// A model before it is put on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSetup {
+    /// How the model is trained.
+    pub train: TrainConfig,
+    /// The state that training starts from.
+    pub state: State,
+}
+
+/// The result of a validation pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
     /// The sum of the negative log-likelihoods of all tokens, in nats.
     pub nll: f64,
-    /// Tokens predicted.
+    /// The number of tokens.
     pub tokens: u64,
 }
 
 impl Evaluation {
-    /// Mean negative log-likelihood a token.
+    /// Returns the mean negative log-likelihood per token.
     pub fn loss(self) -> f64 {
         self.nll / self.tokens as f64
     }
@@ -74,97 +80,101 @@ impl Evaluation {
 /// A generated text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
-    /// Its tokens, at most `block_size`, without `<BOS>`.
+    /// The tokens without `<BOS>`, at most `block_size`.
     pub tokens: Vec<u32>,
-    /// The log-probability of each token, of the model's whole distribution at temperature 1, and of the `<BOS>` that ended
-    /// the text, if one did. Empty where [`SampleConfig::logprobs`] does not ask for them.
+    /// The log-probability of each token, and of the `<BOS>` that ended the text, if one did. They are those of the model's
+    /// whole distribution at temperature 1. Without [`SampleConfig::logprobs`] there are none.
     pub logprobs: Vec<f64>,
 }
 
-/// A machine that holds a model's state and its corpus and computes on them.
+/// A device that holds a model's state and its corpus and computes on them.
+///
+/// Every method can fail with the device's own errors: [`GpuError`](crate::error::GpuError) or
+/// [`OutOfMemory`](crate::error::OutOfMemory).
 pub trait Device {
-    /// What it is, for a notice: `"CPU (AVX-512)"`.
+    /// Returns the device's name for a notice, such as `CPU (AVX-512)`.
     fn description(&self) -> String;
 
-    /// The model's dimensions.
+    /// Returns the model's dimensions.
     fn shape(&self) -> RuntimeShape;
 
-    /// Steps taken.
+    /// Returns the number of steps taken.
     fn step(&self) -> u64;
 
-    /// Trains the next `steps` steps: step `s` of a run of batches of B on training
-    /// documents `s B .. s B + B`, modulo their number.
+    /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
+    /// modulo their number.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// The device's errors.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
 
-    /// What the next step would report, without taking it; `state` is the current one, as [`Device::download`] gives it.
+    /// Returns the log of the next step without taking it. `state` must be the current one, from [`Device::download`].
     ///
     /// # Errors
-    /// What the machine reports.
-    fn probe(&mut self, state: &State) -> Result<StepLog> {
+    /// The device's errors.
+    fn trial_step(&mut self, state: &State) -> Result<StepLog> {
         let logs = self.train(1)?;
         self.upload(state)?;
         Ok(logs[0])
     }
 
-    /// Evaluates the first `documents` validation documents (all, if there are fewer).
+    /// Evaluates the first `documents` validation documents, or all if there are fewer.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// The device's errors.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
 
-    /// Tells that these samples will be asked for, some at a time: a GPU generates them all in one launch and keeps them.
+    /// Announces samples that [`Device::generate`] will return a few at a time. A GPU generates them in one launch and keeps
+    /// them.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// Those of [`Device::generate`].
     fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
         let _ = (config, samples);
         Ok(())
     }
 
-    /// Generates the samples of these numbers.
+    /// Generates the samples with these indices.
     ///
     /// # Errors
-    /// A configuration that does not fit the model, or what the machine reports.
+    /// [`ConfigError`](crate::error::ConfigError) for a configuration that does not fit the model, and the device's errors.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
-    /// The current state.
+    /// Returns the current state.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// The device's errors.
     fn download(&mut self) -> Result<State>;
 
     /// Replaces the state.
     ///
     /// # Errors
-    /// A state of another shape than the device's, or what the machine reports.
+    /// [`DeviceError::StateShape`](crate::error::DeviceError::StateShape), and the device's errors.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 
-/// Models of one shape that are trained side by side on one corpus, each from its own weights and with its own optimiser.
+/// Models of one shape that are trained side by side on one corpus, each with its own weights and optimiser.
 pub trait Models {
-    /// How many.
+    /// Returns the number of models.
     fn count(&self) -> usize;
 
-    /// Trains the next `steps` steps of every model: what each step reports, model by model.
+    /// Takes the next `steps` steps of every model and returns the logs, model by model.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// Those of [`Device::train`].
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
 
     /// Evaluates every model on the first `documents` validation documents.
     ///
     /// # Errors
-    /// What the machine reports.
+    /// Those of [`Device::evaluate`].
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
 
-    /// Model `i` alone.
+    /// Returns model `i` alone.
     fn model(&mut self, i: usize) -> &mut dyn Device;
 }
 
-/// On the CPU, the models are spread over its threads.
+/// Independent devices, which run on the threads of the CPU.
 impl<D: Device + Send> Models for Vec<D> {
     fn count(&self) -> usize {
         self.len()

@@ -113,7 +113,7 @@ impl Device for Reference {
     }
 
     /// Leaves the model alone, which holds more digits than `state`.
-    fn probe(&mut self, _: &State) -> Result<StepLog> {
+    fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, train, .. } = self;
         let documents = batch(train, model.step, config.batch);
         Ok(step_log(model.clipped_gradients(&documents, config.optimizer.max_grad_norm).0))

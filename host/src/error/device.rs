@@ -26,6 +26,12 @@ pub enum DeviceError {
     /// A document that is too short, or that has a token outside of the model's vocabulary.
     #[error("a document needs two tokens or more, all of the model's vocabulary")]
     Document,
+    /// A name that no kind of device has.
+    #[error("`{name}` is not a kind of device: expected auto, cuda, cpu or reference")]
+    Kind {
+        /// The name.
+        name: String,
+    },
     /// More samples than one launch can count.
     #[error("too many samples for one launch")]
     TooManySamples,
@@ -37,7 +43,7 @@ impl DeviceError {
             Self::InstructionSet { .. } => "take one of those that are available",
             Self::Token { .. } => "give the model the vocabulary of its documents",
             Self::StateShape => "upload what a model of this shape had",
-            Self::Document => return None,
+            Self::Document | Self::Kind { .. } => return None,
             Self::TooManySamples => "ask for fewer at a time",
         };
         Some(hint.into())

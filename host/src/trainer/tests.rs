@@ -53,7 +53,7 @@ impl Device for Fake {
         }
         Ok((first..=self.state.step).map(|step| self.log(step)).collect())
     }
-    fn probe(&mut self, state: &State) -> Result<StepLog> {
+    fn trial_step(&mut self, state: &State) -> Result<StepLog> {
         assert_eq!(state.step, self.state.step);
         Ok(self.log(state.step + 1))
     }

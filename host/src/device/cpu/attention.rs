@@ -1,4 +1,4 @@
-//! The attention of a trained model, to be looked at.
+//! The attention probabilities of a trained model, to be shown.
 
 use gpu_kernels::activations::Activations;
 use gpu_kernels::evaluate::EvaluateArgs;
@@ -6,19 +6,22 @@ use gpu_kernels::ops::attention::prob_index;
 use gpu_kernels::shape::Shape;
 use simt::View;
 
-use super::{Buffer, Cpu};
-use crate::error::{Error, Result};
+use super::Cpu;
+use super::buffer::Buffer;
+use crate::error::{DeviceError, Result};
 
 impl Cpu {
-    /// The last layer's probabilities for a document `[BOS, .., BOS]`: `[H, n, n]`, head by head a row for each of the
-    /// `n = min(T, tokens - 1)` queries, a column for each key, zero where the key comes later.
+    /// Returns the last layer's probabilities for a document `[BOS, .., BOS]`.
+    ///
+    /// The shape is `[H, n, n]` (head, query, key) with `n = min(T, tokens - 1)`. A key after its query has probability 0.
     ///
     /// # Errors
-    /// Fewer than two tokens, a token that the vocabulary does not have, or memory that cannot be had.
+    /// [`DeviceError::Document`] for fewer than two tokens or a token outside of the vocabulary, and
+    /// [`OutOfMemory`](crate::error::OutOfMemory).
     pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
         let s = self.shape;
         if document.len() < 2 || document.iter().any(|&token| token >= s.vocab) {
-            return Err(Error::new("a document needs two tokens or more, all of the model's vocabulary"));
+            return Err(DeviceError::Document.into());
         }
         let n = s.block_size().min(document.len() - 1);
         let mut workspace = Buffer::zeros(Activations::len(s))?;
@@ -33,8 +36,8 @@ impl Cpu {
             documents: 1,
             shape: s,
         };
-        // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, its tokens have
-        // just been checked, and the kernels are those of this device.
+        // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, the tokens are below
+        // the vocabulary, and `with_kernels` has checked that this processor has the kernels.
         unsafe { self.kernels.evaluate(&args, 0..1, 1) };
         // SAFETY: `workspace` has `Activations::len` elements and outlives the view.
         let work = unsafe { View::new(workspace.as_mut_ptr(), Activations::len(s)) };

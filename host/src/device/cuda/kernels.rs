@@ -1,4 +1,4 @@
-//! The embedded PTX, and how its kernels are chosen and launched.
+//! The kernels in the embedded PTX: the choice of an instance for a shape, compilation and launch.
 
 use std::cell::OnceCell;
 use std::ffi::{CString, c_int, c_void};
@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use cust::device::Device as CudaDevice;
+use cust::error::CudaError;
 use cust::function::{BlockSize, Function};
 use cust::module::Module;
 use cust::stream::Stream;
@@ -19,29 +20,29 @@ use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
 use simt::GPU_WARPS;
 
-use super::error::{failed, not_loaded, too_old};
-use crate::error::{Error, Result};
+use super::error::{failed, not_compiled};
+use crate::error::{GpuError, Result};
 
-/// What build.rs made of `gpu-kernels`.
+/// The kernels as PTX, from the build script.
 #[derive(Clone, Copy, Debug)]
 pub struct Ptx {
-    /// The oldest architecture that runs it: 75 is compute capability 7.5.
+    /// The oldest architecture that runs the PTX: 75 is compute capability 7.5.
     pub arch: u32,
-    /// What compiled it, for a person.
+    /// The human-readable name of the compiler.
     pub compiler: &'static str,
-    /// A module for each kernel, by the kernel's name. A kernel stands alone for the default shape in shared memory, with
-    /// `_shared` for every shape that fits there, with `_global` for every other.
+    /// The kernels' names, each with its module. The instance for the default shape has the bare name. Those for shapes that fit
+    /// in shared memory end in `_shared`, those for all other shapes in `_global`.
     pub kernels: &'static [(&'static str, &'static str)],
 }
 
-/// The embedded PTX; absent from a build without it.
+/// The embedded PTX, if the build has any.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
-/// The most shared memory that a kernel may declare itself, in bytes, beside what a launch asks for: what Rust-CUDA's compiler
-/// does. Kept free whichever compiler it was.
+/// The most shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch leaves as
+/// much free whichever compiler was used.
 pub const DECLARED_SHARED: usize = 16;
 
-/// Which instance of a kernel a shape takes.
+/// An instance of a kernel, which the shape decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instance {
     Default,
@@ -49,11 +50,11 @@ enum Instance {
     Global,
 }
 
-/// An argument struct, which one kernel takes by value: a test compares their sizes.
+/// An argument struct, which one kernel takes by value. A test compares the sizes.
 pub(super) trait Args: Copy {
     /// The kernel's name.
     const KERNEL: &'static str;
-    /// Whether its blocks wait for each other.
+    /// Whether the kernel's blocks wait for each other.
     const GRID_BARRIER: bool = false;
 }
 
@@ -74,7 +75,7 @@ impl Args for GenerateArgs {
     const KERNEL: &'static str = "generate";
 }
 
-/// The kernel that takes these arguments, in the instance that the shape takes.
+/// The instance of the kernel with these arguments that a shape takes.
 pub(super) struct Kernel<A> {
     instance: Instance,
     /// Shared memory of a block, in bytes.
@@ -83,7 +84,7 @@ pub(super) struct Kernel<A> {
 }
 
 impl<A: Args> Kernel<A> {
-    /// Its name in the PTX.
+    /// Returns the name in the PTX.
     pub fn name(&self) -> String {
         let suffix = match self.instance {
             Instance::Default => "",
@@ -93,7 +94,7 @@ impl<A: Args> Kernel<A> {
         format!("{}{suffix}", A::KERNEL)
     }
 
-    /// Whether its arrays lie in global memory, so that its workspace must be allocated there.
+    /// Returns whether the kernel's arrays lie in global memory, so that its workspace must be allocated there.
     pub fn is_global(&self) -> bool {
         self.instance == Instance::Global
     }
@@ -106,57 +107,54 @@ pub(super) struct Compiled<'a, A> {
 }
 
 impl<A: Args> Compiled<'_, A> {
-    /// Launches it on this stream.
+    /// Launches the kernel on this stream.
     ///
     /// # Safety
-    /// Until the stream has been synchronised the arrays in `args` are on the device, with the lengths that the struct states
-    /// for `blocks` blocks, and nothing else uses what the kernel writes. What is in them keeps the kernel's contract.
+    /// Until the stream has been synchronised, the arrays in `args` are on the device with the lengths that the struct states
+    /// for `blocks` blocks, and nothing else uses the arrays that the kernel writes. Their contents keep the kernel's contract.
     pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
         let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
         let (function, stream) = (self.function.to_raw(), stream.as_inner());
         let arguments = &mut [(&raw const args).cast_mut().cast::<c_void>()];
         let arguments = arguments.as_mut_ptr();
-        // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for what is in it.
+        // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for its contents.
         let result = unsafe {
             if A::GRID_BARRIER {
-                // The driver refuses a grid of more blocks than run at a time, which would wait for ever.
+                // In a cooperative launch, the driver refuses a grid of more blocks than run at a time. It would deadlock.
                 sys::cuLaunchCooperativeKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments)
             } else {
                 sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())
             }
         };
-        check(result, &format!("launch `{}`", self.kernel.name()))
+        Ok(to_result(result, || format!("launch `{}`", self.kernel.name()))?)
     }
 }
 
 /// The kernels on one device, for one shape.
-pub(super) struct Kernels {
+pub(super) struct CudaKernels {
     ptx: Ptx,
     shape: RuntimeShape,
     name: String,
-    /// The device's compute capability, as of `Ptx::arch`.
+    /// The device's architecture, in the unit of `Ptx::arch`.
     arch: u32,
     multiprocessors: usize,
-    /// The most shared memory that a launch can ask for, in bytes for each block.
+    /// The most shared memory that a launch can ask for, in bytes per block.
     max_shared: usize,
-    /// Whether blocks may wait for each other.
+    /// Whether the device allows blocks to wait for each other.
     cooperative: bool,
-    /// As in `Ptx::kernels`, once they are needed.
+    /// The modules of `Ptx::kernels`, compiled at first use.
     modules: Vec<OnceCell<Module>>,
 }
 
-impl Kernels {
-    /// The kernels for this shape on this device.
+impl CudaKernels {
+    /// Returns the kernels for this shape on this device.
     pub fn new(device: CudaDevice, shape: RuntimeShape) -> Result<Self> {
-        let ptx = PTX.ok_or_else(|| {
-            Error::new("this program was built without GPU kernels (MICROGPT_PTX=none)")
-                .hint("build it again without that variable, or use `--device cpu`")
-        })?;
+        let ptx = PTX.ok_or(GpuError::NoPtx)?;
         let attribute = |attribute| -> Result<usize> {
             let mut value = 0;
-            // SAFETY: writes one number.
+            // SAFETY: the call writes one integer to `value`.
             let result = unsafe { sys::cuDeviceGetAttribute(&raw mut value, attribute, device.as_raw()) };
-            check(result, "ask for the GPU's properties")?;
+            to_result(result, || "ask for the GPU's properties".to_owned())?;
             Ok(value as usize)
         };
         let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
@@ -164,7 +162,7 @@ impl Kernels {
         let name = device.name().map_err(failed("ask for the GPU's name"))?;
         let arch = (10 * major + minor) as u32;
         if arch < ptx.arch {
-            return Err(too_old(&name, arch, ptx.arch));
+            return Err(GpuError::TooOld { name, arch, needed: ptx.arch }.into());
         }
         Ok(Self {
             ptx,
@@ -179,40 +177,36 @@ impl Kernels {
         })
     }
 
-    /// The device, for a notice.
+    /// Returns the device's name for a notice.
     pub fn description(&self) -> String {
         format!("{} (sm_{}, PTX for sm_{})", self.name, self.arch, self.ptx.arch)
     }
 
-    /// `train`: parameters, their transposed copies, gradients, both moments and the workspace.
+    /// Returns `train`. Its arrays are parameters, transposed copies, gradients, both moments and the workspace.
     pub fn train(&self) -> Kernel<TrainModelsArgs> {
         self.choose(5 * Layout(self.shape).len() + train_workspace_len(self.shape))
     }
 
-    /// `train_batch`: parameters, their transposed copies, a group's gradients and the workspace.
-    ///
-    /// # Errors
-    /// The device does not let blocks wait for each other.
+    /// Returns `train_batch`. Its arrays are parameters, transposed copies, a shard's gradients and the workspace.
     pub fn train_batch(&self) -> Result<Kernel<BatchArgs>> {
         if !self.cooperative {
-            return Err(Error::new(format!("{} has no cooperative launch, which `--batch` needs", self.name))
-                .hint("leave `--batch` out, or use `--device cpu`"));
+            return Err(GpuError::NoCooperativeLaunch { name: self.name.clone() }.into());
         }
         Ok(self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape)))
     }
 
-    /// `evaluate`: parameters, their transposed copies and the workspace.
+    /// Returns `evaluate`. Its arrays are parameters, transposed copies and the workspace.
     pub fn evaluate(&self) -> Kernel<EvaluateArgs> {
         self.choose(2 * Layout(self.shape).len() + Activations::len(self.shape))
     }
 
-    /// `generate`: parameters, their transposed copies and the workspace.
+    /// Returns `generate`. Its arrays are parameters, transposed copies and the workspace.
     pub fn generate(&self) -> Kernel<GenerateArgs> {
         let workspace = generate_workspace_len(self.shape, GPU_WARPS, GPU_TOKENS);
         self.choose(2 * Layout(self.shape).len() + workspace)
     }
 
-    /// The instance of a kernel whose arrays take `elements` elements.
+    /// Returns the instance of a kernel whose arrays take `elements` elements.
     fn choose<A: Args>(&self, elements: usize) -> Kernel<A> {
         const DEFAULT: DefaultShape = ConstShape;
         let shared_bytes = 4 * elements;
@@ -223,7 +217,7 @@ impl Kernels {
         Kernel { instance, shared_bytes, args: PhantomData }
     }
 
-    /// How many blocks of a kernel the device holds at a time.
+    /// Returns how many blocks of a kernel run on the device at a time.
     pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let per_multiprocessor = self
             .compiled(kernel)?
@@ -233,23 +227,23 @@ impl Kernels {
         Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
     }
 
-    /// The kernel in its module, which the driver compiles when it is first needed.
+    /// Returns the compiled kernel. The driver compiles it at first use.
     pub fn compiled<'a, A: Args>(&'a self, kernel: &'a Kernel<A>) -> Result<Compiled<'a, A>> {
         let name = kernel.name();
         let index = self.ptx.kernels.iter().position(|&(kernel, _)| kernel == name);
-        let index = index.ok_or_else(|| Error::new(format!("this program was built without the kernel `{name}`")))?;
+        let index = index.ok_or_else(|| GpuError::NoKernel { kernel: name.clone() })?;
         let module = if let Some(module) = self.modules[index].get() {
             module
         } else {
             let (_, ptx) = self.ptx.kernels[index];
-            let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_loaded(error, &jit_log(ptx)))?;
+            let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_compiled(error, &jit_log(ptx)))?;
             self.modules[index].get_or_init(|| loaded)
         };
         let function = module.get_function(&name).map_err(failed(format!("find `{name}` in the PTX")))?;
         let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: sets a number of the function's.
+        // SAFETY: the call sets an attribute of the function.
         let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
-        check(result, &format!("give `{name}` its shared memory"))?;
+        to_result(result, || format!("give `{name}` its shared memory"))?;
         Ok(Compiled { kernel, function })
     }
 }
@@ -258,20 +252,19 @@ fn block_size() -> BlockSize {
     BlockSize::x(GPU_WARPS as u32 * 32)
 }
 
-/// A result of the driver that did not come through `cust`.
-fn check(result: CUresult, what: &str) -> Result<()> {
-    use cust::error::CudaError;
-    if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(failed(what)(CudaError::UnknownError)) }
+/// Returns the result of a call of the driver that did not go through `cust`.
+fn to_result(result: CUresult, action: impl FnOnce() -> String) -> Result<(), GpuError> {
+    if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(failed(action())(CudaError::UnknownError)) }
 }
 
-/// What the driver's compiler says of PTX that it has refused.
+/// Returns the log of the driver's compiler for PTX that it has refused.
 fn jit_log(ptx: &str) -> String {
     let Ok(ptx) = CString::new(ptx) else { return String::new() };
     let mut log = vec![0u8; 4096];
     let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
     let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len())];
     let mut module = ptr::null_mut();
-    // SAFETY: two options with two values, the second the size of the first; the text ends with a zero.
+    // SAFETY: two options have two values, of which the second is the size of the first. The text ends with a zero.
     unsafe {
         let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
         let result = sys::cuModuleLoadDataEx(&raw mut module, ptx.as_ptr().cast(), 2, options, values);

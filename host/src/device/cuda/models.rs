@@ -2,40 +2,55 @@
 
 use std::rc::Rc;
 
-use super::super::check;
-use super::super::{Device, Evaluation, Models, State, StepLog};
+use super::super::validate;
+use super::super::{Device, Evaluation, ModelSetup, Models, State, StepLog};
 use super::gpu::Gpu;
-use super::kernels::Kernels;
-use super::{Cuda, Plan};
+use super::kernels::CudaKernels;
+use super::model::Cuda;
+use super::plan::Plan;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{GpuError, Result};
 
 /// Models of one shape on a GPU.
-pub struct CudaModels(pub(super) Vec<Cuda>);
+pub struct CudaModels(Vec<Cuda>);
 
 impl CudaModels {
-    /// These models on the first GPU, to be trained on this dataset.
+    /// Returns these models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// As for [`Cuda::new`], or models of several shapes.
-    pub fn new(dataset: &Dataset, models: &[(TrainConfig, State)]) -> Result<Self> {
-        let shape = models.first().ok_or_else(|| Error::new("no model to put on the GPU"))?.1.weights.shape;
-        for (config, state) in models {
-            check::model(config, dataset, state)?;
+    /// Those of [`Cuda::new`], [`GpuError::NoModels`], and [`DeviceError`](crate::error::DeviceError) for models of several
+    /// shapes.
+    pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
+        let shape = setups.first().ok_or(GpuError::NoModels)?.state.weights.shape;
+        for setup in setups {
+            validate::model(&setup.train, dataset, &setup.state)?;
         }
-        let bytes = |kernels: &Kernels| {
-            let plans = models.iter().map(|(config, _)| Plan::new(kernels, shape, config.batch));
+        let bytes = |kernels: &CudaKernels| {
+            let plans = setups.iter().map(|setup| Plan::new(kernels, shape, setup.train.batch));
             plans.map(|plan| Ok(plan?.bytes(shape))).sum()
         };
         let gpu = Rc::new(Gpu::open(shape, dataset, bytes)?);
-        let on = |(config, state): &(TrainConfig, State)| Cuda::on(Rc::clone(&gpu), *config, state);
-        Ok(Self(models.iter().map(on).collect::<Result<_>>()?))
+        let on_gpu = |setup: &ModelSetup| Cuda::on(Rc::clone(&gpu), setup.train, &setup.state);
+        Ok(Self(setups.iter().map(on_gpu).collect::<Result<_>>()?))
     }
 
-    /// Seconds that the last launch took on the device.
+    /// Returns the seconds that the last launch took on the device.
     pub fn device_seconds(&self) -> f64 {
         self.0.first().map_or(0.0, Cuda::device_seconds)
+    }
+}
+
+impl Cuda {
+    /// Returns a model with this state on the first GPU, to be trained on this dataset.
+    ///
+    /// # Errors
+    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`](crate::error::DeviceError) for a model that does not fit
+    /// the dataset, and [`GpuError`].
+    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        let setup = ModelSetup { train: config, state: state.clone() };
+        let mut models = CudaModels::new(dataset, &[setup])?;
+        Ok(models.0.remove(0))
     }
 }
 
@@ -44,15 +59,15 @@ impl Models for CudaModels {
         self.0.len()
     }
 
-    /// Models of one document a step are trained in one launch, a block each.
+    /// With one document per step, all models train in one launch with a block for each.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         if self.0.iter().any(|model| model.config.batch > 1) {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
-        let prepared = self.0.iter().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
-        // SAFETY: as `train_args` says; each model has arrays of its own.
-        unsafe { self.0[0].gpu.launch_train(prepared.iter().map(|(args, _)| *args), steps) }?;
-        self.0.iter_mut().zip(&prepared).map(|(model, (_, launch))| model.trained(steps, launch)).collect()
+        let launches = self.0.iter().map(|model| model.train_launch(steps)).collect::<Result<Vec<_>>>()?;
+        // SAFETY: `train_launch` states the lengths, and each model has its own arrays.
+        unsafe { self.0[0].gpu.launch_train(launches.iter().map(|launch| launch.args), steps) }?;
+        self.0.iter_mut().zip(&launches).map(|(model, launch)| model.finish_launch(launch)).collect()
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {

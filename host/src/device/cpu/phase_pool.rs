@@ -1,57 +1,58 @@
-//! Threads that go through the phases of a launch together.
+//! A pool of threads that goes through the phases of a launch in step.
 
 use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Rounds of waiting before a thread offers its processor to others.
+/// Rounds of a busy wait before a thread yields its processor.
 const SPINS: usize = 2000;
 
-/// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads of the pool. A
-/// phase begins when the one before it is over.
+/// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads. A phase
+/// begins when the phase before it has ended.
 ///
-/// A phase takes tens of microseconds, about as long as it takes to wake a thread: so the threads stay awake between phases. The
-/// first one needs no other: it takes what items it finds, so that threads that are busy elsewhere delay nobody.
+/// The threads stay awake between phases, since a phase takes tens of microseconds, about as long as waking a thread. The
+/// calling thread takes every item that no other thread takes, so threads that are busy elsewhere delay nothing.
 pub fn each_phase(phases: usize, items: usize, work: impl Fn(usize, usize) + Sync) {
-    let team = Team {
+    let pool = PhasePool {
         items,
         next: AtomicUsize::new(0),
-        open: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
         over: AtomicBool::new(false),
     };
     if items < 2 {
-        team.lead(phases, &work);
+        pool.lead(phases, &work);
         return;
     }
     rayon::scope(|scope| {
         for _ in 1..items {
-            scope.spawn(|_| team.help(&work));
+            scope.spawn(|_| pool.help(&work));
         }
-        team.lead(phases, &work);
+        pool.lead(phases, &work);
     });
 }
 
-/// Items are numbered through all phases, so that a number is taken once.
-struct Team {
+/// The progress through the phases. Items are counted through all phases, so an item is a unique index.
+struct PhasePool {
+    /// Items of a phase.
     items: usize,
     /// The next item that no thread has taken.
     next: AtomicUsize,
-    /// Items below this may be taken.
-    open: AtomicUsize,
-    /// Items that are done.
+    /// The end of the current phase. Only items below it may be taken.
+    end: AtomicUsize,
+    /// The number of items that are done.
     done: AtomicUsize,
-    /// No more items will come.
+    /// Whether no more items will come.
     over: AtomicBool,
 }
 
-impl Team {
+impl PhasePool {
     fn lead(&self, phases: usize, work: &impl Fn(usize, usize)) {
-        // Also if `work` panics, lest the others wait for ever.
+        // A guard, since the other threads would wait for ever if `work` panicked.
         let _over = OnDrop(|| self.over.store(true, Ordering::Release));
         for phase in 1..=phases {
             let end = phase * self.items;
-            self.open.store(end, Ordering::Release);
+            self.end.store(end, Ordering::Release);
             while self.take(work) {}
             wait_until(|| self.done.load(Ordering::Acquire) >= end);
         }
@@ -62,16 +63,16 @@ impl Team {
         while !over {
             wait_until(|| {
                 over = self.over.load(Ordering::Acquire);
-                over || self.next.load(Ordering::Relaxed) < self.open.load(Ordering::Acquire)
+                over || self.next.load(Ordering::Relaxed) < self.end.load(Ordering::Acquire)
             });
             while self.take(work) {}
         }
     }
 
-    /// Does an item, if one is open.
+    /// Runs the next item of the phase. Returns whether there was one.
     fn take(&self, work: &impl Fn(usize, usize)) -> bool {
-        let open = self.open.load(Ordering::Acquire);
-        let next = |item| (item < open).then_some(item + 1);
+        let end = self.end.load(Ordering::Acquire);
+        let next = |item| (item < end).then_some(item + 1);
         let Ok(item) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) else { return false };
         let _done = OnDrop(|| {
             self.done.fetch_add(1, Ordering::Release);
@@ -81,7 +82,7 @@ impl Team {
     }
 }
 
-/// Does something when it goes out of scope.
+/// A guard that runs a closure when it goes out of scope.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -105,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phases_do_all_items_once_and_in_order() {
+    fn every_item_runs_once_and_phases_run_in_order() {
         for threads in [1, 2, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             for items in [1, 2, 3, 8] {
                 let seen: Vec<AtomicU64> = (0..items).map(|_| AtomicU64::new(0)).collect();
                 pool.install(|| {
                     each_phase(1000, items, |phase, item| {
-                        // Every item of the phase before is done, none of the next begun.
+                        // Every item of the previous phase is done, and no item of the next one has begun.
                         assert!(seen.iter().all(|seen| seen.load(Ordering::SeqCst).abs_diff(phase as u64) <= 1));
                         assert_eq!(seen[item].fetch_add(1, Ordering::SeqCst), phase as u64);
                     });
@@ -123,10 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_are_busy_delay_nobody() {
+    fn busy_threads_delay_nothing() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let count = AtomicU64::new(0);
-        // Both threads lead a team at once, and neither can help the other.
+        // Both threads lead a pool at once, so neither can help the other.
         pool.broadcast(|_| {
             each_phase(100, 2, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_comes_through() {
+    fn a_panic_of_an_item_reaches_the_caller() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         for guilty in 0..2 {
             let run = || pool.install(|| each_phase(10, 2, |phase, item| assert!(phase < 5 || item != guilty)));

@@ -1,4 +1,4 @@
-//! What the host hands to the kernels on any machine, and what it makes of their results.
+//! The conversion of the host's types to the kernels' arguments, and of the kernels' results to the host's types.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use super::{Evaluation, Sample, StepLog};
 use crate::config::{OptimizerConfig, TrainConfig};
 use crate::corpus::Documents;
-use crate::error::{Error, Result};
+use crate::error::DeviceError;
 use crate::weights::Weights;
 
-/// The optimiser's constants, rounded.
+/// Returns the optimiser's constants, rounded to single precision.
 pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
     AdamWParams {
         beta1: o.beta1 as f32,
-        // Of the rounded beta, so that the weights of old and new sum to exactly one.
+        // Subtracted from the rounded beta, so that the weights of the old and the new value sum to exactly one.
         one_minus_beta1: 1.0 - o.beta1 as f32,
         beta2: o.beta2 as f32,
         one_minus_beta2: 1.0 - o.beta2 as f32,
@@ -25,62 +25,68 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
     }
 }
 
-/// Returns the [`StepCoefficients`] of `steps` steps from `step` on, value by value.
+/// Returns the [`StepCoefficients`] of `steps` steps from `step` (from 0), flattened to their values.
 pub(super) fn step_coefficients(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
     let coefficients = (0..steps as u64).map(|i| coefficients(config, step + i));
     coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
 }
 
-/// Returns the optimiser's coefficients of step `step`, counted from 0.
+/// Returns the optimiser's coefficients of `step` (from 0).
 fn coefficients(config: &TrainConfig, step: u64) -> StepCoefficients {
     let o = config.optimizer;
     let learning_rate = o.learning_rate_at(step, config.steps);
     let (correct1, correct2) = o.bias_corrections(step + 1);
     StepCoefficients {
         sqrt_scale: (correct1 / (learning_rate * correct2.sqrt())) as f32,
-        // Without an eps there is none, also at a learning rate of zero.
+        // At a learning rate of zero, the quotient would be NaN.
         eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
         decay: (learning_rate * o.weight_decay) as f32,
     }
 }
 
-/// The first document of the step with this number, from 0.
+/// Returns the index of the first document of `step` (from 0).
 pub(super) fn first_document(config: &TrainConfig, step: u64, documents: &Documents) -> u32 {
     (u128::from(step) * config.batch as u128 % documents.len() as u128) as u32
 }
 
-/// Numbers of a step in a log.
-pub(super) const LOG: usize = size_of::<gpu_kernels::train::StepLog>() / size_of::<f32>();
+/// The number of values that a kernel logs for each step.
+pub(super) const LOG_LEN: usize = size_of::<gpu_kernels::train::StepLog>() / size_of::<f32>();
 
-/// What the steps of a launch have reported, [`LOG`] numbers each.
+/// Returns the logs of the steps of a launch, from [`LOG_LEN`] values each.
 pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
-    log.chunks(LOG).map(|log| StepLog { loss: log[0].into(), grad_norm: log[1].into() }).collect()
+    log.chunks(LOG_LEN).map(|log| StepLog { loss: log[0].into(), grad_norm: log[1].into() }).collect()
 }
 
-/// What `evaluate` has found for the first documents.
+/// Returns the evaluation of the first documents from the negative log-likelihood of each.
 pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape) -> Evaluation {
     let tokens = (0..nll.len()).map(|i| documents.positions(i, shape.block_size()) as u64).sum();
     Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
 }
 
-/// How many samples of a launch, and how many tokens they take.
-///
-/// # Errors
-/// More than 32 bits or the memory's addresses can count.
-pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<(u32, usize)> {
-    let count = u32::try_from(samples.end.saturating_sub(samples.start)).ok();
-    let tokens = |count: u32| (count as usize).checked_mul(shape.block_size());
-    count
-        .and_then(|count| Some((count, tokens(count)?)))
-        .ok_or_else(|| Error::new("too many samples for one launch").hint("ask for fewer at a time"))
+/// The size of a launch of `generate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SampleCount {
+    pub(super) samples: u32,
+    /// Elements of the array that the kernel writes tokens to.
+    pub(super) tokens: usize,
 }
 
-/// What logits are multiplied by: no more than a number, lest the largest, which is 0 then, becomes none.
+/// Returns the size of a launch for these samples.
+///
+/// # Errors
+/// [`DeviceError::TooManySamples`] for more than 32 bits or an address can count.
+pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<SampleCount, DeviceError> {
+    let samples = u32::try_from(samples.end.saturating_sub(samples.start)).map_err(|_| DeviceError::TooManySamples)?;
+    let tokens = (samples as usize).checked_mul(shape.block_size()).ok_or(DeviceError::TooManySamples)?;
+    Ok(SampleCount { samples, tokens })
+}
+
+/// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be NaN.
 pub(super) fn inverse_temperature(temperature: f64) -> f32 {
     if temperature == 0.0 { 0.0 } else { (1.0 / temperature).min(f32::MAX.into()) as f32 }
 }
 
-/// Spreads `weights` out to the kernels' padded layout, [`Layout::len`] elements.
+/// Copies `weights` to the kernels' padded layout of [`Layout::len`] elements.
 pub(super) fn pack(weights: &Weights, padded: &mut [f32]) {
     for (tensor, values) in weights.tensors() {
         for (i, &value) in values.iter().enumerate() {
@@ -89,7 +95,7 @@ pub(super) fn pack(weights: &Weights, padded: &mut [f32]) {
     }
 }
 
-/// The weights from the kernels' padded layout.
+/// Returns the weights from the kernels' padded layout.
 pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
     let mut weights = Weights::zeros(shape);
     for (tensor, values) in weights.tensors_mut() {
@@ -100,7 +106,7 @@ pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
     weights
 }
 
-/// Writes the transposed copies of the matrices in `params`, both padded.
+/// Writes the transposed copies of the matrices in `params`. Both arrays are padded.
 pub(super) fn transpose(shape: RuntimeShape, params: &[f32], transposed: &mut [f32]) {
     for tensor in Layout(shape).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix) {
         let Place { rows, cols, offset: at, .. } = tensor.place;
@@ -110,8 +116,8 @@ pub(super) fn transpose(shape: RuntimeShape, params: &[f32], transposed: &mut [f
     }
 }
 
-/// The samples that `generate` has written, `block_size` tokens each, with their log-probabilities if there are any.
-pub(super) fn samples_of(out: &[u32], logprobs: &[f32], block_size: usize) -> Vec<Sample> {
+/// Returns the samples from the output of `generate`: `block_size` tokens each, and as many log-probabilities or none.
+pub(super) fn to_samples(out: &[u32], logprobs: &[f32], block_size: usize) -> Vec<Sample> {
     let sample = |(i, tokens): (usize, &[u32])| {
         let len = tokens.iter().position(|&token| token == BOS as u32).unwrap_or(block_size);
         let first = i * block_size;
@@ -127,16 +133,17 @@ mod tests {
     use crate::config::ModelConfig;
 
     #[test]
-    fn a_launch_has_as_many_samples_as_32_bits_count() {
+    fn the_samples_of_a_launch_fit_32_bits() {
         let shape = ModelConfig::default().shape(27).unwrap();
-        assert_eq!(sample_count(&(3..3), shape).unwrap(), (0, 0));
-        assert_eq!(sample_count(&(1 << 40..(1 << 40) + 7), shape).unwrap(), (7, 56));
-        assert!(sample_count(&(0..1 << 32), shape).unwrap_err().report().contains("too many samples"));
-        assert!(sample_count(&(0..u64::MAX), shape).is_err());
+        let count = |samples| sample_count(&samples, shape).ok();
+        assert_eq!(count(3..3), Some(SampleCount { samples: 0, tokens: 0 }));
+        assert_eq!(count(1 << 40..(1 << 40) + 7), Some(SampleCount { samples: 7, tokens: 56 }));
+        assert_eq!(count(0..1 << 32), None);
+        assert_eq!(count(0..u64::MAX), None);
     }
 
     #[test]
-    fn the_inverse_of_a_temperature_is_a_number() {
+    fn the_inverse_of_a_temperature_is_finite() {
         let bits = |temperature| inverse_temperature(temperature).to_bits();
         assert_eq!([0.0, 0.5, 1e-300].map(bits), [0.0, 2.0, f32::MAX].map(f32::to_bits));
         assert!(inverse_temperature(f32::MAX.into()) > 0.0);

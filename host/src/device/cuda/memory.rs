@@ -1,0 +1,70 @@
+//! Arrays in a GPU's memory.
+
+use std::ops::Range;
+
+use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
+
+use super::error::failed;
+use crate::error::GpuError;
+
+type Result<T, E = GpuError> = std::result::Result<T, E>;
+
+/// Rejects a demand for more memory than the device has free, before any of it is allocated.
+pub(super) fn ensure_free(needed: usize) -> Result<()> {
+    let (free, total) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
+    if needed <= free { Ok(()) } else { Err(GpuError::Memory { needed, free, total }) }
+}
+
+/// Returns the device's free memory in bytes.
+pub(super) fn free_bytes() -> Result<usize> {
+    Ok(mem_get_info().map_err(failed("ask for the GPU's free memory"))?.0)
+}
+
+/// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the free
+/// memory; at least 1.
+pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
+    Ok(blocks.min(free_bytes()? / 4 / (4 * workspace)).max(1))
+}
+
+/// Allocates `len` zeros.
+pub(super) fn zeros(len: usize) -> Result<DeviceBuffer<f32>> {
+    DeviceBuffer::zeroed(len).map_err(failed("allocate the GPU's memory"))
+}
+
+/// Allocates a copy of `values`.
+pub(super) fn upload<T: DeviceCopy>(values: &[T]) -> Result<DeviceBuffer<T>> {
+    DeviceBuffer::from_slice(values).map_err(failed("copy to the GPU"))
+}
+
+/// Overwrites an array with as many values.
+pub(super) fn overwrite<T: DeviceCopy>(array: &mut DeviceBuffer<T>, values: &[T]) -> Result<()> {
+    array.copy_from(values).map_err(failed("copy to the GPU"))
+}
+
+/// An element for which every bit pattern is valid.
+pub(super) trait AnyBits: DeviceCopy + Default {}
+
+impl AnyBits for f32 {}
+impl AnyBits for u32 {}
+
+/// Allocates an array that a kernel is to fill.
+pub(super) fn uninitialized<T: AnyBits>(len: usize) -> Result<DeviceBuffer<T>> {
+    // SAFETY: every bit pattern is a valid `T`, so elements that the kernel leaves alone are valid too.
+    unsafe { DeviceBuffer::uninitialized(len) }.map_err(failed("allocate the GPU's memory"))
+}
+
+/// Copies a range of an array to the host.
+pub(super) fn download<T: AnyBits>(array: &DeviceBuffer<T>, range: Range<usize>) -> Result<Vec<T>> {
+    let mut values = vec![T::default(); range.len()];
+    array.index(range).copy_to(&mut values[..]).map_err(failed("copy from the GPU"))?;
+    Ok(values)
+}
+
+/// Returns the address of an array for a kernel that accesses its first `len` elements.
+///
+/// # Panics
+/// If the array is shorter, since the kernel would access memory beyond it.
+pub(super) fn pointer<T: DeviceCopy>(array: &DeviceBuffer<T>, len: usize) -> *mut T {
+    assert!(array.len() >= len, "an array of {} elements for a kernel that takes {len}", array.len());
+    array.as_device_ptr().as_raw() as *mut T
+}

@@ -1,0 +1,270 @@
+//! A model on a GPU.
+
+use std::ops::Range;
+use std::ptr;
+use std::rc::Rc;
+
+use cust::memory::DeviceBuffer;
+use gpu_kernels::activations::Activations;
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::{GPU_TOKENS, RuntimeShape, Shape};
+use gpu_kernels::train::TrainArgs;
+use gpu_kernels::train::batch::BatchArgs;
+use simt::GPU_WARPS;
+
+use super::super::marshal::{
+    LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
+    step_coefficients, step_logs, transpose, unpack,
+};
+use super::super::validate;
+use super::super::{Device, Evaluation, Sample, State, StepLog};
+use super::gpu::Gpu;
+use super::memory::{
+    affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
+};
+use super::plan::Plan;
+use super::samples::Generated;
+use crate::config::{SampleConfig, TrainConfig};
+use crate::error::Result;
+use crate::weights::Weights;
+
+/// The most samples that are generated in one launch, since Ctrl-C waits for the launch to end.
+const MAX_PREPARED: u64 = 1 << 24;
+
+/// A model on a GPU.
+pub struct Cuda {
+    pub(super) config: TrainConfig,
+    step: u64,
+    plan: Plan,
+    params: DeviceBuffer<f32>,
+    transposed: DeviceBuffer<f32>,
+    grads: DeviceBuffer<f32>,
+    m: DeviceBuffer<f32>,
+    v: DeviceBuffer<f32>,
+    workspace: DeviceBuffer<f32>,
+    squares: DeviceBuffer<f32>,
+    losses: DeviceBuffer<f32>,
+    barrier: DeviceBuffer<u32>,
+    generated: Option<Generated>,
+    pub(super) gpu: Rc<Gpu>,
+}
+
+impl Cuda {
+    pub(super) fn on(gpu: Rc<Gpu>, config: TrainConfig, state: &State) -> Result<Self> {
+        let (len, plan) = (Layout(gpu.shape).len(), Plan::new(&gpu.kernels, gpu.shape, config.batch)?);
+        let mut cuda = Self {
+            config,
+            step: 0,
+            params: zeros(len)?,
+            transposed: zeros(len)?,
+            grads: zeros(plan.grads)?,
+            m: zeros(len)?,
+            v: zeros(len)?,
+            workspace: zeros(plan.workspace)?,
+            squares: zeros(plan.squares)?,
+            losses: zeros(plan.losses)?,
+            barrier: upload(&[0])?,
+            generated: None,
+            plan,
+            gpu,
+        };
+        cuda.upload(state)?;
+        Ok(cuda)
+    }
+
+    /// Returns the seconds that the last launch took on the device.
+    pub fn device_seconds(&self) -> f64 {
+        self.gpu.seconds.get()
+    }
+
+    fn read(&self, array: &DeviceBuffer<f32>) -> Result<Weights> {
+        Ok(unpack(self.gpu.shape, &download(array, 0..Layout(self.gpu.shape).len())?))
+    }
+
+    /// Returns the launch of the next `steps` steps.
+    ///
+    /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics otherwise.
+    /// `validate::model` has checked the documents.
+    pub(super) fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
+        let coefficients = step_coefficients(&self.config, self.step, steps);
+        let (coefficients_array, log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
+        let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
+        let args = TrainArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            grads: pointer(&self.grads, self.plan.grads),
+            m: pointer(&self.m, len),
+            v: pointer(&self.v, len),
+            workspace: pointer(&self.workspace, self.plan.workspace),
+            tokens: pointer(&gpu.train_documents.tokens, gpu.train.tokens().len()),
+            offsets: pointer(&gpu.train_documents.offsets, documents + 1),
+            coefficients: pointer(&coefficients_array, coefficients.len()).cast(),
+            log: pointer(&log, LOG_LEN * steps).cast(),
+            first_document: first_document(&self.config, self.step, &gpu.train),
+            documents: documents as u32,
+            steps: steps as u32,
+            shape: gpu.shape,
+            optimizer: optimizer(&self.config.optimizer),
+        };
+        Ok(TrainLaunch { args, steps, log, _coefficients: coefficients_array })
+    }
+
+    /// Generates samples and leaves them on the device.
+    fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
+        validate::sampling(self.gpu.shape, config)?;
+        let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
+        let len = Layout(shape).len();
+        let SampleCount { samples: count, tokens } = sample_count(&samples, shape)?;
+        let logprobs = if config.logprobs { tokens } else { 0 };
+        let size = if kernel.is_global() { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
+        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
+        if size > 0 {
+            blocks = affordable_blocks(blocks, size)?;
+        }
+        ensure_free(4 * (tokens + logprobs + blocks * size))?;
+        let (workspace, prompt) = (zeros(blocks * size)?, upload(config.prompt)?);
+        let generated = Generated {
+            samples,
+            seed: config.seed,
+            top_k: config.top_k,
+            temperature: config.temperature,
+            prompt: config.prompt.to_vec(),
+            tokens: uninitialized(tokens)?,
+            logprobs: uninitialized(logprobs)?,
+        };
+        let args = GenerateArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            workspace: pointer(&workspace, blocks * size),
+            out: pointer(&generated.tokens, tokens),
+            logprobs: if config.logprobs { pointer(&generated.logprobs, logprobs) } else { ptr::null_mut() },
+            prompt: pointer(&prompt, config.prompt.len()),
+            seed: config.seed,
+            first_sample: generated.samples.start,
+            samples: count,
+            prompt_len: config.prompt.len() as u32,
+            top_k: config.top_k as u32,
+            inverse_temperature: inverse_temperature(config.temperature),
+            shape,
+        };
+        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling` the
+        // configuration.
+        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        Ok(generated)
+    }
+
+    /// Counts the steps of a launch that has ended, and returns their logs.
+    pub(super) fn finish_launch(&mut self, launch: &TrainLaunch) -> Result<Vec<StepLog>> {
+        self.step += launch.steps as u64;
+        self.generated = None;
+        Ok(step_logs(&download(&launch.log, 0..LOG_LEN * launch.steps)?))
+    }
+}
+
+/// The arguments of a launch of training, and the arrays of theirs that live as long as the launch.
+pub(super) struct TrainLaunch {
+    pub(super) args: TrainArgs,
+    steps: usize,
+    log: DeviceBuffer<f32>,
+    _coefficients: DeviceBuffer<f32>,
+}
+
+impl Device for Cuda {
+    fn description(&self) -> String {
+        self.gpu.kernels.description()
+    }
+
+    fn shape(&self) -> RuntimeShape {
+        self.gpu.shape
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        let launch = self.train_launch(steps)?;
+        if self.config.batch == 1 {
+            // SAFETY: `train_launch` states the lengths.
+            unsafe { self.gpu.launch_train([launch.args], steps) }?;
+            return self.finish_launch(&launch);
+        }
+        overwrite(&mut self.barrier, &[0])?;
+        let args = BatchArgs {
+            train: launch.args,
+            squares: pointer(&self.squares, self.plan.squares),
+            losses: pointer(&self.losses, self.plan.losses),
+            barrier: pointer(&self.barrier, 1),
+            batch: self.config.batch as u32,
+            workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
+        };
+        // SAFETY: `train_launch` states the lengths. The other arrays have those of the plan for its blocks, and the barrier is 0.
+        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
+        self.finish_launch(&launch)
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+        let kernel = self.gpu.kernels.evaluate();
+        let documents = documents.min(self.gpu.val.len());
+        let blocks = self.gpu.evaluate_blocks.min(documents);
+        let nll = upload(&vec![0.0f32; documents])?;
+        let (len, size) = (Layout(self.gpu.shape).len(), Activations::len(self.gpu.shape));
+        let args = EvaluateArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global() { blocks * size } else { 0 }),
+            tokens: pointer(&self.gpu.val_documents.tokens, self.gpu.val.tokens().len()),
+            offsets: pointer(&self.gpu.val_documents.offsets, self.gpu.val.len() + 1),
+            nll: pointer(&nll, documents),
+            documents: documents as u32,
+            shape: self.gpu.shape,
+        };
+        // The driver refuses a grid of no blocks.
+        if documents > 0 {
+            // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::model` the tokens.
+            unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        }
+        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val, self.gpu.shape))
+    }
+
+    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
+        self.generated = None;
+        let count = samples.end.saturating_sub(samples.start);
+        let values = if config.logprobs { 2 } else { 1 } * self.gpu.shape.block_size() as u64;
+        // More samples, or those that do not fit the memory, are generated when they are asked for.
+        if count <= MAX_PREPARED && 4 * values * count < free_bytes()? as u64 / 2 {
+            self.generated = Some(self.run_generate(config, samples)?);
+        }
+        Ok(())
+    }
+
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        if let Some(generated) = self.generated.as_ref().filter(|generated| generated.has(config, &samples)) {
+            return generated.read(samples, self.gpu.shape.block_size());
+        }
+        self.run_generate(config, samples.clone())?.read(samples, self.gpu.shape.block_size())
+    }
+
+    fn download(&mut self) -> Result<State> {
+        Ok(State { step: self.step, weights: self.read(&self.params)?, m: self.read(&self.m)?, v: self.read(&self.v)? })
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        validate::state(self.gpu.shape, state)?;
+        let len = Layout(self.gpu.shape).len();
+        let mut padded = vec![0.0; len];
+        pack(&state.weights, &mut padded);
+        overwrite(&mut self.params, &padded)?;
+        let mut transposed = vec![0.0; len];
+        transpose(self.gpu.shape, &padded, &mut transposed);
+        overwrite(&mut self.transposed, &transposed)?;
+        pack(&state.m, &mut padded);
+        overwrite(&mut self.m, &padded)?;
+        pack(&state.v, &mut padded);
+        overwrite(&mut self.v, &padded)?;
+        (self.step, self.generated) = (state.step, None);
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! The choice of a device, and the transfer of corpus and models to it.
+
+use std::error::Error as _;
+
+use super::cpu::Cpu;
+use super::reference::Reference;
+use super::{DeviceKind, ModelSetup, Models};
+use crate::corpus::Dataset;
+use crate::error::Result;
+
+/// Models on the device that was selected.
+pub struct Selected {
+    /// The models, in the order of their setups.
+    pub models: Box<dyn Models>,
+    /// The device, and for [`DeviceKind::Auto`] on a CPU the reason why no GPU was taken.
+    pub description: String,
+}
+
+/// Puts these models and their corpus on a device of this kind.
+///
+/// # Errors
+/// [`GpuError`](crate::error::GpuError) if [`DeviceKind::Cuda`] finds no GPU that can be used,
+/// [`DeviceError`](crate::error::DeviceError) and [`ConfigError`](crate::error::ConfigError) for a model that does not fit the corpus, and
+/// [`OutOfMemory`](crate::error::OutOfMemory).
+pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<Selected> {
+    let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
+    let mut models: Box<dyn Models> = match kind {
+        DeviceKind::Auto => match gpu(dataset, setups) {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                let mut models = cpu()?;
+                // The driver's compiler may have printed a long log, of which the notice has room for one line.
+                let cause = error.source().map(|cause| format!(": {}", cause.to_string().lines().next().unwrap_or("")));
+                let reason = format!("{error}{}", cause.unwrap_or_default());
+                let description = format!("{} (no GPU: {reason})", models.model(0).description());
+                return Ok(Selected { models: Box::new(models), description });
+            }
+        },
+        DeviceKind::Cuda => gpu(dataset, setups)?,
+        DeviceKind::Cpu => Box::new(cpu()?),
+        DeviceKind::Reference => {
+            let model = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
+            Box::new(setups.iter().map(model).collect::<Vec<_>>())
+        }
+    };
+    let description = models.model(0).description();
+    Ok(Selected { models, description })
+}
+
+#[cfg(target_os = "linux")]
+fn gpu(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Box<dyn Models>> {
+    Ok(Box::new(super::cuda::CudaModels::new(dataset, setups)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn gpu(_: &Dataset, _: &[ModelSetup]) -> Result<Box<dyn Models>> {
+    Err(crate::error::GpuError::OperatingSystem.into())
+}
