@@ -1,19 +1,19 @@
-//! What a run is configured with, checked once, before anything is allocated.
+//! The configurations of model, training and sampling, with their defaults.
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
-use crate::error::{Error, Result};
+use crate::error::{ConfigError, Result};
 
-/// The model's dimensions that a user chooses; the corpus adds the vocabulary.
+/// The model's dimensions, apart from the vocabulary, which the corpus decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelConfig {
     /// C: channels of the residual stream.
     pub n_embd: usize,
-    /// H: attention heads; divides `n_embd`.
+    /// H: attention heads, a divisor of `n_embd`.
     pub n_head: usize,
     /// L: layers.
     pub n_layer: usize,
-    /// T: the most tokens that the model looks back on.
+    /// T: the longest context in tokens.
     pub block_size: usize,
 }
 
@@ -23,46 +23,40 @@ impl Default for ModelConfig {
     }
 }
 
-/// The most parameters that a model may have: indices into them fit 32 bits on every device.
+/// The most parameters of a model, whose indices must fit 32 bits on every device.
 const MAX_PARAMS: u128 = 1 << 30;
 
-/// The most numbers that a document's activations may have, roughly: a terabyte.
+/// The most values that the activations of a document may have, about a terabyte.
 const MAX_ACTIVATIONS: u128 = 1 << 38;
 
 impl ModelConfig {
-    /// The model's shape for a vocabulary of `vocab` tokens.
+    /// Returns the model's shape for a vocabulary of `vocab` tokens.
     ///
     /// # Errors
-    /// A size of zero, heads that do not divide the channels, or a model too large to index.
+    /// [`ConfigError`] for a dimension of zero, heads that do not divide the channels, or a model that is too large.
     pub fn shape(self, vocab: usize) -> Result<RuntimeShape> {
         let Self { n_embd, n_head, n_layer, block_size } = self;
         for (flag, size) in
             [("--n-embd", n_embd), ("--n-head", n_head), ("--n-layer", n_layer), ("--block-size", block_size)]
         {
             if size == 0 {
-                return Err(Error::new(format!("`{flag} 0`: the model needs at least 1")));
+                return Err(ConfigError::ZeroDimension { flag }.into());
             }
         }
         if n_embd % n_head != 0 {
-            let below = (1..n_head.min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
-            return Err(Error::new(format!("`--n-embd {n_embd}` is not divisible by `--n-head {n_head}`"))
-                .hint(format!("each head takes n_embd / n_head channels: for instance `--n-head {below}`")));
+            return Err(ConfigError::IndivisibleChannels { n_embd, n_head }.into());
         }
         let [v, t, c, l] = [vocab, block_size, n_embd, n_layer].map(|size| size as u128);
         let params = c.saturating_mul(v.saturating_add(t).saturating_add(l.saturating_mul(12).saturating_mul(c)));
         if params > MAX_PARAMS {
-            return Err(Error::new(format!(
-                "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab})"
-            ))
-            .hint(format!("at most {MAX_PARAMS} are supported: lower --n-embd, --n-layer or --block-size")));
+            let max = MAX_PARAMS;
+            return Err(ConfigError::TooManyParameters { params, max, n_embd, n_layer, block_size, vocab }.into());
         }
-        // The attention's probabilities are what grows with the square of the block size.
+        // The square of the block size comes from the attention's probabilities.
         let activations = l * (t + 16) * (t + 16) * (c + 16);
         if activations > MAX_ACTIVATIONS {
-            return Err(Error::new(format!(
-                "activations of about {activations} numbers are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
-            ))
-            .hint(format!("at most {MAX_ACTIVATIONS} are supported: lower --block-size, --n-embd or --n-layer")));
+            let max = MAX_ACTIVATIONS;
+            return Err(ConfigError::TooManyActivations { activations, max, n_embd, n_layer, block_size }.into());
         }
         Ok(RuntimeShape {
             vocab: vocab as u32,
@@ -74,26 +68,26 @@ impl ModelConfig {
     }
 }
 
-/// Parameters of a model of this shape, without padding.
+/// Returns the number of parameters of a model of this shape, without padding.
 pub fn num_params(shape: RuntimeShape) -> usize {
     let c = shape.n_embd();
     (shape.vocab() + shape.block_size() + 12 * shape.n_layer() * c) * c
 }
 
-/// `AdamW` with a global-norm clip and a cosine schedule.
+/// The parameters of `AdamW` with a global-norm clip and a cosine schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerConfig {
     /// The learning rate at step 0.
     pub learning_rate: f64,
-    /// Decay of the first moment.
+    /// The decay of the first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// The decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// The term added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay, scaled by the learning rate.
+    /// The decoupled weight decay, scaled by the learning rate.
     pub weight_decay: f64,
-    /// The gradient's global norm is clipped to this.
+    /// The norm that the gradient is clipped to.
     pub max_grad_norm: f64,
 }
 
@@ -104,19 +98,19 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The learning rate of `step` (from 0) in a run of `steps`: half a cosine from [`Self::learning_rate`] to zero.
+    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps: half a cosine from [`Self::learning_rate`] to zero.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
-        // In a run of no steps none is taken, but one may be tried.
+        // A run of no steps may still take a trial step.
         self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps.max(1) as f64))
     }
 
-    /// What the moments are divided by after `steps` steps: `1 - beta1^steps` and `1 - beta2^steps`.
+    /// Returns the divisors of the two moments after `steps` steps, `1 - beta1^steps` and `1 - beta2^steps`.
     pub fn bias_corrections(&self, steps: u64) -> (f64, f64) {
         (1.0 - power(self.beta1, steps), 1.0 - power(self.beta2, steps))
     }
 }
 
-/// `base^exponent` by repeated squaring: the same bits on every machine, which the standard library does not promise.
+/// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise that.
 fn power(mut base: f64, mut exponent: u64) -> f64 {
     let mut power = 1.0;
     while exponent > 0 {
@@ -129,28 +123,40 @@ fn power(mut base: f64, mut exponent: u64) -> f64 {
     power
 }
 
-/// How a run trains.
+/// The configuration of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// Steps of the whole run: the length of the learning rate's schedule.
+    /// The steps of the whole run, which are the length of the learning rate's schedule.
     pub steps: u64,
-    /// B: documents of a step.
+    /// B: documents per step.
     pub batch: usize,
     /// The optimiser's parameters.
     pub optimizer: OptimizerConfig,
 }
 
-/// How text is sampled.
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { steps: 500, batch: 1, optimizer: OptimizerConfig::default() }
+    }
+}
+
+/// The configuration of a sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleConfig<'a> {
-    /// Only this many of the most likely tokens are drawn from; ties go to the lower token. 1 is greedy.
+    /// The number of most likely tokens that are drawn from. Ties go to the lower token, and 1 is greedy.
     pub top_k: usize,
-    /// The logits are divided by this; 0 is greedy.
+    /// The divisor of the logits, where 0 is greedy.
     pub temperature: f64,
-    /// Sample `i` draws from the random stream `(seed, i)`.
+    /// The seed. Sample `i` draws from the random stream `(seed, i)`.
     pub seed: u64,
-    /// The tokens that each sample starts with, fewer than `block_size`, without `<BOS>`.
+    /// The tokens that each sample starts with: without `<BOS>`, and fewer than `block_size`.
     pub prompt: &'a [u32],
     /// Whether samples carry the log-probabilities of their tokens.
     pub logprobs: bool,
+}
+
+impl Default for SampleConfig<'_> {
+    fn default() -> Self {
+        Self { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false }
+    }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, or the system's wish that the program ends: the first asks the run to end in good order, the second ends it.
+//! Ctrl-C and other signals to end: the first asks the run to end in good order, the second ends the program.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,9 +8,9 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, TrainingError};
 
-/// The exit code of an interrupted run, as shells have it: 128 and the number of SIGINT.
+/// The exit code of an interrupted run: 128 plus the number of SIGINT, as in shells.
 pub const EXIT_CODE: u8 = 130;
 
 const SIGNALS: &[i32] = &[
@@ -20,25 +20,25 @@ const SIGNALS: &[i32] = &[
     SIGHUP,
 ];
 
-/// Watches for Ctrl-C, SIGTERM and SIGHUP, but for those that are ignored. The flag is set by the first one.
+/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the flag that this returns. Ignored signals stay ignored.
 ///
 /// # Errors
-/// The system refuses.
+/// [`TrainingError::Signals`].
 pub fn watch() -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
     for &signal in SIGNALS.iter().filter(|&&signal| !is_ignored(signal)) {
-        // What ends the run stands first: of the first signal it finds the flag not yet set.
+        // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))
             .and_then(|_| flag::register(signal, Arc::clone(&requested)))
-            .map_err(|error| Error::new("cannot watch for Ctrl-C").caused_by(error))?;
+            .map_err(|source| TrainingError::Signals { source })?;
     }
     Ok(requested)
 }
 
-/// Whether the program was started with this signal ignored: SIGHUP by `nohup`, SIGINT by a script in the background.
+/// Returns whether the program was started with this signal ignored, as `nohup` does with SIGHUP.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: the call changes no action, but writes what is done now to `action`, of which all zeros are a valid value.
+    // SAFETY: all zeros are a valid `sigaction`. With a null new action, the call writes the current one to `action`.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN

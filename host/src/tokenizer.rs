@@ -1,20 +1,20 @@
-//! Text to tokens and back: one token a character.
+//! The conversion of text to tokens and back, with one token per character.
 
-use crate::error::{Error, Result};
+use crate::error::{Result, VocabularyError};
 
 /// The token before and after every document.
 pub const BOS: u32 = 0;
 
-/// A vocabulary: token 0 is `<BOS>`, tokens 1 and up are characters in the order of their code points.
+/// A vocabulary, in which token 0 is `<BOS>` and tokens 1 and up are characters in the order of their code points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokenizer {
     chars: Vec<char>,
 }
 
 impl Tokenizer {
-    /// The vocabulary of these documents: every character that occurs in them.
+    /// Returns the vocabulary of all characters in these documents.
     pub fn new<'a>(documents: impl IntoIterator<Item = &'a str>) -> Self {
-        // Indexed by code point, so that the characters come out sorted and a long corpus needs no sort.
+        // A table by code point yields sorted characters without sorting those of a long corpus.
         let mut seen: Vec<bool> = Vec::new();
         for c in documents.into_iter().flat_map(str::chars) {
             let index = c as usize;
@@ -27,68 +27,57 @@ impl Tokenizer {
         Self { chars: code_points.filter_map(|(code_point, _)| char::from_u32(code_point)).collect() }
     }
 
-    /// The vocabulary that a checkpoint carries: its characters without `<BOS>`.
+    /// Returns the vocabulary of these characters, such as those of a checkpoint.
     ///
     /// # Errors
-    /// No character at all, or characters that are not distinct and sorted by code point.
+    /// [`VocabularyError::Empty`], and [`VocabularyError::Unsorted`] for characters that are not distinct and sorted by code
+    /// point.
     pub fn from_chars(chars: Vec<char>) -> Result<Self> {
         if chars.is_empty() {
-            return Err(Error::new("the vocabulary is empty"));
+            return Err(VocabularyError::Empty.into());
         }
-        if let Some(pair) = chars.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Err(Error::new(format!(
-                "the vocabulary is not sorted: {} stands before {}",
-                describe(pair[0]),
-                describe(pair[1])
-            )));
+        match chars.array_windows().find(|[first, second]| first >= second) {
+            Some(&[first, second]) => Err(VocabularyError::Unsorted { first, second }.into()),
+            None => Ok(Self { chars }),
         }
-        Ok(Self { chars })
     }
 
-    /// V: the number of tokens, with `<BOS>`.
+    /// Returns V, the number of tokens with `<BOS>`.
     pub fn vocab_size(&self) -> usize {
         self.chars.len() + 1
     }
 
-    /// The characters of tokens 1 and up.
+    /// Returns the characters of tokens 1 and up.
     pub fn chars(&self) -> &[char] {
         &self.chars
     }
 
-    /// A document's tokens: `[BOS, characters.., BOS]`.
+    /// Returns a document's tokens, `[BOS, characters.., BOS]`.
     ///
     /// # Errors
-    /// A character that the vocabulary does not have.
+    /// [`VocabularyError::UnknownCharacter`].
     pub fn encode(&self, document: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::new();
         self.encode_into(document, &mut tokens)?;
         Ok(tokens)
     }
 
-    /// Appends a document's tokens to those of the documents before it.
-    pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<()> {
+    /// Appends a document's tokens to `tokens`.
+    pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<(), VocabularyError> {
         tokens.push(BOS);
         for c in document.chars() {
-            let index = self
-                .chars
-                .binary_search(&c)
-                .map_err(|_| Error::new(format!("the character {} is not in the vocabulary", describe(c))))?;
-            tokens.push(index as u32 + 1);
+            let index = self.chars.binary_search(&c);
+            tokens.push(index.map_err(|_| VocabularyError::UnknownCharacter { character: c })? as u32 + 1);
         }
         tokens.push(BOS);
         Ok(())
     }
 
-    /// The text of these tokens, without `<BOS>`; a token that the vocabulary does not have becomes U+FFFD.
+    /// Returns the text of these tokens without `<BOS>`. An unknown token becomes U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
         let chars = tokens.iter().filter(|&&token| token != BOS);
         chars.map(|&token| self.chars.get(token as usize - 1).copied().unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
     }
-}
-
-/// A character for a message: visible, and with its code point, since many look alike.
-fn describe(c: char) -> String {
-    format!("{c:?} (U+{:04X})", c as u32)
 }
 
 #[cfg(test)]
@@ -105,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn any_unicode_survives_the_round_trip() {
+    fn any_unicode_round_trips() {
         let documents = ["zoë", "Łukasz", "さくら", "𝒜lice", "e\u{301}", "\u{10FFFF}\0"];
         let tokenizer = Tokenizer::new(documents);
         assert!(tokenizer.chars().is_sorted_by(|a, b| a < b));
@@ -129,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vocabulary_is_sorted_distinct_and_not_empty() {
+    fn characters_that_are_empty_unsorted_or_doubled_are_refused() {
         for chars in [vec![], vec!['b', 'a'], vec!['a', 'a'], vec!['a', 'c', 'b']] {
             assert!(Tokenizer::from_chars(chars.clone()).is_err(), "{chars:?}");
         }

@@ -1,4 +1,4 @@
-//! Where a corpus comes from: a file, a download, or what is embedded.
+//! The sources of a corpus: a file, a download, or the embedded names.
 
 use std::error::Error as _;
 use std::fmt;
@@ -11,30 +11,30 @@ use std::time::Duration;
 
 use ureq::tls::TlsConfig;
 
-use super::{EMBEDDED, ONE_PER_LINE, documents, parse};
+use super::{EMBEDDED, documents, parse};
 use crate::atomic_file::AtomicFile;
-use crate::error::{Error, Result};
+use crate::error::{Cause, CorpusError, Error, Result};
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
 
-/// Where a corpus came from. Its text completes the notice `corpus: ..`.
+/// The source of a corpus. Its text completes the notice `corpus: ..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// This file was read.
+    /// A file.
     File(PathBuf),
-    /// This file was downloaded from this address.
+    /// A download.
     Downloaded {
         /// The address.
         url: String,
-        /// Where the text is kept for the next run.
+        /// The file that keeps the text for the next run.
         path: PathBuf,
-        /// Why it could not be kept there.
+        /// The reason why it could not be kept there, if it was not.
         not_kept: Option<String>,
     },
-    /// The embedded corpus.
+    /// The embedded names.
     Embedded {
-        /// Why the download failed, in one line.
+        /// The reason why the download failed, in one line.
         reason: String,
     },
 }
@@ -55,21 +55,21 @@ impl fmt::Display for Source {
     }
 }
 
-/// What is downloaded when a run has no file, and how long that may take.
+/// A download for a run without a file, with its time-outs.
 #[derive(Clone, Debug)]
 pub struct Download {
     /// The address.
     pub url: String,
-    /// The most time for each of the look-up of the name and the connection.
+    /// The time-out of the name's look-up, and that of the connection.
     pub connect_timeout: Duration,
-    /// The most time for all of the download.
+    /// The time-out of the whole download.
     pub timeout: Duration,
-    /// Whether to go through the proxy that the environment names.
+    /// Whether to use the proxy that the environment names.
     pub proxy: bool,
 }
 
 impl Default for Download {
-    /// The names of makemore, with time-outs that someone without a network does not mind.
+    /// Returns the download of makemore's names, with time-outs that are short for users without a network.
     fn default() -> Self {
         Self {
             url: "https://raw.githubusercontent.com/karpathy/makemore/master/names.txt".to_owned(),
@@ -80,21 +80,23 @@ impl Default for Download {
     }
 }
 
-/// A text of two documents or more.
+/// A text with at least two documents.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     /// The text.
     pub text: String,
-    /// Where it came from.
+    /// The source of the text.
     pub source: Source,
 }
 
 impl Corpus {
-    /// The file `input`, or standard input for [`STDIN`]; without one, `input.txt` in the working directory; without that, a
-    /// download; without a network, the embedded names.
+    /// Reads the file `input`, or standard input for [`STDIN`].
+    ///
+    /// Without `input` it reads `input.txt` in the working directory. If there is no such file, it downloads one, and falls back
+    /// to the embedded names.
     ///
     /// # Errors
-    /// A file that cannot be read, is not UTF-8, or has fewer than two documents.
+    /// [`CorpusError`] for a file that cannot be read, is not UTF-8, or has fewer than two documents.
     pub fn load(input: Option<&Path>) -> Result<Self> {
         match input {
             Some(path) => Self::read(path),
@@ -102,20 +104,20 @@ impl Corpus {
         }
     }
 
-    /// [`Self::load`] without a file, in this working directory and with this download.
+    /// Does what [`Self::load`] does without `input`, in this working directory and with this download.
     ///
     /// # Errors
-    /// An `input.txt` that is there but is no corpus. A failed download is none: see [`Source::Embedded`].
+    /// [`CorpusError`] for an existing `input.txt` that is no corpus. A failed download leads to [`Source::Embedded`].
     pub fn load_in(directory: &Path, download: &Download) -> Result<Self> {
         let path = directory.join("input.txt");
-        // If it cannot be known whether the file is there, reading it says why.
+        // If the file's existence cannot be determined, reading it reports the cause.
         if !matches!(path.try_exists(), Ok(false)) {
             return Self::read(&path);
         }
         let url = download.url.clone();
         match download.fetch().and_then(|bytes| parse(bytes, &url)) {
             Ok(text) => {
-                let kept = AtomicFile::new(&path).and_then(|target| target.create(text.as_bytes()));
+                let kept = AtomicFile::new(&path).and_then(|file| file.create(text.as_bytes()));
                 let not_kept = kept.err().map(|error| error.source().map_or(String::new(), ToString::to_string));
                 Ok(Self { text, source: Source::Downloaded { url, path, not_kept } })
             }
@@ -123,27 +125,18 @@ impl Corpus {
         }
     }
 
-    /// The documents, in the order of the text.
+    /// Returns the documents in the order of the text.
     pub fn documents(&self) -> impl Iterator<Item = &str> {
         documents(&self.text)
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let bytes = read_file(path).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::FileTooLarge => "use a part of it",
-                io::ErrorKind::NotFound => "check the path; without `--input`, microgpt brings names of its own",
-                io::ErrorKind::PermissionDenied => "check the permissions of the file",
-                _ => ONE_PER_LINE,
-            };
-            Error::new(format!("cannot read `{name}`")).caused_by(error).hint(hint)
-        })?;
-        Ok(Self { text: parse(bytes, &name)?, source: Source::File(path.to_owned()) })
+        let bytes = read_file(path).map_err(|source| CorpusError::Read { path: path.to_owned(), source })?;
+        Ok(Self { text: parse(bytes, &path.display().to_string())?, source: Source::File(path.to_owned()) })
     }
 }
 
-/// The longest corpus, in bytes: about as many as there may be tokens.
+/// The longest corpus in bytes, which is about the largest number of tokens.
 const MAX_BYTES: u64 = 1 << 32;
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
@@ -158,7 +151,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     read_to_end(file, metadata.len())
 }
 
-/// What there is to read, at least `len` bytes. A pipe does not say how long it is.
+/// Reads to the end. `len` is the expected number of bytes, which is 0 for a pipe.
 fn read_to_end(file: impl Read, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if len <= MAX_BYTES {
@@ -166,8 +159,8 @@ fn read_to_end(file: impl Read, len: u64) -> io::Result<Vec<u8>> {
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     }
     if len.max(bytes.len() as u64) > MAX_BYTES {
-        let what = format!("it is longer than the {} GiB supported", MAX_BYTES >> 30);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+        let message = format!("it is longer than the {} GiB supported", MAX_BYTES >> 30);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
 }
@@ -184,7 +177,7 @@ fn is_device(_: &Metadata) -> bool {
 }
 
 impl Download {
-    /// TLS in Rust alone. It is there for most processors, but not for all.
+    /// Returns a TLS implementation in Rust alone, which supports most processors.
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     fn tls(&self) -> Result<TlsConfig> {
         if self.needs_tls() && !graviola::util::is_cpu_supported() {
@@ -206,11 +199,11 @@ impl Download {
         self.url.starts_with("https:")
     }
 
-    fn failed(&self, reason: impl Into<String>) -> Error {
-        Error::new(format!("cannot download {}", self.url)).caused_by(reason.into())
+    fn failed(&self, reason: impl Into<Cause>) -> Error {
+        CorpusError::Download { url: self.url.clone(), source: reason.into() }.into()
     }
 
-    /// The body of the answer, whole.
+    /// Returns the whole body of the answer.
     fn fetch(&self) -> Result<Vec<u8>> {
         let failed = |error: ureq::Error| {
             let reason = match &error {
@@ -223,7 +216,7 @@ impl Download {
         };
         let mut config = ureq::Agent::config_builder()
             .tls_config(self.tls()?)
-            // A redirect must not lead out of TLS.
+            // A redirect must not leave TLS.
             .https_only(self.needs_tls())
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
@@ -232,7 +225,7 @@ impl Download {
             config = config.proxy(None);
         }
         let mut response = ureq::Agent::from(config.build()).get(&self.url).call().map_err(failed)?;
-        // A body that ends where the connection ends cannot be told from one that was cut.
+        // Without a stated length, a body that was cut looks like a whole one.
         if !["content-length", "transfer-encoding"].iter().any(|name| response.headers().contains_key(*name)) {
             return Err(self.failed("the answer states no length"));
         }
@@ -240,7 +233,7 @@ impl Download {
     }
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 fn one_line(error: &Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
