@@ -44,8 +44,8 @@ fn assert_fails(settings: &str, expected: &[&str]) {
 
 #[test]
 fn no_device() {
-    assert_fails("devices=0", &["the NVIDIA driver finds no GPU", "`--device cpu` needs no GPU"]);
-    assert_fails("fail=cuInit:1:803", &["cuInit", "803", "restart the machine"]);
+    assert_fails("devices=0", &["the NVIDIA driver finds no GPU", "use `--device cpu`"]);
+    assert_fails("fail=cuInit:1:803", &["cuInit", "803", "restart the computer"]);
     assert_fails("fail=cuDevicePrimaryCtxRetain:1:OUT_OF_MEMORY", &["cannot open the GPU", "CUDA_ERROR_OUT_OF_MEMORY"]);
 }
 
@@ -58,13 +58,16 @@ fn no_visible_device() {
     emulator.configure(&mut command, "devices=0");
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("hint: CUDA_VISIBLE_DEVICES is ``: unset it"), "{stderr}");
+    assert!(!output.status.success() && stderr.contains("hint: unset CUDA_VISIBLE_DEVICES, which is ``"), "{stderr}");
 }
 
 #[test]
 fn an_old_device_or_driver() {
     assert_fails("capability=7.0", &["too old", "compute capability 7.0", "CUDA_ARCH=70"]);
-    assert_fails("driver=10.0,fail=cuModuleLoadDataEx:*:222", &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update it"]);
+    assert_fails(
+        "driver=10.0,fail=cuModuleLoadDataEx:*:222",
+        &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update the driver"],
+    );
 }
 
 #[test]

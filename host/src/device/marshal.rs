@@ -76,9 +76,12 @@ pub(super) struct SampleCount {
 /// # Errors
 /// [`DeviceError::TooManySamples`] for more than 32 bits or an address can count.
 pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<SampleCount, DeviceError> {
-    let samples = u32::try_from(samples.end.saturating_sub(samples.start)).map_err(|_| DeviceError::TooManySamples)?;
-    let tokens = (samples as usize).checked_mul(shape.block_size()).ok_or(DeviceError::TooManySamples)?;
-    Ok(SampleCount { samples, tokens })
+    let count = samples.end.saturating_sub(samples.start);
+    let sized = u32::try_from(count).ok().and_then(|samples| {
+        let tokens = (samples as usize).checked_mul(shape.block_size())?;
+        Some(SampleCount { samples, tokens })
+    });
+    sized.ok_or(DeviceError::TooManySamples { samples: count })
 }
 
 /// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be NaN.

@@ -147,7 +147,7 @@ fn describe(character: Option<char>) -> String {
     character.map_or("missing".to_owned(), |c| format!("{c:?}"))
 }
 
-const FROM_WEIGHTS: &str = "`--init-from` starts a new run from its weights";
+const FROM_WEIGHTS: &str = "start a new run from its weights by `--init-from`";
 const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
 
 impl CheckpointError {
@@ -157,11 +157,9 @@ impl CheckpointError {
                 "give the path of a safetensors file that you may read, for instance one that `--save` wrote"
             }
             Self::Store { .. } => return None,
-            Self::Format { .. } => "a checkpoint is a file that `--save` or a safetensors library wrote",
+            Self::Format { .. } => "give a file that `--save` or a safetensors library wrote",
             Self::Length { .. } => "copy or save it again",
-            Self::Metadata { .. } => {
-                "it was changed, or written by a newer version: update microgpt, or remove the file's metadata"
-            }
+            Self::Metadata { .. } => "update microgpt if a newer version wrote the file, or remove the file's metadata",
             Self::Mismatch { mismatch, .. } => return Some(mismatch.hint()),
         };
         Some(hint.into())
@@ -183,23 +181,25 @@ impl Mismatch {
             | Self::UnknownTensor { fitting, .. }
             | Self::TensorShape { fitting, .. } => {
                 if fitting.is_empty() {
-                    "the tensors' names and shapes have to be those that `--save` writes".into()
+                    "give the tensors the names and shapes that `--save` writes".into()
                 } else {
-                    format!("the file fits `{fitting}`").into()
+                    format!("choose the flags that the file fits: `{fitting}`").into()
                 }
             }
             Self::TensorType { .. } => {
                 "convert it before saving: `tensor.float()` in PyTorch, `array.astype(\"float32\")` in NumPy".into()
             }
-            Self::NotFinite { .. } => "the run that wrote it diverged: use an earlier checkpoint".into(),
+            Self::NotFinite { .. } => {
+                "use an earlier checkpoint, since the run that wrote this one has diverged".into()
+            }
             Self::Unstated { .. } => "load it as the weights of a model of known shape and vocabulary".into(),
-            Self::MissingEntry { .. } => format!("only what `--save` wrote can; {FROM_WEIGHTS}").into(),
-            Self::Corpus => format!("{USE_ITS_CORPUS}, or: {FROM_WEIGHTS}").into(),
-            Self::Shuffle { shuffled: false } => format!("give `--no-shuffle`, or: {FROM_WEIGHTS}").into(),
-            Self::Shuffle { shuffled: true } => format!("leave `--no-shuffle` out, or: {FROM_WEIGHTS}").into(),
-            Self::Setting { flag, stored, .. } => format!("give `{flag} {stored}`, or: {FROM_WEIGHTS}").into(),
+            Self::MissingEntry { .. } => format!("resume a file that `--save` wrote, or {FROM_WEIGHTS}").into(),
+            Self::Corpus => format!("{USE_ITS_CORPUS}, or {FROM_WEIGHTS}").into(),
+            Self::Shuffle { shuffled: false } => format!("give `--no-shuffle`, or {FROM_WEIGHTS}").into(),
+            Self::Shuffle { shuffled: true } => format!("leave `--no-shuffle` out, or {FROM_WEIGHTS}").into(),
+            Self::Setting { flag, stored, .. } => format!("give `{flag} {stored}`, or {FROM_WEIGHTS}").into(),
             Self::WeightsOnly => FROM_WEIGHTS.into(),
-            Self::BeyondEnd { .. } => format!("it was changed: use an earlier one; {FROM_WEIGHTS}").into(),
+            Self::BeyondEnd { .. } => format!("use an earlier checkpoint, or {FROM_WEIGHTS}").into(),
         }
     }
 }

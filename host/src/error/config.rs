@@ -40,7 +40,7 @@ pub enum ConfigError {
     },
     /// A model whose activations for one document are too many to store.
     #[error(
-        "activations of about {activations} numbers are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
+        "activations of about {activations} values are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
     )]
     TooManyActivations {
         /// The approximate number of values.
@@ -61,7 +61,7 @@ pub enum ConfigError {
         batch: usize,
     },
     /// A prompt with a token that no text contains.
-    #[error("the prompt has the token {token}")]
+    #[error("prompt tokens must be between 1 and {}, got {token}", vocab - 1)]
     PromptToken {
         /// The token.
         token: u32,
@@ -98,21 +98,17 @@ impl ConfigError {
             Self::ZeroDimension { .. } => return None,
             Self::IndivisibleChannels { n_embd, n_head } => {
                 let below = (1..n_head.min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
-                format!("each head takes n_embd / n_head channels: for instance `--n-head {below}`").into()
+                format!("choose a divisor of n_embd, for instance `--n-head {below}`").into()
             }
             Self::TooManyParameters { max, .. } => {
-                format!("at most {max} are supported: lower --n-embd, --n-layer or --block-size").into()
+                format!("lower --n-embd, --n-layer or --block-size; at most {max} are supported").into()
             }
             Self::TooManyActivations { max, .. } => {
-                format!("at most {max} are supported: lower --block-size, --n-embd or --n-layer").into()
+                format!("lower --block-size, --n-embd or --n-layer; at most {max} are supported").into()
             }
-            Self::Batch { .. } => "it takes at least 1".into(),
-            Self::PromptToken { vocab, .. } => {
-                format!("a prompt takes tokens from 1, since 0 ends a text, to below {vocab}, the vocabulary").into()
-            }
-            Self::PromptLength { block_size, .. } => {
-                format!("prompt and sample take at most {block_size} tokens").into()
-            }
+            Self::Batch { .. } => "choose a batch of at least 1".into(),
+            Self::PromptToken { .. } => "encode the prompt with the model's vocabulary, without `<BOS>`".into(),
+            Self::PromptLength { block_size, .. } => format!("give the prompt fewer than {block_size} tokens").into(),
             Self::TopK { vocab, .. } => format!("choose from 1 to {vocab}").into(),
             Self::Temperature { .. } => "choose from 0 to 3.4e38".into(),
         })

@@ -79,14 +79,14 @@ pub enum CorpusError {
 }
 
 /// The hint for a file that has no documents.
-const ONE_PER_LINE: &str = "a corpus is a text file with one document on each line, for instance a name";
+const ONE_PER_LINE: &str = "give a text file with one document on each line, for instance a name";
 
 impl CorpusError {
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::FileTooLarge => "use a part of it",
-                io::ErrorKind::NotFound => "check the path; without `--input`, microgpt brings names of its own",
+                io::ErrorKind::NotFound => "check the path, or leave `--input` out to use microgpt's own names",
                 io::ErrorKind::PermissionDenied => "check the permissions of the file",
                 _ => ONE_PER_LINE,
             },
@@ -97,7 +97,7 @@ impl CorpusError {
                 "put at least two documents on lines of their own: one to train on and one to validate on"
             }
             Self::TooManyTokens { .. } => "use a part of it",
-            Self::Encode { .. } => "the vocabulary is that of the checkpoint: use a corpus with no other characters",
+            Self::Encode { .. } => "use a corpus with the characters of the given vocabulary alone",
         };
         Some(hint.into())
     }

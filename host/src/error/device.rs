@@ -12,10 +12,10 @@ pub enum DeviceError {
         /// The instruction set of the kernels.
         isa: &'static str,
     },
-    /// A data set with a token outside of the model's vocabulary.
+    /// Documents with a token outside of the model's vocabulary.
     #[error("the documents have the token {token}, the model a vocabulary of {vocab}")]
     Token {
-        /// The largest token of the documents.
+        /// The token.
         token: u32,
         /// V, the vocabulary.
         vocab: u32,
@@ -23,9 +23,12 @@ pub enum DeviceError {
     /// A state whose arrays have another shape than the model.
     #[error("the state's arrays do not have the model's shape")]
     StateShape,
-    /// A document that is too short, or that has a token outside of the model's vocabulary.
-    #[error("a document needs two tokens or more, all of the model's vocabulary")]
-    Document,
+    /// A document without a token to predict.
+    #[error("the document has {tokens} tokens, expected at least 2")]
+    ShortDocument {
+        /// The document's length.
+        tokens: usize,
+    },
     /// A name that no kind of device has.
     #[error("`{name}` is not a kind of device: expected auto, cuda, cpu or reference")]
     Kind {
@@ -33,18 +36,22 @@ pub enum DeviceError {
         name: String,
     },
     /// More samples than one launch can count.
-    #[error("too many samples for one launch")]
-    TooManySamples,
+    #[error("{samples} samples are too many for one launch")]
+    TooManySamples {
+        /// The number of samples.
+        samples: u64,
+    },
 }
 
 impl DeviceError {
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
-            Self::InstructionSet { .. } => "take one of those that are available",
+            Self::InstructionSet { .. } => "choose kernels that this processor has",
             Self::Token { .. } => "give the model the vocabulary of its documents",
-            Self::StateShape => "upload what a model of this shape had",
-            Self::Document | Self::Kind { .. } => return None,
-            Self::TooManySamples => "ask for fewer at a time",
+            Self::StateShape => "upload a state of a model of this shape",
+            Self::Kind { .. } => return None,
+            Self::ShortDocument { .. } => "put `<BOS>` at both ends of the document",
+            Self::TooManySamples { .. } => "ask for fewer at a time",
         };
         Some(hint.into())
     }

@@ -11,7 +11,7 @@ use super::{Cause, OutOfMemory};
 #[non_exhaustive]
 pub enum GpuError {
     /// An operating system that the program does not use GPUs on.
-    #[error("this program was built without GPU support, which there is for Linux, not for {}", std::env::consts::OS)]
+    #[error("this program was built for {}, and it uses GPUs on Linux alone", std::env::consts::OS)]
     OperatingSystem,
     /// A build without PTX.
     #[error("this program was built without GPU kernels (MICROGPT_PTX=none)")]
@@ -90,25 +90,25 @@ fn compute_capability(arch: u32) -> String {
     format!("{}.{}", arch / 10, arch % 10)
 }
 
-const USE_CPU: &str = "`--device cpu` needs no GPU";
+const USE_CPU: &str = "use `--device cpu`";
 
 impl GpuError {
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         Some(match self {
             Self::NoKernel { .. } | Self::NoModels => return None,
-            Self::OperatingSystem => "use `--device cpu`".into(),
-            Self::NoPtx => "build it again without that variable, or use `--device cpu`".into(),
+            Self::NoPtx => format!("build it again without that variable, or {USE_CPU}").into(),
             Self::NoDriver { .. } => {
-                format!("install NVIDIA's driver (the CUDA toolkit is not needed); {USE_CPU}").into()
+                format!("install NVIDIA's driver (the CUDA toolkit is not needed), or {USE_CPU}").into()
             }
             Self::NoGpu { visible: Some(visible) } => {
-                format!("CUDA_VISIBLE_DEVICES is `{visible}`: unset it, or name a GPU that there is; {USE_CPU}").into()
+                format!("unset CUDA_VISIBLE_DEVICES, which is `{visible}`, or name an existing GPU in it, or {USE_CPU}")
+                    .into()
             }
-            Self::TooOld { arch: arch @ 70.., .. } => format!("build again with CUDA_ARCH={arch}; {USE_CPU}").into(),
+            Self::TooOld { arch: arch @ 70.., .. } => format!("build again with CUDA_ARCH={arch}, or {USE_CPU}").into(),
             // The compilers make no PTX for devices before compute capability 7.0.
-            Self::NoGpu { visible: None } | Self::TooOld { .. } => USE_CPU.into(),
-            Self::NoCooperativeLaunch { .. } => "leave `--batch` out, or use `--device cpu`".into(),
-            Self::Memory { .. } => format!("{}, or use `--device cpu`", OutOfMemory::HINT).into(),
+            Self::OperatingSystem | Self::NoGpu { visible: None } | Self::TooOld { .. } => USE_CPU.into(),
+            Self::NoCooperativeLaunch { .. } => format!("leave `--batch` out, or {USE_CPU}").into(),
+            Self::Memory { .. } => format!("{}, or {USE_CPU}", OutOfMemory::HINT).into(),
             Self::Compile { code, .. } | Self::Driver { code, .. } => driver_hint(*code),
         })
     }
@@ -117,15 +117,14 @@ impl GpuError {
 /// Returns what helps against a result of the driver.
 fn driver_hint(code: Option<i32>) -> Cow<'static, str> {
     let cure = match code {
-        Some(2) => "the GPU's memory is full: end other programs on it, or make the model smaller",
-        Some(218 | 222) => "the driver may be too old for these kernels: update it",
-        Some(500) => "the driver is too old: update it",
-        Some(803 | 804) => "the driver was updated while it ran: restart the machine",
+        Some(2) => "end other programs on the GPU, whose memory is full, or make the model smaller",
+        Some(218 | 222) => "update the driver, which may be too old for these kernels",
+        Some(500) => "update the driver, which is too old",
+        Some(803 | 804) => "restart the computer, since the driver was updated while it ran",
         Some(214 | 220 | 700 | 702..=719) => {
-            "the GPU stopped in the middle of its work and what it held is lost: run again; if it happens again, please \
-             report it"
+            "run again, since the GPU stopped in the middle of its work (please report it if it happens again)"
         }
         _ => return USE_CPU.into(),
     };
-    format!("{cure}; {USE_CPU}").into()
+    format!("{cure}, or {USE_CPU}").into()
 }

@@ -63,7 +63,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// A record that has no JSON.
-    #[error("no JSON")]
+    #[error("the record cannot be written as JSON")]
     Json {
         /// The cause.
         source: Cause,
@@ -74,14 +74,14 @@ impl OutputError {
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::NotWritable { .. } => "choose a file that you may write, in a folder that exists",
-            Self::Save { .. } => "nothing has changed there; check the space and the permissions of the folder",
+            Self::Save { .. } => "check the space and the permissions of the folder; the old file is unchanged",
             Self::OpenMetrics { .. } => {
                 "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"
             }
             Self::WriteMetrics { .. } => "check the space, or leave `--metrics` out",
-            Self::PlotFormat { .. } => "choose one, as in `--plot losses.svg`",
+            Self::PlotFormat { .. } => "choose one of them, as in `--plot losses.svg`",
             Self::DrawPlot { .. } => "leave `--plot` out",
-            Self::Stdout { .. } => "the results go there: check the space, or send them elsewhere",
+            Self::Stdout { .. } => "check the space, or redirect the results elsewhere",
             Self::Json { .. } => return None,
         };
         Some(hint.into())

@@ -42,8 +42,9 @@ impl TrainingError {
             Self::Diverged { saves: true, .. } => {
                 "lower `--learning-rate`, or start from other weights; what was saved before is still there"
             }
-            Self::Diverged { .. } | Self::AllDiverged => "lower `--learning-rate`, or start from other weights",
-            Self::Sample { .. } => "the model has diverged: lower `--learning-rate`, or start from other weights",
+            Self::Diverged { .. } | Self::AllDiverged | Self::Sample { .. } => {
+                "lower `--learning-rate`, or start from other weights"
+            }
             Self::Signals { .. } => return None,
         };
         Some(hint.into())

@@ -75,17 +75,17 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     // It does not say its heads: as many as divide the channels.
     refused(&foreign, &["no tensor `layer1.attn_wq`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let longer = Tensors::weights(&Weights::zeros(RuntimeShape { block_size: 7, ..SHAPE })).bytes();
-    refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "fits `--block-size 7`"]);
+    refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "the file fits: `--block-size 7`"]);
     let deeper = Tensors::weights(&Weights::zeros(RuntimeShape { n_layer: 3, ..SHAPE })).bytes();
-    refused(&deeper, &["a tensor `layer2.", "fits `--n-layer 3`"]);
+    refused(&deeper, &["a tensor `layer2.", "the file fits: `--n-layer 3`"]);
     let heads = to_bytes(&State::new(Weights::zeros(RuntimeShape { n_head: 2, ..SHAPE })));
-    refused(&heads, &["`--n-head 2`, not `--n-head 3`", "fits `--n-head 2`"]);
+    refused(&heads, &["`--n-head 2`, not `--n-head 3`", "the file fits: `--n-head 2`"]);
 }
 
 /// A hint that the command line would refuse helps nobody.
 #[test]
 fn what_no_flags_fit_is_told_so() {
-    let names = "hint: the tensors' names and shapes have to be those that `--save` writes";
+    let names = "hint: give the tensors the names and shapes that `--save` writes";
     let mut foreign = Tensors::weights(&state().weights);
     foreign.tensors.iter_mut().for_each(|tensor| tensor.0 = format!("transformer.{}.weight", tensor.0));
     refused(&foreign.bytes(), &["has no tensor `wte`", names]);

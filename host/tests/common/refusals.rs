@@ -43,12 +43,12 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     refused(device.upload(&other), "the model's shape");
     let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
     assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
-    refused(device.generate(&sample, 0..1 << 32).map(drop), "too many samples");
+    refused(device.generate(&sample, 0..1 << 32).map(drop), "4294967296 samples are too many");
     assert_eq!(device.evaluate(0).unwrap().tokens, 0);
     for (wrong, expected) in [
-        (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "the token 4000000000"),
-        (SampleConfig { prompt: &[4], ..sample }, "the token 4"),
-        (SampleConfig { prompt: &[1, 0], ..sample }, "the token 0"),
+        (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "between 1 and 3, got 4000000000"),
+        (SampleConfig { prompt: &[4], ..sample }, "between 1 and 3, got 4"),
+        (SampleConfig { prompt: &[1, 0], ..sample }, "between 1 and 3, got 0"),
         (SampleConfig { prompt: &[1; 8], ..sample }, "a prompt of 8 tokens"),
         (SampleConfig { top_k: 0, ..sample }, "a top-k of 0"),
         (SampleConfig { top_k: 5, ..sample }, "a top-k of 5"),

@@ -16,12 +16,15 @@ impl Cpu {
     /// The shape is `[H, n, n]` (head, query, key) with `n = min(T, tokens - 1)`. A key after its query has probability 0.
     ///
     /// # Errors
-    /// [`DeviceError::Document`] for fewer than two tokens or a token outside of the vocabulary, and
+    /// [`DeviceError::ShortDocument`] and [`DeviceError::Token`], and
     /// [`OutOfMemory`](crate::error::OutOfMemory).
     pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
         let s = self.shape;
-        if document.len() < 2 || document.iter().any(|&token| token >= s.vocab) {
-            return Err(DeviceError::Document.into());
+        if document.len() < 2 {
+            return Err(DeviceError::ShortDocument { tokens: document.len() }.into());
+        }
+        if let Some(&token) = document.iter().find(|&&token| token >= s.vocab) {
+            return Err(DeviceError::Token { token, vocab: s.vocab }.into());
         }
         let n = s.block_size().min(document.len() - 1);
         let mut workspace = Buffer::zeros(Activations::len(s))?;
