@@ -7,7 +7,7 @@ mod models;
 #[path = "common/steps.rs"]
 mod steps;
 
-use gpu_kernels::entry::Kernels;
+use gpu_kernels::entry::CpuKernels;
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use microgpt::corpus::{self, Dataset};
 use microgpt::device::cpu::{Cpu, available};
@@ -51,7 +51,7 @@ fn steps_agree_with_the_reference() {
 type Bits = (Vec<StepLog>, Vec<u32>);
 
 /// Every bit of 12 steps in launches of these lengths.
-fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset, batch: usize, launches: &[usize]) -> Bits {
+fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset, batch: usize, launches: &[usize]) -> Bits {
     let mut cpu = Cpu::with_kernels(kernels, config(batch), dataset, &state(model, dataset)).unwrap();
     let log = launches.iter().flat_map(|&steps| cpu.train(steps).unwrap()).collect();
     let state = cpu.download().unwrap();
@@ -64,7 +64,7 @@ fn threads_and_launches_change_no_bit() {
     let dataset = dataset(&documents(), None);
     for &model in &ODD[..3] {
         for batch in [2, 100, 300] {
-            let on = |threads: usize, kernels: Kernels, launches: &[usize]| {
+            let on = |threads: usize, kernels: CpuKernels, launches: &[usize]| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| bits(kernels, model, &dataset, batch, launches))
             };

@@ -12,9 +12,12 @@ use std::process::{Command, Output};
 use assert_cmd::cargo::cargo_bin;
 use common::NAMES;
 use emulated::Emulator;
-use gpu_kernels::args::{EvaluateArgs, GenerateArgs, ReplicasArgs};
-use gpu_kernels::shape::{GPU_WARPS, RuntimeShape};
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::train::TrainModelsArgs;
 use microgpt::device::cuda::PTX;
+use simt::GPU_WARPS;
 
 /// A short run on the emulator with these settings.
 fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
@@ -121,7 +124,7 @@ fn the_calls_of_a_run() {
         let params = launch.split_once("params=").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
         assert!(launch.contains(&format!("kernel={kernel}")), "{launch}");
         let size = match kernel {
-            "train" => size_of::<ReplicasArgs>(),
+            "train" => size_of::<TrainModelsArgs>(),
             "evaluate" => size_of::<EvaluateArgs>(),
             _ => size_of::<GenerateArgs>(),
         };
@@ -132,8 +135,8 @@ fn the_calls_of_a_run() {
         // An address first, of the models' arguments or of the parameters: of an allocation, which are aligned to 256 bytes.
         assert!(word(0) % 256 == 0 && (word(0), word(4)) != (0, 0), "{launch}");
         if kernel == "train" {
-            assert_eq!(word(offset_of!(ReplicasArgs, steps)), 1, "{launch}");
-            assert_eq!(word(offset_of!(ReplicasArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
+            assert_eq!(word(offset_of!(TrainModelsArgs, steps)), 1, "{launch}");
+            assert_eq!(word(offset_of!(TrainModelsArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
         }
     }
     // What is allocated is freed.

@@ -8,7 +8,7 @@ mod refusals;
 #[path = "common/steps.rs"]
 mod steps;
 
-use gpu_kernels::entry::{self, Kernels};
+use gpu_kernels::entry::{self, CpuKernels};
 use gpu_kernels::shape::Shape;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
@@ -117,7 +117,7 @@ fn samples_agree_with_the_reference() {
 }
 
 /// Every bit that a run of these kernels yields.
-fn bits(kernels: Kernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Sample>) {
+fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Sample>) {
     let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 30, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::with_kernels(kernels, config, dataset, &State::new(Weights::init(shape, 3))).unwrap();

@@ -8,15 +8,18 @@
 
 use std::path::{Path, PathBuf};
 
-use gpu_kernels::args::{BatchArgs, EvaluateArgs, GenerateArgs, ReplicasArgs};
-use gpu_kernels::shape::GPU_WARPS;
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::train::TrainModelsArgs;
+use gpu_kernels::train::batch::BatchArgs;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
 use ptx_build::ptxas::{MachineCode, Resources, assemble, disassemble};
 use rayon::prelude::*;
+use simt::GPU_WARPS;
 
 /// The kernels for the default shape, and the sizes of their arguments.
 const KERNELS: [(&str, usize); 4] = [
-    ("train", size_of::<ReplicasArgs>()),
+    ("train", size_of::<TrainModelsArgs>()),
     ("train_batch", size_of::<BatchArgs>()),
     ("evaluate", size_of::<EvaluateArgs>()),
     ("generate", size_of::<GenerateArgs>()),

@@ -73,7 +73,7 @@ impl Tensors {
     fn weights(weights: &Weights) -> Self {
         let tensor = |(tensor, values): (gpu_kernels::layout::Tensor, &[f32])| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (tensor.to_string(), Dtype::F32, tensor.shape.to_vec(), bytes)
+            (tensor.to_string(), Dtype::F32, tensor.shape().to_vec(), bytes)
         };
         Self { tensors: weights.tensors().map(tensor).collect(), metadata: None }
     }
