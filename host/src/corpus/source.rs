@@ -21,6 +21,8 @@ pub const STDIN: &str = "-";
 /// The source of a corpus. Its text completes the notice `corpus: ..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// A text from the program that uses this library.
+    Text,
     /// A file.
     File(PathBuf),
     /// A download.
@@ -42,6 +44,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Text => f.write_str("a text"),
             Self::File(path) if *path == *STDIN => f.write_str("standard input"),
             Self::File(path) => write!(f, "`{}`", path.display()),
             Self::Downloaded { url, path, not_kept: None } => {
@@ -90,6 +93,14 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// Returns the corpus of a text with one document on each line.
+    ///
+    /// # Errors
+    /// [`CorpusError`] for fewer than two documents.
+    pub fn from_text(text: impl Into<String>) -> Result<Self> {
+        Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: Source::Text })
+    }
+
     /// Reads the file `input`, or standard input for [`STDIN`].
     ///
     /// Without `input` it reads `input.txt` in the working directory. If there is no such file, it downloads one, and falls back
