@@ -4,7 +4,7 @@ use super::clocks::Who;
 use super::counts::conflicts;
 use super::fault::{Bad, FaultKind};
 use super::warp::{Env, Warp};
-use crate::program::{Access, Action, Atomic, Base, Dest, Order, Registers, Scope, VoteMode, window};
+use crate::program::{Access, Action, Atomic, Order, Register, Scope, VoteMode, window};
 use crate::ptx::syntax::Space;
 
 /// The lanes of a mask.
@@ -14,23 +14,6 @@ pub(super) fn each(mut mask: u32) -> impl Iterator<Item = u32> {
         mask &= mask.wrapping_sub(1);
         (lane < 32).then_some(lane)
     })
-}
-
-fn put(registers: &mut Registers, d: Dest, lane: u32, value: u64) {
-    match d {
-        Dest::Word(slot, 16) => registers.words[slot][lane as usize] = value as u32 & 0xffff,
-        Dest::Word(slot, _) => registers.words[slot][lane as usize] = value as u32,
-        Dest::Long(slot) => registers.longs[slot][lane as usize] = value,
-        Dest::Predicate(_) => {}
-    }
-}
-
-fn get(registers: &Registers, source: Dest, lane: u32) -> u64 {
-    match source {
-        Dest::Word(slot, _) => u64::from(registers.words[slot][lane as usize]),
-        Dest::Long(slot) => registers.longs[slot][lane as usize],
-        Dest::Predicate(_) => 0,
-    }
 }
 
 impl Warp {
@@ -69,19 +52,19 @@ impl Warp {
                     VoteMode::Any => holds != 0,
                     VoteMode::Uniform => holds == all || holds == 0,
                     VoteMode::Ballot => {
-                        each(mask).for_each(|lane| put(&mut self.registers, d, lane, u64::from(holds)));
+                        each(mask).for_each(|lane| self.registers.set(d, lane, u64::from(holds)));
                         return Ok(false);
                     }
                 };
-                if let Dest::Predicate(slot) = d {
+                if let Register::Predicate(slot) = d {
                     let file = &mut self.registers.predicates[slot];
                     *file = if answer { *file | mask } else { *file & !mask };
                 }
             }
-            Action::ActiveMask { d } => each(mask).for_each(|lane| self.registers.words[*d][lane as usize] = mask),
+            Action::ActiveMask { d } => each(mask).for_each(|lane| self.registers.b32[*d][lane as usize] = mask),
             Action::Clock { d } => {
                 let now = self.timing.now();
-                each(mask).for_each(|lane| put(&mut self.registers, *d, lane, now));
+                each(mask).for_each(|lane| self.registers.set(*d, lane, now));
             }
             Action::Nothing => return Ok(true),
             Action::Trap => return Err(Bad::new(FaultKind::Trap, mask.trailing_zeros(), "the kernel gave up")),
@@ -92,13 +75,9 @@ impl Warp {
 
     /// The space and address that a lane accesses: generic addresses resolved, alignment checked.
     fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Result<(Space, u64), Box<Bad>> {
-        let base = match access.base {
-            Base::None => 0,
-            Base::Word(slot) => u64::from(self.registers.words[slot][lane as usize]),
-            Base::Long(slot) => self.registers.longs[slot][lane as usize],
-        };
+        let base = access.base.map_or(0, |base| self.registers.get(base, lane));
         let address = base.wrapping_add_signed(access.offset);
-        if address % len as u64 != 0 {
+        if !address.is_multiple_of(len as u64) {
             let message = format!("address {address:#x} is no multiple of {len}");
             return Err(Bad::new(FaultKind::Misaligned, lane, message));
         }
@@ -156,7 +135,7 @@ impl Warp {
                 let value = u64::from_le_bytes(raw);
                 let unused = 64 - 8 * access.width as u32;
                 let value = if access.signed { ((value << unused) as i64 >> unused) as u64 } else { value };
-                each(lanes).for_each(|lane| put(&mut self.registers, *d, lane, value));
+                each(lanes).for_each(|lane| self.registers.set(*d, lane, value));
             }
         }
         count_access(env, access, pc, mask, &addresses, len);
@@ -216,7 +195,7 @@ impl Warp {
             addresses[lane as usize] = address;
             let mut bytes = [0; 16];
             for (i, source) in access.elements.iter().enumerate() {
-                let value = get(&self.registers, *source, lane).to_le_bytes();
+                let value = self.registers.get(*source, lane).to_le_bytes();
                 bytes[i * access.width..(i + 1) * access.width].copy_from_slice(&value[..access.width]);
             }
             self.store_lane(env, space, address, &bytes[..len], lane, &who)?;
@@ -268,8 +247,8 @@ impl Warp {
             let (space, address) = self.resolve(env, access, lane, len)?;
             let bytes = self.load_lanes(env, space, address, len, 1 << lane, &who)?;
             let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
-            let swap = atomic.swap.map_or(0, |swap| get(&self.registers, swap, lane));
-            let new = (atomic.function)(old, get(&self.registers, atomic.operand, lane), swap);
+            let swap = atomic.swap.map_or(0, |swap| self.registers.get(swap, lane));
+            let new = (atomic.function)(old, self.registers.get(atomic.operand, lane), swap);
             let place = place(space, address, env.block);
             if synchronises {
                 let acquire = matches!(access.order, Order::Acquire | Order::AcquireRelease);
@@ -282,7 +261,7 @@ impl Warp {
                 env.shared.time += u32::from(release);
             }
             if let Some(d) = atomic.d {
-                put(&mut self.registers, d, lane, old);
+                self.registers.set(d, lane, old);
             }
         }
         Ok(())

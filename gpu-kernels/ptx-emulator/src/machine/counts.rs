@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::gpu::Dims;
 
 use super::stages::stages;
-use crate::program::{Action, Inst, Program, Reg};
+use crate::program::{Action, Inst, Program, Register};
 use crate::ptx::syntax::Space;
 
 /// Cycles from an instruction's issue to its result's use: the model's table, of the order that microbenchmarks of
@@ -98,7 +98,7 @@ impl Counts {
 #[derive(Clone, Default)]
 pub struct Timing {
     /// `[path, cycles]` at which each register is ready.
-    ready: HashMap<Reg, [u64; 2]>,
+    ready: HashMap<Register, [u64; 2]>,
     /// Nothing starts before this: the last barrier or branch.
     floor: [u64; 2],
     /// The end of the latest result.

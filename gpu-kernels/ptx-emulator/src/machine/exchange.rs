@@ -8,9 +8,9 @@ use crate::program::{Shuffle, ShuffleMode};
 impl Warp {
     /// The member mask of an exchange, if the lanes of `mask` agree on it and are those that it names.
     pub(super) fn members(&self, slot: usize, mask: u32) -> Result<u32, Box<Bad>> {
-        let all = self.registers.words[slot][mask.trailing_zeros() as usize];
+        let all = self.registers.b32[slot][mask.trailing_zeros() as usize];
         for lane in each(mask) {
-            let members = self.registers.words[slot][lane as usize];
+            let members = self.registers.b32[slot][lane as usize];
             if members != all {
                 let message = format!("lanes name different members: {members:#x} and {all:#x}");
                 return Err(Bad::new(FaultKind::Shuffle, lane, message));
@@ -36,11 +36,11 @@ impl Warp {
     pub(super) fn shuffle(&mut self, shuffle: &Shuffle, mask: u32) -> Result<(), Box<Bad>> {
         let members = self.members(shuffle.members, mask)?;
         self.converge(members);
-        let values = self.registers.words[shuffle.a];
+        let values = self.registers.b32[shuffle.a];
         let (mut results, mut valid) = (values, 0);
         for lane in each(mask) {
-            let b = self.registers.words[shuffle.b][lane as usize] & 31;
-            let c = self.registers.words[shuffle.c][lane as usize];
+            let b = self.registers.b32[shuffle.b][lane as usize] & 31;
+            let c = self.registers.b32[shuffle.c][lane as usize];
             let (clamp, segment) = (c & 31, c >> 8 & 31);
             let (min, max) = (lane & segment, lane & segment | clamp & !segment);
             // The pseudocode of section 9.7.9.6.
@@ -59,7 +59,7 @@ impl Warp {
             valid |= u32::from(inside) << lane;
         }
         for lane in each(mask) {
-            self.registers.words[shuffle.d][lane as usize] = results[lane as usize];
+            self.registers.b32[shuffle.d][lane as usize] = results[lane as usize];
         }
         if let Some(p) = shuffle.p {
             let file = &mut self.registers.predicates[p];

@@ -94,7 +94,7 @@ impl Bad {
 pub fn describe(program: &Program, files: &std::collections::HashMap<u32, String>, pc: usize) -> String {
     let inst = &program.code[pc];
     let mut text = format!("PTX line {}: `{}`", inst.line, inst.mnemonic);
-    for (i, (file, line)) in program.places[inst.place].0.iter().enumerate() {
+    for (i, (file, line)) in program.source_locations[inst.source_location].0.iter().enumerate() {
         let file = files.get(file).map_or("?", String::as_str);
         let how = if i == 0 { "from" } else { "inlined at" };
         // Line 0 is what the compiler made of several.

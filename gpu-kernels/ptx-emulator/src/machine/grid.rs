@@ -177,7 +177,7 @@ impl Run<'_> {
                             .fold(0, |mask, other| mask | 1 << other),
                     }
                 };
-                warp.registers.words[*slot] = std::array::from_fn(|lane| value(lane as u32));
+                warp.registers.b32[*slot] = std::array::from_fn(|lane| value(lane as u32));
             }
             warp
         };

@@ -14,9 +14,9 @@ const NO_LINE: &str = "without a line";
 /// kernel's entry, that is a stage's or a kernel's own. If none is, it is the outermost file; where the PTX gives only
 /// innermost lines, it is not known which stage called, and nothing is guessed.
 pub fn stages<'a>(program: &Program, files: &'a HashMap<u32, String>) -> Vec<&'a str> {
-    let chained = program.places.iter().any(|place| place.0.len() > 1);
+    let chained = program.source_locations.iter().any(|place| place.0.len() > 1);
     let of_place: Vec<&str> = program
-        .places
+        .source_locations
         .iter()
         .map(|place| {
             let paths = || place.0.iter().filter_map(|(file, _)| files.get(file));
@@ -25,7 +25,7 @@ pub fn stages<'a>(program: &Program, files: &'a HashMap<u32, String>) -> Vec<&'a
             paths().find_map(|path| own(path)).or(outermost).unwrap_or(unknown)
         })
         .collect();
-    program.code.iter().map(|inst| of_place[inst.place]).collect()
+    program.code.iter().map(|inst| of_place[inst.source_location]).collect()
 }
 
 /// A path from its `src` on.

@@ -189,7 +189,7 @@ impl Warp {
         }
         env.counts.divergent[path.pc] += 1;
         let next = path.pc + 1;
-        self.part(inst.meet, &[(next, stay), (target, mask)]);
+        self.part(inst.reconvergence, &[(next, stay), (target, mask)]);
         Ok(())
     }
 
@@ -206,7 +206,7 @@ impl Warp {
         let (pc, stay) = (path.pc, path.mask & !mask);
         let mut sides: Vec<(usize, u32)> = if stay == 0 { Vec::new() } else { vec![(pc + 1, stay)] };
         for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
-            let index = self.registers.words[index][lane as usize];
+            let index = self.registers.b32[index][lane as usize];
             let Some(target) = targets.get(index as usize) else {
                 let message = format!("index {index} in a table of {} branches", targets.len());
                 return Err(Bad::new(FaultKind::Branch, lane, message));
@@ -224,7 +224,7 @@ impl Warp {
             return Err(Bad::new(FaultKind::Branch, None, "`.uni`, but lanes branch differently"));
         }
         env.counts.divergent[pc] += 1;
-        self.part(inst.meet, &sides);
+        self.part(inst.reconvergence, &sides);
         Ok(())
     }
 

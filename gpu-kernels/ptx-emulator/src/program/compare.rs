@@ -1,178 +1,103 @@
 //! Comparison and selection (PTX ISA, section 9.7.6).
 
-use std::cmp::Ordering;
-
-use super::builder::Builder;
-use super::decode::integer;
+use super::decoder::{Decoded, Decoder};
 use super::float::flush;
-use super::operands::{Decoded, Modifiers, exactly, not_for};
-use super::{Action, Registers, lanes};
-use crate::ptx::syntax::{Operand, Type};
+use super::forms::Table;
+use super::lanes::{Negatable, Source};
+use crate::ptx::syntax::Operand;
 
-/// The lanes where a comparison holds.
-type Test = Box<dyn Fn(&Registers) -> u32 + Send + Sync>;
-
-/// All comparison operators (section 9.3.1 and 9.3.2).
-const OPERATORS: [&str; 18] = [
-    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan",
+/// The comparison operators of sections 9.3.1 and 9.3.2, and whether each holds for less, equal, greater, and for operands
+/// without an order, of which one is a NaN.
+const OPERATORS: [(&str, [bool; 4]); 18] = [
+    ("eq", [false, true, false, false]),
+    ("ne", [true, false, true, false]),
+    ("lt", [true, false, false, false]),
+    ("le", [true, true, false, false]),
+    ("gt", [false, false, true, false]),
+    ("ge", [false, true, true, false]),
+    ("lo", [true, false, false, false]),
+    ("ls", [true, true, false, false]),
+    ("hi", [false, false, true, false]),
+    ("hs", [false, true, true, false]),
+    ("equ", [false, true, false, true]),
+    ("neu", [true, false, true, true]),
+    ("ltu", [true, false, false, true]),
+    ("leu", [true, true, false, true]),
+    ("gtu", [false, false, true, true]),
+    ("geu", [false, true, true, true]),
+    ("num", [true, true, true, false]),
+    ("nan", [false, false, false, true]),
 ];
+/// The combinations of a comparison `p` with a predicate `c`. Bit `2p + c` is the result.
+const COMBINATIONS: [(&str, u8); 3] = [("and", 0b1000), ("or", 0b1110), ("xor", 0b0110)];
 
-/// Which orders of `a` to `b` satisfy the operator; None is the order of what cannot be compared.
-fn satisfied(operator: &str, order: Option<Ordering>) -> bool {
-    use Ordering::{Equal, Greater, Less};
-    match (operator, order) {
-        // Those that end in `u` hold too if either is not a number (section 9.3.2).
-        ("equ" | "neu" | "ltu" | "leu" | "gtu" | "geu" | "nan", None) => true,
-        ("nan" | "num", order) => (operator == "num") == order.is_some(),
-        (_, None) => false,
-        (_, Some(order)) => match operator {
-            "eq" | "equ" => order == Equal,
-            "ne" | "neu" => order != Equal,
-            "lt" | "ltu" | "lo" => order == Less,
-            "le" | "leu" | "ls" => order != Greater,
-            "gt" | "gtu" | "hi" => order == Greater,
-            _ => order != Less,
-        },
-    }
+const EQUALITY: &str = "eq|ne";
+const SIGNED: &str = "eq|ne|lt|le|gt|ge";
+const UNSIGNED: &str = "eq|ne|lt|le|gt|ge|lo|ls|hi|hs";
+const FLOAT: &str = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan";
+
+/// Adds the forms of comparison and selection.
+pub(super) fn forms(table: &mut Table) {
+    comparisons(table, EQUALITY, "b16", |x: u16| x);
+    comparisons(table, EQUALITY, "b32", |x: u32| x);
+    comparisons(table, EQUALITY, "b64", |x: u64| x);
+    comparisons(table, SIGNED, "s16", |x: i16| x);
+    comparisons(table, SIGNED, "s32", |x: i32| x);
+    comparisons(table, SIGNED, "s64", |x: i64| x);
+    comparisons(table, UNSIGNED, "u16", |x: u16| x);
+    comparisons(table, UNSIGNED, "u32", |x: u32| x);
+    comparisons(table, UNSIGNED, "u64", |x: u64| x);
+    comparisons(table, FLOAT, "f32", |x: f32| x);
+    comparisons(table, FLOAT, "ftz.f32", flush);
+    comparisons(table, FLOAT, "f64", |x: f64| x);
+    table.lanes("selp.b16|u16|s16", |a: u16, b: u16, p: bool| if p { a } else { b });
+    table.lanes("selp.b32|u32|s32|f32", |a: u32, b: u32, p: bool| if p { a } else { b });
+    table.lanes("selp.b64|u64|s64|f64", |a: u64, b: u64, p: bool| if p { a } else { b });
+    // Section 9.7.6.4: `a` where `c` is not negative.
+    table.lanes("slct.b32|u32|s32|f32.s32", |a: u32, b: u32, c: i32| if c >= 0 { a } else { b });
+    table.lanes("slct.b64|u64|s64|f64.s32", |a: u64, b: u64, c: i32| if c >= 0 { a } else { b });
 }
 
-/// The test of a comparison operator on two operands.
-fn test(builder: &mut Builder, operator: &str, typ: Type, ftz: bool, a: &Operand, b: &Operand) -> Decoded<Test> {
-    let known = match typ {
-        Type::F(_) => "eq ne lt le gt ge equ neu ltu leu gtu geu num nan",
-        Type::S(_) => "eq ne lt le gt ge",
-        Type::U(_) => "eq ne lt le gt ge lo ls hi hs",
-        _ => "eq ne",
-    };
-    if !known.split(' ').any(|name| name == operator) {
-        return Err(format!("comparison `.{operator}` is not one of type {typ:?}"));
-    }
-    if ftz && typ != Type::F(32) {
-        return Err("`.ftz` is for single precision".into());
-    }
-    /// A test with the operator resolved once.
-    macro_rules! resolved {
-        ($T:ty, $prepare:expr) => {{
-            let sources = [builder.source::<$T>(a)?, builder.source::<$T>(b)?];
-            let [less, equal, greater] =
-                [Ordering::Less, Ordering::Equal, Ordering::Greater].map(|order| satisfied(operator, Some(order)));
-            let unordered = satisfied(operator, None);
-            let prepare = $prepare;
-            Ok(Box::new(move |registers: &Registers| {
-                lanes::holds::<$T>(registers, sources, |a, b| {
-                    let (a, b) = (prepare(a), prepare(b));
-                    a < b && less || a == b && equal || a > b && greater || !(a <= b || a > b) && unordered
-                })
-            }) as Test)
-        }};
-    }
-    match typ {
-        Type::F(32) => resolved!(f32, move |x: f32| if ftz { flush(x) } else { x }),
-        Type::F(64) => resolved!(f64, |x: f64| x),
-        typ => integer!(typ, T => resolved!(T, |x: T| x)),
-    }
-}
-
-fn operator(m: &mut Modifiers) -> Decoded<&'static str> {
-    m.one_of(&OPERATORS.map(|name| (name, name))).ok_or_else(|| "its comparison is missing".into())
-}
-
-/// `.and`, `.or` or `.xor` of a result with a third predicate.
-fn combination(m: &mut Modifiers) -> Option<fn(u32, u32) -> u32> {
-    m.one_of::<fn(u32, u32) -> u32>(&[("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b)])
-}
-
-/// Decodes comparisons and selections.
-pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    match opcode {
-        "setp" => setp(builder, m, o),
-        "set" => set(builder, m, o),
-        "selp" => selp(builder, m, o),
-        _ => slct(builder, m, o),
-    }
-}
-
-/// `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2).
-fn setp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let operator = operator(m)?;
-    let combine = combination(m);
-    let ftz = m.eat("ftz");
-    let typ = m.typ()?;
-    m.end()?;
-    let (d, a, b, c) = match (o, combine) {
-        ([d, a, b], None) => (d, a, b, None),
-        ([d, a, b, c], Some(combine)) => (d, a, b, Some((builder.signed_predicate(c)?, combine))),
-        _ => return Err("it takes another number of operands".into()),
-    };
-    let test = test(builder, operator, typ, ftz, a, b)?;
-    let (p, q) = match d {
-        Operand::Pair(p, q) => (builder.dest(p, 1)?, Some(builder.dest(q, 1)?)),
-        d => (builder.dest(d, 1)?, None),
-    };
-    Ok(Action::Compute(Box::new(move |registers, mask| {
-        let (mut holds, mut fails) = (test(registers), 0);
-        if q.is_some() {
-            fails = !holds;
+/// Adds `setp` and `set` with these operators for operands of a type, whose values `prepare` maps first.
+fn comparisons<T: Source + PartialOrd>(
+    table: &mut Table,
+    operators: &str,
+    typ: &str,
+    prepare: impl Fn(T) -> T + Copy + Send + Sync + 'static,
+) {
+    let holds = move |[less, equal, greater, unordered]: [bool; 4]| {
+        move |a: T, b: T| {
+            let (a, b) = (prepare(a), prepare(b));
+            a < b && less || a == b && equal || a > b && greater || !(a <= b || a > b) && unordered
         }
-        if let Some(((c, negated), combine)) = c {
-            let c = registers.predicates[c] ^ if negated { u32::MAX } else { 0 };
-            (holds, fails) = (combine(holds, c), combine(fails, c));
-        }
-        lanes::set_predicate(registers, p, holds, mask);
-        if let Some(q) = q {
-            lanes::set_predicate(registers, q, fails, mask);
-        }
-    })))
-}
-
-/// `set.op{.ftz}.dtype.stype d, a, b` (section 9.7.6.1): all ones or 1.0 where the comparison holds.
-fn set(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let operator = operator(m)?;
-    let ftz = m.eat("ftz");
-    let (dtype, stype) = (m.typ()?, m.typ()?);
-    m.end()?;
-    let yes = match dtype {
-        Type::U(32) | Type::S(32) => u32::MAX,
-        Type::F(32) => 1f32.to_bits(),
-        _ => return Err(not_for(dtype)),
     };
-    let [d, a, b] = exactly(o)?;
-    let test = test(builder, operator, stype, ftz, a, b)?;
-    let d = builder.dest(d, 32)?;
-    Ok(Action::Compute(Box::new(move |registers, mask| {
-        let holds = test(registers);
-        for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
-            registers.words[d][lane] = if holds >> lane & 1 == 1 { yes } else { 0 };
-        }
-    })))
-}
-
-/// `selp.type d, a, b, c` (section 9.7.6.3).
-fn selp(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let typ = m.typ()?;
-    m.end()?;
-    let [d, a, b, p] = exactly(o)?;
-    let p = builder.predicate(p)?;
-    match typ.bits() {
-        16 => select::<u16>(builder, d, a, b, p),
-        32 => select::<u32>(builder, d, a, b, p),
-        64 => select::<u64>(builder, d, a, b, p),
-        _ => Err(not_for(typ)),
+    table.add(&format!("setp.{operators}.and|or|xor?.{typ}"), move |i| setp(i, holds(operator(i))));
+    let (ftz, typ) = typ.split_once('.').map_or(("", typ), |(_, typ)| (".ftz", typ));
+    // Section 9.7.6.1: all ones or 1.0 where the comparison holds.
+    for (dtypes, yes) in [("u32|s32", u32::MAX), ("f32", 1f32.to_bits())] {
+        table.add(&format!("set.{operators}{ftz}.{dtypes}.{typ}"), move |i| {
+            let holds = holds(operator(i));
+            i.compute(move |a: T, b: T| if holds(a, b) { yes } else { 0 })
+        });
     }
 }
 
-fn select<T: lanes::Value>(builder: &mut Builder, d: &Operand, a: &Operand, b: &Operand, p: usize) -> Decoded {
-    let sources = [builder.source::<T>(a)?, builder.source::<T>(b)?];
-    Ok(Action::Compute(lanes::select::<T>(builder.dest(d, T::BITS)?, sources, p)))
+fn operator(i: &Decoder) -> [bool; 4] {
+    i.one_of(&OPERATORS).expect("the form has an operator")
 }
 
-/// `slct.dtype.s32 d, a, b, c` (section 9.7.6.4): `a` where `c >= 0`.
-fn slct(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    let (dtype, ctype) = (m.typ()?, m.typ()?);
-    m.end()?;
-    match (dtype.bits(), ctype) {
-        (32, Type::S(32)) => builder.ternary(o, |a: u32, b: u32, c: i32| if c >= 0 { a } else { b }),
-        (64, Type::S(32)) => builder.ternary(o, |a: u64, b: u64, c: i32| if c >= 0 { a } else { b }),
-        _ => Err(not_for(ctype)),
+/// Decodes `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2). `q` is the opposite of `p`, combined with `c` alike.
+fn setp<T: Source>(i: &mut Decoder, holds: impl Fn(T, T) -> bool + Send + Sync + 'static) -> Decoded {
+    let two = matches!(i.operands, [Operand::Pair(_), ..]);
+    let Some(table) = i.one_of(&COMBINATIONS) else {
+        return if two { i.compute(move |a: T, b: T| [holds(a, b), !holds(a, b)]) } else { i.compute(holds) };
+    };
+    let combine = move |p: bool, c: bool| table >> (2 * u8::from(p) + u8::from(c)) & 1 == 1;
+    if two {
+        return i.compute(move |a: T, b: T, Negatable(c): Negatable| {
+            let p = holds(a, b);
+            [combine(p, c), combine(!p, c)]
+        });
     }
+    i.compute(move |a: T, b: T, Negatable(c): Negatable| combine(holds(a, b), c))
 }

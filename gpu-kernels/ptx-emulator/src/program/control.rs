@@ -1,123 +1,89 @@
-//! Control flow, barriers and what lanes of a warp tell each other (PTX ISA, sections 9.7.9.6, 9.7.12 and 9.7.13).
+//! Control flow, barriers, shuffles and votes (PTX ISA, sections 9.7.9.6, 9.7.12 and 9.7.13).
 
-use super::builder::Builder;
-use super::operands::{Decoded, Modifiers, exactly};
-use super::{Action, Shuffle, ShuffleMode, VoteMode};
-use crate::ptx::syntax::{Operand, Type};
+use super::decoder::{Decoded, Decoder, exactly};
+use super::forms::{Table, alternatives};
+use super::instruction::{Action, Shuffle, ShuffleMode, VoteMode};
+use crate::ptx::syntax::Operand;
 
-pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    match opcode {
-        "bra" => {
-            let uniform = m.eat("uni");
-            m.end()?;
-            let [Operand::Name(name)] = exactly(o)? else { return Err("a label is wanted".into()) };
-            Ok(Action::Branch { target: builder.label(name), uniform })
-        }
-        "brx" => table(builder, m, o),
-        "ret" => {
-            let uniform = m.eat("uni");
-            m.end()?;
-            Ok(builder.frame.end.map_or(Action::Exit, |target| Action::Branch { target, uniform }))
-        }
-        "exit" => m.end().map(|()| Action::Exit),
-        "trap" => m.end().map(|()| Action::Trap),
-        "bar" | "barrier" => barrier(builder, opcode, m, o),
-        "shfl" => shuffle(builder, m, o),
-        "vote" => vote(builder, m, o),
-        "activemask" => {
-            let typ = m.typ()?;
-            m.end()?;
-            let [d] = exactly(o)?;
-            Ok(Action::ActiveMask { d: builder.dest(d, typ.bits())? })
-        }
-        "nanosleep" => {
-            let _ = m.typ()?;
-            m.end().map(|()| Action::Nothing)
-        }
-        "prefetch" | "prefetchu" => Ok(Action::Nothing),
-        _ => Err("this instruction is not of the subset".into()),
-    }
+const SHUFFLES: [(&str, ShuffleMode); 4] = [
+    ("up", ShuffleMode::Up),
+    ("down", ShuffleMode::Down),
+    ("bfly", ShuffleMode::Butterfly),
+    ("idx", ShuffleMode::Index),
+];
+const VOTES: [(&str, VoteMode); 4] =
+    [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
+
+/// Adds the forms of control flow and of what the lanes of a warp do together.
+pub(super) fn forms(table: &mut Table) {
+    table.add("bra.uni?", branch);
+    table.add("brx.idx.uni?", branch_by_table);
+    table.add("ret.uni?", |i| {
+        let uniform = i.has("uni");
+        Ok(i.names.frame.end.map_or(Action::Exit, |target| Action::Branch { target, uniform }))
+    });
+    table.add("exit", |_| Ok(Action::Exit));
+    table.add("trap", |_| Ok(Action::Trap));
+    table.add("nanosleep.u32", |_| Ok(Action::Nothing));
+    table.add("prefetch.global|local?.L1|L2|L2::evict_last|L2::evict_normal", |_| Ok(Action::Nothing));
+    table.add("prefetchu.L1", |_| Ok(Action::Nothing));
+    // Sections 9.7.13.1 and 9.7.13.2.
+    table.add("bar.cta?.sync", barrier);
+    table.add("barrier.cta?.sync.aligned", barrier);
+    table.add("bar.warp.sync", |i| {
+        let [members] = exactly(i.operands)?;
+        Ok(Action::WarpSync { members: i.source(members, 32)? })
+    });
+    table.add(&format!("shfl.sync.{}.b32", alternatives(&SHUFFLES)), shuffle);
+    table.add("vote.sync.all|any|uni.pred", vote);
+    table.add("vote.sync.ballot.b32", vote);
+    table.add("activemask.b32", |i| {
+        let [d] = exactly(i.operands)?;
+        Ok(Action::ActiveMask { d: i.dest(d, 32)? })
+    });
 }
 
-/// `brx.idx{.uni} index, table` (section 9.7.12.4).
-fn table(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    if !m.eat("idx") {
-        return Err("`.idx` is missing".into());
-    }
-    let uniform = m.eat("uni");
-    m.end()?;
-    let [index, Operand::Name(name)] = exactly(o)? else { return Err("the label of a table is wanted".into()) };
-    let index = builder.source::<u32>(index)?;
-    let Some(names) = builder.table(name) else { return Err(format!("there is no table `{name}`")) };
-    let targets = names.iter().map(|name| builder.label(name)).collect();
-    Ok(Action::Table { index, targets, uniform })
+/// Decodes `bra{.uni} label` (section 9.7.12.3).
+fn branch(i: &mut Decoder) -> Decoded {
+    let [Operand::Name(name)] = exactly(i.operands)? else { return Err("expected a label".into()) };
+    Ok(Action::Branch { target: i.names.label(name), uniform: i.has("uni") })
 }
 
-/// `bar.sync a`, `barrier.sync.aligned a` and `bar.warp.sync mask` (sections 9.7.13.1 and 9.7.13.2).
-fn barrier(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    if opcode == "bar" && m.eat("warp") {
-        if !m.eat("sync") {
-            return Err("`.sync` is missing".into());
-        }
-        m.end()?;
-        let [members] = exactly(o)?;
-        return Ok(Action::WarpSync { members: builder.source::<u32>(members)? });
-    }
-    m.eat("cta");
-    if !m.eat("sync") {
-        return Err("only `.sync` is of the subset".into());
-    }
-    if opcode == "barrier" && !m.eat("aligned") {
-        return Err("only the `.aligned` form is of the subset".into());
-    }
-    m.end()?;
-    match o {
+/// Decodes `brx.idx{.uni} index, table` (section 9.7.12.4).
+fn branch_by_table(i: &mut Decoder) -> Decoded {
+    let [index, Operand::Name(name)] = exactly(i.operands)? else { return Err("expected the label of a table".into()) };
+    let index = i.source(index, 32)?;
+    let labels = i.names.frame.tables.get(name).cloned().ok_or_else(|| format!("there is no table `{name}`"))?;
+    let targets = labels.iter().map(|label| i.names.label(label)).collect();
+    Ok(Action::Table { index, targets, uniform: i.has("uni") })
+}
+
+/// Decodes a barrier of the whole block.
+fn barrier(i: &mut Decoder) -> Decoded {
+    match i.operands {
         [Operand::Int(id @ 0..=15)] => Ok(Action::Barrier(*id as usize)),
-        _ => Err("one constant from 0 to 15 is wanted: barriers of a part of the block are not of the subset".into()),
+        _ => Err("expected one constant from 0 to 15; barriers of a part of the block are not of the subset".into()),
     }
 }
 
-/// `shfl.sync.mode.b32 d{|p}, a, b, c, members` (section 9.7.9.6).
-fn shuffle(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    if !m.eat("sync") {
-        return Err("only `.sync` is of the subset".into());
-    }
-    let modes = [
-        ("up", ShuffleMode::Up),
-        ("down", ShuffleMode::Down),
-        ("bfly", ShuffleMode::Butterfly),
-        ("idx", ShuffleMode::Index),
-    ];
-    let mode = m.one_of(&modes).ok_or("its mode is missing")?;
-    if m.typ()? != Type::B(32) {
-        return Err("its type is `.b32`".into());
-    }
-    m.end()?;
-    let [d, a, b, c, members] = exactly(o)?;
-    let (a, b) = (builder.source::<u32>(a)?, builder.source::<u32>(b)?);
-    let (c, members) = (builder.source::<u32>(c)?, builder.source::<u32>(members)?);
+/// Decodes `shfl.sync.mode.b32 d{|p}, a, b, c, members` (section 9.7.9.6).
+fn shuffle(i: &mut Decoder) -> Decoded {
+    let mode = i.one_of(&SHUFFLES).expect("the form has a mode");
+    let [d, a, b, c, members] = exactly(i.operands)?;
+    let (a, b, c) = (i.source(a, 32)?, i.source(b, 32)?, i.source(c, 32)?);
+    let members = i.source(members, 32)?;
     let (d, p) = match d {
-        Operand::Pair(d, p) => (builder.dest(d, 32)?, Some(builder.dest(p, 1)?)),
-        d => (builder.dest(d, 32)?, None),
+        Operand::Pair(parts) => (i.dest(&parts[0], 32)?, Some(i.dest(&parts[1], 1)?)),
+        d => (i.dest(d, 32)?, None),
     };
     Ok(Action::Shuffle(Shuffle { mode, d, p, a, b, c, members }))
 }
 
-/// `vote.sync.mode d, {!}p, members` (section 9.7.13.10).
-fn vote(builder: &mut Builder, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    if !m.eat("sync") {
-        return Err("only `.sync` is of the subset".into());
-    }
-    let modes =
-        [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
-    let mode = m.one_of(&modes).ok_or("its mode is missing")?;
-    let bits = m.typ()?.bits();
-    m.end()?;
-    if bits != if mode == VoteMode::Ballot { 32 } else { 1 } {
-        return Err("its type is `.b32` for `.ballot`, else `.pred`".into());
-    }
-    let [d, p, members] = exactly(o)?;
-    let (p, negated) = builder.signed_predicate(p)?;
-    let members = builder.source::<u32>(members)?;
-    Ok(Action::Vote { d: builder.any_dest(d, bits)?, p, negated, members, mode })
+/// Decodes `vote.sync.mode d, {!}p, members` (section 9.7.13.10).
+fn vote(i: &mut Decoder) -> Decoded {
+    let mode = i.one_of(&VOTES).expect("the form has a mode");
+    let [d, p, members] = exactly(i.operands)?;
+    let (p, negated) = i.negatable(p)?;
+    let members = i.source(members, 32)?;
+    Ok(Action::Vote { d: i.any_dest(d, i.typ().bits())?, p, negated, members, mode })
 }

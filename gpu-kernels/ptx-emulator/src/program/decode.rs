@@ -1,107 +1,48 @@
-//! Which family an instruction belongs to.
+//! Decodes instructions by the tables of their families.
 
-use super::builder::Builder;
-use super::operands::{Decoded, Modifiers};
-use super::{bits, compare, control, convert, float, memory};
+use std::sync::LazyLock;
+
+use super::decoder::{Decoded, Decoder};
+use super::forms::Table;
+use super::instruction::{Inst, NEVER};
+use super::names::Names;
+use super::{bits, compare, control, convert, float, integer, memory};
 use crate::ptx::syntax::{Instruction, Operand};
 
-/// What decodes a family of instructions, from the opcode on.
-type Family = fn(&mut Builder, &str, &mut Modifiers, &[Operand]) -> Decoded;
-
-/// The instructions that compute registers from registers: those that `variants` lists.
-pub(super) const ARITHMETIC: [(&str, Family); 42] = [
-    ("add", float::decode),
-    ("sub", float::decode),
-    ("mul", float::decode),
-    ("mad", float::decode),
-    ("fma", float::decode),
-    ("div", float::decode),
-    ("rem", float::decode),
-    ("min", float::decode),
-    ("max", float::decode),
-    ("neg", float::decode),
-    ("abs", float::decode),
-    ("copysign", float::decode),
-    ("sqrt", float::decode),
-    ("rcp", float::decode),
-    ("rsqrt", float::decode),
-    ("sin", float::decode),
-    ("cos", float::decode),
-    ("lg2", float::decode),
-    ("ex2", float::decode),
-    ("tanh", float::decode),
-    ("and", bits::decode),
-    ("or", bits::decode),
-    ("xor", bits::decode),
-    ("not", bits::decode),
-    ("cnot", bits::decode),
-    ("shl", bits::decode),
-    ("shr", bits::decode),
-    ("shf", bits::decode),
-    ("bfe", bits::decode),
-    ("bfi", bits::decode),
-    ("brev", bits::decode),
-    ("popc", bits::decode),
-    ("clz", bits::decode),
-    ("bfind", bits::decode),
-    ("prmt", bits::decode),
-    ("lop3", bits::decode),
-    ("setp", compare::decode),
-    ("set", compare::decode),
-    ("selp", compare::decode),
-    ("slct", compare::decode),
-    ("mov", convert::decode),
-    ("cvt", convert::decode),
-];
-
-/// Decodes one instruction.
-pub(super) fn decode(builder: &mut Builder, instruction: &Instruction) -> Decoded {
-    let (m, o) = (&mut Modifiers::of(instruction), &instruction.operands[..]);
-    let opcode = instruction.opcode.as_str();
-    if let Some((_, family)) = ARITHMETIC.iter().find(|(name, _)| *name == opcode) {
-        return family(builder, opcode, m, o);
+/// The instructions that compute registers from registers: those that [`super::variants`] lists.
+pub(super) static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table::default();
+    for forms in [integer::forms, float::forms, bits::forms, compare::forms, convert::forms] {
+        forms(&mut table);
     }
-    match opcode {
-        "cvta" => convert::cvta(builder, m, o),
-        "ld" | "ldu" => memory::load(builder, m, o),
-        "st" => memory::store(builder, m, o),
-        "atom" | "red" => memory::atomic(builder, opcode, m, o),
-        "fence" | "membar" => memory::fence(builder, opcode, m),
-        opcode => control::decode(builder, opcode, m, o),
-    }
-}
+    table
+});
 
-/// Runs `$body` with `$T` as the Rust type of an integer type of 16, 32 or 64 bits; `B` types are unsigned.
-macro_rules! integer {
-    ($typ:expr, $T:ident => $body:expr) => {{
-        use $crate::ptx::syntax::Type;
-        match $typ {
-            Type::U(16) | Type::B(16) => {
-                type $T = u16;
-                $body
-            }
-            Type::S(16) => {
-                type $T = i16;
-                $body
-            }
-            Type::U(32) | Type::B(32) => {
-                type $T = u32;
-                $body
-            }
-            Type::S(32) => {
-                type $T = i32;
-                $body
-            }
-            Type::U(64) | Type::B(64) => {
-                type $T = u64;
-                $body
-            }
-            Type::S(64) => {
-                type $T = i64;
-                $body
-            }
-            other => Err($crate::program::operands::not_for(other)),
-        }
-    }};
+/// All others but `call`.
+static OTHERS: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table::default();
+    for forms in [memory::forms, control::forms, convert::address_forms] {
+        forms(&mut table);
+    }
+    table
+});
+
+/// Decodes one instruction, but for its source location. The second value is the reason why its result differs between GPUs,
+/// if it does.
+///
+/// # Errors
+/// If the instruction is not of the subset, or a name is not declared.
+pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
+    let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
+    let form = COMPUTE.find(opcode, modifiers).or_else(|| OTHERS.find(opcode, modifiers));
+    let form = form.ok_or("this instruction is not of the subset")??;
+    let mut decoder = Decoder::new(names, instruction);
+    let action = form.decode(&mut decoder)?;
+    let mut guard = None;
+    if let Some((name, negated)) = &instruction.guard {
+        guard = Some((decoder.predicate(&Operand::Name(name.clone()))?, *negated));
+    }
+    let Decoder { reads, writes, inexact, .. } = decoder;
+    let (mnemonic, line) = (instruction.mnemonic(), instruction.line);
+    Ok((Inst { guard, action, mnemonic, line, source_location: 0, reads, writes, reconvergence: NEVER }, inexact))
 }
-pub(super) use integer;

@@ -1,30 +1,29 @@
 //! Floating-point arithmetic (PTX ISA, section 9.7.3).
 //!
-//! A single-precision result that is not a number is 0x7fffffff, as GPUs give it (the manual leaves its bits open); in
-//! double precision it is the processor's. `.ftz` replaces denormal inputs and results by zeros of their sign.
+//! A NaN result in single precision is 0x7fffffff, as on GPUs (the manual leaves its bits open). In double precision it is the
+//! CPU's. `.ftz` replaces denormal inputs and results by zeros of their sign.
 
-use super::arithmetic::{self, HALVES};
-use super::builder::Builder;
-use super::operands::{Decoded, Modifiers, not_for};
+use super::decoder::Decoder;
+use super::forms::{Table, alternatives};
 use super::rounding::{self, Rounding};
-use crate::ptx::syntax::{Operand, Type};
 
-const ROUNDINGS: [(&str, Rounding); 4] =
+/// The rounding modifiers.
+pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
 
-/// The one pattern of what is not a number. Decided on the bits: to the compiler one float that is not a number is as good as
+/// Replaces a NaN by the one pattern that GPUs give. The test is on the bits, because the compiler may replace one NaN by
 /// another.
 pub(super) fn canonical(x: f32) -> f32 {
     let bits = x.to_bits();
     f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
 }
 
-/// A denormal number as a zero of its sign.
+/// Replaces a denormal by a zero of its sign.
 pub(super) fn flush(x: f32) -> f32 {
     if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }
 
-/// What stands between the exact result and the register.
+/// The modifiers that apply to inputs and results in single precision.
 #[derive(Clone, Copy)]
 struct Mode {
     rounding: Rounding,
@@ -33,6 +32,20 @@ struct Mode {
 }
 
 impl Mode {
+    /// Reads the modifiers of an instruction that does not round.
+    fn of(i: &Decoder) -> Self {
+        Self { rounding: Rounding::Nearest, flush: i.has("ftz"), saturate: i.has("sat") }
+    }
+
+    /// Reads the modifiers of an instruction that rounds.
+    fn rounded(i: &mut Decoder) -> Self {
+        let rounding = i.one_of(&ROUNDINGS);
+        if rounding.is_none() {
+            i.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.3)");
+        }
+        Self { rounding: rounding.unwrap_or(Rounding::Nearest), ..Self::of(i) }
+    }
+
     #[inline(always)]
     fn input(self, x: f32) -> f32 {
         if self.flush { flush(x) } else { x }
@@ -42,15 +55,9 @@ impl Mode {
     fn result(self, x: f32) -> f32 {
         let x = self.input(x);
         match self.saturate {
-            true if x.is_nan() => 0.0,
-            // Of -0 too: +0 is the lower end of the range.
-            true => {
-                if x > 0.0 {
-                    x.min(1.0)
-                } else {
-                    0.0
-                }
-            }
+            true if x > 0.0 => x.min(1.0),
+            // A NaN and -0 become +0 as well.
+            true => 0.0,
             false => canonical(x),
         }
     }
@@ -60,139 +67,97 @@ impl Mode {
     }
 }
 
-/// Decodes the instructions that whole and floating-point types share, and those of the latter alone. A modifier is asked for
-/// only where the manual has it, so that nothing is ignored.
-pub(super) fn decode(builder: &mut Builder, opcode: &str, m: &mut Modifiers, o: &[Operand]) -> Decoded {
-    if matches!(opcode, "mul" | "mad")
-        && let Some(half) = m.one_of(&HALVES)
-    {
-        let typ = m.typ()?;
-        m.end()?;
-        return arithmetic::decode(builder, opcode, Some(half), false, typ, o);
+/// Adds instructions in single and in double precision: two patterns, the CPU's operation, and the one in any rounding mode.
+macro_rules! rounded_forms {
+    ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
+        $table.add(&format!($single), |i| {
+            let mode = Mode::rounded(i);
+            // To nearest, the CPU's operations are those of IEEE 754.
+            if mode.is_plain() {
+                return i.compute(|$($a: f32),*| canonical($nearest));
+            }
+            i.compute(move |$($a: f32),*| mode.result($rounded($(mode.input($a),)* mode.rounding)))
+        });
+        $table.add($double, |i| {
+            Mode::rounded(i);
+            i.compute(|$($a: f64),*| $nearest)
+        });
+    )*};
+}
+
+/// Adds the forms of floating-point arithmetic.
+pub(super) fn forms(table: &mut Table) {
+    let rnd = alternatives(&ROUNDINGS);
+    rounded_forms! { table;
+        "add.{rnd}?.ftz?.sat?.f32", "add.rn?.f64": |a, b| a + b, rounding::add;
+        "sub.{rnd}?.ftz?.sat?.f32", "sub.rn?.f64": |a, b| a - b, rounding::sub;
+        "mul.{rnd}?.ftz?.sat?.f32", "mul.rn?.f64": |a, b| a * b, rounding::mul;
+        "fma.{rnd}.ftz?.sat?.f32", "fma.rn.f64": |a, b, c| a.mul_add(b, c), rounding::fma;
+        "mad.{rnd}.ftz?.sat?.f32", "mad.rn.f64": |a, b, c| a.mul_add(b, c), rounding::fma;
+        "div.{rnd}.ftz?.f32", "div.rn.f64": |a, b| a / b, rounding::div;
+        "rcp.{rnd}.ftz?.f32", "rcp.rn.f64": |a| 1.0 / a, rounding::rcp;
+        "sqrt.{rnd}.ftz?.f32", "sqrt.rn.f64": |a| a.sqrt(), rounding::sqrt;
     }
-    let only_approximate = matches!(opcode, "rsqrt" | "sin" | "cos" | "lg2" | "ex2" | "tanh");
-    let must_round = matches!(opcode, "fma" | "mad" | "div" | "sqrt" | "rcp");
-    let may_round = must_round || matches!(opcode, "add" | "sub" | "mul");
-    let approximate = (only_approximate || matches!(opcode, "div" | "sqrt" | "rcp")) && m.eat("approx")
-        || opcode == "div" && m.eat("full");
-    let rounding = if may_round && !approximate { m.one_of(&ROUNDINGS) } else { None };
-    let flush = !matches!(opcode, "tanh" | "copysign" | "rem") && m.eat("ftz");
-    let saturate = matches!(opcode, "add" | "sub" | "mul" | "fma" | "mad") && m.eat("sat");
-    let nan = matches!(opcode, "min" | "max") && m.eat("NaN");
-    let typ = m.typ()?;
-    m.end()?;
-    let mode = Mode { rounding: rounding.unwrap_or(Rounding::Nearest), flush, saturate };
-    if !matches!(typ, Type::F(_)) {
-        if approximate || rounding.is_some() || flush || nan {
-            return Err("`.approx`, `.full`, roundings, `.ftz` and `.NaN` are for floating-point types".into());
-        }
-        return arithmetic::decode(builder, opcode, None, saturate, typ, o);
-    }
-    if only_approximate && !approximate {
-        return Err("`.approx` is missing".into());
-    }
-    if approximate {
-        builder.inexact = Some("approximate instructions give other bits on every GPU");
-        return approximations(builder, opcode, mode, typ, o);
-    }
-    if may_round && rounding.is_none() {
-        if must_round {
-            return Err("its rounding modifier is missing".into());
-        }
-        builder.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.3)");
-    }
-    match typ {
-        Type::F(32) => single(builder, opcode, mode, nan, o),
-        Type::F(64) if mode.is_plain() && !nan => double(builder, opcode, o),
-        _ => Err("in double precision only `.rn`, without `.ftz`, `.sat` and `.NaN`, is of the subset".into()),
+    table.add("min.ftz?.NaN?.f32", |i| {
+        let (mode, nan) = (Mode::of(i), i.has("NaN"));
+        i.compute(move |a: f32, b: f32| mode.result(least(mode.input(a).into(), mode.input(b).into(), nan) as f32))
+    });
+    table.add("max.ftz?.NaN?.f32", |i| {
+        let (mode, nan) = (Mode::of(i), i.has("NaN"));
+        i.compute(move |a: f32, b: f32| {
+            mode.result(-least((-mode.input(a)).into(), (-mode.input(b)).into(), nan) as f32)
+        })
+    });
+    table.lanes("min.f64", |a: f64, b: f64| least(a, b, false));
+    table.lanes("max.f64", |a: f64, b: f64| -least(-a, -b, false));
+    // These change only the sign bit, of a NaN as well.
+    table.lanes("neg.f32", |a: f32| -a);
+    table.lanes("neg.ftz.f32", |a: f32| -flush(a));
+    table.lanes("neg.f64", |a: f64| -a);
+    table.lanes("abs.f32", f32::abs);
+    table.lanes("abs.ftz.f32", |a: f32| flush(a).abs());
+    table.lanes("abs.f64", f64::abs);
+    table.lanes("copysign.f32", |a: f32, b: f32| b.copysign(a));
+    table.lanes("copysign.f64", |a: f64, b: f64| b.copysign(a));
+    approximate_forms(table);
+}
+
+/// Returns the smaller value, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan` (section 9.7.3.11).
+fn least(a: f64, b: f64, nan: bool) -> f64 {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) if a < b || a == b && a.is_sign_negative() => a,
+        (false, false) => b,
+        _ if nan => f64::NAN,
+        (true, _) => b,
+        (false, true) => a,
     }
 }
 
-fn single(builder: &mut Builder, opcode: &str, mode: Mode, nan: bool, o: &[Operand]) -> Decoded {
-    // Rounded to nearest, the processor's own operations are the IEEE ones.
-    if mode.is_plain() {
-        match opcode {
-            "add" => return builder.binary(o, |a: f32, b: f32| canonical(a + b)),
-            "sub" => return builder.binary(o, |a: f32, b: f32| canonical(a - b)),
-            "mul" => return builder.binary(o, |a: f32, b: f32| canonical(a * b)),
-            "fma" => return builder.ternary(o, |a: f32, b: f32, c: f32| canonical(a.mul_add(b, c))),
-            "div" => return builder.binary(o, |a: f32, b: f32| canonical(a / b)),
-            "sqrt" => return builder.unary(o, |a: f32| canonical(a.sqrt())),
-            _ => {}
-        }
-    }
-    let (r, input) = (mode.rounding, move |x| mode.input(x));
-    match opcode {
-        "add" => builder.binary(o, move |a, b| mode.result(rounding::add(input(a), input(b), r))),
-        "sub" => builder.binary(o, move |a, b| mode.result(rounding::add(input(a), -input(b), r))),
-        "mul" => builder.binary(o, move |a, b| mode.result(rounding::mul(input(a), input(b), r))),
-        "fma" | "mad" => builder.ternary(o, move |a, b, c| mode.result(rounding::fma(input(a), input(b), input(c), r))),
-        "div" => builder.binary(o, move |a, b| mode.result(rounding::div(input(a), input(b), r))),
-        "rcp" => builder.unary(o, move |a| mode.result(rounding::div(1.0, input(a), r))),
-        "sqrt" => builder.unary(o, move |a| mode.result(rounding::sqrt(input(a), r))),
-        "min" => builder.binary(o, move |a, b| mode.result(least(input(a), input(b), nan))),
-        "max" => builder.binary(o, move |a, b| mode.result(-least(-input(a), -input(b), nan))),
-        // Both change only the sign bit, of what is not a number too.
-        "neg" => builder.unary(o, move |a: f32| -input(a)),
-        "abs" => builder.unary(o, move |a: f32| input(a).abs()),
-        "copysign" => builder.binary(o, |a: f32, b: f32| b.copysign(a)),
-        _ => Err(not_for(Type::F(32))),
-    }
-}
-
-/// The smaller number, -0 smaller than +0; of a number and something else the number, unless `.NaN` is given
-/// (section 9.7.3.11).
-fn least(a: f32, b: f32, nan: bool) -> f32 {
-    if a.is_nan() || b.is_nan() {
-        return if nan || a.is_nan() && b.is_nan() {
-            f32::NAN
-        } else if a.is_nan() {
-            b
-        } else {
-            a
-        };
-    }
-    if a < b || a == b && a.is_sign_negative() { a } else { b }
-}
-
-fn double(builder: &mut Builder, opcode: &str, o: &[Operand]) -> Decoded {
-    let least = |a: f64, b: f64| {
-        if a.is_nan() || a == b && b.is_sign_negative() || b < a { b } else { a }
-    };
-    match opcode {
-        "add" => builder.binary(o, |a: f64, b: f64| a + b),
-        "sub" => builder.binary(o, |a: f64, b: f64| a - b),
-        "mul" => builder.binary(o, |a: f64, b: f64| a * b),
-        "fma" | "mad" => builder.ternary(o, |a: f64, b: f64, c: f64| a.mul_add(b, c)),
-        "div" => builder.binary(o, |a: f64, b: f64| a / b),
-        "rcp" => builder.unary(o, |a: f64| 1.0 / a),
-        "sqrt" => builder.unary(o, f64::sqrt),
-        "min" => builder.binary(o, least),
-        "max" => builder.binary(o, move |a: f64, b: f64| -least(-a, -b)),
-        "neg" => builder.unary(o, |a: f64| -a),
-        "abs" => builder.unary(o, f64::abs),
-        "copysign" => builder.binary(o, |a: f64, b: f64| b.copysign(a)),
-        _ => Err(not_for(Type::F(64))),
-    }
-}
-
-/// What the approximate instructions approach, in double precision and rounded: no GPU gives just these bits, so they run
+/// Adds the approximate instructions, computed in double precision and rounded. Every GPU gives other bits, so that they run
 /// only where the configuration allows it.
-fn approximations(builder: &mut Builder, opcode: &str, mode: Mode, typ: Type, o: &[Operand]) -> Decoded {
-    if typ != Type::F(32) {
-        return Err(not_for(typ));
+fn approximate_forms(table: &mut Table) {
+    type Unary = fn(f64) -> f64;
+    const REASON: &str = "approximate instructions give other bits on every GPU";
+    let unary: [(&str, Unary); 8] = [
+        ("rcp.approx.ftz?.f32", |a| 1.0 / a),
+        ("sqrt.approx.ftz?.f32", f64::sqrt),
+        ("rsqrt.approx.ftz?.f32", |a| 1.0 / a.sqrt()),
+        ("sin.approx.ftz?.f32", f64::sin),
+        ("cos.approx.ftz?.f32", f64::cos),
+        ("lg2.approx.ftz?.f32", f64::log2),
+        ("ex2.approx.ftz?.f32", f64::exp2),
+        ("tanh.approx.f32", f64::tanh),
+    ];
+    for (pattern, f) in unary {
+        table.add(pattern, move |i| {
+            let mode = Mode::of(i);
+            i.inexact = Some(REASON);
+            i.compute(move |a: f32| mode.result(f(f64::from(mode.input(a))) as f32))
+        });
     }
-    let f: fn(f64) -> f64 = match opcode {
-        "div" => return builder.binary(o, move |a, b| mode.result(mode.input(a) / mode.input(b))),
-        "rcp" => |a| 1.0 / a,
-        "sqrt" => f64::sqrt,
-        "rsqrt" => |a| 1.0 / a.sqrt(),
-        "sin" => f64::sin,
-        "cos" => f64::cos,
-        "lg2" => f64::log2,
-        "ex2" => f64::exp2,
-        "tanh" => f64::tanh,
-        _ => return Err("it has no approximate form".into()),
-    };
-    builder.unary(o, move |a| mode.result(f(f64::from(mode.input(a))) as f32))
+    table.add("div.approx|full.ftz?.f32", |i| {
+        let mode = Mode::of(i);
+        i.inexact = Some(REASON);
+        i.compute(move |a: f32, b: f32| mode.result(mode.input(a) / mode.input(b)))
+    });
 }

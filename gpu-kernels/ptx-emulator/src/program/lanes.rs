@@ -1,174 +1,285 @@
-//! Registers, 32 lanes wide, and functions of lanes lifted to warps.
+//! Functions of the values of one lane, as instructions for a whole warp.
 
-/// The registers of a warp. A register of 16 bits occupies a word whose upper half is zero.
-#[derive(Clone, Default)]
-pub struct Registers {
-    pub words: Vec<[u32; 32]>,
-    pub longs: Vec<[u64; 32]>,
-    /// A bit a lane.
-    pub predicates: Vec<u32>,
+use super::decoder::{Decoded, Decoder, exactly};
+use super::instruction::Action;
+use super::registers::{Register, Registers};
+use crate::ptx::syntax::Operand;
+
+/// A type that an instruction reads from an operand, in each lane.
+pub(super) trait Source: Copy + Send + Sync + 'static {
+    /// The registers of the operand.
+    type Place: Copy + Send + Sync;
+    /// All lanes of these registers.
+    type Lanes<'a>: Copy;
+    /// Decodes the operand.
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
+    /// Borrows the lanes.
+    fn lanes(registers: &Registers, place: Self::Place) -> Self::Lanes<'_>;
+    /// Returns the value in one lane.
+    fn at(lanes: &Self::Lanes<'_>, lane: usize) -> Self;
 }
 
-/// What an instruction without effect outside of the registers does, for the lanes of the mask.
-pub type Compute = Box<dyn Fn(&mut Registers, u32) + Send + Sync>;
-
-/// What a register holds in a lane: `u32` or `u64`.
-pub trait Slot: Copy + Send + Sync + 'static {
-    fn file(registers: &Registers) -> &[[Self; 32]];
-    fn file_mut(registers: &mut Registers) -> &mut [[Self; 32]];
-    fn truncate(bits: u64) -> Self;
+/// A type that an instruction writes to its first operand, in each lane.
+pub(super) trait Output: Copy + 'static {
+    /// The registers of the operand.
+    type Place: Copy + Send + Sync;
+    /// All lanes of these registers.
+    type Lanes;
+    /// Decodes the operand.
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
+    /// Computes all lanes.
+    fn collect(value: impl Fn(usize) -> Self) -> Self::Lanes;
+    /// Writes the lanes in `mask`.
+    fn write(registers: &mut Registers, place: Self::Place, mask: u32, lanes: Self::Lanes);
 }
 
-impl Slot for u32 {
-    fn file(registers: &Registers) -> &[[Self; 32]] {
-        &registers.words
-    }
-    fn file_mut(registers: &mut Registers) -> &mut [[Self; 32]] {
-        &mut registers.words
-    }
-    fn truncate(bits: u64) -> Self {
-        bits as Self
-    }
-}
-
-impl Slot for u64 {
-    fn file(registers: &Registers) -> &[[Self; 32]] {
-        &registers.longs
-    }
-    fn file_mut(registers: &mut Registers) -> &mut [[Self; 32]] {
-        &mut registers.longs
-    }
-    fn truncate(bits: u64) -> Self {
-        bits
-    }
-}
-
-/// A number as an instruction sees it, and the register that holds it.
-pub trait Value: Copy + Send + Sync + 'static {
-    type Slot: Slot;
-    const BITS: u32;
-    fn get(slot: Self::Slot) -> Self;
-    fn put(self) -> Self::Slot;
-}
-
-macro_rules! values {
-    ($($value:ty, $slot:ty, $bits:literal, $get:expr, $put:expr;)*) => {$(
-        impl Value for $value {
-            type Slot = $slot;
-            const BITS: u32 = $bits;
-            #[inline(always)]
-            fn get(slot: $slot) -> Self {
-                let get: fn($slot) -> Self = $get;
-                get(slot)
-            }
-            #[inline(always)]
-            fn put(self) -> $slot {
-                let put: fn(Self) -> $slot = $put;
-                put(self)
-            }
-        }
-    )*};
-}
-values! {
-    u16, u32, 16, |s| s as u16, u32::from;
-    i16, u32, 16, |s| s as i16, |v| u32::from(v as u16);
-    u32, u32, 32, |s| s, |v| v;
-    i32, u32, 32, |s| s as i32, |v| v as u32;
-    u64, u64, 64, |s| s, |v| v;
-    i64, u64, 64, |s| s as i64, |v| v as u64;
-    f32, u32, 32, f32::from_bits, f32::to_bits;
-    f64, u64, 64, f64::from_bits, f64::to_bits;
-}
-
+/// Computes all lanes, like `std::array::from_fn`, whose closure LLVM does not inline here.
 #[inline(always)]
-fn write<S: Slot>(registers: &mut Registers, d: usize, mask: u32, values: [S; 32]) {
-    let file = &mut S::file_mut(registers)[d];
+fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
+    let mut lanes = [T::default(); 32];
+    for (lane, slot) in lanes.iter_mut().enumerate() {
+        *slot = value(lane);
+    }
+    lanes
+}
+
+/// Replaces the lanes in `mask`.
+#[inline(always)]
+fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
     if mask == u32::MAX {
-        *file = values;
+        *old = new;
         return;
     }
     for lane in 0..32 {
         if mask >> lane & 1 == 1 {
-            file[lane] = values[lane];
+            old[lane] = new[lane];
         }
     }
 }
 
-#[inline(always)]
-fn read<V: Value>(registers: &Registers, slot: usize) -> &[V::Slot; 32] {
-    &V::Slot::file(registers)[slot]
+macro_rules! scalars {
+    ($($T:ty, $file:ident, $slot:ty, $bits:literal, $get:expr, $put:expr;)*) => {$(
+        impl Source for $T {
+            type Place = usize;
+            type Lanes<'a> = &'a [$slot; 32];
+            fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
+                decoder.source(operand, $bits)
+            }
+            #[inline(always)]
+            fn lanes(registers: &Registers, place: usize) -> &[$slot; 32] {
+                &registers.$file[place]
+            }
+            #[inline(always)]
+            fn at(lanes: &&[$slot; 32], lane: usize) -> Self {
+                let get: fn($slot) -> Self = $get;
+                get(lanes[lane])
+            }
+        }
+        impl Output for $T {
+            type Place = usize;
+            type Lanes = [$slot; 32];
+            fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
+                decoder.dest(operand, $bits)
+            }
+            #[inline(always)]
+            fn collect(value: impl Fn(usize) -> Self) -> [$slot; 32] {
+                let put: fn(Self) -> $slot = $put;
+                per_lane(|lane| put(value(lane)))
+            }
+            #[inline(always)]
+            fn write(registers: &mut Registers, place: usize, mask: u32, lanes: [$slot; 32]) {
+                blend(&mut registers.$file[place], mask, lanes);
+            }
+        }
+    )*};
+}
+scalars! {
+    u16, b32, u32, 16, |s| s as u16, u32::from;
+    i16, b32, u32, 16, |s| s as i16, |v| u32::from(v as u16);
+    u32, b32, u32, 32, |s| s, |v| v;
+    i32, b32, u32, 32, |s| s as i32, |v| v as u32;
+    u64, b64, u64, 64, |s| s, |v| v;
+    i64, b64, u64, 64, |s| s as i64, |v| v as u64;
+    f32, b32, u32, 32, f32::from_bits, f32::to_bits;
+    f64, b64, u64, 64, f64::from_bits, f64::to_bits;
 }
 
-/// `d = f(a)`. The function is called for inactive lanes too, so it must be total.
-pub fn map1<A: Value, D: Value>(d: usize, a: usize, f: impl Fn(A) -> D + Send + Sync + 'static) -> Compute {
-    Box::new(move |registers, mask| {
-        let a = read::<A>(registers, a);
-        let values = std::array::from_fn(|lane| f(A::get(a[lane])).put());
-        write(registers, d, mask, values);
-    })
+/// Predicates.
+impl Source for bool {
+    type Place = usize;
+    type Lanes<'a> = u32;
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
+        decoder.predicate(operand)
+    }
+    fn lanes(registers: &Registers, place: usize) -> u32 {
+        registers.predicates[place]
+    }
+    fn at(lanes: &u32, lane: usize) -> Self {
+        lanes >> lane & 1 == 1
+    }
 }
 
-/// `d = f(a, b)`.
-pub fn map2<A: Value, B: Value, D: Value>(
-    d: usize,
-    [a, b]: [usize; 2],
-    f: impl Fn(A, B) -> D + Send + Sync + 'static,
-) -> Compute {
-    Box::new(move |registers, mask| {
-        let (a, b) = (read::<A>(registers, a), read::<B>(registers, b));
-        let values = std::array::from_fn(|lane| f(A::get(a[lane]), B::get(b[lane])).put());
-        write(registers, d, mask, values);
-    })
+impl Output for bool {
+    type Place = usize;
+    type Lanes = u32;
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
+        decoder.dest(operand, 1)
+    }
+    #[inline(always)]
+    fn collect(value: impl Fn(usize) -> Self) -> u32 {
+        (0..32).fold(0, |bits, lane| bits | u32::from(value(lane)) << lane)
+    }
+    #[inline(always)]
+    fn write(registers: &mut Registers, place: usize, mask: u32, lanes: u32) {
+        registers.set_predicate(place, mask, lanes);
+    }
 }
 
-/// `d = f(a, b, c)`.
-pub fn map3<A: Value, B: Value, C: Value, D: Value>(
-    d: usize,
-    [a, b, c]: [usize; 3],
-    f: impl Fn(A, B, C) -> D + Send + Sync + 'static,
-) -> Compute {
-    Box::new(move |registers, mask| {
-        let (a, b, c) = (read::<A>(registers, a), read::<B>(registers, b), read::<C>(registers, c));
-        let values = std::array::from_fn(|lane| f(A::get(a[lane]), B::get(b[lane]), C::get(c[lane])).put());
-        write(registers, d, mask, values);
-    })
+/// A predicate that `!` may stand before.
+#[derive(Clone, Copy)]
+pub(super) struct Negatable(pub(super) bool);
+
+impl Source for Negatable {
+    type Place = (usize, bool);
+    type Lanes<'a> = u32;
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<(usize, bool)> {
+        decoder.negatable(operand)
+    }
+    fn lanes(registers: &Registers, (slot, negated): (usize, bool)) -> u32 {
+        registers.predicates[slot] ^ if negated { u32::MAX } else { 0 }
+    }
+    fn at(lanes: &u32, lane: usize) -> Self {
+        Self(bool::at(lanes, lane))
+    }
 }
 
-/// `d = f(a, b, c, e)`.
-pub fn map4<T: Value, U: Value>(
-    d: usize,
-    [a, b]: [usize; 2],
-    [c, e]: [usize; 2],
-    f: impl Fn(T, T, U, U) -> T + Send + Sync + 'static,
-) -> Compute {
-    Box::new(move |registers, mask| {
-        let (a, b) = (read::<T>(registers, a), read::<T>(registers, b));
-        let (c, e) = (read::<U>(registers, c), read::<U>(registers, e));
-        let at = |lane: usize| f(T::get(a[lane]), T::get(b[lane]), U::get(c[lane]), U::get(e[lane])).put();
-        let values = std::array::from_fn(at);
-        write(registers, d, mask, values);
-    })
+/// The bits of a register of any width, zero-extended.
+#[derive(Clone, Copy)]
+pub(super) struct AnyWidth(pub(super) u64);
+
+impl Source for AnyWidth {
+    type Place = Register;
+    type Lanes<'a> = [u64; 32];
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Register> {
+        decoder.any_source(operand, 64)
+    }
+    #[inline(always)]
+    fn lanes(registers: &Registers, place: Register) -> [u64; 32] {
+        match place {
+            Register::B64(slot) => registers.b64[slot],
+            place => per_lane(|lane| u64::from(registers.b32[place.slot()][lane])),
+        }
+    }
+    #[inline(always)]
+    fn at(lanes: &[u64; 32], lane: usize) -> Self {
+        Self(lanes[lane])
+    }
 }
 
-/// The lanes where `f(a, b)` holds.
-pub fn holds<T: Value>(registers: &Registers, [a, b]: [usize; 2], f: impl Fn(T, T) -> bool) -> u32 {
-    let (a, b) = (read::<T>(registers, a), read::<T>(registers, b));
-    (0..32).fold(0, |bits, lane| bits | u32::from(f(T::get(a[lane]), T::get(b[lane]))) << lane)
+impl Output for AnyWidth {
+    type Place = Register;
+    type Lanes = [u64; 32];
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Register> {
+        decoder.any_dest(operand, 32)
+    }
+    #[inline(always)]
+    fn collect(value: impl Fn(usize) -> Self) -> [u64; 32] {
+        per_lane(|lane| value(lane).0)
+    }
+    #[inline(always)]
+    fn write(registers: &mut Registers, place: Register, mask: u32, lanes: [u64; 32]) {
+        let unused = if let Register::B16(_) = place { 16 } else { 0 };
+        match place {
+            Register::B64(slot) => blend(&mut registers.b64[slot], mask, lanes),
+            place => {
+                let narrow = per_lane(|lane| (lanes[lane] as u32) << unused >> unused);
+                blend(&mut registers.b32[place.slot()], mask, narrow);
+            }
+        }
+    }
 }
 
-/// `d = p ? a : b`.
-pub fn select<T: Value>(d: usize, [a, b]: [usize; 2], p: usize) -> Compute {
-    Box::new(move |registers, mask| {
-        let p = registers.predicates[p];
-        let (a, b) = (read::<T>(registers, a), read::<T>(registers, b));
-        let values = std::array::from_fn(|lane| if p >> lane & 1 == 1 { a[lane] } else { b[lane] });
-        write(registers, d, mask, values);
-    })
+/// Decodes the parts of `{a, b, ..}` or `p|q`.
+fn parts<T: Copy + Default, const N: usize>(
+    operand: &Operand,
+    mut place: impl FnMut(&Operand) -> Decoded<T>,
+) -> Decoded<[T; N]> {
+    let parts = match operand {
+        Operand::Vector(parts) => exactly::<N>(parts)?,
+        Operand::Pair(parts) => exactly::<N>(&parts[..])?,
+        _ => return Err(format!("expected {N} registers")),
+    };
+    let mut places = [T::default(); N];
+    for (slot, part) in places.iter_mut().zip(parts) {
+        *slot = place(part)?;
+    }
+    Ok(places)
 }
 
-/// Sets the lanes of `mask` in predicate `p` to those of `bits`.
-#[inline(always)]
-pub fn set_predicate(registers: &mut Registers, p: usize, bits: u32, mask: u32) {
-    let file = &mut registers.predicates[p];
-    *file = *file & !mask | bits & mask;
+impl<T: Source<Place: Default>, const N: usize> Source for [T; N] {
+    type Place = [T::Place; N];
+    type Lanes<'a> = [T::Lanes<'a>; N];
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<[T::Place; N]> {
+        parts(operand, |part| T::place(decoder, part))
+    }
+    fn lanes(registers: &Registers, place: [T::Place; N]) -> [T::Lanes<'_>; N] {
+        place.map(|part| T::lanes(registers, part))
+    }
+    fn at(lanes: &[T::Lanes<'_>; N], lane: usize) -> Self {
+        std::array::from_fn(|part| T::at(&lanes[part], lane))
+    }
+}
+
+impl<T: Output<Place: Default>, const N: usize> Output for [T; N] {
+    type Place = [T::Place; N];
+    type Lanes = [T::Lanes; N];
+    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<[T::Place; N]> {
+        parts(operand, |part| T::place(decoder, part))
+    }
+    #[inline(always)]
+    fn collect(value: impl Fn(usize) -> Self) -> [T::Lanes; N] {
+        std::array::from_fn(|part| T::collect(|lane| value(lane)[part]))
+    }
+    #[inline(always)]
+    fn write(registers: &mut Registers, place: [T::Place; N], mask: u32, lanes: [T::Lanes; N]) {
+        for (place, lanes) in place.into_iter().zip(lanes) {
+            T::write(registers, place, mask, lanes);
+        }
+    }
+}
+
+/// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. It is called for inactive
+/// lanes too, so it must not panic.
+pub(super) trait LaneFunction<Sources, D> {
+    /// Decodes the operands, the destination first.
+    fn decode(self, decoder: &mut Decoder) -> Decoded;
+}
+
+macro_rules! lane_functions {
+    ($($($A:ident)*;)*) => {$(
+        #[allow(non_snake_case, reason = "one name for a source's type and its value")]
+        impl<Function, D: Output, $($A: Source),*> LaneFunction<($($A,)*), D> for Function
+        where
+            Function: Fn($($A),*) -> D + Send + Sync + 'static,
+        {
+            fn decode(self, decoder: &mut Decoder) -> Decoded {
+                let [d, $($A),*] = exactly(decoder.operands)?;
+                $(let $A = <$A>::place(decoder, $A)?;)*
+                let d = D::place(decoder, d)?;
+                Ok(Action::Compute(Box::new(move |registers, mask| {
+                    $(let $A = <$A>::lanes(registers, $A);)*
+                    let lanes = D::collect(|lane| self($(<$A>::at(&$A, lane)),*));
+                    D::write(registers, d, mask, lanes);
+                })))
+            }
+        }
+    )*};
+}
+lane_functions! { A; A B; A B C; A B C E; }
+
+impl Decoder<'_> {
+    /// Decodes an instruction that computes `f` in each lane.
+    pub(super) fn compute<Sources, D>(&mut self, f: impl LaneFunction<Sources, D>) -> Decoded {
+        f.decode(self)
+    }
 }

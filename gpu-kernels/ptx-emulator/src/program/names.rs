@@ -1,15 +1,63 @@
-//! What names mean, and registers for constants.
+//! The names, labels and registers that a kernel's instructions refer to.
 
-use super::builder::{Builder, Meaning};
-use super::{NEVER, Reg, Special};
+use std::collections::HashMap;
+
+use super::instruction::{NEVER, Special};
+use super::registers::{Register, Registers};
 use crate::ptx::syntax::Space;
 
-impl Builder<'_> {
+/// The meaning of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A register.
+    Register(Register),
+    /// An address in a state space.
+    Address(Space, u64),
+}
+
+/// The names of a function that is being inlined.
+#[derive(Default)]
+pub(super) struct Frame {
+    /// The registers, variables and parameters.
+    pub(super) names: HashMap<String, Meaning>,
+    /// The labels, by index into [`Names::labels`].
+    pub(super) labels: HashMap<String, usize>,
+    /// The labels of each `.branchtargets`.
+    pub(super) tables: HashMap<String, Vec<String>>,
+    /// The label that `ret` jumps to; the kernel itself has none.
+    pub(super) end: Option<usize>,
+}
+
+/// The names, labels and registers of a kernel.
+#[derive(Default)]
+pub(super) struct Names {
+    /// The names of the module's scope.
+    pub(super) module: HashMap<String, Meaning>,
+    /// The function that is being inlined.
+    pub(super) frame: Frame,
+    /// The instruction that each label stands before; [`NEVER`] until it is known.
+    pub(super) labels: Vec<usize>,
+    /// The registers of a warp at its start.
+    pub(super) registers: Registers,
+    /// The special registers in use, and their slots.
+    pub(super) specials: Vec<(usize, Special)>,
+    /// The slots of constants, by width in bits and value.
+    constants: HashMap<(u32, u64), usize>,
+}
+
+impl Names {
+    /// Returns the meaning of a name in the current function.
+    pub(super) fn meaning(&self, name: &str) -> Option<Meaning> {
+        self.frame.names.get(name).or_else(|| self.module.get(name)).copied()
+    }
+
+    /// Adds a label without a name.
     pub(super) fn new_label(&mut self) -> usize {
         self.labels.push(NEVER);
         self.labels.len() - 1
     }
 
+    /// Returns the label of this name in the current function.
     pub(super) fn label(&mut self, name: &str) -> usize {
         if let Some(label) = self.frame.labels.get(name) {
             return *label;
@@ -19,64 +67,37 @@ impl Builder<'_> {
         label
     }
 
-    pub(super) fn table(&self, name: &str) -> Option<Vec<String>> {
-        self.frame.tables.get(name).cloned()
-    }
-
-    pub(super) fn meaning(&self, name: &str) -> Option<Meaning> {
-        let shared = || self.shared.get(name).map(|address| Meaning::Address(Space::Shared, *address));
-        let module = || self.symbols.addresses.get(name).map(|(space, at)| Meaning::Address(*space, *at));
-        self.frame.names.get(name).copied().or_else(shared).or_else(module)
-    }
-
-    pub(super) fn new_predicate(&mut self) -> Reg {
-        self.program.registers.predicates.push(0);
-        Reg::Predicate(self.program.registers.predicates.len() - 1)
-    }
-
-    pub(super) fn new_word(&mut self, value: u32) -> Reg {
-        self.program.registers.words.push([value; 32]);
-        Reg::Word(self.program.registers.words.len() - 1)
-    }
-
-    pub(super) fn new_long(&mut self, value: u64) -> Reg {
-        self.program.registers.longs.push([value; 32]);
-        Reg::Long(self.program.registers.longs.len() - 1)
-    }
-
-    /// The slot of a constant predicate.
-    pub(super) fn constant_predicate(&mut self, value: bool) -> usize {
-        self.program.registers.predicates.push(if value { u32::MAX } else { 0 });
-        self.program.registers.predicates.len() - 1
-    }
-
-    /// The slot of a constant word.
-    pub(super) fn constant_word(&mut self, value: u32) -> usize {
-        if !self.words.contains_key(&value) {
-            self.new_word(value);
-            self.words.insert(value, self.program.registers.words.len() - 1);
+    /// Adds a register of at least `bits` bits that holds `value` in every lane.
+    pub(super) fn new_register(&mut self, bits: u32, value: u64) -> Register {
+        fn push<T>(file: &mut Vec<T>, value: T) -> usize {
+            file.push(value);
+            file.len() - 1
         }
-        self.words[&value]
-    }
-
-    /// The slot of a constant of 64 bits.
-    pub(super) fn constant_long(&mut self, value: u64) -> usize {
-        if !self.longs.contains_key(&value) {
-            self.new_long(value);
-            self.longs.insert(value, self.program.registers.longs.len() - 1);
+        match bits {
+            1 => Register::Predicate(push(&mut self.registers.predicates, if value == 0 { 0 } else { u32::MAX })),
+            64 => Register::B64(push(&mut self.registers.b64, [value; 32])),
+            32 => Register::B32(push(&mut self.registers.b32, [value as u32; 32])),
+            _ => Register::B16(push(&mut self.registers.b32, [value as u32 & 0xffff; 32])),
         }
-        self.longs[&value]
     }
 
-    /// The word that holds a special register.
-    pub(super) fn special(&mut self, special: Special) -> usize {
-        let known = self.program.specials.iter().find(|(_, s)| *s == special);
-        if let Some((slot, _)) = known {
+    /// Returns the slot of a constant of `bits` bits.
+    pub(super) fn constant(&mut self, bits: u32, value: u64) -> usize {
+        if let Some(slot) = self.constants.get(&(bits, value)) {
             return *slot;
         }
-        self.new_word(0);
-        let slot = self.program.registers.words.len() - 1;
-        self.program.specials.push((slot, special));
+        let slot = self.new_register(bits, value).slot();
+        self.constants.insert((bits, value), slot);
+        slot
+    }
+
+    /// Returns the slot of a special register.
+    pub(super) fn special(&mut self, special: Special) -> usize {
+        if let Some((slot, _)) = self.specials.iter().find(|(_, known)| *known == special) {
+            return *slot;
+        }
+        let slot = self.new_register(32, 0).slot();
+        self.specials.push((slot, special));
         slot
     }
 }

@@ -1,22 +1,23 @@
-//! Single precision in every rounding mode, by way of double precision rounded to odd.
+//! Single-precision arithmetic in every rounding mode, by way of double precision rounded to odd.
 //!
-//! A result rounded to odd at 53 bits (the exact one if it fits, else the neighbour whose last bit is set) rounds to 24
-//! bits in any mode as the exact result would: Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008.
+//! Rounding to odd keeps an exact result, and otherwise gives the neighbour whose last bit is set. A result that is rounded to
+//! odd at 53 bits rounds to 24 bits in any mode as the exact result would (Boldo and Melquiond, "Emulation of FMA and correctly
+//! rounded sums", 2008).
 
 /// A rounding modifier of floating-point results (PTX ISA, section 9.7.3, table of rounding modifiers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// `.rn`: to nearest, ties to even.
+    /// `.rn`, to nearest, ties to even.
     Nearest,
-    /// `.rz`: towards zero.
+    /// `.rz`, towards zero.
     Zero,
-    /// `.rm`: towards negative infinity.
+    /// `.rm`, towards negative infinity.
     Down,
-    /// `.rp`: towards positive infinity.
+    /// `.rp`, towards positive infinity.
     Up,
 }
 
-/// `value`, or if the exact result lies beyond it on the side of `error`'s sign, the odd one of its neighbours.
+/// Rounds `value + error` to odd, where `value` is the sum rounded to nearest.
 pub fn odd(value: f64, error: f64) -> f64 {
     if error == 0.0 || !value.is_finite() || value.to_bits() & 1 == 1 {
         return value;
@@ -28,7 +29,7 @@ pub fn odd(value: f64, error: f64) -> f64 {
     }
 }
 
-/// What a double-precision number, exact or rounded to odd, is in single precision.
+/// Rounds to single precision a value that is exact or rounded to odd.
 pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     let nearest = value as f32;
     if value.is_nan() || value.is_infinite() || f64::from(nearest) == value {
@@ -37,7 +38,6 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     let below = f64::from(nearest) < value;
     let up = rounding == Rounding::Up || rounding == Rounding::Zero && value < 0.0;
     let down = rounding == Rounding::Down || rounding == Rounding::Zero && value > 0.0;
-    // The mode may want the other neighbour.
     match below {
         true if up => nearest.next_up(),
         false if down => nearest.next_down(),
@@ -45,7 +45,7 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     }
 }
 
-/// The sign of an exact zero sum: negative only where both are, or when rounding down (IEEE 754, section 6.3).
+/// Gives a zero sum its sign, which is negative only if both addends are, or when rounding down (IEEE 754, section 6.3).
 fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     let both_negative = a.is_sign_negative() && b.is_sign_negative();
     let opposed = a.is_sign_negative() != b.is_sign_negative();
@@ -58,30 +58,35 @@ fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     }
 }
 
-/// `a + b`.
+/// Returns `a + b`.
 pub fn add(a: f32, b: f32, rounding: Rounding) -> f32 {
     sum(f64::from(a), f64::from(b), rounding)
 }
 
 fn sum(a: f64, b: f64, rounding: Rounding) -> f32 {
     let sum = a + b;
-    // The error of a sum is exact: Knuth, The Art of Computer Programming, volume 2, section 4.2.2.
+    // The error of a sum is a double-precision value (Knuth, The Art of Computer Programming, volume 2, section 4.2.2).
     let b_part = sum - a;
     let error = (a - (sum - b_part)) + (b - b_part);
     narrow(odd(zero_sum(sum, a, b, rounding), error), rounding)
 }
 
-/// `a * b`: exact in double precision.
+/// Returns `a - b`.
+pub fn sub(a: f32, b: f32, rounding: Rounding) -> f32 {
+    add(a, -b, rounding)
+}
+
+/// Returns `a * b`, which is exact in double precision.
 pub fn mul(a: f32, b: f32, rounding: Rounding) -> f32 {
     narrow(f64::from(a) * f64::from(b), rounding)
 }
 
-/// `a * b + c`.
+/// Returns `a * b + c`.
 pub fn fma(a: f32, b: f32, c: f32, rounding: Rounding) -> f32 {
     sum(f64::from(a) * f64::from(b), f64::from(c), rounding)
 }
 
-/// `a / b`.
+/// Returns `a / b`.
 pub fn div(a: f32, b: f32, rounding: Rounding) -> f32 {
     let (a, b) = (f64::from(a), f64::from(b));
     let quotient = a / b;
@@ -92,7 +97,12 @@ pub fn div(a: f32, b: f32, rounding: Rounding) -> f32 {
     narrow(odd(quotient, if b > 0.0 { remainder } else { -remainder }), rounding)
 }
 
-/// The square root.
+/// Returns `1 / a`.
+pub fn rcp(a: f32, rounding: Rounding) -> f32 {
+    div(1.0, a, rounding)
+}
+
+/// Returns the square root.
 pub fn sqrt(a: f32, rounding: Rounding) -> f32 {
     let a = f64::from(a);
     let root = a.sqrt();
@@ -108,9 +118,9 @@ mod tests {
 
     const MODES: [Rounding; 4] = [Rounding::Nearest, Rounding::Zero, Rounding::Down, Rounding::Up];
 
-    /// In mode `.rn` the processor's own operations are the oracle; the other modes bracket the exact result.
+    /// The CPU's operations are the oracle of `.rn`. The other modes bracket the exact result.
     #[test]
-    fn agrees_with_the_processor() {
+    fn rounding_to_nearest_agrees_with_the_cpu_and_other_modes_bracket_it() {
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -134,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn edges() {
+    fn overflow_underflow_and_zero_sums_follow_the_mode() {
         assert_eq!(add(1.0, 1e-30, Rounding::Up), 1.0f32.next_up());
         assert_eq!(add(1.0, -1e-30, Rounding::Zero), 1.0f32.next_down());
         assert_eq!(mul(f32::MAX, 2.0, Rounding::Zero), f32::MAX);

@@ -1,110 +1,77 @@
 //! All instructions that compute registers from registers, as the decoder accepts them: what tests must cover.
 //!
-//! They are found by asking the decoder itself. It says which modifiers it looks for after those that it has, so that no list
-//! of them can fall behind; and it is tried with every combination of operands.
+//! The decoder itself lists them. It is tried with every combination of modifiers that its tables have, and with every
+//! combination of operands, so that no separate list can fall behind.
 
-use std::collections::HashMap;
+use std::slice::from_ref;
 
-use super::builder::{Builder, Meaning};
-use super::decode::ARITHMETIC;
-use super::link::Symbols;
-use super::operands::Modifiers;
-use crate::ptx::syntax::{Instruction, Operand, Place};
+use super::decode::{COMPUTE, decode};
+use super::names::{Meaning, Names};
+use crate::ptx::syntax::{Instruction, Operand};
 
 /// An instruction that the decoder accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variant {
-    /// Opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`. A
+    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`. A
     /// constant (`const`) is listed only as the last of five operands; elsewhere it may replace any source.
     pub form: String,
-    /// Whether its result is the same on every GPU.
+    /// Whether the result is the same on every GPU.
     pub exact: bool,
 }
 
-/// All variants, sorted.
+/// Returns all variants, sorted.
 pub fn variants() -> Vec<Variant> {
-    let (symbols, functions) = (Symbols::default(), HashMap::new());
-    let mut builder = Builder::new(&symbols, &functions);
-    let (word, long, predicate) = (builder.new_word(0), builder.new_long(0), builder.new_predicate());
-    for (name, reg, bits) in [("b16", word, 16), ("b32", word, 32), ("b64", long, 64), ("pred", predicate, 1)] {
-        builder.frame.names.insert(name.into(), Meaning::Register(reg, bits));
+    let mut names = Names::default();
+    for (name, bits) in [("b16", 16), ("b32", 32), ("b64", 64), ("pred", 1)] {
+        let register = names.new_register(bits, 0);
+        names.frame.names.insert(name.into(), Meaning::Register(register));
     }
     let shapes = shapes();
     let mut found = Vec::new();
-    for (opcode, _) in ARITHMETIC {
-        visit(&mut builder, &shapes, opcode, &mut Vec::new(), &mut found);
-    }
-    found.sort_by(|a, b| a.form.cmp(&b.form));
-    found
-}
-
-/// Operands and what they are called.
-type Shape = (String, Vec<Operand>);
-
-fn shapes() -> Vec<Shape> {
-    let name = |name: &str| Operand::Name(name.into());
-    let kind = |kind: &str| (kind.to_string(), name(kind));
-    let registers = ["pred", "b16", "b32", "b64"].map(kind);
-    let two = ("pred|pred".into(), Operand::Pair(Box::new(name("pred")), Box::new(name("pred"))));
-    let vector =
-        |kind: &str, n: usize| (format!("{{{}}}", [kind].repeat(n).join(",")), Operand::Vector(vec![name(kind); n]));
-    let vectors = ["b16", "b32", "b64"].iter().flat_map(|kind| [vector(kind, 2), vector(kind, 4)]);
-    let (negated, constant) = (("!pred".into(), Operand::Not("pred".into())), ("const".into(), Operand::Int(9)));
-    // Destinations, then each of them with one source more, and so on.
-    let extend = |shapes: &[Shape], more: &[(String, Operand)]| -> Vec<Shape> {
-        let pairs = shapes.iter().flat_map(|shape| more.iter().map(move |operand| (shape, operand)));
-        let longer = |operands: &Vec<Operand>, operand: &Operand| operands.iter().chain([operand]).cloned().collect();
-        pairs.map(|((text, all), (kind, operand))| (format!("{text},{kind}"), longer(all, operand))).collect()
-    };
-    let single = |operands: &[(String, Operand)]| -> Vec<Shape> {
-        operands.iter().map(|(text, operand)| (text.clone(), vec![operand.clone()])).collect()
-    };
-    let vectors: Vec<_> = vectors.collect();
-    let mut shapes = extend(&single(&registers), &vectors);
-    shapes.extend(extend(&single(&vectors), &registers));
-    let mut shorter = single(&registers);
-    shorter.extend(single(&[two]));
-    for sources in 1..=4 {
-        let mut last = registers.to_vec();
-        last.push(negated.clone());
-        if sources == 4 {
-            last.push(constant.clone());
-        }
-        shapes.extend(extend(&shorter, &last));
-        shorter = extend(&shorter, &registers);
-    }
-    shapes
-}
-
-/// Adds the variants whose mnemonics begin like this.
-fn visit(builder: &mut Builder, shapes: &[Shape], opcode: &str, modifiers: &mut Vec<String>, found: &mut Vec<Variant>) {
-    let family = ARITHMETIC.iter().find(|(name, _)| *name == opcode).expect("the opcode is one of these").1;
-    let instruction = Instruction {
-        guard: None,
-        opcode: opcode.into(),
-        modifiers: modifiers.clone(),
-        operands: Vec::new(),
-        line: 0,
-        place: Place::default(),
-    };
-    let mut asked = Modifiers::of(&instruction);
-    let _ = family(builder, opcode, &mut asked, &[]);
-    if asked.complete {
-        for (kinds, operands) in shapes {
-            builder.inexact = None;
-            if family(builder, opcode, &mut Modifiers::of(&instruction), operands).is_ok() {
-                let exact = builder.inexact.is_none();
-                found.push(Variant { form: format!("{} {kinds}", instruction.mnemonic()), exact });
+    for (opcode, modifiers) in COMPUTE.mnemonics() {
+        let mut instruction = Instruction { opcode: opcode.into(), modifiers, ..Instruction::default() };
+        for (kinds, operands) in &shapes {
+            instruction.operands.clone_from(operands);
+            if let Ok((inst, inexact)) = decode(&mut names, &instruction) {
+                found.push(Variant { form: format!("{} {kinds}", inst.mnemonic), exact: inexact.is_none() });
             }
         }
     }
-    asked.wanted.sort();
-    asked.wanted.dedup();
-    for name in asked.wanted {
-        modifiers.push(name);
-        visit(builder, shapes, opcode, modifiers, found);
-        modifiers.pop();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The operands of an instruction, and their kinds as [`Variant::form`] writes them.
+type Shape = (String, Vec<Operand>);
+
+/// Returns all combinations of operands that an instruction could have.
+fn shapes() -> Vec<Shape> {
+    let name = |kind: &str| Operand::Name(kind.into());
+    let one = |kind: &str, operand: Operand| (kind.to_string(), vec![operand]);
+    let vector = |kind: &str, n: usize| {
+        let kinds = format!("{{{}}}", [kind].repeat(n).join(","));
+        (kinds, vec![Operand::Vector(vec![name(kind); n])])
+    };
+    let registers = ["pred", "b16", "b32", "b64"].map(|kind| one(kind, name(kind)));
+    let pair = one("pred|pred", Operand::Pair(Box::new([name("pred"), name("pred")])));
+    let vectors: Vec<_> = ["b16", "b32", "b64"].iter().flat_map(|kind| [vector(kind, 2), vector(kind, 4)]).collect();
+    let negated = one("!pred", Operand::Not("pred".into()));
+    let constant = one("const", Operand::Int(9));
+    // Every shape of the first list followed by every one of the second.
+    let product = |first: &[Shape], second: &[Shape]| -> Vec<Shape> {
+        let join = |(a, x): &Shape, (b, y): &Shape| (format!("{a},{b}"), [&x[..], y].concat());
+        first.iter().flat_map(|a| second.iter().map(move |b| join(a, b))).collect()
+    };
+    let mut shapes = [product(&registers, &vectors), product(&vectors, &registers)].concat();
+    let mut shorter = [&registers[..], &[pair]].concat();
+    for sources in 1..=4 {
+        let mut last = [&registers[..], from_ref(&negated)].concat();
+        if sources == 4 {
+            last.push(constant.clone());
+        }
+        shapes.extend(product(&shorter, &last));
+        shorter = product(&shorter, &registers);
     }
-    builder.reads.clear();
-    builder.writes.clear();
+    shapes
 }

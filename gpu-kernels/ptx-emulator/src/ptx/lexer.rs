@@ -1,28 +1,30 @@
-//! PTX text into tokens (PTX ISA, chapter 4: syntax).
+//! Splits a PTX text into tokens (PTX ISA, chapter 4).
 
-use super::Error;
+use super::error::Error;
 
-/// A token and the line that it stands on.
+/// A token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Token<'a> {
+    /// The kind, with the token's value.
     pub kind: Kind<'a>,
+    /// The line, from 1.
     pub line: u32,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind<'a> {
     /// An identifier or opcode, with its leading `%`, `_` or `$` if it has one.
     Word(&'a str),
     /// A directive, modifier or component, without its dot.
     Dot(&'a str),
-    /// A whole number; PTX constants are 64 bits wide (section 4.5.1).
+    /// An integer. PTX constants have 64 bits (section 4.5.1).
     Int(u64),
-    /// `0f` and eight hexadecimal digits: the bits of an `f32`.
+    /// The bits of an `f32`, written as `0f` and eight hexadecimal digits.
     F32(u32),
-    /// `0d` and sixteen hexadecimal digits, or a decimal fraction: an `f64`.
+    /// An `f64`, written as `0d` and sixteen hexadecimal digits, or as a decimal fraction.
     F64(f64),
-    /// What stands between quotes.
+    /// The text between quotes.
     Str(&'a str),
     /// Any other character.
     Punct(char),
@@ -30,7 +32,10 @@ pub enum Kind<'a> {
     End,
 }
 
-/// All tokens of a text; the last is [`Kind::End`].
+/// Splits a text into tokens, of which the last is [`Kind::End`].
+///
+/// # Errors
+/// If a comment or string does not end, or a character or number is not one of PTX.
 pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Error> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
     let mut tokens = Vec::new();
@@ -79,7 +84,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The longest run of characters of an identifier from `from` on.
+    /// Takes the longest run of characters of an identifier from `from` on.
     fn word(&mut self, from: usize) -> &'a str {
         let rest = &self.text[from..];
         let follow = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
@@ -111,14 +116,14 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 Ok(Kind::Punct(c))
             }
-            c => Err(self.error(format!("character `{}` has no place in PTX", c.escape_default()))),
+            c => Err(self.error(format!("unexpected character `{}`", c.escape_default()))),
         }
     }
 
     fn number(&mut self) -> Result<Kind<'a>, Error> {
         let start = self.at;
         let word = self.word(start);
-        let bad = |lexer: &Self| lexer.error(format!("`{word}` is not a number"));
+        let bad = |lexer: &Self| lexer.error(format!("`{word}` is not a PTX constant"));
         if let Some(digits) = word.strip_prefix("0f").or(word.strip_prefix("0F")) {
             let bits = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 8);
             return bits.map(Kind::F32).ok_or_else(|| bad(self));
@@ -150,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_lines() {
+    fn tokens_have_kinds_and_lines() {
         use Kind::{Dot, End, F32, F64, Int, Punct, Word};
 
         let found = tokens("ld.v4 // c\n%tid.x, 0x1F 017 1.5 /* \n */ 0f3F800000 $L_1: %r<5>;").unwrap();
@@ -179,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line() {
-        assert_eq!(tokens("a\n0f12").unwrap_err().to_string(), "line 2: `0f12` is not a number");
+    fn an_error_names_the_line() {
+        assert_eq!(tokens("a\n0f12").unwrap_err().to_string(), "line 2: `0f12` is not a PTX constant");
         assert_eq!(tokens("/* a").unwrap_err().to_string(), "line 1: comment without end");
     }
 }

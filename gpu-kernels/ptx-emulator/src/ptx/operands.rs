@@ -1,87 +1,61 @@
 //! The operands of an instruction (PTX ISA, sections 6.1 to 6.4).
 
-use super::Error;
+use super::cursor::Cursor;
+use super::error::Error;
 use super::lexer::Kind;
-use super::parser::Parser;
+use super::scopes::Scopes;
 use super::syntax::Operand;
 
-impl Parser<'_> {
-    pub(super) fn operand(&mut self) -> Result<Operand, Error> {
-        let first = self.single()?;
-        if self.eat('|') {
-            return Ok(Operand::Pair(Box::new(first), Box::new(self.single()?)));
-        }
-        if let (Operand::Name(name), true) = (&first, self.eat('+')) {
-            return Ok(Operand::Offset(name.clone(), self.int()? as i64));
-        }
-        Ok(first)
+/// Parses an operand.
+///
+/// # Errors
+/// If the tokens are not an operand of the subset.
+pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
+    let first = single(cursor, scopes)?;
+    if cursor.eat('|') {
+        return Ok(Operand::Pair(Box::new([first, single(cursor, scopes)?])));
     }
+    match first {
+        Operand::Name(name) if cursor.eat('+') => Ok(Operand::Offset(name, cursor.int()? as i64)),
+        first => Ok(first),
+    }
+}
 
-    fn single(&mut self) -> Result<Operand, Error> {
-        match self.peek() {
-            Kind::Word(name) => {
-                self.next();
-                if let (true, Kind::Dot(part)) = (name.starts_with('%'), self.peek()) {
-                    self.next();
-                    return Ok(Operand::Special(format!("{name}.{part}")));
-                }
-                let resolved = self.resolve(name);
-                let known = self.scopes.iter().any(|scope| scope.contains_key(name));
-                Ok(if name.starts_with('%') && !known {
-                    Operand::Special(name.into())
-                } else {
-                    Operand::Name(resolved)
-                })
-            }
-            Kind::Int(_) => Ok(Operand::Int(self.int()?)),
-            Kind::F32(bits) => {
-                self.next();
-                Ok(Operand::F32(bits))
-            }
-            Kind::F64(value) => {
-                self.next();
-                Ok(Operand::F64(value))
-            }
-            Kind::Punct('-') => match (self.next(), self.peek()) {
-                (_, Kind::F64(value)) => {
-                    self.next();
-                    Ok(Operand::F64(-value))
-                }
-                _ => Ok(Operand::Int(self.int()?.wrapping_neg())),
-            },
-            Kind::Punct('!') => {
-                self.next();
-                let name = self.word()?;
-                Ok(Operand::Not(self.resolve(name)))
-            }
-            Kind::Punct('[') => self.address(),
-            Kind::Punct('{') => Ok(Operand::Vector(self.operands('{', '}')?)),
-            Kind::Punct('(') => Ok(Operand::List(self.operands('(', ')')?)),
-            _ => self.expected("an operand"),
-        }
+/// Parses an operand without `|` and offset.
+fn single(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
+    let first = cursor.peek();
+    match first {
+        Kind::Int(_) => return Ok(Operand::Int(cursor.int()?)),
+        Kind::Word(_) | Kind::F32(_) | Kind::F64(_) | Kind::Punct('-' | '!' | '[' | '{' | '(') => {}
+        _ => return cursor.expected("an operand"),
     }
-
-    fn operands(&mut self, open: char, close: char) -> Result<Vec<Operand>, Error> {
-        self.want(open)?;
-        let mut operands = Vec::new();
-        while !self.eat(close) {
-            operands.push(self.single()?);
-            if self.peek() != Kind::Punct(close) {
-                self.want(',')?;
-            }
+    cursor.next();
+    Ok(match (first, cursor.peek()) {
+        (Kind::Word(name), Kind::Dot(part)) if name.starts_with('%') => {
+            cursor.next();
+            Operand::Special(format!("{name}.{part}"))
         }
-        Ok(operands)
-    }
-
-    fn address(&mut self) -> Result<Operand, Error> {
-        self.want('[')?;
-        let base = self.single()?;
-        let mut offset = 0i64;
-        // `a+4`, `a+-4` and `a-4`.
-        if self.eat('+') || self.peek() == Kind::Punct('-') {
-            offset = self.int()? as i64;
+        (Kind::Word(name), _) => match scopes.declared(name) {
+            Some(unique) => Operand::Name(unique),
+            None if name.starts_with('%') => Operand::Special(name.into()),
+            None => Operand::Name(name.into()),
+        },
+        (Kind::F32(bits), _) => Operand::F32(bits),
+        (Kind::F64(value), _) => Operand::F64(value),
+        (Kind::Punct('-'), Kind::F64(value)) => {
+            cursor.next();
+            Operand::F64(-value)
         }
-        self.want(']')?;
-        Ok(Operand::Address(Box::new(base), offset))
-    }
+        (Kind::Punct('-'), _) => Operand::Int(cursor.int()?.wrapping_neg()),
+        (Kind::Punct('!'), _) => Operand::Not(scopes.resolve(cursor.word()?)),
+        (Kind::Punct('{'), _) => Operand::Vector(cursor.until('}', |cursor| single(cursor, scopes))?),
+        (Kind::Punct('('), _) => Operand::List(cursor.until(')', |cursor| single(cursor, scopes))?),
+        _ => {
+            let base = single(cursor, scopes)?;
+            // `a+4`, `a+-4` and `a-4`.
+            let offset = if cursor.eat('+') || cursor.peek() == Kind::Punct('-') { cursor.int()? as i64 } else { 0 };
+            cursor.want(']')?;
+            Operand::Address(Box::new(base), offset)
+        }
+    })
 }

@@ -1,26 +1,27 @@
-//! What a PTX text says, before its instructions are understood.
+//! The syntax of a PTX text, before its instructions are decoded.
 
 use std::collections::HashMap;
+use std::slice::from_ref;
 
 /// A PTX module.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// `.version`, major and minor.
+    /// The major and minor number of `.version`.
     pub version: (u32, u32),
-    /// `.target sm_NN`: the number.
+    /// The number of `.target sm_NN`.
     pub target: u32,
-    /// Variables of the module's scope.
+    /// The variables of the module's scope.
     pub variables: Vec<Variable>,
-    /// Kernels and functions, with a body or only declared.
+    /// The kernels and functions, with a body or only declared.
     pub functions: Vec<Function>,
-    /// `.file`: the paths by number.
+    /// The `.file` paths by number.
     pub files: HashMap<u32, String>,
 }
 
 /// A state space (PTX ISA, section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// Any of the others, told apart by the address.
+    /// Any of the others, which the address decides.
     Generic,
     Global,
     Shared,
@@ -29,10 +30,11 @@ pub enum Space {
     Param,
 }
 
-/// A fundamental type (section 5.2.1). `B` types say only a width.
+/// A fundamental type with its width in bits (PTX ISA, section 5.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     Pred,
+    /// Untyped bits.
     B(u32),
     U(u32),
     S(u32),
@@ -40,11 +42,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The types of the subset, as modifiers name them.
-    pub const NAMES: [&str; 15] =
-        ["pred", "b8", "b16", "b32", "b64", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f32", "f64"];
-
-    /// The type that a modifier such as `u32` names, if it names one of the subset.
+    /// Returns the type that a modifier such as `u32` names; `None` if the subset has no such type.
     pub fn named(name: &str) -> Option<Self> {
         if name == "pred" {
             return Some(Self::Pred);
@@ -59,7 +57,7 @@ impl Type {
         }
     }
 
-    /// The width in bits; of a predicate 1.
+    /// Returns the width in bits, 1 for a predicate.
     pub fn bits(self) -> u32 {
         match self {
             Self::Pred => 1,
@@ -67,86 +65,101 @@ impl Type {
         }
     }
 
-    /// The width in bytes.
+    /// Returns the width in bytes.
     pub fn bytes(self) -> u32 {
         self.bits().div_ceil(8)
     }
 }
 
-/// A variable: of the module, of a function, or a parameter.
+/// A variable of the module or of a function, or a parameter.
 #[derive(Clone, Debug)]
 pub struct Variable {
+    /// The name, unique in its function.
     pub name: String,
+    /// The state space.
     pub space: Space,
+    /// The alignment in bytes.
     pub align: u32,
-    /// Bytes; 0 for an array whose size the launch gives.
+    /// The size in bytes; 0 for an array whose size the launch gives.
     pub size: u32,
     /// The first bytes; the rest is zero. Empty if there is no initialiser.
     pub init: Vec<u8>,
-    /// Eight bytes of `init` at an offset are the address of a symbol, generic or in its own space, plus what stands there.
+    /// Offsets of eight bytes in `init`, and the symbol whose address is added to them.
     pub addresses: Vec<(usize, String)>,
+    /// The line of the declaration.
     pub line: u32,
 }
 
 /// A kernel (`.entry`) or a function (`.func`).
 #[derive(Debug)]
 pub struct Function {
+    /// The name.
     pub name: String,
+    /// Whether it is a kernel.
     pub entry: bool,
+    /// The values that it returns.
     pub returns: Vec<Variable>,
+    /// The parameters.
     pub params: Vec<Variable>,
-    /// None if it is only declared.
+    /// The body; `None` if the function is only declared.
     pub body: Option<Body>,
-    /// `.maxntid` or `.reqntid`, multiplied out.
+    /// The product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
+    /// The line of the name.
     pub line: u32,
 }
 
-/// What stands between a function's braces. Names of nested scopes are made unique.
+/// The body of a function. Names of nested scopes are made unique.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// Registers by name; those of `.reg .b32 %r<9>` one by one.
+    /// The registers by name; `.reg .b32 %r<9>` declares nine.
     pub registers: HashMap<String, Type>,
+    /// The variables.
     pub variables: Vec<Variable>,
+    /// The labels and instructions in their order.
     pub statements: Vec<Statement>,
-    /// `.branchtargets` by their label.
+    /// The targets of each `.branchtargets` by its label.
     pub tables: HashMap<String, Vec<String>>,
 }
 
 /// A label or an instruction.
 #[derive(Debug)]
 pub enum Statement {
+    /// A label.
     Label(String),
+    /// An instruction.
     Instruction(Instruction),
 }
 
-/// An instruction as it is written.
-#[derive(Clone, Debug)]
+/// An instruction as written.
+#[derive(Clone, Debug, Default)]
 pub struct Instruction {
-    /// `@p` or `@!p`: the predicate, and whether it is negated.
+    /// The predicate of `@p` or `@!p`, and whether it is negated.
     pub guard: Option<(String, bool)>,
+    /// The opcode.
     pub opcode: String,
     /// The modifiers in their order, without dots.
     pub modifiers: Vec<String>,
+    /// The operands in their order.
     pub operands: Vec<Operand>,
+    /// The line of the PTX.
     pub line: u32,
-    /// Where in the source language it comes from.
-    pub place: Place,
+    /// The source location that the last `.loc` gave.
+    pub source_location: SourceLocation,
 }
 
 impl Instruction {
-    /// Opcode and modifiers as they are written.
+    /// Returns the opcode and modifiers as written.
     pub fn mnemonic(&self) -> String {
-        let modifiers: String = self.modifiers.iter().map(|m| format!(".{m}")).collect();
-        format!("{}{modifiers}", self.opcode)
+        [from_ref(&self.opcode), &self.modifiers[..]].concat().join(".")
     }
 }
 
-/// The file and line of a `.loc`, and those that it was inlined at, innermost first.
+/// The file and line of a `.loc`, and those of the calls that it was inlined at, innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place(pub Vec<(u32, u32)>);
+pub struct SourceLocation(pub Vec<(u32, u32)>);
 
-/// An operand as it is written.
+/// An operand as written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
     /// A register, a symbol or a label.
@@ -155,8 +168,11 @@ pub enum Operand {
     Special(String),
     /// `!p`.
     Not(String),
+    /// An integer constant.
     Int(u64),
+    /// The bits of a single-precision constant.
     F32(u32),
+    /// A double-precision constant.
     F64(f64),
     /// `symbol + offset`.
     Offset(String, i64),
@@ -166,6 +182,6 @@ pub enum Operand {
     Vector(Vec<Operand>),
     /// `(a, b, ..)` of a call.
     List(Vec<Operand>),
-    /// `a|b`: two destinations.
-    Pair(Box<Operand>, Box<Operand>),
+    /// `a|b`, two destinations.
+    Pair(Box<[Operand; 2]>),
 }

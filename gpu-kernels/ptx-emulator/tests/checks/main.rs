@@ -210,9 +210,9 @@ fn what_lies_outside_of_the_subset_is_named() {
     for (body, expected) in [
         ("mbarrier.init.b64 [%r4], 1;", "line 9: `mbarrier.init.b64`: this instruction is not of the subset"),
         ("add.rn.f16 %r1, %r1, %r1;", "line 9: `add.rn.f16`"),
-        ("add.u32 %r1, %rd1, 1;", "line 9: `add.u32`: `%rd1` has 64 bits where 32 are wanted"),
+        ("add.u32 %r1, %rd1, 1;", "line 9: `add.u32`: `%rd1` has 64 bits, expected 32"),
         ("add.u32 %r1, %r99, 1;", "line 9: `add.u32`: special register `%r99` is not of the subset"),
-        ("div.f32 %r1, %r1, %r2;", "line 9: `div.f32`: its rounding modifier is missing"),
+        ("div.f32 %r1, %r1, %r2;", "line 9: `div.f32`: expected `.approx|full|rm|rn|rp|rz|"),
         ("ex2.approx.f32 %r1, %r1;", "line 9: `ex2.approx.f32`: approximate instructions"),
         ("bra NOWHERE;", "label `NOWHERE` is not in `k`"),
         ("call.uni f;", "line 9: `call.uni`: there is no function `f`"),

@@ -1,0 +1,187 @@
+//! One instruction that is being decoded: its modifiers, and its operands as register slots (PTX ISA, chapter 6).
+
+use std::cmp::Ordering;
+
+use super::instruction::{Action, Special};
+use super::names::{Meaning, Names};
+use super::registers::Register;
+use crate::ptx::syntax::{Instruction, Operand, Type};
+
+/// A result of decoding; the error is a message without line and mnemonic.
+pub(super) type Decoded<T = Action> = Result<T, String>;
+
+/// A special register, given its axis.
+type OfAxis = fn(usize) -> Special;
+
+/// The special registers along an axis, without the axis.
+const AXES: [(&str, OfAxis); 4] =
+    [("%tid.", Special::Tid), ("%ntid.", Special::Ntid), ("%ctaid.", Special::Ctaid), ("%nctaid.", Special::Nctaid)];
+
+/// The other special registers of 32 bits.
+const SPECIALS: [(&str, Special); 9] = [
+    ("%laneid", Special::Lane),
+    ("%laneid.x", Special::Lane),
+    ("%warpid", Special::Warp),
+    ("%nwarpid", Special::Warps),
+    ("%lanemask_eq", Special::LaneMask(Ordering::Equal, false)),
+    ("%lanemask_lt", Special::LaneMask(Ordering::Less, false)),
+    ("%lanemask_le", Special::LaneMask(Ordering::Less, true)),
+    ("%lanemask_gt", Special::LaneMask(Ordering::Greater, false)),
+    ("%lanemask_ge", Special::LaneMask(Ordering::Greater, true)),
+];
+
+/// An instruction that is being decoded.
+pub(super) struct Decoder<'a> {
+    /// The names that operands refer to.
+    pub(super) names: &'a mut Names,
+    modifiers: &'a [String],
+    /// The operands, as written.
+    pub(super) operands: &'a [Operand],
+    /// The registers that the operands decoded so far read.
+    pub(super) reads: Vec<Register>,
+    /// The registers that the operands decoded so far write.
+    pub(super) writes: Vec<Register>,
+    /// The reason why the result differs between GPUs, if it does.
+    pub(super) inexact: Option<&'static str>,
+}
+
+/// Returns the `N` operands of an instruction, or of a vector.
+///
+/// # Errors
+/// If there are more or fewer.
+pub(super) fn exactly<const N: usize>(operands: &[Operand]) -> Decoded<&[Operand; N]> {
+    operands.try_into().map_err(|_| format!("expected {N} operands, found {}", operands.len()))
+}
+
+impl<'a> Decoder<'a> {
+    /// Creates a decoder of an instruction.
+    pub(super) fn new(names: &'a mut Names, instruction: &'a Instruction) -> Self {
+        let Instruction { modifiers, operands, .. } = instruction;
+        Self { names, modifiers, operands, reads: Vec::new(), writes: Vec::new(), inexact: None }
+    }
+
+    /// Returns whether the instruction has this modifier.
+    pub(super) fn has(&self, modifier: &str) -> bool {
+        self.modifiers.iter().any(|found| found == modifier)
+    }
+
+    /// Returns the value of the first modifier that the table lists.
+    pub(super) fn one_of<T: Copy>(&self, table: &[(&str, T)]) -> Option<T> {
+        self.modifiers.iter().find_map(|found| table.iter().find(|(name, _)| name == found).map(|(_, value)| *value))
+    }
+
+    /// Returns the modifiers that are types.
+    pub(super) fn types(&self) -> Vec<Type> {
+        self.modifiers.iter().filter_map(|found| Type::named(found)).collect()
+    }
+
+    /// Returns the last type.
+    pub(super) fn typ(&self) -> Type {
+        *self.types().last().expect("the form has a type")
+    }
+
+    /// Returns the register of this name.
+    pub(super) fn register(&self, name: &str) -> Decoded<Register> {
+        match self.names.meaning(name) {
+            Some(Meaning::Register(register)) => Ok(register),
+            Some(Meaning::Address(..)) => Err(format!("expected a register, found the variable `{name}`")),
+            None => Err(format!("`{name}` is not declared")),
+        }
+    }
+
+    /// Returns the slot of a predicate that is read.
+    pub(super) fn predicate(&mut self, operand: &Operand) -> Decoded<usize> {
+        match operand {
+            Operand::Name(name) => match self.register(name)? {
+                Register::Predicate(slot) => {
+                    self.reads.push(Register::Predicate(slot));
+                    Ok(slot)
+                }
+                register => Err(format!("expected a predicate, found `{name}` of {} bits", register.bits())),
+            },
+            Operand::Int(value) => Ok(self.names.constant(1, u64::from(*value != 0))),
+            _ => Err("expected a predicate".into()),
+        }
+    }
+
+    /// Returns the slot of a predicate that is read, and whether `!` stands before it.
+    pub(super) fn negatable(&mut self, operand: &Operand) -> Decoded<(usize, bool)> {
+        match operand {
+            Operand::Not(name) => Ok((self.predicate(&Operand::Name(name.clone()))?, true)),
+            operand => Ok((self.predicate(operand)?, false)),
+        }
+    }
+
+    /// Returns the slot of a source of `bits` bits: a register of this width, a constant, or an address.
+    pub(super) fn source(&mut self, operand: &Operand, bits: u32) -> Decoded<usize> {
+        let constant = match operand {
+            Operand::Name(name) => match self.names.meaning(name) {
+                Some(Meaning::Address(_, address)) if bits >= 32 => address,
+                Some(Meaning::Address(..)) => return Err(format!("the address of `{name}` exceeds {bits} bits")),
+                _ => {
+                    let register = self.register(name)?;
+                    if register.bits() != bits {
+                        return Err(format!("`{name}` has {} bits, expected {bits}", register.bits()));
+                    }
+                    self.reads.push(register);
+                    return Ok(register.slot());
+                }
+            },
+            Operand::Offset(name, offset) => match self.names.meaning(name) {
+                Some(Meaning::Address(_, address)) => address.wrapping_add_signed(*offset),
+                _ => return Err(format!("`{name}` is not a variable")),
+            },
+            Operand::Special(name) if bits == 32 => return self.special(name),
+            Operand::Special(name) => return Err(format!("special register `{name}` has 32 bits, expected {bits}")),
+            Operand::Int(value) => *value,
+            Operand::F32(value) if bits == 32 => u64::from(*value),
+            Operand::F64(value) if bits == 64 => value.to_bits(),
+            Operand::F64(value) if bits == 32 => u64::from((*value as f32).to_bits()),
+            _ => return Err(format!("expected a register or constant of {bits} bits")),
+        };
+        Ok(self.names.constant(bits, constant))
+    }
+
+    /// Returns the register of a source, whatever its width; a constant gets a register of `bits` bits, 32 or 64.
+    pub(super) fn any_source(&mut self, operand: &Operand, bits: u32) -> Decoded<Register> {
+        match operand {
+            Operand::Name(name) => {
+                let register = self.register(name)?;
+                self.reads.push(register);
+                Ok(register)
+            }
+            Operand::Special(_) => self.source(operand, 32).map(Register::B32),
+            _ if bits == 64 => self.source(operand, 64).map(Register::B64),
+            _ => self.source(operand, 32).map(Register::B32),
+        }
+    }
+
+    fn special(&mut self, name: &str) -> Decoded<usize> {
+        let along = |(prefix, special): &(&str, OfAxis)| {
+            let axis = name.strip_prefix(prefix)?;
+            ["x", "y", "z"].iter().position(|known| *known == axis).map(special)
+        };
+        let other = || SPECIALS.iter().find(|(known, _)| *known == name).map(|(_, special)| *special);
+        let special = AXES.iter().find_map(along).or_else(other);
+        let special = special.ok_or_else(|| format!("special register `{name}` is not of the subset"))?;
+        Ok(self.names.special(special))
+    }
+
+    /// Returns the register of a result, whatever its width. `_` becomes a new register of `bits` bits.
+    pub(super) fn any_dest(&mut self, operand: &Operand, bits: u32) -> Decoded<Register> {
+        let Operand::Name(name) = operand else { return Err("expected a register for the result".into()) };
+        let register = if name == "_" { self.names.new_register(bits, 0) } else { self.register(name)? };
+        self.writes.push(register);
+        Ok(register)
+    }
+
+    /// Returns the slot of a result of `bits` bits.
+    pub(super) fn dest(&mut self, operand: &Operand, bits: u32) -> Decoded<usize> {
+        let register = self.any_dest(operand, bits)?;
+        if register.bits() == bits {
+            Ok(register.slot())
+        } else {
+            Err(format!("the register of the result has {} bits, expected {bits}", register.bits()))
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The table of instructions, one row for each form, as the syntax sections of the PTX ISA write them.
+
+use std::collections::BTreeMap;
+use std::slice::from_ref;
+
+use super::decoder::{Decoded, Decoder};
+use super::lanes::LaneFunction;
+
+/// A form of an instruction.
+pub(super) struct Form {
+    modifiers: Vec<Modifier>,
+    decode: Box<dyn Fn(&mut Decoder) -> Decoded + Send + Sync>,
+}
+
+/// A modifier of a form.
+struct Modifier {
+    /// The alternatives, one of which is written.
+    names: Vec<String>,
+    optional: bool,
+}
+
+/// The forms of each opcode. The first that fits decodes an instruction.
+#[derive(Default)]
+pub(super) struct Table(BTreeMap<String, Vec<Form>>);
+
+/// Returns the names of a table of modifiers as alternatives of a pattern.
+pub(super) fn alternatives<T>(table: &[(&str, T)]) -> String {
+    table.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("|")
+}
+
+impl Table {
+    /// Adds a form. Its pattern is the opcode and the modifiers in their order, with `|` between alternatives and `?` after
+    /// optional ones, as in `min.ftz?.NaN?.f32` and `brev.b32|b64`.
+    pub(super) fn add(&mut self, pattern: &str, decode: impl Fn(&mut Decoder) -> Decoded + Send + Sync + 'static) {
+        let mut parts = pattern.split('.');
+        let opcode = parts.next().expect("a split has a first part");
+        let modifier = |part: &str| Modifier {
+            names: part.trim_end_matches('?').split('|').map(str::to_string).collect(),
+            optional: part.ends_with('?'),
+        };
+        let form = Form { modifiers: parts.map(modifier).collect(), decode: Box::new(decode) };
+        self.0.entry(opcode.to_string()).or_default().push(form);
+    }
+
+    /// Adds a form that computes `f` in each lane.
+    pub(super) fn lanes<Sources, D>(
+        &mut self,
+        pattern: &str,
+        f: impl LaneFunction<Sources, D> + Copy + Send + Sync + 'static,
+    ) {
+        self.add(pattern, move |i| i.compute(f));
+    }
+
+    /// Returns the first form that fits an opcode and modifiers; `None` if the table lacks the opcode.
+    ///
+    /// # Errors
+    /// If no form has these modifiers.
+    pub(super) fn find(&self, opcode: &str, modifiers: &[String]) -> Option<Decoded<&Form>> {
+        let (mut furthest, mut expected) = (0, Vec::new());
+        for form in self.0.get(opcode)? {
+            match form.mismatch(modifiers) {
+                None => return Some(Ok(form)),
+                Some((at, names)) => {
+                    if at > furthest {
+                        (furthest, expected) = (at, Vec::new());
+                    }
+                    if at == furthest {
+                        expected.extend(names);
+                    }
+                }
+            }
+        }
+        expected.sort_unstable();
+        expected.dedup();
+        let found = modifiers.get(furthest).map_or("nothing".into(), |name| format!("`.{name}`"));
+        Some(Err(match expected[..] {
+            [] => format!("modifier {found} is not of the subset here"),
+            _ => format!("expected `.{}`, found {found}", expected.join("|")),
+        }))
+    }
+
+    /// Returns the modifiers of every instruction that the table accepts, each with its opcode.
+    pub(super) fn mnemonics(&self) -> Vec<(&str, Vec<String>)> {
+        let forms = self.0.iter().flat_map(|(opcode, forms)| forms.iter().map(move |form| (opcode.as_str(), form)));
+        forms.flat_map(|(opcode, form)| form.expand().into_iter().map(move |modifiers| (opcode, modifiers))).collect()
+    }
+}
+
+impl Form {
+    /// Decodes the operands.
+    pub(super) fn decode(&self, decoder: &mut Decoder) -> Decoded {
+        (self.decode)(decoder)
+    }
+
+    /// Returns the index of the first modifier that does not fit, and those that would. `None` if all fit.
+    fn mismatch(&self, modifiers: &[String]) -> Option<(usize, Vec<&str>)> {
+        let (mut at, mut expected) = (0, Vec::new());
+        for modifier in &self.modifiers {
+            if modifiers.get(at).is_some_and(|found| modifier.names.contains(found)) {
+                at += 1;
+                expected.clear();
+                continue;
+            }
+            expected.extend(modifier.names.iter().map(String::as_str));
+            if !modifier.optional {
+                return Some((at, expected));
+            }
+        }
+        (at < modifiers.len()).then_some((at, expected))
+    }
+
+    /// Returns all lists of modifiers that fit.
+    fn expand(&self) -> Vec<Vec<String>> {
+        let mut lists = vec![Vec::new()];
+        for modifier in &self.modifiers {
+            let mut longer = if modifier.optional { lists.clone() } else { Vec::new() };
+            for list in &lists {
+                longer.extend(modifier.names.iter().map(|name| [&list[..], from_ref(name)].concat()));
+            }
+            lists = longer;
+        }
+        lists
+    }
+}
+
+/// The names of PTX for types, as Rust types.
+#[allow(non_camel_case_types, reason = "PTX's own names")]
+pub(super) mod types {
+    pub use std::primitive::{u16, u32, u64};
+    pub type b16 = u16;
+    pub type b32 = u32;
+    pub type b64 = u64;
+    pub type s16 = i16;
+    pub type s32 = i32;
+    pub type s64 = i64;
+}
+
+/// Adds, for each PTX type of the list, forms that end in it: `$name => $f` computes `$f` in each lane. `$T` is the Rust type,
+/// `$W` another one that goes with it.
+macro_rules! typed_forms {
+    ($table:ident, $T:ident in [$($typ:ident)*] $rows:tt) => {
+        typed_forms! { $table, ($T, W) in [$(($typ, ()))*] $rows }
+    };
+    ($table:ident, ($T:ident, $W:ident) in [$(($typ:ident, $wide:ty))*] $rows:tt) => {$({
+        type $T = $crate::program::forms::types::$typ;
+        #[allow(dead_code, reason = "not every list of rows needs both")]
+        type $W = $wide;
+        typed_forms!(@rows $table $typ $rows);
+    })*};
+    (@rows $table:ident $typ:ident { $($name:literal => $f:expr,)* }) => {
+        $($table.lanes(concat!($name, ".", stringify!($typ)), $f);)*
+    };
+}
+pub(super) use typed_forms;

@@ -1,0 +1,205 @@
+//! A kernel's program and its instructions, decoded.
+
+use super::registers::{Compute, Register, Registers};
+use crate::ptx::Error;
+use crate::ptx::syntax::{SourceLocation, Space};
+
+/// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
+pub const NEVER: usize = usize::MAX;
+
+/// Returns the first generic address of a state space (PTX ISA, section 5.1.8). Addresses in global and constant memory are
+/// generic addresses already.
+pub fn window(space: Space) -> u64 {
+    match space {
+        Space::Shared => 0x0100_0000_0000,
+        Space::Local => 0x0200_0000_0000,
+        Space::Param => 0x0300_0000_0000,
+        Space::Generic | Space::Global | Space::Const => 0,
+    }
+}
+
+/// A kernel that is ready to run.
+#[derive(Default)]
+pub struct Program {
+    /// The kernel's name.
+    pub name: String,
+    /// The instructions, with those of called functions inlined.
+    pub code: Vec<Inst>,
+    /// The source locations that [`Inst::source_location`] indexes.
+    pub source_locations: Vec<SourceLocation>,
+    /// The registers of a warp at its start.
+    pub registers: Registers,
+    /// The special registers, each with the slot of 32 bits that a launch fills.
+    pub specials: Vec<(usize, Special)>,
+    /// The offset and size of each parameter in bytes.
+    pub params: Vec<(usize, usize)>,
+    /// The size of all parameters in bytes.
+    pub param_size: usize,
+    /// The size of a lane's local memory in bytes.
+    pub local_size: usize,
+    /// The size of the shared memory that the kernel declares, in bytes.
+    pub shared_size: usize,
+    /// The product of `.maxntid`, if given.
+    pub max_threads: Option<u32>,
+    /// The first instruction whose result differs between GPUs, as an error that gives the reason.
+    pub inexact: Option<Error>,
+    /// The registers of 32 bits that the PTX declares: an upper bound of those that a thread needs.
+    pub declared_registers: u32,
+}
+
+/// A special register of 32 bits (PTX ISA, chapter 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// `%tid` along an axis.
+    Tid(usize),
+    /// `%ntid` along an axis.
+    Ntid(usize),
+    /// `%ctaid` along an axis.
+    Ctaid(usize),
+    /// `%nctaid` along an axis.
+    Nctaid(usize),
+    /// `%laneid`.
+    Lane,
+    /// `%warpid`.
+    Warp,
+    /// `%nwarpid`.
+    Warps,
+    /// `%lanemask_*`: the lanes that compare like this to the lane, and whether the lane itself is one of them.
+    LaneMask(std::cmp::Ordering, bool),
+}
+
+/// An instruction.
+pub struct Inst {
+    /// The predicate of `@p`, and whether it is negated.
+    pub guard: Option<(usize, bool)>,
+    /// The operation.
+    pub action: Action,
+    /// The opcode and modifiers, as written.
+    pub mnemonic: String,
+    /// The line of the PTX.
+    pub line: u32,
+    /// The index into [`Program::source_locations`].
+    pub source_location: usize,
+    /// The registers that it reads.
+    pub reads: Vec<Register>,
+    /// The registers that it writes.
+    pub writes: Vec<Register>,
+    /// The instruction at which the sides of a branch meet again.
+    pub reconvergence: usize,
+}
+
+/// The operation of an instruction.
+pub enum Action {
+    /// A function of registers.
+    Compute(Compute),
+    /// `ld`.
+    Load(Access),
+    /// `st`.
+    Store(Access),
+    /// `atom` and `red`.
+    Atomic(Atomic),
+    /// `fence` and `membar`.
+    Fence(Scope),
+    /// `bra`, and `ret` from a function.
+    Branch { target: usize, uniform: bool },
+    /// `brx.idx`, a branch by a table of targets.
+    Table { index: usize, targets: Vec<usize>, uniform: bool },
+    /// `bar.sync` of this barrier.
+    Barrier(usize),
+    /// `bar.warp.sync`.
+    WarpSync { members: usize },
+    /// `shfl.sync`.
+    Shuffle(Shuffle),
+    /// `vote.sync`.
+    Vote { d: Register, p: usize, negated: bool, members: usize, mode: VoteMode },
+    /// `activemask`.
+    ActiveMask { d: usize },
+    /// A read of `%clock` or `%globaltimer`.
+    Clock { d: Register },
+    /// `nanosleep` and `prefetch`.
+    Nothing,
+    /// `exit`, and `ret` from the kernel.
+    Exit,
+    /// `trap`.
+    Trap,
+}
+
+/// The part of an access in synchronisation (PTX ISA, section 8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Weak,
+    Relaxed,
+    Acquire,
+    Release,
+    AcquireRelease,
+}
+
+/// The threads that an access synchronises with (PTX ISA, section 8.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Block,
+    Device,
+}
+
+/// A load or store.
+pub struct Access {
+    /// The state space of the address.
+    pub space: Space,
+    /// The memory order.
+    pub order: Order,
+    /// The scope of the memory order.
+    pub scope: Scope,
+    /// The size of an element in bytes.
+    pub width: usize,
+    /// Whether elements are sign-extended.
+    pub signed: bool,
+    /// The register of each element, read or written.
+    pub elements: Vec<Register>,
+    /// The register that the offset is added to.
+    pub base: Option<Register>,
+    /// The offset in bytes.
+    pub offset: i64,
+}
+
+/// A read-modify-write.
+pub struct Atomic {
+    /// The access, without elements.
+    pub access: Access,
+    /// The register that receives the old value; `red` has none.
+    pub d: Option<Register>,
+    /// The operand.
+    pub operand: Register,
+    /// The new value of `cas`.
+    pub swap: Option<Register>,
+    /// The new value as a function of the old one, the operand and the swap value.
+    pub function: fn(u64, u64, u64) -> u64,
+}
+
+/// `shfl.sync` (PTX ISA, section 9.7.9.6), with the operands' names of that section.
+pub struct Shuffle {
+    pub mode: ShuffleMode,
+    pub d: usize,
+    pub p: Option<usize>,
+    pub a: usize,
+    pub b: usize,
+    pub c: usize,
+    pub members: usize,
+}
+
+/// The lane that a lane of a shuffle reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShuffleMode {
+    Up,
+    Down,
+    Butterfly,
+    Index,
+}
+
+/// The result of a vote (PTX ISA, section 9.7.13.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoteMode {
+    All,
+    Any,
+    Uniform,
+    Ballot,
+}

@@ -1,0 +1,73 @@
+//! The registers of a warp, 32 lanes wide.
+
+/// The registers of a warp. The upper half of a 16-bit register's slot is zero.
+#[derive(Clone, Default)]
+pub struct Registers {
+    /// The registers of 16 and 32 bits, `[slot][lane]`.
+    pub b32: Vec<[u32; 32]>,
+    /// The registers of 64 bits, `[slot][lane]`.
+    pub b64: Vec<[u64; 32]>,
+    /// The predicates, one bit per lane.
+    pub predicates: Vec<u32>,
+}
+
+/// An instruction that only reads and writes registers, for the lanes of a mask.
+pub type Compute = Box<dyn Fn(&mut Registers, u32) + Send + Sync>;
+
+/// A register by its slot in the file of its width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Register {
+    /// A predicate.
+    Predicate(usize),
+    /// A register of 16 bits, in [`Registers::b32`].
+    B16(usize),
+    /// A register of 32 bits.
+    B32(usize),
+    /// A register of 64 bits.
+    B64(usize),
+}
+
+impl Register {
+    /// Returns the width in bits.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Predicate(_) => 1,
+            Self::B16(_) => 16,
+            Self::B32(_) => 32,
+            Self::B64(_) => 64,
+        }
+    }
+
+    /// Returns the slot in the register's file.
+    pub fn slot(self) -> usize {
+        let (Self::Predicate(slot) | Self::B16(slot) | Self::B32(slot) | Self::B64(slot)) = self;
+        slot
+    }
+}
+
+impl Registers {
+    /// Returns the value of a register in one lane, zero-extended.
+    pub fn get(&self, register: Register, lane: u32) -> u64 {
+        match register {
+            Register::Predicate(slot) => u64::from(self.predicates[slot] >> lane & 1),
+            Register::B16(slot) | Register::B32(slot) => u64::from(self.b32[slot][lane as usize]),
+            Register::B64(slot) => self.b64[slot][lane as usize],
+        }
+    }
+
+    /// Sets a register in one lane to the low bits of `value`.
+    pub fn set(&mut self, register: Register, lane: u32, value: u64) {
+        match register {
+            Register::Predicate(slot) => self.set_predicate(slot, 1 << lane, (value as u32 & 1) << lane),
+            Register::B16(slot) => self.b32[slot][lane as usize] = value as u32 & 0xffff,
+            Register::B32(slot) => self.b32[slot][lane as usize] = value as u32,
+            Register::B64(slot) => self.b64[slot][lane as usize] = value,
+        }
+    }
+
+    /// Sets a predicate in the lanes of `mask` to the bits of `value`.
+    pub fn set_predicate(&mut self, slot: usize, mask: u32, value: u32) {
+        let old = self.predicates[slot];
+        self.predicates[slot] = old & !mask | value & mask;
+    }
+}

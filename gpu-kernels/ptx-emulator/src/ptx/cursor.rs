@@ -1,0 +1,122 @@
+//! A position in the tokens of a PTX text.
+
+use super::error::Error;
+use super::lexer::{Kind, Token, tokens};
+use super::syntax::Type;
+
+/// A position in the tokens.
+pub(super) struct Cursor<'a> {
+    tokens: Vec<Token<'a>>,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Creates a cursor at the start of a text.
+    pub(super) fn new(text: &'a str) -> Result<Self, Error> {
+        Ok(Self { tokens: tokens(text)?, at: 0 })
+    }
+
+    /// Returns the next token.
+    pub(super) fn peek(&self) -> Kind<'a> {
+        self.tokens[self.at].kind
+    }
+
+    /// Returns the line of the next token.
+    pub(super) fn line(&self) -> u32 {
+        self.tokens[self.at].line
+    }
+
+    /// Takes the next token.
+    pub(super) fn next(&mut self) -> Kind<'a> {
+        let kind = self.peek();
+        self.at = (self.at + 1).min(self.tokens.len() - 1);
+        kind
+    }
+
+    /// Returns an error at the next token.
+    pub(super) fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {
+        Err(Error { line: self.line(), message: message.into() })
+    }
+
+    /// Returns an error that names the next token and what was expected instead.
+    pub(super) fn expected<T>(&self, expected: &str) -> Result<T, Error> {
+        let found = match self.peek() {
+            Kind::Word(word) | Kind::Str(word) => format!("`{word}`"),
+            Kind::Dot(word) => format!("`.{word}`"),
+            Kind::Int(value) => format!("{value}"),
+            Kind::F32(_) | Kind::F64(_) => "a floating-point constant".into(),
+            Kind::Punct(c) => format!("`{c}`"),
+            Kind::End => "the end of the text".into(),
+        };
+        self.error(format!("expected {expected}, found {found}"))
+    }
+
+    /// Takes the next token if it is this one.
+    fn eat_kind(&mut self, kind: Kind) -> bool {
+        let found = self.peek() == kind;
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// Takes the next token if it is this character.
+    pub(super) fn eat(&mut self, c: char) -> bool {
+        self.eat_kind(Kind::Punct(c))
+    }
+
+    /// Takes the next token if it is this directive or modifier.
+    pub(super) fn eat_dot(&mut self, name: &str) -> bool {
+        self.eat_kind(Kind::Dot(name))
+    }
+
+    /// Takes this character.
+    pub(super) fn want(&mut self, c: char) -> Result<(), Error> {
+        if self.eat(c) { Ok(()) } else { self.expected(&format!("`{c}`")) }
+    }
+
+    /// Takes a name.
+    pub(super) fn word(&mut self) -> Result<&'a str, Error> {
+        let Kind::Word(word) = self.peek() else { return self.expected("a name") };
+        self.next();
+        Ok(word)
+    }
+
+    /// Takes an integer, which a `-` may precede.
+    pub(super) fn int(&mut self) -> Result<u64, Error> {
+        let negative = self.eat('-');
+        let Kind::Int(value) = self.peek() else { return self.expected("an integer") };
+        self.next();
+        Ok(if negative { value.wrapping_neg() } else { value })
+    }
+
+    /// Takes an integer of 32 bits.
+    pub(super) fn small(&mut self) -> Result<u32, Error> {
+        let value = self.int()?;
+        u32::try_from(value).or_else(|_| self.error(format!("expected an integer below 2^32, found {value}")))
+    }
+
+    /// Takes a type modifier such as `.u32`.
+    pub(super) fn typ(&mut self) -> Result<Type, Error> {
+        let Kind::Dot(name) = self.peek() else { return self.expected("a type") };
+        let Some(typ) = Type::named(name) else { return self.error(format!("type `.{name}` is not of the subset")) };
+        self.next();
+        Ok(typ)
+    }
+
+    /// Takes items between commas, and the character that ends them.
+    pub(super) fn until<T>(
+        &mut self,
+        end: char,
+        mut item: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut items = Vec::new();
+        while !self.eat(end) {
+            items.push(item(self)?);
+            if self.peek() != Kind::Punct(end) {
+                self.want(',')?;
+            }
+        }
+        Ok(items)
+    }
+}

@@ -1,0 +1,119 @@
+//! Modules (PTX ISA, sections 11.1 and 11.5 to 11.7).
+
+use super::cursor::Cursor;
+use super::error::Error;
+use super::functions::function;
+use super::lexer::Kind;
+use super::source_locations::{Chains, chains};
+use super::syntax::{Module, Space};
+use super::variables::variable;
+
+/// Parses a module.
+///
+/// # Errors
+/// If the text is not PTX of the subset. The error names the line and the construct.
+pub fn parse(text: &str) -> Result<Module, Error> {
+    let (mut cursor, chains) = (Cursor::new(text)?, chains(text));
+    let mut module = Module::default();
+    let mut external = false;
+    loop {
+        match cursor.next() {
+            Kind::End => break,
+            // `.extern` applies to the directive that follows.
+            Kind::Dot("extern") => external = true,
+            Kind::Dot(name) => {
+                directive(&mut cursor, &chains, &mut module, name, external)?;
+                external = false;
+            }
+            // A label between debug sections.
+            Kind::Word(_) if cursor.eat(':') => {}
+            _ => return cursor.error("expected a directive"),
+        }
+    }
+    if module.version == (0, 0) || module.target == 0 {
+        return cursor.error("a module begins with `.version` and `.target`");
+    }
+    Ok(module)
+}
+
+/// Parses a directive of the module's scope from the token after it on.
+fn directive(
+    cursor: &mut Cursor,
+    chains: &Chains,
+    module: &mut Module,
+    name: &str,
+    external: bool,
+) -> Result<(), Error> {
+    let space = match name {
+        "version" => {
+            let Kind::F64(version) = cursor.peek() else { return cursor.expected("a version such as 7.8") };
+            cursor.next();
+            module.version = (version as u32, ((version * 10.0).round() as u32) % 10);
+            return Ok(());
+        }
+        "target" => {
+            module.target = target(cursor)?;
+            return Ok(());
+        }
+        "address_size" => {
+            return if cursor.int()? == 64 {
+                Ok(())
+            } else {
+                cursor.error("only addresses of 64 bits are of the subset")
+            };
+        }
+        "visible" | "weak" | "common" => return Ok(()),
+        "file" => return file(cursor, module),
+        "section" => return skip_section(cursor),
+        "pragma" => {
+            cursor.next();
+            return cursor.want(';');
+        }
+        "entry" | "func" => {
+            let function = function(cursor, chains, name == "entry")?;
+            module.functions.retain(|f| f.name != function.name || f.body.is_some());
+            module.functions.push(function);
+            return Ok(());
+        }
+        "global" => Space::Global,
+        "const" => Space::Const,
+        "shared" => Space::Shared,
+        _ => return cursor.error(format!("directive `.{name}` is not of the subset")),
+    };
+    module.variables.push(variable(cursor, space, external)?);
+    cursor.want(';')
+}
+
+fn target(cursor: &mut Cursor) -> Result<u32, Error> {
+    let name = cursor.word()?;
+    while cursor.eat(',') {
+        cursor.word()?;
+    }
+    let digits = name.strip_prefix("sm_").map(|digits| digits.trim_end_matches(['a', 'f']));
+    let target = digits.and_then(|digits| digits.parse().ok());
+    target.map_or_else(|| cursor.error(format!("expected a target `sm_NN`, found `{name}`")), Ok)
+}
+
+fn file(cursor: &mut Cursor, module: &mut Module) -> Result<(), Error> {
+    let number = cursor.small()?;
+    let Kind::Str(path) = cursor.peek() else { return cursor.expected("a path between quotes") };
+    cursor.next();
+    module.files.insert(number, path.to_string());
+    // The time of change and the size.
+    while cursor.eat(',') {
+        cursor.int()?;
+    }
+    Ok(())
+}
+
+/// Skips debug information beyond line numbers, which only debuggers read.
+fn skip_section(cursor: &mut Cursor) -> Result<(), Error> {
+    cursor.next();
+    cursor.want('{')?;
+    while !cursor.eat('}') {
+        if cursor.next() == Kind::End {
+            return cursor.error("section without end");
+        }
+    }
+    Ok(())
+}
