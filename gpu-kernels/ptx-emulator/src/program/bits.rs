@@ -31,8 +31,8 @@ pub(super) fn forms(table: &mut Table) {
         "popc" => T::count_ones,
         "clz" => T::leading_zeros,
     } }
-    // The lowest eight bits of position and length count. Beyond the value stands its sign, as in the wide type; beyond the
-    // field its highest bit (section 9.7.1.18).
+    // Only the lowest eight bits of position and length count. A signed field is extended by its highest bit. If it reaches
+    // beyond the value, it gets copies of the value's sign (section 9.7.1.18), as the wide type has them.
     typed_forms! { table, (T, Wide) in [(u32, u128) (u64, u128) (s32, i128) (s64, i128)] {
         "bfe" => |a: T, at: u32, len: u32| {
             let unused = 128 - (len & 0xff).min(128);

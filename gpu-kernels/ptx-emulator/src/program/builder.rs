@@ -9,7 +9,7 @@ use super::reconvergence::find_reconvergence;
 use crate::ptx::Error;
 use crate::ptx::syntax::{Function, Instruction, Operand, SourceLocation, Space, Statement, Type, Variable};
 
-/// The limit of a kernel's instructions after inlining. More means functions that call each other too deeply.
+/// The limit of a kernel's instructions after inlining. A kernel with more has functions that call each other too deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
 
 /// The variables and functions of a module.

@@ -31,9 +31,13 @@ const OPERATORS: [(&str, [bool; 4]); 18] = [
 /// The combinations of a comparison `p` with a predicate `c`. Bit `2p + c` is the result.
 const COMBINATIONS: [(&str, u8); 3] = [("and", 0b1000), ("or", 0b1110), ("xor", 0b0110)];
 
+/// The operators of untyped bits.
 const EQUALITY: &str = "eq|ne";
+/// The operators of signed integers.
 const SIGNED: &str = "eq|ne|lt|le|gt|ge";
+/// The operators of unsigned integers.
 const UNSIGNED: &str = "eq|ne|lt|le|gt|ge|lo|ls|hi|hs";
+/// The operators of floating point.
 const FLOAT: &str = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan";
 
 /// Adds the forms of comparison and selection.
@@ -53,7 +57,7 @@ pub(super) fn forms(table: &mut Table) {
     table.lanes("selp.b16|u16|s16", |a: u16, b: u16, p: bool| if p { a } else { b });
     table.lanes("selp.b32|u32|s32|f32", |a: u32, b: u32, p: bool| if p { a } else { b });
     table.lanes("selp.b64|u64|s64|f64", |a: u64, b: u64, p: bool| if p { a } else { b });
-    // Section 9.7.6.4: `a` where `c` is not negative.
+    // `slct` selects `a` where `c` is not negative (section 9.7.6.4).
     table.lanes("slct.b32|u32|s32|f32.s32", |a: u32, b: u32, c: i32| if c >= 0 { a } else { b });
     table.lanes("slct.b64|u64|s64|f64.s32", |a: u64, b: u64, c: i32| if c >= 0 { a } else { b });
 }
@@ -73,7 +77,7 @@ fn comparisons<T: Source + PartialOrd>(
     };
     table.add(&format!("setp.{operators}.and|or|xor?.{typ}"), move |i| setp(i, holds(operator(i))));
     let (ftz, typ) = typ.split_once('.').map_or(("", typ), |(_, typ)| (".ftz", typ));
-    // Section 9.7.6.1: all ones or 1.0 where the comparison holds.
+    // `set` gives all ones or 1.0 where the comparison holds (section 9.7.6.1).
     for (dtypes, yes) in [("u32|s32", u32::MAX), ("f32", 1f32.to_bits())] {
         table.add(&format!("set.{operators}{ftz}.{dtypes}.{typ}"), move |i| {
             let holds = holds(operator(i));
@@ -86,7 +90,8 @@ fn operator(i: &Decoder) -> [bool; 4] {
     i.one_of(&OPERATORS).expect("the form has an operator")
 }
 
-/// Decodes `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2). `q` is the opposite of `p`, combined with `c` alike.
+/// Decodes `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2). Without `c`, `q` is the opposite
+/// of `p`. With `c`, the opposite of the comparison is combined with it.
 fn setp<T: Source>(i: &mut Decoder, holds: impl Fn(T, T) -> bool + Send + Sync + 'static) -> Decoded {
     let two = matches!(i.operands, [Operand::Pair(_), ..]);
     let Some(table) = i.one_of(&COMBINATIONS) else {

@@ -5,12 +5,14 @@ use super::forms::{Table, alternatives};
 use super::instruction::{Action, Shuffle, ShuffleMode, VoteMode};
 use crate::ptx::syntax::Operand;
 
+/// The modes of a shuffle.
 const SHUFFLES: [(&str, ShuffleMode); 4] = [
     ("up", ShuffleMode::Up),
     ("down", ShuffleMode::Down),
     ("bfly", ShuffleMode::Butterfly),
     ("idx", ShuffleMode::Index),
 ];
+/// The modes of a vote.
 const VOTES: [(&str, VoteMode); 4] =
     [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
 
@@ -27,7 +29,6 @@ pub(super) fn forms(table: &mut Table) {
     table.add("nanosleep.u32", |_| Ok(Action::Nothing));
     table.add("prefetch.global|local?.L1|L2|L2::evict_last|L2::evict_normal", |_| Ok(Action::Nothing));
     table.add("prefetchu.L1", |_| Ok(Action::Nothing));
-    // Sections 9.7.13.1 and 9.7.13.2.
     table.add("bar.cta?.sync", barrier);
     table.add("barrier.cta?.sync.aligned", barrier);
     table.add("bar.warp.sync", |i| {
@@ -58,7 +59,7 @@ fn branch_by_table(i: &mut Decoder) -> Decoded {
     Ok(Action::Table { index, targets, uniform: i.has("uni") })
 }
 
-/// Decodes a barrier of the whole block.
+/// Decodes a barrier of the whole block (section 9.7.13.1).
 fn barrier(i: &mut Decoder) -> Decoded {
     match i.operands {
         [Operand::Int(id @ 0..=15)] => Ok(Action::Barrier(*id as usize)),

@@ -26,19 +26,19 @@ const SPACES: [(&str, Space); 6] = [
 pub(super) fn forms(table: &mut Table) {
     table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64", mov);
     let (frnd, irnd, whole) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
-    // Section 9.7.9.21: a rounding modifier where there is something to round, `.ftz` where an operand is of single precision.
+    // A conversion that rounds has a rounding modifier, one of single precision may have `.ftz` (section 9.7.9.21).
     cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x)), Rounding::Nearest));
     cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f32.f64"), |c, x| c.narrow(f64::from_bits(x), c.rounding));
     cvt(table, "cvt.ftz?.sat?.f64.f32", |c, x| c.saturated(c.single(x)).to_bits());
     cvt(table, &format!("cvt.{irnd}?.sat?.f64.f64"), |c, x| c.saturated(c.integral(f64::from_bits(x))).to_bits());
-    cvt(table, &format!("cvt.{frnd}.f32.{whole}"), |c, x| from_whole(wide(c.atype, x), c.rounding).to_bits().into());
-    cvt(table, &format!("cvt.rn.f64.{whole}"), |c, x| (wide(c.atype, x) as f64).to_bits());
+    cvt(table, &format!("cvt.{frnd}.f32.{whole}"), |c, x| from_whole(integer(c.atype, x), c.rounding).to_bits().into());
+    cvt(table, &format!("cvt.rn.f64.{whole}"), |c, x| (integer(c.atype, x) as f64).to_bits());
     cvt(table, &format!("cvt.{irnd}.ftz?.{whole}.f32"), |c, x| {
         to_whole(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
     });
     cvt(table, &format!("cvt.{irnd}.{whole}.f64"), |c, x| to_whole(c.dtype, c.integral(f64::from_bits(x)), true));
     cvt(table, &format!("cvt.{whole}.{whole}"), |c, x| extended(c.dtype, extended(c.atype, x)));
-    cvt(table, &format!("cvt.sat.{whole}.{whole}"), |c, x| clamp(c.dtype, wide(c.atype, x)));
+    cvt(table, &format!("cvt.sat.{whole}.{whole}"), |c, x| clamp(c.dtype, integer(c.atype, x)));
 }
 
 /// Adds a form of `cvt` that maps the bits of its source by `f`.
@@ -49,9 +49,8 @@ fn cvt(table: &mut Table, pattern: &str, f: impl Fn(Conversion, u64) -> u64 + Co
     });
 }
 
-/// Adds the forms of `cvta`.
+/// Adds the forms of `cvta` (section 9.7.9.20).
 pub(super) fn address_forms(table: &mut Table) {
-    // Section 9.7.9.20.
     table.add(&format!("cvta.to?.{}.u64", alternatives(&SPACES)), |i| {
         let base = window(i.one_of(&SPACES).expect("the form has a state space"));
         let offset = if i.has("to") { base.wrapping_neg() } else { base };
@@ -71,13 +70,13 @@ fn mov(i: &mut Decoder) -> Decoded {
             (Type::B(32), 2) => i.compute(|a: u32| [a as u16, (a >> 16) as u16]),
             (Type::B(64), 2) => i.compute(|a: u64| [a as u32, (a >> 32) as u32]),
             (Type::B(64), 4) => i.compute(|a: u64| [0, 16, 32, 48].map(|at| (a >> at) as u16)),
-            (_, n) => Err(format!("{n} parts of {typ:?} are not of the subset")),
+            (_, n) => Err(format!("{n} parts of `.{typ}` are not of the subset")),
         },
         (_, Operand::Vector(parts)) => match (typ, parts.len()) {
             (Type::B(32), 2) => i.compute(|[a, b]: [u16; 2]| u32::from(a) | u32::from(b) << 16),
             (Type::B(64), 2) => i.compute(|[a, b]: [u32; 2]| u64::from(a) | u64::from(b) << 32),
             (Type::B(64), 4) => i.compute(|a: [u16; 4]| a.into_iter().rev().fold(0, |v, a| v << 16 | u64::from(a))),
-            (_, n) => Err(format!("{n} parts of {typ:?} are not of the subset")),
+            (_, n) => Err(format!("{n} parts of `.{typ}` are not of the subset")),
         },
         _ => match typ.bits() {
             1 => i.compute(|a: bool| a),
@@ -106,7 +105,7 @@ impl Conversion {
         let [d, a] = exactly(i.operands)?;
         let [dtype, atype] = i.types()[..] else { return Err("expected two types".into()) };
         if i.has("sat") && !can_saturate(dtype, atype) {
-            return Err(format!("`.sat` has no effect: every value of {atype:?} is one of {dtype:?}"));
+            return Err(format!("`.sat` has no effect on `.{atype}`, whose values `.{dtype}` has"));
         }
         for (operand, typ) in [(d, dtype), (a, atype)] {
             let float = matches!(typ, Type::F(_));
@@ -120,7 +119,7 @@ impl Conversion {
                 _ => false,
             };
             if !fits {
-                return Err(format!("expected operands of types {dtype:?} and {atype:?}"));
+                return Err(format!("expected operands of types `.{dtype}` and `.{atype}`"));
             }
         }
         Ok(Self {
@@ -166,7 +165,7 @@ impl Conversion {
     }
 }
 
-/// Returns whether a type has values that the destination's lacks, or is of floating point.
+/// Returns whether `.sat` makes a difference: to floating point, and where `atype` has values that `dtype` lacks.
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
@@ -185,7 +184,7 @@ fn extended(typ: Type, bits: u64) -> u64 {
 }
 
 /// Returns the integer that the type reads from the bits.
-fn wide(typ: Type, bits: u64) -> i128 {
+fn integer(typ: Type, bits: u64) -> i128 {
     match typ {
         Type::S(_) => i128::from(extended(typ, bits) as i64),
         _ => i128::from(extended(typ, bits)),
@@ -201,8 +200,8 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer of the type. A NaN gives zero, or, if `wide`, the integer whose highest bit alone is set: GPUs
-/// do so where one of the types has 64 bits.
+/// Converts to the nearest integer of the type. A NaN gives zero, or, if `wide`, the integer whose highest bit alone is set. That
+/// is what GPUs do if one of the two types has 64 bits.
 fn to_whole(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::{bits, compare, control, convert, float, integer, memory};
 use crate::ptx::syntax::{Instruction, Operand};
 
-/// The instructions that compute registers from registers: those that [`super::variants`] lists.
+/// The instructions that compute registers from registers, which `variants` lists.
 pub(super) static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table::default();
     for forms in [integer::forms, float::forms, bits::forms, compare::forms, convert::forms] {
@@ -18,7 +18,7 @@ pub(super) static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-/// All others but `call`.
+/// All other instructions but `call`, which the builder inlines.
 static OTHERS: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table::default();
     for forms in [memory::forms, control::forms, convert::address_forms] {

@@ -1,4 +1,4 @@
-//! One instruction that is being decoded: its modifiers, and its operands as register slots (PTX ISA, chapter 6).
+//! One instruction that is being decoded, with its modifiers, and its operands as register slots (PTX ISA, chapter 6).
 
 use std::cmp::Ordering;
 
@@ -30,7 +30,7 @@ const SPECIALS: [(&str, Special); 9] = [
     ("%lanemask_ge", Special::LaneMask(Ordering::Greater, true)),
 ];
 
-/// An instruction that is being decoded.
+/// An instruction that is being decoded. The families of instructions call it `i`.
 pub(super) struct Decoder<'a> {
     /// The names that operands refer to.
     pub(super) names: &'a mut Names,

@@ -67,7 +67,8 @@ impl Mode {
     }
 }
 
-/// Adds instructions in single and in double precision: two patterns, the CPU's operation, and the one in any rounding mode.
+/// Adds instructions that round. A row has a pattern in single and one in double precision, the CPU's operation, and the one in
+/// any rounding mode.
 macro_rules! rounded_forms {
     ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
         $table.add(&format!($single), |i| {

@@ -135,8 +135,8 @@ pub(super) mod types {
     pub type s64 = i64;
 }
 
-/// Adds, for each PTX type of the list, forms that end in it: `$name => $f` computes `$f` in each lane. `$T` is the Rust type,
-/// `$W` another one that goes with it.
+/// Adds forms for each of some PTX types. A row `$name => $f` becomes the pattern `$name.$typ`, which computes `$f` in each lane.
+/// In `$f`, `$T` is the type, and `$W` the wider one that goes with it.
 macro_rules! typed_forms {
     ($table:ident, $T:ident in [$($typ:ident)*] $rows:tt) => {
         typed_forms! { $table, ($T, W) in [$(($typ, ()))*] $rows }

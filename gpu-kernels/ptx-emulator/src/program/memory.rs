@@ -16,6 +16,7 @@ const ORDERS: [(&str, Order); 6] = [
     ("release", Order::Release),
     ("acq_rel", Order::AcquireRelease),
 ];
+/// The state spaces.
 const SPACES: [(&str, Space); 9] = [
     ("global", Space::Global),
     ("shared", Space::Shared),
@@ -27,20 +28,23 @@ const SPACES: [(&str, Space); 9] = [
     ("param::func", Space::Param),
     ("generic", Space::Generic),
 ];
+/// The scopes of memory orders. Clusters are not modelled, so that theirs is that of the device.
 const SCOPES: [(&str, Scope); 4] =
     [("cta", Scope::Block), ("cluster", Scope::Device), ("gpu", Scope::Device), ("sys", Scope::Device)];
+/// The levels of `membar`.
 const LEVELS: [(&str, Scope); 3] = [("cta", Scope::Block), ("gl", Scope::Device), ("sys", Scope::Device)];
 /// The number of elements of a vector.
 const VECTORS: [(&str, usize); 2] = [("v2", 2), ("v4", 4)];
 /// The cache operators, which change no value.
 const CACHE: &str = "ca|cg|cs|lu|cv|wb|wt";
+/// The types of elements.
 const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
 
-/// The atomic operations by name and types (section 9.7.13.4). Floating-point sums are left out: their order differs between
-/// runs.
+/// The atomic operations by name and types (section 9.7.13.4). Floating-point sums are left out, because their order differs
+/// between runs.
 const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("and", "b32|b64", |old, b, _| old & b),
     ("or", "b32|b64", |old, b, _| old | b),
@@ -61,11 +65,11 @@ const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
 /// Adds the forms of instructions that access memory.
 pub(super) fn forms(table: &mut Table) {
     let (scopes, spaces) = (alternatives(&SCOPES), alternatives(&SPACES));
-    let access = format!("{scopes}?.{spaces}?.{CACHE}?.nc?.{}?.{TYPES}", alternatives(&VECTORS));
+    let modifiers = format!("{scopes}?.{spaces}?.{CACHE}?.nc?.{}?.{TYPES}", alternatives(&VECTORS));
     for opcode in ["ld", "ldu"] {
-        table.add(&format!("{opcode}.weak|relaxed|volatile|acquire?.{access}"), load);
+        table.add(&format!("{opcode}.weak|relaxed|volatile|acquire?.{modifiers}"), load);
     }
-    table.add(&format!("st.weak|relaxed|volatile|release?.{}", access.replace(".nc?", "")), store);
+    table.add(&format!("st.weak|relaxed|volatile|release?.{}", modifiers.replace(".nc?", "")), store);
     for (name, types, function) in ATOMICS {
         let operation =
             format!("{}?.{scopes}?.global|shared|shared::cta|generic?.{name}.{types}", alternatives(&ORDERS));
@@ -141,7 +145,7 @@ fn elements<'a>(i: &Decoder, operand: &'a Operand) -> Decoded<&'a [Operand]> {
         return Err(format!("expected {count} registers, found {}", elements.len()));
     }
     if i.typ().bytes() as usize * count > 16 {
-        return Err(format!("expected at most 16 bytes, found {count} elements of {:?}", i.typ()));
+        return Err(format!("expected at most 16 bytes, found {count} elements of `.{}`", i.typ()));
     }
     Ok(elements)
 }
@@ -150,7 +154,9 @@ fn elements<'a>(i: &Decoder, operand: &'a Operand) -> Decoded<&'a [Operand]> {
 fn wide_enough(register: Register, typ: Type) -> Decoded<Register> {
     match register {
         Register::Predicate(_) => Err("expected a register, found a predicate".into()),
-        _ if register.bits() < typ.bits() => Err(format!("a register of {} bits cannot hold {typ:?}", register.bits())),
+        _ if register.bits() < typ.bits() => {
+            Err(format!("a register of {} bits cannot hold `.{typ}`", register.bits()))
+        }
         _ => Ok(register),
     }
 }

@@ -124,7 +124,7 @@ mod tests {
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            // Exponents near each other, so that sums round.
+            // The exponents are near each other, so that sums round.
             f32::from_bits(state.rotate_left(13) & 0x83ff_ffff | 0x3c00_0000)
         };
         for _ in 0..200_000 {

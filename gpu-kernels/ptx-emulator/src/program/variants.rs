@@ -1,7 +1,7 @@
-//! All instructions that compute registers from registers, as the decoder accepts them: what tests must cover.
+//! All instructions that compute registers from registers, as the decoder accepts them. Tests must cover each.
 //!
-//! The decoder itself lists them. It is tried with every combination of modifiers that its tables have, and with every
-//! combination of operands, so that no separate list can fall behind.
+//! The decoder itself makes the list. It is tried with every combination of modifiers that its tables have, and with every
+//! combination of operands, so that the list cannot fall behind.
 
 use std::slice::from_ref;
 
@@ -58,7 +58,7 @@ fn shapes() -> Vec<Shape> {
     let vectors: Vec<_> = ["b16", "b32", "b64"].iter().flat_map(|kind| [vector(kind, 2), vector(kind, 4)]).collect();
     let negated = one("!pred", Operand::Not("pred".into()));
     let constant = one("const", Operand::Int(9));
-    // Every shape of the first list followed by every one of the second.
+    // Appends every shape of the second list to every shape of the first.
     let product = |first: &[Shape], second: &[Shape]| -> Vec<Shape> {
         let join = |(a, x): &Shape, (b, y): &Shape| (format!("{a},{b}"), [&x[..], y].concat());
         first.iter().flat_map(|a| second.iter().map(move |b| join(a, b))).collect()

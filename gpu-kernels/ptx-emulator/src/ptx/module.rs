@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Result<Module, Error> {
                 directive(&mut cursor, &chains, &mut module, name, external)?;
                 external = false;
             }
-            // A label between debug sections.
+            // A label may stand between debug sections.
             Kind::Word(_) if cursor.eat(':') => {}
             _ => return cursor.error("expected a directive"),
         }
@@ -99,7 +99,7 @@ fn file(cursor: &mut Cursor, module: &mut Module) -> Result<(), Error> {
     let Kind::Str(path) = cursor.peek() else { return cursor.expected("a path between quotes") };
     cursor.next();
     module.files.insert(number, path.to_string());
-    // The time of change and the size.
+    // The modification time and the size may follow.
     while cursor.eat(',') {
         cursor.int()?;
     }

@@ -52,7 +52,7 @@ fn single(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
         (Kind::Punct('('), _) => Operand::List(cursor.until(')', |cursor| single(cursor, scopes))?),
         _ => {
             let base = single(cursor, scopes)?;
-            // `a+4`, `a+-4` and `a-4`.
+            // An offset is written as `a+4`, `a+-4` or `a-4`.
             let offset = if cursor.eat('+') || cursor.peek() == Kind::Punct('-') { cursor.int()? as i64 } else { 0 };
             cursor.want(']')?;
             Operand::Address(Box::new(base), offset)

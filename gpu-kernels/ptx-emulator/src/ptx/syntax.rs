@@ -1,6 +1,7 @@
 //! The syntax of a PTX text, before its instructions are decoded.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::slice::from_ref;
 
 /// A PTX module.
@@ -68,6 +69,19 @@ impl Type {
     /// Returns the width in bytes.
     pub fn bytes(self) -> u32 {
         self.bits().div_ceil(8)
+    }
+}
+
+impl fmt::Display for Type {
+    /// Writes the type as a modifier without its dot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pred => write!(f, "pred"),
+            Self::B(bits) => write!(f, "b{bits}"),
+            Self::U(bits) => write!(f, "u{bits}"),
+            Self::S(bits) => write!(f, "s{bits}"),
+            Self::F(bits) => write!(f, "f{bits}"),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Res
     let mut align = if cursor.eat_dot("align") { cursor.small()? } else { 0 };
     let typ = cursor.typ()?;
     if cursor.eat_dot("ptr") {
-        // The state space and alignment of a pointer's target.
+        // The attributes give the state space and alignment of the pointer's target.
         while let Kind::Dot(attribute) = cursor.peek() {
             cursor.next();
             if attribute == "align" {
