@@ -1,86 +1,69 @@
-//! The emulated GPU: memory, modules and launches, without the driver's handles and error codes.
+//! The emulated GPU without the driver's handles and error codes: memory, modules and launches.
 
-use std::collections::HashMap;
-
-use crate::machine::counts::Counts;
-use crate::machine::{Device, Fault, Launch, Machine};
 use crate::program::{Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
+use crate::simulator::{Device, Dims, Fault, Launch, Profile, Simulator};
 
-/// A GPU.
+/// An emulated GPU.
 pub struct Gpu {
-    /// The device and its memory.
-    pub machine: Machine,
-    /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier, whose bits
-    /// differ from GPU to GPU.
+    simulator: Simulator,
+    /// The seed that permutes the order of blocks and warps, or 0 for ascending order.
+    pub order: u64,
+    /// Whether launches model bank conflicts and cycles.
+    pub timed: bool,
+    /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The bits of
+    /// their results differ between GPUs.
     pub approximate: bool,
 }
 
-/// A module's kernels and variables.
+/// The kernels and variables of a loaded module.
 pub struct Module {
     linked: Linked,
 }
 
 impl Module {
-    /// The kernel of this name.
+    /// Returns the kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<&Program> {
         self.linked.kernels.get(name)
     }
 
-    /// Names of all kernels.
+    /// Iterates over the names of all kernels.
     pub fn kernels(&self) -> impl Iterator<Item = &str> {
         self.linked.kernels.keys().map(String::as_str)
     }
 
-    /// Source paths by number.
-    pub(crate) fn files(&self) -> &HashMap<u32, String> {
-        &self.linked.files
-    }
-
-    /// Address and size of a global or constant variable.
+    /// Returns the address and the size in bytes of a global or constant variable.
     pub fn variable(&self, name: &str) -> Option<(u64, usize)> {
         let found = self.linked.variables.iter().find(|(known, _, _)| known == name);
         found.map(|(_, address, bytes)| (*address, bytes.len()))
     }
 }
 
-/// Blocks, threads of a block, and bytes of dynamic shared memory of a launch.
-#[derive(Clone, Copy, Debug)]
-pub struct Dims {
-    /// Blocks along x, y, z.
-    pub grid: [u32; 3],
-    /// Threads of a block along x, y, z.
-    pub block: [u32; 3],
-    /// Bytes of shared memory beyond what the kernel declares.
-    pub shared: usize,
-}
-
-impl Dims {
-    /// `blocks` blocks of `threads` threads.
-    pub fn new(blocks: u32, threads: u32) -> Self {
-        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0 }
-    }
-}
-
 impl Gpu {
-    /// A GPU that pretends to be `device`.
+    /// Returns a GPU with the properties of `device`.
     pub fn new(device: Device) -> Self {
-        Self { machine: Machine::new(device), approximate: false }
+        Self { simulator: Simulator::new(device), order: 0, timed: false, approximate: false }
     }
 
-    /// Loads PTX.
+    /// Returns the properties of the GPU.
+    pub fn device(&self) -> &Device {
+        &self.simulator.device
+    }
+
+    /// Loads a module from PTX.
     ///
     /// # Errors
-    /// If the text is not PTX of the subset.
+    /// Returns an error that names the line if the PTX is outside the subset, if it has approximate instructions and
+    /// [`Gpu::approximate`] is false, or if memory is too small for the module's variables.
     pub fn load(&mut self, ptx: &str) -> Result<Module, Error> {
         self.link(&parse(ptx)?)
     }
 
-    /// Loads a module that is parsed already.
+    /// Loads a parsed module.
     pub(crate) fn link(&mut self, module: &syntax::Module) -> Result<Module, Error> {
-        let memory = &mut self.machine.memory;
+        let shared_base = u64::from(self.device().shared_reserved());
+        let memory = &mut self.simulator.memory;
         let mut full = false;
-        let shared_base = u64::from(self.machine.device.shared_reserved());
         let linked = link(module, shared_base, |size| {
             memory.allocate(size).unwrap_or_else(|| {
                 full = true;
@@ -90,58 +73,71 @@ impl Gpu {
         if full {
             return Err(Error { line: 0, message: "the device has no memory for the module's variables".into() });
         }
-        for program in linked.kernels.values() {
-            if let (false, Some(error)) = (self.approximate, &program.inexact) {
-                return Err(error.clone());
-            }
+        if !self.approximate
+            && let Some(error) = linked.kernels.values().find_map(|program| program.inexact.as_ref())
+        {
+            return Err(error.clone());
         }
         for (_, address, bytes) in &linked.variables {
-            let (segment, at) = self.machine.memory.find(*address, bytes.len()).expect("it was just allocated");
-            segment.fill(at, bytes);
+            self.write(*address, bytes);
         }
         Ok(Module { linked })
     }
 
-    /// Frees a module's variables.
-    pub(crate) fn unload(&mut self, module: &Module) {
-        for (_, address, _) in &module.linked.variables {
-            self.machine.memory.free(*address);
+    /// Frees the variables of a module.
+    pub fn unload(&mut self, module: Module) {
+        for (_, address, _) in module.linked.variables {
+            self.free(address);
         }
     }
 
-    /// New memory; None if there is not enough.
+    /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or more than what is left.
     pub fn allocate(&mut self, size: usize) -> Option<u64> {
-        self.machine.memory.allocate(size as u64)
+        self.simulator.memory.allocate(size as u64)
     }
 
-    /// Copies to the GPU; tells whether the bytes lie within one allocation.
+    /// Frees the allocation at `address` and returns whether there was one.
+    pub fn free(&mut self, address: u64) -> bool {
+        self.simulator.memory.free(address)
+    }
+
+    /// Frees all allocations.
+    pub fn reset(&mut self) {
+        self.simulator = Simulator::new(self.device().clone());
+    }
+
+    /// Returns the bytes of memory that are not allocated.
+    pub fn free_memory(&self) -> u64 {
+        self.simulator.memory.capacity - self.simulator.memory.used
+    }
+
+    /// Copies bytes to the GPU. Returns false and copies nothing if no allocation contains all of them.
     pub fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let found = self.machine.memory.find(address, bytes.len());
-        found.map(|(segment, at)| segment.fill(at, bytes)).is_some()
+        self.simulator.memory.find(address, bytes.len()).map(|(segment, at)| segment.fill(at, bytes)).is_ok()
     }
 
-    /// Copies from the GPU; None if the bytes do not lie within one allocation.
+    /// Copies `len` bytes from the GPU, or returns `None` if no allocation contains all of them.
     pub fn read(&mut self, address: u64, len: usize) -> Option<Vec<u8>> {
-        let (segment, at) = self.machine.memory.find(address, len)?;
+        let (segment, at) = self.simulator.memory.find(address, len).ok()?;
         Some(segment.bytes()[at..at + len].to_vec())
     }
 
-    /// Runs a kernel to its end. `params` are the bytes of its parameters, laid out as the kernel declares them.
+    /// Runs a kernel to its end. `params` are the bytes of its parameters in the layout that the kernel declares.
     ///
     /// # Errors
-    /// The first fault that is found.
+    /// Returns the first fault.
     ///
     /// # Panics
-    /// If the module has no such kernel, or the parameters are too few bytes.
-    pub fn launch(&mut self, module: &Module, kernel: &str, dims: Dims, params: &[u8]) -> Result<Counts, Box<Fault>> {
-        let program = &module.linked.kernels[kernel];
-        self.machine.launch(&Launch {
-            program,
-            files: &module.linked.files,
-            grid: dims.grid,
-            block: dims.block,
-            dynamic_shared: dims.shared,
-            params,
-        })
+    /// Panics if the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than the
+    /// kernel declares.
+    pub fn launch<'a>(
+        &mut self,
+        module: &'a Module,
+        kernel: &str,
+        dims: Dims,
+        params: &[u8],
+    ) -> Result<Profile<'a>, Box<Fault>> {
+        let (program, files) = (&module.linked.kernels[kernel], &module.linked.files);
+        self.simulator.launch(Launch { program, files, dims, order: self.order, timed: self.timed }, params)
     }
 }

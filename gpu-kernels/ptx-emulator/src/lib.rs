@@ -2,7 +2,7 @@
 //!
 //! Built as a library with the driver's own names, it takes the place of `libcuda.so.1`; [`config`] says how it is set up.
 //! [`Gpu`] is the same without the driver's handles and codes. In reading order: `ptx` (text to syntax), `program` (syntax to
-//! instructions ready to run), `machine` (memory, warps, blocks, checks, counts), `driver`.
+//! instructions ready to run), `simulator` (memory, warps, blocks, checks, counts), `driver`.
 //!
 //! What it takes is the PTX that rustc's backend and libNVVM emit for our kernels; all else is an error that names line and
 //! instruction. What it simplifies:
@@ -17,19 +17,18 @@
 //!   values to one place. Fences of a block's scope order nothing between blocks. Of bytes in a word, only the last writer's
 //!   are remembered.
 //! - All contexts share the device's memory, and everything ends with the last of them.
-#![allow(clippy::float_cmp, reason = "comparing numbers exactly is what an IEEE machine does")]
+#![allow(clippy::float_cmp, reason = "comparing numbers exactly is what an IEEE simulator does")]
 #![allow(clippy::unnecessary_box_returns, reason = "a fault is large and rare, what is returned else small")]
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "reports are short")]
 
 mod driver;
 mod gpu;
-mod machine;
 mod program;
 mod ptx;
+mod simulator;
 
 pub use driver::config;
-pub use gpu::{Dims, Gpu, Module};
-pub use machine::counts::Counts;
-pub use machine::{Device, Fault, FaultKind};
+pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
+pub use simulator::{Counts, Device, Dims, Fault, FaultKind, Profile};

@@ -19,7 +19,7 @@
 use std::path::PathBuf;
 
 use super::codes::{self, Code};
-use crate::machine::Device;
+use crate::simulator::Device;
 
 /// A call that is to fail.
 #[derive(Clone, Debug, PartialEq)]

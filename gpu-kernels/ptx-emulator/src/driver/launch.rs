@@ -5,9 +5,8 @@ use std::io::Write;
 
 use super::codes::{self, Code};
 use super::state::{Function, Handle, State, note};
-use crate::gpu::Dims;
-use crate::machine::FaultKind;
 use crate::ptx;
+use crate::simulator::{Dims, FaultKind};
 
 /// What a block may have without asking.
 pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
@@ -78,7 +77,7 @@ impl State {
             return Err(codes::INVALID_VALUE);
         }
         let shared = program.shared_size + dims.shared;
-        let resident = self.device.resident(threads, shared as u32) * self.device.sms;
+        let resident = self.device.resident_blocks(threads, shared as u32) * self.device.sms;
         if resident == 0 {
             return Err(codes::LAUNCH_OUT_OF_RESOURCES);
         }
@@ -93,9 +92,9 @@ impl State {
         let hex: String = params.iter().map(|byte| format!("{byte:02x}")).collect();
         note(&format!(", kernel={}, params={hex}", function.name));
         match self.gpu.launch(module, &function.name, dims, &params) {
-            Ok(counts) => {
+            Ok(profile) => {
                 if let Some(path) = &self.config.counts {
-                    let table = counts.table(program, module.files(), dims);
+                    let table = profile.table(&["src/stages/"]);
                     let file = OpenOptions::new().append(true).open(path);
                     if let Err(error) = file.and_then(|mut file| file.write_all(table.as_bytes())) {
                         eprintln!("emulator: cannot write `{}`: {error}", path.display());

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::codes::{self, Code};
 use super::config::Config;
 use crate::gpu::{Gpu, Module};
-use crate::machine::Device;
+use crate::simulator::Device;
 
 /// A handle: what the API calls a pointer to an opaque struct.
 pub type Handle = usize;
@@ -105,8 +105,8 @@ impl State {
         let device = config.device.clone().unwrap_or_default();
         let mut gpu = Gpu::new(device.clone());
         gpu.approximate = config.approximate;
-        gpu.machine.order = config.order;
-        gpu.machine.timed = config.counts.is_some();
+        gpu.order = config.order;
+        gpu.timed = config.counts.is_some();
         Ok(Self {
             config,
             device,
@@ -133,8 +133,7 @@ impl State {
 
     /// Forgets everything that belongs to contexts: the memory is free again.
     pub fn reset(&mut self) {
-        let machine = &mut self.gpu.machine;
-        machine.memory = crate::machine::Memory::new(self.device.memory);
+        self.gpu.reset();
         self.modules.clear();
         self.functions.clear();
         self.streams.clear();

@@ -19,7 +19,7 @@ fn kernel(body: &str) -> String {
 
 fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<Fault>> {
     let mut gpu = Gpu::new(device);
-    gpu.machine.order = order;
+    gpu.order = order;
     let text = kernel(body);
     let module = gpu.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let memory = gpu.allocate(4096).expect("the device has memory");
@@ -90,7 +90,7 @@ fn source_lines() {
     let (dims, params) = (Dims::new(1, 1), memory.to_le_bytes());
     let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
     assert!(fault.to_string().ends_with("PTX line 12: `st.global.u32`\n    from src/stages/linear.rs:8"), "{fault}");
-    gpu.machine.memory.free(memory);
+    gpu.free(memory);
     let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
     let chain = "PTX line 10: `st.global.u32`\n    from src/stages/linear.rs:7\n    inlined at src/train.rs:30\n    inlined at src/train.rs:40";
     assert!(fault.to_string().ends_with(chain), "{fault}");
@@ -104,7 +104,7 @@ fn use_after_free() {
     let module = gpu.load(&kernel("st.global.u32 [%rd1], 1;")).unwrap();
     let memory = gpu.allocate(4096).unwrap();
     assert!(gpu.launch(&module, "k", Dims::new(1, 1), &memory.to_le_bytes()).is_ok());
-    gpu.machine.memory.free(memory);
+    gpu.free(memory);
     let fault = gpu.launch(&module, "k", Dims::new(1, 1), &memory.to_le_bytes()).unwrap_err();
     assert_eq!(fault.kind, FaultKind::OutOfBounds);
 }
@@ -173,7 +173,7 @@ const GRID_BARRIER: &str = "mov.u32 %r6, %nctaid.x; fence.acq_rel.gpu; atom.glob
 #[test]
 fn residency() {
     let device = Device { sms: 1, ..Device::default() };
-    let resident = device.resident(1, 4096);
+    let resident = device.resident_blocks(1, 4096);
     let fits = launch(GRID_BARRIER, Dims::new(resident, 1), device.clone(), 0);
     assert!(fits.is_ok(), "{fits:?}");
     let fault = launch(GRID_BARRIER, Dims::new(resident + 1, 1), device, 3).unwrap_err();

@@ -16,7 +16,7 @@ fn races_between_warps() {
     };
     let fault = check(two_warps, FaultKind::Race, &exchange("bar.warp.sync -1;"), &exchange("bar.sync 0;"));
     assert!(fault.message.contains("no barrier between"), "{fault}");
-    assert_eq!(fault.place.matches("PTX line 9").count(), 2, "{fault}");
+    assert_eq!(fault.location.matches("PTX line 9").count(), 2, "{fault}");
     // Each thread writes what a thread of the other warp has read.
     let reverse = |barrier| {
         format!(

@@ -8,8 +8,7 @@ use super::{DevicePtr, bytes, export, give};
 
 export! {
     Context fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) |state| {
-        let memory = &state.gpu.machine.memory;
-        give(free, (memory.capacity - memory.used) as usize).and_then(|()| give(total, memory.capacity as usize))
+        give(free, state.gpu.free_memory() as usize).and_then(|()| give(total, state.device.memory as usize))
     }
     Context fn cuMemAlloc_v2(address: *mut DevicePtr, size: usize) |state| {
         if size == 0 {
@@ -49,7 +48,7 @@ export! {
 }
 
 fn free(state: &mut State, address: DevicePtr) -> Result<(), Code> {
-    if address == 0 || state.gpu.machine.memory.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
+    if address == 0 || state.gpu.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
 }
 
 fn put(state: &mut State, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {

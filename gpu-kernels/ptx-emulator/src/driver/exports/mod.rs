@@ -91,7 +91,7 @@ fn one(device: Device) -> Result<(), Code> {
 }
 
 /// `CUdevice_attribute` by its number.
-fn attribute_of(device: &crate::machine::Device, attribute: c_int) -> Result<u32, Code> {
+fn attribute_of(device: &crate::simulator::Device, attribute: c_int) -> Result<u32, Code> {
     Ok(match attribute {
         1..=3 => MAX_THREADS,
         4 => 64,

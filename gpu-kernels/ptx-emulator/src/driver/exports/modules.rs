@@ -36,7 +36,7 @@ export! {
     }
     Context fn cuModuleUnload(module: Handle) |state| {
         let found = state.modules.remove(&module).ok_or(codes::INVALID_HANDLE)?;
-        state.gpu.unload(&found);
+        state.gpu.unload(found);
         state.functions.retain(|_, function| function.module != module);
         Ok(())
     }
@@ -111,7 +111,7 @@ fn resident(state: &State, function: Handle, threads: c_int, shared: usize) -> R
     if shared > state.device.shared_per_block_optin() as usize || threads > program.max_threads.unwrap_or(MAX_THREADS) {
         return Ok(0);
     }
-    Ok(state.device.resident(threads, shared as u32) as c_int)
+    Ok(state.device.resident_blocks(threads, shared as u32) as c_int)
 }
 
 /// Writes the compiler's log to the buffers that the JIT options name (section 6.1, `CUjit_option`).

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::super::codes::{self, Code};
 use super::super::state::{Handle, Needs, State, call};
 use super::{bytes, export, give};
-use crate::gpu::Dims;
+use crate::simulator::Dims;
 
 export! {
     Context fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) |state| { new_stream(state, stream) }

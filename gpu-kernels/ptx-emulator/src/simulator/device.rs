@@ -1,16 +1,18 @@
-//! The device that the emulator pretends to be.
+//! The properties of the emulated device.
 
-/// A device's properties. The limits of an architecture are those of the CUDA C++ Programming Guide, "Compute
-/// capabilities", table of technical specifications.
+/// The properties of a device.
+///
+/// The limits of each architecture come from the CUDA C++ Programming Guide, "Compute Capabilities", table "Technical
+/// Specifications per Compute Capability".
 #[derive(Clone, Debug)]
 pub struct Device {
     /// Compute capability, major and minor.
     pub capability: (u32, u32),
-    /// Streaming multiprocessors.
+    /// Number of streaming multiprocessors.
     pub sms: u32,
-    /// Bytes of global memory.
+    /// Global memory in bytes.
     pub memory: u64,
-    /// Registers that each thread is taken to need.
+    /// Registers per thread that every kernel is assumed to need.
     pub registers: u32,
 }
 
@@ -21,13 +23,14 @@ impl Default for Device {
 }
 
 impl Device {
-    fn number(&self) -> u32 {
+    /// Returns the number of the architecture as in `sm_90`.
+    pub fn architecture(&self) -> u32 {
         10 * self.capability.0 + self.capability.1
     }
 
-    /// Bytes of shared memory of a multiprocessor.
+    /// Returns the shared memory of a multiprocessor in bytes.
     pub fn shared_per_sm(&self) -> u32 {
-        1024 * match self.number() {
+        1024 * match self.architecture() {
             ..=74 => 96,
             75..=79 => 64,
             80 | 87 => 164,
@@ -36,38 +39,39 @@ impl Device {
         }
     }
 
-    /// Bytes of shared memory that the system keeps of each block.
+    /// Returns the bytes of shared memory that the system reserves in each block.
     pub fn shared_reserved(&self) -> u32 {
-        if self.number() >= 80 { 1024 } else { 0 }
+        if self.architecture() >= 80 { 1024 } else { 0 }
     }
 
-    /// Bytes of shared memory that a block can have, if its kernel asks for it.
+    /// Returns the most shared memory in bytes that a kernel can opt in to.
     pub fn shared_per_block_optin(&self) -> u32 {
         self.shared_per_sm() - self.shared_reserved()
     }
 
-    /// Threads of a multiprocessor.
+    /// Returns the most resident threads of a multiprocessor.
     pub fn threads_per_sm(&self) -> u32 {
-        match self.number() {
+        match self.architecture() {
             75..=79 => 1024,
             86 | 87 | 89 | 120..=129 => 1536,
             _ => 2048,
         }
     }
 
-    /// Blocks of a multiprocessor.
+    /// Returns the most resident blocks of a multiprocessor.
     pub fn blocks_per_sm(&self) -> u32 {
-        match self.number() {
+        match self.architecture() {
             75..=79 | 86 | 87 => 16,
             89 | 120..=129 => 24,
             _ => 32,
         }
     }
 
-    /// Blocks of `threads` threads and `shared` bytes of shared memory that a multiprocessor holds at once.
-    pub fn resident(&self, threads: u32, shared: u32) -> u32 {
+    /// Returns how many blocks of `threads` threads and `shared` bytes of shared memory can be resident on a
+    /// multiprocessor.
+    pub fn resident_blocks(&self, threads: u32, shared: u32) -> u32 {
         let warps = threads.div_ceil(32).max(1);
-        // Registers go to warps in pieces of 256 of the 65,536.
+        // A multiprocessor has 65,536 registers and allocates them to warps in units of 256.
         let by_registers = 65_536 / ((32 * self.registers).next_multiple_of(256) * warps).max(1);
         let shared = (shared + self.shared_reserved()).next_multiple_of(128);
         let by_shared = self.shared_per_sm().checked_div(shared).unwrap_or(u32::MAX);

@@ -1,0 +1,90 @@
+//! The faults that a kernel can commit.
+
+use std::fmt;
+
+/// The kind of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// An access outside every allocation of its state space.
+    OutOfBounds,
+    /// An access at an address that is no multiple of its size.
+    Misaligned,
+    /// A read of memory that nothing wrote.
+    Uninitialised,
+    /// Two unordered accesses to one location, at least one of them a write.
+    Race,
+    /// A barrier that only some warps of the block, or only some lanes of a warp, reach.
+    Barrier,
+    /// A shuffle or vote that names or reads an inactive lane.
+    Shuffle,
+    /// A wait for blocks that cannot be resident at the same time as the waiting ones.
+    Residency,
+    /// A launch in which every remaining warp waits forever.
+    NoProgress,
+    /// A `trap` instruction.
+    Trap,
+    /// A `.uni` branch on which lanes diverge, or an index beyond the end of a branch table.
+    Branch,
+}
+
+/// A fault of a launch. Its `Display` is the human-readable report.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The kind of the fault.
+    pub kind: FaultKind,
+    /// The name of the kernel.
+    pub kernel: String,
+    /// The index of the block in the grid, x fastest.
+    pub block: u32,
+    /// The index of the warp in its block.
+    pub warp: u32,
+    /// The lane, if a single lane is at fault.
+    pub lane: Option<u32>,
+    /// The line of the instruction in the PTX.
+    pub line: u32,
+    /// The instruction with the source lines that it comes from, innermost first.
+    pub location: String,
+    /// The details, such as the address and the size of the access.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            FaultKind::OutOfBounds => "access out of bounds",
+            FaultKind::Misaligned => "misaligned access",
+            FaultKind::Uninitialised => "read of uninitialised memory",
+            FaultKind::Race => "race",
+            FaultKind::Barrier => "barrier not reached by all",
+            FaultKind::Shuffle => "shuffle or vote with an inactive lane",
+            FaultKind::Residency => "grid barrier without all blocks resident",
+            FaultKind::NoProgress => "no progress",
+            FaultKind::Trap => "trap",
+            FaultKind::Branch => "branch",
+        };
+        write!(f, "{kind}: {}\n  kernel `{}`, block {}, warp {}", self.message, self.kernel, self.block, self.warp)?;
+        if let Some(lane) = self.lane {
+            write!(f, ", lane {lane}")?;
+        }
+        write!(f, "\n  {}", self.location)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A fault as an instruction detects it, before its location is known.
+#[derive(Debug)]
+pub struct Violation {
+    pub kind: FaultKind,
+    pub lane: Option<u32>,
+    pub message: String,
+    /// The instruction of the other access of a race.
+    pub other: Option<usize>,
+}
+
+impl Violation {
+    /// Returns a violation that concerns one instruction.
+    pub fn new(kind: FaultKind, lane: impl Into<Option<u32>>, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { kind, lane: lane.into(), message: message.into(), other: None })
+    }
+}

@@ -1,0 +1,274 @@
+//! The schedule of a launch: blocks become resident, and blocks and warps take turns.
+
+use super::device::Device;
+use super::fault::{Fault, FaultKind, Violation};
+use super::happens_before::{Released, VectorClock};
+use super::launch::Launch;
+use super::memory::Memory;
+use super::profile::Profile;
+use super::segment::Segment;
+use super::timing::{LATENCIES, kind, later};
+use super::warp::{BlockState, Env, Warp, WarpState};
+use crate::program::Special;
+
+/// The instructions of a warp's turn in ascending order.
+const QUANTUM: usize = 1 << 14;
+
+/// The limits after which a launch without visible changes is stuck: instructions per warp, and turns of every warp. The second
+/// limit is for waiting warps, which yield after each look at memory.
+const IDLE_INSTRUCTIONS: u64 = 1 << 20;
+const IDLE_TURNS: u32 = 1 << 12;
+
+/// A simulated device with the state that outlives a launch.
+pub struct Simulator {
+    pub device: Device,
+    /// The global memory.
+    pub memory: Memory,
+    next_epoch: u32,
+    released: Released,
+}
+
+struct Block {
+    state: BlockState,
+    warps: Vec<Warp>,
+}
+
+/// A generator of permutations from a seed, or of ascending orders if the seed is 0. It is the xorshift generator of Marsaglia,
+/// "Xorshift RNGs", 2003.
+struct Orders(u64);
+
+impl Orders {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 33) % n.max(1) as u64) as usize
+    }
+
+    /// Returns the numbers below `n` in the next order.
+    fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        if self.0 != 0 {
+            for i in (1..n).rev() {
+                order.swap(i, self.below(i + 1));
+            }
+        }
+        order
+    }
+
+    /// Returns the number of instructions of the next turn.
+    fn quantum(&mut self) -> usize {
+        if self.0 == 0 { QUANTUM } else { 1 + self.below(256) }
+    }
+}
+
+impl Simulator {
+    /// Returns a device with empty memory.
+    pub fn new(device: Device) -> Self {
+        let memory = Memory::new(device.memory);
+        Self { device, memory, next_epoch: 1, released: Released::default() }
+    }
+
+    /// Runs a launch with these parameter bytes to its end.
+    ///
+    /// # Errors
+    /// Returns the first fault.
+    ///
+    /// # Panics
+    /// Panics if the launch has no threads or too many, or if there are fewer parameter bytes than the kernel declares.
+    pub fn launch<'a>(&mut self, launch: Launch<'a>, params: &[u8]) -> Result<Profile<'a>, Box<Fault>> {
+        let program = launch.program;
+        assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);
+        let threads = launch.dims.threads().filter(|n| *n > 0).expect("a block has between 1 and 2^32 - 1 threads");
+        let total = launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks");
+        self.released.clear();
+        let shared = program.shared_size + launch.dims.shared;
+        let resident = (self.device.resident_blocks(threads, shared as u32) * self.device.sms).max(1) as usize;
+        let mut run = Run {
+            launch,
+            params,
+            profile: Profile::new(launch),
+            latencies: program.code.iter().map(|inst| LATENCIES[kind(inst)].1).collect(),
+            orders: Orders(launch.order),
+            first_epoch: self.next_epoch,
+            threads,
+            single_block: total == 1,
+            changes: 0,
+            simulator: self,
+        };
+        let mut waiting = run.orders.order(total as usize);
+        waiting.reverse();
+        let mut live: Vec<Block> = Vec::new();
+        let (mut idle_instructions, mut idle_turns) = (0, 0);
+        while !live.is_empty() || !waiting.is_empty() {
+            if live.len() < resident
+                && let Some(index) = waiting.pop()
+            {
+                live.push(run.block(index as u32));
+                (idle_instructions, idle_turns) = (0, 0);
+            }
+            let before = run.changes;
+            for i in run.orders.order(live.len()) {
+                idle_instructions += run.turn(&mut live[i])?;
+            }
+            live.retain(|block| block.warps.iter().any(|warp| warp.state != WarpState::Exited));
+            idle_turns += 1;
+            if run.changes != before {
+                (idle_instructions, idle_turns) = (0, 0);
+            }
+            let warps: usize = live.iter().map(|block| block.warps.len()).sum();
+            let stuck = idle_instructions > IDLE_INSTRUCTIONS * warps as u64 || idle_turns > IDLE_TURNS;
+            if stuck && (live.len() == resident || waiting.is_empty()) {
+                return Err(run.stuck(&live, waiting.len()));
+            }
+        }
+        Ok(run.profile)
+    }
+}
+
+/// The state of a running launch.
+struct Run<'s, 'a> {
+    simulator: &'s mut Simulator,
+    launch: Launch<'a>,
+    params: &'s [u8],
+    profile: Profile<'a>,
+    latencies: Vec<u32>,
+    orders: Orders,
+    first_epoch: u32,
+    /// Threads per block.
+    threads: u32,
+    single_block: bool,
+    /// A counter of changes that other warps can see.
+    changes: u64,
+}
+
+impl Run<'_, '_> {
+    /// Returns block `index` at the start of the kernel.
+    fn block(&self, index: u32) -> Block {
+        let dims = self.launch.dims;
+        let warps = (0..self.threads.div_ceil(32)).map(|w| {
+            let left = self.threads - 32 * w;
+            let mut warp = Warp::new(&self.launch, w, if left >= 32 { u32::MAX } else { (1 << left) - 1 });
+            for (slot, special) in &self.launch.program.specials {
+                let value = |lane: usize| self.special(special, index, 32 * w + lane as u32);
+                warp.registers.b32[*slot] = std::array::from_fn(value);
+            }
+            warp
+        });
+        let shared = Segment::new(self.launch.program.shared_size + dims.shared);
+        Block { warps: warps.collect(), state: BlockState { index, shared, epoch: self.first_epoch, time: 0 } }
+    }
+
+    /// Returns the value of a special register in a thread.
+    fn special(&self, special: &Special, block: u32, thread: u32) -> u32 {
+        let coordinate = |index: u32, [x, y, _]: [u32; 3], axis: usize| [index % x, index / x % y, index / x / y][axis];
+        let dims = self.launch.dims;
+        let lane = thread % 32;
+        match special {
+            Special::Tid(axis) => coordinate(thread, dims.block, *axis),
+            Special::Ntid(axis) => dims.block[*axis],
+            Special::Ctaid(axis) => coordinate(block, dims.grid, *axis),
+            Special::Nctaid(axis) => dims.grid[*axis],
+            Special::Lane => lane,
+            Special::Warp => thread / 32,
+            Special::Warps => self.threads.div_ceil(32),
+            Special::LaneMask(order, or_equal) => (0..32)
+                .filter(|other: &u32| other.cmp(&lane) == *order || *or_equal && *other == lane)
+                .fold(0, |mask, other| mask | 1 << other),
+        }
+    }
+
+    /// Gives each ready warp of a block a turn and returns the number of executed instructions.
+    fn turn(&mut self, block: &mut Block) -> Result<u64, Box<Fault>> {
+        // An empty turn counts too, so that a launch with no ready warp ends.
+        let mut instructions = 1;
+        for w in self.orders.order(block.warps.len()) {
+            if block.warps[w].state != WarpState::Ready {
+                continue;
+            }
+            let quantum = self.orders.quantum();
+            let mut env = Env {
+                launch: &self.launch,
+                params: self.params,
+                memory: &mut self.simulator.memory,
+                block: &mut block.state,
+                released: &mut self.simulator.released,
+                counts: &mut self.profile.instructions,
+                latencies: &self.latencies,
+                shared_base: u64::from(self.simulator.device.shared_reserved()),
+                first_epoch: self.first_epoch,
+                single_block: self.single_block,
+                changes: &mut self.changes,
+            };
+            match block.warps[w].run(&mut env, quantum) {
+                Ok(done) => instructions += done as u64,
+                Err(violation) => return Err(self.fault(block.state.index, &block.warps[w], *violation)),
+            }
+        }
+        self.barrier(block)?;
+        self.simulator.next_epoch = self.simulator.next_epoch.max(block.state.epoch + 1);
+        Ok(instructions)
+    }
+
+    /// Releases the warps of a block if all of them wait at one barrier.
+    fn barrier(&mut self, block: &mut Block) -> Result<(), Box<Fault>> {
+        if block.warps.iter().any(|warp| warp.state == WarpState::Ready) {
+            return Ok(());
+        }
+        let end = block.warps.iter().map(|warp| warp.timing.end()).fold([0, 0], later);
+        let Some(first) = block.warps.iter().find(|warp| warp.state != WarpState::Exited) else {
+            self.profile.end_block(end);
+            return Ok(());
+        };
+        if let Some(other) = block.warps.iter().find(|warp| warp.state != first.state) {
+            let does = if other.state == WarpState::Exited { "has exited" } else { "waits at another barrier" };
+            let message = format!("this warp waits, but warp {} {does}", other.index);
+            return Err(self.fault(block.state.index, first, *Violation::new(FaultKind::Barrier, None, message)));
+        }
+        let mut clock = VectorClock::default();
+        block.warps.iter().filter(|warp| !warp.sync.clock.is_empty()).for_each(|warp| clock.join(&warp.sync.clock));
+        for warp in &mut block.warps {
+            warp.pass_barrier(&clock, end);
+        }
+        block.state.epoch += 1;
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Returns the fault of a launch whose live blocks make no progress while `waiting` blocks have not started.
+    fn stuck(&self, live: &[Block], waiting: usize) -> Box<Fault> {
+        let block = &live[0];
+        let warp = block.warps.iter().find(|warp| warp.state == WarpState::Ready).unwrap_or(&block.warps[0]);
+        let violation = if waiting > 0 {
+            let message = format!(
+                "the running blocks wait for blocks that cannot start: {} of {} blocks can be resident at once on this \
+                 device ({} multiprocessors)",
+                live.len(),
+                live.len() + waiting,
+                self.simulator.device.sms
+            );
+            Violation::new(FaultKind::Residency, None, message)
+        } else {
+            Violation::new(FaultKind::NoProgress, None, "every warp waits for a change that no warp will make")
+        };
+        self.fault(block.state.index, warp, *violation)
+    }
+
+    /// Returns the fault of a violation by a warp's last instruction.
+    fn fault(&self, block: u32, warp: &Warp, violation: Violation) -> Box<Fault> {
+        let mut location = self.launch.describe(warp.pc);
+        if let Some(other) = violation.other {
+            location = format!("{location}\n  the other access: {}", self.launch.describe(other));
+        }
+        Box::new(Fault {
+            kind: violation.kind,
+            kernel: self.launch.program.name.clone(),
+            block,
+            warp: warp.index,
+            lane: violation.lane,
+            line: self.launch.program.code[warp.pc].line,
+            location,
+            message: violation.message,
+        })
+    }
+}

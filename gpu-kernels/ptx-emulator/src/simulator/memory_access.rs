@@ -1,0 +1,231 @@
+//! Loads, stores and atomics.
+
+use super::fault::{FaultKind, Violation};
+use super::happens_before::{Accessor, Location, StrongWrite};
+use super::lanes::lanes;
+use super::segment::Segment;
+use super::timing::bank_conflicts;
+use super::warp::{Env, Warp};
+use crate::program::{Access, Atomic, Order, Scope, window};
+use crate::ptx::syntax::Space;
+
+/// The bytes that a lane accesses.
+#[derive(Clone, Copy)]
+struct Target {
+    space: Space,
+    /// The address in global memory, or the offset in any other state space.
+    address: u64,
+    len: usize,
+    lane: u32,
+}
+
+impl Target {
+    fn violation(&self, kind: FaultKind, message: String) -> Box<Violation> {
+        Violation::new(kind, self.lane, message)
+    }
+}
+
+impl Env<'_> {
+    /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
+    fn segment(&mut self, target: &Target) -> Result<(&mut Segment, usize), Box<Violation>> {
+        if target.space == Space::Shared {
+            return Ok((&mut self.block.shared, target.address as usize));
+        }
+        let found = self.memory.find(target.address, target.len);
+        found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
+    }
+
+    /// Returns the location through which a strong access synchronises, if it can: its scope must include all threads that
+    /// share the memory.
+    fn synchronises(&self, access: &Access, target: &Target) -> Option<Location> {
+        let wide = access.scope == Scope::Device || self.single_block;
+        let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };
+        (access.order != Order::Weak && target.space != Space::Local && wide).then_some((block, target.address))
+    }
+
+    fn count_access(&mut self, access: &Access, pc: usize, mask: u32, addresses: &[u64; 32]) {
+        let len = access.width * access.elements.len();
+        self.counts[pc].bytes += u64::from(mask.count_ones()) * len as u64;
+        if self.launch.timed && access.space == Space::Shared {
+            self.counts[pc].conflicts += bank_conflicts(lanes(mask).map(|lane| addresses[lane as usize]), len);
+        }
+    }
+}
+
+impl Warp {
+    /// Executes a load.
+    pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+        let accessor = self.accessor(env, pc, access.order != Order::Weak);
+        let (mut addresses, mut spaces) = ([0; 32], [Space::Global; 32]);
+        let len = access.width * access.elements.len();
+        for lane in lanes(mask) {
+            let target = self.resolve(env, access, lane, len)?;
+            (spaces[lane as usize], addresses[lane as usize]) = (target.space, target.address);
+        }
+        // Lanes that load from one address are often the whole warp or two halves. They are loaded and checked together.
+        let repeats = |step: usize| mask == u32::MAX && addresses[step..] == addresses[..32 - step];
+        let (leaders, group) = if repeats(1) {
+            (1, u32::MAX)
+        } else if repeats(16) {
+            (0xffff, 0x1_0001)
+        } else {
+            (mask, 1)
+        };
+        for lane in lanes(leaders) {
+            let target = Target { space: spaces[lane as usize], address: addresses[lane as usize], len, lane };
+            let group = group << lane;
+            let bytes = self.load_bytes(env, &target, group, &accessor)?;
+            if let Some(location) = env.synchronises(access, &target) {
+                self.sync.read(env.released, location, access.order == Order::Acquire);
+            }
+            for (i, d) in access.elements.iter().enumerate() {
+                let mut raw = [0; 8];
+                raw[..access.width].copy_from_slice(&bytes[i * access.width..(i + 1) * access.width]);
+                let value = u64::from_le_bytes(raw);
+                let unused = 64 - 8 * access.width as u32;
+                let value = if access.signed { ((value << unused) as i64 >> unused) as u64 } else { value };
+                lanes(group).for_each(|lane| self.registers.set(*d, lane, value));
+            }
+        }
+        env.count_access(access, pc, mask, &addresses);
+        Ok(())
+    }
+
+    /// Executes a store.
+    pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+        let accessor = self.accessor(env, pc, access.order != Order::Weak);
+        let mut addresses = [0; 32];
+        let len = access.width * access.elements.len();
+        for lane in lanes(mask) {
+            let target = self.resolve(env, access, lane, len)?;
+            addresses[lane as usize] = target.address;
+            let mut bytes = [0; 16];
+            for (i, source) in access.elements.iter().enumerate() {
+                let value = self.registers.get(*source, lane).to_le_bytes();
+                bytes[i * access.width..(i + 1) * access.width].copy_from_slice(&value[..access.width]);
+            }
+            self.store_bytes(env, &target, &bytes[..len], &accessor)?;
+            if let Some(location) = env.synchronises(access, &target) {
+                let release = access.order == Order::Release;
+                self.sync.write(env.released, location, &accessor, StrongWrite { release, modify: false });
+                env.block.time += u32::from(release);
+            }
+        }
+        env.count_access(access, pc, mask, &addresses);
+        Ok(())
+    }
+
+    /// Executes an atomic, one lane after the other.
+    pub fn atomic(&mut self, env: &mut Env, atomic: &Atomic, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+        let (access, len) = (&atomic.access, atomic.access.width);
+        let accessor = self.accessor(env, pc, true);
+        env.counts[pc].bytes += 2 * u64::from(mask.count_ones()) * len as u64;
+        for lane in lanes(mask) {
+            let target = self.resolve(env, access, lane, len)?;
+            let bytes = self.load_bytes(env, &target, 1 << lane, &accessor)?;
+            let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+            let swap = atomic.swap.map_or(0, |swap| self.registers.get(swap, lane));
+            let new = (atomic.function)(old, self.registers.get(atomic.operand, lane), swap);
+            let location = env.synchronises(access, &target);
+            if let Some(location) = location {
+                let acquire = matches!(access.order, Order::Acquire | Order::AcquireRelease);
+                self.sync.read(env.released, location, acquire);
+            }
+            self.store_bytes(env, &target, &new.to_le_bytes()[..len], &accessor)?;
+            if let Some(location) = location {
+                let release = matches!(access.order, Order::Release | Order::AcquireRelease);
+                self.sync.write(env.released, location, &accessor, StrongWrite { release, modify: true });
+                env.block.time += u32::from(release);
+            }
+            if let Some(d) = atomic.d {
+                self.registers.set(d, lane, old);
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes the bytes that a lane accesses. Checks the alignment of the address and, except for global memory, the bounds.
+    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Result<Target, Box<Violation>> {
+        let base = access.base.map_or(0, |base| self.registers.get(base, lane));
+        let address = base.wrapping_add_signed(access.offset);
+        if !address.is_multiple_of(len as u64) {
+            let message = format!("address {address:#x} must be a multiple of {len}");
+            return Err(Violation::new(FaultKind::Misaligned, lane, message));
+        }
+        let space = match access.space {
+            Space::Generic => {
+                let windows = [Space::Shared, Space::Local, Space::Param];
+                let inside = |space: &&Space| address.wrapping_sub(window(**space)) < 1 << 40;
+                windows.iter().find(inside).copied().unwrap_or(Space::Global)
+            }
+            Space::Const => Space::Global,
+            space => space,
+        };
+        let address = if access.space == Space::Generic { address - window(space) } else { address };
+        let local_size = env.launch.program.local_size as u64;
+        let (size, start, what) = match space {
+            Space::Global => return Ok(Target { space, address, len, lane }),
+            Space::Shared => (env.block.shared.len() as u64, env.shared_base, "the block's shared memory"),
+            Space::Local => (local_size, 0, "the lane's local memory"),
+            _ => (env.params.len() as u64, 0, "the kernel's parameters"),
+        };
+        if address < start || address - start + len as u64 > size {
+            let message = format!("{len} bytes at {address:#x} in {what}, which has {size} bytes from {start:#x} on");
+            return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
+        }
+        let base = if space == Space::Local { u64::from(lane) * local_size } else { 0 };
+        Ok(Target { space, address: address - start + base, len, lane })
+    }
+
+    /// Loads the bytes of `target` for all lanes of `group`.
+    fn load_bytes(
+        &self,
+        env: &mut Env,
+        target: &Target,
+        group: u32,
+        accessor: &Accessor,
+    ) -> Result<[u8; 16], Box<Violation>> {
+        let Target { space, address, len, .. } = *target;
+        let at = address as usize;
+        let uninitialised = || {
+            let message = format!("{len} bytes at {address:#x} of {space:?} memory");
+            target.violation(FaultKind::Uninitialised, message)
+        };
+        match space {
+            Space::Param => {
+                let mut bytes = [0; 16];
+                bytes[..len].copy_from_slice(&env.params[at..at + len]);
+                Ok(bytes)
+            }
+            Space::Local if self.local.is_written(at, len) => Ok(self.local.read(at, len)),
+            Space::Local => Err(uninitialised()),
+            _ => {
+                let (segment, at) = env.segment(target)?;
+                if !segment.is_written(at, len) {
+                    return Err(uninitialised());
+                }
+                segment.record_read(at..at + len, group, accessor, &self.sync.clock)?;
+                Ok(segment.read(at, len))
+            }
+        }
+    }
+
+    fn store_bytes(
+        &mut self,
+        env: &mut Env,
+        target: &Target,
+        bytes: &[u8],
+        accessor: &Accessor,
+    ) -> Result<(), Box<Violation>> {
+        if target.space == Space::Local {
+            self.local.write(target.address as usize, bytes);
+            return Ok(());
+        }
+        let (segment, at) = env.segment(target)?;
+        let same = segment.bytes()[at..at + bytes.len()] == *bytes;
+        segment.record_write(at..at + bytes.len(), target.lane, same, accessor, &self.sync.clock)?;
+        let changed = segment.write(at, bytes);
+        *env.changes += u64::from(changed);
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The profile of a launch: executed instructions and modelled cycles.
+
+use std::collections::BTreeMap;
+
+use super::launch::Launch;
+use super::ops;
+use super::timing::{Cycles, LATENCIES, kind, later};
+
+/// The counts of one instruction, or the sums over several.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// The number of times that a warp executed it.
+    pub executed: u64,
+    /// The active lanes, summed over these executions.
+    pub lanes: u64,
+    /// The bytes read and written.
+    pub bytes: u64,
+    /// The extra rounds that bank conflicts of shared memory cost.
+    pub conflicts: u64,
+    /// The number of times that a branch diverged.
+    pub divergent: u64,
+    /// The number of times that a warp executed a barrier.
+    pub barriers: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.executed += other.executed;
+        self.lanes += other.lanes;
+        self.bytes += other.bytes;
+        self.conflicts += other.conflicts;
+        self.divergent += other.divergent;
+        self.barriers += other.barriers;
+    }
+}
+
+/// The profile of a launch.
+#[derive(Debug)]
+pub struct Profile<'a> {
+    launch: Launch<'a>,
+    /// The counts of each instruction of the kernel.
+    pub instructions: Vec<Counts>,
+    /// The longest chain of dependent instructions of any block in cycles, or 0 if the launch was not timed.
+    pub critical_path: u64,
+    /// The cycles of the slowest block if each warp issues in order, or 0 if the launch was not timed.
+    pub cycles: u64,
+}
+
+impl<'a> Profile<'a> {
+    /// Returns the empty profile of a launch.
+    pub(super) fn new(launch: Launch<'a>) -> Self {
+        let instructions = vec![Counts::default(); launch.program.code.len()];
+        Self { launch, instructions, critical_path: 0, cycles: 0 }
+    }
+
+    /// Includes a block that ends at this time.
+    pub(super) fn end_block(&mut self, end: Cycles) {
+        [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
+    }
+
+    /// Returns the profile as a human-readable table, by kind of instruction and by op.
+    ///
+    /// An instruction belongs to the innermost file of its inline chain whose path contains one of the texts `ops`, or to
+    /// the outermost file if there is none. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never taken
+    /// for an op, because it holds what the ops of its folder share.
+    pub fn table(&self, ops: &[impl AsRef<str>]) -> String {
+        let program = self.launch.program;
+        let mut by_kind: BTreeMap<&str, Counts> = BTreeMap::new();
+        let mut by_op: BTreeMap<&str, Counts> = BTreeMap::new();
+        let op_names = ops::op_names(program, self.launch.files, ops);
+        for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(op_names) {
+            by_kind.entry(LATENCIES[kind(inst)].0).or_default().add(counts);
+            by_op.entry(op).or_default().add(counts);
+        }
+        let dims = self.launch.dims;
+        let mut text = format!(
+            "kernel `{}`: {} blocks of {} threads\n\
+             longest chain of dependences {} cycles, slowest warp in order {} cycles\n\n",
+            program.name,
+            dims.blocks().unwrap_or(0),
+            dims.threads().unwrap_or(0),
+            self.critical_path,
+            self.cycles
+        );
+        for (title, rows) in [("kind", by_kind), ("op", by_op)] {
+            text += &format!(
+                "{title:<36} {:>12} {:>7} {:>14} {:>10} {:>10} {:>10}\n",
+                "instructions", "lanes", "bytes", "conflicts", "divergent", "barriers"
+            );
+            let mut rows: Vec<_> = rows.into_iter().filter(|(_, row)| row.executed > 0).collect();
+            rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));
+            for (name, row) in rows {
+                let lanes = row.lanes as f64 / row.executed as f64;
+                text += &format!(
+                    "{name:<36} {:>12} {lanes:>7.1} {:>14} {:>10} {:>10} {:>10}\n",
+                    row.executed, row.bytes, row.conflicts, row.divergent, row.barriers
+                );
+            }
+            text.push('\n');
+        }
+        text
+    }
+}

@@ -1,0 +1,97 @@
+//! Shuffles and votes, which exchange values between the lanes of a warp.
+
+use super::fault::{FaultKind, Violation};
+use super::lanes::lanes;
+use super::warp::Warp;
+use crate::program::{Register, Shuffle, ShuffleMode, VoteMode};
+
+impl Warp {
+    /// Synchronises the lanes of `mask` with the members that register `slot` names, and returns the members.
+    ///
+    /// # Errors
+    /// Returns a violation if the lanes name different members, or if the members and the active lanes differ.
+    pub fn converge(&mut self, slot: usize, mask: u32) -> Result<u32, Box<Violation>> {
+        let named = &self.registers.b32[slot];
+        let all = named[mask.trailing_zeros() as usize];
+        for lane in lanes(mask) {
+            let members = named[lane as usize];
+            if members != all {
+                let message = format!("lanes name different members: {members:#x} and {all:#x}");
+                return Err(Violation::new(FaultKind::Shuffle, lane, message));
+            }
+            if members >> lane & 1 == 0 {
+                let message = format!("the members {members:#x} must include the lane itself");
+                return Err(Violation::new(FaultKind::Shuffle, lane, message));
+            }
+        }
+        // Kernels name all 32 lanes even in a warp that the block fills only partly.
+        let all = all & self.lanes;
+        if all & !mask != 0 {
+            let message = format!("the members are {all:#x}, but only lanes {mask:#x} are active");
+            return Err(Violation::new(FaultKind::Shuffle, (all & !mask).trailing_zeros(), message));
+        }
+        self.convergences += u32::from(all == self.live());
+        Ok(all)
+    }
+
+    /// Executes a shuffle by the pseudocode of section 9.7.9.6 of the PTX ISA.
+    pub fn shuffle(&mut self, shuffle: &Shuffle, mask: u32) -> Result<(), Box<Violation>> {
+        let members = self.converge(shuffle.members, mask)?;
+        let values = self.registers.b32[shuffle.a];
+        let (mut results, mut valid) = (values, 0);
+        for lane in lanes(mask) {
+            let b = self.registers.b32[shuffle.b][lane as usize] & 31;
+            let c = self.registers.b32[shuffle.c][lane as usize];
+            let (clamp, segment) = (c & 31, c >> 8 & 31);
+            let (min, max) = (lane & segment, lane & segment | clamp & !segment);
+            let (source, inside) = match shuffle.mode {
+                ShuffleMode::Up => (lane.wrapping_sub(b), lane as i32 - b as i32 >= max as i32),
+                ShuffleMode::Down => (lane + b, lane + b <= max),
+                ShuffleMode::Butterfly => (lane ^ b, lane ^ b <= max),
+                ShuffleMode::Index => (min | b & !segment, (min | b & !segment) <= max),
+            };
+            let source = if inside { source } else { lane };
+            if members >> source & 1 == 0 {
+                let message = format!("the lane reads lane {source}, which must be one of the members {members:#x}");
+                return Err(Violation::new(FaultKind::Shuffle, lane, message));
+            }
+            results[lane as usize] = values[source as usize];
+            valid |= u32::from(inside) << lane;
+        }
+        for lane in lanes(mask) {
+            self.registers.b32[shuffle.d][lane as usize] = results[lane as usize];
+        }
+        if let Some(p) = shuffle.p {
+            let predicate = &mut self.registers.predicates[p];
+            *predicate = *predicate & !mask | valid;
+        }
+        Ok(())
+    }
+
+    /// Executes a vote on the predicate whose lanes are `p`.
+    pub fn vote(
+        &mut self,
+        d: Register,
+        p: u32,
+        mode: VoteMode,
+        members: usize,
+        mask: u32,
+    ) -> Result<(), Box<Violation>> {
+        let members = self.converge(members, mask)?;
+        let ballot = p & members;
+        let answer = match mode {
+            VoteMode::All => ballot == members,
+            VoteMode::Any => ballot != 0,
+            VoteMode::Uniform => ballot == members || ballot == 0,
+            VoteMode::Ballot => {
+                lanes(mask).for_each(|lane| self.registers.set(d, lane, u64::from(ballot)));
+                return Ok(());
+            }
+        };
+        if let Register::Predicate(slot) = d {
+            let predicate = &mut self.registers.predicates[slot];
+            *predicate = if answer { *predicate | mask } else { *predicate & !mask };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! The control flow of a warp.
+//!
+//! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
+
+use super::fault::{FaultKind, Violation};
+use super::happens_before::{Accessor, Released, SyncState, VectorClock};
+use super::lanes::lanes;
+use super::launch::Launch;
+use super::memory::Memory;
+use super::profile::Counts;
+use super::segment::Segment;
+use super::timing::{Cycles, Timing};
+use crate::program::{Action, Inst, NEVER, Registers};
+
+/// The state that the warps of a block share.
+pub struct BlockState {
+    pub index: u32,
+    /// The shared memory.
+    pub shared: Segment,
+    /// The barriers that the block has passed, counted on from the launch's first epoch.
+    pub epoch: u32,
+    /// The releases by warps of the block so far.
+    pub time: u32,
+}
+
+/// The state of a launch and a block that a running warp needs.
+pub struct Env<'a> {
+    pub launch: &'a Launch<'a>,
+    pub params: &'a [u8],
+    pub memory: &'a mut Memory,
+    pub block: &'a mut BlockState,
+    pub released: &'a mut Released,
+    /// The counts of each instruction.
+    pub counts: &'a mut [Counts],
+    /// The latency of each instruction.
+    pub latencies: &'a [u32],
+    /// The address of the first usable byte of shared memory.
+    pub shared_base: u64,
+    pub first_epoch: u32,
+    pub single_block: bool,
+    /// A counter of changes that other warps can see.
+    pub changes: &'a mut u64,
+}
+
+/// The state of a warp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarpState {
+    Ready,
+    /// A wait at the barrier of this number.
+    AtBarrier(usize),
+    Exited,
+}
+
+/// Lanes that run together.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    pc: usize,
+    mask: u32,
+    /// The instruction at which the path ends, because another path waits there.
+    reconvergence: usize,
+}
+
+/// A warp of 32 lanes.
+pub struct Warp {
+    pub index: u32,
+    pub state: WarpState,
+    pub registers: Registers,
+    /// The local memory of all lanes, one after the other.
+    pub local: Segment,
+    pub sync: SyncState,
+    pub timing: Timing,
+    /// The mask of the lanes that exist.
+    pub lanes: u32,
+    /// The barriers and `bar.warp.sync`s that all live lanes have passed.
+    pub syncs: u32,
+    /// The same, plus shuffles and votes.
+    pub convergences: u32,
+    /// The reconvergence stack. The last path runs.
+    paths: Vec<Path>,
+    /// The instruction that was executed last.
+    pub pc: usize,
+}
+
+impl Warp {
+    /// Returns a warp at the start of the kernel.
+    pub fn new(launch: &Launch, index: u32, lanes: u32) -> Self {
+        Self {
+            index,
+            state: WarpState::Ready,
+            registers: launch.program.registers.clone(),
+            local: Segment::new(launch.program.local_size * 32),
+            sync: SyncState::default(),
+            timing: Timing::default(),
+            lanes,
+            syncs: 0,
+            convergences: 0,
+            paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER }],
+            pc: 0,
+        }
+    }
+
+    /// Returns the mask of the lanes that have not exited.
+    pub fn live(&self) -> u32 {
+        self.paths.first().map_or(0, |path| path.mask)
+    }
+
+    /// Returns this warp as the accessor of an instruction.
+    pub fn accessor(&self, env: &Env, pc: usize, strong: bool) -> Accessor {
+        Accessor {
+            block: env.block.index,
+            warp: self.index,
+            epoch: env.block.epoch,
+            time: env.block.time,
+            syncs: self.syncs,
+            convergences: self.convergences,
+            first_epoch: env.first_epoch,
+            pc: pc as u32,
+            strong,
+        }
+    }
+
+    /// Continues after a barrier. All that happened before any warp's arrival has then happened before this warp's next
+    /// access.
+    pub fn pass_barrier(&mut self, clock: &VectorClock, end: Cycles) {
+        self.state = WarpState::Ready;
+        self.sync.clock.join(clock);
+        self.syncs += 1;
+        self.convergences += 1;
+        self.timing.wait(end);
+    }
+
+    /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns their number.
+    ///
+    /// # Errors
+    /// Returns the violation of the instruction at [`Warp::pc`].
+    pub fn run(&mut self, env: &mut Env, quantum: usize) -> Result<usize, Box<Violation>> {
+        for done in 0..quantum {
+            if self.step(env)? {
+                return Ok(done + 1);
+            }
+        }
+        Ok(quantum)
+    }
+
+    /// Executes one instruction and returns whether other warps should run now.
+    fn step(&mut self, env: &mut Env) -> Result<bool, Box<Violation>> {
+        while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
+        let Some(path) = self.paths.last_mut() else {
+            *env.changes += 1;
+            self.state = WarpState::Exited;
+            return Ok(true);
+        };
+        let (pc, active) = (path.pc, path.mask);
+        self.pc = pc;
+        let inst = &env.launch.program.code[pc];
+        let mask = match inst.guard {
+            None => active,
+            Some((p, negated)) => active & (self.registers.predicates[p] ^ if negated { u32::MAX } else { 0 }),
+        };
+        env.counts[pc].executed += 1;
+        env.counts[pc].lanes += u64::from(mask.count_ones());
+        if env.launch.timed {
+            self.timing.issue(inst, env.latencies[pc]);
+        }
+        match &inst.action {
+            Action::Branch { target, uniform } => {
+                self.branch(env, inst, *uniform, &[(pc + 1, active & !mask), (*target, mask)])?;
+            }
+            Action::Table { index, targets, uniform } => {
+                let mut sides = self.table_sides(*index, targets, mask)?;
+                sides.push((pc + 1, active & !mask));
+                self.branch(env, inst, *uniform, &sides)?;
+            }
+            action => {
+                path.pc += 1;
+                match action {
+                    Action::Compute(compute) if mask != 0 => compute(&mut self.registers, mask),
+                    Action::Exit => self.paths.iter_mut().for_each(|path| path.mask &= !mask),
+                    Action::Barrier(id) => {
+                        env.counts[pc].barriers += 1;
+                        if mask != self.live() {
+                            let message = format!("only lanes {mask:#x} of {:#x} reach the barrier", self.live());
+                            let missing = (self.live() & !mask).trailing_zeros();
+                            return Err(Violation::new(FaultKind::Barrier, missing, message));
+                        }
+                        self.state = WarpState::AtBarrier(*id);
+                        return Ok(true);
+                    }
+                    _ if mask == 0 => {}
+                    action => return self.execute(env, action, pc, mask),
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Branches to each pc of `sides` with the lanes of its mask. If several sides have lanes, the last one runs first.
+    fn branch(
+        &mut self,
+        env: &mut Env,
+        inst: &Inst,
+        uniform: bool,
+        sides: &[(usize, u32)],
+    ) -> Result<(), Box<Violation>> {
+        let path = self.paths.last_mut().expect("a running warp has a path");
+        let mut taken = sides.iter().filter(|(_, mask)| *mask != 0);
+        if let (Some((pc, _)), None) = (taken.next(), taken.next()) {
+            path.pc = *pc;
+            return Ok(());
+        }
+        if uniform {
+            return Err(Violation::new(FaultKind::Branch, None, "lanes diverge at a `.uni` branch"));
+        }
+        env.counts[path.pc].divergent += 1;
+        let reconvergence = inst.reconvergence;
+        if path.reconvergence == reconvergence {
+            self.paths.pop();
+        } else {
+            path.pc = reconvergence;
+        }
+        let sides = sides.iter().filter(|(pc, mask)| *mask != 0 && *pc != reconvergence);
+        self.paths.extend(sides.map(|(pc, mask)| Path { pc: *pc, mask: *mask, reconvergence }));
+        Ok(())
+    }
+
+    /// Returns the targets that the lanes of `mask` select by register `index`, each with the mask of its lanes.
+    fn table_sides(&self, index: usize, targets: &[usize], mask: u32) -> Result<Vec<(usize, u32)>, Box<Violation>> {
+        let mut sides: Vec<(usize, u32)> = Vec::new();
+        for lane in lanes(mask) {
+            let index = self.registers.b32[index][lane as usize];
+            let Some(target) = targets.get(index as usize) else {
+                let message = format!("index {index} of a branch table must be below {}", targets.len());
+                return Err(Violation::new(FaultKind::Branch, lane, message));
+            };
+            match sides.iter_mut().find(|(side, _)| side == target) {
+                Some((_, lanes)) => *lanes |= 1 << lane,
+                None => sides.push((*target, 1 << lane)),
+            }
+        }
+        Ok(sides)
+    }
+}
