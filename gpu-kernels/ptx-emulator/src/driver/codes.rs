@@ -1,16 +1,18 @@
-//! The driver's error codes (`CUresult`).
+//! The error codes of the driver (CUDA Driver API, section 6.1, `CUresult`).
 
-/// A failed call: the number of its `CUresult`.
+/// The value of a `CUresult` that reports an error.
 pub type Code = i32;
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $text:literal;)*) => {
-        // A test may ask for one that the emulator itself never gives.
-        $(#[allow(dead_code)]
+        $(#[allow(dead_code, reason = "settings can ask for codes that the emulator itself never returns")]
         pub const $name: Code = $code;)*
 
-        /// Number, name without `CUDA_ERROR_`, and description of every code.
-        const TABLE: &[(Code, &str, &str)] = &[$(($code, concat!("CUDA_ERROR_", stringify!($name), "\0"), concat!($text, "\0"))),*];
+        /// The value, the name and the description of each code, with the terminating nulls of C.
+        const TABLE: &[(Code, &str, &str)] = &[
+            (0, "CUDA_SUCCESS\0", "no error\0"),
+            $(($code, concat!("CUDA_ERROR_", stringify!($name), "\0"), concat!($text, "\0"))),*
+        ];
     };
 }
 codes! {
@@ -43,20 +45,16 @@ codes! {
     UNKNOWN = 999, "unknown error";
 }
 
-/// Name and description of a code, each ending in a null.
+/// Returns the name and the description of a code, each with its terminating null.
 pub fn text(code: Code) -> Option<(&'static str, &'static str)> {
-    if code == 0 {
-        return Some(("CUDA_SUCCESS\0", "no error\0"));
-    }
     TABLE.iter().find(|(known, _, _)| *known == code).map(|(_, name, text)| (*name, *text))
 }
 
-/// The code of a name, with or without `CUDA_ERROR_`, or of a number.
-pub fn parse(name: &str) -> Option<Code> {
-    if let Ok(code) = name.parse() {
-        return Some(code);
-    }
-    let full = |known: &str| known.trim_end_matches('\0') == name;
-    let short = |known: &str| known.trim_end_matches('\0').strip_prefix("CUDA_ERROR_") == Some(name);
-    TABLE.iter().find(|(_, known, _)| full(known) || short(known)).map(|(code, _, _)| *code)
+/// Parses a code from its value, or from its name with or without `CUDA_ERROR_`.
+pub fn parse(text: &str) -> Option<Code> {
+    let named = |known: &str| {
+        let known = known.trim_end_matches('\0');
+        known == text || known.strip_prefix("CUDA_ERROR_") == Some(text)
+    };
+    text.parse().ok().or_else(|| TABLE.iter().find(|(_, name, _)| named(name)).map(|(code, _, _)| *code))
 }

@@ -1,54 +1,75 @@
-//! `PTX_EMULATOR`: what the emulated driver pretends, and what it records.
+//! The settings of the emulated driver, which it reads from the environment variable `PTX_EMULATOR`.
 //!
-//! Settings stand between commas, each `key=value`:
+//! The value of the variable is a list of `key=value` pairs with commas between them:
 //!
-//! | key | value | without it |
+//! | key | value | default |
 //! |---|---|---|
-//! | `devices` | devices that the driver finds, 0 or 1 | 1 |
+//! | `devices` | number of devices, 0 or 1 | 1 |
 //! | `capability` | compute capability, such as `7.5` | 9.0 |
-//! | `sms` | multiprocessors | 132 |
-//! | `registers` | registers that each thread is taken to need, which bounds the resident blocks | 64 |
-//! | `memory` | bytes of the device, with `K`, `M` or `G` | 16G |
-//! | `driver` | newest CUDA version of the driver, such as `11.4`; it bounds the PTX version | 13.0 |
-//! | `fail` | `FUNCTION:N:CODE`: the `N`-th call of the function, from 1, fails; `*` for every call; may be repeated | |
-//! | `order` | a seed: blocks and warps run in permuted order; 0 in ascending order | 0 |
-//! | `approximate` | `allow`: kernels may contain approximate instructions, and sums and products that may be fused | refuse |
-//! | `log` | a file for every call, its arguments and result | |
-//! | `counts` | a file for each launch's counts | |
+//! | `sms` | number of multiprocessors | 132 |
+//! | `registers` | registers per thread that every kernel is assumed to need; they bound the resident blocks | 64 |
+//! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
+//! | `driver` | CUDA version of the driver, such as `11.4`; it bounds the version of the PTX | 13.0 |
+//! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, counted from 1, or every call if `N` is `*`; may be repeated | |
+//! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
+//! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
+//! | `log` | file to which each call is written with its arguments and its result | |
+//! | `profile` | file to which the profile of each launch is written | |
+//! | `ops` | part of the paths of source files to which profiles attribute instructions, such as `src/ops/`; may be repeated | |
 
 use std::path::PathBuf;
 
 use super::codes::{self, Code};
 use crate::simulator::Device;
 
-/// A call that is to fail.
+/// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// The function, without version suffix.
+    /// The function, without a version suffix.
     pub function: String,
-    /// Which call of it, from 1; None for every call.
+    /// The index of the call from 1, or `None` for every call.
     pub call: Option<u64>,
-    /// What it returns.
+    /// The code that the call returns.
     pub code: Code,
 }
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The device, if there is one.
-    pub device: Option<Device>,
-    /// The driver's CUDA version.
+    /// The number of devices, 0 or 1.
+    pub devices: u32,
+    /// The properties of the device.
+    pub device: Device,
+    /// The CUDA version of the driver, major and minor.
     pub driver: (u32, u32),
-    /// Calls that fail.
+    /// The calls that fail.
     pub failures: Vec<Failure>,
-    /// The seed of the order of blocks and warps.
+    /// The seed that permutes the order of blocks and warps, or 0 for ascending order.
     pub order: u64,
-    /// Whether approximate instructions are allowed.
+    /// Whether kernels may contain approximate instructions.
     pub approximate: bool,
-    /// Where calls are written.
+    /// The file for the log of calls.
     pub log: Option<PathBuf>,
-    /// Where counts are written.
-    pub counts: Option<PathBuf>,
+    /// The file for the profiles of launches.
+    pub profile: Option<PathBuf>,
+    /// Parts of the paths of source files to which profiles attribute instructions.
+    pub ops: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            devices: 1,
+            device: Device::default(),
+            driver: (13, 0),
+            failures: Vec::new(),
+            order: 0,
+            approximate: false,
+            log: None,
+            profile: None,
+            ops: Vec::new(),
+        }
+    }
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
@@ -75,48 +96,38 @@ fn failure(text: &str) -> Option<Failure> {
 }
 
 impl Config {
-    /// The settings of a text; the empty one gives the defaults.
+    /// Parses settings. An empty text gives the defaults.
     ///
     /// # Errors
-    /// A message that names the setting.
+    /// Returns a message that names the first setting with an unknown key or an invalid value.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut config = Self {
-            device: Some(Device::default()),
-            driver: (13, 0),
-            failures: Vec::new(),
-            order: 0,
-            approximate: false,
-            log: None,
-            counts: None,
-        };
-        let mut device = Device::default();
-        let mut devices = 1;
+        let mut config = Self::default();
         for setting in text.split(',').filter(|setting| !setting.is_empty()) {
-            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-            let understood = match key {
-                "devices" => value.parse().ok().filter(|n| *n < 2).map(|n: u32| devices = n),
-                "capability" => version(value).map(|v| device.capability = v),
-                "sms" => value.parse().ok().filter(|n| *n > 0).map(|n| device.sms = n),
-                "registers" => value.parse().ok().filter(|n| (1..=255).contains(n)).map(|n| device.registers = n),
-                "memory" => bytes(value).map(|n| device.memory = n),
-                "driver" => version(value).map(|v| config.driver = v),
-                "fail" => failure(value).map(|f| config.failures.push(f)),
-                "order" => value.parse().ok().map(|seed| config.order = seed),
-                "approximate" => (value == "allow").then(|| config.approximate = true),
-                "log" => {
-                    config.log = Some(value.into());
-                    Some(())
-                }
-                "counts" => {
-                    config.counts = Some(value.into());
-                    Some(())
-                }
-                _ => None,
-            };
-            understood.ok_or_else(|| format!("PTX_EMULATOR: `{setting}` is not understood"))?;
+            config.set(setting).ok_or_else(|| format!("PTX_EMULATOR: invalid setting `{setting}`"))?;
         }
-        config.device = (devices > 0).then_some(device);
         Ok(config)
+    }
+
+    /// Applies one setting, or returns `None` if it is invalid.
+    fn set(&mut self, setting: &str) -> Option<()> {
+        let (key, value) = setting.split_once('=')?;
+        match key {
+            "devices" => self.devices = value.parse().ok().filter(|n| *n < 2)?,
+            "capability" => self.device.capability = version(value)?,
+            "sms" => self.device.sms = value.parse().ok().filter(|n| *n > 0)?,
+            "registers" => self.device.registers = value.parse().ok().filter(|n| (1..=255).contains(n))?,
+            "memory" => self.device.memory = bytes(value)?,
+            "driver" => self.driver = version(value)?,
+            "fail" => self.failures.push(failure(value)?),
+            "order" => self.order = value.parse().ok()?,
+            "approximate" => self.approximate = (value == "allow").then_some(true)?,
+            "log" => self.log = Some(value.into()),
+            // `counts` is an older name of `profile`.
+            "profile" | "counts" => self.profile = Some(value.into()),
+            "ops" => self.ops.push(value.into()),
+            _ => return None,
+        }
+        Some(())
     }
 }
 
@@ -125,18 +136,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings() {
+    fn settings_are_parsed() {
         let config =
-            Config::parse("memory=64M,capability=7.0,fail=cuMemAlloc:2:OUT_OF_MEMORY,fail=cuInit:*:803").unwrap();
-        let device = config.device.unwrap();
-        assert_eq!((device.memory, device.capability), (64 << 20, (7, 0)));
+            Config::parse("memory=64M,capability=7.0,fail=cuMemAlloc:2:OUT_OF_MEMORY,fail=cuInit:*:803,devices=0")
+                .unwrap();
+        assert_eq!((config.device.memory, config.device.capability, config.devices), (64 << 20, (7, 0), 0));
         let fail = |function: &str, call, code| Failure { function: function.into(), call, code };
         assert_eq!(config.failures, [fail("cuMemAlloc", Some(2), 2), fail("cuInit", None, 803)]);
-        assert!(Config::parse("devices=0").unwrap().device.is_none());
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn an_error_names_the_invalid_setting() {
         for text in ["sms=0", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T"] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");

@@ -1,8 +1,8 @@
-//! The CUDA driver's functions on the emulated GPU (CUDA Driver API reference manual, chapter 6).
+//! The functions of the CUDA Driver API on the emulated GPU.
 //!
-//! `PTX_EMULATOR` configures it, see [`config`].
+//! Sections are those of the CUDA Driver API reference manual, chapter 6. [`config`] has the settings.
 
-pub(crate) mod codes;
+mod codes;
 pub mod config;
 mod exports;
 mod launch;

@@ -1,19 +1,21 @@
-//! What the driver remembers from call to call.
+//! The state of the driver, and the frame of each call.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::codes::{self, Code};
-use super::config::Config;
+use super::config::{Config, Failure};
 use crate::gpu::{Gpu, Module};
-use crate::simulator::Device;
+use crate::program::Program;
 
-/// A handle: what the API calls a pointer to an opaque struct.
+/// A handle, which the API declares as a pointer to an opaque struct.
 pub type Handle = usize;
 
 /// A kernel that the program asked for.
@@ -21,64 +23,73 @@ pub type Handle = usize;
 pub struct Function {
     pub module: Handle,
     pub name: String,
-    /// The most dynamic shared memory that it may be launched with.
+    /// The most dynamic shared memory in bytes that a launch may ask for.
     pub max_dynamic_shared: u32,
 }
 
-/// The driver.
+/// The primary context.
+#[derive(Default)]
+pub struct Primary {
+    pub context: Handle,
+    /// The number of times that the context is retained.
+    pub retained: u32,
+}
+
+/// The state of the driver.
 pub struct State {
     pub config: Config,
-    pub device: Device,
     pub gpu: Gpu,
     pub modules: HashMap<Handle, Module>,
     pub functions: HashMap<Handle, Function>,
     pub contexts: HashSet<Handle>,
-    /// The primary context and how often it is retained.
-    pub primary: (Handle, u32),
+    pub primary: Primary,
     pub streams: HashSet<Handle>,
+    /// The events with the time at which they were recorded.
     pub events: HashMap<Handle, Option<Instant>>,
-    /// What the launches so far did wrong: from then on every call fails.
-    pub broken: Option<Code>,
-    initialised: bool,
+    /// The error of an earlier launch, which all calls in a context return from then on.
+    pub sticky_error: Option<Code>,
+    pub initialised: bool,
+    /// The number of calls of each function.
     calls: HashMap<String, u64>,
     log: Option<File>,
-    next: Handle,
+    last_handle: Handle,
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 thread_local! {
-    static CURRENT: Cell<Handle> = const { Cell::new(0) };
-    static PUSHED: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
+    /// The context stack of the calling thread (CUDA Driver API, section 6.8).
+    static CONTEXTS: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
+    /// What a call adds to its line of the log.
     static NOTE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The calling thread's context, 0 if none.
+/// Returns the context of the calling thread, or 0 if it has none.
 pub fn current() -> Handle {
-    CURRENT.get()
+    CONTEXTS.with_borrow(|contexts| contexts.last().copied().unwrap_or(0))
 }
 
-/// Makes a context the calling thread's.
-pub fn set_current(context: Handle) {
-    CURRENT.set(context);
-}
-
-/// Puts a context on top of the calling thread's.
+/// Pushes a context on the stack of the calling thread.
 pub fn push(context: Handle) {
-    PUSHED.with_borrow_mut(|pushed| pushed.push(CURRENT.replace(context)));
+    CONTEXTS.with_borrow_mut(|contexts| contexts.push(context));
 }
 
-/// Takes the calling thread's context away and goes back to the one below.
+/// Pops and returns the context of the calling thread, or returns 0 if it has none.
 pub fn pop() -> Handle {
-    CURRENT.replace(PUSHED.with_borrow_mut(Vec::pop).unwrap_or(0))
+    CONTEXTS.with_borrow_mut(Vec::pop).unwrap_or(0)
 }
 
-/// Adds to the log line of the call.
+/// Adds `text` to the line of the current call in the log.
 pub fn note(text: &str) {
     NOTE.with_borrow_mut(|note| note.push_str(text));
 }
 
-/// What a call needs before it can do anything.
+/// Reports a problem with the emulator's settings or files on stderr.
+pub fn report(message: &dyn Display) {
+    eprintln!("emulator: {message}");
+}
+
+/// The state that a call requires, in ascending order.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 pub enum Needs {
     Nothing,
@@ -89,79 +100,91 @@ pub enum Needs {
 impl State {
     fn new() -> Result<Self, Code> {
         let text = std::env::var("PTX_EMULATOR").unwrap_or_default();
-        let config = Config::parse(&text).map_err(|error| {
-            eprintln!("emulator: {error}");
+        let config = Config::parse(&text).map_err(|message| {
+            report(&message);
             codes::INVALID_VALUE
         })?;
-        let open = |path: &std::path::PathBuf| {
+        let create = |path: &PathBuf| {
             File::create(path).map_err(|error| {
-                eprintln!("emulator: cannot write `{}`: {error}", path.display());
+                report(&format_args!("cannot write `{}`: {error}", path.display()));
                 codes::INVALID_VALUE
             })
         };
-        let log = config.log.as_ref().map(open).transpose()?;
-        // Each launch adds its counts.
-        config.counts.as_ref().map(open).transpose()?;
-        let device = config.device.clone().unwrap_or_default();
-        let mut gpu = Gpu::new(device.clone());
+        let log = config.log.as_ref().map(create).transpose()?;
+        // Empties the file, to which each launch appends.
+        config.profile.as_ref().map(create).transpose()?;
+        let mut gpu = Gpu::new(config.device.clone());
         gpu.approximate = config.approximate;
         gpu.order = config.order;
-        gpu.timed = config.counts.is_some();
+        gpu.timed = config.profile.is_some();
         Ok(Self {
             config,
-            device,
             gpu,
             modules: HashMap::new(),
             functions: HashMap::new(),
             contexts: HashSet::new(),
-            primary: (0, 0),
+            primary: Primary::default(),
             streams: HashSet::new(),
             events: HashMap::new(),
-            broken: None,
+            sticky_error: None,
             initialised: false,
             calls: HashMap::new(),
             log,
-            next: 0x1000,
+            last_handle: 0x1000,
         })
     }
 
-    /// A handle that no one has.
+    /// Returns a new handle.
     pub fn handle(&mut self) -> Handle {
-        self.next += 16;
-        self.next
+        self.last_handle += 16;
+        self.last_handle
     }
 
-    /// Forgets everything that belongs to contexts: the memory is free again.
+    /// Frees all resources of contexts.
     pub fn reset(&mut self) {
         self.gpu.reset();
         self.modules.clear();
         self.functions.clear();
         self.streams.clear();
         self.events.clear();
-        self.broken = None;
+        self.sticky_error = None;
     }
 
-    /// `cuInit`.
-    pub fn initialise(&mut self) -> Result<(), Code> {
-        if self.config.device.is_none() {
-            return Err(codes::NO_DEVICE);
-        }
-        self.initialised = true;
-        Ok(())
+    /// Returns the function of a handle and its kernel.
+    ///
+    /// # Errors
+    /// Returns `INVALID_HANDLE` if there is none.
+    pub fn function(&self, handle: Handle) -> Result<(&Function, &Program), Code> {
+        let function = self.functions.get(&handle).ok_or(codes::INVALID_HANDLE)?;
+        let program = self.modules.get(&function.module).and_then(|module| module.kernel(&function.name));
+        program.map(|program| (function, program)).ok_or(codes::INVALID_HANDLE)
     }
 
-    /// The code that the configuration wants of this call.
-    fn injected(&mut self, name: &str) -> Result<(), Code> {
-        // `cuMemAlloc` means `cuMemAlloc_v2` too.
+    /// Counts a call, and returns an error if the settings make it fail.
+    fn inject_failure(&mut self, name: &str) -> Result<(), Code> {
+        // Settings name functions without the suffix `_v2`.
         let plain = name.split('_').next().unwrap_or(name).to_string();
         let count = self.calls.entry(plain.clone()).or_default();
         *count += 1;
-        let wanted = |f: &&super::config::Failure| f.function == plain && f.call.is_none_or(|call| call == *count);
+        let wanted = |f: &&Failure| f.function == plain && f.call.is_none_or(|call| call == *count);
         self.config.failures.iter().find(wanted).map_or(Ok(()), |failure| Err(failure.code))
+    }
+
+    fn check(&self, needs: Needs) -> Result<(), Code> {
+        if needs >= Needs::Initialised && !self.initialised {
+            return Err(codes::NOT_INITIALIZED);
+        }
+        if needs == Needs::Context {
+            if !self.contexts.contains(&current()) {
+                return Err(codes::INVALID_CONTEXT);
+            }
+            self.sticky_error.map_or(Ok(()), Err)?;
+        }
+        Ok(())
     }
 }
 
-/// Makes a call: logs it, lets it fail if that is wanted, checks what it needs, then runs it.
+/// Makes a call: counts it, checks what it needs, runs `body`, and logs it. Returns the value of the `CUresult`.
 pub fn call(
     name: &'static str,
     needs: Needs,
@@ -175,25 +198,16 @@ pub fn call(
             Err(code) => return code,
         }
     }
-    let state = guard.as_mut().expect("it was just made");
+    let state = guard.as_mut().expect("the state was just created");
     NOTE.with_borrow_mut(String::clear);
-    let result = state.injected(name).and_then(|()| {
-        if needs >= Needs::Initialised && !state.initialised {
-            return Err(codes::NOT_INITIALIZED);
-        }
-        if needs == Needs::Context {
-            if !state.contexts.contains(&current()) {
-                return Err(codes::INVALID_CONTEXT);
-            }
-            state.broken.map_or(Ok(()), Err)?;
-        }
-        // No panic may leave a function of C.
+    let result = state.inject_failure(name).and_then(|()| state.check(needs)).and_then(|()| {
+        // A panic must not unwind into the C caller.
         catch_unwind(AssertUnwindSafe(|| body(state))).unwrap_or(Err(codes::UNKNOWN))
     });
     let code = result.err().unwrap_or(0);
     if let Some(log) = &mut state.log {
         let note = NOTE.with_borrow(Clone::clone);
-        // A full disk is not the program's under test.
+        // A failed write to the log must not change what the program under test sees.
         let _ = writeln!(log, "{name}({}{note}) = {code}", arguments());
     }
     code

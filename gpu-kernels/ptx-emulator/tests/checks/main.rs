@@ -1,6 +1,7 @@
 //! Every check has a small kernel with a planted fault, which it must find at the right place, and a mended twin, which
 //! must pass.
 
+mod profile;
 mod races;
 
 use ptx_emulator::{Device, Dims, Fault, FaultKind, Gpu};

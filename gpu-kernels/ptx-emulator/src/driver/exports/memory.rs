@@ -1,75 +1,48 @@
-//! Memory: section 6.13.
+//! Memory (section 6.13). An asynchronous function has completed when it returns.
 
-use std::ffi::c_void;
+use super::pointers::{In, Out};
+use super::table::exports;
+use crate::driver::codes::{self, Code};
+use crate::driver::state::{Handle, State};
 
-use super::super::codes::{self, Code};
-use super::super::state::{Handle, Needs, State, call};
-use super::{DevicePtr, bytes, export, give};
+/// A `CUdeviceptr`.
+pub type DevicePtr = u64;
 
-export! {
-    Context fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) |state| {
-        give(free, state.gpu.free_memory() as usize).and_then(|()| give(total, state.device.memory as usize))
-    }
-    Context fn cuMemAlloc_v2(address: *mut DevicePtr, size: usize) |state| {
+exports! {
+    Context: cuMemGetInfo_v2 => (free: Out<usize>, total: Out<usize>) |state| {
+        free.set(state.gpu.free_memory() as usize).and_then(|()| total.set(state.config.device.memory as usize))
+    };
+    Context: cuMemAlloc_v2, cuMemAllocAsync[_stream: Handle] => (address: Out<DevicePtr>, size: usize) |state| {
         if size == 0 {
             return Err(codes::INVALID_VALUE);
         }
-        let found = state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY)?;
-        give(address, found)
-    }
-    Context fn cuMemFree_v2(address: DevicePtr) |state| { free(state, address) }
-    Context fn cuMemAllocAsync(address: *mut DevicePtr, size: usize, _stream: Handle) |state| {
-        let found = state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY)?;
-        give(address, found)
-    }
-    Context fn cuMemFreeAsync(address: DevicePtr, _stream: Handle) |state| { free(state, address) }
-    Context fn cuMemcpyHtoD_v2(to: DevicePtr, from: *const c_void, size: usize) |state| { upload(state, to, from, size) }
-    Context fn cuMemcpyHtoDAsync_v2(to: DevicePtr, from: *const c_void, size: usize, _stream: Handle) |state| {
-        upload(state, to, from, size)
-    }
-    Context fn cuMemcpyDtoH_v2(to: *mut c_void, from: DevicePtr, size: usize) |state| { download(state, to, from, size) }
-    Context fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: DevicePtr, size: usize, _stream: Handle) |state| {
-        download(state, to, from, size)
-    }
-    Context fn cuMemcpyDtoD_v2(to: DevicePtr, from: DevicePtr, size: usize) |state| { copy(state, to, from, size) }
-    Context fn cuMemcpyDtoDAsync_v2(to: DevicePtr, from: DevicePtr, size: usize, _stream: Handle) |state| {
-        copy(state, to, from, size)
-    }
-    Context fn cuMemsetD8_v2(to: DevicePtr, value: u8, count: usize) |state| { put(state, to, &[value].repeat(count)) }
-    Context fn cuMemsetD8Async(to: DevicePtr, value: u8, count: usize, _stream: Handle) |state| {
-        put(state, to, &[value].repeat(count))
-    }
-    Context fn cuMemsetD32_v2(to: DevicePtr, value: u32, count: usize) |state| {
-        put(state, to, &value.to_le_bytes().repeat(count))
-    }
-    Context fn cuMemsetD32Async(to: DevicePtr, value: u32, count: usize, _stream: Handle) |state| {
-        put(state, to, &value.to_le_bytes().repeat(count))
-    }
+        address.set(state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY)?)
+    };
+    Context: cuMemFree_v2, cuMemFreeAsync[_stream: Handle] => (address: DevicePtr) |state| {
+        if address == 0 || state.gpu.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
+    };
+    Context: cuMemcpyHtoD_v2, cuMemcpyHtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: In<u8>, size: usize) |state| {
+        write(state, to, from.slice(size)?)
+    };
+    Context: cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2[_stream: Handle] => (to: Out<u8>, from: DevicePtr, size: usize) |state| {
+        to.set_all(&read(state, from, size)?)
+    };
+    Context: cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: DevicePtr, size: usize) |state| {
+        let bytes = read(state, from, size)?;
+        write(state, to, &bytes)
+    };
+    Context: cuMemsetD8_v2, cuMemsetD8Async[_stream: Handle] => (to: DevicePtr, value: u8, count: usize) |state| {
+        write(state, to, &[value].repeat(count))
+    };
+    Context: cuMemsetD32_v2, cuMemsetD32Async[_stream: Handle] => (to: DevicePtr, value: u32, count: usize) |state| {
+        write(state, to, &value.to_le_bytes().repeat(count))
+    };
 }
 
-fn free(state: &mut State, address: DevicePtr) -> Result<(), Code> {
-    if address == 0 || state.gpu.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
-}
-
-fn put(state: &mut State, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
+fn write(state: &mut State, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
     if bytes.is_empty() || state.gpu.write(to, bytes) { Ok(()) } else { Err(codes::INVALID_VALUE) }
 }
 
-fn upload(state: &mut State, to: DevicePtr, from: *const c_void, size: usize) -> Result<(), Code> {
-    put(state, to, bytes(from, size)?)
-}
-
-fn download(state: &mut State, to: *mut c_void, from: DevicePtr, size: usize) -> Result<(), Code> {
-    if size == 0 {
-        return Ok(());
-    }
-    let found = state.gpu.read(from, size).filter(|_| !to.is_null()).ok_or(codes::INVALID_VALUE)?;
-    // SAFETY: the API asks for `size` bytes that may be written, and `found` has as many.
-    unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), to.cast(), size) };
-    Ok(())
-}
-
-fn copy(state: &mut State, to: DevicePtr, from: DevicePtr, size: usize) -> Result<(), Code> {
-    let found = state.gpu.read(from, size).ok_or(codes::INVALID_VALUE)?;
-    put(state, to, &found)
+fn read(state: &mut State, from: DevicePtr, size: usize) -> Result<Vec<u8>, Code> {
+    if size == 0 { Ok(Vec::new()) } else { state.gpu.read(from, size).ok_or(codes::INVALID_VALUE) }
 }

@@ -1,52 +1,54 @@
-//! Streams, events and launches: sections 6.18, 6.19 and 6.22. A launch runs to its end at once, in the order of the calls.
+//! Streams, events and launches (sections 6.18, 6.19 and 6.22). A launch has completed when the call returns.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint};
 use std::time::Instant;
 
-use super::super::codes::{self, Code};
-use super::super::state::{Handle, Needs, State, call};
-use super::{bytes, export, give};
+use super::pointers::{In, Out};
+use super::table::exports;
+use crate::driver::codes::{self, Code};
+use crate::driver::state::{Handle, State};
 use crate::simulator::Dims;
 
-export! {
-    Context fn cuStreamCreate(stream: *mut Handle, _flags: c_uint) |state| { new_stream(state, stream) }
-    Context fn cuStreamCreateWithPriority(stream: *mut Handle, _flags: c_uint, _priority: c_int) |state| {
-        new_stream(state, stream)
-    }
-    Context fn cuStreamDestroy_v2(stream: Handle) |state| {
+/// The last of the default streams: 0, `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
+const DEFAULT_STREAMS: Handle = 2;
+
+exports! {
+    Context: cuStreamCreate, cuStreamCreateWithPriority[_priority: c_int] => (
+        stream: Out<Handle>,
+        _flags: c_uint,
+    ) |state| {
+        let handle = state.handle();
+        state.streams.insert(handle);
+        stream.set(handle)
+    };
+    Context: cuStreamDestroy_v2 => (stream: Handle) |state| {
         if state.streams.remove(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
-    }
-    Context fn cuStreamSynchronize(stream: Handle) |state| { known(state, stream) }
-    Context fn cuStreamQuery(stream: Handle) |state| { known(state, stream) }
-    Context fn cuStreamWaitEvent(stream: Handle, event: Handle, _flags: c_uint) |state| {
-        known(state, stream)?;
-        state.events.get(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE)
-    }
-    Context fn cuEventCreate(event: *mut Handle, _flags: c_uint) |state| {
+    };
+    Context: cuStreamSynchronize, cuStreamQuery => (stream: Handle) |state| check_stream(state, stream);
+    Context: cuStreamWaitEvent => (stream: Handle, event: Handle, _flags: c_uint) |state| {
+        check_stream(state, stream)?;
+        recorded(state, event).map(|_| ())
+    };
+    Context: cuEventCreate => (event: Out<Handle>, _flags: c_uint) |state| {
         let handle = state.handle();
         state.events.insert(handle, None);
-        give(event, handle)
-    }
-    Context fn cuEventDestroy_v2(event: Handle) |state| {
+        event.set(handle)
+    };
+    Context: cuEventDestroy_v2 => (event: Handle) |state| {
         state.events.remove(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE)
-    }
-    Context fn cuEventRecord(event: Handle, stream: Handle) |state| {
-        known(state, stream)?;
-        *state.events.get_mut(&event).ok_or(codes::INVALID_HANDLE)? = Some(Instant::now());
+    };
+    Context: cuEventRecord => (event: Handle, stream: Handle) |state| {
+        check_stream(state, stream)?;
+        recorded(state, event)?;
+        state.events.insert(event, Some(Instant::now()));
         Ok(())
-    }
-    Context fn cuEventSynchronize(event: Handle) |state| {
-        state.events.get(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE)
-    }
-    Context fn cuEventQuery(event: Handle) |state| {
-        state.events.get(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE)
-    }
-    Context fn cuEventElapsedTime(milliseconds: *mut f32, start: Handle, end: Handle) |state| {
-        let time = |event| state.events.get(&event).copied().flatten().ok_or(codes::INVALID_HANDLE);
-        // The emulation's own time.
-        give(milliseconds, time(end)?.saturating_duration_since(time(start)?).as_secs_f32() * 1e3)
-    }
-    Context fn cuLaunchKernel(
+    };
+    Context: cuEventSynchronize, cuEventQuery => (event: Handle) |state| recorded(state, event).map(|_| ());
+    Context: cuEventElapsedTime => (milliseconds: Out<f32>, start: Handle, end: Handle) |state| {
+        let time = |event| recorded(state, event)?.ok_or(codes::INVALID_HANDLE);
+        milliseconds.set(time(end)?.saturating_duration_since(time(start)?).as_secs_f32() * 1e3)
+    };
+    Context: cuLaunchKernel => (
         function: Handle,
         grid_x: c_uint,
         grid_y: c_uint,
@@ -56,17 +58,17 @@ export! {
         block_z: c_uint,
         shared: c_uint,
         stream: Handle,
-        arguments: *mut *mut c_void,
-        extra: *mut *mut c_void,
+        arguments: In<In<u8>>,
+        extra: In<u8>,
     ) |state| {
         if !extra.is_null() {
             return Err(codes::NOT_SUPPORTED);
         }
-        known(state, stream)?;
+        check_stream(state, stream)?;
         let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
         state.launch(function, dims, false, |i, len| argument(arguments, i, len))
-    }
-    Context fn cuLaunchCooperativeKernel(
+    };
+    Context: cuLaunchCooperativeKernel => (
         function: Handle,
         grid_x: c_uint,
         grid_y: c_uint,
@@ -76,31 +78,24 @@ export! {
         block_z: c_uint,
         shared: c_uint,
         stream: Handle,
-        arguments: *mut *mut c_void,
+        arguments: In<In<u8>>,
     ) |state| {
-        known(state, stream)?;
+        check_stream(state, stream)?;
         let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
         state.launch(function, dims, true, |i, len| argument(arguments, i, len))
-    }
+    };
 }
 
-fn new_stream(state: &mut State, stream: *mut Handle) -> Result<(), Code> {
-    let handle = state.handle();
-    state.streams.insert(handle);
-    give(stream, handle)
+/// Returns the `len` bytes of argument `i` of a launch.
+fn argument(arguments: In<In<u8>>, i: usize, len: usize) -> Result<Vec<u8>, Code> {
+    Ok(arguments.slice(i + 1)?[i].slice(len)?.to_vec())
 }
 
-/// The default streams are 0, 1 and 2.
-fn known(state: &State, stream: Handle) -> Result<(), Code> {
-    if stream <= 2 || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
+/// Returns the time at which an event was recorded, if it was.
+fn recorded(state: &State, event: Handle) -> Result<Option<Instant>, Code> {
+    state.events.get(&event).copied().ok_or(codes::INVALID_HANDLE)
 }
 
-/// The bytes of argument `i` of a launch.
-fn argument(arguments: *mut *mut c_void, i: usize, len: usize) -> Option<Vec<u8>> {
-    if arguments.is_null() {
-        return None;
-    }
-    // SAFETY: the API asks for as many pointers as the kernel has parameters.
-    let argument = unsafe { *arguments.add(i) };
-    bytes(argument, len).ok().map(<[u8]>::to_vec)
+fn check_stream(state: &State, stream: Handle) -> Result<(), Code> {
+    if stream <= DEFAULT_STREAMS || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
 }

@@ -1,0 +1,48 @@
+//! The rows of a profile by op, for kernels with known source lines.
+
+use ptx_emulator::{Device, Dims, Gpu};
+
+/// Profiles a kernel and returns the name and the instructions of each op, sorted.
+fn rows(body: &str, ops: &[&str]) -> Vec<String> {
+    let text = format!(
+        ".version 7.2\n.target sm_75\n.address_size 64\n.visible .entry k()\n{{\n.reg .b32 %r<9>;\n{body}\nret;\n}}\n\
+         .file 1 \"./k/src/lanes/view.rs\"\n.file 2 \"./k/src/ops/linear.rs\"\n.file 3 \"./k/src/ops/mod.rs\"\n\
+         .file 4 \"./k/src/train/batch.rs\"\n.file 5 \"./k/src/entry/gpu.rs\"\n.section .debug_str {{\nname:\n.b8 107, 0\n}}\n"
+    );
+    let mut gpu = Gpu::new(Device::default());
+    let module = gpu.load(&text).unwrap();
+    let table = gpu.launch(&module, "k", Dims::new(1, 32), &[]).unwrap().table(ops);
+    let rows = table.split_once("\nop").unwrap().1.lines().skip(1).filter(|line| !line.is_empty());
+    let mut rows: Vec<_> = rows
+        .map(|row| row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    rows.sort();
+    rows
+}
+
+const COMMENTS: &str = ".loc 1 7 1 // inlined at 2:5 3:9 4:20 5:1\nmov.u32 %r1, 1;\nmov.u32 %r1, 2;\n\
+                        .loc 1 7 1 // inlined at 3:9 4:20 5:1\nmov.u32 %r1, 3;\n.loc 1 8 1 // inlined at 5:1\nmov.u32 %r1, 4;\n\
+                        .loc 1 0 1 // inlined at 2:5 5:1\nmov.u32 %r1, 5;\n.loc 5 2 1";
+
+#[test]
+fn an_instruction_belongs_to_the_innermost_op_of_its_inline_chain() {
+    assert_eq!(rows(COMMENTS, &["src/ops/"]), ["entry/gpu 3", "ops/linear 3"]);
+    assert_eq!(rows(COMMENTS, &["src/ops/", "src/train/"]), ["entry/gpu 2", "ops/linear 3", "train/batch 1"]);
+    // The directives of PTX ISA, section 11.5.3, in place of comments.
+    let directives = ".loc 5 1 1\n.loc 4 20 1, function_name name, inlined_at 5 1 1\n\
+                      .loc 2 5 1, function_name name, inlined_at 4 20 1\nmov.u32 %r1, 1;\n\
+                      .loc 1 7 1, function_name name+0, inlined_at 2 5 1\nmov.u32 %r1, 2;\n.loc 5 2 1";
+    assert_eq!(rows(directives, &["src/ops/"]), ["entry/gpu 1", "ops/linear 2"]);
+}
+
+#[test]
+fn an_instruction_belongs_to_its_innermost_file_if_no_ops_are_given() {
+    assert_eq!(rows(COMMENTS, &[]), ["entry/gpu 1", "lanes/view 5"]);
+}
+
+#[test]
+fn no_op_is_guessed_without_inline_chains() {
+    let lines = ".loc 2 5 1\nmov.u32 %r1, 1;\n.loc 1 7 1\nmov.u32 %r1, 2;\nmov.u32 %r1, 3;\n.loc 2 0 1\nmov.u32 %r1, 4;\n.loc 4 9 1";
+    let expected = ["elsewhere 2", "ops/linear 1", "train/batch 1", "without a line 1"];
+    assert_eq!(rows(lines, &["src/ops/", "src/train/"]), expected);
+}
