@@ -11,8 +11,8 @@ pub struct Gpu {
     pub order: u64,
     /// Whether launches model bank conflicts and cycles.
     pub timed: bool,
-    /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The bits of
-    /// their results differ between GPUs.
+    /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
+    /// bits of their results differ between GPUs.
     pub approximate: bool,
 }
 
@@ -128,8 +128,8 @@ impl Gpu {
     /// Returns the first fault.
     ///
     /// # Panics
-    /// Panics if the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than the
-    /// kernel declares.
+    /// Panics if the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than
+    /// the kernel declares.
     pub fn launch<'a>(
         &mut self,
         module: &'a Module,

@@ -1,24 +1,86 @@
-//! A CUDA driver that executes PTX on the CPU, checks what it executes, and counts it.
+//! An emulated CUDA driver that executes PTX on the CPU, checks it and profiles it, for tests on machines without a
+//! GPU.
 //!
-//! Built as a library with the driver's own names, it takes the place of `libcuda.so.1`; [`config`] says how it is set up.
-//! [`Gpu`] is the same without the driver's handles and codes. In reading order: `ptx` (text to syntax), `program` (syntax to
-//! instructions ready to run), `simulator` (memory, warps, blocks, checks, counts), `driver`.
+//! The emulator accepts the subset of PTX that rustc's NVPTX backend and libNVVM generate for Rust kernels. PTX outside
+//! the subset is an error that names the line and the instruction. While a kernel runs, the emulator reports accesses
+//! that are out of bounds, misaligned or uninitialised, races, barriers and shuffles that only some lanes reach, and
+//! launches that make no progress. A report names kernel, block, warp, lane, PTX line and source lines.
 //!
-//! What it takes is the PTX that rustc's backend and libNVVM emit for our kernels; all else is an error that names line and
-//! instruction. What it simplifies:
+//! # As a library
 //!
-//! - One thread runs everything, in an order that a seed decides, so that every run can be repeated. A launch ends before the
-//!   call returns; what it did wrong, the next calls report, as a GPU does.
-//! - Lanes that part meet again at the immediate post-dominator. `bar.warp.sync`, shuffles and votes must be reached by all
-//!   of their members together; a GPU may let lanes come from different branches.
-//! - Races: the lanes of a warp are taken together where a release or acquire orders them with other warps. Among the lanes
-//!   of a warp only barriers order a write and a later read; shuffles and votes order a read and a later write, since the value
-//!   was there before the exchange. A `bar.warp.sync` of a part of the warp orders nothing. Lanes of one warp may write equal
-//!   values to one place. Fences of a block's scope order nothing between blocks. Of bytes in a word, only the last writer's
-//!   are remembered.
-//! - All contexts share the device's memory, and everything ends with the last of them.
-#![allow(clippy::float_cmp, reason = "comparing numbers exactly is what an IEEE simulator does")]
-#![allow(clippy::unnecessary_box_returns, reason = "a fault is large and rare, what is returned else small")]
+//! [`Gpu`] has memory, modules and launches, without the driver's handles and error codes.
+//!
+//! ```
+//! use ptx_emulator::{Device, Dims, FaultKind, Gpu};
+//!
+//! const PTX: &str = "
+//!     .version 7.0
+//!     .target sm_75
+//!     .address_size 64
+//!     .visible .entry double(.param .u64 values) {
+//!         .reg .b32 %r<3>;
+//!         .reg .b64 %rd<3>;
+//!         ld.param.u64 %rd1, [values];
+//!         mov.u32 %r1, %tid.x;
+//!         mul.wide.u32 %rd2, %r1, 4;
+//!         add.u64 %rd1, %rd1, %rd2;
+//!         ld.global.u32 %r2, [%rd1];
+//!         add.u32 %r2, %r2, %r2;
+//!         st.global.u32 [%rd1], %r2;
+//!         ret;
+//!     }";
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut gpu = Gpu::new(Device::default());
+//! let module = gpu.load(PTX)?;
+//! let values = gpu.allocate(4 * 32).expect("the device has memory");
+//! gpu.write(values, &[7, 0, 0, 0].repeat(32));
+//! gpu.launch(&module, "double", Dims::new(1, 32), &values.to_le_bytes())?;
+//! assert_eq!(gpu.read(values, 4 * 32), Some([14, 0, 0, 0].repeat(32)));
+//!
+//! let fault = gpu.launch(&module, "double", Dims::new(1, 33), &values.to_le_bytes()).unwrap_err();
+//! assert_eq!(fault.kind, FaultKind::OutOfBounds);
+//! assert_eq!((fault.warp, fault.lane), (1, Some(0)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # As `libcuda.so.1`
+//!
+//! The crate is also a shared library that exports the functions of the [CUDA Driver API]. A program that opens the
+//! driver at run time takes it for the real one:
+//!
+//! ```sh
+//! cargo build --release -p ptx-emulator
+//! mkdir -p target/emulated
+//! ln -sf ../release/libptx_emulator.so target/emulated/libcuda.so.1
+//! LD_LIBRARY_PATH=target/emulated PTX_EMULATOR=sms=4,profile=profile.txt program-under-test
+//! ```
+//!
+//! The settings in the environment variable `PTX_EMULATOR` choose the device, make calls fail, log calls and write
+//! profiles. [`config`] lists them. A fault is printed to stderr, and all later calls in the context return an error,
+//! as on a GPU.
+//!
+//! # Simplifications
+//!
+//! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. A
+//!   launch has completed when the call returns.
+//! - Lanes that diverge reconverge at the immediate post-dominator. The members of a `bar.warp.sync`, shuffle or vote
+//!   must reach it together, whereas a GPU also accepts lanes that come from different branches.
+//! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
+//!   `bar.warp.sync`s of the whole warp order all accesses, and shuffles and votes order a read before a later write.
+//!   Lanes of one warp may write equal values to one location. Fences of block scope order nothing between blocks. For
+//!   each word, the checker remembers the bytes of the last writer only.
+//! - All contexts share the memory of the device. It is freed with the last context.
+//!
+//! # Reading order
+//!
+//! `ptx` parses text, `program` turns syntax into executable instructions, `simulator` runs them, `gpu` joins the
+//! three, and `driver` adds the handles and error codes of the Driver API.
+//!
+//! [CUDA Driver API]: https://docs.nvidia.com/cuda/cuda-driver-api/
+#![allow(clippy::float_cmp, reason = "PTX compares values exactly")]
+#![allow(clippy::unnecessary_box_returns, reason = "a fault is large and rare, and the other results are small")]
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "reports are short")]
 
 mod driver;

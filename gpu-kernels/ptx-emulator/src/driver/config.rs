@@ -1,6 +1,7 @@
 //! The settings of the emulated driver, which it reads from the environment variable `PTX_EMULATOR`.
 //!
-//! The value of the variable is a list of `key=value` pairs with commas between them:
+//! The value of the variable is a list of `key=value` pairs with commas between them. The keys `fail` and `ops` may be
+//! repeated.
 //!
 //! | key | value | default |
 //! |---|---|---|
@@ -10,12 +11,12 @@
 //! | `registers` | registers per thread that every kernel is assumed to need; they bound the resident blocks | 64 |
 //! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
 //! | `driver` | CUDA version of the driver, such as `11.4`; it bounds the version of the PTX | 13.0 |
-//! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, counted from 1, or every call if `N` is `*`; may be repeated | |
+//! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
 //! | `log` | file to which each call is written with its arguments and its result | |
 //! | `profile` | file to which the profile of each launch is written | |
-//! | `ops` | part of the paths of source files to which profiles attribute instructions, such as `src/ops/`; may be repeated | |
+//! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
 
 use std::path::PathBuf;
 
@@ -52,7 +53,7 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// The file for the profiles of launches.
     pub profile: Option<PathBuf>,
-    /// Parts of the paths of source files to which profiles attribute instructions.
+    /// Parts of the paths of the source files that profiles take for ops.
     pub ops: Vec<String>,
 }
 

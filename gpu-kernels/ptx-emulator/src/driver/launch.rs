@@ -50,8 +50,8 @@ impl State {
         Ok(handle)
     }
 
-    /// Launches a kernel. `argument(i, len)` returns the bytes of argument `i`. A fault of the kernel becomes the sticky
-    /// error.
+    /// Launches a kernel. `argument(i, len)` returns the bytes of argument `i`. A fault of the kernel becomes the
+    /// sticky error.
     ///
     /// # Errors
     /// Returns the code of a launch that cannot start.

@@ -14,8 +14,8 @@ use crate::program::Special;
 /// The instructions of a warp's turn in ascending order.
 const QUANTUM: usize = 1 << 14;
 
-/// The limits after which a launch without visible changes is stuck: instructions per warp, and turns of every warp. The second
-/// limit is for waiting warps, which yield after each look at memory.
+/// The limits after which a launch without visible changes is stuck: instructions per warp, and turns of every warp.
+/// The second limit is for waiting warps, which yield after each look at memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
 
@@ -33,8 +33,8 @@ struct Block {
     warps: Vec<Warp>,
 }
 
-/// A generator of permutations from a seed, or of ascending orders if the seed is 0. It is the xorshift generator of Marsaglia,
-/// "Xorshift RNGs", 2003.
+/// A generator of permutations from a seed, or of ascending orders if the seed is 0. It is the xorshift generator of
+/// Marsaglia, "Xorshift RNGs", 2003.
 struct Orders(u64);
 
 impl Orders {

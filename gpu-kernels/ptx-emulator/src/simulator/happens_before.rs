@@ -2,8 +2,8 @@
 //!
 //! A barrier orders everything that the warps of a block do, so it divides the time of the block into epochs. Between
 //! blocks, and between the warps of a block within an epoch, only a release that an acquire observes creates order. A
-//! [`VectorClock`] holds the accesses of other warps that are ordered before the next access of this warp. It treats a warp
-//! as one agent.
+//! [`VectorClock`] holds the accesses of other warps that are ordered before the next access of this warp. It treats a
+//! warp as one agent.
 
 use std::collections::HashMap;
 
@@ -132,7 +132,8 @@ impl AccessRecord {
     }
 }
 
-/// The location of a strong access: 0 for global memory or the block's index plus 1 for its shared memory, and the address.
+/// The location of a strong access: 0 for global memory or the block's index plus 1 for its shared memory, and the
+/// address.
 pub type Location = (u32, u64);
 
 /// The clocks that strong writes have released, by location.
@@ -171,8 +172,8 @@ impl SyncState {
         }
     }
 
-    /// Releases at the location of a strong write. A read-modify-write continues the release sequence, so it keeps what was
-    /// released there before.
+    /// Releases at the location of a strong write. A read-modify-write continues the release sequence, so it keeps what
+    /// was released there before.
     pub fn write(&self, released: &mut Released, location: Location, accessor: &Accessor, kind: StrongWrite) {
         let clock = if kind.release { Some(self.clock.with_own(accessor)) } else { self.fenced.clone() };
         if !kind.modify {

@@ -5,8 +5,8 @@ use super::segment::Segment;
 /// The address of the first allocation.
 const FIRST: u64 = 0x7000_0000_0000;
 
-/// The alignment of allocations, and the gap between them. The gap makes an access beyond the end of an allocation miss the
-/// next one.
+/// The alignment of allocations, and the gap between them. The gap makes an access beyond the end of an allocation miss
+/// the next one.
 const ALIGN: u64 = 512;
 
 struct Allocation {

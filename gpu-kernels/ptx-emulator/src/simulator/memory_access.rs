@@ -35,8 +35,8 @@ impl Env<'_> {
         found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
     }
 
-    /// Returns the location through which a strong access synchronises, if it can: its scope must include all threads that
-    /// share the memory.
+    /// Returns the location through which a strong access synchronises, if it can: its scope must include all threads
+    /// that share the memory.
     fn synchronises(&self, access: &Access, target: &Target) -> Option<Location> {
         let wide = access.scope == Scope::Device || self.single_block;
         let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };
@@ -62,7 +62,8 @@ impl Warp {
             let target = self.resolve(env, access, lane, len)?;
             (spaces[lane as usize], addresses[lane as usize]) = (target.space, target.address);
         }
-        // Lanes that load from one address are often the whole warp or two halves. They are loaded and checked together.
+        // Lanes that load from one address are often the whole warp or two halves. They are loaded and checked
+        // together.
         let repeats = |step: usize| mask == u32::MAX && addresses[step..] == addresses[..32 - step];
         let (leaders, group) = if repeats(1) {
             (1, u32::MAX)
@@ -144,7 +145,8 @@ impl Warp {
         Ok(())
     }
 
-    /// Computes the bytes that a lane accesses. Checks the alignment of the address and, except for global memory, the bounds.
+    /// Computes the bytes that a lane accesses. Checks the alignment of the address and, except for global memory, the
+    /// bounds.
     fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Result<Target, Box<Violation>> {
         let base = access.base.map_or(0, |base| self.registers.get(base, lane));
         let address = base.wrapping_add_signed(access.offset);

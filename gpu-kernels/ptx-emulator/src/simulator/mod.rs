@@ -1,8 +1,8 @@
 //! The simulator executes launches: all blocks and warps of a grid, in one thread and a reproducible order.
 //!
-//! In reading order: `launch` and `device` describe the work, `grid` schedules blocks and warps, `warp` follows the control
-//! flow, `execute`, `memory_access` and `shuffle` execute instructions, `happens_before` and `segment` find races, and
-//! `profile` reports instruction counts and modelled cycles.
+//! In reading order: `launch` and `device` describe the work, `grid` schedules blocks and warps, `warp` follows the
+//! control flow, `execute`, `memory_access` and `shuffle` execute instructions, `happens_before` and `segment` find
+//! races, and `profile` reports instruction counts and modelled cycles.
 
 mod device;
 mod execute;

@@ -60,9 +60,9 @@ impl<'a> Profile<'a> {
 
     /// Returns the profile as a human-readable table, by kind of instruction and by op.
     ///
-    /// An instruction belongs to the innermost file of its inline chain whose path contains one of the texts `ops`, or to
-    /// the outermost file if there is none. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never taken
-    /// for an op, because it holds what the ops of its folder share.
+    /// An instruction belongs to the innermost file of its inline chain whose path contains one of the texts `ops`, or
+    /// to the outermost file if there is none. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never
+    /// taken for an op, because it holds what the ops of its folder share.
     pub fn table(&self, ops: &[impl AsRef<str>]) -> String {
         let program = self.launch.program;
         let mut by_kind: BTreeMap<&str, Counts> = BTreeMap::new();

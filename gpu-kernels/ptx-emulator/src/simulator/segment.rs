@@ -118,8 +118,8 @@ impl Segment {
         })
     }
 
-    /// Records a write by one lane. `same` tells that memory already holds the written bytes, because the lanes of one warp may
-    /// write equal values.
+    /// Records a write by one lane. `same` tells that memory already holds the written bytes, because the lanes of one
+    /// warp may write equal values.
     ///
     /// # Errors
     /// Returns a violation if the write races with another access.
@@ -165,8 +165,8 @@ impl Segment {
     }
 }
 
-/// Returns whether `accessor`'s warp alone made the access, and has not synchronised its lanes since. `syncs` is the count of
-/// synchronisations that order such an access.
+/// Returns whether `accessor`'s warp alone made the access, and has not synchronised its lanes since. `syncs` is the
+/// count of synchronisations that order such an access.
 fn unsynchronised_lanes(record: &AccessRecord, accessor: &Accessor, syncs: u32) -> bool {
     !record.by_others(accessor) && (record.epoch, record.syncs) == (accessor.epoch, syncs)
 }

@@ -7,8 +7,8 @@ use crate::ptx::syntax::Space;
 
 /// The kinds of instructions with the cycles from issue to the first use of the result.
 ///
-/// The latencies are of the order that microbenchmarks of recent GPUs report. Those of divisions and square roots stand for
-/// the instruction sequences that ptxas generates.
+/// The latencies are of the order that microbenchmarks of recent GPUs report. Those of divisions and square roots stand
+/// for the instruction sequences that ptxas generates.
 pub const LATENCIES: [(&str, u32); 12] = [
     ("arithmetic, logic, comparison, move", 4),
     ("conversion", 12),
@@ -51,8 +51,8 @@ pub fn kind(inst: &Inst) -> usize {
     }
 }
 
-/// A time in cycles by two models: instructions that wait for dependences alone, and instructions that also issue in order,
-/// one per cycle.
+/// A time in cycles by two models: instructions that wait for dependences alone, and instructions that also issue in
+/// order, one per cycle.
 pub type Cycles = [u64; 2];
 
 /// Returns the later of two times in each model.
@@ -107,8 +107,8 @@ impl Timing {
 
 /// Returns the rounds beyond the first that accesses of `len` bytes to shared memory take.
 ///
-/// There are 32 banks of four bytes. A bank serves one word per round, to any number of lanes. Wider accesses proceed by half
-/// or quarter warps.
+/// There are 32 banks of four bytes. A bank serves one word per round, to any number of lanes. Wider accesses proceed
+/// by half or quarter warps.
 pub fn bank_conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
     let per_round = (128 / len.max(4)).min(32);
     let addresses: Vec<u64> = addresses.collect();

@@ -143,6 +143,7 @@ impl Warp {
     }
 
     /// Executes one instruction and returns whether other warps should run now.
+    #[inline]
     fn step(&mut self, env: &mut Env) -> Result<bool, Box<Violation>> {
         while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
         let Some(path) = self.paths.last_mut() else {

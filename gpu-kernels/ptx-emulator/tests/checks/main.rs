@@ -1,13 +1,16 @@
-//! Every check has a small kernel with a planted fault, which it must find at the right place, and a mended twin, which
-//! must pass.
+//! The checks of running kernels. Each is tested by a small kernel with a planted fault, which must be found at the
+//! right line, and a mended twin, which must pass.
 
 mod profile;
 mod races;
 
 use ptx_emulator::{Device, Dims, Fault, FaultKind, Gpu};
 
-/// A kernel of this body with one parameter, a pointer to 1,024 words of which the first half is written, in `%rd1`; `%r1`
-/// is the thread, `%r2` the block, `%r3` four times the thread, `%r4` the address of 1,024 words of shared memory.
+/// Returns the PTX of a kernel with this body.
+///
+/// Its parameter, a pointer to 1,024 words of which the first half is initialised, is in `%rd1`, and the address of the
+/// thread's word there in `%rd2`. `%r1` is the thread, `%r2` the block and `%r3` four times the thread. `%r4` is the
+/// address of 1,024 words of shared memory, and `%r5` that of the thread's word there.
 fn kernel(body: &str) -> String {
     format!(
         ".version 7.8\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 p)\n{{\n\
@@ -18,6 +21,7 @@ fn kernel(body: &str) -> String {
     )
 }
 
+/// Runs a kernel with this body in the order of a seed.
 fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<Fault>> {
     let mut gpu = Gpu::new(device);
     gpu.order = order;
@@ -28,8 +32,8 @@ fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<
     gpu.launch(&module, "k", dims, &memory.to_le_bytes()).map(|_| ())
 }
 
-/// The faulty body must be found out, at the statement after `^` if there is that mark, and the mended one must pass: in the
-/// usual order and in permuted ones.
+/// Checks in three orders of blocks and warps that the faulty body has a fault of this kind, at the statement after `^`
+/// if there is that mark, and that the mended body has none. Returns the last fault.
 #[track_caller]
 fn check_on(device: &Device, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
     let (marked, mended) = (faulty.find('^'), mended.replace('^', ""));
@@ -37,40 +41,44 @@ fn check_on(device: &Device, dims: Dims, kind: FaultKind, faulty: &str, mended: 
     let line = marked.map(|at| 10 + faulty[..at].matches('\n').count() as u32);
     let mut last = None;
     for order in [0, 1, 2] {
-        let fault = launch(&faulty, dims, device.clone(), order).expect_err("the planted fault is found");
+        let fault = launch(&faulty, dims, device.clone(), order).expect_err("the planted fault must be found");
         assert_eq!(fault.kind, kind, "{fault}");
         assert_eq!(fault.line, line.unwrap_or(fault.line), "{fault}");
-        let place = fault.to_string();
-        assert!(place.contains("kernel `k`, block ") && place.contains(&format!("PTX line {}", fault.line)), "{place}");
+        let report = fault.to_string();
+        assert!(
+            report.contains("kernel `k`, block ") && report.contains(&format!("PTX line {}", fault.line)),
+            "{report}"
+        );
         if let Err(fault) = launch(mended, dims, device.clone(), order) {
-            panic!("the mended kernel passes, order {order}: {fault}");
+            panic!("the mended kernel must pass in order {order}: {fault}");
         }
         last = Some(*fault);
     }
     last.expect("three orders were tried")
 }
 
+/// Calls [`check_on`] with the default device.
 #[track_caller]
 fn check(dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
     check_on(&Device::default(), dims, kind, faulty, mended)
 }
 
 #[test]
-fn out_of_bounds() {
+fn accesses_out_of_bounds_are_found() {
     let one = Dims::new(1, 1);
     check(one, FaultKind::OutOfBounds, "^st.global.u32 [%rd1+4096], 1;", "st.global.u32 [%rd1+4092], 1;");
     check(one, FaultKind::OutOfBounds, "^st.shared.u32 [%r4+4096], 1;", "st.shared.u32 [%r4+4092], 1;");
     check(one, FaultKind::OutOfBounds, "^st.shared.u32 [%r4+-4], 1;", "st.shared.u32 [%r4], 1;");
     check(one, FaultKind::OutOfBounds, "^st.local.u32 [stack+16], 1;", "st.local.u32 [stack+12], 1;");
     check(one, FaultKind::OutOfBounds, "^ld.param.u64 %rd3, [p+8];", "ld.param.u64 %rd3, [p];");
-    // The null pointer, and memory that was never allocated.
+    // The null pointer is outside every allocation.
     check(one, FaultKind::OutOfBounds, "mov.u64 %rd3, 0; ^ld.u32 %r6, [%rd3];", "ld.u32 %r6, [%rd1];");
-    // The lane of several that leaves the array.
+    // Of several lanes, the first one outside the array is named.
     let thirty_two = Dims::new(1, 32);
     let fault =
         check(thirty_two, FaultKind::OutOfBounds, "st.global.u32 [%rd2+4000], 1;", "st.global.u32 [%rd2+3968], 1;");
     assert_eq!((fault.lane, fault.line), (Some(24), 9));
-    // Atomics too, and generic addresses of shared memory.
+    // Atomics and generic addresses of shared memory are checked too.
     check(one, FaultKind::OutOfBounds, "^red.global.add.u32 [%rd1+4096], 1;", "red.global.add.u32 [%rd1], 1;");
     let generic = |offset| {
         format!(
@@ -80,27 +88,26 @@ fn out_of_bounds() {
     check(one, FaultKind::OutOfBounds, &generic(4096), &generic(4092));
 }
 
-/// A fault names the lines of the source: where the code was written, and where it was inlined.
 #[test]
-fn source_lines() {
+fn a_fault_names_its_source_lines_and_inline_chain() {
     let mut gpu = Gpu::new(Device::default());
     let body = ".loc 2 7 1 // inlined at 1:30 1:40\nst.global.u32 [%rd1], 1;\n.loc 2 8 1\nst.global.u32 [%rd1+2], 1;";
-    let files = ".file 1 \"src/train.rs\"\n.file 2 \"src/stages/linear.rs\"\n";
+    let files = ".file 1 \"src/train.rs\"\n.file 2 \"src/ops/linear.rs\"\n";
     let module = gpu.load(&format!("{}{files}", kernel(body))).unwrap();
     let memory = gpu.allocate(4096).unwrap();
     let (dims, params) = (Dims::new(1, 1), memory.to_le_bytes());
     let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
-    assert!(fault.to_string().ends_with("PTX line 12: `st.global.u32`\n    from src/stages/linear.rs:8"), "{fault}");
+    assert!(fault.to_string().ends_with("PTX line 12: `st.global.u32`\n    from src/ops/linear.rs:8"), "{fault}");
     gpu.free(memory);
     let fault = gpu.launch(&module, "k", dims, &params).unwrap_err();
-    let chain = "PTX line 10: `st.global.u32`\n    from src/stages/linear.rs:7\n    inlined at src/train.rs:30\n    inlined at src/train.rs:40";
+    let chain = "PTX line 10: `st.global.u32`\n    from src/ops/linear.rs:7\n    inlined at src/train.rs:30\n    inlined at src/train.rs:40";
     assert!(fault.to_string().ends_with(chain), "{fault}");
     let report = fault.to_string();
     assert!(report.contains("kernel `k`, block 0, warp 0, lane 0"), "{fault}");
 }
 
 #[test]
-fn use_after_free() {
+fn a_use_after_free_is_found() {
     let mut gpu = Gpu::new(Device::default());
     let module = gpu.load(&kernel("st.global.u32 [%rd1], 1;")).unwrap();
     let memory = gpu.allocate(4096).unwrap();
@@ -111,7 +118,7 @@ fn use_after_free() {
 }
 
 #[test]
-fn misaligned() {
+fn misaligned_accesses_are_found() {
     let one = Dims::new(1, 1);
     check(one, FaultKind::Misaligned, "^ld.global.u32 %r6, [%rd1+2];", "ld.global.u16 %r6, [%rd1+2];");
     let vector = |offset: u32| format!("ld.global.v4.u32 {{%r6, %r7, %r8, %r9}}, [%rd1+{offset}];");
@@ -122,10 +129,10 @@ fn misaligned() {
 }
 
 #[test]
-fn uninitialised() {
+fn reads_of_uninitialised_memory_are_found() {
     let one = Dims::new(1, 1);
     check(one, FaultKind::Uninitialised, "^ld.global.u32 %r6, [%rd1+2048];", "ld.global.u32 %r6, [%rd1+2044];");
-    // Half of what is read is written.
+    // Only half of the bytes read are initialised.
     check(one, FaultKind::Uninitialised, "ld.global.u64 %rd3, [%rd1+2048];", "ld.global.u64 %rd3, [%rd1+2040];");
     let shared = |store| format!("{store} ^ld.shared.u32 %r6, [%r4];");
     check(one, FaultKind::Uninitialised, &shared("st.shared.u16 [%r4], %r1;"), &shared("st.shared.u32 [%r4], 1;"));
@@ -134,28 +141,28 @@ fn uninitialised() {
 }
 
 #[test]
-fn barriers() {
+fn barriers_that_some_lanes_miss_are_found() {
     let two_warps = Dims::new(1, 64);
-    // Warp 1 goes past the barrier.
+    // Warp 1 skips the barrier.
     let guarded = |guard| format!("setp.lt.u32 %p1, %r1, {guard}; @!%p1 bra END; bar.sync 0; END:");
     check(two_warps, FaultKind::Barrier, &guarded(32), &guarded(64));
-    // Half of a warp reaches it.
+    // Half of warp 1 reaches the barrier.
     let fault = check(two_warps, FaultKind::Barrier, &guarded(48), &guarded(64));
     assert_eq!((fault.warp, fault.lane), (1, Some(16)), "{fault}");
     check(two_warps, FaultKind::Barrier, "setp.lt.u32 %p1, %r1, 32; @%p1 bar.sync 0; @!%p1 bar.sync 1;", "bar.sync 1;");
-    // Lanes that part meet again before it.
-    let met = "and.b32 %r6, %r1, 1; setp.eq.u32 %p1, %r6, 0; @%p1 bra A; add.u32 %r7, %r1, 1; bra B; A: add.u32 %r7, %r1, 2; \
+    // Lanes that diverge may reconverge before the barrier.
+    let reconverged = "and.b32 %r6, %r1, 1; setp.eq.u32 %p1, %r6, 0; @%p1 bra A; add.u32 %r7, %r1, 1; bra B; A: add.u32 %r7, %r1, 2; \
                B: bar.sync 0;";
-    check(two_warps, FaultKind::Barrier, &guarded(1), met);
+    check(two_warps, FaultKind::Barrier, &guarded(1), reconverged);
 }
 
 #[test]
-fn shuffles() {
+fn shuffles_and_votes_with_inactive_lanes_are_found() {
     let one_warp = Dims::new(1, 32);
     let shuffle = "shfl.sync.bfly.b32 %r7, %r1, 1, 31, -1;";
     let half = |inside: &str, after: &str| format!("setp.lt.u32 %p1, %r1, 16; @!%p1 bra END; {inside} END: {after}");
     check(one_warp, FaultKind::Shuffle, &half(shuffle, ""), &half("", shuffle));
-    // A lane that reads one that is no member.
+    // A lane reads a lane that is not a member.
     let members = |mask| format!("shfl.sync.idx.b32 %r7, %r1, 20, 31, {mask};");
     check(one_warp, FaultKind::Shuffle, &half(&members("0xffff"), ""), &members("-1"));
     check(
@@ -167,12 +174,12 @@ fn shuffles() {
     check(one_warp, FaultKind::Shuffle, &half("bar.warp.sync -1;", ""), &half("bar.warp.sync 0xffff;", ""));
 }
 
-/// A grid barrier: each block adds to a counter, then waits until all have.
+/// The body of a grid barrier, in which each block increments a counter and waits until all blocks have.
 const GRID_BARRIER: &str = "mov.u32 %r6, %nctaid.x; fence.acq_rel.gpu; atom.global.add.u32 %r7, [%rd1], 1;\n\
      WAIT: ld.acquire.gpu.global.u32 %r8, [%rd1]; setp.lt.u32 %p1, %r8, %r6; @%p1 bra WAIT;";
 
 #[test]
-fn residency() {
+fn waits_for_blocks_that_cannot_start_are_found() {
     let device = Device { sms: 1, ..Device::default() };
     let resident = device.resident_blocks(1, 4096);
     let fits = launch(GRID_BARRIER, Dims::new(resident, 1), device.clone(), 0);
@@ -182,20 +189,20 @@ fn residency() {
 }
 
 #[test]
-fn no_progress() {
+fn a_wait_without_end_is_found() {
     let wait =
         |value| format!("WAIT: ld.volatile.global.u32 %r6, [%rd1]; setp.ne.u32 %p1, %r6, {value}; @%p1 bra WAIT;");
     check(Dims::new(1, 32), FaultKind::NoProgress, &wait(1), &wait(0));
 }
 
 #[test]
-fn traps_and_uniform_branches() {
+fn traps_and_divergent_uniform_branches_are_found() {
     let one_warp = Dims::new(1, 32);
     let trap = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra END; ^trap; END:");
     check(one_warp, FaultKind::Trap, &trap(31), &trap(32));
     let uniform = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra.uni END; END:");
     check(one_warp, FaultKind::Branch, &uniform(31), &uniform(32));
-    // A table of branches with an index beyond it, and one that lanes take differently against its word.
+    // An index is beyond the end of a branch table, and lanes diverge at a `.uni` table.
     let table = |branch: &str, index: &str| {
         format!("and.b32 %r6, %r1, {index};\nT: .branchtargets A, B;\n{branch} %r6, T; A: add.u32 %r7, %r1, 1; B:")
     };
@@ -205,7 +212,7 @@ fn traps_and_uniform_branches() {
 }
 
 #[test]
-fn what_lies_outside_of_the_subset_is_named() {
+fn an_error_names_what_is_outside_the_subset() {
     let mut gpu = Gpu::new(Device::default());
     let mut error = |body: &str| gpu.load(&kernel(body)).map(|_| ()).expect_err(body).to_string();
     for (body, expected) in [

@@ -1,14 +1,13 @@
-//! Accesses of which one writes and that nothing orders: of two warps to shared and to global memory, in each order of reading and
-//! writing; of two blocks; of two lanes of a warp.
+//! Races between warps in shared and global memory, between blocks, and between the lanes of a warp.
 
 use ptx_emulator::{Dims, FaultKind};
 
 use crate::check;
 
 #[test]
-fn races_between_warps() {
+fn races_between_warps_are_found() {
     let two_warps = Dims::new(1, 64);
-    // Each thread reads what a thread of the other warp wrote; or first, depending on the order, is to write.
+    // Each thread reads what a thread of the other warp writes. The seed decides which of the two comes first.
     let exchange = |barrier| {
         format!(
             "st.shared.u32 [%r5], %r2; bar.sync 0; st.shared.u32 [%r5], %r1; {barrier} xor.b32 %r6, %r3, 128; add.u32 %r6, %r4, %r6; ld.shared.u32 %r7, [%r6];"
@@ -25,7 +24,7 @@ fn races_between_warps() {
         )
     };
     check(two_warps, FaultKind::Race, &reverse(""), &reverse("bar.sync 0;"));
-    // Both warps write one word, different values; one after the other they may.
+    // Both warps write different values to one word, which a barrier between them makes legal.
     let both = |space: &str, base: &str, barrier: &str| {
         format!(
             "setp.lt.u32 %p1, %r1, 32; @%p1 st.{space}.u32 [{base}], 1; {barrier} @!%p1 st.{space}.u32 [{base}], 2;"
@@ -33,16 +32,16 @@ fn races_between_warps() {
     };
     check(two_warps, FaultKind::Race, &both("shared", "%r4", ""), &both("shared", "%r4", "bar.sync 0;"));
     check(two_warps, FaultKind::Race, &both("global", "%rd1", ""), &both("global", "%rd1", "bar.sync 0;"));
-    // The exchanges above through global memory: the other warp's word is 128 bytes away.
+    // The same exchanges go through global memory, where the other warp's word is 128 bytes away.
     let other = "xor.b32 %r6, %r3, 128; cvt.u64.u32 %rd3, %r6; add.u64 %rd3, %rd1, %rd3;";
     let write_read = |barrier| format!("{other} st.global.u32 [%rd2], %r1; {barrier} ld.global.u32 %r7, [%rd3];");
     let fault = check(two_warps, FaultKind::Race, &write_read(""), &write_read("bar.sync 0;"));
     assert!(fault.message.contains("no barrier between"), "{fault}");
     let read_write = |barrier| format!("{other} ld.global.u32 %r7, [%rd2]; {barrier} st.global.u32 [%rd3], %r1;");
     check(two_warps, FaultKind::Race, &read_write("bar.warp.sync -1;"), &read_write("bar.sync 0;"));
-    // Both warps write one word of global memory; atomics may.
+    // Both warps write one word of global memory, which is legal for atomics.
     check(two_warps, FaultKind::Race, "st.global.u32 [%rd1], %r2;", "red.global.add.u32 [%rd1], 1;");
-    // An atomic and a plain access.
+    // An atomic and a plain access race.
     let mixed = |barrier| format!("red.shared.add.u32 [%r4], 1; {barrier} ld.shared.u32 %r6, [%r4];");
     let start = "setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [%r4], 0; bar.sync 0;";
     let with_start = |rest: String| format!("{start} {rest}");
@@ -50,9 +49,9 @@ fn races_between_warps() {
 }
 
 #[test]
-fn races_between_blocks() {
+fn races_between_blocks_are_found() {
     let two_blocks = Dims::new(2, 1);
-    // Block 0 writes a value, then a flag; block 1 waits for the flag, then reads the value.
+    // Block 0 writes a value and then a flag. Block 1 waits for the flag and then reads the value.
     let message = |release: &str, acquire: &str| {
         format!(
             "setp.ne.u32 %p1, %r2, 0; @%p1 bra READ;\n st.global.u32 [%rd1+8], 7;\n {release}\n ret;\n\
@@ -78,7 +77,7 @@ fn races_between_blocks() {
     );
 }
 
-/// Every block writes, all meet at a grid barrier, every block reads what its neighbour wrote.
+/// Every block writes, waits at a grid barrier, and reads what its neighbour wrote.
 #[test]
 fn a_grid_barrier_needs_its_fence() {
     let exchange = |fence| {
@@ -91,12 +90,12 @@ fn a_grid_barrier_needs_its_fence() {
         )
     };
     check(Dims::new(4, 64), FaultKind::Race, &exchange(""), &exchange("fence.acq_rel.gpu;"));
-    // A fence among the threads of a block says nothing to other blocks.
+    // A fence of block scope orders nothing between blocks.
     check(Dims::new(4, 64), FaultKind::Race, &exchange("fence.acq_rel.cta;"), &exchange("membar.gl;"));
 }
 
 #[test]
-fn races_within_a_warp() {
+fn races_within_a_warp_are_found() {
     let one_warp = Dims::new(1, 32);
     let exchange = |sync| {
         format!(
@@ -105,6 +104,6 @@ fn races_within_a_warp() {
     };
     let fault = check(one_warp, FaultKind::Race, &exchange(""), &exchange("bar.warp.sync -1;"));
     assert!(fault.message.contains("bar.warp.sync"), "{fault}");
-    // Lanes that write one word different values; equal ones do no harm.
+    // Lanes may write equal values to one word, but not different ones.
     check(one_warp, FaultKind::Race, "st.shared.u32 [%r4], %r1;", "st.shared.u32 [%r4], 5;");
 }

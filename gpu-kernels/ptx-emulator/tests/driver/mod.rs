@@ -1,5 +1,5 @@
-//! A CUDA driver as programs use it: the emulator's library, or that of a real GPU.
-#![allow(dead_code)] // Each test uses a part of it.
+//! The CUDA driver as a shared library: the emulator, or the driver of a real GPU.
+#![allow(dead_code, reason = "each test uses a part of the module")]
 
 use std::ffi::{CString, c_void};
 use std::path::PathBuf;
@@ -7,34 +7,34 @@ use std::ptr::null_mut;
 
 use libloading::Library;
 
-/// Threads of the blocks of [`Driver::map`].
+/// The threads per block of [`Driver::map`].
 pub const THREADS: usize = 128;
 
-/// A driver with a context.
+/// A driver with a current context.
 pub struct Driver(Library);
 
-/// A function of up to eleven arguments, all passed as words: what every function here is called as.
+/// Calls a function of the driver by its name, with the type of each argument.
 macro_rules! call {
     ($driver:expr, $name:literal $(, $argument:expr => $type:ty)*) => {{
-        // SAFETY: the function has these arguments in the CUDA Driver API.
+        // SAFETY: the CUDA Driver API declares the function with these argument types.
         unsafe { $driver.0.get::<unsafe extern "C" fn($($type),*) -> i32>($name).unwrap()($($argument),*) }
     }};
 }
 
 impl Driver {
-    /// The emulator that cargo built with this test.
+    /// Opens the emulator that cargo built with this test.
     pub fn emulated() -> Self {
         let deps: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
         Self::open(deps.join("libptx_emulator.so").to_str().unwrap())
     }
 
-    /// The real driver and its first GPU.
+    /// Opens the driver of a real GPU.
     pub fn real() -> Self {
         Self::open("libcuda.so.1")
     }
 
     fn open(library: &str) -> Self {
-        // SAFETY: both libraries are made to be loaded by any program.
+        // SAFETY: the initialisers of both libraries have no requirements.
         let driver = Self(unsafe { Library::new(library) }.unwrap());
         assert_eq!(driver.init(), 0);
         let mut context = 0usize;
@@ -43,11 +43,12 @@ impl Driver {
         driver
     }
 
+    /// Initialises the driver and returns the code.
     pub fn init(&self) -> i32 {
         call!(self, "cuInit", 0 => u32)
     }
 
-    /// The module of a text; else the code and the compiler's log.
+    /// Loads a module from PTX. An error has the code and the compiler's log.
     pub fn load(&self, ptx: &str) -> Result<usize, (i32, String)> {
         let (text, mut module) = (CString::new(ptx).unwrap(), 0usize);
         let mut log = vec![0u8; 4096];
@@ -60,6 +61,7 @@ impl Driver {
         if code == 0 { Ok(module) } else { Err((code, String::from_utf8_lossy(&log[..end]).into_owned())) }
     }
 
+    /// Returns the handle of a kernel, or the code of the error.
     pub fn function(&self, module: usize, name: &str) -> Result<usize, i32> {
         let (name, mut function) = (CString::new(name).unwrap(), 0usize);
         match call!(self, "cuModuleGetFunction", &raw mut function => *mut usize, module => usize, name.as_ptr() => *const i8)
@@ -69,20 +71,24 @@ impl Driver {
         }
     }
 
+    /// Allocates memory, or returns the code of the error.
     pub fn allocate(&self, bytes: usize) -> Result<u64, i32> {
         let mut address = 0u64;
         let code = call!(self, "cuMemAlloc_v2", &raw mut address => *mut u64, bytes => usize);
         if code == 0 { Ok(address) } else { Err(code) }
     }
 
+    /// Frees memory and returns the code.
     pub fn free(&self, address: u64) -> i32 {
         call!(self, "cuMemFree_v2", address => u64)
     }
 
+    /// Copies words to the GPU and returns the code.
     pub fn write(&self, to: u64, from: &[u64]) -> i32 {
         call!(self, "cuMemcpyHtoD_v2", to => u64, from.as_ptr().cast() => *const c_void, 8 * from.len() => usize)
     }
 
+    /// Copies words from the GPU, or returns the code of the error.
     pub fn read(&self, from: u64, len: usize) -> Result<Vec<u64>, i32> {
         let mut to = vec![0u64; len];
         match call!(self, "cuMemcpyDtoH_v2", to.as_mut_ptr().cast() => *mut c_void, from => u64, 8 * len => usize) {
@@ -91,6 +97,7 @@ impl Driver {
         }
     }
 
+    /// Launches a kernel whose parameters are words, and returns the code.
     pub fn launch(&self, function: usize, blocks: u32, threads: u32, shared: u32, params: &mut [u64]) -> i32 {
         let mut pointers: Vec<*mut c_void> = params.iter_mut().map(|p| (&raw mut *p).cast()).collect();
         call!(
@@ -99,11 +106,12 @@ impl Driver {
         )
     }
 
+    /// Waits for all launches and returns the code.
     pub fn synchronize(&self) -> i32 {
         call!(self, "cuCtxSynchronize")
     }
 
-    /// Runs a kernel `k(from, to)` with a thread for each row of operands; gives the word that each of them wrote.
+    /// Runs a kernel `k(from, to)` with one thread per row of operands, and returns the word that each thread wrote.
     pub fn map(&self, ptx: &str, rows: &[[u64; 4]]) -> Vec<u64> {
         let n = rows.len().next_multiple_of(THREADS);
         let module = self.load(ptx).unwrap_or_else(|error| panic!("{error:?}\n{ptx}"));

@@ -21,13 +21,25 @@ exports! {
     Context: cuMemFree_v2, cuMemFreeAsync[_stream: Handle] => (address: DevicePtr) |state| {
         if address == 0 || state.gpu.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
     };
-    Context: cuMemcpyHtoD_v2, cuMemcpyHtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: In<u8>, size: usize) |state| {
+    Context: cuMemcpyHtoD_v2, cuMemcpyHtoDAsync_v2[_stream: Handle] => (
+        to: DevicePtr,
+        from: In<u8>,
+        size: usize,
+    ) |state| {
         write(state, to, from.slice(size)?)
     };
-    Context: cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2[_stream: Handle] => (to: Out<u8>, from: DevicePtr, size: usize) |state| {
+    Context: cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2[_stream: Handle] => (
+        to: Out<u8>,
+        from: DevicePtr,
+        size: usize,
+    ) |state| {
         to.set_all(&read(state, from, size)?)
     };
-    Context: cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: DevicePtr, size: usize) |state| {
+    Context: cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2[_stream: Handle] => (
+        to: DevicePtr,
+        from: DevicePtr,
+        size: usize,
+    ) |state| {
         let bytes = read(state, from, size)?;
         write(state, to, &bytes)
     };

@@ -18,7 +18,8 @@ exports! {
         values: Out<Out<c_char>>,
     ) |state| {
         let loaded = load(state, image);
-        write_log(options.slice(count as usize)?, values, loaded.as_ref().map_or_else(|(_, log)| log.as_str(), |_| ""))?;
+        let log = loaded.as_ref().map_or_else(|(_, log)| log.as_str(), |_| "");
+        write_log(options.slice(count as usize)?, values, log)?;
         module.set(loaded.map_err(|(code, _)| code)?)
     };
     Context: cuModuleLoadData => (module: Out<Handle>, image: In<c_char>) |state| {
@@ -118,8 +119,8 @@ fn resident_blocks(state: &State, function: Handle, threads: c_int, shared: usiz
     Ok(device.resident_blocks(threads, shared as u32))
 }
 
-/// Writes the compiler's log to the buffer that the options name (section 6.1, `CUjit_option`), and its length in place of the
-/// buffer's size.
+/// Writes the compiler's log to the buffer that the options name (section 6.1, `CUjit_option`), and its length in place
+/// of the buffer's size.
 fn write_log(options: &[c_int], values: Out<Out<c_char>>, log: &str) -> Result<(), Code> {
     const ERROR_LOG_BUFFER: c_int = 5;
     const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;

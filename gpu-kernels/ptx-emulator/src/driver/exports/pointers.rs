@@ -1,7 +1,8 @@
 //! Pointers that the caller of the API passes.
 //!
-//! The API requires that a pointer is null or points to as many values as the function's description says, valid until the call
-//! returns. Values of [`In`] and [`Out`] come from the caller alone, so this requirement is the invariant of both types.
+//! The API requires that a pointer is null or points to as many values as the function's description says, valid until
+//! the call returns. Values of [`In`] and [`Out`] come from the caller alone, so this requirement is the invariant of
+//! both types.
 
 use std::ffi::{CStr, c_char};
 
@@ -46,7 +47,8 @@ impl In<c_char> {
         if self.is_null() {
             return Err(codes::INVALID_VALUE);
         }
-        // SAFETY: by the invariant of `In`, the pointer points to a string with a terminating null, valid during the call.
+        // SAFETY: by the invariant of `In`, the pointer points to a string with a terminating null, valid during the
+        // call.
         unsafe { CStr::from_ptr(self.0) }.to_str().map_err(|_| codes::INVALID_VALUE)
     }
 }
@@ -90,7 +92,8 @@ impl<T: Copy> Out<T> {
         if self.is_null() && !values.is_empty() {
             return Err(codes::INVALID_VALUE);
         }
-        // SAFETY: by the invariant of `Out`, the pointer points to as many bytes as the values take. Bytes need no alignment.
+        // SAFETY: by the invariant of `Out`, the pointer points to as many bytes as the values take. Bytes need no
+        // alignment.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), self.0.cast(), size_of_val(values)) };
         Ok(())
     }

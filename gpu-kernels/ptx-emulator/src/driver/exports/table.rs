@@ -15,7 +15,8 @@ macro_rules! exports {
     (@export $needs:ident $name:ident ($($argument:ident: $type:ty),* $(,)?) [$($more:ident: $more_type:ty),*]
      $state:ident $body:expr) => {
         /// Implements the function of this name of the CUDA Driver API.
-        // SAFETY: the symbol is one of libcuda's, for which this library stands in, so no other library of the process defines it.
+        // SAFETY: the symbol is one of libcuda's, for which this library stands in, so no other library of the process
+        // defines it.
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "the API defines the parameters")]
         pub extern "C" fn $name($($argument: $type,)* $($more: $more_type),*) -> $crate::driver::codes::Code {
