@@ -27,15 +27,16 @@ impl Module {
         self.linked.kernels.get(name)
     }
 
-    /// Iterates over the names of all kernels.
-    pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.linked.kernels.keys().map(String::as_str)
-    }
-
     /// Returns the address and the size in bytes of a global or constant variable.
     pub fn variable(&self, name: &str) -> Option<(u64, usize)> {
         let found = self.linked.variables.iter().find(|(known, _, _)| known == name);
         found.map(|(_, address, bytes)| (*address, bytes.len()))
+    }
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self::new(Device::default())
     }
 }
 
@@ -107,8 +108,8 @@ impl Gpu {
     }
 
     /// Returns the bytes of memory that are not allocated.
-    pub fn free_memory(&self) -> u64 {
-        self.simulator.memory.capacity - self.simulator.memory.used
+    pub fn free_memory(&self) -> usize {
+        self.simulator.memory.free as usize
     }
 
     /// Copies bytes to the GPU. Returns false and copies nothing if no allocation contains all of them.

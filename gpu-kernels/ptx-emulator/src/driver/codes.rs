@@ -1,4 +1,4 @@
-//! The error codes of the driver (CUDA Driver API, section 6.1, `CUresult`).
+//! The error codes of the driver (`CUresult`, section "Data types used by CUDA driver").
 
 /// The value of a `CUresult` that reports an error.
 pub type Code = i32;

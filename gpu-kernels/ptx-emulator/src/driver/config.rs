@@ -25,52 +25,26 @@ use crate::simulator::Device;
 
 /// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The function, without a version suffix.
-    pub function: String,
+    pub(crate) function: String,
     /// The index of the call from 1, or `None` for every call.
-    pub call: Option<u64>,
-    /// The code that the call returns.
-    pub code: Code,
+    pub(crate) call: Option<u64>,
+    pub(crate) code: Code,
 }
 
-/// All settings.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The number of devices, 0 or 1.
-    pub devices: u32,
-    /// The properties of the device.
-    pub device: Device,
-    /// The CUDA version of the driver, major and minor.
-    pub driver: (u32, u32),
-    /// The calls that fail.
-    pub failures: Vec<Failure>,
-    /// The seed that permutes the order of blocks and warps, or 0 for ascending order.
-    pub order: u64,
-    /// Whether kernels may contain approximate instructions.
-    pub approximate: bool,
-    /// The file for the log of calls.
-    pub log: Option<PathBuf>,
-    /// The file for the profiles of launches.
-    pub profile: Option<PathBuf>,
-    /// Parts of the paths of the source files that profiles take for ops.
-    pub ops: Vec<String>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            devices: 1,
-            device: Device::default(),
-            driver: (13, 0),
-            failures: Vec::new(),
-            order: 0,
-            approximate: false,
-            log: None,
-            profile: None,
-            ops: Vec::new(),
-        }
-    }
+/// The settings, under the names of their keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config {
+    pub(crate) devices: u32,
+    pub(crate) device: Device,
+    pub(crate) driver: (u32, u32),
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) order: u64,
+    pub(crate) approximate: bool,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) profile: Option<PathBuf>,
+    pub(crate) ops: Vec<String>,
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
@@ -80,14 +54,8 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(['K', 'M', 'G']);
-    let shift = match &text[digits.len()..] {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    let power = ["", "K", "M", "G"].iter().position(|suffix| *suffix == &text[digits.len()..])?;
+    digits.parse::<u64>().ok()?.checked_mul(1 << (10 * power))
 }
 
 fn failure(text: &str) -> Option<Failure> {
@@ -97,12 +65,9 @@ fn failure(text: &str) -> Option<Failure> {
 }
 
 impl Config {
-    /// Parses settings. An empty text gives the defaults.
-    ///
-    /// # Errors
-    /// Returns a message that names the first setting with an unknown key or an invalid value.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut config = Self::default();
+    /// Parses settings. An error names the first setting with an unknown key or an invalid value.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut config = Self { devices: 1, driver: (13, 0), ..Self::default() };
         for setting in text.split(',').filter(|setting| !setting.is_empty()) {
             config.set(setting).ok_or_else(|| format!("PTX_EMULATOR: invalid setting `{setting}`"))?;
         }

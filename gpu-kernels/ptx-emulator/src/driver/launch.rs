@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::codes::{self, Code};
-use super::state::{Handle, State, note, report};
+use super::state::{Handle, State};
 use crate::ptx;
 use crate::simulator::{Dims, FaultKind};
 
@@ -27,10 +27,7 @@ fn newest_ptx((major, minor): (u32, u32)) -> (u32, u32) {
 }
 
 impl State {
-    /// Compiles PTX and returns the handle of the module.
-    ///
-    /// # Errors
-    /// Returns the code and the compiler's message.
+    /// Compiles PTX and returns the handle of the module, or the code and the compiler's message.
     pub fn load(&mut self, text: &str) -> Result<Handle, (Code, String)> {
         let invalid = |error: ptx::Error| (codes::INVALID_PTX, format!("ptx input, {error}"));
         let module = ptx::parse(text).map_err(invalid)?;
@@ -52,9 +49,6 @@ impl State {
 
     /// Launches a kernel. `argument(i, len)` returns the bytes of argument `i`. A fault of the kernel becomes the
     /// sticky error.
-    ///
-    /// # Errors
-    /// Returns the code of a launch that cannot start.
     pub fn launch(
         &mut self,
         handle: Handle,
@@ -87,7 +81,7 @@ impl State {
             params[*offset..offset + size].copy_from_slice(&bytes);
         }
         let hex: String = params.iter().map(|byte| format!("{byte:02x}")).collect();
-        note(&format!(", kernel={name}, params={hex}"));
+        self.note = format!(", kernel={name}, params={hex}");
         match self.gpu.launch(&self.modules[&module], &name, dims, &params) {
             Ok(profile) => {
                 if let Some(path) = &self.config.profile {
@@ -95,7 +89,7 @@ impl State {
                 }
             }
             Err(fault) => {
-                report(&fault);
+                eprintln!("emulator: {fault}");
                 self.sticky_error = Some(match fault.kind {
                     FaultKind::OutOfBounds => codes::ILLEGAL_ADDRESS,
                     FaultKind::Misaligned => codes::MISALIGNED_ADDRESS,
@@ -111,6 +105,6 @@ impl State {
 fn append(path: &Path, text: &str) {
     let file = OpenOptions::new().append(true).open(path);
     if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
-        report(&format_args!("cannot write `{}`: {error}", path.display()));
+        eprintln!("emulator: cannot write `{}`: {error}", path.display());
     }
 }

@@ -1,6 +1,6 @@
 //! The functions of the CUDA Driver API on the emulated GPU.
 //!
-//! Sections are those of the CUDA Driver API reference manual, chapter 6. [`config`] has the settings.
+//! Sections are those of the CUDA Driver API reference manual, chapter "Modules". [`config`] has the settings.
 
 mod codes;
 pub mod config;

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,22 +26,17 @@ pub struct Function {
     pub max_dynamic_shared: u32,
 }
 
-/// The primary context.
-#[derive(Default)]
-pub struct Primary {
-    pub context: Handle,
-    /// The number of times that the context is retained.
-    pub retained: u32,
-}
-
 /// The state of the driver.
+#[derive(Default)]
 pub struct State {
     pub config: Config,
     pub gpu: Gpu,
     pub modules: HashMap<Handle, Module>,
     pub functions: HashMap<Handle, Function>,
     pub contexts: HashSet<Handle>,
-    pub primary: Primary,
+    /// The primary context, and the number of times that it is retained.
+    pub primary: Handle,
+    pub primary_retained: u32,
     pub streams: HashSet<Handle>,
     /// The events with the time at which they were recorded.
     pub events: HashMap<Handle, Option<Instant>>,
@@ -51,6 +45,8 @@ pub struct State {
     pub initialised: bool,
     /// The number of calls of each function.
     calls: HashMap<String, u64>,
+    /// The text that the current call adds to its line of the log.
+    pub note: String,
     log: Option<File>,
     last_handle: Handle,
 }
@@ -58,10 +54,8 @@ pub struct State {
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 thread_local! {
-    /// The context stack of the calling thread (CUDA Driver API, section 6.8).
+    /// The context stack of the calling thread (section "Context Management").
     static CONTEXTS: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
-    /// What a call adds to its line of the log.
-    static NOTE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Returns the context of the calling thread, or 0 if it has none.
@@ -79,16 +73,6 @@ pub fn pop() -> Handle {
     CONTEXTS.with_borrow_mut(Vec::pop).unwrap_or(0)
 }
 
-/// Adds `text` to the line of the current call in the log.
-pub fn note(text: &str) {
-    NOTE.with_borrow_mut(|note| note.push_str(text));
-}
-
-/// Reports a problem with the emulator's settings or files on stderr.
-pub fn report(message: &dyn Display) {
-    eprintln!("emulator: {message}");
-}
-
 /// The state that a call requires, in ascending order.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 pub enum Needs {
@@ -101,12 +85,12 @@ impl State {
     fn new() -> Result<Self, Code> {
         let text = std::env::var("PTX_EMULATOR").unwrap_or_default();
         let config = Config::parse(&text).map_err(|message| {
-            report(&message);
+            eprintln!("emulator: {message}");
             codes::INVALID_VALUE
         })?;
         let create = |path: &PathBuf| {
             File::create(path).map_err(|error| {
-                report(&format_args!("cannot write `{}`: {error}", path.display()));
+                eprintln!("emulator: cannot write `{}`: {error}", path.display());
                 codes::INVALID_VALUE
             })
         };
@@ -117,21 +101,8 @@ impl State {
         gpu.approximate = config.approximate;
         gpu.order = config.order;
         gpu.timed = config.profile.is_some();
-        Ok(Self {
-            config,
-            gpu,
-            modules: HashMap::new(),
-            functions: HashMap::new(),
-            contexts: HashSet::new(),
-            primary: Primary::default(),
-            streams: HashSet::new(),
-            events: HashMap::new(),
-            sticky_error: None,
-            initialised: false,
-            calls: HashMap::new(),
-            log,
-            last_handle: 0x1000,
-        })
+        // Handles up to 2 are default streams.
+        Ok(Self { config, gpu, log, last_handle: 0x1000, ..Self::default() })
     }
 
     /// Returns a new handle.
@@ -151,9 +122,6 @@ impl State {
     }
 
     /// Returns the function of a handle and its kernel.
-    ///
-    /// # Errors
-    /// Returns `INVALID_HANDLE` if there is none.
     pub fn function(&self, handle: Handle) -> Result<(&Function, &Program), Code> {
         let function = self.functions.get(&handle).ok_or(codes::INVALID_HANDLE)?;
         let program = self.modules.get(&function.module).and_then(|module| module.kernel(&function.name));
@@ -199,16 +167,15 @@ pub fn call(
         }
     }
     let state = guard.as_mut().expect("the state was just created");
-    NOTE.with_borrow_mut(String::clear);
+    state.note.clear();
     let result = state.inject_failure(name).and_then(|()| state.check(needs)).and_then(|()| {
         // A panic must not unwind into the C caller.
         catch_unwind(AssertUnwindSafe(|| body(state))).unwrap_or(Err(codes::UNKNOWN))
     });
     let code = result.err().unwrap_or(0);
     if let Some(log) = &mut state.log {
-        let note = NOTE.with_borrow(Clone::clone);
         // A failed write to the log must not change what the program under test sees.
-        let _ = writeln!(log, "{name}({}{note}) = {code}", arguments());
+        let _ = writeln!(log, "{name}({}{}) = {code}", arguments(), state.note);
     }
     code
 }

@@ -1,9 +1,6 @@
 //! The properties of the emulated device.
 
 /// The properties of a device.
-///
-/// The limits of each architecture come from the CUDA C++ Programming Guide, "Compute Capabilities", table "Technical
-/// Specifications per Compute Capability".
 #[derive(Clone, Debug)]
 pub struct Device {
     /// Compute capability, major and minor.
@@ -14,6 +11,17 @@ pub struct Device {
     pub memory: u64,
     /// Registers per thread that every kernel is assumed to need.
     pub registers: u32,
+}
+
+/// The limits of a multiprocessor (CUDA C++ Programming Guide, "Compute Capabilities", table "Technical Specifications
+/// per Compute Capability").
+pub struct Limits {
+    /// Resident threads.
+    pub threads: u32,
+    /// Resident blocks.
+    pub blocks: u32,
+    /// Shared memory in bytes.
+    pub shared: u32,
 }
 
 impl Default for Device {
@@ -28,15 +36,18 @@ impl Device {
         10 * self.capability.0 + self.capability.1
     }
 
-    /// Returns the shared memory of a multiprocessor in bytes.
-    pub fn shared_per_sm(&self) -> u32 {
-        1024 * match self.architecture() {
-            ..=74 => 96,
-            75..=79 => 64,
-            80 | 87 => 164,
-            86 | 89 | 120..=129 => 100,
-            _ => 228,
-        }
+    /// Returns the limits of a multiprocessor.
+    pub fn limits(&self) -> Limits {
+        let (threads, blocks, shared) = match self.architecture() {
+            ..=74 => (2048, 32, 96),
+            75..=79 => (1024, 16, 64),
+            80 => (2048, 32, 164),
+            86 => (1536, 16, 100),
+            87 => (1536, 16, 164),
+            89 | 120..=129 => (1536, 24, 100),
+            _ => (2048, 32, 228),
+        };
+        Limits { threads, blocks, shared: shared * 1024 }
     }
 
     /// Returns the bytes of shared memory that the system reserves in each block.
@@ -46,25 +57,7 @@ impl Device {
 
     /// Returns the most shared memory in bytes that a kernel can opt in to.
     pub fn shared_per_block_optin(&self) -> u32 {
-        self.shared_per_sm() - self.shared_reserved()
-    }
-
-    /// Returns the most resident threads of a multiprocessor.
-    pub fn threads_per_sm(&self) -> u32 {
-        match self.architecture() {
-            75..=79 => 1024,
-            86 | 87 | 89 | 120..=129 => 1536,
-            _ => 2048,
-        }
-    }
-
-    /// Returns the most resident blocks of a multiprocessor.
-    pub fn blocks_per_sm(&self) -> u32 {
-        match self.architecture() {
-            75..=79 | 86 | 87 => 16,
-            89 | 120..=129 => 24,
-            _ => 32,
-        }
+        self.limits().shared - self.shared_reserved()
     }
 
     /// Returns how many blocks of `threads` threads and `shared` bytes of shared memory can be resident on a
@@ -74,7 +67,8 @@ impl Device {
         // A multiprocessor has 65,536 registers and allocates them to warps in units of 256.
         let by_registers = 65_536 / ((32 * self.registers).next_multiple_of(256) * warps).max(1);
         let shared = (shared + self.shared_reserved()).next_multiple_of(128);
-        let by_shared = self.shared_per_sm().checked_div(shared).unwrap_or(u32::MAX);
-        self.blocks_per_sm().min(self.threads_per_sm() / (32 * warps)).min(by_registers).min(by_shared)
+        let limits = self.limits();
+        let by_shared = limits.shared.checked_div(shared).unwrap_or(u32::MAX);
+        limits.blocks.min(limits.threads / (32 * warps)).min(by_registers).min(by_shared)
     }
 }

@@ -21,7 +21,7 @@ impl Warp {
                 return Ok(true);
             }
             Action::Fence(scope) => {
-                if *scope == Scope::Device || env.single_block {
+                if *scope == Scope::Device || env.run.blocks == 1 {
                     let accessor = self.accessor(env, pc, true);
                     self.sync.fence(&accessor);
                     env.block.time += 1;

@@ -8,7 +8,7 @@ use super::memory::Memory;
 use super::profile::Profile;
 use super::segment::Segment;
 use super::timing::{LATENCIES, kind, later};
-use super::warp::{BlockState, Env, Warp, WarpState};
+use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Special;
 
 /// The instructions of a warp's turn in ascending order.
@@ -25,7 +25,6 @@ pub struct Simulator {
     /// The global memory.
     pub memory: Memory,
     next_epoch: u32,
-    released: Released,
 }
 
 struct Block {
@@ -65,38 +64,32 @@ impl Orders {
 impl Simulator {
     /// Returns a device with empty memory.
     pub fn new(device: Device) -> Self {
-        let memory = Memory::new(device.memory);
-        Self { device, memory, next_epoch: 1, released: Released::default() }
+        Self { memory: Memory::new(device.memory), device, next_epoch: 1 }
     }
 
-    /// Runs a launch with these parameter bytes to its end.
-    ///
-    /// # Errors
-    /// Returns the first fault.
-    ///
-    /// # Panics
-    /// Panics if the launch has no threads or too many, or if there are fewer parameter bytes than the kernel declares.
+    /// Runs a launch with these parameter bytes to its end, or to its first fault. Panics if the launch has no threads
+    /// or too many, or if there are fewer parameter bytes than the kernel declares.
     pub fn launch<'a>(&mut self, launch: Launch<'a>, params: &[u8]) -> Result<Profile<'a>, Box<Fault>> {
         let program = launch.program;
         assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);
         let threads = launch.dims.threads().filter(|n| *n > 0).expect("a block has between 1 and 2^32 - 1 threads");
-        let total = launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks");
-        self.released.clear();
-        let shared = program.shared_size + launch.dims.shared;
-        let resident = (self.device.resident_blocks(threads, shared as u32) * self.device.sms).max(1) as usize;
+        let shared = (program.shared_size + launch.dims.shared) as u32;
+        let resident = (self.device.resident_blocks(threads, shared) * self.device.sms).max(1) as usize;
         let mut run = Run {
             launch,
             params,
+            memory: &mut self.memory,
+            released: Released::default(),
             profile: Profile::new(launch),
             latencies: program.code.iter().map(|inst| LATENCIES[kind(inst)].1).collect(),
-            orders: Orders(launch.order),
+            shared_base: u64::from(self.device.shared_reserved()),
             first_epoch: self.next_epoch,
-            threads,
-            single_block: total == 1,
+            threads_per_block: threads,
+            blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),
             changes: 0,
-            simulator: self,
         };
-        let mut waiting = run.orders.order(total as usize);
+        let mut orders = Orders(launch.order);
+        let mut waiting = orders.order(run.blocks as usize);
         waiting.reverse();
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
@@ -108,8 +101,10 @@ impl Simulator {
                 (idle_instructions, idle_turns) = (0, 0);
             }
             let before = run.changes;
-            for i in run.orders.order(live.len()) {
-                idle_instructions += run.turn(&mut live[i])?;
+            for i in orders.order(live.len()) {
+                let executed = run.turn(&mut live[i], &mut orders);
+                self.next_epoch = self.next_epoch.max(live[i].state.epoch + 1);
+                idle_instructions += executed?;
             }
             live.retain(|block| block.warps.iter().any(|warp| warp.state != WarpState::Exited));
             idle_turns += 1;
@@ -126,28 +121,12 @@ impl Simulator {
     }
 }
 
-/// The state of a running launch.
-struct Run<'s, 'a> {
-    simulator: &'s mut Simulator,
-    launch: Launch<'a>,
-    params: &'s [u8],
-    profile: Profile<'a>,
-    latencies: Vec<u32>,
-    orders: Orders,
-    first_epoch: u32,
-    /// Threads per block.
-    threads: u32,
-    single_block: bool,
-    /// A counter of changes that other warps can see.
-    changes: u64,
-}
-
 impl Run<'_, '_> {
     /// Returns block `index` at the start of the kernel.
     fn block(&self, index: u32) -> Block {
         let dims = self.launch.dims;
-        let warps = (0..self.threads.div_ceil(32)).map(|w| {
-            let left = self.threads - 32 * w;
+        let warps = (0..self.threads_per_block.div_ceil(32)).map(|w| {
+            let left = self.threads_per_block - 32 * w;
             let mut warp = Warp::new(&self.launch, w, if left >= 32 { u32::MAX } else { (1 << left) - 1 });
             for (slot, special) in &self.launch.program.specials {
                 let value = |lane: usize| self.special(special, index, 32 * w + lane as u32);
@@ -171,7 +150,7 @@ impl Run<'_, '_> {
             Special::Nctaid(axis) => dims.grid[*axis],
             Special::Lane => lane,
             Special::Warp => thread / 32,
-            Special::Warps => self.threads.div_ceil(32),
+            Special::Warps => self.threads_per_block.div_ceil(32),
             Special::LaneMask(order, or_equal) => (0..32)
                 .filter(|other: &u32| other.cmp(&lane) == *order || *or_equal && *other == lane)
                 .fold(0, |mask, other| mask | 1 << other),
@@ -179,34 +158,20 @@ impl Run<'_, '_> {
     }
 
     /// Gives each ready warp of a block a turn and returns the number of executed instructions.
-    fn turn(&mut self, block: &mut Block) -> Result<u64, Box<Fault>> {
+    fn turn(&mut self, block: &mut Block, orders: &mut Orders) -> Result<u64, Box<Fault>> {
         // An empty turn counts too, so that a launch with no ready warp ends.
         let mut instructions = 1;
-        for w in self.orders.order(block.warps.len()) {
+        for w in orders.order(block.warps.len()) {
             if block.warps[w].state != WarpState::Ready {
                 continue;
             }
-            let quantum = self.orders.quantum();
-            let mut env = Env {
-                launch: &self.launch,
-                params: self.params,
-                memory: &mut self.simulator.memory,
-                block: &mut block.state,
-                released: &mut self.simulator.released,
-                counts: &mut self.profile.instructions,
-                latencies: &self.latencies,
-                shared_base: u64::from(self.simulator.device.shared_reserved()),
-                first_epoch: self.first_epoch,
-                single_block: self.single_block,
-                changes: &mut self.changes,
-            };
-            match block.warps[w].run(&mut env, quantum) {
+            let mut env = Env { run: self, block: &mut block.state };
+            match block.warps[w].run(&mut env, orders.quantum()) {
                 Ok(done) => instructions += done as u64,
                 Err(violation) => return Err(self.fault(block.state.index, &block.warps[w], *violation)),
             }
         }
         self.barrier(block)?;
-        self.simulator.next_epoch = self.simulator.next_epoch.max(block.state.epoch + 1);
         Ok(instructions)
     }
 
@@ -215,7 +180,7 @@ impl Run<'_, '_> {
         if block.warps.iter().any(|warp| warp.state == WarpState::Ready) {
             return Ok(());
         }
-        let end = block.warps.iter().map(|warp| warp.timing.end()).fold([0, 0], later);
+        let end = block.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later);
         let Some(first) = block.warps.iter().find(|warp| warp.state != WarpState::Exited) else {
             self.profile.end_block(end);
             return Ok(());
@@ -226,7 +191,7 @@ impl Run<'_, '_> {
             return Err(self.fault(block.state.index, first, *Violation::new(FaultKind::Barrier, None, message)));
         }
         let mut clock = VectorClock::default();
-        block.warps.iter().filter(|warp| !warp.sync.clock.is_empty()).for_each(|warp| clock.join(&warp.sync.clock));
+        block.warps.iter().for_each(|warp| clock.join(&warp.sync.clock));
         for warp in &mut block.warps {
             warp.pass_barrier(&clock, end);
         }
@@ -241,11 +206,9 @@ impl Run<'_, '_> {
         let warp = block.warps.iter().find(|warp| warp.state == WarpState::Ready).unwrap_or(&block.warps[0]);
         let violation = if waiting > 0 {
             let message = format!(
-                "the running blocks wait for blocks that cannot start: {} of {} blocks can be resident at once on this \
-                 device ({} multiprocessors)",
+                "the running blocks wait for blocks that cannot start: only {} of {} blocks can be resident at once",
                 live.len(),
-                live.len() + waiting,
-                self.simulator.device.sms
+                live.len() + waiting
             );
             Violation::new(FaultKind::Residency, None, message)
         } else {

@@ -1,7 +1,7 @@
 //! Loads, stores and atomics.
 
 use super::fault::{FaultKind, Violation};
-use super::happens_before::{Accessor, Location, StrongWrite};
+use super::happens_before::{Accessor, Location};
 use super::lanes::lanes;
 use super::segment::Segment;
 use super::timing::bank_conflicts;
@@ -25,35 +25,35 @@ impl Target {
     }
 }
 
-impl Env<'_> {
+impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
     fn segment(&mut self, target: &Target) -> Result<(&mut Segment, usize), Box<Violation>> {
         if target.space == Space::Shared {
             return Ok((&mut self.block.shared, target.address as usize));
         }
-        let found = self.memory.find(target.address, target.len);
+        let found = self.run.memory.find(target.address, target.len);
         found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
     }
 
     /// Returns the location through which a strong access synchronises, if it can: its scope must include all threads
     /// that share the memory.
     fn synchronises(&self, access: &Access, target: &Target) -> Option<Location> {
-        let wide = access.scope == Scope::Device || self.single_block;
+        let wide = access.scope == Scope::Device || self.run.blocks == 1;
         let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };
         (access.order != Order::Weak && target.space != Space::Local && wide).then_some((block, target.address))
     }
 
     fn count_access(&mut self, access: &Access, pc: usize, mask: u32, addresses: &[u64; 32]) {
         let len = access.width * access.elements.len();
-        self.counts[pc].bytes += u64::from(mask.count_ones()) * len as u64;
-        if self.launch.timed && access.space == Space::Shared {
-            self.counts[pc].conflicts += bank_conflicts(lanes(mask).map(|lane| addresses[lane as usize]), len);
+        let counts = &mut self.run.profile.instructions[pc];
+        counts.bytes += u64::from(mask.count_ones()) * len as u64;
+        if self.run.launch.timed && access.space == Space::Shared {
+            counts.conflicts += bank_conflicts(lanes(mask).map(|lane| addresses[lane as usize]), len);
         }
     }
 }
 
 impl Warp {
-    /// Executes a load.
     pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let (mut addresses, mut spaces) = ([0; 32], [Space::Global; 32]);
@@ -77,7 +77,7 @@ impl Warp {
             let group = group << lane;
             let bytes = self.load_bytes(env, &target, group, &accessor)?;
             if let Some(location) = env.synchronises(access, &target) {
-                self.sync.read(env.released, location, access.order == Order::Acquire);
+                self.sync.read(&env.run.released, location, access.order == Order::Acquire);
             }
             for (i, d) in access.elements.iter().enumerate() {
                 let mut raw = [0; 8];
@@ -92,7 +92,6 @@ impl Warp {
         Ok(())
     }
 
-    /// Executes a store.
     pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let mut addresses = [0; 32];
@@ -107,9 +106,9 @@ impl Warp {
             }
             self.store_bytes(env, &target, &bytes[..len], &accessor)?;
             if let Some(location) = env.synchronises(access, &target) {
-                let release = access.order == Order::Release;
-                self.sync.write(env.released, location, &accessor, StrongWrite { release, modify: false });
-                env.block.time += u32::from(release);
+                // Only a read-modify-write continues the release sequence of the previous write.
+                env.run.released.remove(&location);
+                self.release(env, location, &accessor, access.order);
             }
         }
         env.count_access(access, pc, mask, &addresses);
@@ -120,7 +119,7 @@ impl Warp {
     pub fn atomic(&mut self, env: &mut Env, atomic: &Atomic, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
         let (access, len) = (&atomic.access, atomic.access.width);
         let accessor = self.accessor(env, pc, true);
-        env.counts[pc].bytes += 2 * u64::from(mask.count_ones()) * len as u64;
+        env.run.profile.instructions[pc].bytes += 2 * u64::from(mask.count_ones()) * len as u64;
         for lane in lanes(mask) {
             let target = self.resolve(env, access, lane, len)?;
             let bytes = self.load_bytes(env, &target, 1 << lane, &accessor)?;
@@ -130,19 +129,23 @@ impl Warp {
             let location = env.synchronises(access, &target);
             if let Some(location) = location {
                 let acquire = matches!(access.order, Order::Acquire | Order::AcquireRelease);
-                self.sync.read(env.released, location, acquire);
+                self.sync.read(&env.run.released, location, acquire);
             }
             self.store_bytes(env, &target, &new.to_le_bytes()[..len], &accessor)?;
             if let Some(location) = location {
-                let release = matches!(access.order, Order::Release | Order::AcquireRelease);
-                self.sync.write(env.released, location, &accessor, StrongWrite { release, modify: true });
-                env.block.time += u32::from(release);
+                self.release(env, location, &accessor, access.order);
             }
             if let Some(d) = atomic.d {
                 self.registers.set(d, lane, old);
             }
         }
         Ok(())
+    }
+
+    fn release(&self, env: &mut Env, location: Location, accessor: &Accessor, order: Order) {
+        let release = matches!(order, Order::Release | Order::AcquireRelease);
+        self.sync.write(&mut env.run.released, location, accessor, release);
+        env.block.time += u32::from(release);
     }
 
     /// Computes the bytes that a lane accesses. Checks the alignment of the address and, except for global memory, the
@@ -164,12 +167,12 @@ impl Warp {
             space => space,
         };
         let address = if access.space == Space::Generic { address - window(space) } else { address };
-        let local_size = env.launch.program.local_size as u64;
+        let local_size = env.run.launch.program.local_size as u64;
         let (size, start, what) = match space {
             Space::Global => return Ok(Target { space, address, len, lane }),
-            Space::Shared => (env.block.shared.len() as u64, env.shared_base, "the block's shared memory"),
+            Space::Shared => (env.block.shared.bytes().len() as u64, env.run.shared_base, "the block's shared memory"),
             Space::Local => (local_size, 0, "the lane's local memory"),
-            _ => (env.params.len() as u64, 0, "the kernel's parameters"),
+            _ => (env.run.params.len() as u64, 0, "the kernel's parameters"),
         };
         if address < start || address - start + len as u64 > size {
             let message = format!("{len} bytes at {address:#x} in {what}, which has {size} bytes from {start:#x} on");
@@ -196,7 +199,7 @@ impl Warp {
         match space {
             Space::Param => {
                 let mut bytes = [0; 16];
-                bytes[..len].copy_from_slice(&env.params[at..at + len]);
+                bytes[..len].copy_from_slice(&env.run.params[at..at + len]);
                 Ok(bytes)
             }
             Space::Local if self.local.is_written(at, len) => Ok(self.local.read(at, len)),
@@ -227,7 +230,7 @@ impl Warp {
         let same = segment.bytes()[at..at + bytes.len()] == *bytes;
         segment.record_write(at..at + bytes.len(), target.lane, same, accessor, &self.sync.clock)?;
         let changed = segment.write(at, bytes);
-        *env.changes += u64::from(changed);
+        env.run.changes += u64::from(changed);
         Ok(())
     }
 }

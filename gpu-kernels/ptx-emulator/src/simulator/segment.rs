@@ -27,18 +27,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Returns `size` bytes that nothing has written.
+    /// Returns `size` uninitialised bytes.
     pub fn new(size: usize) -> Self {
         let words = size.div_ceil(4);
         Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: vec![None; words.div_ceil(PAGE)] }
     }
 
-    /// Returns the number of bytes.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Returns all bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -91,10 +85,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Records a read by `lanes`.
-    ///
-    /// # Errors
-    /// Returns a violation if the read races with a write.
+    /// Records a read by `lanes`. Fails if the read races with a write.
     pub fn record_read(
         &mut self,
         range: Range<usize>,
@@ -104,25 +95,26 @@ impl Segment {
     ) -> Result<(), Box<Violation>> {
         self.for_each_shadow(range, |shadow, bytes| {
             let write = &shadow.write;
-            if write.bytes & bytes != 0 && !(write.strong && accessor.strong) {
-                if !write.happened_before(accessor, clock) {
-                    return Err(race(write, "wrote", "reads", accessor, lanes));
-                }
-                if unsynchronised_lanes(write, accessor, accessor.syncs) && lanes & !write.lanes != 0 {
-                    return Err(race(write, "wrote", "reads", accessor, lanes & !write.lanes));
-                }
+            let racing = if !write.conflicts(accessor, bytes) {
+                0
+            } else if !write.happened_before(accessor, clock) {
+                lanes
+            } else if write.in_epoch_of(accessor) && write.by.syncs == accessor.syncs {
+                lanes & !write.lanes
+            } else {
+                0
+            };
+            if racing != 0 {
+                return Err(race(write, "wrote", "reads", accessor, racing));
             }
-            let record = AccessRecord::new(accessor, lanes, bytes, accessor.convergences);
-            shadow.add_read(record, accessor, clock);
+            let record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes, bytes };
+            shadow.add_read(record, clock);
             Ok(())
         })
     }
 
-    /// Records a write by one lane. `same` tells that memory already holds the written bytes, because the lanes of one
-    /// warp may write equal values.
-    ///
-    /// # Errors
-    /// Returns a violation if the write races with another access.
+    /// Records a write by one lane. Fails if the write races with another access. `same` tells that memory already
+    /// holds the written bytes, because the lanes of one warp may write equal values.
     pub fn record_write(
         &mut self,
         range: Range<usize>,
@@ -131,85 +123,67 @@ impl Segment {
         accessor: &Accessor,
         clock: &VectorClock,
     ) -> Result<(), Box<Violation>> {
+        let mut record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes: 1 << lane, bytes: 0 };
         self.for_each_shadow(range, |shadow, bytes| {
             let write = &shadow.write;
-            let in_warp = unsynchronised_lanes(write, accessor, accessor.syncs);
-            if write.bytes & bytes != 0
-                && !(write.strong && accessor.strong)
-                && (!write.happened_before(accessor, clock) || in_warp && !same && write.lanes != 1 << lane)
+            let in_epoch = write.in_epoch_of(accessor);
+            let unsynchronised = in_epoch && write.by.syncs == accessor.syncs;
+            if write.conflicts(accessor, bytes)
+                && (!write.happened_before(accessor, clock) || unsynchronised && !same && write.lanes != 1 << lane)
             {
                 return Err(race(write, "wrote", "writes", accessor, 1 << lane));
             }
             let races = |read: &&AccessRecord| {
-                let in_warp = unsynchronised_lanes(read, accessor, accessor.convergences);
-                read.bytes & bytes != 0
-                    && !(read.strong && accessor.strong)
-                    && (!read.happened_before(accessor, clock) || in_warp && !same && read.lanes & !(1 << lane) != 0)
+                let unsynchronised = read.in_epoch_of(accessor) && read.by.convergences == accessor.convergences;
+                read.conflicts(accessor, bytes)
+                    && (!read.happened_before(accessor, clock)
+                        || unsynchronised && !same && read.lanes & !(1 << lane) != 0)
             };
             if let Some(read) = std::iter::once(&shadow.read).chain(&shadow.other_reads).find(races) {
                 return Err(race(read, "read", "writes", accessor, 1 << lane));
             }
-            let mut record = AccessRecord::new(accessor, 1 << lane, bytes, accessor.syncs);
-            if in_warp && write.pc == accessor.pc {
-                record.lanes |= write.lanes;
-            }
-            if write.epoch == accessor.epoch && !write.by_others(accessor) {
-                record.bytes |= write.bytes;
-            }
-            shadow.write = record;
-            shadow.read.epoch = 0;
-            shadow.read.bytes = 0;
-            shadow.other_reads.clear();
+            record.lanes = 1 << lane | if unsynchronised && write.by.pc == accessor.pc { write.lanes } else { 0 };
+            record.bytes = bytes | if in_epoch { write.bytes } else { 0 };
+            *shadow = Shadow { write: record, ..Shadow::default() };
             Ok(())
         })
     }
 }
 
-/// Returns whether `accessor`'s warp alone made the access, and has not synchronised its lanes since. `syncs` is the
-/// count of synchronisations that order such an access.
-fn unsynchronised_lanes(record: &AccessRecord, accessor: &Accessor, syncs: u32) -> bool {
-    !record.by_others(accessor) && (record.epoch, record.syncs) == (accessor.epoch, syncs)
-}
-
 impl Shadow {
-    fn add_read(&mut self, record: AccessRecord, accessor: &Accessor, clock: &VectorClock) {
-        let read = &self.read;
-        let slot = if read.bytes == 0 || read.block == accessor.block || read.happened_before(accessor, clock) {
+    fn add_read(&mut self, record: AccessRecord, clock: &VectorClock) {
+        let (block, read) = (record.by.block, &self.read);
+        let slot = if read.bytes == 0 || read.by.block == block || read.happened_before(&record.by, clock) {
             &mut self.read
         } else {
-            match self.other_reads.binary_search_by_key(&accessor.block, |read| read.block) {
+            match self.other_reads.binary_search_by_key(&block, |read| read.by.block) {
                 Ok(i) => &mut self.other_reads[i],
-                Err(i) => {
-                    self.other_reads.insert(i, record);
-                    return;
-                }
+                Err(i) => return self.other_reads.insert(i, record),
             }
         };
-        if slot.bytes == 0 || slot.block != accessor.block || slot.epoch != accessor.epoch {
-            *slot = record;
-            return;
+        let mut merged = record;
+        if slot.bytes != 0 && slot.by.block == block && slot.by.epoch == record.by.epoch {
+            if slot.warps == record.warps && slot.by.convergences == record.by.convergences {
+                merged.lanes |= slot.lanes;
+            }
+            merged.warps |= slot.warps;
+            merged.bytes |= slot.bytes;
+            merged.by.strong &= slot.by.strong;
         }
-        let lanes = if slot.warps == record.warps && slot.syncs == record.syncs { slot.lanes } else { 0 };
-        *slot = AccessRecord {
-            warps: slot.warps | record.warps,
-            lanes: lanes | record.lanes,
-            strong: slot.strong && record.strong,
-            bytes: slot.bytes | record.bytes,
-            ..record
-        };
+        *slot = merged;
     }
 }
 
 fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes: u32) -> Box<Violation> {
     let (others, barrier) = if !other.by_others(accessor) {
         (format!("lanes {:#x} of this warp", other.lanes), "`bar.warp.sync`")
-    } else if other.block == accessor.block {
+    } else if other.by.block == accessor.block {
         (format!("warps {:#x} of this block", other.warps), "barrier")
     } else {
-        (format!("block {}", other.block), "grid barrier")
+        (format!("block {}", other.by.block), "grid barrier")
     };
     let message = format!("{others} {did} what this lane {does}, with no {barrier} between");
     let mut violation = Violation::new(FaultKind::Race, lanes.trailing_zeros(), message);
-    violation.other = Some(other.pc as usize);
+    violation.other = Some(other.by.pc as usize);
     violation
 }

@@ -28,6 +28,7 @@ pub const LATENCIES: [(&str, u32); 12] = [
 pub fn kind(inst: &Inst) -> usize {
     let mnemonic = inst.mnemonic.as_str();
     let is = |prefix: &str| mnemonic.starts_with(prefix);
+    let divides = is("div") || is("rem") || is("sqrt") || is("rcp");
     match &inst.action {
         Action::Load(access) | Action::Store(access) => match access.space {
             Space::Param | Space::Const => 5,
@@ -39,13 +40,8 @@ pub fn kind(inst: &Inst) -> usize {
         Action::Atomic(_) => 10,
         Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => 11,
         Action::Compute(_) if mnemonic.ends_with("f64") && !is("mov") => 4,
-        Action::Compute(_) if is("div") || is("rem") || is("sqrt") || is("rcp") => {
-            if mnemonic.ends_with("f32") {
-                2
-            } else {
-                3
-            }
-        }
+        Action::Compute(_) if divides && mnemonic.ends_with("f32") => 2,
+        Action::Compute(_) if divides => 3,
         Action::Compute(_) if is("cvt.") && mnemonic.contains(".f") => 1,
         _ => 0,
     }
@@ -68,7 +64,7 @@ pub struct Timing {
     /// The earliest start of the next instruction, which barriers and branches move.
     floor: Cycles,
     /// The time at which all results are ready.
-    end: Cycles,
+    pub end: Cycles,
 }
 
 impl Timing {
@@ -91,11 +87,6 @@ impl Timing {
     /// Returns the cycle at which the next instruction can issue in order.
     pub fn now(&self) -> u64 {
         self.floor[1]
-    }
-
-    /// Returns the time at which all results are ready.
-    pub fn end(&self) -> Cycles {
-        self.end
     }
 
     /// Waits for a barrier that ends at `until`.

@@ -7,15 +7,32 @@ use super::happens_before::{Accessor, Released, SyncState, VectorClock};
 use super::lanes::lanes;
 use super::launch::Launch;
 use super::memory::Memory;
-use super::profile::Counts;
+use super::profile::Profile;
 use super::segment::Segment;
 use super::timing::{Cycles, Timing};
 use crate::program::{Action, Inst, NEVER, Registers};
 
+/// The state that all warps of a running launch share.
+pub struct Run<'r, 'a> {
+    pub launch: Launch<'a>,
+    pub params: &'r [u8],
+    pub memory: &'r mut Memory,
+    pub released: Released,
+    pub profile: Profile<'a>,
+    /// The latency of each instruction.
+    pub latencies: Vec<u32>,
+    /// The address of the first usable byte of shared memory.
+    pub shared_base: u64,
+    pub first_epoch: u32,
+    pub threads_per_block: u32,
+    pub blocks: u32,
+    /// A counter of changes that other warps can see.
+    pub changes: u64,
+}
+
 /// The state that the warps of a block share.
 pub struct BlockState {
     pub index: u32,
-    /// The shared memory.
     pub shared: Segment,
     /// The barriers that the block has passed, counted on from the launch's first epoch.
     pub epoch: u32,
@@ -23,23 +40,10 @@ pub struct BlockState {
     pub time: u32,
 }
 
-/// The state of a launch and a block that a running warp needs.
-pub struct Env<'a> {
-    pub launch: &'a Launch<'a>,
-    pub params: &'a [u8],
-    pub memory: &'a mut Memory,
-    pub block: &'a mut BlockState,
-    pub released: &'a mut Released,
-    /// The counts of each instruction.
-    pub counts: &'a mut [Counts],
-    /// The latency of each instruction.
-    pub latencies: &'a [u32],
-    /// The address of the first usable byte of shared memory.
-    pub shared_base: u64,
-    pub first_epoch: u32,
-    pub single_block: bool,
-    /// A counter of changes that other warps can see.
-    pub changes: &'a mut u64,
+/// The state around a running warp.
+pub struct Env<'e, 'r, 'a> {
+    pub run: &'e mut Run<'r, 'a>,
+    pub block: &'e mut BlockState,
 }
 
 /// The state of a warp.
@@ -82,7 +86,7 @@ pub struct Warp {
 }
 
 impl Warp {
-    /// Returns a warp at the start of the kernel.
+    /// Returns a warp at the start of a launch's kernel.
     pub fn new(launch: &Launch, index: u32, lanes: u32) -> Self {
         Self {
             index,
@@ -113,7 +117,7 @@ impl Warp {
             time: env.block.time,
             syncs: self.syncs,
             convergences: self.convergences,
-            first_epoch: env.first_epoch,
+            first_epoch: env.run.first_epoch,
             pc: pc as u32,
             strong,
         }
@@ -130,9 +134,6 @@ impl Warp {
     }
 
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns their number.
-    ///
-    /// # Errors
-    /// Returns the violation of the instruction at [`Warp::pc`].
     pub fn run(&mut self, env: &mut Env, quantum: usize) -> Result<usize, Box<Violation>> {
         for done in 0..quantum {
             if self.step(env)? {
@@ -147,21 +148,23 @@ impl Warp {
     fn step(&mut self, env: &mut Env) -> Result<bool, Box<Violation>> {
         while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
         let Some(path) = self.paths.last_mut() else {
-            *env.changes += 1;
+            env.run.changes += 1;
             self.state = WarpState::Exited;
             return Ok(true);
         };
         let (pc, active) = (path.pc, path.mask);
         self.pc = pc;
-        let inst = &env.launch.program.code[pc];
+        let run = &mut *env.run;
+        let inst = &run.launch.program.code[pc];
         let mask = match inst.guard {
             None => active,
             Some((p, negated)) => active & (self.registers.predicates[p] ^ if negated { u32::MAX } else { 0 }),
         };
-        env.counts[pc].executed += 1;
-        env.counts[pc].lanes += u64::from(mask.count_ones());
-        if env.launch.timed {
-            self.timing.issue(inst, env.latencies[pc]);
+        let counts = &mut run.profile.instructions[pc];
+        counts.executed += 1;
+        counts.lanes += u64::from(mask.count_ones());
+        if run.launch.timed {
+            self.timing.issue(inst, run.latencies[pc]);
         }
         match &inst.action {
             Action::Branch { target, uniform } => {
@@ -178,7 +181,7 @@ impl Warp {
                     Action::Compute(compute) if mask != 0 => compute(&mut self.registers, mask),
                     Action::Exit => self.paths.iter_mut().for_each(|path| path.mask &= !mask),
                     Action::Barrier(id) => {
-                        env.counts[pc].barriers += 1;
+                        counts.barriers += 1;
                         if mask != self.live() {
                             let message = format!("only lanes {mask:#x} of {:#x} reach the barrier", self.live());
                             let missing = (self.live() & !mask).trailing_zeros();
@@ -212,7 +215,7 @@ impl Warp {
         if uniform {
             return Err(Violation::new(FaultKind::Branch, None, "lanes diverge at a `.uni` branch"));
         }
-        env.counts[path.pc].divergent += 1;
+        env.run.profile.instructions[path.pc].divergent += 1;
         let reconvergence = inst.reconvergence;
         if path.reconvergence == reconvergence {
             self.paths.pop();

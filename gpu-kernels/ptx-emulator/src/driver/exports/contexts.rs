@@ -1,34 +1,34 @@
-//! Contexts (sections 6.7 and 6.8). All of them share the memory of the device.
+//! The sections "Primary Context Management" and "Context Management". All contexts share the memory of the device.
 
 use std::ffi::c_uint;
 
 use super::devices::{Ordinal, check};
-use super::pointers::Out;
+use super::pointers::Pointer;
 use super::table::exports;
 use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State, current, pop, push};
 
 exports! {
-    Initialised: cuDevicePrimaryCtxRetain => (context: Out<Handle>, device: Ordinal) |state| {
+    Initialised: cuDevicePrimaryCtxRetain => (context: Pointer<Handle>, device: Ordinal) |state| {
         check(device)?;
-        if state.primary.retained == 0 {
-            state.primary.context = new_context(state);
+        if state.primary_retained == 0 {
+            state.primary = new_context(state);
         }
-        state.primary.retained += 1;
-        context.set(state.primary.context)
+        state.primary_retained += 1;
+        context.set(state.primary)
     };
     Initialised: cuDevicePrimaryCtxRelease_v2 => (device: Ordinal) |state| {
         check(device)?;
-        state.primary.retained = state.primary.retained.checked_sub(1).ok_or(codes::INVALID_CONTEXT)?;
-        if state.primary.retained == 0 {
-            state.contexts.remove(&state.primary.context);
+        state.primary_retained = state.primary_retained.checked_sub(1).ok_or(codes::INVALID_CONTEXT)?;
+        if state.primary_retained == 0 {
+            state.contexts.remove(&state.primary);
             state.reset();
         }
         Ok(())
     };
     Initialised: cuDevicePrimaryCtxReset_v2 => (device: Ordinal) |state| check(device).map(|()| state.reset());
     Initialised: cuDevicePrimaryCtxSetFlags_v2 => (device: Ordinal, _flags: c_uint) |_state| check(device);
-    Initialised: cuCtxCreate_v2 => (context: Out<Handle>, _flags: c_uint, device: Ordinal) |state| {
+    Initialised: cuCtxCreate_v2 => (context: Pointer<Handle>, _flags: c_uint, device: Ordinal) |state| {
         check(device)?;
         let handle = new_context(state);
         push(handle);
@@ -50,16 +50,18 @@ exports! {
             known(state, context)?;
         }
         pop();
-        push(context);
+        if context != 0 {
+            push(context);
+        }
         Ok(())
     };
-    Initialised: cuCtxGetCurrent => (context: Out<Handle>) |_state| context.set(current());
+    Initialised: cuCtxGetCurrent => (context: Pointer<Handle>) |_state| context.set(current());
     Initialised: cuCtxPushCurrent_v2 => (context: Handle) |state| known(state, context).map(|()| push(context));
-    Initialised: cuCtxPopCurrent_v2 => (context: Out<Handle>) |_state| {
+    Initialised: cuCtxPopCurrent_v2 => (context: Pointer<Handle>) |_state| {
         let top = pop();
         if context.is_null() { Ok(()) } else { context.set(top) }
     };
-    Context: cuCtxGetDevice => (device: Out<Ordinal>) |_state| device.set(0);
+    Context: cuCtxGetDevice => (device: Pointer<Ordinal>) |_state| device.set(0);
     Context: cuCtxSynchronize => () |_state| Ok(());
 }
 

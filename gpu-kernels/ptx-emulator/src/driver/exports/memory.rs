@@ -1,6 +1,6 @@
-//! Memory (section 6.13). An asynchronous function has completed when it returns.
+//! The section "Memory Management". An asynchronous function has completed when it returns.
 
-use super::pointers::{In, Out};
+use super::pointers::Pointer;
 use super::table::exports;
 use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State};
@@ -9,50 +9,34 @@ use crate::driver::state::{Handle, State};
 pub type DevicePtr = u64;
 
 exports! {
-    Context: cuMemGetInfo_v2 => (free: Out<usize>, total: Out<usize>) |state| {
-        free.set(state.gpu.free_memory() as usize).and_then(|()| total.set(state.config.device.memory as usize))
-    };
-    Context: cuMemAlloc_v2, cuMemAllocAsync[_stream: Handle] => (address: Out<DevicePtr>, size: usize) |state| {
-        if size == 0 {
-            return Err(codes::INVALID_VALUE);
-        }
-        address.set(state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY)?)
-    };
-    Context: cuMemFree_v2, cuMemFreeAsync[_stream: Handle] => (address: DevicePtr) |state| {
-        if address == 0 || state.gpu.free(address) { Ok(()) } else { Err(codes::INVALID_VALUE) }
-    };
-    Context: cuMemcpyHtoD_v2, cuMemcpyHtoDAsync_v2[_stream: Handle] => (
-        to: DevicePtr,
-        from: In<u8>,
-        size: usize,
-    ) |state| {
-        write(state, to, from.slice(size)?)
-    };
-    Context: cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2[_stream: Handle] => (
-        to: Out<u8>,
-        from: DevicePtr,
-        size: usize,
-    ) |state| {
-        to.set_all(&read(state, from, size)?)
-    };
-    Context: cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2[_stream: Handle] => (
-        to: DevicePtr,
-        from: DevicePtr,
-        size: usize,
-    ) |state| {
-        let bytes = read(state, from, size)?;
-        write(state, to, &bytes)
-    };
-    Context: cuMemsetD8_v2, cuMemsetD8Async[_stream: Handle] => (to: DevicePtr, value: u8, count: usize) |state| {
-        write(state, to, &[value].repeat(count))
-    };
-    Context: cuMemsetD32_v2, cuMemsetD32Async[_stream: Handle] => (to: DevicePtr, value: u32, count: usize) |state| {
-        write(state, to, &value.to_le_bytes().repeat(count))
-    };
+    Context: cuMemGetInfo_v2 => (free: Pointer<usize>, total: Pointer<usize>)
+        |state| free.set(state.gpu.free_memory()).and_then(|()| total.set(state.config.device.memory as usize));
+    Context: cuMemAlloc_v2, cuMemAllocAsync[_stream: Handle] => (address: Pointer<DevicePtr>, size: usize)
+        |state| allocate(state, size).and_then(|found| address.set(found));
+    Context: cuMemFree_v2, cuMemFreeAsync[_stream: Handle] => (address: DevicePtr)
+        |state| check(address == 0 || state.gpu.free(address));
+    Context: cuMemcpyHtoD_v2, cuMemcpyHtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: Pointer<u8>, size: usize)
+        |state| write(state, to, from.slice(size)?);
+    Context: cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2[_stream: Handle] => (to: Pointer<u8>, from: DevicePtr, size: usize)
+        |state| to.set_all(&read(state, from, size)?);
+    Context: cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2[_stream: Handle] => (to: DevicePtr, from: DevicePtr, size: usize)
+        |state| read(state, from, size).and_then(|bytes| write(state, to, &bytes));
+    Context: cuMemsetD8_v2, cuMemsetD8Async[_stream: Handle] => (to: DevicePtr, value: u8, count: usize)
+        |state| write(state, to, &[value].repeat(count));
+    Context: cuMemsetD32_v2, cuMemsetD32Async[_stream: Handle] => (to: DevicePtr, value: u32, count: usize)
+        |state| write(state, to, &value.to_le_bytes().repeat(count));
+}
+
+fn check(valid: bool) -> Result<(), Code> {
+    if valid { Ok(()) } else { Err(codes::INVALID_VALUE) }
+}
+
+fn allocate(state: &mut State, size: usize) -> Result<DevicePtr, Code> {
+    check(size > 0).and_then(|()| state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY))
 }
 
 fn write(state: &mut State, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
-    if bytes.is_empty() || state.gpu.write(to, bytes) { Ok(()) } else { Err(codes::INVALID_VALUE) }
+    check(bytes.is_empty() || state.gpu.write(to, bytes))
 }
 
 fn read(state: &mut State, from: DevicePtr, size: usize) -> Result<Vec<u8>, Code> {

@@ -2,7 +2,6 @@
 
 mod contexts;
 mod devices;
-mod errors;
 mod memory;
 mod modules;
 mod pointers;

@@ -1,9 +1,9 @@
-//! Modules, functions and occupancy (sections 6.10, 6.22 and 6.26).
+//! The sections "Module Management" and "Occupancy", and the attributes of functions in "Execution Control".
 
 use std::ffi::{c_char, c_int, c_uint};
 
 use super::memory::DevicePtr;
-use super::pointers::{In, Out};
+use super::pointers::Pointer;
 use super::table::exports;
 use crate::driver::codes::{self, Code};
 use crate::driver::launch::{MAX_THREADS, SHARED_PER_BLOCK};
@@ -11,27 +11,23 @@ use crate::driver::state::{Function, Handle, State};
 
 exports! {
     Context: cuModuleLoadDataEx => (
-        module: Out<Handle>,
-        image: In<c_char>,
-        count: c_uint,
-        options: In<c_int>,
-        values: Out<Out<c_char>>,
+        module: Pointer<Handle>, image: Pointer<c_char>, count: c_uint, options: Pointer<c_int>,
+        values: Pointer<Pointer<c_char>>
     ) |state| {
         let loaded = load(state, image);
         let log = loaded.as_ref().map_or_else(|(_, log)| log.as_str(), |_| "");
         write_log(options.slice(count as usize)?, values, log)?;
         module.set(loaded.map_err(|(code, _)| code)?)
     };
-    Context: cuModuleLoadData => (module: Out<Handle>, image: In<c_char>) |state| {
-        module.set(load(state, image).map_err(|(code, _)| code)?)
-    };
+    Context: cuModuleLoadData => (module: Pointer<Handle>, image: Pointer<c_char>)
+        |state| module.set(load(state, image).map_err(|(code, _)| code)?);
     Context: cuModuleUnload => (module: Handle) |state| {
         let found = state.modules.remove(&module).ok_or(codes::INVALID_HANDLE)?;
         state.gpu.unload(found);
         state.functions.retain(|_, function| function.module != module);
         Ok(())
     };
-    Context: cuModuleGetFunction => (function: Out<Handle>, module: Handle, name: In<c_char>) |state| {
+    Context: cuModuleGetFunction => (function: Pointer<Handle>, module: Handle, name: Pointer<c_char>) |state| {
         let name = name.text()?.to_string();
         let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
         let kernel = found.kernel(&name).ok_or(codes::NOT_FOUND)?;
@@ -41,33 +37,25 @@ exports! {
         function.set(handle)
     };
     Context: cuModuleGetGlobal_v2 => (
-        address: Out<DevicePtr>,
-        size: Out<usize>,
-        module: Handle,
-        name: In<c_char>,
+        address: Pointer<DevicePtr>, size: Pointer<usize>, module: Handle, name: Pointer<c_char>
     ) |state| {
         let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
         let (at, len) = found.variable(name.text()?).ok_or(codes::NOT_FOUND)?;
         address.set(at).and_then(|()| if size.is_null() { Ok(()) } else { size.set(len) })
     };
-    Context: cuFuncGetAttribute => (value: Out<c_int>, attribute: c_int, function: Handle) |state| {
-        value.set(attribute_of(state, function, attribute)? as c_int)
-    };
-    Context: cuFuncSetAttribute => (function: Handle, attribute: c_int, value: c_int) |state| {
-        set_attribute(state, function, attribute, value)
-    };
+    Context: cuFuncGetAttribute => (value: Pointer<c_int>, attribute: c_int, function: Handle)
+        |state| value.set(attribute_of(state, function, attribute)? as c_int);
+    Context: cuFuncSetAttribute => (function: Handle, attribute: c_int, value: c_int)
+        |state| set_attribute(state, function, attribute, value);
     Context: cuFuncSetCacheConfig => (function: Handle, _config: c_int) |state| state.function(function).map(|_| ());
     Context: cuOccupancyMaxActiveBlocksPerMultiprocessor,
-             cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags[_flags: c_uint] => (
-        blocks: Out<c_int>,
-        function: Handle,
-        threads: c_int,
-        shared: usize,
-    ) |state| blocks.set(resident_blocks(state, function, threads, shared)? as c_int);
+             cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags[_flags: c_uint]
+        => (blocks: Pointer<c_int>, function: Handle, threads: c_int, shared: usize)
+        |state| blocks.set(resident_blocks(state, function, threads, shared)? as c_int);
 }
 
 /// Loads a module from PTX, or returns the code and the compiler's log.
-fn load(state: &mut State, image: In<c_char>) -> Result<Handle, (Code, String)> {
+fn load(state: &mut State, image: Pointer<c_char>) -> Result<Handle, (Code, String)> {
     let source = image.text().map_err(|_| (codes::INVALID_IMAGE, String::new()))?;
     if source.starts_with("\u{7f}ELF") {
         return Err((codes::NO_BINARY_FOR_GPU, String::new()));
@@ -75,21 +63,17 @@ fn load(state: &mut State, image: In<c_char>) -> Result<Handle, (Code, String)> 
     state.load(source).map_err(|(code, message)| (code, message + "\n"))
 }
 
-/// Returns a `CUfunction_attribute` (section 6.1).
+/// Returns the value of a `CUfunction_attribute` (section "Data types used by CUDA driver").
 fn attribute_of(state: &State, function: Handle, attribute: c_int) -> Result<u32, Code> {
     let (function, program) = state.function(function)?;
     Ok(match attribute {
-        // MAX_THREADS_PER_BLOCK
-        0 => program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS),
-        // SHARED_SIZE_BYTES, CONST_SIZE_BYTES, LOCAL_SIZE_BYTES, NUM_REGS
-        1 => program.shared_size as u32,
-        2 => 0,
-        3 => program.local_size as u32,
-        4 => state.config.device.registers,
-        // PTX_VERSION, BINARY_VERSION
-        5 | 6 => state.config.device.architecture(),
-        // MAX_DYNAMIC_SHARED_SIZE_BYTES
-        8 => function.max_dynamic_shared,
+        0 => program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS), // MAX_THREADS_PER_BLOCK
+        1 => program.shared_size as u32,                                  // SHARED_SIZE_BYTES
+        2 => 0,                                                           // CONST_SIZE_BYTES
+        3 => program.local_size as u32,                                   // LOCAL_SIZE_BYTES
+        4 => state.config.device.registers,                               // NUM_REGS
+        5 | 6 => state.config.device.architecture(),                      // PTX_VERSION, BINARY_VERSION
+        8 => function.max_dynamic_shared,                                 // MAX_DYNAMIC_SHARED_SIZE_BYTES
         _ => return Err(codes::INVALID_VALUE),
     })
 }
@@ -119,22 +103,21 @@ fn resident_blocks(state: &State, function: Handle, threads: c_int, shared: usiz
     Ok(device.resident_blocks(threads, shared as u32))
 }
 
-/// Writes the compiler's log to the buffer that the options name (section 6.1, `CUjit_option`), and its length in place
+/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and its length in place
 /// of the buffer's size.
-fn write_log(options: &[c_int], values: Out<Out<c_char>>, log: &str) -> Result<(), Code> {
+fn write_log(options: &[c_int], values: Pointer<Pointer<c_char>>, log: &str) -> Result<(), Code> {
     const ERROR_LOG_BUFFER: c_int = 5;
     const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;
-    if values.is_null() && !options.is_empty() {
-        return Err(codes::INVALID_VALUE);
-    }
-    let value = |wanted| options.iter().position(|option| *option == wanted).map(|i| values.at(i));
-    let (Some(buffer), Some(size)) = (value(ERROR_LOG_BUFFER), value(ERROR_LOG_BUFFER_SIZE_BYTES)) else {
+    let buffers = values.slice(options.len())?;
+    let position = |wanted| options.iter().position(|option| *option == wanted);
+    let (Some(buffer), Some(size)) = (position(ERROR_LOG_BUFFER), position(ERROR_LOG_BUFFER_SIZE_BYTES)) else {
         return Ok(());
     };
-    let size = size.as_integer();
-    let capacity = size.get()?;
+    // JIT options pass integers as pointers.
+    let size: Pointer<usize> = values.at(size);
+    let capacity = size.slice(1)?[0];
     let cut = log.bytes().take(capacity.saturating_sub(1));
     let terminated: Vec<_> = cut.chain([0]).take(capacity).map(|byte| byte as c_char).collect();
-    buffer.get()?.set_all(&terminated)?;
+    buffers[buffer].set_all(&terminated)?;
     size.set(terminated.len().saturating_sub(1))
 }

@@ -1,9 +1,10 @@
-//! Streams, events and launches (sections 6.18, 6.19 and 6.22). A launch has completed when the call returns.
+//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control". A launch has
+//! completed when the call returns.
 
 use std::ffi::{c_int, c_uint};
 use std::time::Instant;
 
-use super::pointers::{In, Out};
+use super::pointers::Pointer;
 use super::table::exports;
 use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State};
@@ -13,81 +14,58 @@ use crate::simulator::Dims;
 const DEFAULT_STREAMS: Handle = 2;
 
 exports! {
-    Context: cuStreamCreate, cuStreamCreateWithPriority[_priority: c_int] => (
-        stream: Out<Handle>,
-        _flags: c_uint,
-    ) |state| {
-        let handle = state.handle();
-        state.streams.insert(handle);
-        stream.set(handle)
-    };
-    Context: cuStreamDestroy_v2 => (stream: Handle) |state| {
-        if state.streams.remove(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
-    };
-    Context: cuStreamSynchronize, cuStreamQuery => (stream: Handle) |state| check_stream(state, stream);
-    Context: cuStreamWaitEvent => (stream: Handle, event: Handle, _flags: c_uint) |state| {
-        check_stream(state, stream)?;
-        recorded(state, event).map(|_| ())
-    };
-    Context: cuEventCreate => (event: Out<Handle>, _flags: c_uint) |state| {
+    Context: cuStreamCreate, cuStreamCreateWithPriority[_priority: c_int] => (stream: Pointer<Handle>, _flags: c_uint)
+        |state| {
+            let handle = state.handle();
+            state.streams.insert(handle);
+            stream.set(handle)
+        };
+    Context: cuStreamDestroy_v2 => (stream: Handle)
+        |state| if state.streams.remove(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) };
+    Context: cuStreamSynchronize, cuStreamQuery => (stream: Handle) |state| check(state, stream);
+    Context: cuStreamWaitEvent => (stream: Handle, event: Handle, _flags: c_uint)
+        |state| check(state, stream).and_then(|()| recorded(state, event).map(|_| ()));
+    Context: cuEventCreate => (event: Pointer<Handle>, _flags: c_uint) |state| {
         let handle = state.handle();
         state.events.insert(handle, None);
         event.set(handle)
     };
-    Context: cuEventDestroy_v2 => (event: Handle) |state| {
-        state.events.remove(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE)
-    };
+    Context: cuEventDestroy_v2 => (event: Handle)
+        |state| state.events.remove(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE);
     Context: cuEventRecord => (event: Handle, stream: Handle) |state| {
-        check_stream(state, stream)?;
+        check(state, stream)?;
         recorded(state, event)?;
         state.events.insert(event, Some(Instant::now()));
         Ok(())
     };
     Context: cuEventSynchronize, cuEventQuery => (event: Handle) |state| recorded(state, event).map(|_| ());
-    Context: cuEventElapsedTime => (milliseconds: Out<f32>, start: Handle, end: Handle) |state| {
+    Context: cuEventElapsedTime => (milliseconds: Pointer<f32>, start: Handle, end: Handle) |state| {
         let time = |event| recorded(state, event)?.ok_or(codes::INVALID_HANDLE);
         milliseconds.set(time(end)?.saturating_duration_since(time(start)?).as_secs_f32() * 1e3)
     };
     Context: cuLaunchKernel => (
-        function: Handle,
-        grid_x: c_uint,
-        grid_y: c_uint,
-        grid_z: c_uint,
-        block_x: c_uint,
-        block_y: c_uint,
-        block_z: c_uint,
-        shared: c_uint,
-        stream: Handle,
-        arguments: In<In<u8>>,
-        extra: In<u8>,
+        function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint,
+        block_z: c_uint, shared: c_uint, stream: Handle, arguments: Pointer<Pointer<u8>>, extra: Pointer<u8>
     ) |state| {
+        check(state, stream)?;
         if !extra.is_null() {
             return Err(codes::NOT_SUPPORTED);
         }
-        check_stream(state, stream)?;
         let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
         state.launch(function, dims, false, |i, len| argument(arguments, i, len))
     };
     Context: cuLaunchCooperativeKernel => (
-        function: Handle,
-        grid_x: c_uint,
-        grid_y: c_uint,
-        grid_z: c_uint,
-        block_x: c_uint,
-        block_y: c_uint,
-        block_z: c_uint,
-        shared: c_uint,
-        stream: Handle,
-        arguments: In<In<u8>>,
+        function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint,
+        block_z: c_uint, shared: c_uint, stream: Handle, arguments: Pointer<Pointer<u8>>
     ) |state| {
-        check_stream(state, stream)?;
+        check(state, stream)?;
         let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
         state.launch(function, dims, true, |i, len| argument(arguments, i, len))
     };
 }
 
 /// Returns the `len` bytes of argument `i` of a launch.
-fn argument(arguments: In<In<u8>>, i: usize, len: usize) -> Result<Vec<u8>, Code> {
+fn argument(arguments: Pointer<Pointer<u8>>, i: usize, len: usize) -> Result<Vec<u8>, Code> {
     Ok(arguments.slice(i + 1)?[i].slice(len)?.to_vec())
 }
 
@@ -96,6 +74,6 @@ fn recorded(state: &State, event: Handle) -> Result<Option<Instant>, Code> {
     state.events.get(&event).copied().ok_or(codes::INVALID_HANDLE)
 }
 
-fn check_stream(state: &State, stream: Handle) -> Result<(), Code> {
+fn check(state: &State, stream: Handle) -> Result<(), Code> {
     if stream <= DEFAULT_STREAMS || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
 }
