@@ -4,14 +4,14 @@
 //! blocks, and between the warps of a block within an epoch, only a release that an acquire observes creates order. The
 //! relation treats a warp as one agent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The accesses of other warps that happened before.
 ///
 /// A block's entry is the epoch before which it includes all accesses of the block. A warp's entry is the time of its
 /// block before which it includes all accesses of the warp.
 #[derive(Clone, Debug, Default)]
-pub struct VectorClock(HashMap<(u32, Option<u32>), u32>);
+pub struct VectorClock(BTreeMap<(u32, Option<u32>), u32>);
 
 impl VectorClock {
     /// Includes the accesses that `other` includes.
