@@ -25,20 +25,20 @@ const SPACES: [(&str, Space); 6] = [
 /// Adds the forms of `mov` and `cvt`.
 pub(super) fn forms(table: &mut Table) {
     table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64", mov);
-    let (frnd, irnd, whole) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
+    let (frnd, irnd, int) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
     // A conversion that rounds has a rounding modifier, one of single precision may have `.ftz` (section 9.7.9.21).
     cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x)), Rounding::Nearest));
     cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f32.f64"), |c, x| c.narrow(f64::from_bits(x), c.rounding));
     cvt(table, "cvt.ftz?.sat?.f64.f32", |c, x| c.saturated(c.single(x)).to_bits());
     cvt(table, &format!("cvt.{irnd}?.sat?.f64.f64"), |c, x| c.saturated(c.integral(f64::from_bits(x))).to_bits());
-    cvt(table, &format!("cvt.{frnd}.f32.{whole}"), |c, x| from_whole(integer(c.atype, x), c.rounding).to_bits().into());
-    cvt(table, &format!("cvt.rn.f64.{whole}"), |c, x| (integer(c.atype, x) as f64).to_bits());
-    cvt(table, &format!("cvt.{irnd}.ftz?.{whole}.f32"), |c, x| {
-        to_whole(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
+    cvt(table, &format!("cvt.{frnd}.f32.{int}"), |c, x| from_integer(integer(c.atype, x), c.rounding).to_bits().into());
+    cvt(table, &format!("cvt.rn.f64.{int}"), |c, x| (integer(c.atype, x) as f64).to_bits());
+    cvt(table, &format!("cvt.{irnd}.ftz?.{int}.f32"), |c, x| {
+        to_integer(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
     });
-    cvt(table, &format!("cvt.{irnd}.{whole}.f64"), |c, x| to_whole(c.dtype, c.integral(f64::from_bits(x)), true));
-    cvt(table, &format!("cvt.{whole}.{whole}"), |c, x| extended(c.dtype, extended(c.atype, x)));
-    cvt(table, &format!("cvt.sat.{whole}.{whole}"), |c, x| clamp(c.dtype, integer(c.atype, x)));
+    cvt(table, &format!("cvt.{irnd}.{int}.f64"), |c, x| to_integer(c.dtype, c.integral(f64::from_bits(x)), true));
+    cvt(table, &format!("cvt.{int}.{int}"), |c, x| extended(c.dtype, extended(c.atype, x)));
+    cvt(table, &format!("cvt.sat.{int}.{int}"), |c, x| clamp(c.dtype, integer(c.atype, x)));
 }
 
 /// Adds a form of `cvt` that maps the bits of its source by `f`.
@@ -202,7 +202,7 @@ fn clamp(typ: Type, value: i128) -> u64 {
 
 /// Converts to the nearest integer of the type. A NaN gives zero, or, if `wide`, the integer whose highest bit alone is set. That
 /// is what GPUs do if one of the two types has 64 bits.
-fn to_whole(typ: Type, x: f64, wide: bool) -> u64 {
+fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),
         true => 0,
@@ -211,7 +211,7 @@ fn to_whole(typ: Type, x: f64, wide: bool) -> u64 {
 }
 
 /// Converts an integer to single precision.
-fn from_whole(value: i128, rounding: Rounding) -> f32 {
+fn from_integer(value: i128, rounding: Rounding) -> f32 {
     let near = value as f64;
     // Double precision may lose the lowest of 64 bits. An odd last bit stands for them.
     let error = (value - near as i128) as f64;

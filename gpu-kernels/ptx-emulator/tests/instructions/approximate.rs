@@ -1,4 +1,4 @@
-//! Instructions whose bits differ from GPU to GPU, which run only where they are allowed: near what they approach.
+//! Instructions whose bits differ between GPUs. They run only if they are allowed, and come near the exact result.
 
 use ptx_emulator::{Device, Dims, Gpu};
 
@@ -8,9 +8,10 @@ use crate::floats;
 use crate::oracle::flush;
 use crate::values::Rows;
 
-/// The manual's bounds of the errors are wider than this.
+/// The largest relative error; the manual's bounds are wider.
 const NEAR: f64 = 1.0 / (1 << 22) as f64;
 
+/// Returns the case of an instruction near `f`.
 fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
     let ftz = mnemonic.contains(".ftz");
     Case::new(format!("{mnemonic}.f32 {}", vec!["b32"; sources + 1].join(",")), Rows::Floats, move |x| {
@@ -19,12 +20,13 @@ fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
             f64::from(f32::from_bits(bits as u32))
         };
         let exact = f(at(0), at(1));
-        // Beyond the range of single precision.
+        // An exact result beyond the range of single precision overflows.
         let rounded = f64::from(exact as f32);
         if rounded.is_finite() { Expected::Near(exact, NEAR) } else { Expected::Near(rounded, NEAR) }
     })
 }
 
+/// Returns the cases of inexact instructions.
 pub fn cases() -> Vec<Case> {
     let functions: [(&str, usize, fn(f64, f64) -> f64); 10] = [
         ("div.approx", 2, |a, b| a / b),
@@ -49,10 +51,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn where_they_are_allowed() {
+fn an_approximate_instruction_runs_only_if_allowed_and_comes_near_the_exact_result() {
     for case in cases() {
         let mut gpu = Gpu::new(Device::default());
-        let error = gpu.load(&case.kernel()).err().expect("it is refused unless allowed");
+        let error = gpu.load(&case.kernel()).err().expect("the instruction is refused unless allowed");
         let mnemonic = case.form.split(' ').next().expect("a form begins with a mnemonic");
         assert!(error.to_string().contains(&format!("`{mnemonic}`: ")), "{error}");
         gpu.approximate = true;
@@ -66,7 +68,7 @@ fn where_they_are_allowed() {
         let params: Vec<u8> = [from, to].iter().flat_map(|x| x.to_le_bytes()).collect();
         gpu.launch(&module, "k", Dims::new(blocks as u32, THREADS as u32), &params).unwrap();
         let found = gpu.read(to, 8 * rows).unwrap();
-        let words = found.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
-        case.compare(&words.collect::<Vec<_>>());
+        let results = found.chunks(8).map(|result| u64::from_le_bytes(result.try_into().expect("eight bytes")));
+        case.compare(&results.collect::<Vec<_>>());
     }
 }

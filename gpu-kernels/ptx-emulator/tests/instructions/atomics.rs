@@ -1,13 +1,14 @@
-//! What read-modify-writes leave in memory and give back (PTX ISA, sections 9.7.13.4 and 9.7.13.6), a word a thread.
+//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6): the value in memory and the returned one, one per thread.
 
 use crate::case::cut;
 use crate::driver::{Driver, THREADS};
 use crate::oracle::{bits_of, value};
 use crate::values::{Rows, rows};
 
-/// The new value from the old one, the operand, and the swap value of `cas`.
+/// A function from the old value, the operand, and the swap value of `cas` to the new value.
 type Function = fn(i128, i128, i128) -> i128;
 
+/// The operations, with their types and functions.
 const FUNCTIONS: [(&str, &[&str], Function); 10] = [
     ("and", &["b32", "b64"], |old, b, _| old & b),
     ("or", &["b32", "b64"], |old, b, _| old | b),
@@ -21,7 +22,8 @@ const FUNCTIONS: [(&str, &[&str], Function); 10] = [
     ("max", &["u32", "s32", "u64", "s64"], |old, b, _| old.max(b)),
 ];
 
-/// The kernel of an instruction on a copy of the row's first word in this state space; it writes what `result` names.
+/// Returns the kernel that applies an operation to a copy of the row's first value in this state space, and writes the register
+/// `result`.
 fn kernel(opcode: &str, space: &str, name: &str, typ: &str, result: &str) -> String {
     let bits = bits_of(typ);
     let d = if opcode == "atom" { "%d, " } else { "" };
@@ -40,7 +42,7 @@ fn kernel(opcode: &str, space: &str, name: &str, typ: &str, result: &str) -> Str
     )
 }
 
-/// Tries all of them.
+/// Runs every operation in every state space.
 pub fn check(driver: &Driver) {
     for (name, types, f) in FUNCTIONS {
         for typ in types {
@@ -52,7 +54,7 @@ pub fn check(driver: &Driver) {
                 }
                 let ptx = kernel(opcode, space, name, typ, result);
                 let bits = bits_of(typ);
-                for (row, found) in rows(Rows::Wholes).iter().zip(driver.map(&ptx, rows(Rows::Wholes))) {
+                for (row, found) in rows(Rows::Integers).iter().zip(driver.map(&ptx, rows(Rows::Integers))) {
                     let [old, b, c] = [0, 1, 2].map(|i| value(typ, row[i]));
                     let expected = cut((if result == "%d" { old } else { f(old, b, c) }) as u64, bits);
                     assert_eq!(cut(found, bits), expected, "{old:#x} {b:#x} {c:#x}\n{ptx}");

@@ -1,32 +1,33 @@
-//! Logic, shifts and bit fields (PTX ISA, sections 9.7.1 and 9.7.8), bit by bit.
+//! Logic, shifts and bit fields (PTX ISA, sections 9.7.1 and 9.7.8), with oracles that work bit by bit.
 
 use crate::case::Case;
 use crate::oracle::{WIDTHS, bits_of, is_signed, value};
 use crate::values::Rows;
 
-/// The bits of a number of this width that the function says, from the lowest on.
+/// Returns a value of this width whose bits a function gives by position, from the lowest on.
 fn gather(width: u32, bit: impl Fn(u64) -> bool) -> u64 {
     (0..u64::from(width)).filter(|i| bit(*i)).fold(0, |bits, i| bits | 1 << i)
 }
 
-/// Whether bit `i` is set.
+/// Returns whether bit `i` is set.
 fn has(x: u64, i: u64) -> bool {
     i < 64 && x >> i & 1 == 1
 }
 
+/// Adds the cases of logic.
 fn logic(cases: &mut Vec<Case>) {
     let binary: [(&str, fn(bool, bool) -> bool); 3] =
         [("and", |a, b| a && b), ("or", |a, b| a || b), ("xor", |a, b| a != b)];
     for (typ, register, width) in [("pred", "pred", 1), ("b16", "b16", 16), ("b32", "b32", 32), ("b64", "b64", 64)] {
         for (name, f) in binary {
             let form = format!("{name}.{typ} {register},{register},{register}");
-            cases.push(Case::new(form, Rows::Wholes, move |x| gather(width, |i| f(has(x[0], i), has(x[1], i)))));
+            cases.push(Case::new(form, Rows::Integers, move |x| gather(width, |i| f(has(x[0], i), has(x[1], i)))));
         }
         let not = move |x: &[u64]| gather(width, |i| !has(x[0], i));
-        cases.push(Case::new(format!("not.{typ} {register},{register}"), Rows::Wholes, not));
+        cases.push(Case::new(format!("not.{typ} {register},{register}"), Rows::Integers, not));
         if width > 1 {
             let form = format!("cnot.{typ} {register},{register}");
-            cases.push(Case::new(form, Rows::Wholes, |x| u64::from(x[0] == 0)));
+            cases.push(Case::new(form, Rows::Integers, |x| u64::from(x[0] == 0)));
         }
     }
     for table in 0..256 {
@@ -36,14 +37,15 @@ fn logic(cases: &mut Vec<Case>) {
                 has(table, column)
             })
         };
-        cases.push(Case::new("lop3.b32 b32,b32,b32,b32,const", Rows::Wholes, lop3).with_constant(table));
+        cases.push(Case::new("lop3.b32 b32,b32,b32,b32,const", Rows::Integers, lop3).with_constant(table));
     }
 }
 
+/// Adds the cases of shifts.
 fn shifts(cases: &mut Vec<Case>) {
     for width in WIDTHS {
         let left = move |x: &[u64]| gather(width, |i| i >= x[1] && has(x[0], i - x[1]));
-        cases.push(Case::new(format!("shl.b{width} b{width},b{width},b32"), Rows::Wholes, left));
+        cases.push(Case::new(format!("shl.b{width} b{width},b{width},b32"), Rows::Integers, left));
         for kind in ["b", "u", "s"] {
             let typ = format!("{kind}{width}");
             let form = format!("shr.{typ} b{width},b{width},b32");
@@ -51,31 +53,32 @@ fn shifts(cases: &mut Vec<Case>) {
                 let beyond = is_signed(&typ) && has(x[0], u64::from(width) - 1);
                 gather(width, |i| if i + x[1] < u64::from(width) { has(x[0], i + x[1]) } else { beyond })
             };
-            cases.push(Case::new(form, Rows::Wholes, right));
+            cases.push(Case::new(form, Rows::Integers, right));
         }
     }
-    // The higher or lower half of both words, shifted (section 9.7.8.7).
+    // A funnel shift gives the higher or lower half of both operands, shifted (section 9.7.8.7).
     let amounts: [(&str, fn(u64) -> u64); 2] = [("wrap", |c| c % 32), ("clamp", |c| c.min(32))];
     for (mode, amount) in amounts {
         let both = |x: &[u64], i: u64| if i < 32 { has(x[0], i) } else { has(x[1], i - 32) };
         let left = move |x: &[u64]| gather(32, |i| both(x, i + 32 - amount(x[2])));
         let right = move |x: &[u64]| gather(32, |i| both(x, i + amount(x[2])));
-        cases.push(Case::new(format!("shf.l.{mode}.b32 b32,b32,b32,b32"), Rows::Wholes, left));
-        cases.push(Case::new(format!("shf.r.{mode}.b32 b32,b32,b32,b32"), Rows::Wholes, right));
+        cases.push(Case::new(format!("shf.l.{mode}.b32 b32,b32,b32,b32"), Rows::Integers, left));
+        cases.push(Case::new(format!("shf.r.{mode}.b32 b32,b32,b32,b32"), Rows::Integers, right));
     }
 }
 
+/// Adds the cases of bit fields.
 fn fields(cases: &mut Vec<Case>) {
     for typ in ["u32", "s32", "u64", "s64"] {
         let width = bits_of(typ);
-        // Section 9.7.1.18: beyond the field and the number its sign.
+        // Bits beyond the field and the value are the sign (section 9.7.1.18).
         let extract = move |x: &[u64]| {
             let (at, len, last) = (x[1] & 255, x[2] & 255, u64::from(width) - 1);
             let sign = is_signed(typ) && len > 0 && has(x[0], (at + len - 1).min(last));
             gather(width, |i| if i < len && at + i <= last { has(x[0], at + i) } else { sign })
         };
-        cases.push(Case::new(format!("bfe.{typ} b{width},b{width},b32,b32"), Rows::Wholes, extract));
-        // Section 9.7.1.16: the highest bit that differs from the sign.
+        cases.push(Case::new(format!("bfe.{typ} b{width},b{width},b32,b32"), Rows::Integers, extract));
+        // `bfind` finds the highest bit that differs from the sign (section 9.7.1.16).
         for shift in [false, true] {
             let find = move |x: &[u64]| {
                 let sign = value(typ, x[0]) < 0;
@@ -83,7 +86,7 @@ fn fields(cases: &mut Vec<Case>) {
                 found.map_or(0xffff_ffff, |at| if shift { u64::from(width) - 1 - at } else { at })
             };
             let modifier = if shift { ".shiftamt" } else { "" };
-            cases.push(Case::new(format!("bfind{modifier}.{typ} b32,b{width}"), Rows::Wholes, find));
+            cases.push(Case::new(format!("bfind{modifier}.{typ} b32,b{width}"), Rows::Integers, find));
         }
     }
     for width in [32, 64] {
@@ -93,17 +96,17 @@ fn fields(cases: &mut Vec<Case>) {
                 gather(width, |i| if (at..at + len).contains(&i) { has(x[0], i - at) } else { has(x[1], i) })
             };
             let form = format!("bfi.b{width} b{width},b{width},b{width},b32,{len}");
-            cases.push(Case::new(form, Rows::Wholes, insert));
+            cases.push(Case::new(form, Rows::Integers, insert));
         }
         let last = u64::from(width) - 1;
         let reverse = move |x: &[u64]| gather(width, |i| has(x[0], last - i));
-        cases.push(Case::new(format!("brev.b{width} b{width},b{width}"), Rows::Wholes, reverse));
+        cases.push(Case::new(format!("brev.b{width} b{width},b{width}"), Rows::Integers, reverse));
         let ones = move |x: &[u64]| (0..=last).filter(|i| has(x[0], *i)).count() as u64;
-        cases.push(Case::new(format!("popc.b{width} b32,b{width}"), Rows::Wholes, ones));
+        cases.push(Case::new(format!("popc.b{width} b32,b{width}"), Rows::Integers, ones));
         let zeros = move |x: &[u64]| (0..=last).take_while(|i| !has(x[0], last - i)).count() as u64;
-        cases.push(Case::new(format!("clz.b{width} b32,b{width}"), Rows::Wholes, zeros));
+        cases.push(Case::new(format!("clz.b{width} b32,b{width}"), Rows::Integers, zeros));
     }
-    // Section 9.7.9.7: a nibble chooses a byte of eight, or its sign in all bits.
+    // Each nibble chooses a byte of eight, or eight copies of its sign (section 9.7.9.7).
     let permute = |x: &[u64]| {
         gather(32, |i| {
             let nibble = x[2] >> (4 * (i / 8));
@@ -111,9 +114,10 @@ fn fields(cases: &mut Vec<Case>) {
             has(x[1] << 32 | x[0], 8 * byte + bit)
         })
     };
-    cases.push(Case::new("prmt.b32 b32,b32,b32,b32", Rows::Wholes, permute));
+    cases.push(Case::new("prmt.b32 b32,b32,b32,b32", Rows::Integers, permute));
 }
 
+/// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     logic(&mut cases);

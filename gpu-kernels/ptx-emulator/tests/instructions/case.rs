@@ -1,20 +1,20 @@
-//! A variant of an instruction with its oracle, and the kernel that runs it.
+//! A variant of an instruction, its oracle, and the kernel that runs it.
 
 use crate::driver::{Driver, THREADS};
 use crate::values::{Rows, rows};
 
-/// What a result must be.
+/// The expected result of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expected {
-    /// These bits, as far as the destination has them.
+    /// These bits, of which the destination may have fewer.
     Bits(u64),
-    /// Anything in single precision that is not a number: the manual leaves its bits open.
+    /// Any NaN in single precision; the manual leaves its bits open.
     Nan32,
-    /// The same in double precision.
+    /// Any NaN in double precision.
     Nan64,
-    /// A number in single precision within this relative error; next to zero, within it absolutely.
+    /// A single-precision value within this relative error, or next to it if it is nearly zero.
     Near(f64, f64),
-    /// Nothing that the manual says.
+    /// Any bits, because the manual leaves the result open.
     Unspecified,
 }
 
@@ -24,20 +24,20 @@ impl From<u64> for Expected {
     }
 }
 
-/// From the sources, cut to their widths, to the result.
+/// A function from the sources, cut to their widths, to the result.
 pub type Oracle = Box<dyn Fn(&[u64]) -> Expected>;
 
 /// A variant and its oracle.
 pub struct Case {
-    /// As in `ptx_emulator::Variant::form`.
+    /// The form, as in `ptx_emulator::Variant::form`.
     pub form: String,
     rows: Rows,
     oracle: Oracle,
-    /// What stands for `const`.
+    /// The value of `const` in the form.
     constant: u64,
 }
 
-/// Bits of an operand; the parts of a vector lie one after the other.
+/// Returns the bits of an operand, which for a vector are those of all parts.
 fn width(kind: &str) -> u32 {
     kind.split(['{', ',', '}', '|'])
         .map(|part| match part {
@@ -50,7 +50,7 @@ fn width(kind: &str) -> u32 {
         .sum()
 }
 
-/// The lowest `bits` bits.
+/// Returns the lowest `bits` bits.
 pub fn cut(value: u64, bits: u32) -> u64 {
     if bits >= 64 { value } else { value & ((1 << bits) - 1) }
 }
@@ -69,7 +69,8 @@ fn kinds(operands: &str) -> Vec<String> {
     kinds
 }
 
-/// An operand's declaration, its name in the instruction, how it gets its value from `[%at+offset]`, and how it goes to `[%to]`.
+/// Returns an operand's declaration, its name in the instruction, the code that loads it from `[%at+offset]`, and the code that
+/// stores it to `[%to]`.
 fn operand(kind: &str, name: &str, offset: usize, constant: u64) -> [String; 4] {
     match kind {
         "const" => [String::new(), constant.to_string(), String::new(), String::new()],
@@ -112,17 +113,17 @@ fn operand(kind: &str, name: &str, offset: usize, constant: u64) -> [String; 4] 
 }
 
 impl Case {
-    /// A case of this form.
+    /// Creates a case of this form.
     pub fn new<E: Into<Expected>>(form: impl Into<String>, rows: Rows, oracle: impl Fn(&[u64]) -> E + 'static) -> Self {
         Self { form: form.into(), rows, oracle: Box::new(move |sources| oracle(sources).into()), constant: 9 }
     }
 
-    /// The same with another constant.
+    /// Replaces the constant.
     pub fn with_constant(self, constant: u64) -> Self {
         Self { constant, ..self }
     }
 
-    /// The kernel `k(from, to)`: a thread for each row.
+    /// Returns the kernel `k(from, to)`, which runs one thread for each row.
     pub fn kernel(&self) -> String {
         let (mnemonic, operands) = self.form.split_once(' ').expect("a form has operands");
         let names = ["d", "a", "b", "c", "e"];
@@ -148,24 +149,24 @@ impl Case {
         )
     }
 
-    /// The operands that it runs on.
+    /// Returns the rows of operands that the case runs on.
     pub fn rows(&self) -> &'static [[u64; 4]] {
         rows(self.rows)
     }
 
-    /// Runs it on a driver and compares.
+    /// Runs the case on a driver and compares the results.
     pub fn check(&self, driver: &Driver) {
         self.compare(&driver.map(&self.kernel(), self.rows()));
     }
 
-    /// Compares results, a word for each row.
+    /// Compares the results, one for each row, with the oracle's.
     pub fn compare(&self, found: &[u64]) {
         let operands = kinds(self.form.split_once(' ').expect("a form has operands").1);
         let bits = width(&operands[0]);
         for (row, found) in self.rows().iter().zip(found) {
             let source = |(kind, value): (&String, &u64)| match kind.as_str() {
                 "const" => self.constant,
-                // What the instruction sees.
+                // The oracle gets the predicate as the instruction reads it.
                 "!pred" => cut(!value, 1),
                 kind => cut(*value, width(kind)),
             };
@@ -182,7 +183,7 @@ impl Case {
                 Expected::Near(value, _) => single.is_nan() && value.is_nan() || single == value,
                 Expected::Unspecified => true,
             };
-            assert!(agrees, "{} of {sources:#x?}: {found:#x}, not {expected:#x?}\n{}", self.form, self.kernel());
+            assert!(agrees, "{} of {sources:#x?} is {found:#x}, expected {expected:#x?}\n{}", self.form, self.kernel());
         }
     }
 }

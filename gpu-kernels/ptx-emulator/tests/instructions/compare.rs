@@ -8,25 +8,26 @@ use crate::case::Case;
 use crate::oracle::{Format, WIDTHS, flush, register, rows_of, value};
 use crate::values::Rows;
 
-/// A comparison: its name, and whether it holds of less, equal, greater, and of what has no order.
+/// A comparison by its name, and whether it holds for less, equal, greater, and for operands without an order.
 type Operator = (&'static str, [bool; 4]);
 
-/// Of all types (section 9.3.1).
+/// The comparisons of all types (section 9.3.1).
 const EQUALITY: [Operator; 2] = [("eq", [false, true, false, false]), ("ne", [true, false, true, false])];
+/// The comparisons of all types but untyped bits.
 const ORDER: [Operator; 4] = [
     ("lt", [true, false, false, false]),
     ("le", [true, true, false, false]),
     ("gt", [false, false, true, false]),
     ("ge", [false, true, true, false]),
 ];
-/// Of unsigned numbers alone.
+/// The comparisons of unsigned integers alone.
 const UNSIGNED: [Operator; 4] = [
     ("lo", [true, false, false, false]),
     ("ls", [true, true, false, false]),
     ("hi", [false, false, true, false]),
     ("hs", [false, true, true, false]),
 ];
-/// Of floating-point numbers, those with no order included (section 9.3.2).
+/// The comparisons of floating point alone, which say what holds for a NaN (section 9.3.2).
 const UNORDERED: [Operator; 8] = [
     ("equ", [false, true, false, true]),
     ("neu", [true, false, true, true]),
@@ -38,6 +39,7 @@ const UNORDERED: [Operator; 8] = [
     ("nan", [false, false, false, true]),
 ];
 
+/// Returns the comparisons of a type.
 fn operators(typ: &str) -> Vec<Operator> {
     let more: &[&[Operator]] = match &typ[..1] {
         "f" => &[&ORDER, &UNORDERED],
@@ -48,6 +50,7 @@ fn operators(typ: &str) -> Vec<Operator> {
     EQUALITY.iter().chain(more.iter().copied().flatten()).copied().collect()
 }
 
+/// Returns the order of two values of a type; `None` if one is a NaN.
 fn order(typ: &str, a: u64, b: u64) -> Option<Ordering> {
     match typ {
         "f32" => Single::of(a).partial_cmp(&Single::of(b)),
@@ -56,11 +59,11 @@ fn order(typ: &str, a: u64, b: u64) -> Option<Ordering> {
     }
 }
 
-/// Each type with each of its operators, without `.ftz` and, where there is such a form, with it.
+/// Returns each type with each of its operators, without `.ftz`, and with it where there is such a form.
 fn comparisons() -> Vec<(&'static str, Operator, bool)> {
-    let wholes = ["b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64"];
+    let integers = ["b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64"];
     let mut all = Vec::new();
-    for typ in wholes.into_iter().chain(["f32", "f64"]) {
+    for typ in integers.into_iter().chain(["f32", "f64"]) {
         for operator in operators(typ) {
             all.push((typ, operator, false));
             if typ == "f32" {
@@ -71,6 +74,7 @@ fn comparisons() -> Vec<(&'static str, Operator, bool)> {
     all
 }
 
+/// Returns whether a comparison holds for the operands `x`.
 fn holds(typ: &str, satisfied: [bool; 4], ftz: bool, x: &[u64]) -> bool {
     let [a, b] = if ftz { [flush(x[0]), flush(x[1])] } else { [x[0], x[1]] };
     satisfied[match order(typ, a, b) {
@@ -81,13 +85,14 @@ fn holds(typ: &str, satisfied: [bool; 4], ftz: bool, x: &[u64]) -> bool {
     }]
 }
 
+/// Adds the cases of `setp`.
 fn setp(cases: &mut Vec<Case>) {
     let combinations: [(&str, fn(bool, bool) -> bool); 3] =
         [("and", |p, c| p & c), ("or", |p, c| p | c), ("xor", |p, c| p ^ c)];
     for (typ, (name, satisfied), ftz) in comparisons() {
         let (r, rows, modifier) = (register(typ), rows_of(typ), if ftz { ".ftz" } else { "" });
         for (d, two) in [("pred", false), ("pred|pred", true)] {
-            // Section 9.7.6.2: the second destination is that of the opposite, combined alike.
+            // The second destination gets the opposite of the comparison, combined alike (section 9.7.6.2).
             let results = move |p: bool, q: bool| u64::from(p) | if two { u64::from(q) << 1 } else { 0 };
             cases.push(Case::new(format!("setp.{name}{modifier}.{typ} {d},{r},{r}"), rows, move |x| {
                 let p = holds(typ, satisfied, ftz, x);
@@ -106,6 +111,7 @@ fn setp(cases: &mut Vec<Case>) {
     }
 }
 
+/// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     setp(&mut cases);
@@ -122,10 +128,10 @@ pub fn cases() -> Vec<Case> {
                 continue;
             }
             let selp = format!("selp.{kind}{width} b{width},b{width},b{width},pred");
-            cases.push(Case::new(selp, Rows::Wholes, |x| if x[2] == 1 { x[0] } else { x[1] }));
+            cases.push(Case::new(selp, Rows::Integers, |x| if x[2] == 1 { x[0] } else { x[1] }));
             if width > 16 {
                 let slct = format!("slct.{kind}{width}.s32 b{width},b{width},b{width},b32");
-                cases.push(Case::new(slct, Rows::Wholes, |x| if value("s32", x[2]) >= 0 { x[0] } else { x[1] }));
+                cases.push(Case::new(slct, Rows::Integers, |x| if value("s32", x[2]) >= 0 { x[0] } else { x[1] }));
             }
         }
     }

@@ -6,14 +6,15 @@ use rustc_apfloat::{Float, FloatConvert, Round};
 use crate::case::{Case, Expected, cut};
 use crate::oracle::{Format, ROUNDINGS, bits_of, flush, is_signed, range, register, rows_of, saturate, value};
 
-const WHOLES: [&str; 8] = ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"];
+/// The integer types.
+const INTEGERS: [&str; 8] = ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"];
 
-/// The roundings to whole numbers.
+/// Returns the roundings to an integral value.
 fn integral() -> [(String, Round); 4] {
     ROUNDINGS.map(|(name, round)| (format!("{name}i"), round))
 }
 
-/// The registers that may hold a type: wider ones too (section 9.4.1), but not for floating-point types.
+/// Returns the registers that may hold a type. Those of integer types may be wider (section 9.4.1).
 fn registers(typ: &str) -> Vec<String> {
     let wide_enough = |bits: &u32| *bits >= bits_of(typ);
     if typ.starts_with('f') {
@@ -22,13 +23,13 @@ fn registers(typ: &str) -> Vec<String> {
     [16, 32, 64].iter().filter(|bits| wide_enough(bits)).map(|bits| format!("b{bits}")).collect()
 }
 
-/// A whole number in a register that may be wider than its type: its sign goes on.
-fn placed(dtype: &str, number: i128) -> Expected {
-    let bits = cut(number as u64, bits_of(dtype));
+/// Returns an integer in a register that may be wider than its type, extended by its sign.
+fn placed(dtype: &str, integer: i128) -> Expected {
+    let bits = cut(integer as u64, bits_of(dtype));
     Expected::Bits(if is_signed(dtype) { value(dtype, bits) as u64 } else { bits })
 }
 
-/// A case for each pair of registers.
+/// Adds a case for each pair of registers.
 fn on_registers(
     cases: &mut Vec<Case>,
     modifiers: &str,
@@ -43,9 +44,10 @@ fn on_registers(
     }
 }
 
-fn between_wholes(cases: &mut Vec<Case>) {
-    for dtype in WHOLES {
-        for atype in WHOLES {
+/// Adds the conversions between integers.
+fn between_integers(cases: &mut Vec<Case>) {
+    for dtype in INTEGERS {
+        for atype in INTEGERS {
             on_registers(cases, "", [dtype, atype], move |x| placed(dtype, value(atype, x)));
             let ((low, high), (from, to)) = (range(dtype), range(atype));
             if from < low || to > high {
@@ -55,26 +57,26 @@ fn between_wholes(cases: &mut Vec<Case>) {
     }
 }
 
-/// Out of range gives the nearest number; what is not a number gives zero, or the highest bit alone where one of the types has
-/// 64 bits.
-fn to_whole<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
+/// Returns the nearest integer of the type. A NaN gives zero, or the highest bit alone if one of the types has 64 bits.
+fn to_integer<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
     let x = F::of(bits);
     let (low, high) = range(dtype);
     if x.is_nan() {
         let wide = F::BITS == 64 || bits_of(dtype) == 64;
         return placed(dtype, if wide { 1 << (bits_of(dtype) - 1) } else { 0 });
     }
-    // Of what does not fit, `to_i128_r` gives the nearest.
+    // For a value that does not fit, `to_i128_r` returns the nearest integer.
     placed(dtype, x.to_i128_r(128, round, &mut false).value.clamp(low, high))
 }
 
+/// Adds the conversions between integers and floating point.
 fn with_floats(cases: &mut Vec<Case>) {
-    for typ in WHOLES {
+    for typ in INTEGERS {
         for (modifier, round) in integral() {
-            on_registers(cases, &format!(".{modifier}"), [typ, "f32"], move |x| to_whole::<Single>(typ, x, round));
-            let flushed = move |x| to_whole::<Single>(typ, flush(x), round);
+            on_registers(cases, &format!(".{modifier}"), [typ, "f32"], move |x| to_integer::<Single>(typ, x, round));
+            let flushed = move |x| to_integer::<Single>(typ, flush(x), round);
             on_registers(cases, &format!(".{modifier}.ftz"), [typ, "f32"], flushed);
-            on_registers(cases, &format!(".{modifier}"), [typ, "f64"], move |x| to_whole::<Double>(typ, x, round));
+            on_registers(cases, &format!(".{modifier}"), [typ, "f64"], move |x| to_integer::<Double>(typ, x, round));
         }
         for (modifier, round) in ROUNDINGS {
             let to_single = move |x| Single::from_i128_r(value(typ, x), round).value.result();
@@ -85,11 +87,12 @@ fn with_floats(cases: &mut Vec<Case>) {
     }
 }
 
-/// `.sat` in double precision: as in single.
+/// Applies `.sat` in double precision.
 fn saturate_double(bits: u64) -> u64 {
     if bits > 0x7ff0 << 48 { 0 } else { bits.min(1f64.to_bits()) }
 }
 
+/// Adds the conversions between formats of floating point.
 fn between_floats(cases: &mut Vec<Case>) {
     for [ftz, sat] in [[false, false], [false, true], [true, false], [true, true]] {
         let modifiers = format!("{}{}", if ftz { ".ftz" } else { "" }, if sat { ".sat" } else { "" });
@@ -124,9 +127,10 @@ fn between_floats(cases: &mut Vec<Case>) {
     }
 }
 
+/// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    between_wholes(&mut cases);
+    between_integers(&mut cases);
     with_floats(&mut cases);
     between_floats(&mut cases);
     cases

@@ -1,4 +1,4 @@
-//! Floating-point arithmetic (PTX ISA, section 9.7.3) against LLVM's software arithmetic; roots by whole numbers.
+//! Floating-point arithmetic (PTX ISA, section 9.7.3) against LLVM's software arithmetic, and roots against integer arithmetic.
 
 use rustc_apfloat::Round;
 use rustc_apfloat::ieee::{Double, Single};
@@ -6,10 +6,10 @@ use rustc_apfloat::ieee::{Double, Single};
 use crate::case::{Case, Expected};
 use crate::oracle::{Format, ROUNDINGS, flush, root, rows_of, saturate};
 
-/// An operation on numbers of a format.
+/// An operation on values of a format.
 type Function<F> = fn([F; 3], Round) -> F;
 
-/// Its name, how many operands it takes, whether it has `.sat`, and the operation.
+/// Returns the operations that round, each with its name, the number of its operands, and whether it has `.sat`.
 fn rounded<F: Format>() -> [(&'static str, usize, bool, Function<F>); 8] {
     [
         ("add", 2, true, |[a, b, _], round| a.add_r(b, round).value),
@@ -23,8 +23,8 @@ fn rounded<F: Format>() -> [(&'static str, usize, bool, Function<F>); 8] {
     ]
 }
 
-/// The smaller, or the greater, of two numbers: -0 is smaller than +0. Of a number and something else the number, unless
-/// `.NaN` is given (sections 9.7.3.11 and 9.7.3.12).
+/// Returns the smaller, or the greater, of two values, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan`
+/// (sections 9.7.3.11 and 9.7.3.12).
 fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a.is_zero() && b.is_zero() => {
@@ -47,11 +47,11 @@ fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     }
 }
 
-/// A name, its operands and what it does to bits.
+/// An operation by its name and the number of its operands, as a function of bits.
 type Plain = (&'static str, usize, Box<dyn Fn(&[u64]) -> Expected>);
 
-/// What changes a sign or chooses an operand. The sign is the highest bit; what becomes of other bits of what is not a number
-/// the manual leaves open.
+/// Returns the operations that change a sign or choose an operand. The sign is the highest bit. The manual leaves open the other
+/// bits of a NaN.
 fn plain<F: Format + 'static>(ftz: bool) -> Vec<Plain> {
     let sign = 1u64 << (F::BITS - 1);
     let input = move |x: u64| if ftz { flush(x) } else { x };
@@ -76,11 +76,12 @@ fn plain<F: Format + 'static>(ftz: bool) -> Vec<Plain> {
     all
 }
 
-/// A form on registers of the format.
+/// Returns a form on registers of the format.
 fn form<F: Format>(mnemonic: &str, sources: usize) -> String {
     format!("{mnemonic}.{} {}", F::TYPE, vec![format!("b{}", F::BITS); sources + 1].join(","))
 }
 
+/// Returns the case of an operation with these modifiers.
 fn operation<F: Format + 'static>(
     mnemonic: &str,
     sources: usize,
@@ -97,7 +98,7 @@ fn operation<F: Format + 'static>(
     })
 }
 
-/// Sums and products without a rounding modifier: rounded to nearest, where nothing is fused.
+/// Returns the cases of sums and products without a rounding modifier, which round to nearest unless they are fused.
 pub fn unrounded() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, sources, _, f) in &rounded::<Single>()[..3] {
@@ -112,6 +113,7 @@ pub fn unrounded() -> Vec<Case> {
     cases
 }
 
+/// Returns the cases of exact instructions.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, sources, saturates, f) in rounded::<Single>() {

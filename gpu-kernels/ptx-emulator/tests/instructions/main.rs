@@ -1,10 +1,10 @@
-//! Each arithmetic instruction that the emulator accepts, in every variant, against exact results: edge values, and many
-//! others. The oracles of exact instructions share nothing with the emulator: whole numbers wide enough to be exact, bits one by one, and for
-//! floating-point LLVM's software arithmetic in Rust (`rustc_apfloat`).
+//! Tests of each arithmetic instruction that the emulator accepts, in every variant, against exact results for edge values and
+//! random ones. The oracles of exact instructions share no code with the emulator. They compute with integers that are wide
+//! enough to be exact, bit by bit, or, for floating point, with LLVM's software arithmetic in Rust (`rustc_apfloat`).
 //!
-//! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types. [`every_variant_is_tested`] asks
-//! the emulator for all that it accepts, and fails if the lists lack one.
-#![allow(clippy::float_cmp, reason = "results are compared exactly")]
+//! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types.
+//! [`every_variant_that_the_decoder_accepts_has_a_case`] asks the emulator for its variants, and fails if the lists lack one.
+#![allow(clippy::float_cmp, reason = "results must be exact")]
 #![allow(clippy::type_complexity, reason = "tables of one-line oracles")]
 
 mod approximate;
@@ -16,55 +16,55 @@ mod convert;
 #[path = "../driver/mod.rs"]
 mod driver;
 mod floats;
+mod integers;
 mod moves;
 mod oracle;
 mod values;
-mod wholes;
 
 use std::collections::HashSet;
 
 use case::Case;
 use driver::Driver;
 
+/// Returns the cases of exact instructions.
 fn cases() -> Vec<Case> {
-    [wholes::cases(), bits::cases(), compare::cases(), floats::cases(), moves::cases(), convert::cases()]
+    [integers::cases(), bits::cases(), compare::cases(), floats::cases(), moves::cases(), convert::cases()]
         .into_iter()
         .flatten()
         .collect()
 }
 
-#[test]
-fn on_the_emulator() {
-    let driver = Driver::emulated();
+/// Runs every case on a driver.
+fn check(driver: &Driver) {
     for case in cases() {
-        case.check(&driver);
+        case.check(driver);
     }
-    atomics::check(&driver);
+    atomics::check(driver);
 }
 
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
-fn on_a_gpu() {
-    let driver = Driver::real();
-    for case in cases() {
-        case.check(&driver);
-    }
-    atomics::check(&driver);
+fn the_emulator_agrees_with_the_oracles() {
+    check(&Driver::emulated());
 }
 
-/// The decoder accepts nothing that no case covers, and every case is one that it accepts.
 #[test]
-fn every_variant_is_tested() {
+#[ignore = "needs a GPU: run with --ignored where there is one"]
+fn a_gpu_agrees_with_the_oracles() {
+    check(&Driver::real());
+}
+
+#[test]
+fn every_variant_that_the_decoder_accepts_has_a_case() {
     let (exact, inexact): (Vec<_>, Vec<_>) = ptx_emulator::variants().into_iter().partition(|variant| variant.exact);
-    assert!(exact.len() > 1000, "the decoder names what it accepts");
+    assert!(exact.len() > 1000, "expected more than 1000 variants, got {}", exact.len());
     for (accepted, tested) in [(exact, cases()), (inexact, approximate::cases())] {
         let accepted: HashSet<_> = accepted.into_iter().map(|variant| variant.form).collect();
         let tested: HashSet<_> = tested.into_iter().map(|case| case.form).collect();
         let mut untested: Vec<_> = accepted.difference(&tested).collect();
         untested.sort();
-        assert!(untested.is_empty(), "no case tests {} variants: {untested:#?}", untested.len());
+        assert!(untested.is_empty(), "{} variants have no case: {untested:#?}", untested.len());
         let mut unknown: Vec<_> = tested.difference(&accepted).collect();
         unknown.sort();
-        assert!(unknown.is_empty(), "the emulator does not accept: {unknown:#?}");
+        assert!(unknown.is_empty(), "the decoder refuses {} cases: {unknown:#?}", unknown.len());
     }
 }

@@ -1,31 +1,31 @@
-//! The operands that instructions are tried on.
+//! The operands that instructions are tested with.
 
 use std::sync::LazyLock;
 
 /// A kind of operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Whole numbers of any width.
-    Wholes,
-    /// Single precision.
+    /// Integers of any width.
+    Integers,
+    /// Single-precision values.
     Floats,
-    /// Double precision.
+    /// Double-precision values.
     Doubles,
 }
 
-/// Rows of four operands of this kind.
+/// Returns rows of four operands of this kind.
 pub fn rows(kind: Rows) -> &'static [[u64; 4]] {
-    static WHOLES: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&whole_edges(), 500, any_whole));
+    static INTEGERS: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&integer_edges(), 500, any_integer));
     static FLOATS: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&float_edges(), 1000, any_float));
     static DOUBLES: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&double_edges(), 1000, any_double));
     match kind {
-        Rows::Wholes => &WHOLES,
+        Rows::Integers => &INTEGERS,
         Rows::Floats => &FLOATS,
         Rows::Doubles => &DOUBLES,
     }
 }
 
-/// All pairs of edges, the other operands more of them in turn, and random rows.
+/// Returns a row for each pair of edge values, with other edge values as further operands, and random rows.
 fn table(edges: &[u64], random: usize, any: fn(&mut Random) -> u64) -> Vec<[u64; 4]> {
     let pairs = edges.iter().flat_map(|a| edges.iter().map(move |b| [*a, *b]));
     let turn = |i: usize| edges[i % edges.len()];
@@ -46,22 +46,22 @@ impl Random {
     }
 }
 
-/// The ends of every width and of shifts and fields, with their neighbours.
-fn whole_edges() -> Vec<u64> {
+/// Returns the ends of every width and of the ranges of shifts and fields, with their neighbours.
+fn integer_edges() -> Vec<u64> {
     let small = [0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256];
     let wide = [0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0100];
     let widest = [i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX, 0x0123_4567_89ab_cdef, 0xdead_beef_cafe_f00d];
     small.into_iter().chain(wide).chain(widest).collect()
 }
 
-/// A number of any magnitude.
-fn any_whole(generator: &mut Random) -> u64 {
+/// Returns an integer of any magnitude.
+fn any_integer(generator: &mut Random) -> u64 {
     let bits = generator.next();
     bits >> (generator.next() % 64)
 }
 
-/// Zeros, denormals, the ends of the range, halves, infinities and what is not a number, with both signs; the ends of the
-/// ranges of whole types and their neighbours.
+/// Returns zeros, denormals, the ends of the range, halves, infinities and NaNs, and the ends of the ranges of integer types, all
+/// with both signs.
 fn float_edges() -> Vec<u64> {
     let special =
         [0, 1, 2, 0x7f_ffff, 0x80_0000, 0x80_0001, 0x7f7f_ffff, 0x7f80_0000, 0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff];
@@ -71,8 +71,8 @@ fn float_edges() -> Vec<u64> {
     all.flat_map(|bits| [u64::from(bits), u64::from(bits | 0x8000_0000)]).collect()
 }
 
-/// Any bits, numbers near each other, whose sums cancel and round, or numbers of a few bits, whose results are often halfway
-/// between two others.
+/// Returns any bits, values near each other, whose sums cancel and round, or values of a few bits, whose results are often
+/// halfway between two others.
 fn any_float(generator: &mut Random) -> u64 {
     let bits = generator.next() as u32;
     u64::from(match generator.next() % 3 {
@@ -82,6 +82,7 @@ fn any_float(generator: &mut Random) -> u64 {
     })
 }
 
+/// Returns edge values as [`float_edges`] does.
 fn double_edges() -> Vec<u64> {
     let special = [0, 1, (1 << 52) - 1, 1 << 52, 0x7fef_ffff_ffff_ffff, 0x7ff0 << 48, 0x7ff0 << 48 | 1, 0x7ff8 << 48];
     let plain = [
@@ -114,7 +115,7 @@ fn double_edges() -> Vec<u64> {
     all.flat_map(|bits| [bits, bits | 1 << 63]).collect()
 }
 
-/// As [`any_float`]; a third within the range of single precision, near the middle between two of its numbers.
+/// Returns a value as [`any_float`] does, or one near the middle between two values of single precision.
 fn any_double(generator: &mut Random) -> u64 {
     let bits = generator.next();
     match generator.next() % 4 {

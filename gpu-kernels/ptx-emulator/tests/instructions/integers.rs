@@ -1,23 +1,27 @@
-//! Integer arithmetic (PTX ISA, section 9.7.1) against whole numbers of 128 bits.
+//! Integer arithmetic (PTX ISA, section 9.7.1) against integers of 128 bits.
 
 use crate::case::{Case, Expected};
 use crate::oracle::{bits_of, range, register, value};
 use crate::values::Rows;
 
-/// A function of up to three numbers of a type.
+/// A function of a type's name and up to three integers of the type.
 type Function = fn(&'static str, i128, i128, i128) -> Expected;
 
-fn low(number: i128) -> Expected {
-    Expected::Bits(number as u64)
+/// Returns the low bits of an integer.
+fn low(integer: i128) -> Expected {
+    Expected::Bits(integer as u64)
 }
 
+/// Returns a quotient or remainder.
 fn divide(a: i128, b: i128, f: fn(i128, i128) -> i128) -> Expected {
-    // Section 9.7.1.7: division by zero gives an unspecified value.
+    // Division by zero gives an unspecified value (section 9.7.1.7).
     if b == 0 { Expected::Unspecified } else { low(f(a, b)) }
 }
 
+/// The operations on one operand.
 const UNARY: [(&str, Function); 2] = [("neg", |_, a, _, _| low(-a)), ("abs", |_, a, _, _| low(a.abs()))];
 
+/// The operations on two operands.
 const BINARY: [(&str, Function); 8] = [
     ("add", |_, a, b, _| low(a + b)),
     ("sub", |_, a, b, _| low(a - b)),
@@ -29,23 +33,27 @@ const BINARY: [(&str, Function); 8] = [
     ("max", |_, a, b, _| low(a.max(b))),
 ];
 
+/// The operations on three operands.
 const TERNARY: [(&str, Function); 2] = [
     ("mad.lo", |_, a, b, c| low(a.wrapping_mul(b).wrapping_add(c))),
     ("mad.hi", |typ, a, b, c| low((a.wrapping_mul(b) >> bits_of(typ)) + c)),
 ];
 
+/// The operations that saturate.
 const SATURATED: [(&str, Function); 2] = [
     ("add.sat", |typ, a, b, _| low((a + b).clamp(range(typ).0, range(typ).1))),
     ("sub.sat", |typ, a, b, _| low((a - b).clamp(range(typ).0, range(typ).1))),
 ];
 
+/// Returns the case of an operation on a type.
 fn case(form: String, typ: &'static str, f: Function) -> Case {
-    Case::new(form, Rows::Wholes, move |x| {
+    Case::new(form, Rows::Integers, move |x| {
         let at = |i: usize| x.get(i).map_or(0, |bits| value(typ, *bits));
         f(typ, at(0), at(1), at(2))
     })
 }
 
+/// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for typ in ["u16", "s16", "u32", "s32", "u64", "s64"] {
@@ -60,7 +68,7 @@ pub fn cases() -> Vec<Case> {
             cases.push(case(format!("mul.wide.{typ} {d},{r},{r}"), typ, |_, a, b, _| low(a * b)));
             // The addend has the width of the product.
             let sum = move |x: &[u64]| low(value(typ, x[0]) * value(typ, x[1]) + i128::from(x[2]));
-            cases.push(Case::new(format!("mad.wide.{typ} {d},{r},{r},{d}"), Rows::Wholes, sum));
+            cases.push(Case::new(format!("mad.wide.{typ} {d},{r},{r},{d}"), Rows::Integers, sum));
         }
     }
     cases.extend(SATURATED.map(|(name, f)| case(format!("{name}.s32 b32,b32,b32"), "s32", f)));
