@@ -1,6 +1,6 @@
 //! The table of instructions, one row for each form, as the syntax sections of the PTX ISA write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::slice::from_ref;
 
 use super::decoder::{Decoded, Decoder};
@@ -56,26 +56,20 @@ impl Table {
     /// # Errors
     /// If no form has these modifiers.
     pub(super) fn find(&self, opcode: &str, modifiers: &[String]) -> Option<Decoded<&Form>> {
-        let (mut furthest, mut expected) = (0, Vec::new());
-        for form in self.0.get(opcode)? {
-            match form.mismatch(modifiers) {
-                None => return Some(Ok(form)),
-                Some((at, names)) => {
-                    if at > furthest {
-                        (furthest, expected) = (at, Vec::new());
-                    }
-                    if at == furthest {
-                        expected.extend(names);
-                    }
-                }
-            }
+        let forms = self.0.get(opcode)?;
+        if let Some(form) = forms.iter().find(|form| form.mismatch(modifiers).is_none()) {
+            return Some(Ok(form));
         }
-        expected.sort_unstable();
-        expected.dedup();
+        // The error is about the modifier that no form gets past.
+        let mismatches = forms.iter().filter_map(|form| form.mismatch(modifiers));
+        let furthest = mismatches.clone().map(|(at, _)| at).max().unwrap_or(0);
+        let expected = mismatches.filter(|(at, _)| *at == furthest).flat_map(|(_, expected)| expected);
+        let expected: BTreeSet<_> = expected.flat_map(|modifier| &modifier.names).map(String::as_str).collect();
         let found = modifiers.get(furthest).map_or("nothing".into(), |name| format!("`.{name}`"));
-        Some(Err(match expected[..] {
-            [] => format!("modifier {found} is not of the subset here"),
-            _ => format!("expected `.{}`, found {found}", expected.join("|")),
+        Some(Err(if expected.is_empty() {
+            format!("modifier {found} is not of the subset here")
+        } else {
+            format!("expected `.{}`, found {found}", expected.into_iter().collect::<Vec<_>>().join("|"))
         }))
     }
 
@@ -92,21 +86,17 @@ impl Form {
         (self.decode)(decoder)
     }
 
-    /// Returns the index of the first modifier that does not fit, and those that would. `None` if all fit.
-    fn mismatch(&self, modifiers: &[String]) -> Option<(usize, Vec<&str>)> {
-        let (mut at, mut expected) = (0, Vec::new());
-        for modifier in &self.modifiers {
+    /// Returns the index of the first modifier that does not fit, and those of the form that would. `None` if all fit.
+    fn mismatch(&self, modifiers: &[String]) -> Option<(usize, &[Modifier])> {
+        let (mut at, mut from) = (0, 0);
+        for (index, modifier) in self.modifiers.iter().enumerate() {
             if modifiers.get(at).is_some_and(|found| modifier.names.contains(found)) {
-                at += 1;
-                expected.clear();
-                continue;
-            }
-            expected.extend(modifier.names.iter().map(String::as_str));
-            if !modifier.optional {
-                return Some((at, expected));
+                (at, from) = (at + 1, index + 1);
+            } else if !modifier.optional {
+                return Some((at, &self.modifiers[from..=index]));
             }
         }
-        (at < modifiers.len()).then_some((at, expected))
+        (at < modifiers.len()).then_some((at, &self.modifiers[from..]))
     }
 
     /// Returns all lists of modifiers that fit.
