@@ -25,7 +25,7 @@ pub struct Program {
     pub name: String,
     /// The instructions, with those of called functions inlined.
     pub code: Vec<Inst>,
-    /// The source locations that [`Inst::source_location`] indexes.
+    /// The source locations, which instructions refer to by index.
     pub source_locations: Vec<SourceLocation>,
     /// The registers of a warp at its start.
     pub registers: Registers,
