@@ -18,8 +18,9 @@ use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::reference::Reference;
 use microgpt::device::{Device, State};
-use microgpt::experiment::{Member, Variant};
-use microgpt::metrics::{Launch, Metrics};
+use microgpt::metrics::Metrics;
+use microgpt::run::{Run, RunConfig};
+use microgpt::trainer::{Event, Steps};
 use microgpt::weights::Weights;
 
 use models::{LARGER, names};
@@ -141,12 +142,21 @@ fn metrics(bencher: Bencher) {
     let (mut cpu, _) = verified(Model::Default, 100);
     let (model, steps) = (ModelConfig::default(), Model::Default.steps());
     let logs = vec![cpu.train(steps).expect("the CPU does not fail")];
-    let launch = Launch { first: 100, logs, ms: 0.003_612_345, val_losses: None };
-    let train = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
-    let members = vec![Member { seed: 42, variant: Variant { values: vec![], model, train } }];
+    let total = 100_000_000;
+    let launch = Event::Steps(Steps {
+        first: 100,
+        logs,
+        ms: 0.003_612_345,
+        finite: steps,
+        last: total,
+        total,
+        is_validated: false,
+    });
+    let train = TrainConfig { steps: total, batch: 1, optimizer: OptimizerConfig::default() };
+    let runs = vec![Run { seed: 42, config: RunConfig { swept: vec![], model, train } }];
     let file = tempfile::NamedTempFile::new().expect("there is room for a file");
-    let mut metrics = Metrics::create(file.path(), false, members).expect("the file can be written");
-    let mut write = || metrics.record(launch.clone()).and_then(|()| metrics.flush()).expect("the file can be written");
+    let mut metrics = Metrics::create(file.path(), false, runs).expect("the file can be written");
+    let mut write = || metrics.record(&launch).and_then(|()| metrics.flush()).expect("the file can be written");
     write();
     let text = fs::read_to_string(file.path()).expect("the file can be read");
     assert!(text.lines().count() == steps && text.ends_with("}\n"), "an object a step");

@@ -134,7 +134,7 @@ pub struct OutOfMemory(pub usize);
 
 impl OutOfMemory {
     /// The hint.
-    pub const HINT: &str = "lower --n-embd, --n-layer, --block-size, --batch or --replicas";
+    pub const HINT: &str = "lower --n-embd, --n-layer, --block-size, --batch or --seeds";
 }
 
 impl fmt::Display for OutOfMemory {

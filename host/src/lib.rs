@@ -1,4 +1,27 @@
 //! microgpt: a tiny GPT, trained and sampled by kernels written in Rust.
+//!
+//! A [`Trainer`] trains a model on a [`Corpus`] as an iterator of [`Event`]s. The [`Model`] that it leaves can be saved, loaded and
+//! sampled from with a [`Sampler`].
+//!
+//! ```
+//! use microgpt::{Config, Corpus, Event, Sampler, Sampling, Trainer};
+//!
+//! let corpus = Corpus::from_text("emma\nolivia\nava\nisabella\nsophia\n")?;
+//! let mut trainer = Trainer::new(&Config { steps: 50, ..Config::default() }, &corpus)?;
+//! for event in &mut trainer {
+//!     if let Event::Steps(steps) = event? {
+//!         println!("{} steps, {:.3} ms each", steps.end(), steps.ms);
+//!     }
+//! }
+//! let model = trainer.into_model()?;
+//! for sample in Sampler::new(&model, &Sampling::default())?.take(3) {
+//!     println!("{}", sample?.text);
+//! }
+//! # Ok::<(), microgpt::Error>(())
+//! ```
+//!
+//! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`](device::Device) is a model on one of them.
+
 #[cfg(not(target_family = "wasm"))]
 pub mod atomic_file;
 #[cfg(not(target_family = "wasm"))]
@@ -10,18 +33,26 @@ pub mod corpus;
 pub mod device;
 pub mod error;
 #[cfg(not(target_family = "wasm"))]
-pub mod experiment;
-#[cfg(not(target_family = "wasm"))]
 pub mod interrupt;
+mod launch;
 #[cfg(not(target_family = "wasm"))]
 pub mod metrics;
+pub mod model;
 #[cfg(not(target_family = "wasm"))]
 pub mod plot;
-#[cfg(not(target_family = "wasm"))]
-pub mod report;
-#[cfg(not(target_family = "wasm"))]
+pub mod run;
 pub mod sampler;
+pub mod summary;
 pub mod tokenizer;
-#[cfg(not(target_family = "wasm"))]
 pub mod trainer;
 pub mod weights;
+
+pub use config::{ModelConfig, OptimizerConfig};
+#[cfg(not(target_family = "wasm"))]
+pub use corpus::Corpus;
+pub use device::{Device, DeviceKind};
+pub use error::{Error, Result};
+pub use model::Model;
+pub use sampler::{Sampler, Sampling, TextSample};
+pub use tokenizer::Tokenizer;
+pub use trainer::{Config, Event, StopHandle, Trainer};

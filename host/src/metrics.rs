@@ -1,84 +1,89 @@
-//! `--metrics`: a JSON object for every step, one a line.
+//! The metrics of a training: a file with a JSON object for every step of every run, one a line.
 //!
-//! A thread of its own writes them, so that training need not wait.
+//! A thread writes them, so that training need not wait.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::device::StepLog;
-use crate::error::{Error, Result};
-use crate::experiment::Member;
+use crate::error::{OutputError, Result};
+use crate::run::{Run, Setting};
+use crate::trainer::{Event, Steps};
 
 mod file;
 use file::{Output, SEED};
 
-/// The steps of a launch.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The first step, from 0.
-    pub first: u64,
-    /// What each step reports, model by model.
-    pub logs: Vec<Vec<StepLog>>,
-    /// What a step took, in milliseconds.
-    pub ms: f64,
-    /// The validation loss of each model after the last step, if it was measured.
-    pub val_losses: Option<Vec<f64>>,
-}
-
-/// What the thread that writes is told.
-enum Message {
-    /// Write these steps.
-    Write(Launch),
-    /// Answer: all that came before is written.
-    Answer(SyncSender<()>),
-}
-
-/// The file, and the thread that writes it.
+/// The metrics file of a training, and the thread that writes it.
 pub struct Metrics {
-    name: String,
+    path: PathBuf,
+    /// Steps whose validation is not known yet.
+    held: Option<Steps>,
     sender: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// Launches that may wait to be written before training waits.
+/// A message to the thread.
+enum Message {
+    /// Steps to write, and the validation losses of the runs after the last of them, if there are any.
+    Write { steps: Steps, val_losses: Option<Vec<f64>> },
+    /// A request for an answer when everything before it is written.
+    Answer(SyncSender<()>),
+}
+
+/// The number of launches that may wait to be written before training waits.
 const WAITING: usize = 8;
 
 impl Metrics {
-    /// Opens the file for the steps of these models: to add to it, or to replace it, as soon as there is one.
+    /// Opens the file for the steps of these runs. The first of them replaces the file's content, or is added to it with
+    /// `append`.
     ///
     /// # Errors
-    /// It cannot be written to, or has something else than metrics.
-    pub fn create(path: &Path, append: bool, members: Vec<Member>) -> Result<Self> {
-        let name = path.display().to_string();
-        let file = Output::open(path, append).map_err(|error| {
-            let hint =
-                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists";
-            cannot_write(&name, error).hint(hint)
-        })?;
+    /// [`OutputError::OpenMetrics`] for a file that cannot be written or that has something else than metrics.
+    pub fn create(path: &Path, append: bool, runs: Vec<Run>) -> Result<Self> {
+        let path = path.to_owned();
+        let file =
+            Output::open(&path, append).map_err(|source| OutputError::OpenMetrics { path: path.clone(), source })?;
         let (sender, messages) = sync_channel(WAITING);
         let writer = thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            let heads: Vec<Vec<u8>> = members.iter().map(head).collect();
+            let runs: Vec<(Vec<u8>, Run)> = runs.into_iter().map(|run| (head(&run), run)).collect();
             messages.into_iter().try_for_each(|message| match message {
-                Message::Write(launch) => write(&mut out, &members, &heads, &launch).and_then(|()| out.flush()),
+                Message::Write { steps, val_losses } => {
+                    write(&mut out, &runs, &steps, val_losses.as_deref())?;
+                    out.flush()
+                }
                 Message::Answer(sender) => sender.send(()).map_err(io::Error::other),
             })
         });
-        Ok(Self { name, sender: Some(sender), writer: Some(writer) })
+        Ok(Self { path, held: None, sender: Some(sender), writer: Some(writer) })
     }
 
-    /// Writes the steps of a launch.
+    /// Writes the steps of a training, and its validation losses with the steps that they follow. Other events have no metrics.
     ///
     /// # Errors
-    /// The file could not be written to.
-    pub fn record(&mut self, launch: Launch) -> Result<()> {
+    /// [`OutputError::WriteMetrics`] if the file could not be written.
+    pub fn record(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Steps(steps) if steps.is_validated => self.held = Some(steps.clone()),
+            Event::Steps(steps) => return self.send(steps.clone(), None),
+            Event::Validation(validation) => {
+                if let Some(steps) = self.held.take() {
+                    return self.send(steps, Some(validation.losses.clone()));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, steps: Steps, val_losses: Option<Vec<f64>>) -> Result<()> {
         match &self.sender {
-            Some(sender) if sender.send(Message::Write(launch)).is_ok() => Ok(()),
-            // The thread ended early: it says why.
+            Some(sender) if sender.send(Message::Write { steps, val_losses }).is_ok() => Ok(()),
+            // The thread has ended with the error that `finish` returns.
             _ => self.finish(),
         }
     }
@@ -86,7 +91,7 @@ impl Metrics {
     /// Waits until all steps so far are written.
     ///
     /// # Errors
-    /// The file could not be written to.
+    /// [`OutputError::WriteMetrics`] if the file could not be written.
     pub fn flush(&mut self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
         match &self.sender {
@@ -95,55 +100,67 @@ impl Metrics {
         }
     }
 
-    /// Waits until all is written.
+    /// Waits until everything is written, and closes the file.
     ///
     /// # Errors
-    /// The file could not be written to.
+    /// [`OutputError::WriteMetrics`] if the file could not be written.
     pub fn finish(&mut self) -> Result<()> {
+        if let (Some(steps), Some(sender)) = (self.held.take(), &self.sender) {
+            // If the thread has ended, its error is returned below.
+            let _ = sender.send(Message::Write { steps, val_losses: None });
+        }
         self.sender = None;
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked")));
-        written.map_err(|error| cannot_write(&self.name, error).hint("check the space, or leave `--metrics` out"))
+        Ok(written.map_err(|source| OutputError::WriteMetrics { path: self.path.clone(), source })?)
     }
 }
 
-/// So that an error elsewhere does not lose the steps before it.
+/// Writes what is left, so that an error elsewhere does not lose the steps before it.
 impl Drop for Metrics {
     fn drop(&mut self) {
         let _ = self.finish();
     }
 }
 
-/// What the objects of a model begin with, up to the step's number: the seed of its initial weights and, in a sweep, the
-/// swept values.
-fn head(member: &Member) -> Vec<u8> {
-    let (seed, sweep) = (member.seed, Value::Object(member.sweep()));
-    let sweep = if member.variant.values.is_empty() { String::new() } else { format!("\"sweep\":{sweep},") };
-    format!("{SEED}{seed},{sweep}\"step\":").into()
+/// Returns the start of a run's objects, up to the number of the step: its seed and, in a sweep, its swept values.
+fn head(run: &Run) -> Vec<u8> {
+    let swept = &run.config.swept;
+    let sweep = if swept.is_empty() { String::new() } else { format!("\"sweep\":{},", Value::Object(values(swept))) };
+    format!("{SEED}{},{sweep}\"step\":", run.seed).into()
 }
 
-/// The objects of a launch, in the order of steps, of models whose objects begin with `heads`. What all steps have in
-/// common is put into words once: this is work for each step, beside which the smallest model's is little.
-fn write(out: &mut impl Write, members: &[Member], heads: &[Vec<u8>], launch: &Launch) -> io::Result<()> {
-    let steps = launch.logs.first().map_or(0, Vec::len);
+/// Returns the swept values as JSON numbers. The flags read more notations than JSON has, such as `.01`.
+fn values(swept: &[Setting]) -> Map<String, Value> {
+    let number = |text: &str| {
+        let whole = text.parse::<u64>().map(Value::from);
+        whole.unwrap_or_else(|_| text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from))
+    };
+    swept.iter().map(|Setting { flag, value }| (flag.clone(), number(value))).collect()
+}
+
+/// Writes the objects of a launch in the order of steps. Each run comes with the start of its objects.
+///
+/// The text that all steps share is made once. This is work for every step, beside which a step of the smallest model takes
+/// little.
+fn write(out: &mut impl Write, runs: &[(Vec<u8>, Run)], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
     let mut ms = b",\"ms\":".to_vec();
-    number(&mut ms, launch.ms)?;
-    for i in 0..steps {
-        let step = launch.first + i as u64;
-        for (model, Member { variant, .. }) in members.iter().enumerate() {
-            let StepLog { loss, grad_norm } = launch.logs[model][i];
-            out.write_all(&heads[model])?;
+    number(&mut ms, steps.ms)?;
+    for (i, step) in (steps.first..steps.end()).enumerate() {
+        for (index, (head, run)) in runs.iter().enumerate() {
+            let StepLog { loss, grad_norm } = steps.logs[index][i];
+            out.write_all(head)?;
             serde_json::to_writer(&mut *out, &(step + 1))?;
             out.write_all(b",\"loss\":")?;
             number(out, loss)?;
             out.write_all(b",\"grad_norm\":")?;
             number(out, grad_norm)?;
             out.write_all(b",\"learning_rate\":")?;
-            number(out, variant.train.optimizer.learning_rate_at(step, variant.train.steps))?;
+            number(out, run.learning_rate_at(step))?;
             out.write_all(&ms)?;
-            if let Some(losses) = launch.val_losses.as_ref().filter(|_| i + 1 == steps) {
+            if let Some(losses) = val_losses.filter(|_| step + 1 == steps.end()) {
                 out.write_all(b",\"val_loss\":")?;
-                number(out, losses[model])?;
+                number(out, losses[index])?;
             }
             out.write_all(b"}\n")?;
         }
@@ -151,37 +168,36 @@ fn write(out: &mut impl Write, members: &[Member], heads: &[Vec<u8>], launch: &L
     Ok(())
 }
 
-/// A number; `null` if it is not finite, for which JSON has none. One of single precision, as the kernels' are, has no more digits
-/// than tell it from other such numbers.
-fn number(out: &mut impl Write, number: f64) -> io::Result<()> {
-    let single = number as f32;
-    if f64::from(single).to_bits() == number.to_bits() {
+/// Writes a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute it, gets
+/// no more digits than tell it from its neighbours.
+fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
+    let single = value as f32;
+    if f64::from(single).to_bits() == value.to_bits() {
         return Ok(serde_json::to_writer(out, &single)?);
     }
-    Ok(serde_json::to_writer(out, &number)?)
-}
-
-fn cannot_write(name: &str, cause: io::Error) -> Error {
-    Error::new(format!("cannot write the metrics to `{name}`")).caused_by(cause)
+    Ok(serde_json::to_writer(out, &value)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
-    use crate::experiment::Variant;
+    use crate::run::RunConfig;
+
+    fn setting(flag: &str, value: &str) -> Setting {
+        Setting { flag: flag.to_owned(), value: value.to_owned() }
+    }
 
     #[test]
-    fn an_object_is_a_step_of_a_model() {
+    fn an_object_is_a_step_of_a_run() {
         let train = TrainConfig { steps: 4, batch: 1, optimizer: OptimizerConfig::default() };
-        let values = vec![("learning-rate".to_owned(), "0.01".to_owned())];
-        let members = [(7, vec![]), (8, values)]
-            .map(|(seed, values)| Member { seed, variant: Variant { values, model: ModelConfig::default(), train } });
+        let runs = [(7, vec![]), (8, vec![setting("learning-rate", "0.01")])]
+            .map(|(seed, swept)| Run { seed, config: RunConfig { swept, model: ModelConfig::default(), train } });
         let log = |loss| StepLog { loss, grad_norm: 0.5 };
         let logs = vec![vec![log(1.5), log(2.0)], vec![log(3.25), log(f64::NAN)]];
-        let launch = Launch { first: 2, logs, ms: 0.004, val_losses: Some(vec![2.5, f64::INFINITY]) };
+        let steps = Steps { first: 2, logs, ms: 0.004, finite: 2, last: 4, total: 4, is_validated: true };
         let mut out = Vec::new();
-        write(&mut out, &members, &members.each_ref().map(head), &launch).unwrap();
+        write(&mut out, &runs.map(|run| (head(&run), run)), &steps, Some(&[2.5, f64::INFINITY])).unwrap();
         let lines: Vec<Value> =
             out.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         assert_eq!(lines.len(), 4);
@@ -197,5 +213,21 @@ mod tests {
         assert_eq!((&lines[2]["step"], &lines[2]["val_loss"]), (&4.into(), &2.5.into()));
         // JSON has no number for these.
         assert!(lines[3]["loss"].is_null() && lines[3]["val_loss"].is_null());
+    }
+
+    #[test]
+    fn swept_values_are_numbers_however_they_are_spelt() {
+        for (text, number) in [
+            ("16", "16"),
+            ("0.003", "0.003"),
+            (".01", "0.01"),
+            ("+0.5", "0.5"),
+            ("+8", "8"),
+            ("1.", "1.0"),
+            ("1E-3", "0.001"),
+        ] {
+            let values = Value::Object(values(&[setting("eps", text)]));
+            assert_eq!(values.to_string(), format!("{{\"eps\":{number}}}"), "{text}");
+        }
     }
 }

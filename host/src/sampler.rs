@@ -1,99 +1,183 @@
-//! Sampling from a trained model, a launch at a time, so that any number of samples needs little memory.
+//! Sampling as an iterator of samples.
+//!
+//! ```
+//! use microgpt::{Config, Corpus, Sampler, Sampling, Trainer};
+//!
+//! let corpus = Corpus::from_text("emma\nolivia\nava\nisabella\nsophia\n")?;
+//! let model = Trainer::new(&Config { steps: 50, ..Config::default() }, &corpus)?.finish()?;
+//! let sampling = Sampling { samples: 3, prompt: "a".to_owned(), ..Sampling::default() };
+//! for sample in Sampler::new(&model, &sampling)? {
+//!     assert!(sample?.text.starts_with('a'));
+//! }
+//! # Ok::<(), microgpt::Error>(())
+//! ```
 
-use std::collections::HashSet;
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::vec;
 
 use gpu_kernels::shape::Shape;
-use serde::Serialize;
 
-use crate::config::{SampleConfig, num_params};
+use crate::config::{SampleConfig, TrainConfig, num_params};
+use crate::corpus::Dataset;
+use crate::device::cpu::Cpu;
 use crate::device::{Device, Sample};
-use crate::error::{Error, Result};
-use crate::report::Report;
+use crate::error::{Result, TrainingError};
+use crate::launch::launch_len;
+use crate::model::Model;
 use crate::tokenizer::Tokenizer;
-use crate::trainer::{LAUNCH_WORK, MAX_LAUNCH};
 
-/// What to sample, and how it is printed.
-pub struct Sampling<'a> {
-    /// How many.
+/// The way in which samples are drawn, with the defaults of the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// The number of samples.
     pub samples: u64,
-    /// How.
-    pub config: SampleConfig<'a>,
-    /// The model's vocabulary.
-    pub tokenizer: &'a Tokenizer,
-    /// Samples to skip, but count: the documents of the corpus.
-    pub skip: Option<HashSet<&'a str>>,
-    /// Whether a sample is a JSON object.
-    pub jsonl: bool,
-    /// Set by Ctrl-C.
-    pub interrupt: &'a AtomicBool,
-    /// Whether it was set before: after an interrupted training there are samples all the same.
-    pub interrupted: bool,
+    /// The number of most likely tokens to draw from, or the whole vocabulary if that is smaller; 1 is greedy.
+    pub top_k: usize,
+    /// The divisor of the logits; 0 is greedy.
+    pub temperature: f64,
+    /// The seed. Sample `i` is drawn from the random stream `(seed, i)`.
+    pub seed: u64,
+    /// The text that each sample starts with, shorter than the model's block size.
+    pub prompt: String,
+    /// Whether samples carry the log-probabilities of their tokens.
+    pub logprobs: bool,
 }
 
-/// A sample with `--format jsonl`.
-#[derive(Serialize)]
-struct Record<'a> {
-    /// From 1.
-    sample: u64,
-    text: &'a str,
-    /// Its characters, and `<BOS>` if that ended it.
-    tokens: Vec<String>,
-    /// The natural logarithm of each token's probability, given those before it: of all tokens, at temperature 1.
-    logprobs: &'a [f64],
+impl Default for Sampling {
+    fn default() -> Self {
+        let SampleConfig { top_k, temperature, seed, logprobs, .. } = SampleConfig::default();
+        Self { samples: 20, top_k, temperature, seed, prompt: String::new(), logprobs }
+    }
 }
 
-impl Sampling<'_> {
-    /// Samples from the model on this device. Ctrl-C ends it after the launch under way.
+/// A sample as text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSample {
+    /// The number, from 1.
+    pub number: u64,
+    /// The text.
+    pub text: String,
+    /// The tokens, without `<BOS>`.
+    pub tokens: Vec<u32>,
+    /// The log-probability of each token and of the `<BOS>` that ended the text, if one did; none unless
+    /// [`Sampling::logprobs`] is set.
+    pub logprobs: Vec<f64>,
+}
+
+/// An iterator of samples, which it draws a launch at a time.
+pub struct Sampler<'a> {
+    device: Lent<'a>,
+    tokenizer: &'a Tokenizer,
+    sampling: Sampling,
+    prompt: Vec<u32>,
+    /// The most samples of a launch.
+    max_launch: u64,
+    /// The number of samples drawn.
+    drawn: u64,
+    /// The samples of the last launch that were not taken yet.
+    waiting: vec::IntoIter<TextSample>,
+}
+
+/// A device of the sampler's own, or one that it borrows.
+enum Lent<'a> {
+    Own(Box<Cpu>),
+    Borrowed(&'a mut dyn Device),
+}
+
+impl<'a> Sampler<'a> {
+    /// Samples from a model on the CPU.
     ///
     /// # Errors
-    /// What the device reports, or stdout cannot be written to.
-    pub fn execute(&self, device: &mut dyn Device, report: &mut Report<impl Write>) -> Result<()> {
-        let shape = device.shape();
-        // Each parameter is multiplied for each token, and the vocabulary searched for each of the `top_k` likeliest tokens,
-        // unless they are all of it.
-        let searches = if self.config.top_k < shape.vocab() { self.config.top_k } else { 1 };
-        let token = num_params(shape) as u64 + searches as u64 * u64::from(shape.vocab);
-        let chunk = (LAUNCH_WORK / token.saturating_mul(shape.block_size.into())).clamp(1, MAX_LAUNCH);
-        let (mut first, mut memorised) = (0, 0);
-        report.line("--- inference ---")?;
-        device.prepare_samples(&self.config, 0..self.samples)?;
-        while first < self.samples && !report.is_closed() && self.interrupt.load(Ordering::Relaxed) == self.interrupted
-        {
-            let end = self.samples.min(first + chunk);
-            let samples = device.generate(&self.config, first..end)?;
-            (first + 1..).zip(&samples).try_for_each(|(number, sample)| check(number, sample))?;
-            let texts: Vec<String> = samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect();
-            let is_new = |text: &str| self.skip.as_ref().is_none_or(|skip| !skip.contains(text));
-            memorised += texts.iter().filter(|text| !is_new(text)).count();
-            let kept = (first + 1..).zip(&texts).zip(&samples).filter(|((_, text), _)| is_new(text));
-            if self.jsonl {
-                let records = kept.map(|((number, text), sample)| self.record(number, text, sample));
-                report.samples_jsonl(records)?;
-            } else {
-                report.samples(kept.map(|((number, text), _)| (number, text.as_str())), self.samples)?;
-            }
-            first = end;
-        }
-        if self.skip.is_some() {
-            report.line(&format!("memorised: {memorised} of {first} samples stand in the corpus"))?;
-        }
-        Ok(())
+    /// A prompt that has a character outside of the vocabulary or fills the block, or too little memory.
+    pub fn new(model: &'a Model, sampling: &Sampling) -> Result<Self> {
+        // A device holds a corpus. Where nothing is trained, any text of the vocabulary will do.
+        let text: String = model.tokenizer.chars().iter().collect();
+        let dataset = Dataset::new(&[&text, &text], None, Some(model.tokenizer.clone()))?;
+        let cpu = Cpu::new(TrainConfig::default(), &dataset, &model.state)?;
+        Self::over(Lent::Own(Box::new(cpu)), &model.tokenizer, sampling)
     }
 
-    fn record<'a>(&self, number: u64, text: &'a str, sample: &'a Sample) -> impl Serialize + use<'a> {
-        let mut tokens: Vec<String> = sample.tokens.iter().map(|&token| self.tokenizer.decode(&[token])).collect();
-        tokens.resize(sample.logprobs.len(), "<BOS>".to_owned());
-        Record { sample: number, text, tokens, logprobs: &sample.logprobs }
+    /// Samples from the model on a device.
+    ///
+    /// # Errors
+    /// A prompt that has a character outside of the vocabulary or fills the block, or the device's failure.
+    pub fn on(device: &'a mut dyn Device, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
+        Self::over(Lent::Borrowed(device), tokenizer, sampling)
+    }
+
+    fn over(mut device: Lent<'a>, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
+        let shape = device.get().shape();
+        let prompt = prompt_tokens(tokenizer, &sampling.prompt)?;
+        let top_k = sampling.top_k.min(shape.vocab());
+        // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k` most likely
+        // tokens unless they are all of it.
+        let searches = if top_k < shape.vocab() { top_k } else { 1 };
+        let token = num_params(shape) as u64 + searches as u64 * u64::from(shape.vocab);
+        let max_launch = launch_len(token.saturating_mul(shape.block_size.into()));
+        let sampling = Sampling { top_k, ..sampling.clone() };
+        // A GPU draws all samples at once.
+        device.get().prepare_samples(&config(&sampling, &prompt), 0..sampling.samples)?;
+        Ok(Self { device, tokenizer, sampling, prompt, max_launch, drawn: 0, waiting: Vec::new().into_iter() })
+    }
+
+    /// Draws the samples of the next launch; none if all are drawn.
+    ///
+    /// # Errors
+    /// A sample of a model that has diverged, or the device's failure.
+    pub fn draw(&mut self) -> Result<Vec<TextSample>> {
+        let first = self.drawn;
+        self.drawn = self.sampling.samples.min(first + self.max_launch);
+        let config = config(&self.sampling, &self.prompt);
+        let samples = self.device.get().generate(&config, first..self.drawn)?;
+        (first + 1..).zip(samples).map(|(number, sample)| text_sample(number, sample, self.tokenizer)).collect()
     }
 }
 
-/// A sample of a model whose predictions are no probabilities is none.
-fn check(number: u64, sample: &Sample) -> Result<()> {
-    let Some(logprob) = sample.logprobs.iter().find(|logprob| !logprob.is_finite()) else { return Ok(()) };
-    Err(Error::new(format!("cannot draw sample {number}: the log-probability of a token is {logprob}"))
-        .hint("the model has diverged: lower `--learning-rate`, or start from other weights"))
+impl Iterator for Sampler<'_> {
+    type Item = Result<TextSample>;
+
+    fn next(&mut self) -> Option<Result<TextSample>> {
+        if self.waiting.as_slice().is_empty() && self.drawn < self.sampling.samples {
+            match self.draw() {
+                Ok(samples) => self.waiting = samples.into_iter(),
+                Err(error) => {
+                    // The error is the last item.
+                    self.drawn = self.sampling.samples;
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.waiting.next().map(Ok)
+    }
+}
+
+impl Lent<'_> {
+    fn get(&mut self) -> &mut dyn Device {
+        match self {
+            Self::Own(cpu) => &mut **cpu,
+            Self::Borrowed(device) => &mut **device,
+        }
+    }
+}
+
+/// Returns the tokens of a prompt, without the `<BOS>` at both ends.
+fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+    let tokens = tokenizer.encode(prompt)?;
+    Ok(tokens[1..tokens.len() - 1].to_vec())
+}
+
+/// Returns the configuration that a device takes.
+fn config<'a>(sampling: &Sampling, prompt: &'a [u32]) -> SampleConfig<'a> {
+    let &Sampling { top_k, temperature, seed, logprobs, .. } = sampling;
+    SampleConfig { top_k, temperature, seed, prompt, logprobs }
+}
+
+/// Returns a sample as text. Rejects a sample whose log-probabilities are not finite.
+fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
+    let Sample { tokens, logprobs } = sample;
+    if let Some(&logprob) = logprobs.iter().find(|logprob| !logprob.is_finite()) {
+        return Err(TrainingError::Sample { sample: number, logprob }.into());
+    }
+    Ok(TextSample { number, text: tokenizer.decode(&tokens), tokens, logprobs })
 }
 
 #[cfg(test)]
@@ -101,11 +185,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_has_probabilities() {
-        let sample = |logprob| Sample { tokens: vec![1], logprobs: vec![-0.5, logprob] };
-        assert!(check(1, &sample(-700.0)).is_ok() && check(1, &Sample::default()).is_ok());
+    fn a_prompt_is_tokens_of_the_corpus() {
+        let tokenizer = Tokenizer::new(["abc"]);
+        assert!(prompt_tokens(&tokenizer, "").unwrap().is_empty());
+        assert_eq!(prompt_tokens(&tokenizer, "cab").unwrap(), [3, 1, 2]);
+        assert!(prompt_tokens(&tokenizer, "aX").is_err());
+    }
+
+    #[test]
+    fn a_sample_has_finite_log_probabilities() {
+        let tokenizer = Tokenizer::new(["ab"]);
+        let sample = |logprob| text_sample(7, Sample { tokens: vec![1], logprobs: vec![-0.5, logprob] }, &tokenizer);
+        assert_eq!(sample(-700.0).unwrap().text, "a");
+        assert!(text_sample(1, Sample::default(), &tokenizer).is_ok());
         for logprob in [f64::NAN, f64::NEG_INFINITY] {
-            let report = check(7, &sample(logprob)).unwrap_err().report();
+            let report = sample(logprob).unwrap_err().report();
             assert!(report.contains("sample 7") && report.contains("\nhint: "), "{report}");
         }
     }

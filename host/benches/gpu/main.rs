@@ -21,7 +21,6 @@ use microgpt::device::cpu::Cpu;
 use microgpt::device::cuda::{Cuda, CudaModels};
 use microgpt::device::{Device, ModelSetup, Models, State};
 use microgpt::error::{Error, Result};
-use microgpt::report;
 use microgpt::weights::Weights;
 
 use models::LARGER;
@@ -53,7 +52,7 @@ const LAUNCHES: usize = 15;
 fn main() {
     let args = Args::parse();
     if let Err(error) = run(&args) {
-        report::print_error(&error);
+        eprintln!("{}", error.report());
         std::process::exit(1);
     }
 }

@@ -1,4 +1,4 @@
-//! The flags, group by group as `--help` shows them.
+//! The flags in the groups that `--help` shows.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,20 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, Parser, ValueEnum};
 use clap_complete::Shell;
 
-use super::values::{below_one, not_negative, positive, size, whole};
-use super::{AFTER_HELP, MAX_COUNT};
-use crate::config::{ModelConfig, OptimizerConfig};
+use super::values::{MAX_COUNT, below_one, not_negative, positive, size, whole};
+use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use crate::device::DeviceKind;
-use crate::experiment::Variant;
+use crate::run::RunConfig;
+use crate::sampler::Sampling;
+use crate::trainer::Config;
+
+const AFTER_HELP: &str = "\
+Results go to stdout, notices and errors to stderr.
+Ctrl-C, SIGTERM or SIGHUP ends training after the launch under way; the model is then validated, saved and sampled. A second one ends the program at once.
+If a file cannot be written, the run ends with an error; a checkpoint keeps its last complete content.
+A link stays a link: the file that it points to is written.
+NO_COLOR=1 turns colours off.
+Exit code: 0 for success, 1 for an error, 2 for a wrong command line, 130 for an interrupted run.";
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]
@@ -25,57 +34,52 @@ pub struct Cli {
     /// Print the manual page, for `man -l -`
     #[arg(long, exclusive = true)]
     pub(super) man_page: bool,
-    /// What is read, written and computed on.
     #[command(flatten)]
-    pub run: RunArgs,
-    /// What shows how the run goes.
+    pub(super) run: RunArgs,
     #[command(flatten)]
-    pub view: ViewArgs,
-    /// The model's dimensions.
+    pub(super) view: ViewArgs,
     #[command(flatten)]
     pub(super) model: ModelArgs,
-    /// How it is trained.
     #[command(flatten)]
-    pub training: TrainingArgs,
-    /// How it is sampled.
+    pub(super) training: TrainingArgs,
     #[command(flatten)]
-    pub sampling: SamplingArgs,
-    /// The variants of `--sweep`; one without it.
+    pub(super) sampling: SamplingArgs,
+    /// The configurations of `--sweep`; one without it.
     #[arg(skip)]
-    pub variants: Vec<Variant>,
+    pub(super) configs: Vec<RunConfig>,
 }
 
-/// What is read, written and computed on.
+/// The files, the device and the seed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input and output")]
-pub struct RunArgs {
-    /// The corpus, UTF-8 text with a document on each line; - reads standard input [default: input.txt, or a download]
+pub(super) struct RunArgs {
+    /// The corpus, UTF-8 text with one document on each line; - reads standard input [default: input.txt, or a download]
     #[arg(long, value_name = "FILE")]
-    pub input: Option<PathBuf>,
-    /// Keep the documents in the file's order instead of shuffling them by the seed
+    pub(super) input: Option<PathBuf>,
+    /// Keep the documents in the order of the file instead of shuffling them by the seed
     #[arg(long)]
-    pub no_shuffle: bool,
-    /// Start from the weights of this safetensors checkpoint; the optimiser starts anew
+    pub(super) no_shuffle: bool,
+    /// Start from the weights of this safetensors checkpoint, with a new optimiser
     #[arg(long, value_name = "FILE")]
-    pub init_from: Option<PathBuf>,
-    /// Go on where this checkpoint of the same run stopped; the other flags are those of that run
+    pub(super) init_from: Option<PathBuf>,
+    /// Continue the run that saved this checkpoint; all other flags must be those of that run
     #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
-    pub resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Save the trained model as a safetensors checkpoint
     #[arg(long, value_name = "FILE")]
-    pub save: Option<PathBuf>,
-    /// Save after every N steps too; 0 only at the end
+    pub(super) save: Option<PathBuf>,
+    /// Save after every N steps too; 0 saves only at the end
     #[arg(long, value_name = "N", default_value_t = 0, requires = "save", value_parser = whole::<u64>(0..=MAX_COUNT))]
-    pub save_every: u64,
-    /// What to compute on
+    pub(super) save_every: u64,
+    /// The device to compute on
     #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
-    pub device: DeviceKind,
-    /// Threads of the CPU [default: one for each of its cores]
+    pub(super) device: DeviceKind,
+    /// The number of CPU threads [default: one for each core]
     #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true, value_parser = whole::<usize>(1..=MAX_THREADS))]
-    pub threads: Option<usize>,
+    pub(super) threads: Option<usize>,
     /// The seed of the shuffle, the initial weights and the samples
-    #[arg(long, value_name = "N", default_value_t = 42, value_parser = whole::<u64>(0..=u64::MAX))]
-    pub seed: u64,
+    #[arg(long, value_name = "N", default_value_t = Config::default().seed, value_parser = whole::<u64>(0..=u64::MAX))]
+    pub(super) seed: u64,
 }
 
 /// The most threads that can be asked for.
@@ -92,26 +96,26 @@ impl ValueEnum for DeviceKind {
             Self::Auto => "The GPU if there is one that can be used, else the CPU",
             Self::Cuda => "The kernels on an NVIDIA GPU",
             Self::Cpu => "The kernels on the CPU",
-            Self::Reference => "The scalar reference in double precision: slow, made to be read",
+            Self::Reference => "The scalar reference in double precision, slow and made to be read",
         };
         Some(PossibleValue::new(self.name()).help(help))
     }
 }
 
-/// What shows how the run goes.
+/// The output on the course of the run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Seeing the run")]
-pub struct ViewArgs {
-    /// Print every N-th step, and the first and the last; 0 prints none [default: every step, or about 500 lines of
-    /// a longer run]
+pub(super) struct ViewArgs {
+    /// Print every N-th step, the first and the last; 0 prints none [default: every step, or about 500 lines of a longer
+    /// run]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=MAX_COUNT))]
-    pub log_every: Option<u64>,
-    /// Write a JSON object for every step; added to the file with --resume, else the file is replaced
+    pub(super) log_every: Option<u64>,
+    /// Write a JSON object for every step; replaces the file, or adds to it with --resume
     #[arg(long, value_name = "FILE.jsonl")]
-    pub metrics: Option<PathBuf>,
-    /// Draw the losses when training is over
+    pub(super) metrics: Option<PathBuf>,
+    /// Draw the losses when training ends
     #[arg(long, value_name = "FILE.svg|FILE.png")]
-    pub plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
 }
 
 /// The model's dimensions.
@@ -120,104 +124,136 @@ pub struct ViewArgs {
 pub(super) struct ModelArgs {
     /// Channels of the residual stream
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_embd, value_parser = size())]
-    pub n_embd: usize,
-    /// Attention heads; they divide the channels
+    n_embd: usize,
+    /// Attention heads; their number divides the channels
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_head, value_parser = size())]
-    pub n_head: usize,
+    n_head: usize,
     /// Layers
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_layer, value_parser = size())]
-    pub n_layer: usize,
-    /// Most tokens that the model looks back on, and that a sample has
+    n_layer: usize,
+    /// The most tokens that the model attends to, and that a sample has
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().block_size, value_parser = size())]
-    pub block_size: usize,
+    block_size: usize,
 }
 
 /// The most documents of a step.
 const MAX_BATCH: u64 = 1 << 24;
 
-/// The most replicas.
-const MAX_REPLICAS: u64 = 4096;
+/// The most seeds.
+const MAX_SEEDS: u64 = 4096;
 
-/// How the model is trained.
+/// The training.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
-pub struct TrainingArgs {
+pub(super) struct TrainingArgs {
     /// Training steps; 0 only samples and needs --init-from
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = whole::<u64>(0..=MAX_COUNT))]
+    #[arg(long, value_name = "N", default_value_t = Config::default().steps, value_parser = whole::<u64>(0..=MAX_COUNT))]
     pub(super) steps: u64,
-    /// End after step N of --steps, to go on later with --resume
+    /// End after step N of --steps; --resume can continue from there
     #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=MAX_COUNT))]
     pub(super) stop_after: Option<u64>,
-    /// Documents of a step, whose gradients are averaged; more than the corpus has come again
-    #[arg(long, value_name = "B", default_value_t = 1, value_parser = whole::<usize>(1..=MAX_BATCH))]
-    pub(super) batch: usize,
-    /// Train N models side by side, from the initial weights of --seed, --seed + 1, ..; the best is sampled and saved
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=MAX_REPLICAS))]
-    pub replicas: usize,
-    /// Train with each of these values of another flag, several --sweep in all combinations; the best is sampled and saved
+    /// Documents per step; their gradients are averaged. If there are fewer documents, they repeat
+    #[arg(long, value_name = "B", default_value_t = Config::default().batch, value_parser = whole::<usize>(1..=MAX_BATCH))]
+    batch: usize,
+    /// Train N models side by side, with initial weights from --seed, --seed + 1 and so on; the best is sampled and saved
+    #[arg(long, alias = "replicas", value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=MAX_SEEDS))]
+    pub(super) seeds: usize,
+    /// Train one model for each of these values of another flag, or for each combination of several --sweep; the best is
+    /// sampled and saved
     #[arg(long, value_name = "FLAG=X,Y,..")]
     pub(super) sweep: Vec<String>,
-    /// Validate after every N steps; 0 never
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<u64>(0..=MAX_COUNT))]
-    pub val_every: u64,
+    /// Validate after every N steps; 0 never validates
+    #[arg(long, value_name = "N", default_value_t = Config::default().val_every, value_parser = whole::<u64>(0..=MAX_COUNT))]
+    pub(super) val_every: u64,
     /// Validate on the first N validation documents
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole::<usize>(1..=MAX_COUNT))]
-    pub val_docs: usize,
-    /// Learning rate of the first step; it falls to zero along half a cosine
+    #[arg(long, value_name = "N", default_value_t = Config::default().val_docs, value_parser = whole::<usize>(1..=MAX_COUNT))]
+    pub(super) val_docs: usize,
+    /// The learning rate of the first step; it falls to zero along half a cosine
     #[arg(long, value_name = "X", value_parser = not_negative())]
     #[arg(default_value_t = OptimizerConfig::default().learning_rate)]
-    pub(super) learning_rate: f64,
-    /// Decay of the optimiser's first moment
+    learning_rate: f64,
+    /// The decay of the optimiser's first moment
     #[arg(long, value_name = "X", value_parser = below_one())]
     #[arg(default_value_t = OptimizerConfig::default().beta1)]
-    pub(super) beta1: f64,
-    /// Decay of the optimiser's second moment
+    beta1: f64,
+    /// The decay of the optimiser's second moment
     #[arg(long, value_name = "X", value_parser = below_one())]
     #[arg(default_value_t = OptimizerConfig::default().beta2)]
-    pub(super) beta2: f64,
-    /// Added to the root of the second moment
+    beta2: f64,
+    /// The addend to the root of the second moment
     #[arg(long, value_name = "X", value_parser = positive())]
     #[arg(default_value_t = OptimizerConfig::default().eps)]
-    pub(super) eps: f64,
-    /// Decoupled weight decay
+    eps: f64,
+    /// The decoupled weight decay
     #[arg(long, value_name = "X", value_parser = not_negative())]
     #[arg(default_value_t = OptimizerConfig::default().weight_decay)]
-    pub(super) weight_decay: f64,
+    weight_decay: f64,
     /// Clip the gradient's global norm to this
     #[arg(long, value_name = "X", value_parser = positive())]
     #[arg(default_value_t = OptimizerConfig::default().max_grad_norm)]
-    pub(super) max_grad_norm: f64,
+    max_grad_norm: f64,
 }
 
-/// How text is sampled.
+/// The sampling.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
-pub struct SamplingArgs {
+pub(super) struct SamplingArgs {
     /// Samples to generate
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole::<u64>(1..=MAX_COUNT))]
-    pub samples: u64,
-    /// What each sample starts with
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = whole::<u64>(1..=MAX_COUNT))]
+    pub(super) samples: u64,
+    /// The text that each sample starts with
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
-    pub prompt: String,
-    /// Skip samples that stand in the corpus, and say how many they were
+    pub(super) prompt: String,
+    /// Skip samples that are documents of the corpus, and print their number
     #[arg(long)]
-    pub unique: bool,
-    /// Draw from the N most likely tokens only [default: 5, or all of a smaller vocabulary]
+    pub(super) unique: bool,
+    /// Draw from the N most likely tokens [default: 5, or all of a smaller vocabulary]
     #[arg(long, value_name = "N", value_parser = size())]
     pub(super) top_k: Option<usize>,
     /// Divide the logits by this; 0 always takes the most likely token
-    #[arg(long, value_name = "X", default_value_t = 0.6, value_parser = not_negative())]
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature, value_parser = not_negative())]
     pub(super) temperature: f64,
-    /// How samples are printed
+    /// The format of the samples
     #[arg(long, default_value = "text")]
-    pub format: Format,
+    pub(super) format: Format,
 }
 
-/// How samples are printed.
+/// The format of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A line each
+pub(super) enum Format {
+    /// One line for each sample
     Text,
-    /// A JSON object each, with the log-probability of every token; all other lines go to stderr
+    /// One JSON object for each sample, with the log-probability of every token; all other lines go to stderr
     Jsonl,
+}
+
+impl Cli {
+    /// Returns the model's dimensions.
+    pub(super) fn model(&self) -> ModelConfig {
+        let &ModelArgs { n_embd, n_head, n_layer, block_size } = &self.model;
+        ModelConfig { n_embd, n_head, n_layer, block_size }
+    }
+
+    /// Returns the steps, the batch and the optimiser.
+    pub(super) fn train(&self) -> TrainConfig {
+        let &TrainingArgs { steps, batch, learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm, .. } =
+            &self.training;
+        let optimizer = OptimizerConfig { learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm };
+        TrainConfig { steps, batch, optimizer }
+    }
+
+    /// Returns the step after which the run ends.
+    pub(super) fn stop_after(&self) -> u64 {
+        self.training.stop_after.unwrap_or(self.training.steps)
+    }
+
+    /// Whether the run trains several models, of which the best is kept.
+    pub(super) fn compares(&self) -> bool {
+        self.configs.len() * self.training.seeds > 1
+    }
+
+    /// Whether samples are JSON objects.
+    pub(super) fn is_jsonl(&self) -> bool {
+        self.sampling.format == Format::Jsonl
+    }
 }

@@ -1,13 +1,15 @@
-//! `--sweep`: every combination of some flags' values, each read as if it stood on the command line.
+//! `--sweep`: every combination of the values of some flags, each read as if it stood on the command line.
 
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
 
-use super::values::{usage_error, with_hint};
-use super::{Cli, command};
+use super::args::Cli;
+use super::command::command;
+use super::usage::{usage_error, with_hint};
+use super::values::split_sweep;
 use crate::error::{Error, Result};
-use crate::experiment::Variant;
+use crate::run::{RunConfig, Setting};
 
 /// The flags that can be swept.
 const FLAGS: [&str; 11] = [
@@ -27,54 +29,48 @@ const FLAGS: [&str; 11] = [
 /// The most models of a run.
 const MAX_MODELS: usize = 4096;
 
-/// The variants that `sweeps` ask for, `FLAG=X,Y,..` each, on top of the command line `args`.
-pub(super) fn variants(args: &[OsString], cli: &Cli) -> Result<Vec<Variant>, clap::Error> {
-    let mut combinations: Vec<Vec<(String, String)>> = vec![Vec::new()];
+/// Returns a configuration for every combination of values that `--sweep` asks for, on top of the command line `args`.
+pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, clap::Error> {
+    let mut combinations: Vec<Vec<Setting>> = vec![Vec::new()];
     for sweep in &cli.training.sweep {
-        let (flag, values) = parse(sweep).map_err(|error| usage_error(&error))?;
-        if combinations[0].iter().any(|(other, _)| *other == flag) {
+        let settings = parse(sweep).map_err(|error| usage_error(&error))?;
+        let flag = &settings[0].flag;
+        if combinations[0].iter().any(|other| other.flag == *flag) {
             let error = Error::new(format!("`--sweep {sweep}`: `{flag}` is swept twice"));
             return Err(usage_error(&error.hint("give all of its values at once, separated by commas")));
         }
-        let with = |combination: &Vec<(String, String)>| {
-            let combination = combination.clone();
-            let flag = flag.clone();
-            values.clone().into_iter().map(move |value| [&combination[..], &[(flag.clone(), value)]].concat())
+        let with_each = |combination: Vec<Setting>| {
+            settings.iter().map(move |setting| [&combination[..], std::slice::from_ref(setting)].concat())
         };
-        combinations = combinations.iter().flat_map(with).collect();
-        let models = combinations.len().saturating_mul(cli.training.replicas);
+        combinations = combinations.into_iter().flat_map(with_each).collect();
+        let models = combinations.len().saturating_mul(cli.training.seeds);
         if models > MAX_MODELS {
             let error =
                 Error::new(format!("`--sweep {sweep}` makes {models} models, at most {MAX_MODELS} are supported"));
-            return Err(usage_error(&error.hint("give fewer values, or fewer `--replicas`")));
+            return Err(usage_error(&error.hint("give fewer values, or fewer `--seeds`")));
         }
     }
-    combinations.into_iter().map(|values| variant(args, &cli.training.sweep, values)).collect()
+    combinations.into_iter().map(|swept| config(args, &cli.training.sweep, swept)).collect()
 }
 
-/// The flag of `FLAG=X,Y,..`, without dashes, and what is to become of it.
-pub(super) fn swept(sweep: &str) -> Option<(&str, &str)> {
-    sweep.split_once('=').map(|(flag, values)| (flag.trim().trim_start_matches("--"), values))
-}
-
-/// The flag and its values.
-fn parse(sweep: &str) -> Result<(String, Vec<String>)> {
+/// Parses `FLAG=X,Y,..` to a setting for each value.
+fn parse(sweep: &str) -> Result<Vec<Setting>> {
     let hint = format!("write `--sweep learning-rate=0.003,0.01`; these can be swept: {}", FLAGS.join(", "));
-    let (flag, values) = swept(sweep)
+    let (flag, values) = split_sweep(sweep)
         .ok_or_else(|| Error::new(format!("`--sweep {sweep}`: expected a flag and its values")).hint(&*hint))?;
     if !FLAGS.contains(&flag) {
         return Err(Error::new(format!("`--sweep {sweep}`: `{flag}` cannot be swept")).hint(hint));
     }
-    Ok((flag.to_owned(), values.split(',').map(|value| value.trim().to_owned()).collect()))
+    Ok(values.split(',').map(|value| Setting { flag: flag.to_owned(), value: value.trim().to_owned() }).collect())
 }
 
-fn variant(args: &[OsString], sweeps: &[String], values: Vec<(String, String)>) -> Result<Variant, clap::Error> {
-    let overrides = values.iter().map(|(flag, value)| OsString::from(format!("--{flag}={value}")));
+fn config(args: &[OsString], sweeps: &[String], swept: Vec<Setting>) -> Result<RunConfig, clap::Error> {
+    let overrides = swept.iter().map(|Setting { flag, value }| OsString::from(format!("--{flag}={value}")));
     let args = args.iter().cloned().chain(overrides);
     let matches =
         command().args_override_self(true).try_get_matches_from(args).map_err(|error| with_hint(error, sweeps))?;
     let cli = Cli::from_arg_matches(&matches)?;
-    // As for the command line itself: what fails with one token fails with every corpus.
+    // As for the command line itself, a model that fails with one token fails with every corpus.
     cli.model().shape(1).map_err(|error| usage_error(&error))?;
-    Ok(Variant { values, model: cli.model(), train: cli.train() })
+    Ok(RunConfig { swept, model: cli.model(), train: cli.train() })
 }

@@ -1,22 +1,22 @@
-//! The file of the metrics: what is in it already stays until there is something to write.
+//! The file of the metrics, which keeps its content until there is something to write.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// A file of metrics, or something like a pipe, to be written from its end or anew.
+/// A file of metrics, or a pipe or a device, to be written from its end or anew.
 pub(super) struct Output {
     file: File,
     append: bool,
-    /// Whether what was there before has been dealt with.
+    /// Whether the earlier content has been dealt with.
     begun: bool,
 }
 
 impl Output {
-    /// Opens the file, and leaves it as it is. The first write replaces what it has or, to add to it, takes away a last line
-    /// that is not whole, which a killed run can leave.
+    /// Opens the file, and leaves it as it is. The first write replaces its content. With `append`, the first write only removes
+    /// a last line that is incomplete, which a killed run can leave.
     pub(super) fn open(path: &Path, append: bool) -> io::Result<Self> {
-        // What is no file has no content to look at; a pipe that is opened to be read as well never ends.
+        // A pipe or a device has no content to look at, and a pipe that is also opened for reading never ends.
         let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
         let mut file =
             File::options().create(true).truncate(false).read(is_file).write(true).append(append).open(path)?;
@@ -43,11 +43,12 @@ impl Write for Output {
     }
 }
 
-/// What the objects begin with, before and after the seed.
+/// The text of an object before its seed.
 pub(super) const SEED: &str = "{\"seed\":";
+/// The texts that may follow the seed.
 const AFTER_SEED: [&str; 2] = [",\"step\":", ",\"sweep\":{"];
 
-/// Whether a file is empty, or begins as [`super::Metrics`] writes it; a killed run may have left a part of its first line.
+/// Whether a file is empty or begins as metrics do. A killed run may have left a part of its first line.
 fn is_metrics(file: &mut File) -> io::Result<bool> {
     let mut start = Vec::new();
     file.take(64).read_to_end(&mut start)?;
@@ -57,7 +58,7 @@ fn is_metrics(file: &mut File) -> io::Result<bool> {
     Ok(AFTER_SEED.iter().any(|next| rest.starts_with(next) || next.starts_with(rest)))
 }
 
-/// The length of a file up to the end of its last whole line.
+/// Returns the length of a file up to the end of its last complete line.
 fn whole_lines(file: &mut File) -> io::Result<u64> {
     let mut block = [0; 4096];
     let mut end = file.metadata()?.len();
@@ -80,7 +81,7 @@ mod tests {
 
     const LINE: &str = "{\"seed\":42,\"step\":1,\"loss\":3.25}\n";
 
-    /// What is in the file after it was opened, and after `{}` was written to it.
+    /// Returns the content of the file after it was opened, and after `{}` was written to it.
     fn written(before: &[u8], append: bool) -> Result<[Vec<u8>; 2], String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("steps.jsonl");
@@ -89,13 +90,13 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), before, "opening it changes nothing");
         let mut output = opened?;
         let opened = fs::read(&path).unwrap();
-        // In two: only the first write finds what was there.
+        // Only the first of the two writes finds the earlier content.
         output.write_all(b"{").and_then(|()| output.write_all(b"}\n")).unwrap();
         Ok([opened, fs::read(&path).unwrap()])
     }
 
     #[test]
-    fn what_is_added_to_ends_in_a_whole_line() {
+    fn objects_are_added_after_a_complete_line() {
         let long = format!("{{\"seed\":1,\"sweep\":{{{}", "x".repeat(10_000));
         let whole = format!("{long}\n");
         for (before, kept) in [
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_metrics_is_not_written_to() {
+    fn a_file_of_something_else_is_not_written_to() {
         for text in ["remember the milk", "emma\nolivia\n", "{}\n", "{\"seed\":1,\"name\":2}\n", "[", "{\"seed\": 1}"] {
             for append in [false, true] {
                 assert_eq!(written(text.as_bytes(), append), Err("it has something else than metrics".to_owned()));

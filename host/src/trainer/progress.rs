@@ -1,27 +1,30 @@
-//! How far a training is, and which of its models is the best so far.
+//! The progress of a training, and which of its runs is the best so far.
 
-use crate::error::Error;
-
-/// How far a training is.
+/// The progress of a training.
 pub(super) struct Progress {
     /// The step that the training went on from.
     pub(super) first: u64,
+    /// The number of the last step.
     pub(super) step: u64,
-    /// Whether each model's numbers are still numbers.
+    /// Whether the values of each run are still finite.
     pub(super) alive: Vec<bool>,
-    /// The last validation loss of each model, and the step after which it was measured.
+    /// The last validation loss of each run.
     pub(super) val_losses: Vec<f64>,
+    /// The step after which they were measured.
     pub(super) validated: Option<u64>,
-    /// The step and the model that could take another step then.
-    pub(super) probed: Option<(u64, usize)>,
-    /// How the only model diverged: what is due after the launch is done before the run fails.
-    pub(super) failure: Option<Error>,
-    /// Whether Ctrl-C came before the end of the last launch. It may come at any time: that it is looked for once a launch
-    /// keeps all that follows from it in step.
-    pub(super) interrupted: bool,
+    /// The step and the run whose trial step was finite.
+    pub(super) tried: Option<(u64, usize)>,
+    /// Whether a stop was asked for before the end of the last launch. The flag may be set at any time. It is read once a launch,
+    /// so that everything that follows from it happens after the same step.
+    pub(super) stopped: bool,
 }
 
 impl Progress {
+    pub(super) fn new(step: u64, runs: usize) -> Self {
+        let (alive, val_losses) = (vec![true; runs], vec![f64::NAN; runs]);
+        Self { first: step, step, alive, val_losses, validated: None, tried: None, stopped: false }
+    }
+
     pub(super) fn is_validated(&self) -> bool {
         self.validated == Some(self.step)
     }
@@ -30,10 +33,20 @@ impl Progress {
         self.alive.contains(&true)
     }
 
+    /// Whether a multiple of `every` steps is reached; never for 0.
+    pub(super) fn is_due(&self, every: u64) -> bool {
+        every > 0 && self.step.is_multiple_of(every)
+    }
+
+    /// Returns how many steps are left until a multiple of `every`.
+    pub(super) fn until_due(&self, every: u64) -> u64 {
+        if every == 0 { u64::MAX } else { every - self.step % every }
+    }
+
+    /// Returns the run with the least validation loss, or the first that is alive.
     pub(super) fn best(&self) -> usize {
-        let candidates = (0..self.alive.len()).filter(|&model| self.alive[model]);
-        let rank =
-            |model: &usize| if self.val_losses[*model].is_nan() { f64::INFINITY } else { self.val_losses[*model] };
-        candidates.min_by(|a, b| rank(a).total_cmp(&rank(b))).unwrap_or(0)
+        let alive = (0..self.alive.len()).filter(|&run| self.alive[run]);
+        let loss = |run: usize| if self.val_losses[run].is_nan() { f64::INFINITY } else { self.val_losses[run] };
+        alive.min_by(|&a, &b| loss(a).total_cmp(&loss(b))).unwrap_or(0)
     }
 }

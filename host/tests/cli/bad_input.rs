@@ -1,4 +1,4 @@
-//! Values, flags, corpora, checkpoints and places that make no sense: refused with a reason and a hint, and nothing is lost.
+//! Wrong values, flags, corpora, checkpoints and paths are refused with a reason and a hint, and no file is lost.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn values_out_of_range_are_refused() {
         command.arg(format!("{flag}={value}"));
         refused(command, 2, &[&named]);
     }
-    // A negative number is a value without a `=` too.
+    // A negative number is also read as a value without `=`.
     refused(folder.run("--steps -5"), 2, &["error: `--steps -5`: expected a whole number"]);
     for value in ["-inf", "-nan", "-NaN", "-.5", "-1e-5", "--steps"] {
         for flag in ["--learning-rate", "--temperature"] {
@@ -53,7 +53,7 @@ fn flags_that_do_not_fit_each_other_are_refused() {
 }
 
 #[test]
-fn what_clap_does_not_know_is_refused() {
+fn unknown_flags_and_values_are_refused() {
     let folder = Folder::new();
     for (args, part) in [
         ("--bogus", "'--bogus'"),
@@ -81,7 +81,7 @@ fn what_clap_does_not_know_is_refused() {
 }
 
 #[test]
-fn a_corpus_that_is_none_is_refused() {
+fn a_file_without_documents_is_refused() {
     let folder = Folder::new();
     for (name, bytes, part) in [
         ("empty", &b""[..], "is empty"),
@@ -121,7 +121,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_place_that_cannot_be_saved_to_is_refused_before_training() {
+fn a_path_that_cannot_be_written_is_refused_before_training() {
     let folder = Folder::new();
     folder.write("input.txt", NAMES);
     for (target, part) in [
@@ -132,7 +132,7 @@ fn a_place_that_cannot_be_saved_to_is_refused_before_training() {
         ("./../", "directory"),
         ("new/", "directory"),
     ] {
-        // Steps without end: it has to be found before them.
+        // The run would take hours, so the path must be refused before it starts.
         let command = folder.run(&format!("--steps 1000000000 --val-every 0 --save {target}"));
         refused(command, 1, &["cannot save to", &format!("`{target}`"), part]);
     }
@@ -141,7 +141,7 @@ fn a_place_that_cannot_be_saved_to_is_refused_before_training() {
     assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
 }
 
-/// One file under two names: another spelling, a link, a link to what is not there yet, a hard link.
+/// The same file can be named by another spelling, a link, a link to a missing file or a hard link.
 #[cfg(unix)]
 #[test]
 fn a_file_that_two_flags_name_is_refused() {
@@ -165,7 +165,7 @@ fn a_file_that_two_flags_name_is_refused() {
     assert_eq!(folder.files(), ["hard.link", "names.link", "names.txt", "new.link", "sub"]);
 }
 
-/// Wherever the memory ends, on whatever device.
+/// The kernels and the reference allocate in different places, and each may be the first to run out of memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_model_that_does_not_fit_the_memory_is_an_error() {
@@ -179,7 +179,7 @@ fn a_model_that_does_not_fit_the_memory_is_an_error() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
         let said =
-            r"(?s)error: out of memory: cannot allocate [0-9]+ bytes\nhint: lower --n-embd, --n-layer, .*--replicas\n$";
+            r"(?s)error: out of memory: cannot allocate [0-9]+ bytes\nhint: lower --n-embd, --n-layer, .*--seeds\n$";
         assert!(predicate::str::is_match(said).unwrap().eval(&stderr), "{args}: {stderr}");
         assert_eq!(folder.files(), ["names.txt"]);
     }
@@ -206,9 +206,12 @@ fn a_model_that_diverges_is_not_saved() {
     ] {
         fails(&format!("{args} --save model"), diverged);
     }
-    fails("--learning-rate 1e30 --steps 1 --replicas 2 --save-every 1 --save model", "every model diverged");
-    // Without a file too: what it samples is no text of a model.
+    fails("--learning-rate 1e30 --steps 1 --seeds 2 --save-every 1 --save model", "every model diverged");
+    let kept = "what was saved before is still there";
+    folder.run("--learning-rate 1e10 --save model").assert().code(1).stderr(predicate::str::contains(kept));
+    // Without a file there are no samples either.
     fails("--learning-rate 1e30 --steps 1", diverged);
+    folder.run("--learning-rate 1e10").assert().code(1).stderr(predicate::str::contains(kept).not());
     assert_eq!(fs::read(folder.path("model")).unwrap(), before);
     assert_eq!(folder.files(), ["model", "names.txt"]);
 }

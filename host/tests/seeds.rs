@@ -1,4 +1,4 @@
-//! Several models in one run: replicas and sweeps.
+//! Several models in one run: seeds and sweeps.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,13 +9,13 @@ use serde_json::Value;
 mod common;
 use common::{Folder, refused};
 
-/// The objects of the metrics.
+/// Returns the objects of the metrics.
 fn objects(folder: &Folder) -> Vec<Value> {
     let text = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The losses of the models that are told apart by `key`, training and validation.
+/// Returns the training and the validation losses of each model, by the `key` of its objects.
 fn losses(objects: &[Value], key: impl Fn(&Value) -> String) -> BTreeMap<String, Vec<(Value, Value)>> {
     let mut losses = BTreeMap::<_, Vec<_>>::new();
     for object in objects {
@@ -24,7 +24,7 @@ fn losses(objects: &[Value], key: impl Fn(&Value) -> String) -> BTreeMap<String,
     losses
 }
 
-/// The weights of a checkpoint, by name.
+/// Returns the tensors of a checkpoint by name.
 fn tensors(folder: &Folder, name: &str) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(folder.path(name)).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -32,11 +32,11 @@ fn tensors(folder: &Folder, name: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn replicas_are_the_runs_of_their_seeds_and_the_best_is_kept() {
+fn seeds_train_as_they_do_alone_and_the_best_is_kept() {
     let folder = Folder::new();
     for device in ["cpu", "reference"] {
         let flags = format!("--device {device} --no-shuffle --steps 25 --metrics steps.jsonl --val-docs 2");
-        let stdout = folder.stdout(&format!("{flags} --val-every 10 --replicas 3 --seed 5 --save best.safetensors"));
+        let stdout = folder.stdout(&format!("{flags} --val-every 10 --seeds 3 --seed 5 --save best.safetensors"));
         let together = objects(&folder);
         assert_eq!(together.len(), 75);
         let together = losses(&together, |object| object["seed"].to_string());
@@ -47,7 +47,7 @@ fn replicas_are_the_runs_of_their_seeds_and_the_best_is_kept() {
             let (together, alone) = (&together[&seed.to_string()], &alone[&seed.to_string()]);
             let training = |losses: &[(Value, Value)]| losses.iter().map(|(loss, _)| loss.clone()).collect::<Vec<_>>();
             assert_eq!(training(together), training(alone), "{device}, seed {seed}");
-            // Several are validated at the end, too.
+            // Several models are also validated at the end.
             for step in [10, 20, 25] {
                 assert_eq!(together[step - 1].1, alone[step - 1].1, "{device}, seed {seed}, step {step}");
             }
@@ -65,14 +65,22 @@ fn replicas_are_the_runs_of_their_seeds_and_the_best_is_kept() {
 }
 
 #[test]
+fn the_earlier_name_of_the_flag_still_works() {
+    let folder = Folder::new();
+    assert_eq!(folder.stdout("--steps 9 --replicas 2"), folder.stdout("--steps 9 --seeds 2"));
+    let help = folder.program("--help").output().unwrap().stdout;
+    assert!(!String::from_utf8(help).unwrap().contains("replicas"));
+}
+
+#[test]
 fn threads_change_no_line() {
     let folder = Folder::new();
-    let run = |threads| folder.stdout(&format!("--steps 40 --replicas 5 --batch 30 --threads {threads}"));
+    let run = |threads| folder.stdout(&format!("--steps 40 --seeds 5 --batch 30 --threads {threads}"));
     assert_eq!(run(1), run(4));
 }
 
 #[test]
-fn a_sweep_is_the_runs_of_its_values_with_a_table_and_a_legend() {
+fn a_sweep_trains_each_value_as_alone_and_shows_a_table_and_a_legend() {
     let folder = Folder::new();
     let flags = "--steps 20 --val-every 20 --val-docs 2 --metrics steps.jsonl --plot losses.svg --samples 3";
     let sweep = "--sweep learning-rate=0.003,0.03 --sweep n-embd=8,16 --sweep batch=1,2";
@@ -113,19 +121,19 @@ fn a_value_that_diverges_does_not_end_the_others() {
     let row = stdout.lines().find(|line| line.trim().starts_with("1e30")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["1e30", "-", "-", "-", "-", "1"]);
     assert!(stdout.contains("best: seed 42, learning-rate 0.01 |"), "{stdout}");
-    // With one step its validation loss is the only one that it has.
+    // After one step, its validation loss is the only loss that shows it.
     let stdout = folder.stdout("--steps 1 --sweep learning-rate=1e30,0.1 --save other.safetensors");
     assert!(stdout.contains("best: seed 42, learning-rate 0.1 |"), "{stdout}");
-    // What was saved says the values that it was trained with.
+    // The checkpoint states the swept values, so it can be resumed with them.
     let resumed = folder.run("--steps 60 --resume model.safetensors").assert().success();
     assert!(!String::from_utf8_lossy(&resumed.get_output().stdout).contains("step "));
 }
 
 #[test]
-fn several_models_that_make_no_sense_are_refused() {
+fn sweeps_and_seeds_that_make_no_sense_are_refused() {
     let folder = Folder::new();
     for (args, parts) in [
-        ("--replicas 0", &["`--replicas 0`: expected a whole number from 1"][..]),
+        ("--seeds 0", &["`--seeds 0`: expected a whole number from 1"][..]),
         ("--batch 0", &["`--batch 0`: expected a whole number from 1"]),
         ("--sweep learning-rate", &["`--sweep learning-rate`", "learning-rate=0.003,0.01"]),
         ("--sweep samples=1,2", &["`samples` cannot be swept", "n-layer"]),
@@ -136,9 +144,9 @@ fn several_models_that_make_no_sense_are_refused() {
         ),
         ("--sweep n-head=4,3", &["`--n-embd 16` is not divisible by `--n-head 3`"]),
         ("--sweep beta1=0.5 --sweep beta1=0.6", &["`beta1` is swept twice"]),
-        ("--sweep n-embd=4,8,12 --replicas 4000", &["makes 12000 models"]),
-        ("--replicas 2 --resume x", &["`--resume` goes on with one model"]),
-        ("--replicas 2 --init-from x", &["`--replicas 2` would be the same"]),
+        ("--sweep n-embd=4,8,12 --seeds 4000", &["makes 12000 models"]),
+        ("--seeds 2 --resume x", &["`--resume` goes on with one model"]),
+        ("--seeds 2 --init-from x", &["`--seeds 2` would be the same"]),
         (
             "--sweep learning-rate=0.1,0.2 --sweep n-embd=8,16 --init-from x",
             &[
@@ -154,7 +162,7 @@ fn several_models_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn documents_that_are_cut_are_told_for_every_block_size() {
+fn cut_documents_are_counted_for_every_block_size() {
     let output = Folder::new().run("--steps 1 --samples 1 --sweep block-size=4,8,4,16").assert().success();
     let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
     let cut: Vec<&str> = stderr.lines().filter(|line| line.starts_with("cut: ")).collect();

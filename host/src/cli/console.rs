@@ -1,0 +1,228 @@
+//! The output of the program: results on stdout, in lines that scripts can rely on; notices and a progress bar on stderr.
+
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
+
+use super::loss::Loss;
+use crate::error::{OutputError, Result};
+use crate::summary::Summary;
+use crate::trainer::{Diverged, Event, Steps};
+
+/// The output of the program. It never panics, whatever happens to stdout and stderr.
+pub(super) struct Console<W> {
+    out: W,
+    /// Whether the reader of stdout has gone, as `head` does. That is no error.
+    closed: bool,
+    /// The steps between two that are printed; 0 for none.
+    log_every: u64,
+    /// Whether stdout has JSON objects alone. All other lines are on stderr then.
+    jsonl: bool,
+    bar: ProgressBar,
+}
+
+impl<W: Write> Console<W> {
+    /// Returns the output to `out`, which is the program's stdout. Every n-th step, the first and the last are printed; none for a
+    /// `log_every` of 0.
+    pub(super) fn new(out: W, log_every: u64, jsonl: bool) -> Self {
+        Self { out, closed: false, log_every, jsonl, bar: ProgressBar::hidden() }
+    }
+
+    /// Whether nobody reads the results any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Prints a line on stderr, such as `corpus: ..`.
+    pub(super) fn notice(&self, text: impl Display) {
+        // Nothing can be done about a stderr that cannot be written.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+    }
+
+    /// Shows a progress bar on stderr, if that is a terminal, for steps `step..steps`.
+    pub(super) fn start_bar(&mut self, step: u64, steps: u64) {
+        // As wide as the terminal, however many digits there are.
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            });
+        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+        self.bar = bar.with_style(style).with_position(step).with_finish(ProgressFinish::AndClear);
+        self.bar.reset_eta();
+    }
+
+    /// Prints an event of the training.
+    pub(super) fn show(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Steps(steps) => self.steps(steps)?,
+            Event::Validation(validation) => self.validation(&validation.losses)?,
+            Event::Diverged(Diverged { run, step, reason }) => {
+                self.notice(format_args!("diverged: {run} at step {step}: {reason}"));
+            }
+            Event::Stopped { step } => {
+                self.bar.finish_and_clear();
+                self.notice(format_args!("interrupted after step {step}; Ctrl-C again ends at once"));
+            }
+            Event::Finished(_) => self.bar.finish_and_clear(),
+            Event::Checkpoint(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Prints a line for each of these steps that is due.
+    fn steps(&mut self, steps: &Steps) -> Result<()> {
+        let Steps { ms, last, total, .. } = *steps;
+        let width = total.to_string().len().max(4);
+        let (mut lines, mut latest) = (String::new(), None);
+        for (step, loss) in steps.losses() {
+            latest = Some((step, loss));
+            let is_due = step == 1 || step == last || step.is_multiple_of(self.log_every);
+            if self.log_every > 0 && is_due {
+                // Writing to a string cannot fail.
+                let _ = writeln!(lines, "step {step:>width$}/{total:>width$} | loss {} | {ms:.3}ms", Loss(loss));
+            }
+        }
+        self.lines(&lines)?;
+        if let Some((step, loss)) = latest {
+            self.bar.set_position(step);
+            self.bar.set_message(format!(", loss {}", Loss(loss)));
+        }
+        Ok(())
+    }
+
+    /// Prints the validation loss of a lone run, or the mean of several and their spread. A run that diverged has none.
+    pub(super) fn validation(&mut self, losses: &[f64]) -> Result<()> {
+        let Some(Summary { mean, std, min, max }) = Summary::of_finite(losses) else { return Ok(()) };
+        let [mean, std, min, max] = [mean, std, min, max].map(Loss);
+        if losses.len() == 1 {
+            return self.line(&format!("  val loss: {mean}"));
+        }
+        self.line(&format!("  val loss: {mean} (std {std}, best {min}, worst {max})"))
+    }
+
+    /// Prints a line of results.
+    pub(super) fn line(&mut self, line: &str) -> Result<()> {
+        self.lines(&format!("{line}\n"))
+    }
+
+    /// Prints complete lines of results, which give way to JSON objects.
+    pub(super) fn lines(&mut self, lines: &str) -> Result<()> {
+        if self.jsonl {
+            self.bar.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
+            return Ok(());
+        }
+        self.write(lines)
+    }
+
+    /// Writes complete lines to stdout and flushes it, so that a reader sees them as they come.
+    pub(super) fn write(&mut self, lines: &str) -> Result<()> {
+        if self.closed || lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.bar.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
+        self.closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        printed(written)
+    }
+}
+
+/// Returns the outcome of writing to stdout. A reader that has gone is no error.
+pub(super) fn printed(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Stdout { source }.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::StepLog;
+
+    fn written(print: impl FnOnce(&mut Console<&mut Vec<u8>>) -> Result<()>) -> String {
+        let mut out = Vec::new();
+        print(&mut Console::new(&mut out, 1, false)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Steps of one run, out of `total`.
+    fn steps(first: u64, last: u64, total: u64, losses: &[f64], ms: f64) -> Event {
+        let logs = vec![losses.iter().map(|&loss| StepLog { loss, grad_norm: 1.0 }).collect()];
+        Event::Steps(Steps { first, logs, ms, finite: losses.len(), last, total, is_validated: false })
+    }
+
+    #[test]
+    fn lines_are_those_of_the_contract() {
+        assert_eq!(
+            written(|c| c.show(&steps(0, 500, 500, &[3.318_49], 0.0042))),
+            "step    1/ 500 | loss 3.3185 | 0.004ms\n"
+        );
+        assert_eq!(written(|c| c.validation(&[2.804_27])), "  val loss: 2.8043\n");
+        assert_eq!(
+            written(|c| c.validation(&[1.0, 5.0, 3.0])),
+            "  val loss: 3.0000 (std 2.0000, best 1.0000, worst 5.0000)\n"
+        );
+    }
+
+    #[test]
+    fn a_loss_that_grows_beyond_bounds_keeps_its_line() {
+        let lines = |loss| written(|c| c.show(&steps(0, 9, 9, &[loss], 1.0)).and_then(|()| c.validation(&[loss])));
+        assert_eq!(lines(999_999.0), "step    1/   9 | loss 999999.0000 | 1.000ms\n  val loss: 999999.0000\n");
+        assert_eq!(lines(1.144_4e32), "step    1/   9 | loss 1.1444e32 | 1.000ms\n  val loss: 1.1444e32\n");
+    }
+
+    #[test]
+    fn columns_grow_with_the_numbers() {
+        assert_eq!(
+            written(|c| c.show(&steps(99_998, 100_000, 100_000, &[12.0; 2], 1234.5))),
+            "step  99999/100000 | loss 12.0000 | 1234.500ms\nstep 100000/100000 | loss 12.0000 | 1234.500ms\n"
+        );
+    }
+
+    #[test]
+    fn every_nth_step_is_printed_with_the_first_and_the_last() {
+        let printed = |log_every, last| {
+            let mut out = Vec::new();
+            let mut console = Console::new(&mut out, log_every, false);
+            console.show(&steps(0, last, 10, &[1.0; 6], 1.0)).unwrap();
+            console.show(&steps(6, last, 10, &vec![1.0; last as usize - 6], 1.0)).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            out.lines().map(|line| line[5..9].trim().parse().unwrap()).collect::<Vec<u64>>()
+        };
+        assert_eq!(printed(1, 10), (1..=10).collect::<Vec<_>>());
+        assert_eq!(printed(4, 10), [1, 4, 8, 10]);
+        assert_eq!(printed(4, 9), [1, 4, 8, 9]);
+        assert_eq!(printed(100, 10), [1, 10]);
+        assert!(printed(0, 10).is_empty());
+    }
+
+    #[test]
+    fn with_jsonl_stdout_has_objects_only() {
+        let mut out = Vec::new();
+        let mut console = Console::new(&mut out, 1, true);
+        console.line("--- inference ---").and_then(|()| console.validation(&[1.0])).unwrap();
+        console.write("[1,2]\n").unwrap();
+        assert_eq!(out, b"[1,2]\n");
+    }
+
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_is_no_error_but_a_full_disk_is() {
+        let mut console = Console::new(Broken(io::ErrorKind::BrokenPipe), 1, false);
+        assert!(console.line("").is_ok() && console.is_closed());
+        let mut console = Console::new(Broken(io::ErrorKind::StorageFull), 1, false);
+        assert!(console.line("").unwrap_err().report().contains("hint:"));
+        assert!(!console.is_closed());
+    }
+}

@@ -1,0 +1,184 @@
+//! The training of a group: models of one shape that train side by side.
+
+use std::collections::BTreeSet;
+
+use super::loss::SweepResult;
+use super::session::{Session, Trained};
+use crate::checkpoint::{self, RunInfo};
+use crate::config::num_params;
+use crate::corpus::Source;
+use crate::device::State;
+use crate::error::{Error, Result, TrainingError};
+use crate::metrics::Metrics;
+use crate::run::{Run, RunConfig, with_seeds};
+use crate::trainer::{Checkpoint, Event, Finished, Schedule, Start, Trainer};
+use crate::weights::Weights;
+
+impl Session<'_> {
+    /// Trains the models of a group side by side, and keeps the best if it is the best so far. `source` introduces the first
+    /// group.
+    pub(super) fn train_group(&mut self, group: &[RunConfig], source: Option<&Source>) -> Result<()> {
+        let cli = self.cli;
+        let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
+        let starts = runs.iter().map(|run| self.start(run)).collect::<Result<_>>()?;
+        let schedule = Schedule {
+            stop_after: cli.stop_after(),
+            val_every: cli.training.val_every,
+            val_docs: cli.training.val_docs,
+            checkpoint_every: cli.run.save_every,
+            compares: cli.compares(),
+        };
+        let mut trainer =
+            Trainer::start(starts, &self.dataset, cli.run.device, schedule)?.stopped_by(self.stop.clone());
+        // A resumed run adds to the file, and so does each group but the first.
+        let append = cli.run.resume.is_some() || source.is_none();
+        let metrics = cli.view.metrics.as_deref();
+        let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone())).transpose()?;
+        self.introduce(&mut trainer, source)?;
+        if let Some(plot) = &mut self.plot {
+            plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
+        }
+        let finished = self.consume(&mut trainer, metrics.as_mut());
+        let written = metrics.map_or(Ok(()), |mut metrics| metrics.finish());
+        let finished = finished.map_err(|error| with_saves(error, self.save.is_some()))?;
+        let losses = finished.val_losses.chunks(cli.training.seeds);
+        self.results.extend(
+            group
+                .iter()
+                .zip(losses)
+                .map(|(config, losses)| SweepResult { config: config.clone(), val_losses: losses.to_vec() }),
+        );
+        let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
+        let is_best = self.best.as_ref().is_none_or(|best| trained.loss() < best.loss() || best.loss().is_nan());
+        // The model is saved before the failure of another file ends the run.
+        let saved = if is_best { self.save_best(&trained) } else { Ok(()) };
+        if is_best {
+            self.best = Some(trained);
+        }
+        written.and(saved)
+    }
+
+    /// Returns a run with the state that it starts from.
+    fn start(&self, run: &Run) -> Result<Start> {
+        let (model, tokenizer) = (run.config.model, &self.dataset.tokenizer);
+        let shape = model.shape(tokenizer.vocab_size())?;
+        let state = match (&self.cli.run.resume, &self.cli.run.init_from) {
+            (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info)?,
+            (None, Some(path)) => State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights),
+            (None, None) => State::new(Weights::init(shape, run.seed)),
+        };
+        Ok(Start { run: run.clone(), state })
+    }
+
+    /// Prints the lines before the steps of a group: with `source` those that introduce the run, else the model's size.
+    fn introduce(&mut self, trainer: &mut Trainer, source: Option<&Source>) -> Result<()> {
+        let params = num_params(trainer.device(0).shape());
+        let Some(source) = source else { return self.console.line(&format!("num params: {params}")) };
+        self.console.notice(format_args!("corpus: {source}"));
+        self.console.notice(format_args!("device: {}", trainer.description()));
+        let block_sizes: BTreeSet<usize> = self.cli.configs.iter().map(|config| config.model.block_size).collect();
+        for block_size in block_sizes {
+            let is_cut = |document: &&&str| document.chars().count() + 1 > block_size;
+            let (cut, all) = (self.documents.iter().filter(is_cut).count(), self.documents.len());
+            if cut > 0 {
+                let text = format!("cut: {cut} of {all} documents to their first `--block-size {block_size}` tokens");
+                self.console.notice(text);
+            }
+        }
+        if let Some(path) = self.cli.run.resume.as_deref().filter(|_| trainer.step() >= self.cli.stop_after()) {
+            self.console.notice(format_args!("nothing to train: `{}` is at step {}", path.display(), trainer.step()));
+        }
+        let (train, val, vocab) =
+            (self.dataset.train.len(), self.dataset.val.len(), self.dataset.tokenizer.vocab_size());
+        let docs = train + val;
+        self.console
+            .line(&format!("num docs: {docs} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}"))
+    }
+
+    /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.
+    fn consume(&mut self, trainer: &mut Trainer, mut metrics: Option<&mut Metrics>) -> Result<Finished> {
+        self.console.start_bar(trainer.step(), self.cli.training.steps);
+        let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
+        loop {
+            if self.console.is_closed() && !writes_files {
+                // Nobody is left to compute for.
+                trainer.end_here();
+            }
+            let event = trainer.next().expect("`Finished` or an error is the last event")?;
+            self.console.show(&event)?;
+            if let Some(plot) = &mut self.plot {
+                plot.record(&event);
+            }
+            if let Some(metrics) = &mut metrics {
+                metrics.record(&event)?;
+            }
+            match event {
+                Event::Checkpoint(checkpoint) => self.save_checkpoint(&checkpoint, metrics.as_deref_mut())?,
+                Event::Finished(finished) => return Ok(finished),
+                _ => {}
+            }
+        }
+    }
+
+    /// Saves a checkpoint, unless an earlier group has a better model.
+    fn save_checkpoint(&self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) -> Result<()> {
+        let before = self.best.as_ref().map(Trained::loss).filter(|loss| loss.is_finite());
+        if !is_better(checkpoint.val_loss, before) {
+            return Ok(());
+        }
+        // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
+        let flushed = metrics.map_or(Ok(()), Metrics::flush);
+        self.write_checkpoint(&checkpoint.run, &checkpoint.state)?;
+        flushed
+    }
+
+    /// Saves the best model, unless it has diverged.
+    fn save_best(&self, best: &Trained) -> Result<()> {
+        let Some(file) = self.save.as_ref().filter(|_| !self.cli.compares() || !best.loss().is_nan()) else {
+            return Ok(());
+        };
+        let name = file.path().display();
+        if best.finished.steps == 0 && self.stop.is_stopped() {
+            // The file may have a trained model.
+            self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
+            return Ok(());
+        }
+        self.write_checkpoint(&best.run, &best.finished.state)?;
+        self.console.notice(format_args!("saved: `{name}`"));
+        Ok(())
+    }
+
+    fn write_checkpoint(&self, run: &Run, state: &State) -> Result<()> {
+        let Some(file) = &self.save else { return Ok(()) };
+        let run_info = RunInfo { train: run.config.train, ..self.run_info };
+        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info))?)
+    }
+}
+
+/// Adds to the hint of a training that diverged that an earlier checkpoint may have been saved.
+fn with_saves(error: Error, saves: bool) -> Error {
+    match error {
+        Error::Training(TrainingError::Diverged { step, reason, .. }) => {
+            TrainingError::Diverged { step, reason, saves }.into()
+        }
+        other => other,
+    }
+}
+
+/// Whether a model of this validation loss takes the place of the best before it.
+fn is_better(loss: f64, before: Option<f64>) -> bool {
+    before.is_none_or(|before| loss < before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_does_not_replace_a_better_model_of_another_group() {
+        for (before, better) in [(None, true), (Some(0.25), false), (Some(0.5), false), (Some(0.75), true)] {
+            assert_eq!(is_better(0.5, before), better, "{before:?}");
+            assert_eq!(is_better(f64::NAN, before), before.is_none(), "{before:?}");
+        }
+    }
+}

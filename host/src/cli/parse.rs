@@ -1,0 +1,195 @@
+//! Reading the command line, with the checks that need more than one flag.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches;
+use clap::builder::Resettable;
+
+use super::args::Cli;
+use super::command::command;
+use super::sweep;
+use super::usage::{usage_error, with_hint};
+use crate::error::{Error, Result};
+use crate::sampler::Sampling;
+use crate::tokenizer::Tokenizer;
+
+impl Cli {
+    /// Reads the command line, which starts with the program's name.
+    pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        // The environment variables of a run do not conflict with a request for a document.
+        let alone = command().mut_args(|arg| arg.env(Resettable::Reset)).try_get_matches_from(&args);
+        if let Some(cli) = alone.ok().and_then(|matches| Self::from_arg_matches(&matches).ok())
+            && (cli.completions.is_some() || cli.man_page)
+        {
+            return Ok(cli);
+        }
+        let matches = command().try_get_matches_from(&args).map_err(|error| with_hint(error, &[]))?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        cli.check().map_err(|error| usage_error(&error))?;
+        cli.configs = sweep::configs(&args, &cli)?;
+        cli.check_shapes().map_err(|error| usage_error(&error))?;
+        Ok(cli)
+    }
+
+    /// Checks that the flags fit each other.
+    fn check(&self) -> Result<()> {
+        // The vocabulary is not known yet. A model that fails with one token fails with every corpus.
+        self.model().shape(1)?;
+        let (steps, seeds) = (self.training.steps, self.training.seeds);
+        if steps == 0 && self.run.init_from.is_none() {
+            return Err(Error::new(
+                "`--steps 0` leaves nothing to do: it only samples, and untrained weights sample noise",
+            )
+            .hint("add `--init-from FILE.safetensors`, or train for at least 1 step"));
+        }
+        if let Some(stop) = self.training.stop_after.filter(|&stop| stop > steps) {
+            return Err(Error::new(format!("`--stop-after {stop}` is beyond `--steps {steps}`"))
+                .hint("`--steps` is the length of the whole run, whenever it stops"));
+        }
+        if self.run.resume.is_some() && (seeds > 1 || !self.training.sweep.is_empty()) {
+            return Err(Error::new("`--resume` goes on with one model, not with those of `--seeds` or `--sweep`")
+                .hint("leave `--resume` out, or the others"));
+        }
+        if self.run.init_from.is_some() && seeds > 1 {
+            return Err(Error::new(format!("`--seeds {seeds}` would be the same with `--init-from`"))
+                .hint("seeds differ in their initial weights: leave one of the two out"));
+        }
+        Ok(())
+    }
+
+    /// Checks that a sweep keeps the shape of the weights that it starts from.
+    fn check_shapes(&self) -> Result<()> {
+        let (Some(path), [one, others @ ..]) = (&self.run.init_from, &self.configs[..]) else { return Ok(()) };
+        let Some(other) = others.iter().find(|other| other.model != one.model) else { return Ok(()) };
+        let file = path.display();
+        Err(Error::new(format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`"))
+            .hint("with `--init-from`, sweep the optimiser's values or the batch; or leave it out"))
+    }
+
+    /// Returns the number of steps between two that are printed; 0 for none.
+    pub(super) fn log_every(&self) -> u64 {
+        self.view.log_every.unwrap_or_else(|| log_every(self.training.steps))
+    }
+
+    /// Returns the sampling from a vocabulary of `vocab` tokens.
+    pub(super) fn sampling(&self, vocab: usize) -> Result<Sampling> {
+        let top_k = self.sampling.top_k.unwrap_or(Sampling::default().top_k.min(vocab));
+        if top_k > vocab {
+            return Err(Error::new(format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens"))
+                .hint(format!("choose at most `--top-k {vocab}`, or leave it out")));
+        }
+        let (samples, temperature) = (self.sampling.samples, self.sampling.temperature);
+        let (seed, prompt) = (self.run.seed, self.sampling.prompt.clone());
+        Ok(Sampling { samples, top_k, temperature, seed, prompt, logprobs: self.is_jsonl() })
+    }
+
+    /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
+    pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
+        let prompt = &self.sampling.prompt;
+        tokenizer.encode(prompt).map_err(|error| {
+            Error::new(format!("cannot sample from `--prompt {prompt}`"))
+                .caused_by(error)
+                .hint("use characters that the corpus has")
+        })?;
+        let characters = prompt.chars().count();
+        if characters >= block_size {
+            let s = if characters == 1 { "" } else { "s" };
+            let text = format!("`--prompt {prompt}` has {characters} character{s}, a sample at most {block_size}");
+            return Err(Error::new(text).hint("shorten it, or train with a larger `--block-size`"));
+        }
+        Ok(())
+    }
+}
+
+/// The most steps that are printed by default, roughly.
+const MAX_LINES: u64 = 500;
+
+/// Returns the default of `--log-every`: the smallest round number that keeps the lines below [`MAX_LINES`].
+fn log_every(steps: u64) -> u64 {
+    let round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
+    round.into_iter().find(|every| steps / every <= MAX_LINES).unwrap_or(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values::MAX_COUNT;
+    use super::*;
+    use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+    use crate::device::DeviceKind;
+
+    fn read(args: &str) -> Result<Cli, clap::Error> {
+        Cli::read(["microgpt"].into_iter().chain(args.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let cli = read("").unwrap();
+        assert_eq!(cli.model(), ModelConfig::default());
+        assert_eq!(cli.train(), TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() });
+        assert_eq!((cli.training.val_every, cli.training.val_docs), (100, 20));
+        let prompt = String::new();
+        let sampling = Sampling { samples: 20, top_k: 5, temperature: 0.6, seed: 42, prompt, logprobs: false };
+        assert_eq!(cli.sampling(27).unwrap(), sampling);
+        assert_eq!(sampling, Sampling::default());
+        assert_eq!(cli.run.device, DeviceKind::Auto);
+    }
+
+    #[test]
+    fn top_k_follows_a_small_vocabulary_unless_it_is_given() {
+        assert_eq!(read("").unwrap().sampling(3).unwrap().top_k, 3);
+        assert_eq!(read("--top-k 3").unwrap().sampling(3).unwrap().top_k, 3);
+        let error = read("--top-k 4").unwrap().sampling(3).unwrap_err();
+        assert_eq!(error.to_string(), "`--top-k 4` is more than the vocabulary's 3 tokens");
+    }
+
+    #[test]
+    fn the_edges_of_every_range_are_taken() {
+        for args in [
+            "--learning-rate 0 --beta1 0 --beta2 0.9999999 --eps 1e-37 --weight-decay 0 --max-grad-norm 1e-37",
+            "--temperature 0 --samples 1 --top-k 1 --val-every 0 --val-docs 1 --seed 18446744073709551615",
+            "--steps 9007199254740992",
+            "--steps 0 --init-from x.safetensors",
+        ] {
+            assert!(read(args).is_ok(), "{args}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_every_combination() {
+        let cli = read("--sweep learning-rate=0.003,0.01 --beta1 0.5 --sweep n-embd=8,16,32 --n-head 2").unwrap();
+        let configs: Vec<String> = cli.configs.iter().map(ToString::to_string).collect();
+        assert_eq!(configs.len(), 6);
+        assert_eq!(configs[1], "learning-rate 0.003, n-embd 16");
+        let last = &cli.configs[5];
+        assert_eq!((last.train.optimizer.learning_rate, last.train.optimizer.beta1), (0.01, 0.5));
+        assert_eq!((last.model.n_embd, last.model.n_head), (32, 2));
+        // A value on the command line gives way.
+        assert_eq!(read("--n-embd 64 --sweep n-embd=8").unwrap().configs[0].model.n_embd, 8);
+        assert_eq!(read("").unwrap().configs.len(), 1);
+    }
+
+    #[test]
+    fn a_few_hundred_steps_are_printed_however_many_there_are() {
+        for (steps, every) in [(0, 1), (7, 1), (500, 1), (501, 2), (1000, 2), (2000, 5), (1_000_000, 2000)] {
+            assert_eq!(log_every(steps), every, "{steps}");
+        }
+        assert!(MAX_COUNT / log_every(MAX_COUNT) <= MAX_LINES);
+        assert_eq!(read("--steps 1000000 --log-every 7").unwrap().log_every(), 7);
+    }
+
+    #[test]
+    fn a_prompt_has_characters_of_the_corpus_and_leaves_room_for_a_sample() {
+        let tokenizer = Tokenizer::new(["abc"]);
+        let prompt = |args: &str| read(args).unwrap().check_prompt(&tokenizer, 8).map_err(|error| error.report());
+        for args in ["", "--prompt cab", "--prompt abcabca"] {
+            assert_eq!(prompt(args), Ok(()), "{args}");
+        }
+        let report = prompt("--prompt abcabcab").unwrap_err();
+        assert!(report.contains("`--prompt abcabcab` has 8 characters, a sample at most 8"), "{report}");
+        let report = read("--prompt a").unwrap().check_prompt(&tokenizer, 1).unwrap_err().report();
+        assert!(report.contains("has 1 character, a sample at most 1"), "{report}");
+        let report = prompt("--prompt aX").unwrap_err();
+        assert!(report.contains("`--prompt aX`") && report.contains("'X' (U+0058)"), "{report}");
+    }
+}

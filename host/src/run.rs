@@ -1,0 +1,109 @@
+//! The runs of a training: one, or several that differ in their seed or in the values that a sweep gives them.
+
+use std::fmt;
+
+use crate::config::{ModelConfig, TrainConfig};
+
+/// The configuration of a run, and the swept values that it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunConfig {
+    /// The flags that are swept, with their values; none without a sweep.
+    pub swept: Vec<Setting>,
+    /// The model's dimensions.
+    pub model: ModelConfig,
+    /// The steps, the batch and the optimiser.
+    pub train: TrainConfig,
+}
+
+/// A flag without its dashes, and its value as the user wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The flag.
+    pub flag: String,
+    /// The value.
+    pub value: String,
+}
+
+/// The swept values as a legend shows them: `learning-rate 0.003, n-embd 16`.
+impl fmt::Display for RunConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Setting { flag, value }) in self.swept.iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            write!(f, "{separator}{flag} {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A model in training: a configuration and a seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The seed of the initial weights.
+    pub seed: u64,
+    /// The configuration.
+    pub config: RunConfig,
+}
+
+/// The run as a notice names it: `seed 42, learning-rate 0.003`.
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}", self.seed)?;
+        if self.config.swept.is_empty() { Ok(()) } else { write!(f, ", {}", self.config) }
+    }
+}
+
+impl Run {
+    /// Returns the learning rate of `step` (from 0).
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let train = &self.config.train;
+        train.optimizer.learning_rate_at(step, train.steps)
+    }
+}
+
+/// Groups the configurations that can train side by side, those of one shape and one batch size, in the order of the first of
+/// each group.
+pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {
+    let mut groups: Vec<Vec<RunConfig>> = Vec::new();
+    for config in configs {
+        let same = |other: &RunConfig| other.model == config.model && other.train.batch == config.train.batch;
+        match groups.iter_mut().find(|group| same(&group[0])) {
+            Some(group) => group.push(config.clone()),
+            None => groups.push(vec![config.clone()]),
+        }
+    }
+    groups
+}
+
+/// Returns `seeds` runs of each configuration, from the seeds `seed`, `seed + 1` and so on.
+pub fn with_seeds(configs: &[RunConfig], seed: u64, seeds: usize) -> Vec<Run> {
+    let runs = |config: &RunConfig| {
+        let config = config.clone();
+        (0..seeds as u64).map(move |i| Run { seed: seed.wrapping_add(i), config: config.clone() })
+    };
+    configs.iter().flat_map(runs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OptimizerConfig;
+
+    #[test]
+    fn groups_share_a_shape_and_runs_differ_in_their_seed() {
+        let train = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+        let config = |value: &str, n_embd: usize| RunConfig {
+            swept: vec![Setting { flag: "eps".to_owned(), value: value.to_owned() }],
+            model: ModelConfig { n_embd, ..ModelConfig::default() },
+            train,
+        };
+        let configs = [config("1", 4), config("2", 8), config("3", 4)];
+        let groups = group_by_shape(&configs);
+        assert_eq!(groups, [vec![configs[0].clone(), configs[2].clone()], vec![configs[1].clone()]]);
+        let runs: Vec<String> = with_seeds(&groups[0], u64::MAX, 2).iter().map(Run::to_string).collect();
+        let last = u64::MAX;
+        assert_eq!(
+            runs,
+            [&format!("seed {last}, eps 1"), "seed 0, eps 1", &format!("seed {last}, eps 3"), "seed 0, eps 3"]
+        );
+    }
+}

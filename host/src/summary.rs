@@ -1,0 +1,48 @@
+//! The mean and the spread of a few values.
+
+/// The mean and the spread of a few values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// The mean.
+    pub mean: f64,
+    /// The sample standard deviation (with n - 1); 0 for one value.
+    pub std: f64,
+    /// The least value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+}
+
+impl Summary {
+    /// Returns the summary of these values, or `None` if there are none.
+    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
+        let n = values.clone().count();
+        if n == 0 {
+            return None;
+        }
+        let mean = values.clone().sum::<f64>() / n as f64;
+        let squares: f64 = values.clone().map(|value| (value - mean).powi(2)).sum();
+        let std = if n == 1 { 0.0 } else { (squares / (n - 1) as f64).sqrt() };
+        let (min, max) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)));
+        Some(Self { mean, std, min, max })
+    }
+
+    /// Returns the summary of the finite ones of these losses; a run that diverged has none.
+    pub fn of_finite(losses: &[f64]) -> Option<Self> {
+        Self::of(losses.iter().copied().filter(|loss| loss.is_finite()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        let of = |values: &[f64]| Summary::of(values.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[3.0]), Some(Summary { mean: 3.0, std: 0.0, min: 3.0, max: 3.0 }));
+        assert_eq!(of(&[1.0, 5.0, 3.0]), Some(Summary { mean: 3.0, std: 2.0, min: 1.0, max: 5.0 }));
+        assert_eq!(Summary::of_finite(&[f64::NAN, 3.0]), of(&[3.0]));
+    }
+}

@@ -1,0 +1,68 @@
+//! The configuration of a training.
+
+use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+use crate::device::DeviceKind;
+
+/// The configuration of a training on one corpus, with the defaults of the command line.
+///
+/// ```
+/// let config = microgpt::Config { steps: 100, ..Default::default() };
+/// assert_eq!(config.model.n_embd, 16);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The model's dimensions.
+    pub model: ModelConfig,
+    /// The steps, which are the length of the learning rate's schedule.
+    pub steps: u64,
+    /// B, the documents of a step.
+    pub batch: usize,
+    /// The optimiser's parameters.
+    pub optimizer: OptimizerConfig,
+    /// The seed of the shuffle and of the initial weights.
+    pub seed: u64,
+    /// Whether the documents are shuffled before they are split.
+    pub shuffle: bool,
+    /// The steps between two validations; 0 for none.
+    pub val_every: u64,
+    /// The number of documents to validate on.
+    pub val_docs: usize,
+    /// The steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s; 0 for none.
+    pub checkpoint_every: u64,
+    /// The device to train on.
+    pub device: DeviceKind,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let TrainConfig { steps, batch, optimizer } = TrainConfig::default();
+        Self {
+            model: ModelConfig::default(),
+            steps,
+            batch,
+            optimizer,
+            seed: 42,
+            shuffle: true,
+            val_every: 100,
+            val_docs: 20,
+            checkpoint_every: 0,
+            device: DeviceKind::Auto,
+        }
+    }
+}
+
+/// The steps at which a training validates, makes checkpoints and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The step after which the training ends.
+    pub stop_after: u64,
+    /// The steps between two validations; 0 for none.
+    pub val_every: u64,
+    /// The number of documents to validate on.
+    pub val_docs: usize,
+    /// The steps between two checkpoints; 0 for none.
+    pub checkpoint_every: u64,
+    /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at the end,
+    /// and one that diverges drops out. Otherwise the training fails if its run diverges.
+    pub compares: bool,
+}

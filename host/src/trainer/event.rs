@@ -1,0 +1,113 @@
+//! The events of a training.
+
+use crate::device::{State, StepLog};
+use crate::run::Run;
+use crate::summary::Summary;
+
+/// An event of a training, in the order in which they happen.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The steps of a launch.
+    Steps(Steps),
+    /// A run of several that dropped out.
+    Diverged(Diverged),
+    /// The validation losses after a step.
+    Validation(Validation),
+    /// The best run after a step that is due for a checkpoint.
+    Checkpoint(Checkpoint),
+    /// A stop that was asked for by a [`StopHandle`](super::StopHandle).
+    Stopped {
+        /// The number of the last step.
+        step: u64,
+    },
+    /// The last event.
+    Finished(Finished),
+}
+
+/// The steps of a launch: a device takes many at once, and the events between two launches see the model after the last of them.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    /// The number of steps before these.
+    pub first: u64,
+    /// The loss and the gradient norm of each step: `logs[run][step]`.
+    pub logs: Vec<Vec<StepLog>>,
+    /// The milliseconds that a step took.
+    pub ms: f64,
+    /// The number of these steps that at least one run took with finite values.
+    pub finite: usize,
+    /// The number of the last step of the training, as far as it is known.
+    pub last: u64,
+    /// The steps of the learning rate's schedule.
+    pub total: u64,
+    /// Whether an [`Event::Validation`] of the last of these steps follows.
+    pub is_validated: bool,
+}
+
+impl Steps {
+    /// Returns the number of the last of these steps.
+    pub fn end(&self) -> u64 {
+        self.first + self.logs.first().map_or(0, |logs| logs.len() as u64)
+    }
+
+    /// Returns the number of each finite step, from 1, and its loss, the mean over the runs.
+    pub fn losses(&self) -> impl Iterator<Item = (u64, f64)> {
+        (self.first + 1..).zip(0..self.finite).map(|(step, i)| {
+            let losses = self.logs.iter().map(|logs| logs[i].loss).filter(|loss| loss.is_finite());
+            (step, Summary::of(losses).map_or(f64::NAN, |summary| summary.mean))
+        })
+    }
+}
+
+/// A run of several that dropped out.
+#[derive(Clone, Debug)]
+pub struct Diverged {
+    /// The run.
+    pub run: Run,
+    /// The step, from 1.
+    pub step: u64,
+    /// The value that is not finite.
+    pub reason: String,
+}
+
+/// The validation losses after a step.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// The number of the step, from 1.
+    pub step: u64,
+    /// The mean loss of each run in nats a token; NaN for one that diverged.
+    pub losses: Vec<f64>,
+}
+
+impl Validation {
+    /// Returns the mean over the runs that have not diverged, or NaN if all have.
+    pub fn loss(&self) -> f64 {
+        Summary::of_finite(&self.losses).map_or(f64::NAN, |summary| summary.mean)
+    }
+}
+
+/// The best run after a step, with everything that is needed to go on from there.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The run.
+    pub run: Run,
+    /// Its last validation loss; NaN if it has none.
+    pub val_loss: f64,
+    /// Its weights, its moments and its step.
+    pub state: State,
+}
+
+/// The end of a training.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The index of the run with the least validation loss, or of the first that has not diverged.
+    pub best: usize,
+    /// The state of that run.
+    pub state: State,
+    /// The last validation loss of each run; NaN for one that was never validated, or that diverged.
+    pub val_losses: Vec<f64>,
+    /// The number of steps that this trainer has taken.
+    pub steps: u64,
+    /// Whether the validation losses are those after the last step.
+    pub is_validated: bool,
+}

@@ -1,0 +1,65 @@
+//! The start of a training on a device of this computer.
+
+use std::slice;
+
+use super::{Config, Schedule, Trainer};
+use crate::config::TrainConfig;
+use crate::corpus::{Corpus, Dataset};
+use crate::device::{DeviceKind, ModelSetup, Selected, State, select};
+use crate::error::Result;
+use crate::run::{Run, RunConfig};
+use crate::weights::Weights;
+
+/// A run and the state that it starts from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The run.
+    pub run: Run,
+    /// The state.
+    pub state: State,
+}
+
+impl Trainer {
+    /// Starts the training of a new model on a corpus.
+    ///
+    /// # Errors
+    /// A configuration that the model cannot have, or a device that is missing or too small.
+    pub fn new(config: &Config, corpus: &Corpus) -> Result<Self> {
+        Self::side_by_side(slice::from_ref(config), corpus)
+    }
+
+    /// Starts the training of several new models on a corpus, of which the best is kept. They differ in the seed of their
+    /// weights and in their optimiser. Everything else is taken from the first configuration, the shuffle too.
+    ///
+    /// # Errors
+    /// A configuration that the model cannot have, or a device that is missing or too small.
+    ///
+    /// # Panics
+    /// If there is no configuration.
+    pub fn side_by_side(configs: &[Config], corpus: &Corpus) -> Result<Self> {
+        let &Config { model, steps, batch, seed, shuffle, val_every, val_docs, checkpoint_every, device, .. } =
+            &configs[0];
+        let documents: Vec<&str> = corpus.documents().collect();
+        let dataset = Dataset::new(&documents, shuffle.then_some(seed), None)?;
+        let shape = model.shape(dataset.tokenizer.vocab_size())?;
+        let start = |&Config { optimizer, seed, .. }: &Config| {
+            let config = RunConfig { swept: Vec::new(), model, train: TrainConfig { steps, batch, optimizer } };
+            Start { run: Run { seed, config }, state: State::new(Weights::init(shape, seed)) }
+        };
+        let starts = configs.iter().map(start).collect();
+        let compares = configs.len() > 1;
+        let schedule = Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, compares };
+        Self::start(starts, &dataset, device, schedule)
+    }
+
+    /// Starts runs of one shape and batch size side by side, see [`group_by_shape`](crate::run::group_by_shape).
+    ///
+    /// # Errors
+    /// A state that does not fit the data set, or a device that is missing or too small.
+    pub fn start(starts: Vec<Start>, dataset: &Dataset, device: DeviceKind, schedule: Schedule) -> Result<Self> {
+        let setup = |Start { run, state }| (ModelSetup { train: run.config.train, state }, run);
+        let (setups, runs): (Vec<ModelSetup>, Vec<Run>) = starts.into_iter().map(setup).unzip();
+        let Selected { models, description } = select(device, dataset, &setups)?;
+        Ok(Self { description, ..Self::on(models, runs, dataset, schedule) })
+    }
+}
