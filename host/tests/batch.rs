@@ -1,4 +1,4 @@
-//! Several documents a step: against the reference, and the same bits on any number of threads.
+//! Steps of several documents agree with the reference, and have the same bits on any number of threads.
 #![allow(missing_docs)]
 #![cfg(not(feature = "race-check"))]
 
@@ -18,7 +18,7 @@ use microgpt::weights::Weights;
 use models::{ODD, dataset, nonzero_weights};
 use steps::assert_step_agrees;
 
-/// Names of many lengths, and characters enough for three tiles.
+/// Returns names of many lengths, with more characters than two half-warps have lanes.
 fn documents() -> Vec<String> {
     let wide: String = ('a'..='z').chain('A'..='M').collect();
     let names = (0..40).map(|i: usize| wide.chars().cycle().skip(7 * i).step_by(i % 5 + 1).take(1 + i % 11).collect());
@@ -37,7 +37,7 @@ fn state(model: ModelConfig, dataset: &Dataset) -> State {
 fn steps_agree_with_the_reference() {
     let dataset = dataset(&documents(), None);
     for &model in &ODD[..3] {
-        // Fewer and more than the groups; more than the documents, and no divisor of their number.
+        // A batch of 5 has a shard for each document. One of 131 exceeds the shards, and the corpus.
         for batch in [5, 131] {
             let mut cpu = Cpu::new(config(batch), &dataset, &state(model, &dataset)).unwrap();
             for step in 1..=2 {
@@ -50,7 +50,7 @@ fn steps_agree_with_the_reference() {
 
 type Bits = (Vec<StepLog>, Vec<u32>);
 
-/// Every bit of 12 steps in launches of these lengths.
+/// Returns every bit of 12 steps in launches of these lengths.
 fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset, batch: usize, launches: &[usize]) -> Bits {
     let mut cpu = Cpu::with_kernels(kernels, config(batch), dataset, &state(model, dataset)).unwrap();
     let log = launches.iter().flat_map(|&steps| cpu.train(steps).unwrap()).collect();
@@ -79,8 +79,8 @@ fn threads_and_launches_change_no_bit() {
 }
 
 #[test]
-fn two_equal_documents_are_one_of_them_to_the_bit() {
-    // The sum of two equal numbers is exact, and so is its half.
+fn two_equal_documents_have_the_bits_of_one() {
+    // The sum of two equal values is exact, and so is its half.
     let dataset = dataset(&["gabcdef"; 20], None);
     for &model in &ODD[..3] {
         let one = bits(available()[0], model, &dataset, 1, &[12]);
@@ -99,7 +99,7 @@ fn instruction_sets_change_no_bit() {
     }
 }
 
-/// A larger model on lines of text learns more than how frequent each character is, and as the reference does.
+/// A larger model on lines of text agrees with the reference, and learns more than the frequency of each character.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "the reference takes minutes without optimisation")]
 fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
@@ -122,7 +122,7 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     }
     cpu.train(950).unwrap();
     let loss = cpu.evaluate(usize::MAX).unwrap().loss();
-    // The entropy of the validation tokens under the training tokens' frequencies, with one added to each.
+    // The cross-entropy of the validation tokens under the frequencies of the training tokens, each plus one.
     let mut counts = vec![1.0f64; dataset.tokenizer.vocab_size()];
     for i in 0..dataset.train.len() {
         dataset.train.get(i)[1..].iter().for_each(|&token| counts[token as usize] += 1.0);
@@ -139,9 +139,9 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     assert!(loss < nll / tokens);
 }
 
-/// What is probed is what the next step reports, and leaves no trace.
+/// A trial step reports what the next step does, and leaves no trace.
 #[test]
-fn a_probe_is_the_next_step_not_taken() {
+fn a_trial_step_reports_the_next_step_and_does_not_take_it() {
     let dataset = dataset(&documents(), None);
     for model in ODD {
         for batch in [1, 5] {
@@ -152,7 +152,7 @@ fn a_probe_is_the_next_step_not_taken() {
             };
             for (mut probed, mut plain) in machines().into_iter().zip(machines()) {
                 let what = format!("{}, {model:?}, batch {batch}", plain.description());
-                // Also beyond the last step, where the learning rate is zero.
+                // The last of them is beyond the end of the schedule, where the learning rate is zero.
                 for _ in 0..13 {
                     let now = probed.download().unwrap();
                     let next = probed.trial_step(&now).unwrap();

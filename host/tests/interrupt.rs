@@ -1,4 +1,4 @@
-//! Ctrl-C: a run that it interrupts ends in good order, and at once when it is pressed twice.
+//! Ctrl-C ends a run in good order, and at once when it is pressed twice.
 #![cfg(unix)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use assert_cmd::cargo::cargo_bin;
 mod common;
 use common::Folder;
 
-/// The program on `input`; Ctrl-C and SIGHUP do what `action` says when it starts, whatever these tests were started with.
+/// Starts the program on `input`, with `action` for Ctrl-C and SIGHUP in place of the actions of this process.
 fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t) -> Child {
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.current_dir(&folder.0).args(["--input", input]).args(args.split_whitespace());
@@ -29,7 +29,7 @@ fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t)
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// What a run has yet to print once it has printed a line that starts with `begin`.
+/// Waits for a line that starts with `begin`. Returns the rest of stdout.
 fn wait_for(child: &mut Child, begin: &str) -> BufReader<ChildStdout> {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -40,14 +40,14 @@ fn wait_for(child: &mut Child, begin: &str) -> BufReader<ChildStdout> {
     stdout
 }
 
-/// A run that has printed a line that starts with `begin`, and the rest of its stdout.
+/// Starts a run, and waits for a line that starts with `begin`. Returns the run and the rest of its stdout.
 fn started(folder: &Folder, args: &str, begin: &str) -> (Child, BufReader<ChildStdout>) {
     let mut child = program(folder, "names.txt", args, libc::SIG_DFL);
     let stdout = wait_for(&mut child, begin);
     (child, stdout)
 }
 
-/// A run that has begun to train.
+/// Starts a run, and waits for its first step.
 fn training(folder: &Folder, args: &str) -> (Child, BufReader<ChildStdout>) {
     started(folder, args, "step")
 }
@@ -61,7 +61,7 @@ fn ctrl_c(child: &Child) {
     signal(child, "-INT");
 }
 
-/// What comes until the end: exit code, stdout, stderr.
+/// Waits for the end of a run. Returns its exit code, the rest of its stdout and its stderr.
 fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, String) {
     let (mut out, mut err) = (String::new(), String::new());
     stdout.read_to_string(&mut out).unwrap();
@@ -84,7 +84,7 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     let metrics = std::fs::read_to_string(folder.path("steps.jsonl")).unwrap();
     let last = metrics.lines().last().unwrap();
     assert!(last.contains(&format!("\"step\":{stopped},")) && last.contains("val_loss"), "{last}");
-    // What it has saved goes on at that step.
+    // The checkpoint is resumed at that step.
     let (child, stdout) = training(&folder, &format!("{flags} --resume model.safetensors"));
     ctrl_c(&child);
     assert_eq!(rest(child, stdout).0, Some(130));
@@ -94,9 +94,9 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     }
 }
 
-/// What a system does that shuts down, and a terminal that is closed.
+/// A system that shuts down sends SIGTERM, and a terminal that is closed sends SIGHUP.
 #[test]
-fn sigterm_and_sighup_are_as_ctrl_c() {
+fn sigterm_and_sighup_act_like_ctrl_c() {
     for name in ["-TERM", "-HUP"] {
         let folder = Folder::new();
         let flags = "--steps 1000000000 --log-every 1 --samples 3 --save model.safetensors --save-every 1";
@@ -109,31 +109,32 @@ fn sigterm_and_sighup_are_as_ctrl_c() {
     }
 }
 
-/// As `nohup` starts a program, and a script one in the background: closing the terminal must not end a run over night.
+/// `nohup`, and a script that starts a program in the background, have it ignore these signals. Closing the terminal must then not
+/// end the run.
 #[test]
-fn what_was_ignored_at_the_start_stays_ignored() {
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let folder = Folder::new();
     let mut child = program(&folder, "names.txt", "--steps 1000000000 --val-every 0 --log-every 1", libc::SIG_IGN);
     let mut stdout = wait_for(&mut child, "step");
     signal(&child, "-HUP");
     ctrl_c(&child);
-    // Far more than a pipe holds: printed after the signals.
+    // A pipe holds far fewer lines, so these are printed after the signals.
     let steps = stdout.by_ref().lines().map_while(Result::ok).take_while(|line| line.starts_with("step"));
     assert_eq!(steps.take(20_000).count(), 20_000);
-    // SIGTERM was not ignored.
+    // SIGTERM is not ignored.
     signal(&child, "-TERM");
     let (code, _, err) = rest(child, stdout);
     assert!(code == Some(130) && err.contains("interrupted after step "), "{err}");
 }
 
-/// The metrics go to a pipe that nobody reads yet: they hold up the run when its last step is done.
+/// The metrics go to a pipe that nobody reads yet, which holds up the run after its last step.
 #[test]
 fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     let folder = Folder::new();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let flags = "--steps 4000 --val-every 0 --log-every 1 --samples 3 --save model.safetensors --metrics pipe";
     let path = folder.path("pipe");
-    // Opens when the program does.
+    // This end opens when the program opens the other.
     let pipe = std::thread::spawn(|| std::fs::File::open(path).unwrap());
     let (child, stdout) = started(&folder, flags, "step 4000/4000");
     let mut pipe = pipe.join().unwrap();
@@ -159,7 +160,7 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let old = files();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let mut child = program(&folder, "pipe", flags, libc::SIG_DFL);
-    // Opens when the program does, which by then watches for Ctrl-C.
+    // This end opens when the program opens the other. By then the program watches for Ctrl-C.
     let mut pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
     ctrl_c(&child);
     std::thread::sleep(Duration::from_millis(200));
@@ -187,10 +188,10 @@ fn ctrl_c_while_sampling_ends_the_samples() {
 #[test]
 fn ctrl_c_twice_ends_at_once() {
     let folder = Folder::new();
-    // Without end, also in its samples.
+    // Neither the training nor the sampling would end.
     let (child, stdout) = training(&folder, "--steps 1000000000 --log-every 1 --samples 1000000000000");
     ctrl_c(&child);
-    // It may have ended before the second signal: then the test is of no use, but the samples take for ever.
+    // The program handles the first signal before the second arrives.
     std::thread::sleep(Duration::from_millis(100));
     let start = Instant::now();
     ctrl_c(&child);

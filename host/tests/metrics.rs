@@ -1,4 +1,4 @@
-//! `--metrics`: an object a step, as the README's schema has it.
+//! `--metrics` writes one JSON object for each step, with the keys that the README lists.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn objects(folder: &Folder) -> Vec<Value> {
 }
 
 #[test]
-fn every_step_is_an_object_and_has_what_stdout_has() {
+fn every_step_is_an_object_with_the_losses_of_stdout() {
     let folder = Folder::new();
     for device in ["cpu", "reference"] {
         let stdout = folder.stdout(&format!("--device {device} --steps 20 --val-every 7 --metrics steps.jsonl"));
@@ -53,7 +53,7 @@ fn a_resumed_run_adds_to_the_file_and_a_new_one_replaces_it() {
 }
 
 #[test]
-fn a_file_that_is_no_metrics_is_refused_and_stays() {
+fn a_file_of_something_else_is_refused_and_kept() {
     let folder = Folder::new();
     folder.stdout("--steps 20 --stop-after 9 --save half.safetensors");
     folder.write("notes.txt", "remember the milk");
@@ -69,7 +69,7 @@ fn a_file_that_is_no_metrics_is_refused_and_stays() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_that_does_not_come_to_its_first_step_leaves_the_file() {
+fn a_run_that_fails_before_its_first_step_keeps_the_file() {
     let folder = Folder::new();
     folder.stdout("--steps 3 --metrics steps.jsonl");
     let before = objects(&folder);
@@ -80,8 +80,8 @@ fn a_run_that_does_not_come_to_its_first_step_leaves_the_file() {
     assert_eq!(objects(&folder), before);
 }
 
-/// Killed at moments without order, the run leaves in its metrics at least the steps up to its checkpoint; resumed, it adds
-/// whole lines to whole lines.
+/// A run that is killed at any moment leaves in its metrics at least the steps up to its checkpoint. Resumed, it adds complete lines
+/// to complete lines.
 #[cfg(unix)]
 #[test]
 fn a_killed_run_that_is_resumed_leaves_every_step() {
@@ -97,28 +97,28 @@ fn a_killed_run_that_is_resumed_leaves_every_step() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // Spread evenly and without a pattern (a multiple of the golden ratio, modulo 1).
+        // Multiples of the golden ratio, modulo 1, are spread evenly and without a pattern.
         let moment = (kill as f64 * 0.618_034).fract();
         std::thread::sleep(std::time::Duration::from_micros((30_000.0 + 60_000.0 * moment) as u64));
         child.kill().unwrap();
         child.wait().unwrap();
         if folder.path("model.safetensors").exists() {
             let text = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
-            // The end of what was killed may be in the middle of a line; all before it is whole.
+            // Only the last line may be incomplete.
             let whole = &text[..=text.rfind('\n').unwrap()];
             let steps =
                 whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap());
             let steps: std::collections::BTreeSet<u64> = steps.collect();
             last = saved_step(&folder);
             assert!(steps.range(..=last).copied().eq(1..=last), "steps up to {last} after kill {kill}");
-            // As if it was killed in the middle of a line, which it hardly ever is.
+            // A kill in the middle of a line is rare, so one is imitated.
             fs::write(folder.path("steps.jsonl"), format!("{whole}{{\"seed\":4")).unwrap();
         }
     }
     assert!(last > 0, "no run came to its first save");
 }
 
-/// The step of the checkpoint.
+/// Returns the step of the checkpoint.
 fn saved_step(folder: &Folder) -> u64 {
     let bytes = fs::read(folder.path("model.safetensors")).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -150,7 +150,7 @@ fn a_full_disk_ends_the_run_with_a_clear_error() {
     assert!(stderr.contains("cannot write the metrics to `/dev/full`") && stderr.contains("hint: "), "{stderr}");
 }
 
-/// The one launch is all of the training: what cannot be written shows when the model is complete.
+/// The training is a single launch, so the failure shows when the model is complete.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_at_the_end_does_not_lose_the_model() {
@@ -166,7 +166,7 @@ fn a_full_disk_at_the_end_does_not_lose_the_model() {
     assert!(read("model.safetensors") == read("expected.safetensors") && !read("losses.svg").is_empty());
 }
 
-/// A model that diverges ends the run; its curve shows how.
+/// The curve shows how the model diverged.
 #[test]
 fn a_run_that_diverges_leaves_its_metrics_and_its_plot() {
     let folder = Folder::new();

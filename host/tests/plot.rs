@@ -1,4 +1,4 @@
-//! `--plot`: pictures that are what their names say, with all that they should show.
+//! `--plot` draws pictures of the format that their name states, with all curves and labels.
 
 use std::fs;
 
@@ -14,9 +14,9 @@ fn an_svg_has_the_curves_and_their_names() {
     for text in ["step", "loss (nats a token)", "training loss", "training loss, moving mean", "validation loss"] {
         assert!(svg.lines().any(|line| line.trim() == text), "{text:?} is missing in:\n{svg}");
     }
-    // A dot for each validation, and one in the legend.
+    // There is a dot for each validation, and one in the legend.
     assert_eq!(svg.matches("<circle").count(), 3 + 1);
-    // The curves: all steps, their moving mean, all validations.
+    // The curves have a point for each step, for each step's moving mean and for each validation.
     let points = |line: &str| {
         line.split("points=\"").nth(1).map_or(0, |points| points.split('"').next().unwrap().matches(',').count())
     };
@@ -59,7 +59,7 @@ fn a_step_has_one_label() {
 }
 
 #[test]
-fn what_cannot_be_drawn_is_refused_before_training() {
+fn a_file_that_cannot_be_drawn_is_refused_before_training() {
     let folder = Folder::new();
     for (file, part) in [
         ("losses.gif", "neither .svg nor .png"),
@@ -71,7 +71,7 @@ fn what_cannot_be_drawn_is_refused_before_training() {
     assert_eq!(folder.files(), ["names.txt"]);
 }
 
-/// Each line of a sweep has a colour of its own, also when it has many; the legend names as many as it has room for.
+/// Each line of a sweep has its own colour, and the legend names as many lines as it has room for.
 #[test]
 fn the_lines_of_a_large_sweep_can_be_told_apart() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Checkpoints of the program: runs that stop and go on, processes that are killed, disks that are full, and Python.
+//! Checkpoints of the program, with runs that are resumed, processes that are killed, full disks, and Python.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ mod common;
 use common::{Folder, refused};
 
 #[test]
-fn half_a_run_and_the_other_half_are_the_run_to_the_bit() {
+fn two_halves_of_a_run_have_the_bits_of_the_whole() {
     let folder = Folder::new();
     let shapes = ["", "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --learning-rate 0.02"];
     for shape in shapes {
@@ -28,14 +28,14 @@ fn half_a_run_and_the_other_half_are_the_run_to_the_bit() {
         );
         let samples = |stdout: &str| stdout.lines().skip_while(|line| !line.starts_with("---")).collect::<String>();
         assert_eq!(samples(&second), samples(&whole));
-        // Nothing is left to train: it only samples.
+        // Nothing is left to train, so the run only samples.
         let again = folder.stdout(&format!("{shape} --steps 500 --resume two.safetensors"));
         assert!(steps(&again).is_empty() && samples(&again) == samples(&whole));
     }
 }
 
 #[test]
-fn what_has_nothing_to_train_says_so() {
+fn a_run_with_nothing_to_train_says_so() {
     let folder = Folder::new();
     folder.stdout("--steps 9 --save model.safetensors");
     for (args, notice) in [
@@ -100,7 +100,7 @@ fn the_reference_goes_on_from_a_checkpoint_of_the_kernels() {
 }
 
 #[test]
-fn a_run_that_is_another_is_not_resumed() {
+fn a_checkpoint_of_another_run_is_not_resumed() {
     let folder = Folder::new();
     folder.stdout("--steps 4 --save model.safetensors");
     folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
@@ -123,10 +123,10 @@ fn a_run_that_is_another_is_not_resumed() {
     assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
 }
 
-/// Runs without end that save after every step are killed at moments without order: the file is whole each time.
+/// Endless runs that save after every step are killed at irregular moments. The file is complete each time.
 #[cfg(unix)]
 #[test]
-fn a_kill_at_any_moment_leaves_a_whole_file() {
+fn a_kill_at_any_moment_leaves_a_complete_file() {
     let folder = Folder::new();
     folder.stdout("--steps 1 --samples 1 --save model.safetensors");
     let path = folder.path("model.safetensors");
@@ -139,7 +139,7 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Spread evenly and without a pattern over a few saves (a multiple of the golden ratio, modulo 1).
+        // Multiples of the golden ratio, modulo 1, are spread evenly and without a pattern over a few saves.
         let moment = (kill as f64 * 0.618_034).fract();
         sleep(Duration::from_micros((3000.0 + 40_000.0 * moment) as u64));
         child.kill().unwrap();
@@ -147,33 +147,33 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
         let bytes = fs::read(&path).unwrap();
         SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
         steps.push(step_of(&bytes));
-        // What a save writes first is still there if the kill came before its end.
+        // A kill during a save leaves the temporary file.
         during_save += usize::from(folder.files().len() > 2);
     }
     let saved = steps.iter().filter(|&&step| step > 1).count();
     eprintln!("{saved} of 100 kills came after a save, {during_save} during one");
     assert!(saved > 50, "most kills come after the first save: {steps:?}");
     assert!(during_save > 20, "kills have to come during saves: {during_save}");
-    // The next run takes away what they have left.
+    // The next run removes the temporary file.
     folder.stdout("--steps 1 --samples 1 --save model.safetensors");
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
 }
 
-/// The step that a checkpoint's metadata tells.
+/// Returns the step in a checkpoint's metadata.
 fn step_of(bytes: &[u8]) -> u64 {
     let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
     let run: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
     run["step"].as_u64().unwrap()
 }
 
-/// A disk that is full during a save, by a limit on the size of files, which a process can have without privileges.
+/// A limit on the size of files stands in for a full disk, since a process can set it without privileges.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
     let folder = Folder::new();
     folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
     let old = fs::read(folder.path("model.safetensors")).unwrap();
-    // In blocks of 1024 bytes: less than half of a checkpoint.
+    // The limit, in blocks of 1024 bytes, is less than half of a checkpoint.
     let limit = old.len() / 2 / 1024;
     let script = format!(
         "trap '' XFSZ; ulimit -f {limit}; exec '{}' --input names.txt --steps 9 --resume model.safetensors \
@@ -188,7 +188,7 @@ fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "no part of a file is left");
 }
 
-/// How to run a shell script that may mount file systems of its own; `None` where that cannot be had.
+/// Returns the arguments of `unshare` for a script that mounts file systems, or `None` if it cannot mount any here.
 #[cfg(target_os = "linux")]
 fn mounting() -> Option<Vec<&'static str>> {
     let ways = [vec!["--mount"], vec!["--mount", "--map-root-user"]];
@@ -199,18 +199,18 @@ fn mounting() -> Option<Vec<&'static str>> {
     })
 }
 
-/// The same on a file system that is full, where one can be mounted.
+/// The save fails on a file system that is full, where one can be mounted.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     let Some(unshare) = mounting() else {
-        // Past the test harness, which keeps what a test that passes prints.
+        // The test harness hides the output of a passing test, but not what bypasses it.
         let text = "NOT TESTED: a full file system, since none can be mounted here (`unshare --mount`)";
         return drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n")));
     };
     let folder = Folder::new();
     folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
-    // 64 KiB hold one checkpoint, but not two.
+    // The disk of 64 KiB holds one checkpoint, but not two.
     let script = format!(
         "mkdir disk && mount -t tmpfs -o size=64k none disk && cp model.safetensors disk/ || exit 2
          '{}' --input names.txt --steps 9 --resume disk/model.safetensors --save disk/model.safetensors
@@ -224,7 +224,7 @@ fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     assert!(stderr.contains("No space left on device") && stderr.contains("hint: "), "{stderr}");
 }
 
-/// A checkpoint of the default model is on the disk within 5 ms; the fastest of a few, since others use the disk too.
+/// A checkpoint of the default model is on the disk within 5 ms. The fastest of three runs counts, since others use the disk too.
 #[test]
 fn a_save_takes_little_time() {
     let folder = Folder::new();
@@ -239,7 +239,7 @@ fn a_save_takes_little_time() {
     assert!(ms < 5.0 || cfg!(debug_assertions), "{ms} ms");
 }
 
-/// The Python that has the `safetensors` package and `NumPy`: that of `target/python`, which CI makes, or the system's.
+/// Returns a Python that has the packages `safetensors` and `NumPy`, from `target/python`, which CI makes, or from the system.
 fn python() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     [venv, "python3".into()].into_iter().find(|python| {

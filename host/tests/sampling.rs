@@ -1,4 +1,4 @@
-//! Sampling as a user asks for it: prompts, new names only, JSON, long documents; and what the program says of itself.
+//! The flags of sampling, and the completions and the manual page.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use common::{Folder, NAMES, refused};
 
 const DEVICES: [&str; 2] = ["reference", "cpu"];
 
-/// A folder with a model that has learned [`NAMES`] by heart, or nearly.
+/// Returns a folder with a model that has memorised most of [`NAMES`].
 fn trained() -> Folder {
     let folder = Folder::new();
     folder.stdout("--steps 1500 --samples 1 --save model.safetensors");
@@ -34,7 +34,7 @@ fn a_prompt_starts_each_sample() {
 }
 
 #[test]
-fn a_prompt_that_cannot_be_is_refused() {
+fn an_impossible_prompt_is_refused() {
     let folder = Folder::new();
     refused(folder.run("--prompt emX"), 1, &["`--prompt emX`", "'X' (U+0058)"]);
     refused(folder.run("--prompt isabella"), 1, &["`--prompt isabella` has 8 characters, a sample at most 8"]);
@@ -42,7 +42,7 @@ fn a_prompt_that_cannot_be_is_refused() {
 
 #[test]
 fn unique_leaves_out_what_stands_in_the_corpus_and_counts_it() {
-    // So hot that some samples are new.
+    // The temperature is so high that some samples are new.
     const MORE: &str = "--steps 0 --init-from model.safetensors --temperature 1.5 --top-k 18";
     let folder = trained();
     let run = |args: &str| folder.stdout(&format!("{MORE} --samples 50 {args}"));
@@ -87,7 +87,7 @@ fn jsonl_has_every_token_with_its_log_probability_and_nothing_else() {
 }
 
 #[test]
-fn the_first_log_probability_of_untrained_weights_is_that_of_guessing() {
+fn the_first_log_probability_of_untrained_weights_is_that_of_a_uniform_guess() {
     let folder = Folder::new();
     for device in DEVICES {
         let args = format!("--device {device} --steps 1 --learning-rate 0 --format jsonl --samples 1 --temperature 0");
@@ -102,7 +102,7 @@ fn the_first_log_probability_of_untrained_weights_is_that_of_guessing() {
 fn documents_that_are_cut_are_counted_once() {
     let folder = Folder::new();
     let stderr = |args: &str| String::from_utf8(folder.run(args).output().unwrap().stderr).unwrap();
-    // `isabella` and `charlotte`: with the token that ends them they are longer than 8.
+    // With the token that ends them, `isabella` and `charlotte` are longer than 8.
     assert_eq!(stderr("--steps 9").matches("cut: 2 of 12 documents to their first `--block-size 8` tokens").count(), 1);
     assert!(!stderr("--steps 1 --block-size 10").contains("cut"));
     assert!(stderr("--steps 1 --block-size 9").contains("cut: 1 of 12"));
@@ -129,7 +129,7 @@ fn completions_and_the_manual_page_name_every_flag() {
             assert!(text.contains(flag) || text.contains(&format!("-l {name}")), "{flag} is missing in {document}");
         }
     }
-    // A shell reads the script without complaint.
+    // A shell parses the script.
     let script = folder.program("--completions bash").output().unwrap().stdout;
     folder.write("completions.bash", script);
     let checked = Command::new("bash").args(["-n", "completions.bash"]).current_dir(&folder.0).status();
@@ -153,7 +153,7 @@ fn the_environment_chooses_device_and_threads() {
     assert_eq!(stderr("", "MICROGPT_DEVICE", "toaster").0, Some(2));
 }
 
-/// A terminal's colours, and none where `NO_COLOR` is set; `script` plays the terminal.
+/// Errors are coloured on a terminal, which `script` provides, unless `NO_COLOR` is set.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_color_is_obeyed() {

@@ -1,4 +1,4 @@
-//! The program as a user meets it: what it prints, what it refuses and how, and what it leaves alone.
+//! The program as a user meets it: its output, its refusals and its files.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use common::{Folder, NAMES, refused, untimed};
 mod bad_input;
 mod streams;
 
-/// The devices that a run can be asked for.
+/// The devices that every computer has.
 const DEVICES: [&str; 2] = ["reference", "cpu"];
 
 #[test]
@@ -54,7 +54,7 @@ fn the_readme_shows_what_the_program_prints() {
     folder.write("names.txt", corpus::EMBEDDED);
     let stdout = folder.stdout("--steps 500");
     let mut rest = &*stdout;
-    // Lines are left out where it says so, and at the end.
+    // The README leaves lines out at `..` and at the end.
     for part in shown.split("..\n") {
         let found = rest.split_once(part);
         rest = found.unwrap_or_else(|| panic!("the README shows, in this place:\n{part}\nof:\n{stdout}")).1;
@@ -62,8 +62,8 @@ fn the_readme_shows_what_the_program_prints() {
 }
 
 #[test]
-fn the_first_loss_is_that_of_guessing() {
-    // Small random weights know nothing: ln 18.
+fn the_first_loss_is_that_of_a_uniform_guess() {
+    // Small random weights predict all 18 tokens alike, which makes a loss of ln 18.
     for device in DEVICES {
         let stdout = Folder::new().stdout(&format!("--device {device} --steps 1 --samples 1"));
         let loss: f64 = stdout.lines().nth(3).unwrap().strip_prefix("step    1/   1 | loss ").unwrap().parse().unwrap();
@@ -100,7 +100,7 @@ fn a_seed_decides_everything() {
 }
 
 #[test]
-fn the_reports_of_validation_can_be_turned_off() {
+fn validation_can_be_turned_off() {
     let stdout = Folder::new().stdout("--steps 8 --val-every 0 --samples 1");
     assert!(!stdout.contains("val loss"), "{stdout}");
 }
@@ -115,7 +115,7 @@ fn zero_temperature_and_top_1_both_take_the_most_likely() {
 }
 
 #[test]
-fn help_and_version_are_no_errors() {
+fn help_and_version_succeed() {
     let help = cargo_bin_cmd!("microgpt").arg("--help").assert().success().get_output().stdout.clone();
     let help = String::from_utf8(help).unwrap();
     for flag in "steps val-every val-docs samples top-k temperature seed no-shuffle n-embd n-head n-layer block-size \
@@ -133,7 +133,7 @@ fn help_and_version_are_no_errors() {
     cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));
 }
 
-/// What the environment says is of no concern to what only prints, and an empty variable says nothing.
+/// Completions and the manual page ignore the environment, and an empty variable is no value.
 #[test]
 fn variables_stand_in_for_flags() {
     let folder = Folder::new();
@@ -152,7 +152,7 @@ fn variables_stand_in_for_flags() {
 }
 
 #[test]
-fn a_minus_is_standard_input() {
+fn the_input_can_be_standard_input() {
     let folder = Folder::new();
     let lines = |text: &[u8]| String::from_utf8_lossy(text).lines().map(str::to_owned).collect::<Vec<_>>();
     let output = folder.program("--input - --steps 1 --samples 1").write_stdin(NAMES).output().unwrap();
@@ -191,7 +191,7 @@ fn a_saved_model_samples_what_the_run_that_saved_it_did() {
             assert_eq!(samples(&sampled), samples(&trained));
         }
         assert!(!sampled.contains("step "), "{sampled}");
-        // The optimiser starts anew; the weights do not.
+        // The weights are those of the checkpoint, so the first loss differs from that of new weights.
         let first = |text: &str| text.lines().nth(3).unwrap().to_owned();
         let more = folder.stdout(&format!("--device {device} {model} --steps 20 --init-from model.safetensors"));
         assert_ne!(first(&more), first(&trained));

@@ -1,4 +1,4 @@
-//! stdout and stderr that are closed early or full.
+//! Runs whose stdout or stderr is closed early or full.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Waits for the end of a program that might not end.
+/// Waits for the end of a program, and kills it after a minute. Returns whether it succeeded, and its stderr.
 fn wait(mut child: Child) -> (bool, String) {
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -36,7 +36,7 @@ fn head(folder: &Path, args: &str) -> (bool, String) {
 fn stdout_closed_early_ends_the_run_quietly() {
     let folder = Folder::new();
     for device in DEVICES {
-        // Steps without end: it has to notice.
+        // The run would take hours if it did not notice.
         let (success, stderr) = head(folder.0.path(), &format!("--device {device} --steps 1000000000 --val-every 10"));
         assert!(success, "{device}: {stderr}");
         let notices = ["corpus: ", "device: ", "cut: "];
@@ -85,7 +85,7 @@ fn a_stderr_that_cannot_be_written_to_stops_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_document_that_cannot_be_written_is_an_error_unless_nobody_reads_it() {
+fn a_help_text_that_cannot_be_written_is_an_error_unless_nobody_reads_it() {
     for args in [&["--completions", "bash"][..], &["--man-page"], &["--help"], &["--version"]] {
         let run = |out: Stdio| Command::new(cargo_bin!("microgpt")).args(args).stdout(out).output().unwrap();
         let output = run(fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());

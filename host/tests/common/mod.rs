@@ -1,4 +1,4 @@
-//! What the tests of the program share.
+//! A folder to run the program in, for the tests of the program.
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::fs;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A corpus of twelve names.
 pub const NAMES: &str = "emma\nolivia\nava\nisabella\nsophia\ncharlotte\nmia\namelia\nharper\nevelyn\nabigail\nemily\n";
 
-/// A folder with [`NAMES`] as `names.txt`, which is the working directory of what runs in it.
+/// A temporary folder with [`NAMES`] as `names.txt`, in which programs run.
 pub struct Folder(pub TempDir);
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// The program with these arguments, separated by blanks.
+    /// Returns the program with these arguments, separated by blanks.
     pub fn program(&self, args: &str) -> Command {
         let mut command = cargo_bin_cmd!("microgpt");
         command.current_dir(&self.0).args(args.split_whitespace());
@@ -42,18 +42,18 @@ impl Folder {
         command
     }
 
-    /// The program with these arguments on [`NAMES`].
+    /// Returns the program with these arguments on [`NAMES`].
     pub fn run(&self, args: &str) -> Command {
         self.program(&format!("--input names.txt {args}"))
     }
 
-    /// What the program prints on [`NAMES`], without the times.
+    /// Runs the program on [`NAMES`]. Returns its stdout without the times.
     pub fn stdout(&self, args: &str) -> String {
         let output = self.run(args).assert().success().get_output().clone();
         untimed(&String::from_utf8(output.stdout).unwrap())
     }
 
-    /// The names of the files in the folder.
+    /// Returns the sorted names of the files in the folder.
     pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -62,7 +62,7 @@ impl Folder {
     }
 }
 
-/// What the program prints, without the times.
+/// Removes the times from the program's stdout.
 pub fn untimed(stdout: &str) -> String {
     let untimed = |line: &str| match line.rsplit_once(" | ") {
         Some((step, _)) if line.starts_with("step") => format!("{step}\n"),
@@ -71,8 +71,7 @@ pub fn untimed(stdout: &str) -> String {
     stdout.lines().map(untimed).collect()
 }
 
-/// The command fails with this code before anything is computed, and says why: an `error:` with all of `parts` and a
-/// `hint:`.
+/// Asserts that the command fails with this code before it computes anything, with an `error:` that has all of `parts` and a `hint:`.
 #[track_caller]
 pub fn refused(mut command: Command, code: i32, parts: &[&str]) {
     let mut assert = command.assert().code(code).stdout("");
