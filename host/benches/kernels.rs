@@ -142,17 +142,9 @@ fn metrics(bencher: Bencher) {
     let (mut cpu, _) = verified(Model::Default, 100);
     let (model, steps) = (ModelConfig::default(), Model::Default.steps());
     let logs = vec![cpu.train(steps).expect("the CPU does not fail")];
-    let total = 100_000_000;
-    let launch = Event::Steps(Steps {
-        first: 100,
-        logs,
-        ms: 0.003_612_345,
-        finite: steps,
-        last: total,
-        total,
-        is_validated: false,
-    });
-    let train = TrainConfig { steps: total, batch: 1, optimizer: OptimizerConfig::default() };
+    let launch =
+        Event::Steps(Steps { first: 100, logs, ms: 0.003_612_345, finite: steps, is_last: false, is_validated: false });
+    let train = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
     let runs = vec![Run { seed: 42, config: RunConfig { swept: vec![], model, train } }];
     let file = tempfile::NamedTempFile::new().expect("there is room for a file");
     let mut metrics = Metrics::create(file.path(), false, runs).expect("the file can be written");

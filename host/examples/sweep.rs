@@ -9,7 +9,7 @@ fn main() -> Result<()> {
         let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
         Config { optimizer, seed, val_docs: 200, ..Config::default() }
     };
-    // The last of the learning rates is too high: a model that diverges does not end the others.
+    // The last learning rate is too high. A model that diverges does not end the others.
     let configs = [1e-3, 1e-2, 1e-1, 1e30].map(|rate| [1, 2].map(|seed| config(rate, seed))).concat();
     let mut trainer = Trainer::side_by_side(&configs, &corpus)?;
     for event in &mut trainer {

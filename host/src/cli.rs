@@ -1,4 +1,4 @@
-//! The command line: flags, a run of the library, and everything that is printed.
+//! The command line with its flags, its use of the library, and everything that is printed.
 
 use std::env;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! The size of a launch: large enough for a device to be busy, small enough for results to come as they arise.
+//! The size of a launch, which keeps a device busy and yet lets results come as they arise.
 
 /// The most steps or samples of a launch.
 const MAX_LAUNCH: u64 = 4096;

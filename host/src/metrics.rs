@@ -1,4 +1,4 @@
-//! The metrics of a training: a file with a JSON object for every step of every run, one a line.
+//! The metrics of a training, a file with one JSON object on a line for every step of every run.
 //!
 //! A thread writes them, so that training need not wait.
 
@@ -123,7 +123,7 @@ impl Drop for Metrics {
     }
 }
 
-/// Returns the start of a run's objects, up to the number of the step: its seed and, in a sweep, its swept values.
+/// Returns the start of a run's objects up to the number of the step. It has the seed and, in a sweep, the swept values.
 fn head(run: &Run) -> Vec<u8> {
     let swept = &run.config.swept;
     let sweep = if swept.is_empty() { String::new() } else { format!("\"sweep\":{},", Value::Object(values(swept))) };
@@ -195,7 +195,7 @@ mod tests {
             .map(|(seed, swept)| Run { seed, config: RunConfig { swept, model: ModelConfig::default(), train } });
         let log = |loss| StepLog { loss, grad_norm: 0.5 };
         let logs = vec![vec![log(1.5), log(2.0)], vec![log(3.25), log(f64::NAN)]];
-        let steps = Steps { first: 2, logs, ms: 0.004, finite: 2, last: 4, total: 4, is_validated: true };
+        let steps = Steps { first: 2, logs, ms: 0.004, finite: 2, is_last: true, is_validated: true };
         let mut out = Vec::new();
         write(&mut out, &runs.map(|run| (head(&run), run)), &steps, Some(&[2.5, f64::INFINITY])).unwrap();
         let lines: Vec<Value> =

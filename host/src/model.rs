@@ -1,4 +1,4 @@
-//! A trained model: what is saved, loaded and sampled from.
+//! A trained model, which can be saved, loaded and sampled from.
 
 #[cfg(not(target_family = "wasm"))]
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A picture of a training: the losses of its runs over the steps.
+//! A picture of the losses of a training over its steps.
 
 use std::ops::Range;
 use std::path::Path;
@@ -49,7 +49,7 @@ struct Bin {
 }
 
 impl Plot {
-    /// Returns a plot of a training of `steps` steps, to be drawn to `path` as its extension says: an SVG or a PNG.
+    /// Returns a plot of a training of `steps` steps. The extension of `path` decides between SVG and PNG.
     ///
     /// # Errors
     /// [`OutputError::PlotFormat`] for another extension, [`OutputError::NotWritable`] for a path that cannot be written to.

@@ -1,4 +1,4 @@
-//! The runs of a training: one, or several that differ in their seed or in the values that a sweep gives them.
+//! The runs of a training, which differ in their seed or in the values that a sweep gives them.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl fmt::Display for RunConfig {
     }
 }
 
-/// A model in training: a configuration and a seed.
+/// The training of one model, from a configuration and a seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     /// The seed of the initial weights.

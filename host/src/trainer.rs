@@ -1,5 +1,5 @@
-//! Training as an iterator of events: launches of steps with validations and checkpoints in between, of one run or of several
-//! side by side.
+//! Training as an iterator of events. Launches of steps, validations and checkpoints take turns, for one run or for several side
+//! by side.
 //!
 //! ```
 //! use microgpt::{Config, Corpus, Event, Trainer};

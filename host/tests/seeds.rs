@@ -1,4 +1,4 @@
-//! Several models in one run: seeds and sweeps.
+//! Runs of several models, by seeds and by sweeps.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The output of the program: results on stdout, in lines that scripts can rely on; notices and a progress bar on stderr.
+//! The output of the program. Results go to stdout in lines that scripts can rely on, notices and a progress bar to stderr.
 
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
@@ -19,6 +19,8 @@ pub(super) struct Console<W> {
     log_every: u64,
     /// Whether stdout has JSON objects alone. All other lines are on stderr then.
     jsonl: bool,
+    /// The steps of the training.
+    total: u64,
     bar: ProgressBar,
 }
 
@@ -26,7 +28,7 @@ impl<W: Write> Console<W> {
     /// Returns the output to `out`, which is the program's stdout. Every n-th step, the first and the last are printed; none for a
     /// `log_every` of 0.
     pub(super) fn new(out: W, log_every: u64, jsonl: bool) -> Self {
-        Self { out, closed: false, log_every, jsonl, bar: ProgressBar::hidden() }
+        Self { out, closed: false, log_every, jsonl, total: 0, bar: ProgressBar::hidden() }
     }
 
     /// Whether nobody reads the results any more.
@@ -40,15 +42,16 @@ impl<W: Write> Console<W> {
         self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 
-    /// Shows a progress bar on stderr, if that is a terminal, for steps `step..steps`.
-    pub(super) fn start_bar(&mut self, step: u64, steps: u64) {
+    /// Starts to show a training of `total` steps at `step`, with a progress bar on stderr if that is a terminal.
+    pub(super) fn start(&mut self, step: u64, total: u64) {
+        self.total = total;
         // As wide as the terminal, however many digits there are.
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
                 let _ = write!(out, "{:.0}/s", state.per_sec());
             });
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         self.bar = bar.with_style(style).with_position(step).with_finish(ProgressFinish::AndClear);
         self.bar.reset_eta();
     }
@@ -73,12 +76,13 @@ impl<W: Write> Console<W> {
 
     /// Prints a line for each of these steps that is due.
     fn steps(&mut self, steps: &Steps) -> Result<()> {
-        let Steps { ms, last, total, .. } = *steps;
+        let Steps { ms, is_last, .. } = *steps;
+        let (end, total) = (steps.end(), self.total);
         let width = total.to_string().len().max(4);
         let (mut lines, mut latest) = (String::new(), None);
         for (step, loss) in steps.losses() {
             latest = Some((step, loss));
-            let is_due = step == 1 || step == last || step.is_multiple_of(self.log_every);
+            let is_due = step == 1 || (is_last && step == end) || step.is_multiple_of(self.log_every);
             if self.log_every > 0 && is_due {
                 // Writing to a string cannot fail.
                 let _ = writeln!(lines, "step {step:>width$}/{total:>width$} | loss {} | {ms:.3}ms", Loss(loss));
@@ -140,53 +144,54 @@ mod tests {
     use super::*;
     use crate::device::StepLog;
 
-    fn written(print: impl FnOnce(&mut Console<&mut Vec<u8>>) -> Result<()>) -> String {
+    /// Returns what `print` writes in a training of `total` steps.
+    fn written(total: u64, print: impl FnOnce(&mut Console<&mut Vec<u8>>) -> Result<()>) -> String {
         let mut out = Vec::new();
-        print(&mut Console::new(&mut out, 1, false)).unwrap();
+        print(&mut Console { total, ..Console::new(&mut out, 1, false) }).unwrap();
         String::from_utf8(out).unwrap()
     }
 
-    /// Steps of one run, out of `total`.
-    fn steps(first: u64, last: u64, total: u64, losses: &[f64], ms: f64) -> Event {
+    /// Returns steps of one run.
+    fn steps(first: u64, losses: &[f64], ms: f64, is_last: bool) -> Event {
         let logs = vec![losses.iter().map(|&loss| StepLog { loss, grad_norm: 1.0 }).collect()];
-        Event::Steps(Steps { first, logs, ms, finite: losses.len(), last, total, is_validated: false })
+        Event::Steps(Steps { first, logs, ms, finite: losses.len(), is_last, is_validated: false })
     }
 
     #[test]
     fn lines_are_those_of_the_contract() {
         assert_eq!(
-            written(|c| c.show(&steps(0, 500, 500, &[3.318_49], 0.0042))),
+            written(500, |c| c.show(&steps(0, &[3.318_49], 0.0042, false))),
             "step    1/ 500 | loss 3.3185 | 0.004ms\n"
         );
-        assert_eq!(written(|c| c.validation(&[2.804_27])), "  val loss: 2.8043\n");
+        assert_eq!(written(0, |c| c.validation(&[2.804_27])), "  val loss: 2.8043\n");
         assert_eq!(
-            written(|c| c.validation(&[1.0, 5.0, 3.0])),
+            written(0, |c| c.validation(&[1.0, 5.0, 3.0])),
             "  val loss: 3.0000 (std 2.0000, best 1.0000, worst 5.0000)\n"
         );
     }
 
     #[test]
-    fn a_loss_that_grows_beyond_bounds_keeps_its_line() {
-        let lines = |loss| written(|c| c.show(&steps(0, 9, 9, &[loss], 1.0)).and_then(|()| c.validation(&[loss])));
+    fn a_loss_that_grows_beyond_bounds_has_an_exponent() {
+        let lines = |loss| written(9, |c| c.show(&steps(0, &[loss], 1.0, false)).and_then(|()| c.validation(&[loss])));
         assert_eq!(lines(999_999.0), "step    1/   9 | loss 999999.0000 | 1.000ms\n  val loss: 999999.0000\n");
         assert_eq!(lines(1.144_4e32), "step    1/   9 | loss 1.1444e32 | 1.000ms\n  val loss: 1.1444e32\n");
     }
 
     #[test]
-    fn columns_grow_with_the_numbers() {
+    fn columns_grow_with_the_number_of_steps() {
         assert_eq!(
-            written(|c| c.show(&steps(99_998, 100_000, 100_000, &[12.0; 2], 1234.5))),
+            written(100_000, |c| c.show(&steps(99_998, &[12.0; 2], 1234.5, true))),
             "step  99999/100000 | loss 12.0000 | 1234.500ms\nstep 100000/100000 | loss 12.0000 | 1234.500ms\n"
         );
     }
 
     #[test]
     fn every_nth_step_is_printed_with_the_first_and_the_last() {
-        let printed = |log_every, last| {
+        let printed = |log_every, last: usize| {
             let mut out = Vec::new();
-            let mut console = Console::new(&mut out, log_every, false);
-            console.show(&steps(0, last, 10, &[1.0; 6], 1.0)).unwrap();
-            console.show(&steps(6, last, 10, &vec![1.0; last as usize - 6], 1.0)).unwrap();
+            let mut console = Console { total: 10, ..Console::new(&mut out, log_every, false) };
+            console.show(&steps(0, &[1.0; 6], 1.0, false)).unwrap();
+            console.show(&steps(6, &vec![1.0; last - 6], 1.0, true)).unwrap();
             let out = String::from_utf8(out).unwrap();
             out.lines().map(|line| line[5..9].trim().parse().unwrap()).collect::<Vec<u64>>()
         };
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_is_no_error_but_a_full_disk_is() {
+    fn a_closed_stdout_is_no_error_but_a_full_disk_is() {
         let mut console = Console::new(Broken(io::ErrorKind::BrokenPipe), 1, false);
         assert!(console.line("").is_ok() && console.is_closed());
         let mut console = Console::new(Broken(io::ErrorKind::StorageFull), 1, false);

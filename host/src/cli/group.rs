@@ -1,4 +1,4 @@
-//! The training of a group: models of one shape that train side by side.
+//! The training of a group of models, which have one shape and train side by side.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ impl Session<'_> {
         Ok(Start { run: run.clone(), state })
     }
 
-    /// Prints the lines before the steps of a group: with `source` those that introduce the run, else the model's size.
+    /// Prints the lines before the steps of a group. `source` stands for the first group, whose lines introduce the whole run.
     fn introduce(&mut self, trainer: &mut Trainer, source: Option<&Source>) -> Result<()> {
         let params = num_params(trainer.device(0).shape());
         let Some(source) = source else { return self.console.line(&format!("num params: {params}")) };
@@ -97,7 +97,7 @@ impl Session<'_> {
 
     /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.
     fn consume(&mut self, trainer: &mut Trainer, mut metrics: Option<&mut Metrics>) -> Result<Finished> {
-        self.console.start_bar(trainer.step(), self.cli.training.steps);
+        self.console.start(trainer.step(), self.cli.training.steps);
         let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
         loop {
             if self.console.is_closed() && !writes_files {

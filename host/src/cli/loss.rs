@@ -1,4 +1,4 @@
-//! Losses as text: one, or those of a sweep in a table.
+//! Losses as text, and the table of a sweep.
 
 use std::fmt::{self, Display};
 use std::iter;

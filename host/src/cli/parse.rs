@@ -105,7 +105,7 @@ impl Cli {
 /// The most steps that are printed by default, roughly.
 const MAX_LINES: u64 = 500;
 
-/// Returns the default of `--log-every`: the smallest round number that keeps the lines below [`MAX_LINES`].
+/// Returns the default of `--log-every`, the smallest round number that keeps the lines below [`MAX_LINES`].
 fn log_every(steps: u64) -> u64 {
     let round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
     round.into_iter().find(|every| steps / every <= MAX_LINES).unwrap_or(steps)

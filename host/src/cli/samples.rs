@@ -1,4 +1,4 @@
-//! Printing samples: as lines of text or as JSON objects, with those of the corpus left out if that is asked for.
+//! The output of samples, as lines of text or as JSON objects. Samples of the corpus can be left out.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! A run of the program: groups of models are trained one after the other, and the best of all is saved and sampled.
+//! A run of the program. It trains groups of models one after the other, and saves and samples the best of all.
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, StdoutLock};

@@ -1,4 +1,4 @@
-//! `--sweep`: every combination of the values of some flags, each read as if it stood on the command line.
+//! The configurations of `--sweep`, one for every combination of values. Each is read as if it stood on the command line.
 
 use std::ffi::OsString;
 

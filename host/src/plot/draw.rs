@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use super::{Plot, Series};
 use crate::error::Cause;
 
-/// The chart: steps and losses.
+/// The chart, with the axes of steps and losses.
 type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// The width and the height in pixels.
@@ -116,8 +116,8 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     Ok(chart)
 }
 
-/// Draws the training losses of a series: the moving mean as a line, behind it every loss of a lone run, or the band that the
-/// runs of several seeds keep to.
+/// Draws the moving mean of the training losses of a series. Behind it stands every loss of a lone run, or the band that the runs
+/// of several seeds keep to.
 fn draw_training<B: DrawingBackend<ErrorType: 'static>>(
     chart: &mut Chart<B>,
     series: &Series,

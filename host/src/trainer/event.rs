@@ -25,7 +25,8 @@ pub enum Event {
     Finished(Finished),
 }
 
-/// The steps of a launch: a device takes many at once, and the events between two launches see the model after the last of them.
+/// The steps of a launch. A device takes many steps at once. Everything that is done with the model after this event sees the
+/// model after the last of them.
 #[derive(Clone, Debug)]
 pub struct Steps {
     /// The number of steps before these.
@@ -36,10 +37,8 @@ pub struct Steps {
     pub ms: f64,
     /// The number of these steps that at least one run took with finite values.
     pub finite: usize,
-    /// The number of the last step of the training, as far as it is known.
-    pub last: u64,
-    /// The steps of the learning rate's schedule.
-    pub total: u64,
+    /// Whether the schedule or a stop ends the training with these steps.
+    pub is_last: bool,
     /// Whether an [`Event::Validation`] of the last of these steps follows.
     pub is_validated: bool,
 }

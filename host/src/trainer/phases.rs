@@ -82,11 +82,10 @@ impl Trainer {
                 self.diverged(run, first + i as u64 + 1, format!("the {reason}"));
             }
         }
-        let is_last = self.progress.stopped || (compares && self.progress.step == stop_after);
-        let is_validated = self.progress.any_alive() && (self.progress.is_due(val_every) || is_last);
-        let last = if self.progress.stopped { self.progress.step } else { stop_after };
-        let total = self.runs[0].config.train.steps;
-        self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, last, total, is_validated })));
+        let is_last = self.progress.stopped || self.progress.step == stop_after;
+        let is_due = self.progress.is_due(val_every) || self.progress.stopped || (compares && is_last);
+        let is_validated = is_due && self.progress.any_alive();
+        self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, is_last, is_validated })));
         Ok(is_validated)
     }
 

@@ -1,4 +1,4 @@
-//! The program as a user meets it: its output, its refusals and its files.
+//! The output, the refusals and the files of the program.
 
 use std::process::Command;
 
