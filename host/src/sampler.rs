@@ -87,7 +87,7 @@ impl<'a> Sampler<'a> {
     /// Samples from a model on the CPU.
     ///
     /// # Errors
-    /// A prompt that has a character outside of the vocabulary or fills the block, or too little memory.
+    /// A prompt with a character outside of the vocabulary, or too little memory.
     pub fn new(model: &'a Model, sampling: &Sampling) -> Result<Self> {
         // A device holds a corpus. Where nothing is trained, any text of the vocabulary will do.
         let text: String = model.tokenizer.chars().iter().collect();
@@ -99,7 +99,7 @@ impl<'a> Sampler<'a> {
     /// Samples from the model on a device.
     ///
     /// # Errors
-    /// A prompt that has a character outside of the vocabulary or fills the block, or the device's failure.
+    /// A prompt with a character outside of the vocabulary, or the device's failure.
     pub fn on(device: &'a mut dyn Device, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
         Self::over(Lent::Borrowed(device), tokenizer, sampling)
     }
@@ -122,7 +122,7 @@ impl<'a> Sampler<'a> {
     /// Draws the samples of the next launch; none if all are drawn.
     ///
     /// # Errors
-    /// A sample of a model that has diverged, or the device's failure.
+    /// A prompt that fills the block, a sample of a model that has diverged, or the device's failure.
     pub fn draw(&mut self) -> Result<Vec<TextSample>> {
         let first = self.drawn;
         self.drawn = self.sampling.samples.min(first + self.max_launch);

@@ -36,11 +36,9 @@ mod progress;
 mod start;
 mod stop;
 
-pub use config::{Config, Schedule};
+pub use config::{Config, Schedule, Start};
 pub use event::{Checkpoint, Diverged, Event, Finished, Steps, Validation};
 use progress::Progress;
-#[cfg(not(target_family = "wasm"))]
-pub use start::Start;
 pub use stop::StopHandle;
 
 /// The training of one run, or of several side by side, as an iterator of events.

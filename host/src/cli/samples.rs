@@ -99,7 +99,7 @@ impl SamplePrinter<'_> {
 mod tests {
     use super::*;
 
-    /// The line of a sample with this number and text.
+    /// Returns the line of a sample with this number and text, out of `samples`.
     fn line(number: u64, text: &str, samples: u64, terminal: bool) -> String {
         let tokenizer = Tokenizer::new(["ab"]);
         let printer = SamplePrinter { samples, skip: None, jsonl: false, terminal, tokenizer: &tokenizer };

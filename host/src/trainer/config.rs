@@ -1,7 +1,8 @@
 //! The configuration of a training.
 
 use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
-use crate::device::DeviceKind;
+use crate::device::{DeviceKind, State};
+use crate::run::Run;
 
 /// The configuration of a training on one corpus, with the defaults of the command line.
 ///
@@ -65,4 +66,13 @@ pub struct Schedule {
     /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at the end,
     /// and one that diverges drops out. Otherwise the training fails if its run diverges.
     pub compares: bool,
+}
+
+/// A run and the state that it starts from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The run.
+    pub run: Run,
+    /// The state.
+    pub state: State,
 }

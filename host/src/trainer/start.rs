@@ -2,22 +2,13 @@
 
 use std::slice;
 
-use super::{Config, Schedule, Trainer};
+use super::{Config, Schedule, Start, Trainer};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, Dataset};
 use crate::device::{DeviceKind, ModelSetup, Selected, State, select};
 use crate::error::Result;
 use crate::run::{Run, RunConfig};
 use crate::weights::Weights;
-
-/// A run and the state that it starts from.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The run.
-    pub run: Run,
-    /// The state.
-    pub state: State,
-}
 
 impl Trainer {
     /// Starts the training of a new model on a corpus.
