@@ -23,16 +23,38 @@ pub trait Shape: Copy + Send + Sync {
     /// Whether the dimensions are constants to the compiler.
     const IS_CONST: bool;
 
+    /// Returns these dimensions as values.
+    fn to_runtime(self) -> RuntimeShape;
+
     /// Returns V, the number of distinct tokens, `<BOS>` included.
-    fn vocab(self) -> usize;
+    #[inline(always)]
+    fn vocab(self) -> usize {
+        self.to_runtime().vocab as usize
+    }
+
     /// Returns T, the context length and the most positions that a document trains.
-    fn block_size(self) -> usize;
+    #[inline(always)]
+    fn block_size(self) -> usize {
+        self.to_runtime().block_size as usize
+    }
+
     /// Returns C, the channels of the residual stream.
-    fn n_embd(self) -> usize;
+    #[inline(always)]
+    fn n_embd(self) -> usize {
+        self.to_runtime().n_embd as usize
+    }
+
     /// Returns H, the attention heads. H divides C.
-    fn n_head(self) -> usize;
+    #[inline(always)]
+    fn n_head(self) -> usize {
+        self.to_runtime().n_head as usize
+    }
+
     /// Returns L, the layers.
-    fn n_layer(self) -> usize;
+    #[inline(always)]
+    fn n_layer(self) -> usize {
+        self.to_runtime().n_layer as usize
+    }
 
     /// Returns D, the channels of a head: `C / H`.
     #[inline(always)]
@@ -77,51 +99,21 @@ pub trait Shape: Copy + Send + Sync {
     fn n_attn_padded(self) -> usize {
         round_up(self.n_head() * self.head_dim_padded(), HALF_WARP)
     }
-
-    /// Returns these dimensions as values.
-    #[inline(always)]
-    fn to_runtime(self) -> RuntimeShape {
-        RuntimeShape {
-            vocab: self.vocab() as u32,
-            block_size: self.block_size() as u32,
-            n_embd: self.n_embd() as u32,
-            n_head: self.n_head() as u32,
-            n_layer: self.n_layer() as u32,
-        }
-    }
 }
 
 /// Dimensions known at compile time: V, T, C, H, L.
 #[derive(Clone, Copy, Debug)]
-pub struct ConstShape<const V: usize, const T: usize, const C: usize, const H: usize, const L: usize>;
+pub struct ConstShape<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32>;
 
 /// The default model on a corpus of the 26 lower-case letters.
 pub type DefaultShape = ConstShape<27, 8, 16, 4, 1>;
 
-impl<const V: usize, const T: usize, const C: usize, const H: usize, const L: usize> Shape
-    for ConstShape<V, T, C, H, L>
-{
+impl<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32> Shape for ConstShape<V, T, C, H, L> {
     const IS_CONST: bool = true;
 
     #[inline(always)]
-    fn vocab(self) -> usize {
-        V
-    }
-    #[inline(always)]
-    fn block_size(self) -> usize {
-        T
-    }
-    #[inline(always)]
-    fn n_embd(self) -> usize {
-        C
-    }
-    #[inline(always)]
-    fn n_head(self) -> usize {
-        H
-    }
-    #[inline(always)]
-    fn n_layer(self) -> usize {
-        L
+    fn to_runtime(self) -> RuntimeShape {
+        RuntimeShape { vocab: V, block_size: T, n_embd: C, n_head: H, n_layer: L }
     }
 }
 
@@ -145,23 +137,7 @@ impl Shape for RuntimeShape {
     const IS_CONST: bool = false;
 
     #[inline(always)]
-    fn vocab(self) -> usize {
-        self.vocab as usize
-    }
-    #[inline(always)]
-    fn block_size(self) -> usize {
-        self.block_size as usize
-    }
-    #[inline(always)]
-    fn n_embd(self) -> usize {
-        self.n_embd as usize
-    }
-    #[inline(always)]
-    fn n_head(self) -> usize {
-        self.n_head as usize
-    }
-    #[inline(always)]
-    fn n_layer(self) -> usize {
-        self.n_layer as usize
+    fn to_runtime(self) -> Self {
+        self
     }
 }
