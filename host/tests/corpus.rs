@@ -1,4 +1,4 @@
-//! Where a corpus comes from (files, a download from a server of our own on loopback) and how it is split.
+//! The sources of a corpus (files, and downloads from a server on loopback) and its split.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 const NAMES: &str = "zoë\r\n  Łukasz\t\n\nさくら\n𝒜lice\n";
 
-/// A server that takes one request and then does what `answer` does; returns how to download from it.
+/// Starts a server that answers one request by `answer`, and returns the download from it.
 fn serve(answer: impl FnOnce(&mut TcpStream) + Send + 'static) -> Download {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/names.txt", listener.local_addr().unwrap());
@@ -40,7 +40,7 @@ fn files(directory: &TempDir) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The download must fail for this reason, leave nothing behind, and give way to the embedded names.
+/// Asserts that the download fails for this reason, leaves nothing behind, and gives way to the embedded names.
 fn assert_falls_back(download: &Download, expected: &str) {
     let directory = tempdir().unwrap();
     let corpus = Corpus::load_in(directory.path(), download).unwrap();
@@ -62,11 +62,11 @@ fn a_download_is_kept() {
     assert_eq!(corpus.text, NAMES);
     assert_eq!(files(&directory), ["input.txt"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), NAMES);
-    // It is a file like any other, not a private temporary one.
+    // The file has ordinary permissions, other than those of a temporary file.
     let other = directory.path().join("other");
     fs::write(&other, "").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions(), fs::metadata(other).unwrap().permissions());
-    // The server is gone: the second run must do without.
+    // The server is gone, so the second run must read the file.
     let again = Corpus::load_in(directory.path(), &download).unwrap();
     assert_eq!((again.source, again.text), (Source::File(path), corpus.text));
 }
@@ -78,7 +78,7 @@ fn a_chunked_download_is_whole() {
 }
 
 #[test]
-fn a_download_that_cannot_be_kept_is_used() {
+fn a_download_that_cannot_be_kept_is_still_used() {
     let directory = tempdir().unwrap();
     let corpus = Corpus::load_in(&directory.path().join("missing"), &serve_body(b"mary\njohn\n")).unwrap();
     let Source::Downloaded { not_kept: Some(reason), .. } = &corpus.source else { panic!("{:?}", corpus.source) };
@@ -89,7 +89,7 @@ fn a_download_that_cannot_be_kept_is_used() {
 }
 
 #[test]
-fn a_failed_download_leaves_nothing() {
+fn a_failed_download_leaves_nothing_behind() {
     let lines = "mary\njohn\n".repeat(10_000);
     let half = format!("200 OK\r\nContent-Length: {}", 2 * lines.len());
     assert_falls_back(&serve_bytes(&half, lines.as_bytes()), "disconnected");
@@ -109,11 +109,11 @@ fn a_failed_download_leaves_nothing() {
     assert_falls_back(&Download { url: format!("http://{nobody}/"), ..serve_body(b"") }, "refused");
 }
 
-/// Over TLS, to a server that signed its certificate itself. Of this version the certificate comes encrypted: the two have
-/// agreed on keys.
+/// The server signed its certificate itself. In TLS 1.3 the certificate is encrypted, so the refusal proves that client and server
+/// have agreed on keys.
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
+fn a_self_signed_certificate_is_refused() {
     let certificate = include_bytes!("tls/certificate.der").as_slice().into();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(include_bytes!("tls/key.der").as_slice()).into();
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
@@ -139,7 +139,7 @@ fn a_download_ends_at_its_time_out() {
     for sent in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nmary\njohn\n"] {
         let silent = serve(move |stream| {
             stream.write_all(sent.as_bytes()).unwrap();
-            // Silent until the other side gives up; if it never does, the connection is cut, which is another reason.
+            // The read ends when the client gives up. If it never did, the cut connection would be another reason.
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let _ = stream.read(&mut [0]);
         });
@@ -150,7 +150,7 @@ fn a_download_ends_at_its_time_out() {
 }
 
 #[test]
-fn an_input_txt_that_is_no_corpus_is_an_error_and_stays() {
+fn an_input_txt_that_is_no_corpus_is_refused_and_kept() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join("input.txt"), "\n").unwrap();
     let error = Corpus::load_in(directory.path(), &serve_body(NAMES.as_bytes())).unwrap_err();
@@ -159,7 +159,7 @@ fn an_input_txt_that_is_no_corpus_is_an_error_and_stays() {
 }
 
 #[test]
-fn bad_files_are_named_with_a_hint() {
+fn the_error_of_a_bad_file_names_it_and_has_a_hint() {
     let directory = tempdir().unwrap();
     let file = directory.path().join("names.txt");
     let cases: [(&[u8], &str); 5] = [
@@ -189,7 +189,7 @@ fn bad_files_are_named_with_a_hint() {
     #[cfg(unix)]
     {
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
-        // Permissions do not bind root.
+        // The super-user may read every file.
         if fs::read(&file).is_err() {
             assert_refused(&file, "Permission denied");
         }
@@ -197,7 +197,7 @@ fn bad_files_are_named_with_a_hint() {
 }
 
 #[test]
-fn a_file_of_any_characters_round_trips() {
+fn a_file_with_any_characters_round_trips() {
     let directory = tempdir().unwrap();
     let file = directory.path().join("names.txt");
     fs::write(&file, format!("\u{FEFF}{NAMES}")).unwrap();
@@ -213,7 +213,7 @@ fn a_file_of_any_characters_round_trips() {
 }
 
 #[test]
-fn nine_tenths_train() {
+fn nine_tenths_of_the_documents_train() {
     for (documents, train) in [(2, 1), (3, 2), (9, 8), (10, 9), (11, 9), (19, 17), (20, 18), (32_033, 28_829)] {
         let dataset = Dataset::new(&vec!["ab"; documents], Some(1), None).unwrap();
         assert_eq!((dataset.train.len(), dataset.val.len()), (train, documents - train));
@@ -239,7 +239,7 @@ fn the_seed_alone_decides_the_order() {
     assert_eq!(shuffled, order(Some(42)));
     assert_ne!(shuffled, order(Some(43)));
     assert_ne!(shuffled, names);
-    // Golden: a new version of a dependency must not change what a seed means.
+    // A golden order, since a new version of a dependency must not change the meaning of a seed.
     assert_eq!(shuffled[..5], ["39", "20", "28", "59", "29"]);
     let mut sorted = shuffled;
     sorted.sort_unstable();
@@ -260,7 +260,7 @@ fn a_document_may_have_one_character_or_a_million() {
 }
 
 #[test]
-fn a_given_vocabulary_is_kept_and_binds() {
+fn a_given_vocabulary_is_kept_and_no_other_character_is_accepted() {
     let tokenizer = Tokenizer::from_chars(vec!['a', 'b', 'z']).unwrap();
     let dataset = Dataset::new(&["b", "ba"], None, Some(tokenizer.clone())).unwrap();
     assert_eq!(dataset.tokenizer, tokenizer);

@@ -1,9 +1,9 @@
-//! Places that a file can or cannot be written to.
+//! Files that are replaced whole or not at all.
 
 use super::*;
 
 #[test]
-fn places_that_cannot_be_written_are_refused_and_left_as_they_are() {
+fn paths_that_cannot_be_written_are_refused_and_left_alone() {
     let (folder, path) = file(b"old");
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
@@ -27,7 +27,7 @@ fn places_that_cannot_be_written_are_refused_and_left_as_they_are() {
 }
 
 #[test]
-fn the_probe_leaves_everything_as_it_is() {
+fn the_check_of_a_path_leaves_everything_as_it_is() {
     let (folder, path) = file(b"old");
     AtomicFile::new(&path).unwrap();
     AtomicFile::new(&folder.path().join("new")).unwrap();
@@ -39,11 +39,11 @@ fn the_probe_leaves_everything_as_it_is() {
 fn a_save_that_fails_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let target = AtomicFile::new(&path).unwrap();
-    // What takes the name after the probe: the last step, the rename, fails.
+    let file = AtomicFile::new(&path).unwrap();
+    // A folder takes the name after the check, so the rename at the end of the save fails.
     fs::create_dir(&path).unwrap();
     fs::write(path.join("inside"), "old").unwrap();
-    let report = target.save(&to_bytes(&state())).unwrap_err().report();
+    let report = file.save(&to_bytes(&state())).unwrap_err().report();
     assert!(report.contains("cannot save") && report.contains("hint:"), "{report}");
     assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -51,17 +51,17 @@ fn a_save_that_fails_leaves_nothing_behind() {
 
 #[cfg(unix)]
 #[test]
-fn the_file_has_ordinary_permissions_or_those_it_had() {
+fn a_new_file_has_ordinary_permissions_and_an_old_one_keeps_its_own() {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = tempfile::tempdir().unwrap();
     let (plain, saved) = (folder.path().join("plain"), folder.path().join("saved"));
     fs::write(&plain, "").unwrap();
-    let target = AtomicFile::new(&saved).unwrap();
-    target.save(&to_bytes(&state())).unwrap();
-    assert_eq!(mode(&saved), mode(&plain), "as the umask has it");
+    let file = AtomicFile::new(&saved).unwrap();
+    file.save(&to_bytes(&state())).unwrap();
+    assert_eq!(mode(&saved), mode(&plain), "the permissions of the umask");
     fs::set_permissions(&saved, fs::Permissions::from_mode(0o640)).unwrap();
-    target.save(&to_bytes(&state())).unwrap();
+    file.save(&to_bytes(&state())).unwrap();
     assert_eq!(mode(&saved), 0o640);
 }
 
@@ -78,7 +78,7 @@ fn a_link_stays_a_link() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_to_what_is_not_there_yet_is_written_through() {
+fn a_link_to_a_missing_file_is_written_through() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("sub")).unwrap();
     let link = folder.path().join("link");
@@ -89,19 +89,19 @@ fn a_link_to_what_is_not_there_yet_is_written_through() {
 }
 
 #[test]
-fn what_a_killed_run_left_goes_with_the_next() {
+fn the_next_save_removes_the_temporary_file_of_a_killed_run() {
     let (folder, path) = file(b"old");
     let left = folder.path().join(".model.safetensors.microgpt-tmp");
     let files = || fs::read_dir(folder.path()).unwrap().count();
     fs::write(&left, "x".repeat(1 << 20)).unwrap();
-    let target = AtomicFile::new(&path).unwrap();
+    let file = AtomicFile::new(&path).unwrap();
     assert_eq!(files(), 1);
     fs::write(&left, "x".repeat(1 << 20)).unwrap();
-    target.save(&to_bytes(&state())).unwrap();
+    file.save(&to_bytes(&state())).unwrap();
     assert_eq!((files(), fs::read(&path).unwrap()), (1, to_bytes(&state())));
 }
 
-/// Runs that save to one file at once share its temporary one.
+/// Runs that save to one file at once share its temporary file.
 #[test]
 fn saves_at_the_same_time_take_turns() {
     let (folder, path) = file(b"old");
@@ -111,7 +111,7 @@ fn saves_at_the_same_time_take_turns() {
             scope.spawn(move || {
                 for len in 1..100 {
                     AtomicFile::new(path).unwrap().save(&vec![byte; len * 10_000]).unwrap();
-                    // Whole: of one run, and as long as that made it.
+                    // The bytes are all of one run, and none is missing.
                     let bytes = fs::read(path).unwrap();
                     assert!(bytes.len() % 10_000 == 0 && bytes.iter().all(|&other| other == bytes[0]));
                 }
@@ -122,7 +122,7 @@ fn saves_at_the_same_time_take_turns() {
 }
 
 #[test]
-fn a_file_that_came_first_stays() {
+fn create_keeps_a_file_that_came_first() {
     let (folder, path) = file(b"old");
     let report = AtomicFile::new(&path).unwrap().create(b"new").unwrap_err().report();
     assert!(report.contains("File exists"), "{report}");

@@ -1,8 +1,8 @@
-//! Files that are no checkpoint of this model.
+//! Files that are not a checkpoint of this model.
 
 use super::*;
 
-/// Loading fails with a report that has all of `parts`, and a hint.
+/// Asserts that loading fails with a report that has all of `parts`, the file's name and a hint.
 #[track_caller]
 fn refused(bytes: &[u8], parts: &[&str]) {
     let report = load_bytes(bytes).expect_err("it is refused");
@@ -23,7 +23,7 @@ fn a_file_cut_anywhere_is_refused() {
     refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, by its header {told}")]);
 }
 
-/// Files that seem to be of 20 GB: what they hold is not read before their headers fit the model.
+/// The files have 20 GB by their length. A header that does not fit the model is refused before the data is read.
 #[test]
 fn a_large_file_is_refused_at_once() {
     let header =
@@ -45,21 +45,21 @@ fn a_large_file_is_refused_at_once() {
 }
 
 #[test]
-fn what_is_no_safetensors_file_is_refused() {
+fn other_files_than_safetensors_are_refused() {
     refused(b"emma\nolivia\nava\nisabella\n", &["is not a safetensors file", "caused by"]);
     refused(b"\x02\0\0\0\0\0\0\0[]", &["is not a safetensors file", "caused by"]);
     refused(b"\x02\0\0\0\0\0\0\0{}", &["has no tensor `wte`"]);
 }
 
 #[test]
-fn no_damage_to_the_header_gets_further_than_an_error() {
+fn a_damaged_header_never_panics() {
     let good = to_bytes(&state());
     let header_len = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
     let (mut errors, mut tries) = (0, 0);
     for (i, change) in (0..header_len + 8).step_by(5).zip([0x01, 0x10, 0xff].into_iter().cycle()) {
         let mut bytes = good.clone();
         bytes[i] ^= change;
-        // A changed seed or step is still a checkpoint; nothing may panic.
+        // A file with another seed or step is still a checkpoint.
         errors += usize::from(load_bytes(&bytes).is_err());
         tries += 1;
     }
@@ -72,7 +72,7 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     let own = to_bytes(&State::new(Weights::zeros(other)));
     refused(&own, &["`--n-embd 8`, not `--n-embd 6`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let foreign = Tensors::weights(&Weights::zeros(other)).bytes();
-    // It does not say its heads: as many as divide the channels.
+    // Without metadata the heads are unknown, and the hint has a number that divides the channels.
     refused(&foreign, &["no tensor `layer1.attn_wq`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let longer = Tensors::weights(&Weights::zeros(RuntimeShape { block_size: 7, ..SHAPE })).bytes();
     refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "the file fits: `--block-size 7`"]);
@@ -82,9 +82,9 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     refused(&heads, &["`--n-head 2`, not `--n-head 3`", "the file fits: `--n-head 2`"]);
 }
 
-/// A hint that the command line would refuse helps nobody.
+/// The hint must not name flags that the command line would refuse.
 #[test]
-fn what_no_flags_fit_is_told_so() {
+fn a_file_that_no_flags_fit_has_another_hint() {
     let names = "hint: give the tensors the names and shapes that `--save` writes";
     let mut foreign = Tensors::weights(&state().weights);
     foreign.tensors.iter_mut().for_each(|tensor| tensor.0 = format!("transformer.{}.weight", tensor.0));
@@ -117,7 +117,7 @@ fn a_damaged_set_of_tensors_is_refused() {
 }
 
 #[test]
-fn other_types_are_refused() {
+fn other_types_than_f32_are_refused() {
     for (dtype, size) in [(Dtype::F64, 8), (Dtype::F16, 2), (Dtype::BF16, 2), (Dtype::I32, 4)] {
         let mut tensors = Tensors::weights(&state().weights);
         let (_, stored, shape, bytes) = tensors.get("wpe");
@@ -141,7 +141,7 @@ fn another_vocabulary_is_refused() {
     refused(&with(&['a', '"', 'c']), &["token 3 is 'c' in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['a', '"']), &["token 3 is missing in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['a', '"', 'ß', 'z']), &["token 4 is 'z' in the checkpoint and missing in the corpus"]);
-    // Without metadata only the number of tokens can tell.
+    // Without metadata, only the number of tokens tells the vocabularies apart.
     let larger = Tensors::weights(&Weights::zeros(RuntimeShape { vocab: 5, ..SHAPE })).bytes();
     refused(&larger, &["tensor `wte` of shape [5, 6], not [4, 6]", "the corpus that the checkpoint was trained on"]);
 }
@@ -158,7 +158,7 @@ fn metadata_that_cannot_be_understood_is_refused() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_missing_file_and_a_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (path, cause) in
         [(folder.path().join("none"), "No such file"), (folder.path().to_owned(), "not a regular file")]

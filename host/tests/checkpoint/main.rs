@@ -1,4 +1,4 @@
-//! Checkpoints: what is written comes back to the bit, and what cannot be used is refused with a reason.
+//! Checkpoints: they come back to the bit, and unusable ones are refused with a reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,11 +18,11 @@ mod atomic_file;
 mod damaged;
 mod resume;
 
-/// No dimension equals another.
+/// A shape whose dimensions all differ.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };
 const VOCABULARY: [char; 3] = ['a', '"', 'ß'];
 
-/// A state in which every value is another, and some are odd.
+/// Returns a state whose values all differ. Some are extreme.
 fn state() -> State {
     let mut state = State::new(Weights::init(SHAPE, 1));
     state.step = 1 << 40;
@@ -62,14 +62,14 @@ fn bits(state: &State) -> [Vec<u32>; 3] {
     [&state.weights, &state.m, &state.v].map(|array| array.values.iter().map(|value| value.to_bits()).collect())
 }
 
-/// Tensors to be changed and written, as another program would.
+/// Tensors of another program, which a test changes before they are written.
 struct Tensors {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     metadata: Option<HashMap<String, String>>,
 }
 
 impl Tensors {
-    /// The weights alone.
+    /// Returns the weights alone.
     fn weights(weights: &Weights) -> Self {
         let tensor = |(tensor, values): (gpu_kernels::layout::Tensor, &[f32])| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -96,7 +96,7 @@ impl Tensors {
     }
 }
 
-/// A file with these bytes, in a folder of its own.
+/// Writes a file with these bytes in a folder of its own.
 fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
@@ -120,7 +120,7 @@ fn a_state_comes_back_to_the_bit() {
 }
 
 #[test]
-fn the_file_is_what_other_programs_expect() {
+fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
     let bytes = to_bytes(&state());
     assert_eq!(bytes, to_bytes(&state()), "the same state gives the same bytes");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();

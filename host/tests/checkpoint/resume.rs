@@ -1,8 +1,8 @@
-//! A run that goes on.
+//! The resumption of a run from a checkpoint.
 
 use super::*;
 
-/// Going on with the run `run` fails with a report that has all of `parts`, and a hint.
+/// Asserts that resuming `run` fails with a report that has all of `parts`, the file's name and a hint.
 #[track_caller]
 fn not_resumed(bytes: &[u8], run: &RunInfo, parts: &[&str]) {
     let (_folder, path) = file(bytes);
@@ -13,7 +13,7 @@ fn not_resumed(bytes: &[u8], run: &RunInfo, parts: &[&str]) {
 }
 
 #[test]
-fn a_run_goes_on_only_as_the_run_that_it_was() {
+fn a_checkpoint_resumes_only_its_own_run() {
     let bytes = to_bytes(&state());
     let (_folder, path) = file(&bytes);
     assert_eq!(bits(&resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap()), bits(&state()));
@@ -27,7 +27,7 @@ fn a_run_goes_on_only_as_the_run_that_it_was() {
         (train(|t| t.batch = 2), "--batch", "3", "2"),
         (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
         (train(|t| t.optimizer.beta1 = 0.8), "--beta1", "0.7", "0.8"),
-        // The nearest other number.
+        // The next larger value.
         (
             train(|t| t.optimizer.beta2 = f64::next_up(1.0 / 3.0)),
             "--beta2",
@@ -55,7 +55,7 @@ fn a_run_goes_on_only_as_the_run_that_it_was() {
 }
 
 #[test]
-fn weights_alone_are_nothing_to_resume() {
+fn weights_alone_cannot_be_resumed() {
     let weights = || Tensors::weights(&state().weights);
     not_resumed(&weights().bytes(), &RUN, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
     let metadata = {

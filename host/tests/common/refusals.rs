@@ -1,4 +1,4 @@
-//! What a device has to refuse, since the kernels would index with it unchecked.
+//! Inputs that every device must refuse, since the kernels index unchecked.
 
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
@@ -7,10 +7,10 @@ use microgpt::device::{Device, State};
 use microgpt::error::Result;
 use microgpt::weights::Weights;
 
-/// Opens a device.
+/// A function that puts a model on a device.
 type Open<'a> = &'a dyn Fn(TrainConfig, &Dataset, &State) -> Result<Box<dyn Device>>;
 
-/// Fails if such a device takes what it must not, or says anything else of it than expected.
+/// Asserts that such a device refuses every input that its kernels could not survive, each with the expected message.
 #[track_caller]
 pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let dataset = |documents: &[&str]| Dataset::new(documents, None, None).unwrap();
@@ -23,12 +23,12 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let (model, small) = (ModelConfig::default(), dataset(&["abc", "cab"]));
     let fitting = state(model, 4);
 
-    // A model of another vocabulary, whichever side has the token; documents of one dataset in another.
+    // The model has another vocabulary than the training or the validation documents, or those have different ones.
     refused(open(config, &dataset(&["abcd", "a"]), &fitting).map(drop), "the token 4");
     refused(open(config, &dataset(&["a", "abcd"]), &fitting).map(drop), "the token 4");
     let mixed = Dataset { val: dataset(&["a", "vwxyz"]).val, ..small.clone() };
     refused(open(config, &mixed, &fitting).map(drop), "the token 6, the model a vocabulary of 4");
-    // A shape that no configuration gives, and arrays of another one.
+    // The shape is impossible, or an array has another shape.
     let shape = fitting.weights.shape;
     let odd = State::new(Weights::zeros(RuntimeShape { n_head: 3, ..shape }));
     refused(open(config, &small, &odd).map(drop), "not divisible");
