@@ -1,6 +1,7 @@
 //! The configurations of model, training and sampling, with their defaults.
 
-use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::RuntimeShape;
 
 use crate::error::{ConfigError, Result};
 
@@ -70,8 +71,7 @@ impl ModelConfig {
 
 /// Returns the number of parameters of a model of this shape, without padding.
 pub fn num_params(shape: RuntimeShape) -> usize {
-    let c = shape.n_embd();
-    (shape.vocab() + shape.block_size() + 12 * shape.n_layer() * c) * c
+    Layout(shape).tensors().map(|tensor| tensor.numel()).sum()
 }
 
 /// The parameters of `AdamW` with a global-norm clip and a cosine schedule.

@@ -1,4 +1,4 @@
-//! The model's parameters on the host: flat, without padding, in the order of the checkpoint.
+//! The model's parameters on the host: flat, without padding, in the layout's order.
 
 use gpu_kernels::layout::{Init, Layout, Tensor};
 use gpu_kernels::shape::RuntimeShape;
@@ -8,22 +8,22 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use crate::config::num_params;
 
-/// One value a parameter: the parameters themselves, their gradients, or a moment of the optimiser.
+/// One value per parameter: the parameters themselves, their gradients, or a moment of the optimiser.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// The model's dimensions.
     pub shape: RuntimeShape,
-    /// The tensors of [`Layout::tensors`] one after the other, row-major.
+    /// The values of [`Layout::tensors`], row-major and concatenated.
     pub values: Vec<f32>,
 }
 
 impl Weights {
-    /// All zeros.
+    /// Returns zeros.
     pub fn zeros(shape: RuntimeShape) -> Self {
         Self { shape, values: vec![0.0; num_params(shape)] }
     }
 
-    /// Returns the initial weights, see [`Init`].
+    /// Returns initial weights, of which each tensor has the distribution of its [`Init`].
     pub fn init(shape: RuntimeShape, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut weights = Self::zeros(shape);
@@ -36,7 +36,7 @@ impl Weights {
         weights
     }
 
-    /// Every tensor with its values `[rows, cols]`.
+    /// Returns every tensor with its values `[rows, cols]`.
     pub fn tensors(&self) -> impl Iterator<Item = (Tensor, &[f32])> {
         let mut rest = &self.values[..];
         Layout(self.shape).tensors().map(move |tensor| {
@@ -46,7 +46,7 @@ impl Weights {
         })
     }
 
-    /// Every tensor with its values `[rows, cols]`, to be changed.
+    /// Returns every tensor with its mutable values `[rows, cols]`.
     pub fn tensors_mut(&mut self) -> impl Iterator<Item = (Tensor, &mut [f32])> {
         let mut rest = &mut self.values[..];
         Layout(self.shape).tensors().map(move |tensor| {
