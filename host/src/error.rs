@@ -1,4 +1,5 @@
 //! The library's error: the failure with its values, its cause, and a hint on what to do about it.
+#![expect(missing_docs, reason = "the message of a variant says what its fields are")]
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -61,14 +62,7 @@ pub enum Error {
     Training(#[from] TrainingError),
     /// A message without a variant of its own.
     #[error("{message}")]
-    Message {
-        /// The message.
-        message: String,
-        /// The hint.
-        hint: Option<String>,
-        /// The cause.
-        source: Option<Cause>,
-    },
+    Message { message: String, hint: Option<String>, source: Option<Cause> },
 }
 
 impl Error {
@@ -99,14 +93,14 @@ impl Error {
     pub fn advice(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Config(error) => error.hint(),
-            Self::Corpus(error) => error.hint(),
+            Self::Corpus(error) => error.hint().map(Cow::from),
             Self::Vocabulary(_) => None,
             Self::Checkpoint(error) => error.hint(),
-            Self::Device(error) => error.hint(),
+            Self::Device(error) => Some(error.hint().into()),
             Self::Gpu(error) => error.hint(),
             Self::OutOfMemory(_) => Some(OutOfMemory::HINT.into()),
-            Self::Output(error) => error.hint(),
-            Self::Training(error) => error.hint(),
+            Self::Output(error) => error.hint().map(Cow::from),
+            Self::Training(error) => error.hint().map(Cow::from),
             Self::Message { hint, .. } => hint.as_deref().map(Cow::from),
         }
     }

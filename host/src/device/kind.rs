@@ -1,9 +1,6 @@
 //! The kinds of devices to choose from.
 
 use std::fmt;
-use std::str::FromStr;
-
-use crate::error::DeviceError;
 
 /// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,27 +34,5 @@ impl DeviceKind {
 impl fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for DeviceKind {
-    type Err = DeviceError;
-
-    fn from_str(name: &str) -> Result<Self, DeviceError> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| DeviceError::Kind { name: name.to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_read_by_the_name_that_it_prints() {
-        for kind in DeviceKind::ALL {
-            assert_eq!(kind.to_string().parse::<DeviceKind>().unwrap(), kind);
-        }
-        assert!("gpu".parse::<DeviceKind>().is_err());
     }
 }

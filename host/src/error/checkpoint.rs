@@ -13,50 +13,22 @@ use super::Cause;
 pub enum CheckpointError {
     /// A file that cannot be read.
     #[error("cannot read the checkpoint `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A model that the format cannot hold.
     #[error("the model cannot be stored as safetensors")]
-    Store {
-        /// The cause.
-        source: Cause,
-    },
+    Store { source: Cause },
     /// A file whose header is not that of the format.
     #[error("the checkpoint `{path}` is not a safetensors file")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: Cause,
-    },
+    Format { path: PathBuf, source: Cause },
     /// A file that is longer or shorter than its header says.
     #[error("the checkpoint `{path}` {}", source.verdict())]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// The lengths.
-        source: FileLength,
-    },
+    Length { path: PathBuf, source: FileLength },
     /// Metadata that this version cannot use.
     #[error("cannot use the metadata of the checkpoint `{path}`")]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: Cause,
-    },
+    Metadata { path: PathBuf, source: Cause },
     /// A file of another model, another run or unusable values.
     #[error("the checkpoint `{path}` {mismatch}")]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// The first difference between the file and the run.
-        mismatch: Mismatch,
-    },
+    Mismatch { path: PathBuf, mismatch: Mismatch },
 }
 
 /// The length of a file in bytes, and the length that its header states.
@@ -94,7 +66,6 @@ impl std::error::Error for FileLength {}
 /// `fitting` are the flags that the file fits, such as `--n-embd 8`; the text is empty if no flags fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "the message of each variant says what its fields are")]
 pub enum Mismatch {
     /// A character of the vocabulary.
     #[error(

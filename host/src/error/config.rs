@@ -8,88 +8,35 @@ use std::borrow::Cow;
 pub enum ConfigError {
     /// A dimension of zero.
     #[error("`{flag} 0`: the model needs at least 1")]
-    ZeroDimension {
-        /// The flag that sets the dimension.
-        flag: &'static str,
-    },
+    ZeroDimension { flag: &'static str },
     /// Attention heads that do not divide the channels.
     #[error("`--n-embd {n_embd}` is not divisible by `--n-head {n_head}`")]
-    IndivisibleChannels {
-        /// C, the channels.
-        n_embd: usize,
-        /// H, the heads.
-        n_head: usize,
-    },
+    IndivisibleChannels { n_embd: usize, n_head: usize },
     /// A model of more parameters than a device can index.
     #[error(
         "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab})"
     )]
-    TooManyParameters {
-        /// The number of parameters.
-        params: u128,
-        /// The largest number that is supported.
-        max: u128,
-        /// C, the channels.
-        n_embd: usize,
-        /// L, the layers.
-        n_layer: usize,
-        /// T, the block size.
-        block_size: usize,
-        /// V, the vocabulary.
-        vocab: usize,
-    },
+    TooManyParameters { params: u128, max: u128, n_embd: usize, n_layer: usize, block_size: usize, vocab: usize },
     /// A model whose activations for one document are too many to store.
     #[error(
         "activations of about {activations} values are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
     )]
-    TooManyActivations {
-        /// The approximate number of values.
-        activations: u128,
-        /// The largest number that is supported.
-        max: u128,
-        /// C, the channels.
-        n_embd: usize,
-        /// L, the layers.
-        n_layer: usize,
-        /// T, the block size.
-        block_size: usize,
-    },
+    TooManyActivations { activations: u128, max: u128, n_embd: usize, n_layer: usize, block_size: usize },
     /// A step of no documents, or of more than 32 bits can count.
     #[error("a step of {batch} documents")]
-    Batch {
-        /// B, the documents of a step.
-        batch: usize,
-    },
+    Batch { batch: usize },
     /// A prompt with a token that no text contains.
     #[error("prompt tokens must be between 1 and {}, got {token}", vocab - 1)]
-    PromptToken {
-        /// The token.
-        token: u32,
-        /// V, the vocabulary.
-        vocab: u32,
-    },
+    PromptToken { token: u32, vocab: u32 },
     /// A prompt that fills the block.
     #[error("a prompt of {tokens} tokens leaves no room for a sample")]
-    PromptLength {
-        /// The prompt's length.
-        tokens: usize,
-        /// T, the block size.
-        block_size: usize,
-    },
+    PromptLength { tokens: usize, block_size: usize },
     /// A top-k outside of the vocabulary.
     #[error("a top-k of {top_k}")]
-    TopK {
-        /// The top-k.
-        top_k: usize,
-        /// V, the vocabulary.
-        vocab: u32,
-    },
+    TopK { top_k: usize, vocab: u32 },
     /// A temperature that is negative or no finite `f32`.
     #[error("a temperature of {temperature}")]
-    Temperature {
-        /// The temperature.
-        temperature: f64,
-    },
+    Temperature { temperature: f64 },
 }
 
 impl ConfigError {

@@ -1,6 +1,5 @@
 //! Failures of a corpus and of its vocabulary.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,78 +11,39 @@ use super::Cause;
 pub enum CorpusError {
     /// A file that cannot be read.
     #[error("cannot read `{path}`")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A text that cannot be downloaded.
     #[error("cannot download {url}")]
-    Download {
-        /// The address.
-        url: String,
-        /// The cause.
-        source: Cause,
-    },
+    Download { url: String, source: Cause },
     /// Bytes that are not UTF-8.
     #[error("`{name}` is not UTF-8: the byte 0x{byte:02x} at offset {offset}")]
-    NotUtf8 {
-        /// The file or the address.
-        name: String,
-        /// The first byte that is not UTF-8.
-        byte: u8,
-        /// The offset of that byte.
-        offset: usize,
-    },
+    NotUtf8 { name: String, byte: u8, offset: usize },
     /// A text of no bytes.
     #[error("`{name}` is empty")]
-    Empty {
-        /// The file or the address.
-        name: String,
-    },
+    Empty { name: String },
     /// A text of white space alone.
     #[error("`{name}` has only white space")]
-    Blank {
-        /// The file or the address.
-        name: String,
-    },
+    Blank { name: String },
     /// A text of one document.
     #[error("`{name}` has only one document")]
-    OneDocument {
-        /// The file or the address.
-        name: String,
-    },
+    OneDocument { name: String },
     /// Fewer than two documents for a data set.
     #[error("the corpus has {}", if *.documents == 0 { "no document" } else { "only one document" })]
-    TooFewDocuments {
-        /// The number of documents.
-        documents: usize,
-    },
+    TooFewDocuments { documents: usize },
     /// More tokens than 32 bits can index.
     #[error("the corpus has {tokens} tokens, more than the {} supported", u32::MAX)]
-    TooManyTokens {
-        /// The number of tokens.
-        tokens: u64,
-    },
-    /// A document with a character that the given vocabulary lacks.
+    TooManyTokens { tokens: u64 },
+    /// A document, counted from 1, with a character that the given vocabulary lacks.
     #[error("cannot encode document {document} ({start:?})")]
-    Encode {
-        /// The document's position in the corpus, from 1.
-        document: usize,
-        /// The first characters of the document.
-        start: String,
-        /// The cause.
-        source: VocabularyError,
-    },
+    Encode { document: usize, start: String, source: VocabularyError },
 }
 
 /// The hint for a file that has no documents.
 const ONE_PER_LINE: &str = "give a text file with one document on each line, for instance a name";
 
 impl CorpusError {
-    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::FileTooLarge => "use a part of it",
                 io::ErrorKind::NotFound => "check the path, or leave `--input` out to use microgpt's own names",
@@ -98,8 +58,7 @@ impl CorpusError {
             }
             Self::TooManyTokens { .. } => "use a part of it",
             Self::Encode { .. } => "use a corpus with the characters of the given vocabulary alone",
-        };
-        Some(hint.into())
+        })
     }
 }
 
@@ -112,18 +71,10 @@ pub enum VocabularyError {
     Empty,
     /// Two neighbours that are equal, or not in the order of their code points.
     #[error("the vocabulary is not sorted: {} stands before {}", describe(*.first), describe(*.second))]
-    Unsorted {
-        /// The character that stands first.
-        first: char,
-        /// The character after it.
-        second: char,
-    },
+    Unsorted { first: char, second: char },
     /// A character outside of the vocabulary.
     #[error("the character {} is not in the vocabulary", describe(*.character))]
-    UnknownCharacter {
-        /// The character.
-        character: char,
-    },
+    UnknownCharacter { character: char },
 }
 
 /// Returns a character as a message shows it: visible, and with its code point, since many characters look alike.

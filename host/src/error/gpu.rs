@@ -18,72 +18,34 @@ pub enum GpuError {
     NoPtx,
     /// A build without one of the kernels.
     #[error("this program was built without the kernel `{kernel}`")]
-    NoKernel {
-        /// The kernel's name in the PTX.
-        kernel: String,
-    },
+    NoKernel { kernel: String },
     /// A system without the driver.
     #[error("no NVIDIA driver")]
-    NoDriver {
-        /// The cause.
-        source: Cause,
-    },
-    /// A driver that finds no device.
+    NoDriver { source: Cause },
+    /// A driver that finds no device. `visible` is the value of `CUDA_VISIBLE_DEVICES`.
     #[error("the NVIDIA driver finds no GPU")]
-    NoGpu {
-        /// The value of `CUDA_VISIBLE_DEVICES`, if it is set.
-        visible: Option<String>,
-    },
-    /// A device that is older than the kernels.
+    NoGpu { visible: Option<String> },
+    /// A device that is older than the kernels. Architecture 75 is compute capability 7.5.
     #[error(
         "the GPU is too old: {name} has compute capability {}, the kernels need {}",
         compute_capability(*.arch), compute_capability(*.needed)
     )]
-    TooOld {
-        /// The device.
-        name: String,
-        /// Its architecture: 75 is compute capability 7.5.
-        arch: u32,
-        /// The architecture of the kernels.
-        needed: u32,
-    },
+    TooOld { name: String, arch: u32, needed: u32 },
     /// PTX that the driver refuses.
     #[error("cannot compile the kernels for this GPU")]
-    Compile {
-        /// The driver's result, if the failure is the driver's.
-        code: Option<i32>,
-        /// The driver's description and the log of its compiler.
-        source: Cause,
-    },
+    Compile { code: Option<i32>, source: Cause },
     /// A device on which blocks cannot wait for each other.
     #[error("{name} has no cooperative launch, which `--batch` needs")]
-    NoCooperativeLaunch {
-        /// The device.
-        name: String,
-    },
+    NoCooperativeLaunch { name: String },
     /// A device with too little free memory.
     #[error("the GPU's memory is too small: {needed} bytes needed, {free} of {total} free")]
-    Memory {
-        /// The bytes that the models need.
-        needed: usize,
-        /// The bytes that are free.
-        free: usize,
-        /// The bytes that the device has.
-        total: usize,
-    },
+    Memory { needed: usize, free: usize, total: usize },
     /// A set of no models.
     #[error("no model to put on the GPU")]
     NoModels,
-    /// A call of the driver that failed.
+    /// A failed call of the driver.
     #[error("cannot {action}")]
-    Driver {
-        /// The purpose of the call.
-        action: String,
-        /// The driver's result, if the failure is the driver's.
-        code: Option<i32>,
-        /// The driver's description.
-        source: Cause,
-    },
+    Driver { action: String, code: Option<i32>, source: Cause },
 }
 
 fn compute_capability(arch: u32) -> String {

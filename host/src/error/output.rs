@@ -1,6 +1,5 @@
 //! Failures of what is written: files and streams.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,67 +11,33 @@ use super::Cause;
 pub enum OutputError {
     /// A path that a file cannot be written to.
     #[error("cannot save to `{path}`")]
-    NotWritable {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    NotWritable { path: PathBuf, source: io::Error },
     /// A file that could not be written.
     #[error("cannot save to `{path}`")]
-    Save {
-        /// The file, which is as it was.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Save { path: PathBuf, source: io::Error },
     /// A file of metrics that cannot be opened, or a file of something else.
     #[error("cannot write the metrics to `{path}`")]
-    OpenMetrics {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    OpenMetrics { path: PathBuf, source: io::Error },
     /// A file of metrics that could not be written.
     #[error("cannot write the metrics to `{path}`")]
-    WriteMetrics {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    WriteMetrics { path: PathBuf, source: io::Error },
     /// A plot whose name does not say its format.
     #[error("cannot plot to `{path}`: its name ends in neither .svg nor .png")]
-    PlotFormat {
-        /// The file.
-        path: PathBuf,
-    },
+    PlotFormat { path: PathBuf },
     /// A plot that cannot be drawn.
     #[error("cannot draw `{path}`")]
-    DrawPlot {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: Cause,
-    },
+    DrawPlot { path: PathBuf, source: Cause },
     /// Results that cannot be written to standard output.
     #[error("cannot write to stdout")]
-    Stdout {
-        /// The cause.
-        source: io::Error,
-    },
+    Stdout { source: io::Error },
     /// A record that has no JSON.
     #[error("the record cannot be written as JSON")]
-    Json {
-        /// The cause.
-        source: Cause,
-    },
+    Json { source: Cause },
 }
 
 impl OutputError {
-    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
             Self::NotWritable { .. } => "choose a file that you may write, in a folder that exists",
             Self::Save { .. } => "check the space and the permissions of the folder; the old file is unchanged",
             Self::OpenMetrics { .. } => {
@@ -83,7 +48,6 @@ impl OutputError {
             Self::DrawPlot { .. } => "leave `--plot` out",
             Self::Stdout { .. } => "check the space, or redirect the results elsewhere",
             Self::Json { .. } => return None,
-        };
-        Some(hint.into())
+        })
     }
 }
