@@ -9,8 +9,9 @@ use crate::error::{OutputError, Result};
 
 /// A path that a file can be written to.
 ///
-/// The bytes go to a temporary file beside it, `.NAME.microgpt-tmp`, which then replaces it. The temporary name is fixed, so
-/// that the next run that writes the same file removes what a killed run has left. Runs that write it at once take turns.
+/// The bytes go to a temporary file beside it, `.NAME.microgpt-tmp`, which then replaces it. The temporary name is
+/// fixed, so that the next run that writes the same file removes what a killed run has left. Runs that write it at once
+/// take turns.
 #[derive(Debug)]
 pub struct AtomicFile {
     /// The path as the user gave it.

@@ -1,9 +1,9 @@
 //! Checkpoints: safetensors files with a model's weights, the optimiser's moments and the settings of the run.
 //!
-//! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on; all are
-//! `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions, vocabulary and
-//! settings. Every random value of a run follows from its seed, so the file needs no state of a generator. A file with
-//! weights alone, as other programs write it, is a checkpoint too.
+//! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on;
+//! all are `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions,
+//! vocabulary and settings. Every random value of a run follows from its seed, so the file needs no state of a
+//! generator. A file with weights alone, as other programs write it, is a checkpoint too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -82,8 +82,8 @@ pub struct StoredModel {
 /// Reads the checkpoint at `path` with the dimensions and the vocabulary that it states.
 ///
 /// # Errors
-/// [`CheckpointError`] if the file cannot be read, is no checkpoint, does not state its model, or has a value that is not
-/// finite.
+/// [`CheckpointError`] if the file cannot be read, is no checkpoint, does not state its model, or has a value that is
+/// not finite.
 pub fn read(path: &Path) -> Result<StoredModel> {
     let file = CheckpointFile::open(path)?;
     let (config, vocabulary) = file.model()?;
@@ -91,11 +91,12 @@ pub fn read(path: &Path) -> Result<StoredModel> {
     Ok(StoredModel { config, vocabulary, state })
 }
 
-/// Reads the checkpoint at `path` for a model of this shape and vocabulary. Step and moments are zero if the file has none.
+/// Reads the checkpoint at `path` for a model of this shape and vocabulary. Step and moments are zero if the file has
+/// none.
 ///
 /// # Errors
-/// [`CheckpointError`] if the file cannot be read, is no checkpoint, holds another model or vocabulary, or has a value that
-/// is not finite.
+/// [`CheckpointError`] if the file cannot be read, is no checkpoint, holds another model or vocabulary, or has a value
+/// that is not finite.
 pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
     Ok(CheckpointFile::open(path)?.state(shape, vocabulary)?)
 }
@@ -111,7 +112,8 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
     Ok(state)
 }
 
-/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. The same state gives the same bytes.
+/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. The same state gives the same
+/// bytes.
 ///
 /// # Errors
 /// [`CheckpointError::Store`] for a header that is larger than the format allows.

@@ -98,7 +98,8 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps: half a cosine from [`Self::learning_rate`] to zero.
+    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps: half a cosine from
+    /// [`Self::learning_rate`] to zero.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
         // A run of no steps may still take a trial step.
         self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps.max(1) as f64))
@@ -110,7 +111,8 @@ impl OptimizerConfig {
     }
 }
 
-/// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise that.
+/// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise
+/// that.
 fn power(mut base: f64, mut exponent: u64) -> f64 {
     let mut power = 1.0;
     while exponent > 0 {

@@ -72,11 +72,6 @@ impl Documents {
         self.offsets.len() - 1
     }
 
-    /// Returns whether there is no document.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Returns the tokens of document `i`.
     ///
     /// # Panics

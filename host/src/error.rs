@@ -105,7 +105,8 @@ impl Error {
         }
     }
 
-    /// Returns the whole report as the program prints it: a line `error:`, a line `caused by:` for each cause, a line `hint:`.
+    /// Returns the whole report as the program prints it: a line `error:`, a line `caused by:` for each cause, a line
+    /// `hint:`.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}");
         let mut cause = self.source();

@@ -20,7 +20,8 @@ const SIGNALS: &[i32] = &[
     SIGHUP,
 ];
 
-/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the flag that this returns. Ignored signals stay ignored.
+/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the flag that this returns. Ignored signals stay
+/// ignored.
 ///
 /// # Errors
 /// [`TrainingError::Signals`].

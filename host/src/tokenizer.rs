@@ -30,8 +30,8 @@ impl Tokenizer {
     /// Returns the vocabulary of these characters, such as those of a checkpoint.
     ///
     /// # Errors
-    /// [`VocabularyError::Empty`], and [`VocabularyError::Unsorted`] for characters that are not distinct and sorted by code
-    /// point.
+    /// [`VocabularyError::Empty`], and [`VocabularyError::Unsorted`] for characters that are not distinct and sorted by
+    /// code point.
     pub fn from_chars(chars: Vec<char>) -> Result<Self> {
         if chars.is_empty() {
             return Err(VocabularyError::Empty.into());

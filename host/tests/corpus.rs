@@ -109,8 +109,8 @@ fn a_failed_download_leaves_nothing_behind() {
     assert_falls_back(&Download { url: format!("http://{nobody}/"), ..serve_body(b"") }, "refused");
 }
 
-/// The server signed its certificate itself. In TLS 1.3 the certificate is encrypted, so the refusal proves that client and server
-/// have agreed on keys.
+/// The server signed its certificate itself. In TLS 1.3 the certificate is encrypted, so the refusal proves that client
+/// and server have agreed on keys.
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 #[test]
 fn a_self_signed_certificate_is_refused() {

@@ -103,8 +103,8 @@ impl Corpus {
 
     /// Reads the file `input`, or standard input for [`STDIN`].
     ///
-    /// Without `input` it reads `input.txt` in the working directory. If there is no such file, it downloads one, and falls back
-    /// to the embedded names.
+    /// Without `input` it reads `input.txt` in the working directory. If there is no such file, it downloads one, and
+    /// falls back to the embedded names.
     ///
     /// # Errors
     /// [`CorpusError`] for a file that cannot be read, is not UTF-8, or has fewer than two documents.

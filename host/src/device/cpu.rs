@@ -183,7 +183,8 @@ impl Cpu {
 #[derive(Clone, Copy)]
 struct Shared<T>(T);
 
-// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements and read elements that none writes.
+// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements and read elements that none
+// writes.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl Device for Cpu {
@@ -222,8 +223,9 @@ impl Device for Cpu {
         if self.config.batch > 1 {
             self.train_batch(args)?;
         } else {
-            // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets. `with_kernels`
-            // has checked that the tokens are below the vocabulary and that this processor has the kernels.
+            // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets.
+            // `with_kernels` has checked that the tokens are below the vocabulary and that this processor has the
+            // kernels.
             unsafe { self.kernels.train(&args, 0..1, 1) };
         }
         self.step += steps as u64;
@@ -278,8 +280,8 @@ impl Device for Cpu {
         let kernels = self.kernels;
         (0..blocks).into_par_iter().for_each(|block| {
             let args = &args;
-            // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every sample,
-            // and `validate::sampling` has checked the configuration.
+            // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
+            // sample, and `validate::sampling` has checked the configuration.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
         Ok(to_samples(&out, &logprobs, self.shape.block_size()))

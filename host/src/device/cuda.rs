@@ -1,7 +1,7 @@
 //! NVIDIA GPUs: kernels in PTX, which the driver compiles for the device.
 //!
-//! Corpus, weights, gradients and moments stay on the device. A call of `train` is one launch, after which the host reads its
-//! log.
+//! Corpus, weights, gradients and moments stay on the device. A call of `train` is one launch, after which the host
+//! reads its log.
 
 mod error;
 mod gpu;

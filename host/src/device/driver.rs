@@ -1,7 +1,7 @@
 //! The functions of the CUDA driver, found when the program runs, so that the program starts without a driver too.
 //!
-//! `cust` is linked against these functions instead of libcuda (see .cargo/config.toml). The first call opens the driver's
-//! library, to which each function forwards.
+//! `cust` is linked against these functions instead of libcuda (see .cargo/config.toml). The first call opens the
+//! driver's library, to which each function forwards.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};

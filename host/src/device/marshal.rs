@@ -84,7 +84,8 @@ pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<
     sized.ok_or(DeviceError::TooManySamples { samples: count })
 }
 
-/// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be NaN.
+/// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be
+/// NaN.
 pub(super) fn inverse_temperature(temperature: f64) -> f32 {
     if temperature == 0.0 { 0.0 } else { (1.0 / temperature).min(f32::MAX.into()) as f32 }
 }

@@ -82,8 +82,8 @@ impl Evaluation {
 pub struct Sample {
     /// The tokens without `<BOS>`, at most `block_size`.
     pub tokens: Vec<u32>,
-    /// The log-probability of each token, and of the `<BOS>` that ended the text, if one did. They are those of the model's
-    /// whole distribution at temperature 1. Without [`SampleConfig::logprobs`] there are none.
+    /// The log-probability of each token, and of the `<BOS>` that ended the text, if one did. They are those of the
+    /// model's whole distribution at temperature 1. Without [`SampleConfig::logprobs`] there are none.
     pub logprobs: Vec<f64>,
 }
 
@@ -124,8 +124,8 @@ pub trait Device {
     /// The device's errors.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
 
-    /// Announces samples that [`Device::generate`] will return a few at a time. A GPU generates them in one launch and keeps
-    /// them.
+    /// Announces samples that [`Device::generate`] will return a few at a time. A GPU generates them in one launch and
+    /// keeps them.
     ///
     /// # Errors
     /// Those of [`Device::generate`].
@@ -137,7 +137,8 @@ pub trait Device {
     /// Generates the samples with these indices.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::error::ConfigError) for a configuration that does not fit the model, and the device's errors.
+    /// [`ConfigError`](crate::error::ConfigError) for a configuration that does not fit the model, and the device's
+    /// errors.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.

@@ -20,8 +20,8 @@ pub struct Selected {
 ///
 /// # Errors
 /// [`GpuError`](crate::error::GpuError) if [`DeviceKind::Cuda`] finds no GPU that can be used,
-/// [`DeviceError`](crate::error::DeviceError) and [`ConfigError`](crate::error::ConfigError) for a model that does not fit the corpus, and
-/// [`OutOfMemory`](crate::error::OutOfMemory).
+/// [`DeviceError`](crate::error::DeviceError) and [`ConfigError`](crate::error::ConfigError) for a model that does not
+/// fit the corpus, and [`OutOfMemory`](crate::error::OutOfMemory).
 pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<Selected> {
     let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
     let mut models: Box<dyn Models> = match kind {

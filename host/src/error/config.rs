@@ -14,12 +14,14 @@ pub enum ConfigError {
     IndivisibleChannels { n_embd: usize, n_head: usize },
     /// A model of more parameters than a device can index.
     #[error(
-        "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab})"
+        "a model of {params} parameters is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, \
+         vocabulary {vocab})"
     )]
     TooManyParameters { params: u128, max: u128, n_embd: usize, n_layer: usize, block_size: usize, vocab: usize },
     /// A model whose activations for one document are too many to store.
     #[error(
-        "activations of about {activations} values are too many (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size})"
+        "activations of about {activations} values are too many (n_embd {n_embd}, n_layer {n_layer}, \
+         block_size {block_size})"
     )]
     TooManyActivations { activations: u128, max: u128, n_embd: usize, n_layer: usize, block_size: usize },
     /// A step of no documents, or of more than 32 bits can count.

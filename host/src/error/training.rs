@@ -6,7 +6,8 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
-    /// A training whose values have become NaN or infinite at a step, counted from 1. `saves` tells whether it has saved before.
+    /// A training whose values have become NaN or infinite at a step, counted from 1. `saves` tells whether it has
+    /// saved before.
     #[error("training diverged at step {step}: {reason}")]
     Diverged { step: u64, reason: String, saves: bool },
     /// A set of models all of which have diverged.

@@ -13,7 +13,8 @@ use crate::error::{DeviceError, Result};
 impl Cpu {
     /// Returns the last layer's probabilities for a document `[BOS, .., BOS]`.
     ///
-    /// The shape is `[H, n, n]` (head, query, key) with `n = min(T, tokens - 1)`. A key after its query has probability 0.
+    /// The shape is `[H, n, n]` (head, query, key) with `n = min(T, tokens - 1)`. A key after its query has probability
+    /// 0.
     ///
     /// # Errors
     /// [`DeviceError::ShortDocument`] and [`DeviceError::Token`], and
@@ -39,8 +40,8 @@ impl Cpu {
             documents: 1,
             shape: s,
         };
-        // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, the tokens are below
-        // the vocabulary, and `with_kernels` has checked that this processor has the kernels.
+        // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, the tokens are
+        // below the vocabulary, and `with_kernels` has checked that this processor has the kernels.
         unsafe { self.kernels.evaluate(&args, 0..1, 1) };
         // SAFETY: `workspace` has `Activations::len` elements and outlives the view.
         let work = unsafe { View::new(workspace.as_mut_ptr(), Activations::len(s)) };

@@ -7,11 +7,11 @@ use std::thread;
 /// Rounds of a busy wait before a thread yields its processor.
 const SPINS: usize = 2000;
 
-/// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads. A phase
-/// begins when the phase before it has ended.
+/// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads. A
+/// phase begins when the phase before it has ended.
 ///
-/// The threads stay awake between phases, since a phase takes tens of microseconds, about as long as waking a thread. The
-/// calling thread takes every item that no other thread takes, so threads that are busy elsewhere delay nothing.
+/// The threads stay awake between phases, since a phase takes tens of microseconds, about as long as waking a thread.
+/// The calling thread takes every item that no other thread takes, so threads that are busy elsewhere delay nothing.
 pub fn each_phase(phases: usize, items: usize, work: impl Fn(usize, usize) + Sync) {
     let pool = PhasePool {
         items,

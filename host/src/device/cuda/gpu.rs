@@ -97,8 +97,8 @@ impl Gpu {
     /// Runs a kernel in `blocks` blocks and waits for it.
     ///
     /// # Safety
-    /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. Their contents keep
-    /// the kernel's contract.
+    /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. Their
+    /// contents keep the kernel's contract.
     pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         let action = || format!("run `{}`", kernel.name());
         // The first launch of a kernel compiles it, which must not count as time on the device.
@@ -115,8 +115,8 @@ impl Gpu {
     /// Trains these models for `steps` steps in one launch, with a block for each.
     ///
     /// # Safety
-    /// Each model's arguments are those of a launch of `steps` steps as in [`Self::launch`], and no two models share an array
-    /// that they write.
+    /// Each model's arguments are those of a launch of `steps` steps as in [`Self::launch`], and no two models share an
+    /// array that they write.
     pub(super) unsafe fn launch_train(&self, models: impl IntoIterator<Item = TrainArgs>, steps: usize) -> Result<()> {
         let models = upload(&models.into_iter().map(ModelArgs).collect::<Vec<_>>())?;
         let args = TrainModelsArgs {

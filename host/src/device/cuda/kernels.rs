@@ -30,16 +30,16 @@ pub struct Ptx {
     pub arch: u32,
     /// The human-readable name of the compiler.
     pub compiler: &'static str,
-    /// The kernels' names, each with its module. The instance for the default shape has the bare name. Those for shapes that fit
-    /// in shared memory end in `_shared`, those for all other shapes in `_global`.
+    /// The kernels' names, each with its module. The instance for the default shape has the bare name. Those for shapes
+    /// that fit in shared memory end in `_shared`, those for all other shapes in `_global`.
     pub kernels: &'static [(&'static str, &'static str)],
 }
 
 /// The embedded PTX, if the build has any.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
-/// The most shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch leaves as
-/// much free whichever compiler was used.
+/// The most shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch
+/// leaves as much free whichever compiler was used.
 pub const DECLARED_SHARED: usize = 16;
 
 /// An instance of a kernel, which the shape decides.
@@ -110,8 +110,9 @@ impl<A: Args> Compiled<'_, A> {
     /// Launches the kernel on this stream.
     ///
     /// # Safety
-    /// Until the stream has been synchronised, the arrays in `args` are on the device with the lengths that the struct states
-    /// for `blocks` blocks, and nothing else uses the arrays that the kernel writes. Their contents keep the kernel's contract.
+    /// Until the stream has been synchronised, the arrays in `args` are on the device with the lengths that the struct
+    /// states for `blocks` blocks, and nothing else uses the arrays that the kernel writes. Their contents keep the
+    /// kernel's contract.
     pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
         let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
         let (function, stream) = (self.function.to_raw(), stream.as_inner());
@@ -120,7 +121,8 @@ impl<A: Args> Compiled<'_, A> {
         // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for its contents.
         let result = unsafe {
             if A::GRID_BARRIER {
-                // In a cooperative launch, the driver refuses a grid of more blocks than run at a time. It would deadlock.
+                // In a cooperative launch, the driver refuses a grid of more blocks than run at a time, which would
+                // deadlock.
                 sys::cuLaunchCooperativeKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments)
             } else {
                 sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())

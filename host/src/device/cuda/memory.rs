@@ -20,8 +20,8 @@ pub(super) fn free_bytes() -> Result<usize> {
     Ok(mem_get_info().map_err(failed("ask for the GPU's free memory"))?.0)
 }
 
-/// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the free
-/// memory; at least 1.
+/// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the
+/// free memory; at least 1.
 pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
     Ok(blocks.min(free_bytes()? / 4 / (4 * workspace)).max(1))
 }

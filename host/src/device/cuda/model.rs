@@ -85,8 +85,8 @@ impl Cuda {
 
     /// Returns the launch of the next `steps` steps.
     ///
-    /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics otherwise.
-    /// `validate::model` has checked the documents.
+    /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics
+    /// otherwise. `validate::model` has checked the documents.
     pub(super) fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let (coefficients_array, log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
@@ -149,8 +149,8 @@ impl Cuda {
             inverse_temperature: inverse_temperature(config.temperature),
             shape,
         };
-        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling` the
-        // configuration.
+        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling`
+        // the configuration.
         unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         Ok(generated)
     }
@@ -200,7 +200,8 @@ impl Device for Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        // SAFETY: `train_launch` states the lengths. The other arrays have those of the plan for its blocks, and the barrier is 0.
+        // SAFETY: `train_launch` states the lengths. The other arrays have those of the plan for its blocks, and the
+        // barrier is 0.
         unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
         self.finish_launch(&launch)
     }
@@ -223,7 +224,8 @@ impl Device for Cuda {
         };
         // The driver refuses a grid of no blocks.
         if documents > 0 {
-            // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::model` the tokens.
+            // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::model`
+            // the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         }
         Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val, self.gpu.shape))

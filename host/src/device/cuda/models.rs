@@ -19,8 +19,8 @@ impl CudaModels {
     /// Returns these models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// Those of [`Cuda::new`], [`GpuError::NoModels`], and [`DeviceError`](crate::error::DeviceError) for models of several
-    /// shapes.
+    /// Those of [`Cuda::new`], [`GpuError::NoModels`], and [`DeviceError`](crate::error::DeviceError) for models of
+    /// several shapes.
     pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
         let shape = setups.first().ok_or(GpuError::NoModels)?.state.weights.shape;
         for setup in setups {
@@ -45,8 +45,8 @@ impl Cuda {
     /// Returns a model with this state on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`](crate::error::DeviceError) for a model that does not fit
-    /// the dataset, and [`GpuError`].
+    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`](crate::error::DeviceError) for a model that does
+    /// not fit the dataset, and [`GpuError`].
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         let setup = ModelSetup { train: config, state: state.clone() };
         let mut models = CudaModels::new(dataset, &[setup])?;
