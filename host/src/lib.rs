@@ -20,7 +20,7 @@
 //! # Ok::<(), microgpt::Error>(())
 //! ```
 //!
-//! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`](device::Device) is a model on one of them.
+//! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`] is a model on one of them.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod atomic_file;

@@ -146,7 +146,7 @@ fn sweeps_and_seeds_that_make_no_sense_are_refused() {
         ("--sweep beta1=0.5 --sweep beta1=0.6", &["`beta1` is swept twice"]),
         ("--sweep n-embd=4,8,12 --seeds 4000", &["makes 12000 models"]),
         ("--seeds 2 --resume x", &["`--resume` goes on with one model"]),
-        ("--seeds 2 --init-from x", &["`--seeds 2` would be the same"]),
+        ("--seeds 2 --init-from x", &["`--seeds 2` would train equal models"]),
         (
             "--sweep learning-rate=0.1,0.2 --sweep n-embd=8,16 --init-from x",
             &[

@@ -62,7 +62,7 @@ pub(super) struct RunArgs {
     /// Start from the weights of this safetensors checkpoint, with a new optimiser
     #[arg(long, value_name = "FILE")]
     pub(super) init_from: Option<PathBuf>,
-    /// Continue the run that saved this checkpoint; all other flags must be those of that run
+    /// Continue the run that saved this checkpoint, with the same corpus, seed, model and training flags
     #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
     pub(super) resume: Option<PathBuf>,
     /// Save the trained model as a safetensors checkpoint

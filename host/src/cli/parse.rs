@@ -38,22 +38,20 @@ impl Cli {
         self.model().shape(1)?;
         let (steps, seeds) = (self.training.steps, self.training.seeds);
         if steps == 0 && self.run.init_from.is_none() {
-            return Err(Error::new(
-                "`--steps 0` leaves nothing to do: it only samples, and untrained weights sample noise",
-            )
-            .hint("add `--init-from FILE.safetensors`, or train for at least 1 step"));
+            return Err(Error::new("`--steps 0` only samples, which needs trained weights")
+                .hint("add `--init-from FILE.safetensors`, or train for at least 1 step"));
         }
         if let Some(stop) = self.training.stop_after.filter(|&stop| stop > steps) {
             return Err(Error::new(format!("`--stop-after {stop}` is beyond `--steps {steps}`"))
-                .hint("`--steps` is the length of the whole run, whenever it stops"));
+                .hint("lower `--stop-after`, or raise `--steps`, the length of the whole run"));
         }
         if self.run.resume.is_some() && (seeds > 1 || !self.training.sweep.is_empty()) {
             return Err(Error::new("`--resume` goes on with one model, not with those of `--seeds` or `--sweep`")
-                .hint("leave `--resume` out, or the others"));
+                .hint("leave out `--resume`, or `--seeds` and `--sweep`"));
         }
         if self.run.init_from.is_some() && seeds > 1 {
-            return Err(Error::new(format!("`--seeds {seeds}` would be the same with `--init-from`"))
-                .hint("seeds differ in their initial weights: leave one of the two out"));
+            return Err(Error::new(format!("`--seeds {seeds}` would train equal models with `--init-from`"))
+                .hint("leave one of the two out, since seeds differ only in their initial weights"));
         }
         Ok(())
     }
@@ -64,7 +62,7 @@ impl Cli {
         let Some(other) = others.iter().find(|other| other.model != one.model) else { return Ok(()) };
         let file = path.display();
         Err(Error::new(format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`"))
-            .hint("with `--init-from`, sweep the optimiser's values or the batch; or leave it out"))
+            .hint("sweep only the optimiser's values or the batch, or leave `--init-from` out"))
     }
 
     /// Returns the number of steps between two that are printed; 0 for none.
