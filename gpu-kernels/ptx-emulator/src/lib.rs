@@ -48,7 +48,7 @@
 //! # As `libcuda.so.1`
 //!
 //! The crate is also a shared library that exports the functions of the [CUDA Driver API]. A program that opens the
-//! driver at run time takes it for the real one:
+//! driver at run time takes the emulator for the real driver:
 //!
 //! ```sh
 //! cargo build --release -p ptx-emulator

@@ -32,13 +32,14 @@ impl State {
         let invalid = |error: ptx::Error| (codes::INVALID_PTX, format!("ptx input, {error}"));
         let module = ptx::parse(text).map_err(invalid)?;
         if module.version > newest_ptx(self.config.driver) {
-            let message = format!("PTX .version {}.{} does not support", module.version.0, module.version.1);
+            let ((major, minor), newest) = (module.version, newest_ptx(self.config.driver));
+            let message =
+                format!(".version {major}.{minor} is unsupported, expected at most {}.{}", newest.0, newest.1);
             return Err((codes::UNSUPPORTED_PTX_VERSION, message));
         }
         if module.target > self.config.device.architecture() {
             let (major, minor) = self.config.device.capability;
-            let message =
-                format!("SM version sm_{} of .target is higher than the device's {major}.{minor}", module.target);
+            let message = format!(".target sm_{} is unsupported, expected at most sm_{major}{minor}", module.target);
             return Err((codes::INVALID_PTX, message));
         }
         let module = self.gpu.link(&module).map_err(invalid)?;

@@ -34,8 +34,8 @@ pub struct State {
     pub modules: HashMap<Handle, Module>,
     pub functions: HashMap<Handle, Function>,
     pub contexts: HashSet<Handle>,
-    /// The primary context, and the number of times that it is retained.
     pub primary: Handle,
+    /// The number of times that the primary context is retained.
     pub primary_retained: u32,
     pub streams: HashSet<Handle>,
     /// The events with the time at which they were recorded.
@@ -152,7 +152,7 @@ impl State {
     }
 }
 
-/// Makes a call: counts it, checks what it needs, runs `body`, and logs it. Returns the value of the `CUresult`.
+/// Counts, checks, runs and logs a call, and returns the value of its `CUresult`.
 pub fn call(
     name: &'static str,
     needs: Needs,

@@ -79,7 +79,7 @@ impl AccessRecord {
         !self.by_others(accessor) && self.by.epoch == accessor.epoch
     }
 
-    /// Returns whether the access includes any of `bytes`, and is not strong together with the current access.
+    /// Returns whether the access includes any of `bytes`, and at most one of it and the current access is strong.
     pub fn conflicts(&self, accessor: &Accessor, bytes: u8) -> bool {
         self.bytes & bytes != 0 && !(self.by.strong && accessor.strong)
     }
@@ -98,8 +98,8 @@ impl AccessRecord {
     }
 }
 
-/// The location of a strong access: 0 for global memory or the block's index plus 1 for its shared memory, and the
-/// address.
+/// The location of a strong access. The first part is 0 for global memory, or the block's index plus 1 for its shared
+/// memory. The second part is the address.
 pub type Location = (u32, u64);
 
 /// The clocks that strong writes have released.
@@ -116,7 +116,7 @@ pub struct SyncState {
 }
 
 impl SyncState {
-    /// Executes a fence: earlier relaxed reads become acquires, and later relaxed writes become releases.
+    /// Executes a fence. Earlier relaxed reads become acquires, and later relaxed writes become releases.
     pub fn fence(&mut self, accessor: &Accessor) {
         let observed = std::mem::take(&mut self.observed);
         self.clock.join(&observed);

@@ -1,4 +1,4 @@
-//! A range of memory with, for each byte, whether it was written, and for each word, who accessed it last.
+//! A range of memory that also stores which bytes were written, and the last accesses of each word.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::happens_before::{AccessRecord, Accessor, VectorClock};
 /// The number of words whose shadows are allocated together, at the first access to one of them.
 const PAGE: usize = 256;
 
-/// The shadow of a word of four bytes: its last accesses.
+/// The last accesses of a word of four bytes.
 #[derive(Clone, Default)]
 struct Shadow {
     write: AccessRecord,
@@ -21,7 +21,7 @@ struct Shadow {
 /// A range of memory.
 pub struct Segment {
     bytes: Vec<u8>,
-    /// One bit per byte: whether the byte was written.
+    /// One bit per byte, which is set if the byte was written.
     written: Vec<u8>,
     pages: Vec<Option<Box<[Shadow]>>>,
 }

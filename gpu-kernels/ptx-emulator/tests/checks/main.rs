@@ -73,7 +73,7 @@ fn accesses_out_of_bounds_are_found() {
     check(one, FaultKind::OutOfBounds, "^ld.param.u64 %rd3, [p+8];", "ld.param.u64 %rd3, [p];");
     // The null pointer is outside every allocation.
     check(one, FaultKind::OutOfBounds, "mov.u64 %rd3, 0; ^ld.u32 %r6, [%rd3];", "ld.u32 %r6, [%rd1];");
-    // Of several lanes, the first one outside the array is named.
+    // The fault names the first lane outside the array.
     let thirty_two = Dims::new(1, 32);
     let fault =
         check(thirty_two, FaultKind::OutOfBounds, "st.global.u32 [%rd2+4000], 1;", "st.global.u32 [%rd2+3968], 1;");

@@ -7,7 +7,8 @@ use crate::driver::codes::{self, Code};
 /// A pointer that the caller passes.
 ///
 /// The API requires that it is null or points to as many values as the function's description says, valid until the
-/// call returns. Every `Pointer` comes from the caller, so this requirement is the invariant of the type. All methods
+/// call returns. Every `Pointer` comes from the caller or from [`Pointer::at`], so this requirement is the
+/// invariant of the type. All methods
 /// return `INVALID_VALUE` for a null pointer to at least one value.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
