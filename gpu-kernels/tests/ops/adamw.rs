@@ -1,27 +1,25 @@
 //! `adamw`.
 
-use gpu_kernels::args::{Optimizer, Schedule};
-use gpu_kernels::layout::Layout;
-use gpu_kernels::ops::adamw::{Arrays, Update};
-use gpu_kernels::ops::tiles;
-use gpu_kernels::shape::{HALF_WARP, RuntimeShape, Shape};
-use microgpt::config::num_params;
-use microgpt::weights::Weights;
-use reference::{AdamW, Model, adamw, model};
+use gpu_kernels::layout::{Kind, Layout, Place};
+use gpu_kernels::ops::adamw::{AdamW, AdamWParams, Block, RowPairs, StepCoefficients, WeightViews};
+use gpu_kernels::ops::half_warps;
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use reference::{Model, adamw, model};
+use simt::HALF_WARP;
 
-use crate::support::{ROUNDING, launch, numbers, tile, wide};
+use crate::support::{ROUNDING, launch, to_f64, values, view};
 use crate::tensors::{assert_close, norm};
 
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 37, block_size: 5, n_embd: 21, n_head: 3, n_layer: 2 };
 
 const LEARNING_RATE: f64 = 0.25;
 
-/// What the gradients are multiplied by to clip them.
+/// The factor that clips the gradients.
 const CLIP: f32 = 0.375;
 
-/// The kernels round the betas; an eps and a decay that show.
-fn config() -> AdamW {
-    AdamW {
+/// Returns betas that `f32` holds exactly, and an eps and a decay that are large enough to change the result.
+fn config() -> reference::AdamW {
+    reference::AdamW {
         learning_rate: LEARNING_RATE,
         beta1: f64::from(0.9f32),
         beta2: f64::from(0.95f32),
@@ -40,13 +38,22 @@ struct Memory {
     v: Vec<f32>,
 }
 
-/// `values`, flat and in the order of the checkpoint, spread out to the padded layout.
+/// Copies `values`, flat and in the order of the checkpoint, to the padded layout.
 fn pack(values: &[f32], padded: &mut [f32]) {
-    for (tensor, values) in (Weights { shape: SHAPE, values: values.to_vec() }).tensors() {
+    let mut rest = values;
+    for tensor in Layout(SHAPE).tensors() {
+        let (values, tail) = rest.split_at(tensor.numel());
+        rest = tail;
         for (i, &value) in values.iter().enumerate() {
-            padded[tensor.index(i / tensor.shape[1], i % tensor.shape[1])] = value;
+            padded[tensor.index(i)] = value;
         }
     }
+    assert!(rest.is_empty());
+}
+
+/// Returns the places of the matrices.
+fn matrices() -> impl Iterator<Item = Place> {
+    Layout(SHAPE).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix).map(|tensor| tensor.place)
 }
 
 impl Memory {
@@ -63,48 +70,50 @@ impl Memory {
         memory
     }
 
-    /// One step of every tensor; the first is number 1.
+    fn views(&mut self) -> WeightViews {
+        WeightViews {
+            w: view(&mut self.w),
+            transposed: view(&mut self.transposed),
+            grads: view(&mut self.grads),
+            m: view(&mut self.m),
+            v: view(&mut self.v),
+        }
+    }
+
+    /// Updates every tensor. Steps count from 1.
     fn update(&mut self, gradients: &[f32], step: i32) {
         pack(gradients, &mut self.grads);
-        let AdamW { beta1, beta2, eps, weight_decay, .. } = config();
-        let (correct1, correct2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
-        let optimizer = Optimizer {
-            beta1: beta1 as f32,
-            one_minus_beta1: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            one_minus_beta2: (1.0 - beta2) as f32,
-            max_grad_norm: 1.0,
-        };
-        let schedule = Schedule {
-            root: (correct1 / (LEARNING_RATE * correct2.sqrt())) as f32,
-            eps: (eps * correct1 / LEARNING_RATE) as f32,
-            decay: (LEARNING_RATE * weight_decay) as f32,
-        };
-        let arrays =
-            Arrays { w: view(&mut self.w), grads: view(&mut self.grads), m: view(&mut self.m), v: view(&mut self.v) };
-        let transposed = view(&mut self.transposed);
-        let (layout, c) = (Layout(SHAPE), SHAPE.n_embd_padded());
+        let (params, coefficients, views) = (params(), coefficients(step), self.views());
         launch(|warp| {
-            let update = Update::new(&optimizer, &schedule, CLIP);
-            for matrix in layout.matrices() {
-                for row in warp.block_stride(matrix.rows / HALF_WARP).map(|row| row * HALF_WARP) {
-                    for col in half_warps(matrix.cols) {
-                        update.block(warp, arrays, transposed, matrix, (row, col), HALF_WARP / 2);
+            let adamw = AdamW::new(&params, &coefficients, CLIP);
+            for tensor in Layout(SHAPE).tensors() {
+                let matrix = tensor.place;
+                let Place { offset, rows, cols, decays, .. } = matrix;
+                match tensor.spec.kind {
+                    Kind::Matrix => {
+                        for row in warp.block_stride(rows / HALF_WARP).map(|row| row * HALF_WARP) {
+                            for col in half_warps(cols) {
+                                adamw.update_block(warp, &views, Block { matrix, row, col }, HALF_WARP / 2);
+                            }
+                        }
                     }
-                }
-            }
-            for pair in warp.block_stride(layout.wpe_rows() / 2) {
-                for col in half_warps(c) {
-                    update.row_pairs::<1>(warp, arrays, layout.wpe() + 2 * pair * c + col, c);
+                    Kind::Rows => {
+                        for pair in warp.block_stride(rows / 2) {
+                            for col in half_warps(cols) {
+                                let offset = offset + 2 * pair * cols + col;
+                                adamw.update_rows::<1>(warp, &views, RowPairs { offset, stride: cols, decays });
+                            }
+                        }
+                    }
                 }
             }
         });
     }
 
-    /// The transposed copies are those of the matrices, padding too.
+    /// Asserts that the transposed copies have the bits of the matrices, padding included.
     fn assert_transposed(&self, what: &str) {
-        for matrix in Layout(SHAPE).matrices() {
-            for i in 0..matrix.rows * matrix.cols {
+        for matrix in matrices() {
+            for i in 0..matrix.len() {
                 let (row, col) = (i / matrix.cols, i % matrix.cols);
                 let copy = self.transposed[matrix.offset + col * matrix.rows + row];
                 let w = self.w[matrix.offset + i];
@@ -112,46 +121,68 @@ impl Memory {
                 assert_eq!(
                     copy.to_bits(),
                     w.to_bits(),
-                    "{what}: the matrix at {at}, transposed[{col}, {row}]: {copy}, not {w}"
+                    "{what}: the matrix at {at}, transposed[{col}, {row}]: expected {w}, got {copy}"
                 );
             }
         }
     }
 
-    /// What is padding has no weight and no first moment, and next to no second one. All other moments are normal
-    /// numbers.
+    /// Asserts that padding has no weight, no first moment and next to no second moment, and that all other moments are normal.
+    /// Denormals would be slow.
     fn assert_padding_and_normal(&self, what: &str) {
         let mut is_weight = vec![false; self.w.len()];
         for tensor in Layout(SHAPE).tensors() {
             for i in 0..tensor.numel() {
-                is_weight[tensor.index(i / tensor.shape[1], i % tensor.shape[1])] = true;
+                is_weight[tensor.index(i)] = true;
             }
         }
-        assert_eq!(is_weight.iter().filter(|&&is| is).count(), num_params(SHAPE));
+        assert_eq!(is_weight.iter().filter(|&&is| is).count(), Layout(SHAPE).num_params());
         for (i, is_weight) in is_weight.into_iter().enumerate() {
             let (w, m, v) = (self.w[i], self.m[i], self.v[i]);
-            // Denormal numbers would be slow, also where the gradient is zero.
             let right = if is_weight { m.is_normal() } else { w == 0.0 && m == 0.0 && v < 1e-22 };
             assert!(right && v.is_normal(), "{what}: at {i}, weight: {is_weight}: w {w:e}, m {m:e}, v {v:e}");
         }
     }
 }
 
-/// Every tensor in its padded layout is that of `expected`, but for so many roundings.
+/// Returns [`config`] as the kernels take it.
+fn params() -> AdamWParams {
+    let reference::AdamW { beta1, beta2, .. } = config();
+    AdamWParams {
+        beta1: beta1 as f32,
+        one_minus_beta1: (1.0 - beta1) as f32,
+        beta2: beta2 as f32,
+        one_minus_beta2: (1.0 - beta2) as f32,
+        max_grad_norm: 1.0,
+    }
+}
+
+/// Returns the coefficients of a step.
+fn coefficients(step: i32) -> StepCoefficients {
+    let reference::AdamW { beta1, beta2, eps, weight_decay, .. } = config();
+    let (correct1, correct2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
+    StepCoefficients {
+        sqrt_scale: (correct1 / (LEARNING_RATE * correct2.sqrt())) as f32,
+        eps: (eps * correct1 / LEARNING_RATE) as f32,
+        decay: (LEARNING_RATE * weight_decay) as f32,
+    }
+}
+
+/// Asserts that every tensor in its padded layout is that of `expected` up to `roundings` roundings.
 fn assert_tensors_close(what: &str, padded: &[f32], expected: &[f64], roundings: f64) {
     let mut rest = expected;
     for tensor in Layout(SHAPE).tensors() {
-        let cols = tensor.shape[1];
+        let cols = tensor.shape()[1];
         let (expected, tail) = rest.split_at(tensor.numel());
         rest = tail;
-        let got: Vec<f32> = (0..expected.len()).map(|i| padded[tensor.index(i / cols, i % cols)]).collect();
+        let got: Vec<f32> = (0..expected.len()).map(|i| padded[tensor.index(i)]).collect();
         assert_close(format!("{what}: {tensor}"), cols, &got, expected, roundings * ROUNDING * norm(expected));
     }
 }
 
 #[test]
 fn steps_agree_with_the_reference() {
-    let weights = numbers(1, num_params(SHAPE));
+    let weights = values(1, Layout(SHAPE).num_params());
     let mut memory = Memory::new(&weights);
     let shape = model::Shape {
         vocab: SHAPE.vocab(),
@@ -160,12 +191,13 @@ fn steps_agree_with_the_reference() {
         n_head: SHAPE.n_head(),
         n_layer: SHAPE.n_layer(),
     };
-    let mut reference = Model::new(shape, wide(&weights));
+    assert_eq!(weights.len(), shape.num_params());
+    let mut reference = Model::new(shape, to_f64(&weights));
     for step in 1..=3 {
-        // Of every size from 1 to 1e-11, some zero: about eps and below it, and below what is added to `v`.
+        // Sizes from 1 to 1e-11, some zero: near eps and below it, and below the bias that is added to `v`.
         let size = |i: usize| if i.is_multiple_of(17) { 0.0 } else { 10f32.powi(-((i % 12) as i32)) };
         let gradients: Vec<f32> =
-            numbers(1 + step as u64, weights.len()).iter().enumerate().map(|(i, g)| g * size(i)).collect();
+            values(1 + step as u64, weights.len()).iter().enumerate().map(|(i, g)| g * size(i)).collect();
         let clipped: Vec<f64> = gradients.iter().map(|&g| f64::from(g) * f64::from(CLIP)).collect();
         memory.update(&gradients, step);
         reference.step = step as u64;
@@ -180,4 +212,23 @@ fn steps_agree_with_the_reference() {
         memory.assert_transposed(&what);
         memory.assert_padding_and_normal(&what);
     }
+}
+
+#[test]
+fn rows_without_decay_take_the_step_of_a_zero_decay() {
+    let (len, stride) = (2 * HALF_WARP, HALF_WARP);
+    let update = |decays: bool, weight_decay: f32| {
+        let mut memory = [values(1, len), vec![0.0; len], values(2, len), vec![0.0; len], vec![0.0; len]];
+        let [w, transposed, grads, m, v] = memory.each_mut().map(|memory| view(memory));
+        let (views, rows) = (WeightViews { w, transposed, grads, m, v }, RowPairs { offset: 0, stride, decays });
+        let coefficients = StepCoefficients { decay: weight_decay, ..coefficients(1) };
+        launch(|warp| {
+            if warp.index == 0 {
+                AdamW::new(&params(), &coefficients, CLIP).update_rows::<1>(warp, &views, rows);
+            }
+        });
+        memory.map(|memory| memory.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+    };
+    assert_eq!(update(false, 0.125), update(true, 0.0));
+    assert_ne!(update(true, 0.125), update(true, 0.0));
 }

@@ -1,24 +1,25 @@
 //! `attention`.
 
 use gpu_kernels::ops::attention::{
-    attend, backward_keys, backward_queries, forward, head_groups, probs_len, probs_row, query_probs_len, query_scale,
+    self, Attention, AttentionBackward, Query, attend, backward_keys, backward_queries, prob_index, probs_len,
+    probs_row, query_group_len, query_probs_len, query_scale,
 };
-use gpu_kernels::shape::{HALF_WARP, RuntimeShape, Shape};
-use reference::model::{Vector, attention, softmax};
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use reference::model::{self, Vector, softmax};
 use reference::value::{Tape, Value, dot};
-use simt::View;
+use simt::HALF_WARP;
 
 use crate::support::{
-    Channels, Input, ROUNDING, Tensor, assert_gradients, cases, data, launch, leaves, matrix, numbers, tile, weighted,
-    wide,
+    Channels, Input, Padded, ROUNDING, assert_gradients, cases, data, launch, launch_tokens, leaves, matrix, to_f64,
+    values, view, weighted,
 };
 use crate::tensors::{assert_close, norm};
 
-/// What keys and values beyond the document hold: something finite, as left there by an earlier document. Their
+/// The elements of keys and values beyond the document. They are finite, as an earlier document leaves them, and their
 /// probability is zero.
 const BEYOND: f32 = 1e30;
 
-/// Queries (not scaled), keys and values of a document, `[n, C]` each.
+/// Unscaled queries, keys and values of a document, `[n, C]` each.
 struct Document {
     s: RuntimeShape,
     n: usize,
@@ -27,21 +28,21 @@ struct Document {
     v: Vec<f32>,
 }
 
-/// The same in the kernels' memory, and what the forward pass gives.
+/// The same in the kernels' memory, with the results of the forward pass.
 struct Memory {
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    q: Padded,
+    k: Padded,
+    v: Padded,
     probs: Vec<f32>,
-    attn: Tensor,
+    attn: Padded,
 }
 
 impl Document {
     fn new(s: RuntimeShape, n: usize) -> Self {
         let len = n * s.n_embd();
-        // Scores of some size, so that the probabilities differ.
-        let q = numbers(1, len).iter().map(|q| 3.0 * q).collect();
-        Self { s, n, q, k: numbers(2, len), v: numbers(3, len) }
+        // The scores are large enough for probabilities to differ.
+        let q = values(1, len).iter().map(|q| 3.0 * q).collect();
+        Self { s, n, q, k: values(2, len), v: values(3, len) }
     }
 
     fn forward(&self) -> Memory {
@@ -49,35 +50,41 @@ impl Document {
         let (t, a) = (s.block_size_padded(), Channels::heads(s));
         let scaled: Vec<f32> = self.q.iter().map(|q| q * query_scale(s)).collect();
         let mut memory = Memory {
-            q: Tensor::new(t, a, &scaled, f32::NAN),
-            k: Tensor::new(t, a, &self.k, BEYOND),
-            v: Tensor::new(t, a, &self.v, BEYOND),
+            q: Padded::new(t, a, &scaled, f32::NAN),
+            k: Padded::new(t, a, &self.k, BEYOND),
+            v: Padded::new(t, a, &self.v, BEYOND),
             probs: vec![f32::NAN; probs_len(s)],
-            attn: Tensor::unwritten(t, a),
+            attn: Padded::unwritten(t, a),
         };
-        let (qkv, out) = memory.half_warps();
-        launch(|warp| warp.token_groups(n).for_each(|t0| forward(s, qkv, out, t0, n)));
+        let views = memory.views();
+        launch_tokens(n, |warp, tokens| attention::forward(warp, s, &views, tokens));
         memory
     }
 
-    /// The reference's attention of every query, `[n, C]`.
+    /// Returns the reference's attention of every query, `[n, C]`.
     fn reference<'t>(&self, q: &[Value<'t>], k: &[Value<'t>], v: &[Value<'t>]) -> Vector<'t> {
         let c = self.s.n_embd();
         let (k, v) = (matrix(k, c), matrix(v, c));
-        q.chunks(c).enumerate().flat_map(|(t, q)| attention(q, &k[..=t], &v[..=t], self.s.n_head())).collect()
+        q.chunks(c).enumerate().flat_map(|(t, q)| model::attention(q, &k[..=t], &v[..=t], self.s.n_head())).collect()
     }
 
-    /// How many roundings there are up to a probability: the scaled query, a head's products in order of tiles, four
-    /// sums in the butterfly, the difference to the largest score, which is as large as the scores are, `exp`, sums over
-    /// every second key, the inverse, the product.
+    /// Returns the roundings up to a probability: the scaled query, a head's products half-warp by half-warp, four sums in the
+    /// butterfly, the difference to the largest score, which is as large as the scores are, `exp`, sums over every second
+    /// key, the inverse, the product.
     fn roundings(&self) -> f64 {
         self.s.head_dim_padded().div_ceil(HALF_WARP) as f64 + self.n as f64 / 2.0 + 10.0
     }
 }
 
 impl Memory {
-    fn half_warps(&mut self) -> ((View, View, View), (View, View)) {
-        ((self.q.view(), self.k.view(), self.v.view()), (view(&mut self.probs), self.attn.view()))
+    fn views(&mut self) -> Attention {
+        Attention {
+            q: self.q.view(),
+            k: self.k.view(),
+            v: self.v.view(),
+            probs: view(&mut self.probs),
+            attn: self.attn.view(),
+        }
     }
 }
 
@@ -87,7 +94,7 @@ fn forward_agrees_with_the_reference() {
         let what = format!("{s:?}, n = {n}");
         let document = Document::new(s, n);
         let tape = Tape::default();
-        let [q, k, v] = [&document.q, &document.k, &document.v].map(|x| leaves(&tape, &wide(x)));
+        let [q, k, v] = [&document.q, &document.k, &document.v].map(|x| leaves(&tape, &to_f64(x)));
         let memory = document.forward();
         let expected = data(&document.reference(&q, &k, &v));
         // The products with the values, every second key.
@@ -96,30 +103,30 @@ fn forward_agrees_with_the_reference() {
     }
 }
 
-/// Every lane of a head has its probability of every key, and none for the key after the last.
+/// Asserts that every lane of a head holds the probability of every key, and zero for the key after the last.
 fn check_probs<'t>(what: &str, document: &Document, memory: &Memory, q: &[Vector<'t>], k: &[Vector<'t>]) {
     let (s, a, d) = (document.s, Channels::heads(document.s), document.s.head_dim());
-    let tiles = s.head_dim_padded().div_ceil(HALF_WARP);
+    let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
     for (t, query) in q.iter().enumerate() {
         for h in 0..s.n_head() {
             let head = h * d..(h + 1) * d;
             let scores = k[..=t].iter().map(|key| dot(&query[head.clone()], &key[head.clone()]) / (d as f64).sqrt());
             let expected = data(&softmax(&scores.collect::<Vec<_>>()));
             for channel in head.clone() {
-                let (group, lane) = (a.at(channel) / HALF_WARP / tiles, a.at(channel) % HALF_WARP);
+                let (group, lane) = (a.at(channel) / HALF_WARP / half_warps, a.at(channel) % HALF_WARP);
                 let row = group * probs_row(s.block_size_padded()) + probs_row(t);
                 let prob = |key: usize| memory.probs[row + key * HALF_WARP + lane];
                 let got: Vec<f32> = (0..=t).map(prob).collect();
                 let bound = document.roundings() * ROUNDING * norm(&expected);
-                assert_close(format!("{what}: probs of query {t}, channel {channel}"), 1, &got, &expected, bound);
+                let channel_what = format!("{what}: probs of query {t}, channel {channel}");
+                assert_close(channel_what, 1, &got, &expected, bound);
+                if channel == head.start {
+                    let index = prob_index(s, h, t, t);
+                    assert_eq!(index, row + t * HALF_WARP + lane, "{s:?}: the index of head {h}, query {t}, key {t}");
+                }
                 if t % 2 == 0 {
-                    assert_close(
-                        format!("{what}: probs of query {t} for key {}", t + 1),
-                        1,
-                        &[prob(t + 1)],
-                        &[0.0],
-                        0.0,
-                    );
+                    let what = format!("{what}: probs of query {t} for key {}", t + 1);
+                    assert_close(what, 1, &[prob(t + 1)], &[0.0], 0.0);
                 }
             }
         }
@@ -132,25 +139,22 @@ fn backward_agrees_with_the_reference() {
         let what = format!("{s:?}, n = {n}");
         let document = Document::new(s, n);
         let (t, a, c) = (s.block_size_padded(), Channels::heads(s), s.n_embd());
-        let dy = numbers(4, n * c);
+        let dy = values(4, n * c);
         let mut memory = document.forward();
-        let mut dattn = Tensor::new(t, a, &dy, f32::NAN);
+        let mut dattn = Padded::new(t, a, &dy, f32::NAN);
         let mut dscores = vec![f32::NAN; probs_len(s)];
-        let [mut dq, mut dk, mut dv] = [(); 3].map(|()| Tensor::unwritten(t, a));
-        let ((q, k, v), (probs, _)) = memory.half_warps();
-        let (tdattn, tdscores) = (dattn.view(), view(&mut dscores));
-        let (tdq, tdk, tdv) = (dq.view(), dk.view(), dv.view());
-        launch(|warp| {
-            for t0 in warp.token_groups(n) {
-                backward_queries(s, tdattn, (k, v, probs), (tdscores, tdq), t0, n);
-            }
-        });
-        launch(|warp| {
-            for s0 in warp.token_groups(n) {
-                backward_keys(s, (q, tdattn), (probs, tdscores), (tdk, tdv), s0, n);
-            }
-        });
-        let input = |name, values, gradient: &Tensor| Input {
+        let [mut dq, mut dk, mut dv] = [(); 3].map(|()| Padded::unwritten(t, a));
+        let views = AttentionBackward {
+            forward: memory.views(),
+            dattn: dattn.view(),
+            dscores: view(&mut dscores),
+            dq: dq.view(),
+            dk: dk.view(),
+            dv: dv.view(),
+        };
+        launch_tokens(n, |warp, tokens| backward_queries(warp, s, &views, tokens));
+        launch_tokens(n, |warp, tokens| backward_keys(warp, s, &views, tokens));
+        let input = |name, values, gradient: &Padded| Input {
             name,
             cols: c,
             values,
@@ -165,33 +169,40 @@ fn backward_agrees_with_the_reference() {
     }
 }
 
-/// Sampling keeps the probabilities of one query only: the same bits.
+/// Sampling attends with one query at a time, and keeps no probabilities of the others.
 #[test]
-fn one_query_attends_as_all_do() {
+fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
     for (s, n) in cases() {
         let mut memory = Document::new(s, n).forward();
         let mut probs = vec![f32::NAN; query_probs_len(s)];
-        let mut attn = Tensor::unwritten(1, Channels::heads(s));
-        let (((q, k, v), _), row, out) = (memory.half_warps(), view(&mut probs), attn.view());
-        let query = q.at((n - 1) * s.n_attn_padded());
+        let mut attn = Padded::unwritten(1, Channels::heads(s));
+        let Attention { q, k, v, .. } = memory.views();
+        let query = Query {
+            q: q.at((n - 1) * s.n_attn_padded()),
+            k,
+            v,
+            probs: view(&mut probs),
+            group_stride: query_group_len(s),
+            attn: attn.view(),
+        };
         launch(|warp| {
             if warp.index == 0 {
-                attend(s, query, (k, v), (row, query_probs_len(s) / head_groups(s)), out, n - 1);
+                attend(warp, s, &query, n - 1);
             }
         });
         let what = format!("{s:?}, n = {n}: attn of the last query");
         let expected = memory.attn.rows(&what, n);
-        attn.assert_close(&what, &wide(&expected[(n - 1) * s.n_embd()..]), 0.0);
+        attn.assert_close(&what, &to_f64(&expected[(n - 1) * s.n_embd()..]), 0.0);
     }
 }
 
-/// Scores of 200 and -200: `exp` of the one overflows, of the other vanishes.
+/// The scores are 200 and -200. The exponential of the first overflows, and that of the second vanishes.
 #[test]
-fn large_scores_take_one_key() {
+fn a_much_larger_score_selects_its_key() {
     let s = RuntimeShape { vocab: 27, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 };
     let q = [20.0; 32];
     let k: Vec<f32> = (0..32).map(|i| if i < 16 { 5.0 } else { -5.0 }).collect();
-    let document = Document { s, n: 2, q: q.to_vec(), k, v: numbers(3, 32) };
-    let expected: Vec<f64> = wide(&document.v)[..16].repeat(2);
+    let document = Document { s, n: 2, q: q.to_vec(), k, v: values(3, 32) };
+    let expected: Vec<f64> = to_f64(&document.v)[..16].repeat(2);
     document.forward().attn.assert_close("attn", &expected, 1.0);
 }

@@ -1,20 +1,27 @@
 //! `cross_entropy`.
 
-use gpu_kernels::ops::cross_entropy::{backward, forward, total};
+use gpu_kernels::ops::cross_entropy::{self, CrossEntropy, total};
 use gpu_kernels::shape::Shape;
-use reference::model::cross_entropy;
+use reference::model;
 use reference::value::{Tape, Value};
 use simt::U32View;
 
 use crate::support::{
-    Channels, Input, ROUNDING, Tensor, assert_gradients, cases, data, document, launch, leaves, numbers, scalars, tile,
-    wide,
+    Channels, Input, Padded, ROUNDING, assert_gradients, cases, data, document, launch, launch_tokens, leaves, scalars,
+    to_f64, values, view,
 };
 use crate::tensors::{assert_close, norm};
 
-/// The cross-entropy of each position.
+/// Returns the cross-entropy of each position.
 fn nll<'t>(logits: &[Value<'t>], vocab: usize, document: &[u32]) -> Vec<Value<'t>> {
-    logits.chunks(vocab).zip(&document[1..]).map(|(row, &target)| cross_entropy(row, target)).collect()
+    logits.chunks(vocab).zip(&document[1..]).map(|(row, &target)| model::cross_entropy(row, target)).collect()
+}
+
+/// Returns logits `[n, vocab]` with rows whose exponentials would overflow, or vanish, and rows with one likely token.
+fn logits(n: usize, vocab: usize) -> Vec<f32> {
+    let offset = |t: usize| [0.0, 300.0, -200.0][t % 3];
+    let spread = |t: usize| [1.0, 4.0][t % 2];
+    values(1, n * vocab).iter().enumerate().map(|(i, x)| offset(i / vocab) + spread(i / vocab) * x).collect()
 }
 
 #[test]
@@ -23,26 +30,20 @@ fn forward_and_backward_agree_with_the_reference() {
         let what = format!("{s:?}, n = {n}");
         let (t, v) = (s.block_size_padded(), Channels::plain(s.vocab()));
         let document = document(s, n);
-        // Rows of which `exp` would overflow, or vanish, and rows of one likely token.
-        let offset = |t: usize| [0.0, 300.0, -200.0][t % 3];
-        let spread = |t: usize| [1.0, 4.0][t % 2];
-        let logits: Vec<f32> = numbers(1, n * v.count)
-            .iter()
-            .enumerate()
-            .map(|(i, x)| offset(i / v.count) + spread(i / v.count) * x)
-            .collect();
-        let mut e = Tensor::new(t, v, &logits, f32::NAN);
-        // What is no token must not matter.
+        let logits = logits(n, v.count);
+        let mut e = Padded::new(t, v, &logits, f32::NAN);
+        // The op must ignore the padding of its input.
         for row in e.memory.chunks_mut(v.padded) {
             row[v.count..].fill(f32::NAN);
         }
         let (mut sum_exp, mut gap) = (scalars(t, &[]), scalars(t, &[]));
-        let (te, reduced) = (e.view(), (view(&mut sum_exp), view(&mut gap)));
-        // SAFETY: the document has the `n + 1` tokens that are asked for, and outlives the launches.
-        let ids = unsafe { U32View::new(document.as_ptr()) };
-        launch(|warp| warp.token_groups(n).for_each(|t0| forward(warp, s, te, reduced, ids, t0, n)));
+        // SAFETY: the document has the `n + 1` tokens that are loaded, and outlives the launches.
+        let tokens = unsafe { U32View::new(document.as_ptr()) };
+        let loss =
+            CrossEntropy { logits: e.view(), sum_exp: view(&mut sum_exp), gap: view(&mut gap), document: tokens };
+        launch_tokens(n, |warp, tokens| cross_entropy::forward(warp, s, &loss, tokens));
         let tape = Tape::default();
-        let expected = data(&nll(&leaves(&tape, &wide(&logits)), v.count, &document));
+        let expected = data(&nll(&leaves(&tape, &to_f64(&logits)), v.count, &document));
         let exponentials = e.rows(&format!("{what}: e"), n);
         let largest = exponentials.iter().copied().fold(0.0, f32::max);
         assert_eq!(largest.to_bits(), 1.0f32.to_bits(), "{what}: the largest logit's exponential");
@@ -57,12 +58,12 @@ fn forward_and_backward_agree_with_the_reference() {
         let out = view(&mut total_nll);
         launch(|warp| {
             if warp.index == 0 {
-                out.set(0, total(reduced, n));
+                out.store_scalar(0, total(&loss, n));
             }
         });
         assert_close(format!("{what}: total"), 1, &total_nll, &[sum], roundings * ROUNDING * (n as f64 + sum));
 
-        launch(|warp| warp.token_groups(n).for_each(|t0| backward(warp, s, te, reduced.0, ids, t0, n)));
+        launch_tokens(n, |warp, tokens| cross_entropy::backward(warp, s, &loss, tokens));
         let input = Input { name: "logits", cols: v.count, values: &logits, gradient: e.rows(&what, n) };
         // As above, the division by the sum, that by `n`, their product, the one with `e`, the difference.
         assert_gradients(&what, &[input], v.padded as f64 / 16.0 + 11.0, |_, inputs| {

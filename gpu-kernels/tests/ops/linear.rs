@@ -1,65 +1,63 @@
 //! `linear`: the product forward and backward, and the gradient of the matrix.
 
-use gpu_kernels::ops::linear::{self, product, weight_gradient};
-use gpu_kernels::ops::tiles;
-use gpu_kernels::shape::{HALF_WARP, RuntimeShape, TOKEN_GROUP, round_up};
+use gpu_kernels::ops::half_warps;
+use gpu_kernels::ops::linear::{self, Columns, Linear, MatrixView, weight_gradient};
+use gpu_kernels::shape::{RuntimeShape, TOKEN_GROUP};
 use reference::model;
-use simt::F32x32;
+use simt::{F32x32, HALF_WARP, round_up};
 
 use crate::support::{
-    Channels, Input, Tensor, assert_gradients, by_row, launch, leaves, matrix, numbers, weighted, wide,
+    Channels, Input, Padded, ROUNDING, assert_gradients, by_row, launch, launch_tokens, leaves, matrix, to_f64, values,
+    weighted,
 };
-use crate::tensors::assert_close;
+use crate::tensors::{assert_close, norm};
 
 /// `(input, output, n)`: wide and narrow matrices, and documents from one position to three groups of tokens.
 const CASES: [(usize, usize, usize); 6] =
     [(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)];
 
+/// A shape known at run time. The ops read whether it is constant, and no dimension of it.
+const SHAPE: RuntimeShape = RuntimeShape { vocab: 1, block_size: 1, n_embd: 1, n_head: 1, n_layer: 1 };
+
+/// Returns the transpose of `w: [w.len() / cols, cols]`.
+fn transpose(w: &[f32], cols: usize) -> Vec<f32> {
+    let rows = w.len() / cols;
+    (0..w.len()).map(|i| w[i % rows * cols + i / rows]).collect()
+}
+
 #[test]
-fn product_forward_and_backward_and_weight_gradient_agree_with_the_reference() {
+fn forward_backward_and_weight_gradient_agree_with_the_reference() {
     for (input, output, n) in CASES {
         let what = format!("[{output}, {input}], n = {n}");
         let (t, i, o) = (round_up(n, TOKEN_GROUP), Channels::plain(input), Channels::plain(output));
-        let (x, w, dy) = (numbers(1, n * input), numbers(2, output * input), numbers(3, n * output));
-        let transpose = |at: usize| w[at % output * input + at / output];
-        let mut transposed = Tensor::new(i.padded, o, &(0..w.len()).map(transpose).collect::<Vec<f32>>(), 0.0);
-        let mut straight = Tensor::new(o.padded, i, &w, 0.0);
-        let (mut tx, mut tdy) = (Tensor::new(t, i, &x, f32::NAN), Tensor::new(t, o, &dy, f32::NAN));
+        let (x, w, dy) = (values(1, n * input), values(2, output * input), values(3, n * output));
+        let mut transposed = Padded::new(i.padded, o, &transpose(&w, input), 0.0);
+        let mut straight = Padded::new(o.padded, i, &w, 0.0);
+        let (mut x_rows, mut dy_rows) = (Padded::new(t, i, &x, f32::NAN), Padded::new(t, o, &dy, f32::NAN));
         let (mut y, mut dx, mut dw) =
-            (Tensor::unwritten(t, o), Tensor::unwritten(t, i), Tensor::unwritten(o.padded, i));
-        let forward = linear::Matrix { w: transposed.view(), rows: i.padded, cols: o.padded };
-        let backward = linear::Matrix { w: straight.view(), rows: o.padded, cols: i.padded };
-        let (x_tile, dy_tile, y_tile, dx_tile, dw_tile) = (tx.view(), tdy.view(), y.view(), dx.view(), dw.view());
-        let shape = RuntimeShape { vocab: 1, block_size: 1, n_embd: 1, n_head: 1, n_layer: 1 };
+            (Padded::unwritten(t, o), Padded::unwritten(t, i), Padded::unwritten(o.padded, i));
+        let (x_view, dy_view) = (x_rows.view(), dy_rows.view());
+        let (y_view, dx_view, dw_view) = (y.view(), dx.view(), dw.view());
+        let forward =
+            Linear { x: x_view, matrix: MatrixView { w: transposed.view(), rows: i.padded, cols: o.padded } };
+        let backward = Linear { x: dy_view, matrix: MatrixView { w: straight.view(), rows: o.padded, cols: i.padded } };
+        launch_tokens(n, |warp, tokens| {
+            linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y_view.store(t * o.padded + col, y));
+            linear::forward(warp, SHAPE, &backward, tokens, |t, col, dx| dx_view.store(t * i.padded + col, dx));
+        });
         launch(|warp| {
-            for t0 in warp.token_groups(n) {
-                for col in half_warps(o.padded) {
-                    product(warp, shape, x_tile, (t0, n - t0), forward, col, |t, y| {
-                        y_tile.store(t * o.padded + col, y);
-                    });
-                }
-                for col in half_warps(i.padded) {
-                    product(warp, shape, dy_tile, (t0, n - t0), backward, col, |t, dx| {
-                        dx_tile.store(t * i.padded + col, dx);
-                    });
-                }
-            }
             for row in warp.block_stride(o.padded / HALF_WARP).map(|row| row * HALF_WARP) {
                 for col in half_warps(i.padded) {
-                    let block = weight_gradient(
-                        warp,
-                        (dy_tile, o.padded, row),
-                        (x_tile, i.padded, col),
-                        n,
-                        [F32x32::splat(0.0); HALF_WARP / 2],
-                    );
+                    let dy = Columns { view: dy_view.at(row), stride: o.padded };
+                    let x = Columns { view: x_view.at(col), stride: i.padded };
+                    let block = weight_gradient(warp, dy, x, n, [F32x32::splat(0.0); HALF_WARP / 2]);
                     for (r, rows) in block.into_iter().enumerate() {
-                        dw_tile.store_halves((row + 2 * r) * i.padded + col, i.padded, rows);
+                        dw_view.store_halves((row + 2 * r) * i.padded + col, i.padded, rows);
                     }
                 }
             }
         });
-        let expected = by_row(&x, input, |tape, x| model::linear(&matrix(&leaves(tape, &wide(&w)), input), x));
+        let expected = by_row(&x, input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w)), input), x));
         // A multiply-add for every second input, then the sum of the halves.
         y.assert_close(&format!("{what}: y"), &expected, input as f64 / 2.0 + 1.0);
         let inputs = [
@@ -75,5 +73,53 @@ fn product_forward_and_backward_and_weight_gradient_agree_with_the_reference() {
         });
         let padding = &dw.memory[output * i.padded..];
         assert_close(format!("{what}: dw of padded rows"), i.padded, padding, &vec![0.0; padding.len()], 0.0);
+    }
+}
+
+/// `x += w0 x0 + w1 x1` in one [`linear::forward_sum`], and in one [`linear::accumulate`] for each term.
+#[test]
+fn sums_of_products_agree_with_the_reference() {
+    for (input, output, n) in CASES {
+        let what = format!("[{output}, {input}], n = {n}");
+        let (t, i, o) = (round_up(n, TOKEN_GROUP), Channels::plain(input), Channels::plain(output));
+        let x = [values(1, n * input), values(2, n * input)];
+        let w = [values(3, output * input), values(4, output * input)];
+        let skip = values(5, n * output);
+        let mut x_rows = x.each_ref().map(|x| Padded::new(t, i, x, f32::NAN));
+        let mut transposed = w.each_ref().map(|w| Padded::new(i.padded, o, &transpose(w, input), 0.0));
+        let (mut sum, mut accumulated) = (Padded::new(t, o, &skip, f32::NAN), Padded::new(t, o, &skip, f32::NAN));
+        let terms = [0, 1].map(|k| {
+            let matrix = MatrixView { w: transposed[k].view(), rows: i.padded, cols: o.padded };
+            Linear { x: x_rows[k].view(), matrix }
+        });
+        let (sum_view, accumulated_view) = (sum.view(), accumulated.view());
+        launch_tokens(n, |warp, tokens| {
+            linear::forward_sum(
+                warp,
+                SHAPE,
+                terms.len(),
+                |k| terms[k],
+                tokens,
+                |t, col, y| {
+                    let at = t * o.padded + col;
+                    let y = sum_view.load(at) + y;
+                    warp.sync();
+                    sum_view.store(at, y);
+                },
+            );
+            for term in &terms {
+                linear::accumulate(warp, SHAPE, term, tokens, accumulated_view);
+            }
+        });
+        let product =
+            |k: usize| by_row(&x[k], input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w[k])), input), x));
+        let (first, second) = (product(0), product(1));
+        let expected: Vec<f64> = (0..skip.len()).map(|e| f64::from(skip[e]) + first[e] + second[e]).collect();
+        // As for one product, twice, and a sum for each. The terms may cancel, so the bound has the norm of each.
+        let roundings = 2.0 * (input as f64 / 2.0 + 2.0);
+        let bound = roundings * ROUNDING * (norm(&to_f64(&skip)) + norm(&first) + norm(&second));
+        for (name, got) in [("forward_sum", &sum), ("accumulate", &accumulated)] {
+            assert_close(format!("{what}: {name}"), output, &got.rows(&what, n), &expected, bound);
+        }
     }
 }

@@ -4,27 +4,26 @@ use gpu_kernels::ops::sample::draw;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::generate::{SamplingParams, sample};
 
-use crate::support::{Channels, Tensor, launch, numbers, tile, wide};
+use crate::support::{Channels, Padded, launch, to_f64, values, view};
 
-/// Uniform numbers of a test.
+/// Uniform values of a test.
 const DRAWS: usize = 257;
 
-/// Numbers that lie nearer than this to where one token's share ends and the next one's begins are left out: rounding
-/// decides there.
+/// Uniform values that are nearer than this to a boundary between two tokens are left out, because rounding decides there.
 const EDGE: f64 = 1e-5;
 
-/// Draws with each of the uniform numbers.
+/// Draws a token with each of the uniform values.
 fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f32]) -> Vec<u32> {
     let v = Channels::plain(s.vocab());
-    let mut padded = Tensor::new(1, v, logits, 0.0);
-    // What is no token must not be drawn, however likely it looks.
+    let mut padded = Padded::new(1, v, logits, 0.0);
+    // Padding must never be drawn, not even at an infinite logit.
     padded.memory[v.count..].fill(f32::INFINITY);
     let mut drawn = vec![f32::NAN; uniforms.len()];
     let (logits, out) = (padded.view(), view(&mut drawn));
     let inverse_temperature = if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 };
     launch(|warp| {
         for i in warp.block_stride(uniforms.len()) {
-            out.set(i, draw(s, logits, config.top_k, inverse_temperature, uniforms[i]) as f32);
+            out.store_scalar(i, draw(s, logits, config.top_k, inverse_temperature, uniforms[i]) as f32);
         }
     });
     drawn.into_iter().map(|token| token as u32).collect()
@@ -32,17 +31,17 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
 
 #[test]
 fn draws_agree_with_the_reference() {
-    // In 24 bits, as they are drawn: from 0 to the largest number below 1.
+    // Multiples of 2^-24, as the kernels draw them: from 0 to the largest one below 1.
     let uniforms: Vec<f32> = (0..DRAWS).map(|i| (i * 16_777_215 / (DRAWS - 1)) as f32 / 16_777_216.0).collect();
     for vocab in [2u32, 16, 27, 37, 261] {
         let s = RuntimeShape { vocab, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 };
-        // Multiples of 1/4: many are equal.
-        let coarse: Vec<f32> = numbers(1, s.vocab()).iter().map(|x| (12.0 * x).round() / 4.0).collect();
-        let fine: Vec<f32> = numbers(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
+        // Multiples of 1/4, so that many are equal.
+        let coarse: Vec<f32> = values(1, s.vocab()).iter().map(|x| (12.0 * x).round() / 4.0).collect();
+        let fine: Vec<f32> = values(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
         for (logits, kind) in [(&coarse, "coarse"), (&fine, "fine")] {
             for (top_k, temperature) in [(1, 1.0), (2, 0.6), (5, 0.6), (5, 0.0), (20, 1.5), (261, 1.0), (261, 2.5)] {
                 let config = SamplingParams { top_k: s.vocab().min(top_k), temperature };
-                let expected = |u: f64| sample(&wide(logits), config, u);
+                let expected = |u: f64| sample(&to_f64(logits), config, u);
                 let mut compared = 0;
                 for (&u, got) in uniforms.iter().zip(draws(s, logits, config, &uniforms)) {
                     let exact = f64::from(u);

@@ -1,35 +1,36 @@
-//! Tensors in the kernels' padded memory, a launch of one stage, and the gradients that it must agree with.
+//! Tensors in the kernels' padded memory, the launch of one op, and the gradients that the op must agree with.
 
-use gpu_kernels::shape::{HALF_WARP, RuntimeShape, Shape, round_up};
+use gpu_kernels::ops::Tokens;
+use gpu_kernels::shape::{RuntimeShape, Shape, TOKENS};
 use reference::model::{Matrix, Vector};
 use reference::value::{Tape, Value, dot};
-use simt::{AnyCpu, Grid, View, Warp};
+use simt::{AnyCpu, Grid, HALF_WARP, View, Warp, round_up};
 
 use crate::tensors::{assert_close, norm};
 
 /// The largest relative error of one rounding to `f32`.
 pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
 
-/// The step of central differences. Their error is near `H^2` from the curve and `1e-16 / H` from rounding, for functions
-/// of size 1; the losses here are sums of some hundred such.
+/// The step of central differences. For functions of size 1, their truncation error is near `H^2` and their rounding error
+/// near `1e-16 / H`. The losses here are sums of some hundred such functions.
 const H: f64 = 1e-5;
-/// What that amounts to.
+/// The bound of both errors together.
 const DIFFERENCES: f64 = 1e-8;
 
 const fn shape(vocab: u32, block_size: u32, n_embd: u32, n_head: u32) -> RuntimeShape {
     RuntimeShape { vocab, block_size, n_embd, n_head, n_layer: 2 }
 }
 
-/// Shapes with documents: the shortest one, one that leaves the last row free, and one that fills the block.
+/// Returns shapes with numbers of positions: a single one, one that leaves the last row free, and one that fills the block.
 pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     let shapes = [
         // The default model.
         shape(27, 8, 16, 4),
-        // Heads of 7 channels in 8, three of them in two tiles; more than 256 tokens.
+        // Heads of 7 channels in 8, three of them in two half-warps; more than 256 tokens.
         shape(261, 5, 21, 3),
-        // Heads of 17 channels in two tiles each; two groups of tokens.
+        // Heads of 17 channels in two half-warps each; two groups of tokens.
         shape(37, 9, 34, 2),
-        // Heads of 3 channels in 4; more positions than a tile has channels.
+        // Heads of 3 channels in 4; more positions than a half-warp has channels.
         shape(19, 17, 9, 3),
         // Heads of one channel, one position.
         shape(5, 1, 7, 7),
@@ -42,76 +43,76 @@ pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     })
 }
 
-/// Numbers between -1 and 1 without a pattern, the same in every run: another row of them for every `seed`.
-pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
-    let number = |i: u64| {
+/// Returns values between -1 and 1 without a pattern. They depend on `seed` alone.
+pub fn values(seed: u64, len: usize) -> Vec<f32> {
+    let value = |i: u64| {
         // The finaliser of SplitMix64.
         let mut x = (seed << 32 | i).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x >> 40) as f32 / 8_388_608.0 - 1.0
     };
-    (0..len as u64).map(number).collect()
+    (0..len as u64).map(value).collect()
 }
 
-/// A document's `n + 1` tokens: some of them more than once, the last one of the vocabulary among them.
+/// Returns a document's `n + 1` tokens. Some occur more than once, and the last token of the vocabulary is among them.
 pub fn document(s: RuntimeShape, n: usize) -> Vec<u32> {
     let v = s.vocab() as u32;
     (0..=n as u32).map(|t| if t % 3 == 1 { v - 1 } else { (t * t + 2 * (t % 2)) % v }).collect()
 }
 
-pub fn wide(values: &[f32]) -> Vec<f64> {
+pub fn to_f64(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-pub fn narrow(values: &[f64]) -> Vec<f32> {
+pub fn to_f32(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
 
-/// How the channels of a row lie in memory.
+/// The places of a row's channels in memory.
 #[derive(Clone, Copy)]
 pub struct Channels {
-    /// Without padding.
+    /// Channels without padding.
     pub count: usize,
-    /// With padding.
+    /// Channels with padding.
     pub padded: usize,
-    /// Channels that lie together.
+    /// Channels of a head, which are adjacent.
     head: usize,
-    /// From one such group to the next.
+    /// Elements from one head to the next.
     head_padded: usize,
 }
 
 impl Channels {
-    /// One after the other.
+    /// Returns adjacent channels.
     pub fn plain(count: usize) -> Self {
         Self { count, padded: round_up(count, HALF_WARP), head: count, head_padded: count }
     }
 
-    /// Of queries, keys and values: head by head.
+    /// Returns the channels of queries, keys and values, head by head.
     pub fn heads(s: RuntimeShape) -> Self {
         let (head, head_padded) = (s.head_dim(), s.head_dim_padded());
         Self { count: s.n_embd(), padded: s.n_attn_padded(), head, head_padded }
     }
 
-    /// Where channel `i` lies.
+    /// Returns the place of channel `i`.
     pub fn at(self, i: usize) -> usize {
         i / self.head * self.head_padded + i % self.head
     }
 }
 
 /// A tensor `[rows, channels]` in padded memory.
-pub struct Tensor {
+pub struct Padded {
     pub memory: Vec<f32>,
     channels: Channels,
 }
 
-impl Tensor {
-    /// Memory that a stage has yet to write.
+impl Padded {
+    /// Returns memory that an op has yet to write.
     pub fn unwritten(rows: usize, channels: Channels) -> Self {
         Self { memory: vec![f32::NAN; rows * channels.padded], channels }
     }
 
-    /// The rows that `values` has, their padding zero; in the others everything is `beyond`.
+    /// Returns the rows of `values`, whose padding is zero, and after them rows full of `beyond`.
     pub fn new(rows: usize, channels: Channels, values: &[f32], beyond: f32) -> Self {
         let mut tensor = Self { memory: vec![beyond; rows * channels.padded], channels };
         for (t, values) in values.chunks(channels.count).enumerate() {
@@ -124,12 +125,12 @@ impl Tensor {
         tensor
     }
 
-    /// Its memory as a stage takes it.
+    /// Returns a view of its memory.
     pub fn view(&mut self) -> View {
         view(&mut self.memory)
     }
 
-    /// The first `n` rows without padding, `[n, channels]`.
+    /// Returns the first `n` rows without padding, `[n, channels]`.
     ///
     /// # Panics
     /// If their padding is not zero.
@@ -149,7 +150,7 @@ impl Tensor {
         rows
     }
 
-    /// Its first `n` rows are `expected: [n, channels]`, but for so many roundings, and their padding is zero.
+    /// Asserts that its first rows are `expected: [n, channels]` up to `roundings` roundings, and that their padding is zero.
     #[track_caller]
     pub fn assert_close(&self, what: &str, expected: &[f64], roundings: f64) {
         let got = self.rows(what, expected.len() / self.channels.count);
@@ -157,14 +158,14 @@ impl Tensor {
     }
 }
 
-/// One number for each of `rows` tokens: these, and NaN for the others.
+/// Returns memory with one value for each of `rows` tokens: `values`, then NaN.
 pub fn scalars(rows: usize, values: &[f32]) -> Vec<f32> {
     let mut memory = values.to_vec();
     memory.resize(round_up(rows, HALF_WARP), f32::NAN);
     memory
 }
 
-/// Memory as a stage takes it.
+/// Returns a view of memory.
 pub fn view(memory: &mut [f32]) -> View {
     // SAFETY: tests keep the memory until the launch has ended, and touch it only then.
     unsafe { View::new(memory.as_mut_ptr(), memory.len()) }
@@ -180,35 +181,44 @@ pub fn launch(work: impl Fn(&Warp)) {
     Grid::new(0..1, 1, AnyCpu).each_block(|block| block.each_warp(&work));
 }
 
-/// Numbers as leaves of a tape.
-pub fn leaves<'t>(tape: &'t Tape, numbers: &[f64]) -> Vector<'t> {
-    numbers.iter().map(|&x| tape.leaf(x)).collect()
+/// Runs `op` for each group of tokens of a document of `n` positions.
+pub fn launch_tokens(n: usize, op: impl Fn(&Warp, Tokens)) {
+    launch(|warp| {
+        for first in warp.block_stride_groups(TOKENS, n) {
+            op(warp, Tokens { first, end: n });
+        }
+    });
+}
+
+/// Returns leaves of a tape.
+pub fn leaves<'t>(tape: &'t Tape, values: &[f64]) -> Vector<'t> {
+    values.iter().map(|&x| tape.leaf(x)).collect()
 }
 
 pub fn data(values: &[Value]) -> Vec<f64> {
     values.iter().map(|value| value.data()).collect()
 }
 
-/// Rows as the reference's functions take matrices.
+/// Returns a row-major matrix as the reference's functions take it.
 pub fn matrix<'t>(values: &[Value<'t>], cols: usize) -> Matrix<'t> {
     values.chunks(cols).map(<[_]>::to_vec).collect()
 }
 
-/// `sum_i dy[i] y[i]`: a loss whose gradient by `y` is `dy`.
+/// Returns `sum_i dy[i] y[i]`, a loss whose gradient with respect to `y` is `dy`.
 pub fn weighted<'t>(tape: &'t Tape, y: &[Value<'t>], dy: &[f32]) -> Value<'t> {
-    dot(y, &leaves(tape, &wide(dy)))
+    dot(y, &leaves(tape, &to_f64(dy)))
 }
 
-/// What a function of the reference gives for each row.
+/// Applies a function of the reference to each row.
 pub fn by_row(x: &[f32], cols: usize, f: impl for<'t> Fn(&'t Tape, &[Value<'t>]) -> Vector<'t>) -> Vec<f64> {
     let row = |row: &[f32]| {
         let tape = Tape::default();
-        data(&f(&tape, &leaves(&tape, &wide(row))))
+        data(&f(&tape, &leaves(&tape, &to_f64(row))))
     };
     x.chunks(cols).flat_map(row).collect()
 }
 
-/// An input of a stage, and the gradient by it that the stage computed.
+/// An input of an op, and the gradient with respect to it that the op computed.
 pub struct Input<'a> {
     pub name: &'a str,
     pub cols: usize,
@@ -216,8 +226,7 @@ pub struct Input<'a> {
     pub gradient: Vec<f32>,
 }
 
-/// The gradients agree with the loss's, as the tape has them and as central differences show them, but for so many
-/// roundings.
+/// Asserts that the gradients are those of `loss`, by the tape and by central differences, up to `roundings` roundings.
 #[track_caller]
 pub fn assert_gradients(
     what: &str,
@@ -225,7 +234,7 @@ pub fn assert_gradients(
     roundings: f64,
     loss: impl for<'t> Fn(&'t Tape, &[Vector<'t>]) -> Value<'t>,
 ) {
-    let mut values: Vec<Vec<f64>> = inputs.iter().map(|input| wide(input.values)).collect();
+    let mut values: Vec<Vec<f64>> = inputs.iter().map(|input| to_f64(input.values)).collect();
     let tape = Tape::default();
     let tapes: Vec<Vector> = values.iter().map(|values| leaves(&tape, values)).collect();
     loss(&tape, &tapes).backward();
@@ -233,7 +242,7 @@ pub fn assert_gradients(
         let expected: Vec<f64> = tapes[i].iter().map(|leaf| leaf.grad()).collect();
         let bound = roundings * ROUNDING * norm(&expected);
         let name = format!("{what}: d{} by the tape", input.name);
-        // Where a gradient is zero by cancellation, the tape's is what `f64` has left of it.
+        // Where a gradient is zero by cancellation, the tape's gradient is the rounding error of `f64`.
         assert_close(name, input.cols, &input.gradient, &expected, bound + 1e-15);
 
         let mut difference = |e: usize| {

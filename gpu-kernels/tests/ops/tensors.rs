@@ -1,13 +1,16 @@
-//! How tests of the kernels compare tensors.
+//! The comparison of tensors. `host`'s tests use it too.
 
 use std::fmt::Display;
 
-/// The Euclidean norm.
+/// Returns the Euclidean norm.
 pub fn norm(values: &[f64]) -> f64 {
     values.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Fails with tensor, index, expected, got and bound where `got: [rows, cols]` is not within `bound` of `expected`.
+/// Asserts that every element of `got: [rows, cols]` is within `bound` of `expected`.
+///
+/// # Panics
+/// If an element is not. The message names the tensor, the indices, both values and the bound.
 #[track_caller]
 pub fn assert_close(tensor: impl Display, cols: usize, got: &[f32], expected: &[f64], bound: f64) {
     assert_eq!(got.len(), expected.len(), "{tensor}: length");
