@@ -115,8 +115,11 @@ compile!(baseline, Isa::Baseline, constant: false);
 compile!(baseline, Isa::Baseline, constant: true);
 
 /// The kernels for each instruction set of the architecture, the fastest first.
+///
+/// A static is compiled with this crate. The functions of a constant would be compiled, again and again, with the crates that
+/// use it.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
-pub const ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
+pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
 /// The kernels for the baseline alone: under the race checker each access is a call.
 #[cfg(any(not(target_arch = "x86_64"), feature = "race-check"))]
-pub const ALL: [CpuKernels; 1] = [baseline::KERNELS];
+pub static ALL: [CpuKernels; 1] = [baseline::KERNELS];
