@@ -10,6 +10,7 @@
 #![allow(clippy::needless_range_loop)]
 
 pub mod activations;
+#[cfg(feature = "entries")]
 pub mod entry;
 pub mod evaluate;
 pub mod generate;
