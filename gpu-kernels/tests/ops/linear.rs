@@ -38,8 +38,7 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
             (Padded::unwritten(t, o), Padded::unwritten(t, i), Padded::unwritten(o.padded, i));
         let (x_view, dy_view) = (x_rows.view(), dy_rows.view());
         let (y_view, dx_view, dw_view) = (y.view(), dx.view(), dw.view());
-        let forward =
-            Linear { x: x_view, matrix: MatrixView { w: transposed.view(), rows: i.padded, cols: o.padded } };
+        let forward = Linear { x: x_view, matrix: MatrixView { w: transposed.view(), rows: i.padded, cols: o.padded } };
         let backward = Linear { x: dy_view, matrix: MatrixView { w: straight.view(), rows: o.padded, cols: i.padded } };
         launch_tokens(n, |warp, tokens| {
             linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y_view.store(t * o.padded + col, y));

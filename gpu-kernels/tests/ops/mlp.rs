@@ -7,7 +7,9 @@ use reference::model::{Vector, mlp};
 use reference::value::{Tape, Value};
 use simt::{F32x16, round_up};
 
-use crate::support::{Channels, Input, Padded, assert_gradients, by_row, launch_tokens, leaves, matrix, values, weighted};
+use crate::support::{
+    Channels, Input, Padded, assert_gradients, by_row, launch_tokens, leaves, matrix, values, weighted,
+};
 use crate::tensors::assert_close;
 
 /// Hidden channels and positions.

@@ -63,12 +63,8 @@ fn check_backward(s: RuntimeShape, n: usize, skip: Option<&[f32]>) {
     let mut rstd = scalars(t, &to_f32(&rstd(&to_f64(&x), c.count)));
     let mut dx = Padded::new(t, c, &dy, f32::NAN);
     let mut dx_skip = Padded::new(t, c, skip.unwrap_or_default(), f32::NAN);
-    let norm = RmsNormBackward {
-        y: y.view(),
-        rstd: view(&mut rstd),
-        dx_skip: skip.map(|_| dx_skip.view()),
-        dx: dx.view(),
-    };
+    let norm =
+        RmsNormBackward { y: y.view(), rstd: view(&mut rstd), dx_skip: skip.map(|_| dx_skip.view()), dx: dx.view() };
     launch_tokens(n, |warp, tokens| rmsnorm::backward(warp, s, &norm, tokens));
     let what = format!("{s:?}, n = {n}, skip: {}", skip.is_some());
     let input = Input { name: "x", cols: c.count, values: &x, gradient: dx.rows(&what, n) };
