@@ -63,12 +63,28 @@ impl F32x16 {
     }
 
     /// Returns the larger of the two, or `other` if either is NaN.
+    ///
+    /// ```
+    /// use simt::F32x16;
+    ///
+    /// let (one, nan) = (F32x16::splat(1.0), F32x16::splat(f32::NAN));
+    /// assert_eq!(nan.max(one).last(), 1.0);
+    /// assert!(one.max(nan).last().is_nan());
+    /// ```
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         self.gt(other).select(self, other)
     }
 
     /// Returns the smaller of the two, or `other` if either is NaN.
+    ///
+    /// ```
+    /// use simt::F32x16;
+    ///
+    /// let (one, nan) = (F32x16::splat(1.0), F32x16::splat(f32::NAN));
+    /// assert_eq!(nan.min(one).last(), 1.0);
+    /// assert!(one.min(nan).last().is_nan());
+    /// ```
     #[inline(always)]
     pub fn min(self, other: Self) -> Self {
         self.lt(other).select(self, other)

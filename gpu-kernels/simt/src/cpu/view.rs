@@ -204,9 +204,13 @@ impl View {
     #[cfg(feature = "race-check")]
     #[track_caller]
     fn check(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
-        let start = self.ptr as usize + 4 * i;
-        let in_bounds = start >= self.bounds.0 && start + 4 * count <= self.bounds.1;
-        assert!(in_bounds, "race check: access of {count} elements at {i} leaves the array");
+        let (start, (base, end)) = (self.ptr as usize + 4 * i, self.bounds);
+        let (first, len) = ((start as isize - base as isize) / 4, (end - base) / 4);
+        assert!(
+            start >= base && start + 4 * count <= end,
+            "race check: access to elements {first}..{} of an array, expected a range within 0..{len}",
+            first + count as isize
+        );
         for e in 0..count {
             let lanes = match lanes {
                 Lanes::BothHalves => 0x1_0001 << e,
