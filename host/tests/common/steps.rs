@@ -1,5 +1,7 @@
 //! Steps of the kernels against those of the reference.
 
+// Tests of the ops compare tensors in the same way.
+#[path = "../../../gpu-kernels/tests/ops/tensors.rs"]
 mod tensors;
 
 use microgpt::config::TrainConfig;
