@@ -223,6 +223,7 @@ impl Mask16 {
 
     /// Returns the channels in `self` but not in `other`.
     #[inline(always)]
+    #[allow(clippy::needless_bitwise_bool)] // A lazy operator is a branch.
     pub fn and_not(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }

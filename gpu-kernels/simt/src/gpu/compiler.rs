@@ -1,12 +1,16 @@
-//! All that differs between the two compilers that make PTX: rustc's own NVPTX backend, and Rust-CUDA's, which compiles the same
-//! sources with `cuda_std` for a library (feature `rust-cuda`).
-
-pub use compiler::{block, blocks, shared_base, thread};
+//! The differences between the two compilers that make PTX: rustc's own NVPTX backend, and that of Rust-CUDA, whose library is
+//! `cuda_std` (feature `rust-cuda`).
 
 #[cfg(feature = "rust-cuda")]
-mod compiler {
+pub use rust_cuda::{block, blocks, shared_base, thread};
+#[cfg(not(feature = "rust-cuda"))]
+pub use rustc::{block, blocks, shared_base, thread};
+
+#[cfg(feature = "rust-cuda")]
+mod rust_cuda {
     pub use cuda_std::thread::{block_idx_x as block, grid_dim_x as blocks, thread_idx_x as thread};
 
+    /// Returns the address of the launch's dynamic shared memory, in the shared state space.
     #[inline(always)]
     pub fn shared_base() -> u32 {
         let generic: *mut u32 = cuda_std::shared::dynamic_shared_mem();
@@ -30,21 +34,24 @@ mod compiler {
 }
 
 #[cfg(not(feature = "rust-cuda"))]
-mod compiler {
+mod rustc {
     use core::arch::{asm, global_asm, nvptx};
 
+    /// Returns the index of the thread in its block.
     #[inline(always)]
     pub fn thread() -> u32 {
         // SAFETY: reads a special register.
         unsafe { nvptx::_thread_idx_x() as u32 }
     }
 
+    /// Returns the index of the block in the grid.
     #[inline(always)]
     pub fn block() -> u32 {
         // SAFETY: reads a special register.
         unsafe { nvptx::_block_idx_x() as u32 }
     }
 
+    /// Returns the number of blocks of the grid.
     #[inline(always)]
     pub fn blocks() -> u32 {
         // SAFETY: reads a special register.
@@ -54,13 +61,14 @@ mod compiler {
     // The dynamic shared memory of a launch.
     global_asm!(".extern .shared .align 16 .b8 block_memory[];");
 
+    /// Returns the address of the launch's dynamic shared memory, in the shared state space.
     #[inline(always)]
     pub fn shared_base() -> u32 {
         let address: u32;
         // SAFETY: takes the address of the variable declared above.
         unsafe {
-            asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags))
-        };
+            asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags));
+        }
         address
     }
 

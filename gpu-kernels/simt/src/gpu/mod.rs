@@ -1,6 +1,6 @@
-//! Lanes on a GPU: a lane is a thread, and a value of it is a register.
+//! Lanes on a GPU. A lane is a thread, and its value is a register.
 //!
-//! Lane `l` holds channel `l % 16`. Of an [`F32x16`] both half-warps hold the same values.
+//! Lane `l` holds channel `l % 16`. Both half-warps hold the same values of an [`F32x16`].
 
 use core::mem::MaybeUninit;
 use core::ops::Range;

@@ -1,7 +1,7 @@
 //! Every instruction that is not plain Rust.
 //!
-//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is on purpose: otherwise LLVM turns sums of
-//! aligned addresses into `or`, which no memory instruction can take as its offset.
+//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended, because LLVM turns sums of aligned
+//! addresses that it can see through into `or`, which no memory instruction can take as its offset.
 
 use core::arch::asm;
 
@@ -79,12 +79,12 @@ pub fn half() -> u32 {
     half
 }
 
-/// Counts the block in and waits until the counter reaches `arrivals`; the block's first thread does both. The release makes
-/// this block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block barriers
-/// around the call extend both to all threads.
+/// Counts the block in and waits until the counter reaches `arrivals`. The block's first thread does both. The release makes this
+/// block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block barriers around the
+/// call extend both to all threads.
 ///
 /// # Safety
-/// `counter` is valid, and `arrivals` arrivals come.
+/// `counter` is valid for reads and writes, and will reach `arrivals`.
 #[inline(always)]
 pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     if thread() == 0 {
@@ -94,10 +94,10 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
         }
         let mut arrived = arrivals.wrapping_sub(1);
         while (arrived.wrapping_sub(arrivals) as i32) < 0 {
-            // SAFETY: as above.
+            // SAFETY: the caller vouches for the counter.
             unsafe {
-                asm!("ld.acquire.gpu.global.u32 {}, [{}];", out(reg32) arrived, in(reg64) counter, options(nostack))
-            };
+                asm!("ld.acquire.gpu.global.u32 {}, [{}];", out(reg32) arrived, in(reg64) counter, options(nostack));
+            }
         }
     }
 }

@@ -185,7 +185,7 @@ impl U32View {
 
     /// Stores element `i`. Every lane holds the same value.
     #[inline(always)]
-    pub fn store_scalar(self, i: usize, id: usize) {
-        self.0.write(i, 0, id as u32);
+    pub fn store_scalar(self, i: usize, x: usize) {
+        self.0.write(i, 0, x as u32);
     }
 }
