@@ -1,4 +1,4 @@
-//! The sampling kernel: whole samples on the device, with cached keys and values, without a round trip to the host.
+//! The sampling kernel. It generates whole samples on the device, with cached keys and values.
 
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -17,7 +17,7 @@ use crate::shape::{RuntimeShape, Shape, TOKENS};
 /// The token that begins and ends every document.
 pub const BOS: usize = 0;
 
-/// Spreads the seeds of a run's samples: the golden ratio in 64 bits.
+/// The distance between the seeds of a run's samples: the golden ratio in 64 bits.
 const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The arguments of `generate`.
@@ -32,8 +32,8 @@ pub struct GenerateArgs {
     pub workspace: *mut f32,
     /// `[samples, block_size]`, written: a sample's tokens, then `<BOS>` if the sample is shorter.
     pub out: *mut u32,
-    /// `[samples, block_size]`, written: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample. They
-    /// are not computed if the pointer is null.
+    /// `[samples, block_size]`, written: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample. A null
+    /// pointer asks for none.
     pub logprobs: *mut f32,
     /// The `prompt_len` tokens that each sample starts with.
     pub prompt: *const u32,
@@ -47,7 +47,7 @@ pub struct GenerateArgs {
     pub prompt_len: u32,
     /// The number of likeliest tokens that are drawn from, at most V.
     pub top_k: u32,
-    /// 1 / temperature; 0 is greedy.
+    /// The inverse of the temperature. Zero is greedy.
     pub inverse_temperature: f32,
     /// The model's dimensions.
     pub shape: RuntimeShape,
@@ -147,7 +147,7 @@ impl Kernel for GenerateArgs {
         self.shape
     }
 
-    /// Generates the samples, shared out among the slots of all warps. A slot that ends one takes the next.
+    /// Generates the samples in the slots of all warps. A slot whose sample has ended takes the next sample.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let args = *self;
@@ -278,8 +278,7 @@ fn attend<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, positions: &[usize;
     }
 }
 
-/// Draws a slot's next token, or takes that of the prompt, and writes it. A slot whose sample has ended is back at
-/// position 0.
+/// Draws a slot's next token, or takes it from the prompt, and writes it. A slot whose sample has ended is back at position 0.
 #[inline(always)]
 fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mut Slot) {
     if slot.sample >= args.samples as usize {

@@ -11,7 +11,7 @@ use simt::{HALF_WARP, round_up};
 
 use crate::shape::{RuntimeShape, Shape};
 
-/// An axis of a tensor: its length, and how it is padded.
+/// An axis of a tensor, which determines a length and its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
     /// V tokens, padded to half-warps.
@@ -87,7 +87,7 @@ pub enum Init {
     Zeros,
 }
 
-/// How the kernels store and update a tensor.
+/// The form in which the kernels store and update a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Blocks of 16 by 16 weights, with a transposed copy.
@@ -107,7 +107,7 @@ pub struct Spec {
     pub init: Init,
     /// Whether `AdamW` decays the weights.
     pub decays: bool,
-    /// How the kernels store it.
+    /// The form in which the kernels store it.
     pub kind: Kind,
 }
 

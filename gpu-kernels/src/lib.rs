@@ -1,9 +1,9 @@
 //! microgpt's kernels: a GPT trained, evaluated and sampled by fused kernels, one source for every device.
 //!
-//! In reading order: [`shape`] (the dimensions), [`layout`] and [`activations`] (the places of tensors and activations),
-//! [`math`], [`ops`] (forward and backward), [`model`] (the two passes), [`kernel`] (their interface to the host), and the
-//! kernels [`train`], [`train::batch`], [`evaluate`] and [`generate`]. [`entry`] has the functions that the host calls. The
-//! crate [`simt`] provides lanes, warps and views.
+//! The reading order is [`shape`] (the dimensions), [`layout`] and [`activations`] (the places of tensors and activations),
+//! [`math`], [`ops`] (forward and backward), [`model`] (the two passes), [`kernel`] (the interface to the host), and the kernels
+//! [`train`], [`train::batch`], [`evaluate`] and [`generate`]. The host calls the functions in [`entry`]. The crate [`simt`]
+//! provides lanes, warps and views.
 #![no_std]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(abi_ptx))]
 // Ops index several arrays by one token or row: `for t in 0..TOKENS` reads like the math.

@@ -58,13 +58,13 @@ impl Pass {
 }
 
 impl<S: Shape> Gpt<S> {
-    /// Returns a matrix as the forward pass reads it: contracted over its inputs.
+    /// Returns a matrix as the forward pass reads it, contracted over its inputs.
     #[inline(always)]
     pub fn forward_matrix(&self, matrix: Place) -> MatrixView {
         MatrixView { w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
     }
 
-    /// Returns a matrix as the backward pass reads it: contracted over its outputs.
+    /// Returns a matrix as the backward pass reads it, contracted over its outputs.
     #[inline(always)]
     pub fn backward_matrix(&self, matrix: Place) -> MatrixView {
         MatrixView { w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
@@ -73,7 +73,7 @@ impl<S: Shape> Gpt<S> {
     /// Runs the forward pass over a document, a group of tokens a warp. A barrier precedes each attention, which reads the keys
     /// and values of other tokens.
     ///
-    /// `before` runs first in each warp, and `after` last for each group of tokens, once its loss is there.
+    /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
     #[inline(always)]
     pub fn forward<T: Target>(
         self,
@@ -111,9 +111,10 @@ impl<S: Shape> Gpt<S> {
         }
     }
 
-    /// Runs the backward pass from the gradients of the last layer's scores on, which [`Self::backward_to_scores`] has left.
-    /// A barrier precedes the gradients of keys, which read those of other tokens' scores, and each layer's scores, which
-    /// replace those of the layer above.
+    /// Runs the backward pass from the gradients of the last layer's scores on. [`Self::backward_to_scores`] has computed these.
+    ///
+    /// A barrier precedes the gradients of keys, which depend on the scores of other tokens. Another precedes the next layer's
+    /// scores, which replace those of the layer above.
     #[inline(always)]
     pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
         for l in (0..self.s.n_layer()).rev() {
@@ -252,7 +253,7 @@ impl<S: Shape> Gpt<S> {
         cross_entropy::forward(warp, s, &pass.cross_entropy(s), tokens);
     }
 
-    /// Computes the gradient of the loss by the logits, and from there by the last layer's output.
+    /// Computes the gradients of the logits and of the last layer's output.
     #[inline(always)]
     pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
@@ -261,7 +262,7 @@ impl<S: Shape> Gpt<S> {
         self.product(warp, a.logits, wte, tokens, a.dx_out);
     }
 
-    /// Computes `y = x w`: `x: [T, rows]`, `y: [T, cols]`.
+    /// Computes `y = x w` for `x: [T, rows]` and `y: [T, cols]`.
     #[inline(always)]
     fn product(&self, warp: &Warp, x: View, matrix: MatrixView, tokens: Tokens, y: View) {
         linear::forward(
@@ -301,8 +302,8 @@ impl<S: Shape> Gpt<S> {
         AttentionBackward { forward: Self::attention(a), dattn, dscores, dq, dk, dv }
     }
 
-    /// Computes layer `l` backward, from the gradients of the scores to the layer's input: the output of the layer below, or
-    /// the embedding.
+    /// Computes layer `l` backward, from the gradients of the scores to the layer's input, which is the output of the layer below
+    /// or the embedding.
     #[inline(always)]
     fn backward_from_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));

@@ -1,4 +1,4 @@
-//! The model's dimensions: known at compile time for the default model, at run time for every other.
+//! The model's dimensions. They are known at compile time for the default model, and at run time for every other.
 //!
 //! Every tensor is stored in rows of whole half-warps, padded with zeros, so that one set of ops serves every shape. A
 //! padded weight is zero, its gradient is exactly zero, and the optimiser leaves a zero weight with a zero gradient at
@@ -6,17 +6,17 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
 
-/// Tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
+/// The tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
 pub const TOKEN_GROUP: usize = 8;
 
-/// Tokens that a warp of a GPU takes at once.
+/// The tokens that a warp of a GPU takes at once.
 pub const GPU_TOKENS: usize = 1;
 
-/// Tokens that a warp takes at once. The CPU takes several, so that the work on one token hides the latency of another. A
+/// The tokens that a warp takes at once. The CPU takes several, so that the work on one token hides the latency of another. A
 /// GPU takes one, because other warps take the other tokens.
 pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
-/// The model's dimensions: five given ones and those that follow from them.
+/// The model's dimensions, five given ones and those that follow from them.
 ///
 /// [`ConstShape`] implements it with constants, and [`RuntimeShape`] with values.
 pub trait Shape: Copy + Send + Sync {

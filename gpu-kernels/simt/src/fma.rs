@@ -30,8 +30,8 @@ pub(super) fn mul_add(
     // The rounding error of the addition, exactly (Knuth's two-sum). No product of `f32` overflows or underflows in `f64`.
     let added = sum - product;
     let lost = (product - (sum - added)) + (c - added);
-    // Of the two neighbours around the exact value, take the odd one. If `sum` is the larger of them in magnitude, the smaller
-    // one has bits that are one less.
+    // Take the odd one of the two neighbours around the exact value. If `sum` is the larger neighbour in magnitude, the bits of
+    // the smaller one are one less.
     let beyond = (lost.to_bits() ^ sum.to_bits()).cast::<i64>().simd_lt(Simd::splat(0));
     let odd = (sum.to_bits() + beyond.to_simd().cast()) | Simd::splat(1);
     // False for an exact sum, and for infinities and NaN, whose `lost` is NaN.
@@ -40,7 +40,7 @@ pub(super) fn mul_add(
 }
 
 /// Returns `a * b + c` by WebAssembly's relaxed SIMD, which rounds once or twice as the processor does. Only a build that
-/// measures the cost of the exact function has it.
+/// measures the cost of the exact function uses it.
 #[cfg(target_feature = "relaxed-simd")]
 #[inline(always)]
 pub(super) fn mul_add(

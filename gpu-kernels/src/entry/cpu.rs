@@ -35,7 +35,7 @@ macro_rules! kernels {
                 /// # Safety
                 /// The conditions of [`Kernel::run`] hold, and the processor has the instruction set.
                 pub unsafe fn $kernel(&self, args: &$args, blocks: Range<usize>, count: usize) {
-                    // SAFETY: the caller vouches for both.
+                    // SAFETY: the caller keeps the contract of `Kernel::run` and vouches for the instruction set.
                     unsafe { (self.$kernel)(args, blocks, count) }
                 }
             )*
@@ -54,7 +54,7 @@ kernels! {
     generate: GenerateArgs;
 }
 
-/// Compiles the kernels for an instruction set; with `constant`, also for the default shape as constants.
+/// Compiles the kernels for an instruction set. With `constant`, it also compiles them for the default shape as constants.
 macro_rules! compile {
     ($(#[$attribute:meta])* $module:ident, $isa:expr, constant: $constant:literal) => {
         /// The kernels for one instruction set.
@@ -72,7 +72,7 @@ macro_rules! compile {
             $(#[$attribute])*
             unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize) {
                 let grid = Grid::new(blocks, count, Processor);
-                // SAFETY: the caller keeps the kernel's contract.
+                // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe {
                     if $constant && args.shape() == DEFAULT.to_runtime() {
                         args.run(&grid, DEFAULT);
@@ -85,7 +85,7 @@ macro_rules! compile {
             #[derive(Clone, Copy)]
             struct Processor;
 
-            // SAFETY: only `launch` has it, whose callers vouch for the instruction set.
+            // SAFETY: only `launch` runs kernels with this target, and its callers vouch for the instruction set.
             unsafe impl Target for Processor {
                 const ISA: Isa = $isa;
 
@@ -96,7 +96,7 @@ macro_rules! compile {
                     unsafe fn outlined(work: impl FnOnce()) {
                         work();
                     }
-                    // SAFETY: only `launch` runs regions, whose callers vouch for the instruction set.
+                    // SAFETY: only `launch` runs regions, and its callers vouch for the instruction set.
                     unsafe { outlined(work) }
                 }
             }
@@ -108,7 +108,7 @@ macro_rules! compile {
 compile!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 compile!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
-// Without fused multiply-add each one is a call. Constants would not make that fast, and would slow the compiler down.
+// Without FMA instructions each multiply-add is a call. Constants would save little of that, and would slow the compiler down.
 #[cfg(target_arch = "x86_64")]
 compile!(baseline, Isa::Baseline, constant: false);
 #[cfg(not(target_arch = "x86_64"))]
@@ -116,10 +116,11 @@ compile!(baseline, Isa::Baseline, constant: true);
 
 /// The kernels for each instruction set of the architecture, the fastest first.
 ///
-/// A static is compiled with this crate. The functions of a constant would be compiled, again and again, with the crates that
-/// use it.
+/// This is a `static`, so that its functions are compiled with this crate. Those of a `const` are compiled with every crate that
+/// uses it, and by the profile of that crate.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
-/// The kernels for the baseline alone: under the race checker each access is a call.
+/// The kernels for the baseline alone. Under the race checker each access is a call, so that other instruction sets would gain
+/// nothing.
 #[cfg(any(not(target_arch = "x86_64"), feature = "race-check"))]
 pub static ALL: [CpuKernels; 1] = [baseline::KERNELS];

@@ -1,7 +1,7 @@
-//! The kernels on a GPU: the entries of the PTX. Each takes its argument struct by value.
+//! The kernels on a GPU, the entries of the PTX. Each takes its argument struct by value.
 //!
-//! `train` is compiled for the default shape, its arrays in shared memory; `train_shared` for any shape whose arrays fit
-//! there; `train_global` for every other shape. The other kernels have the same three entries.
+//! `train` is compiled for the default shape, and its arrays lie in shared memory. `train_shared` takes any shape whose arrays
+//! fit there, and `train_global` every other shape. The other kernels have the same three entries.
 
 use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, launch, ptx_entries, read_global};
 
@@ -33,7 +33,7 @@ macro_rules! entries {
                 /// The conditions of [`Kernel::run`] hold, and the launch has the shared memory that its arrays take, if any.
                 pub unsafe fn $name(args: $args) {
                     let (block, blocks) = launch();
-                    // SAFETY: the host keeps the kernel's contract.
+                    // SAFETY: the host keeps the contract of `Kernel::run`.
                     unsafe { args.run(&Grid::new(block..block + 1, blocks, $target), ($shape)(&args)) }
                 }
             }
@@ -64,9 +64,9 @@ impl Kernel for TrainModelsArgs {
             |block| {
                 // SAFETY: the caller vouches for the arguments of each block's model.
                 let model = unsafe { read_global(self.models.add(block.index)) };
-                // Control flow depends on steps and shape. They are warp-uniform to the compiler if they come from the launch.
+                // Control flow depends on steps and shape. Taken from the launch, they are warp-uniform to the compiler.
                 let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
-                // SAFETY: the caller keeps the kernel's contract.
+                // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe { model.run(&block.as_block(0, 1), s) };
             },
         );
@@ -97,19 +97,19 @@ impl Kernel for BatchArgs {
                         #[inline(always)]
                         || {
                             for shard in block.grid_stride(shards) {
-                                // SAFETY: the caller keeps the kernel's contract.
+                                // SAFETY: the caller keeps the contract of `Kernel::run`.
                                 unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
                             }
                         },
                     );
                     barrier.phase(
                         #[inline(always)]
-                        // SAFETY: the caller keeps the kernel's contract.
+                        // SAFETY: the caller keeps the contract of `Kernel::run`.
                         || unsafe { phase(Phase::Reduce).run(&block.as_block(block.index, block.count), s) },
                     );
                     barrier.phase(
                         #[inline(always)]
-                        // SAFETY: the caller keeps the kernel's contract.
+                        // SAFETY: the caller keeps the contract of `Kernel::run`.
                         || unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) },
                     );
                 }

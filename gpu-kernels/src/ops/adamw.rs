@@ -1,21 +1,21 @@
-//! `AdamW`, block of weights by block.
+//! The optimiser `AdamW`, which updates the weights block by block.
 //!
-//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w -= lr (m^ / (sqrt(v^) + eps) + decay w)` with the bias-corrected
-//! `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`. The update is rearranged so that each weight costs one root and one
-//! division: `w = w - lr decay w - m / (sqrt_scale sqrt(v) + eps')`, see [`StepCoefficients`].
+//! A step computes `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2` and `w -= lr (m^ / (sqrt(v^) + eps) + decay w)` with the
+//! bias-corrected `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`. The update is rearranged so that each weight costs one root
+//! and one division: `w = w - lr decay w - m / (sqrt_scale sqrt(v) + eps')`, see [`StepCoefficients`].
 
 use simt::{F32x32, HALF_WARP, View, Warp};
 
 use crate::layout::Place;
 
-/// Added to `v` in each step, so that `g^2` never becomes denormal. Its root stays far below eps.
+/// The addend of `v` in each step. It keeps `v` from becoming denormal, and its root stays far below eps.
 const V_BIAS: f32 = 1e-24;
 
-/// The fraction of `w` that is added to `m` in each step, so that a moment whose gradient has vanished does not become
-/// denormal. It is in proportion to `w`, so that padding stays exactly zero.
+/// The fraction of `w` that is added to `m` in each step. It keeps a moment whose gradient has vanished from becoming denormal,
+/// and leaves the moments of padding exactly zero.
 const M_BIAS: f32 = 1e-20;
 
-/// Pairs of rows that are updated at once.
+/// The pairs of rows that [`AdamW::update_block`] updates at once.
 const PAIRS: usize = 2;
 
 /// The optimiser's constants.
@@ -46,7 +46,7 @@ pub struct StepCoefficients {
     pub decay: f32,
 }
 
-/// The update of one step: the values that all weights share.
+/// The values that the updates of all weights share in one step.
 #[derive(Clone, Copy)]
 pub struct AdamW {
     beta1: F32x32,

@@ -1,7 +1,8 @@
-//! Causal multi-head attention. All lanes of a head hold its score, so that no lane needs the score of another.
+//! Causal multi-head attention. All lanes of a head hold the head's score, so that no lane needs the score of another.
 //!
-//! The half-warps take turns over keys (over queries in [`backward_keys`]): the lower one takes the even ones, the upper one
-//! the odd ones. A head narrower than a half-warp fills a segment of its lanes; a wider one takes several half-warps.
+//! The half-warps take turns over keys, or over queries in [`backward_keys`]. The lower half-warp takes the even ones, and the
+//! upper one the odd ones. A head narrower than a half-warp fills a segment of the lanes, and a wider head takes several
+//! half-warps.
 
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
 
@@ -9,7 +10,7 @@ use super::rows::{Tokens, half_warps};
 use crate::math::exp;
 use crate::shape::Shape;
 
-/// How heads lie in a row of channels.
+/// The arrangement of heads in a row of channels.
 #[derive(Clone, Copy)]
 struct Heads {
     /// Channels of a half-warp that share a score.
@@ -74,7 +75,7 @@ pub fn query_scale<S: Shape>(s: S) -> f32 {
     1.0 / simt::sqrt(s.head_dim() as f32)
 }
 
-/// Returns the first key of each pair of keys that query `t` sees, with whether it sees the second one.
+/// Returns the pairs of keys that query `t` sees: the first key, and whether the query sees the second one.
 #[inline(always)]
 fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
     (0..=t / 2).map(move |pair| (2 * pair, 2 * pair < t))
@@ -152,9 +153,9 @@ fn attend_group<S: Shape>(s: S, heads: Heads, query: &Query, group: usize, t: us
 pub struct Attention {
     /// `[T, A]`: the queries over `sqrt(D)`.
     pub q: View,
-    /// `[T, A]`: the keys. Those of every token are there, because a block barrier precedes the op.
+    /// `[T, A]`: the keys. They are complete, because a block barrier precedes the op.
     pub k: View,
-    /// `[T, A]`: the values, as complete as the keys.
+    /// `[T, A]`: the values, complete like the keys.
     pub v: View,
     /// The probabilities, written, see [`probs_row`].
     pub probs: View,
@@ -234,7 +235,7 @@ pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackwa
 /// Computes the gradients of keys and values: `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over the
 /// queries `t >= s`. The rows of `tokens` are keys.
 ///
-/// The gradients of every query's scores are there, because a block barrier precedes the op.
+/// The gradients of every query's scores are complete, because a block barrier precedes the op.
 #[inline(always)]
 pub fn backward_keys<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
     let &AttentionBackward { forward: Attention { q, probs, .. }, dattn, dscores, dk, dv, .. } = attention;

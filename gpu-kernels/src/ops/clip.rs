@@ -2,10 +2,10 @@
 
 use simt::{F32x16, F32x32, HALF_WARP, View, sqrt};
 
-/// Added to every sum of squares, so that no denormal arises from squares of tiny gradients.
+/// The addend of every sum of squares. It keeps sums of tiny squares from becoming denormal.
 const BIAS: f32 = 1e-30;
 
-/// Returns the sum of squares of some pairs of rows, a partial sum for each channel.
+/// Returns the sum of the squares of `N` pairs of rows, a partial sum for each channel.
 #[inline(always)]
 pub fn squares<const N: usize>(rows: [F32x32; N]) -> F32x16 {
     let mut sum = F32x32::splat(BIAS);

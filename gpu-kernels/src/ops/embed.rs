@@ -13,7 +13,7 @@ pub struct Embed {
     pub wte: View,
     /// `[T, C]`: the position embedding.
     pub wpe: View,
-    /// `[T, C]`, written.
+    /// `[T, C]`: the embedding after its norm, written.
     pub x: View,
     /// `[T]`: 1 / rms, written.
     pub rstd: View,
@@ -53,7 +53,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, inputs: &Inputs, t0: 
     warp.sync();
 }
 
-/// The views of the backward pass.
+/// The inputs of [`backward_token`] and [`backward_position`].
 #[derive(Clone, Copy)]
 pub struct EmbedBackward {
     /// `[T, C]`: the gradient of the sum of the embeddings.
@@ -64,8 +64,8 @@ pub struct EmbedBackward {
     pub n: usize,
 }
 
-/// Adds the embedding's part to the gradient of `wte`, whose `lm_head` part is there: `dwte[token_t] += dx[t]` for the
-/// document's tokens in order.
+/// Adds the embedding's part to the gradient of `wte`, which already holds the part of the `lm_head`. It adds
+/// `dwte[token_t] += dx[t]` for the document's tokens in order.
 ///
 /// The warp computes the 16 rows from `row` on and the 16 channels from `col` on of `dwte: [V, C]`.
 #[inline(always)]

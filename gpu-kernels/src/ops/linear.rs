@@ -5,7 +5,7 @@ use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
 use super::rows::{Tokens, half_warps};
 use crate::shape::{Shape, TOKENS};
 
-/// A matrix as an op reads it: contracted over its rows, its columns along the lanes.
+/// A matrix that an op contracts over its rows, with its columns along the lanes.
 #[derive(Clone, Copy)]
 pub struct MatrixView {
     /// The elements, row-major.
@@ -43,7 +43,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, sto
     );
 }
 
-/// Computes `x += y` with `y` as in [`forward`]: `x: [T, cols]`.
+/// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
 #[inline(always)]
 pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
     let cols = linear.matrix.cols;
@@ -62,7 +62,8 @@ pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, 
     );
 }
 
-/// Computes the sum of the products of `terms` terms, term by term, each as in [`forward`] and of one width.
+/// Computes the sum of the products of `terms` terms in order. Each product is computed as in [`forward`], and all have the same
+/// width.
 ///
 /// The accumulators of several tokens are kept in registers together. With more of them the matrix is read less often. But
 /// with constant dimensions each product of a step is code of its own, without a loop, and a step's code should fit the
@@ -98,7 +99,7 @@ fn sums<const N: usize>(
     store: impl Fn(usize, usize, F32x16),
 ) {
     for t in (0..TOKENS).step_by(N) {
-        // The neutral element of addition is -0: adding it keeps the sign of a zero.
+        // Adding -0, the neutral element of addition, keeps the sign of a zero.
         let mut sum = [F32x16::splat(-0.0); N];
         // A warp has at least one token, so that the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
@@ -146,8 +147,8 @@ pub struct Columns {
     pub stride: usize,
 }
 
-/// Adds the gradient of a block of 16 by 16 weights to `dw`, held as pairs of rows:
-/// `dw[r, c] += sum_t dy[t, r] x[t, c]` over the document's `n` positions in order.
+/// Returns `dw`, a block of 16 by 16 weights held as pairs of rows, plus its gradient: `dw[r, c] + sum_t dy[t, r] x[t, c]` over
+/// the document's `n` positions in order.
 #[inline(always)]
 pub fn weight_gradient(
     warp: &Warp,

@@ -1,4 +1,4 @@
-//! The MLP between its two matrices: `h = relu(fc1 xn)`, squared.
+//! The MLP's activation function between its two matrices, `relu(u)^2`.
 
 use simt::F32x16;
 

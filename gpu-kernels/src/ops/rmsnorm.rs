@@ -5,6 +5,7 @@ use simt::{F32x16, View, Warp, sqrt};
 use super::rows::{Tokens, half_warps};
 use crate::shape::{Shape, TOKENS};
 
+/// The addend of the mean square.
 const EPS: f32 = 1e-5;
 
 /// Returns 1 / rms of each token from its channels' squares, summed over half-warps.
@@ -26,9 +27,9 @@ pub fn rstd<S: Shape>(s: S, squares: [F32x16; TOKENS]) -> [f32; TOKENS] {
 /// The views of [`forward`].
 #[derive(Clone, Copy)]
 pub struct RmsNorm {
-    /// `[T, C]`, read.
+    /// `[T, C]`: the input.
     pub x: View,
-    /// `[T, C]`, written.
+    /// `[T, C]`: the output, written.
     pub y: View,
     /// `[T]`: 1 / rms, written.
     pub rstd: View,

@@ -1,4 +1,4 @@
-//! Drawing the next token from logits: top-k, temperature, and a value of the sample's random stream.
+//! The draw of the next token from logits, with top-k and a temperature.
 
 use simt::{F32x16, HALF_WARP, Mask16, View};
 
@@ -15,7 +15,7 @@ struct Ranked {
 }
 
 impl Ranked {
-    /// Returns which of the 16 tokens from `i` on rank after this one.
+    /// Returns those of the 16 tokens from `i` on that rank after this one.
     #[inline(always)]
     fn before(self, logits: F32x16, i: usize) -> Mask16 {
         let logit = F32x16::splat(self.logit);
@@ -24,7 +24,7 @@ impl Ranked {
     }
 }
 
-/// Returns the token that follows `last` in rank, or the first one.
+/// Returns the token that follows `last` in rank, or the first token if there is no `last`.
 #[inline(always)]
 fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     let candidates = |i: usize| {
@@ -50,17 +50,17 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     Ranked { logit, token }
 }
 
-/// Draws a token from the `top_k` first in rank, with probabilities `softmax(logits / temperature)`: the first one whose
-/// cumulative probability, in the order of tokens, exceeds `uniform`. An `inverse_temperature` of zero is greedy.
+/// Draws a token from the `top_k` first in rank, with probabilities `softmax(logits / temperature)`, for `logits: [V]`.
 ///
-/// `logits: [V]`; `uniform` lies in `[0, 1)`.
+/// Cumulative probabilities follow the order of tokens, and the first one that exceeds `uniform`, in `[0, 1)`, decides. An
+/// `inverse_temperature` of zero is greedy.
 #[inline(always)]
 pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> usize {
     let first = next_ranked(s, logits, None);
     if inverse_temperature == 0.0 {
         return first.token;
     }
-    // The last token in rank that is drawn from. If all are, no search is needed: none ranks after this.
+    // The last token in rank that may be drawn. If every token may, no search is needed, because none ranks after this one.
     let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
     if top_k < s.vocab() {
         last = first;

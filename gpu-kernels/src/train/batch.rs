@@ -7,7 +7,7 @@
 //!
 //! Shards are summed in spans of consecutive shards first, then the spans. A GPU's blocks work on all shards at once and keep
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
-//! each to those before it, so that threads exchange the sums of [`MAX_SPANS`] spans rather than of [`MAX_SHARDS`] shards.
+//! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
 use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Strided, Target, View, WARPS, div, rem};
 
@@ -64,19 +64,19 @@ pub struct BatchArgs {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<BatchArgs>() == 176);
 
-/// Returns the shards of a step of `batch` documents.
+/// Returns the number of shards of a step of `batch` documents.
 #[inline(always)]
 pub fn shards(batch: usize) -> usize {
     batch.min(MAX_SHARDS)
 }
 
-/// Returns the shards of a span, of `shards` in all. The last span may have fewer.
+/// Returns the number of shards in a span, for `shards` shards. The last span may have fewer.
 #[inline(always)]
 pub fn span_len(shards: usize) -> usize {
     shards.div_ceil(MAX_SPANS)
 }
 
-/// How [`Phase::Gradients`] leaves the shards' gradients in `BatchArgs::train.grads`.
+/// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.grads`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradientArrays {
     /// Consecutive shards whose sum is in one array.
@@ -113,7 +113,7 @@ pub fn squares_len<S: Shape>(s: S) -> usize {
 pub struct PhaseArgs {
     /// The arguments of the launch.
     pub batch: BatchArgs,
-    /// The phase. Those before it have ended.
+    /// The phase. The phases before it have ended.
     pub phase: Phase,
     /// The step of the launch.
     pub step: usize,
@@ -130,7 +130,7 @@ impl Kernel for PhaseArgs {
         grid.each_block(
             #[inline(always)]
             |block| {
-                // SAFETY: the caller vouches for everything.
+                // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe {
                     match self.phase {
                         Phase::Gradients => gradients(block, s, &self.batch, self.step),
@@ -235,7 +235,7 @@ unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) 
     );
 }
 
-/// Updates this block's share of the weights; the first block reports the step.
+/// Updates this block's share of the weights. The first block also reports the step.
 ///
 /// # Safety
 /// The conditions of [`Kernel::run`] hold.
@@ -298,7 +298,7 @@ unsafe fn losses(args: &BatchArgs) -> View {
     unsafe { View::new(args.losses, (args.batch as usize).div_ceil(HALF_WARP) * HALF_WARP) }
 }
 
-/// How the arrays of gradients, [`Layout::len`] elements each, become one.
+/// The sum of the arrays of gradients, [`Layout::len`] elements each.
 #[derive(Clone, Copy)]
 struct Reduction {
     /// Arrays.

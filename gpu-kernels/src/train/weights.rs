@@ -1,5 +1,4 @@
-//! The weights block by block: the sources of each gradient, and the update. A warp updates the blocks whose gradients it
-//! computed.
+//! The gradients and the updates of the weights, block by block. A warp updates the blocks whose gradients it computed.
 
 use simt::{Block, F32x32, HALF_WARP, Strided, Target, View, Warp, div, rem};
 
@@ -96,8 +95,8 @@ pub(super) struct Weights<S> {
 
 impl<S: Shape> Weights<S> {
     /// Visits the blocks of weights that `share` gives: first those of `wte`, then the pairs of rows of `wpe`, then those of
-    /// the layers. `share(before, count)` returns those of the next `count` blocks, `before` of which came earlier. A visitor
-    /// gets the index of the block among all of them.
+    /// the layers. `share(before, count)` returns the indices to visit among the next `count` blocks, after `before` earlier ones.
+    /// A visitor gets the index of the block among all blocks.
     #[inline(always)]
     pub(super) fn each_block(
         &self,
@@ -147,8 +146,8 @@ impl<S: Shape> Weights<S> {
         }
     }
 
-    /// Computes every gradient, added to that of the documents before if there were any, and the sum of its squares block by
-    /// block.
+    /// Computes every gradient, and the sum of its squares block by block. With `add`, the gradients of earlier documents are
+    /// part of the sum.
     #[inline(always)]
     pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, pass: Pass, add: bool) {
         block.each_warp(
@@ -181,7 +180,7 @@ impl<S: Shape> Weights<S> {
         );
     }
 
-    /// Computes the gradient of block `i`, of `wte`: as the `lm_head`, then as the embedding.
+    /// Computes the gradient of block `i`, a block of `wte`: the part of the `lm_head`, then that of the embedding.
     #[inline(always)]
     fn lm_head_gradient(
         &self,

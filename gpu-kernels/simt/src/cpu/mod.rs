@@ -22,7 +22,7 @@ pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
 pub use view::{BroadcastPairs, U32View, View};
 
-/// Any CPU of the architecture, with each kernel in one function: for tests.
+/// Any CPU of the architecture, for tests. Each kernel is one function.
 #[derive(Clone, Copy)]
 pub struct AnyCpu;
 
@@ -56,7 +56,7 @@ pub(crate) fn each_warp(work: impl Fn(usize)) {
     }
 }
 
-/// Tells the race checker of a warp's barrier. Lanes of a vector are in lockstep, so nothing else is to be done.
+/// Reports a warp's barrier to the race checker. The lanes of a vector are in lockstep and need no other barrier.
 #[inline(always)]
 pub(crate) fn warp_sync() {
     #[cfg(feature = "race-check")]

@@ -1,10 +1,10 @@
 //! The race checker: records the accesses to every element of shared memory since the last barrier.
 //!
 //! On the CPU warps run one after the other and the lanes of a vector at once, which hides races that a GPU would show.
-//! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. A race panics with both source
-//! locations: two warps access one element with no block barrier between, or two lanes of a warp with no `warp.sync()`
-//! between, and one of the accesses is a write. Blocks then have as many warps as on a GPU, which run in an order drawn
-//! from a seed.
+//! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. Two accesses of one element race if
+//! one is a write, and if they are of two warps with no block barrier between, or of two lanes of a warp with no `warp.sync()`
+//! between. A race panics with both source locations. Blocks have as many warps as on a GPU, which run in an order drawn from a
+//! seed.
 
 use core::cell::RefCell;
 use core::hash::{BuildHasherDefault, Hasher};
@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Write,
 }
 
-/// Stands for all warps of a block, which run the code between two `each_warp`.
+/// The index that stands for all warps of a block, which run the code between two `each_warp`.
 const ALL_WARPS: usize = usize::MAX;
 
 #[derive(Clone, Copy)]
@@ -95,14 +95,17 @@ pub(super) fn warp_order(warps: usize) -> Vec<usize> {
     })
 }
 
+/// Begins the work of a warp.
 pub(super) fn enter_warp(warp: usize) {
     CHECKER.with_borrow_mut(|checker| (checker.warp, checker.syncs) = (warp, 0));
 }
 
+/// Orders the current warp's later accesses after its earlier ones.
 pub(super) fn warp_sync() {
     CHECKER.with_borrow_mut(|checker| checker.syncs += 1);
 }
 
+/// Ends an `each_warp`: orders all later accesses after the earlier ones of every warp.
 pub(super) fn block_barrier() {
     CHECKER.with_borrow_mut(|checker| {
         checker.elements.clear();

@@ -169,8 +169,8 @@ impl View {
 
     /// Returns the view that begins `offset` elements later, with its address in a register.
     ///
-    /// Without it, LLVM's loop strength reduction keeps a pointer for each access of a loop body. These exceed the registers
-    /// and take long to choose.
+    /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. The pointers exceed the registers,
+    /// and choosing them takes the compiler long.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
         self.at(offset).in_register()
@@ -182,14 +182,14 @@ impl View {
         let mut view = self;
         #[cfg(target_arch = "x86_64")]
         #[expect(clippy::pointers_in_nomem_asm_block, reason = "the pointer is only a value here")]
-        // SAFETY: the block has no instruction.
+        // SAFETY: the block contains no instruction.
         unsafe {
             core::arch::asm!("/* {} */", inout(reg) view.ptr, options(pure, nomem, nostack, preserves_flags));
         }
         view
     }
 
-    /// Returns the view as it is: on the CPU nothing is to be hidden.
+    /// Returns the view as it is. On the CPU no address needs hiding.
     #[inline(always)]
     pub(crate) fn hide_address(self) -> Self {
         self
@@ -254,7 +254,7 @@ impl U32View {
     pub unsafe fn new(ptr: *const u32) -> Self {
         Self(View {
             ptr: ptr.cast_mut().cast(),
-            // How many there are, only the host knows.
+            // Only the host knows the number of elements.
             #[cfg(feature = "race-check")]
             bounds: (0, usize::MAX),
         })
@@ -277,7 +277,7 @@ impl U32View {
     pub fn load_scalar(self, i: usize) -> usize {
         #[cfg(feature = "race-check")]
         self.0.check(i, 1, Lanes::All, race::Kind::Read);
-        // SAFETY: the caller of `new` vouched for every index, or the number lies within the array (see `View`).
+        // SAFETY: the caller of `new` vouched for every index, or the element lies within the array (see `View`).
         unsafe { *self.element(i) as usize }
     }
 
@@ -299,7 +299,7 @@ impl U32View {
                 from.0.check(i, 1, lane, race::Kind::Read);
                 self.0.check(i, 1, lane, race::Kind::Write);
             }
-            // SAFETY: as for `get` and `set`.
+            // SAFETY: as in `load_scalar` and `store_scalar`.
             unsafe { *self.element(i) = *from.element(i) };
         }
     }
@@ -307,10 +307,10 @@ impl U32View {
     /// Stores element `i`. Every lane holds the same value.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
-    pub fn store_scalar(self, i: usize, id: usize) {
+    pub fn store_scalar(self, i: usize, x: usize) {
         #[cfg(feature = "race-check")]
         self.0.check(i, 1, Lanes::All, race::Kind::Write);
-        // SAFETY: as for `get`.
-        unsafe { *self.element(i) = id as u32 }
+        // SAFETY: as in `load_scalar`.
+        unsafe { *self.element(i) = x as u32 }
     }
 }
