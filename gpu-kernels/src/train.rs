@@ -1,4 +1,4 @@
-//! The fused training kernel: any number of steps in one launch.
+//! The fused training kernel, which runs any number of steps in one launch.
 
 use simt::{Block, Grid, HALF_WARP, Memory, Staged, Target, U32View, View, Views, WARPS, Warp, round_up};
 
@@ -105,6 +105,8 @@ impl Views for ArrayViews {
 }
 
 impl Arrays {
+    /// Returns the arrays of `args` in the block's memory.
+    ///
     /// # Safety
     /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
     #[inline(always)]
@@ -162,6 +164,8 @@ struct Documents {
 }
 
 impl Documents {
+    /// Returns the documents of `args`.
+    ///
     /// # Safety
     /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
     #[inline(always)]
@@ -228,7 +232,7 @@ impl Kernel for TrainArgs {
                     arrays.views(),
                     #[inline(always)]
                     |step, views| {
-                        // They are loaded long before they are needed.
+                        // The coefficients are loaded early, so that the update need not wait for them.
                         let coefficients = load_coefficients(coefficients, step);
                         document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
                         let train = Train::new(s, views, documents);
@@ -272,7 +276,7 @@ impl<S: Shape> Train<S> {
         Self { s, weights: Weights { s, views, squares }, work, documents, fetched }
     }
 
-    /// Returns the weights as the two passes see them.
+    /// Returns the model with these weights.
     #[inline(always)]
     fn model(&self) -> Gpt<S> {
         let WeightViews { w, transposed, .. } = self.weights.views;

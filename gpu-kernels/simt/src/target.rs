@@ -6,7 +6,7 @@ pub const HALF_WARP: usize = 16;
 /// Warps of a block on a GPU.
 pub const GPU_WARPS: usize = 16;
 
-/// Whether blocks have as many warps as on a GPU: on one, and under the race checker.
+/// Whether blocks have as many warps as on a GPU, which is so on a GPU and under the race checker.
 pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
 
 /// Warps of a block. The CPU has one, because a core runs warps one after the other and more would only cost loops.

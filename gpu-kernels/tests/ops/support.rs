@@ -242,7 +242,7 @@ pub fn assert_gradients(
         let expected: Vec<f64> = tapes[i].iter().map(|leaf| leaf.grad()).collect();
         let bound = roundings * ROUNDING * norm(&expected);
         let name = format!("{what}: d{} by the tape", input.name);
-        // Where a gradient is zero by cancellation, the tape's gradient is the rounding error of `f64`.
+        // If a gradient is zero by cancellation, the tape's gradient is the rounding error of `f64`.
         assert_close(name, input.cols, &input.gradient, &expected, bound + 1e-15);
 
         let mut difference = |e: usize| {
