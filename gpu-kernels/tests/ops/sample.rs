@@ -1,10 +1,13 @@
 //! `sample`.
 
-use gpu_kernels::ops::sample::draw;
+use gpu_kernels::ops::sample::{draw, log_probability};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::generate::{SamplingParams, sample};
+use reference::model::cross_entropy;
+use reference::value::Tape;
 
-use crate::support::{Channels, Padded, launch, to_f64, values, view};
+use crate::support::{Channels, Padded, ROUNDING, launch, leaves, to_f64, values, view};
+use crate::tensors::assert_close;
 
 /// Uniform values of a test.
 const DRAWS: usize = 257;
@@ -12,12 +15,21 @@ const DRAWS: usize = 257;
 /// Uniform values that are nearer than this to a boundary between two tokens are left out, because rounding decides there.
 const EDGE: f64 = 1e-5;
 
-/// Draws a token with each of the uniform values.
-fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f32]) -> Vec<u32> {
+fn shape(vocab: u32) -> RuntimeShape {
+    RuntimeShape { vocab, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 }
+}
+
+/// Returns logits with infinite padding. Padding must never be drawn, not even at an infinite logit.
+fn padded(s: RuntimeShape, logits: &[f32]) -> Padded {
     let v = Channels::plain(s.vocab());
     let mut padded = Padded::new(1, v, logits, 0.0);
-    // Padding must never be drawn, not even at an infinite logit.
     padded.memory[v.count..].fill(f32::INFINITY);
+    padded
+}
+
+/// Draws a token with each of the uniform values.
+fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f32]) -> Vec<u32> {
+    let mut padded = padded(s, logits);
     let mut drawn = vec![f32::NAN; uniforms.len()];
     let (logits, out) = (padded.view(), view(&mut drawn));
     let inverse_temperature = if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 };
@@ -34,7 +46,7 @@ fn draws_agree_with_the_reference() {
     // Multiples of 2^-24, as the kernels draw them: from 0 to the largest one below 1.
     let uniforms: Vec<f32> = (0..DRAWS).map(|i| (i * 16_777_215 / (DRAWS - 1)) as f32 / 16_777_216.0).collect();
     for vocab in [2u32, 16, 27, 37, 261] {
-        let s = RuntimeShape { vocab, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 };
+        let s = shape(vocab);
         // Multiples of 1/4, so that many are equal.
         let coarse: Vec<f32> = values(1, s.vocab()).iter().map(|x| (12.0 * x).round() / 4.0).collect();
         let fine: Vec<f32> = values(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
@@ -54,6 +66,29 @@ fn draws_agree_with_the_reference() {
                 }
                 assert!(compared > DRAWS * 9 / 10, "{kind}, vocabulary {vocab}, {config:?}: {compared} compared");
             }
+        }
+    }
+}
+
+#[test]
+fn log_probabilities_agree_with_the_reference() {
+    for vocab in [2u32, 16, 27, 37, 261] {
+        let s = shape(vocab);
+        let logits: Vec<f32> = values(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
+        let (mut padded, mut got) = (padded(s, &logits), vec![f32::NAN; s.vocab()]);
+        let (logits_view, out) = (padded.view(), view(&mut got));
+        launch(|warp| {
+            for token in warp.block_stride(s.vocab()) {
+                out.store_scalar(token, log_probability(s, logits_view, token));
+            }
+        });
+        let tape = Tape::default();
+        let row = leaves(&tape, &to_f64(&logits));
+        for (token, &got) in got.iter().enumerate() {
+            let expected = -cross_entropy(&row, token as u32).data();
+            // As for the cross-entropy: the differences, exponentials, V / 16 sums and four in the butterfly, the logarithm.
+            let bound = (f64::from(vocab) / 16.0 + 9.0) * ROUNDING * (1.0 - expected);
+            assert_close(format!("vocabulary {vocab}, token {token}"), 1, &[got], &[expected], bound);
         }
     }
 }
