@@ -73,7 +73,8 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens)
     warp.sync();
 }
 
-/// Computes the logits' gradient of the mean loss: `(e[v] / sum_exp - [v = target]) / n` with the `e` of [`forward`].
+/// Computes the gradient of the mean loss with respect to the logits: `(e[v] / sum_exp - [v = target]) / n` with the `e` of
+/// [`forward`].
 #[inline(always)]
 pub fn backward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens) {
     let (v, t0, e) = (s.vocab_padded(), tokens.first, loss.logits);
