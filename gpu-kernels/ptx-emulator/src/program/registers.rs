@@ -47,6 +47,7 @@ impl Register {
 
 impl Registers {
     /// Returns the value of a register in one lane, zero-extended.
+    #[inline]
     pub fn get(&self, register: Register, lane: u32) -> u64 {
         match register {
             Register::Predicate(slot) => u64::from(self.predicates[slot] >> lane & 1),
@@ -56,6 +57,7 @@ impl Registers {
     }
 
     /// Sets a register in one lane to the low bits of `value`.
+    #[inline]
     pub fn set(&mut self, register: Register, lane: u32, value: u64) {
         match register {
             Register::Predicate(slot) => self.set_predicate(slot, 1 << lane, (value as u32 & 1) << lane),

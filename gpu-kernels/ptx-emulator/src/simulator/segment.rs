@@ -46,6 +46,7 @@ impl Segment {
     }
 
     /// Returns whether all of `len <= 16` bytes were written.
+    #[inline]
     pub fn is_written(&self, at: usize, len: usize) -> bool {
         let byte = |i: usize| u32::from(self.written[at / 8 + i]);
         let bits = (byte(0) | byte(1) << 8 | byte(2) << 16) >> (at % 8);
@@ -54,6 +55,7 @@ impl Segment {
     }
 
     /// Reads `len <= 16` bytes.
+    #[inline]
     pub fn read(&self, at: usize, len: usize) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..len].copy_from_slice(&self.bytes[at..at + len]);
