@@ -33,9 +33,21 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Returns the name and the count of elements of every matrix, in the order of the checkpoint.
+    pub fn tensors(self) -> Vec<(String, usize)> {
+        let c = self.n_embd;
+        let mut tensors = vec![("wte".to_owned(), self.vocab * c), ("wpe".to_owned(), self.block_size * c)];
+        for layer in 0..self.n_layer {
+            let attn = ["attn_wq", "attn_wk", "attn_wv", "attn_wo"].map(|name| (name, c * c));
+            let mlp = ["mlp_fc1", "mlp_fc2"].map(|name| (name, 4 * c * c));
+            tensors.extend(attn.into_iter().chain(mlp).map(|(name, numel)| (format!("layer{layer}.{name}"), numel)));
+        }
+        tensors
+    }
+
     /// Returns the count of parameters, which is that of all elements of all matrices.
     pub fn num_params(self) -> usize {
-        (self.vocab + self.block_size + 12 * self.n_layer * self.n_embd) * self.n_embd
+        self.tensors().into_iter().map(|(_, numel)| numel).sum()
     }
 }
 

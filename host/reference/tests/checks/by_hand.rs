@@ -146,8 +146,9 @@ fn clip_keeps_the_direction() {
 fn adamw_takes_two_steps() {
     let config =
         AdamW { learning_rate: 0.25, beta1: 0.9, beta2: 0.95, eps: 0.5, weight_decay: 0.1, max_grad_norm: 1.0 };
-    let mut model = Model::new(shape(2, 1, 1, 1, 1), vec![1.0; 15]);
-    let mut gradients = vec![0.0; 15];
+    let shape = shape(2, 1, 1, 1, 1);
+    let mut model = Model::new(shape, vec![1.0; shape.num_params()]);
+    let mut gradients = vec![0.0; shape.num_params()];
     gradients[3] = -2.0;
     model.step = 1;
     adamw(&mut model, &gradients, &config);

@@ -55,18 +55,6 @@ fn the_corner_of_relu_has_slope_0() {
     assert_eq!(x.grad(), 0.0);
 }
 
-/// Returns name and length of every tensor, in the order of the checkpoint.
-fn tensors(shape: Shape) -> Vec<(String, usize)> {
-    let c = shape.n_embd;
-    let mut tensors = vec![("wte".to_owned(), shape.vocab * c), ("wpe".to_owned(), shape.block_size * c)];
-    for layer in 0..shape.n_layer {
-        let attn = ["attn_wq", "attn_wk", "attn_wv", "attn_wo"].map(|name| (name, c * c));
-        let mlp = ["mlp_fc1", "mlp_fc2"].map(|name| (name, 4 * c * c));
-        tensors.extend(attn.into_iter().chain(mlp).map(|(name, numel)| (format!("layer{layer}.{name}"), numel)));
-    }
-    tensors
-}
-
 /// Checks every gradient of the model for a document.
 fn check_model_gradients(shape: Shape, tokens: &[u32]) {
     let mut model = Model::new(shape, weights(shape));
@@ -80,7 +68,7 @@ fn check_model_gradients(shape: Shape, tokens: &[u32]) {
     };
     assert_eq!(loss, mean_nll(0, 0.0), "the loss is the mean over positions");
     let mut i = 0;
-    for (tensor, numel) in tensors(shape) {
+    for (tensor, numel) in shape.tensors() {
         let mut largest = 0f64;
         for index in 0..numel {
             let numeric = (mean_nll(i, H) - mean_nll(i, -H)) / (2.0 * H);
