@@ -17,7 +17,7 @@ use ptx_build::ptxas::{MachineCode, Resources, assemble, disassemble};
 use rayon::prelude::*;
 use simt::GPU_WARPS;
 
-/// The kernels for the default shape, and the sizes of their arguments.
+/// The kernels that the host launches, by their names for the default shape, with the sizes of their arguments.
 const KERNELS: [(&str, usize); 4] = [
     ("train", size_of::<TrainModelsArgs>()),
     ("train_batch", size_of::<BatchArgs>()),
@@ -35,7 +35,6 @@ fn ptx(kernel: &str) -> &'static str {
 
 #[test]
 fn every_kernel_exists_and_takes_the_struct_that_the_host_passes() {
-    assert_eq!(kernels().len(), 3 * KERNELS.len());
     for (kernel, size) in KERNELS {
         for name in ["", "_shared", "_global"].map(|suffix| format!("{kernel}{suffix}")) {
             let param = format!("\t.param .align 8 .b8 {name}_param_0[{size}]");
