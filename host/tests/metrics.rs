@@ -1,4 +1,4 @@
-//! `--metrics` writes one JSON object for each step, with the keys that the README lists.
+//! `--metrics` writes one JSON object for each step, with the keys that `docs/usage.md` lists.
 
 use std::fs;
 
