@@ -1,30 +1,32 @@
 "use strict";
-// The views and the sources: which stage is shown, and how one side follows the other.
+// The views and the sources. A pane that is scrolled leads, and the other one follows to the same op.
 const code = (() => {
   const $ = (id) => document.getElementById(id);
   const VIEWS = [...document.querySelectorAll("#views a")].map((link) => link.dataset.view);
-  const stages = JSON.parse($("stage-places").textContent);
+  const ops = JSON.parse($("op-places").textContent);
   const panes = { reference: $("pane-reference"), kernels: $("pane-kernels") };
-  const state = { view: "live", stage: stages[0].name, leader: null };
+  const state = { view: "live", op: ops[0].name, leader: null };
 
+  /** The height of a line in pixels. */
   const LINE = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--lh"));
-  /** How far below the top of its pane a stage's first line is put. */
+  /** The distance in pixels from the top of a pane to the first line of its op. */
   const LEAD = 70;
   const article = (path) => document.getElementById(path);
   const paneOf = (file) => file.closest(".pane");
 
-  // Where the files lie in their panes: asked for in every frame of a scroll, and the same until a width changes.
+  /** The offsets of files in their panes. They are needed in each frame of a scroll, and only a resize changes them. */
   const offsets = new Map();
   addEventListener("resize", () => offsets.clear());
   const offset = (file) => {
     if (!offsets.has(file)) offsets.set(file, file.offsetTop + file.querySelector(".body").offsetTop);
     return offsets.get(file);
   };
-  /** The height in its pane of a file's line, from 1. */
+  /** Returns the offset in its pane of a file's line, from 1. */
   const top = (file, line) => offset(file) + (line - 1) * LINE;
 
-  // ---- Line numbers: links to the lines, there while the chunk with their lines is laid out.
+  // ---- Line numbers, which link to the lines.
   const numbers = new Map();
+  /** Adds the numbers of a chunk's lines, or removes them where the browser skips the chunk. */
   const number = (chunk, skipped = false) => {
     numbers.get(chunk)?.remove();
     if (skipped) return numbers.delete(chunk);
@@ -41,7 +43,8 @@ const code = (() => {
     addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => target.matches(".chunk") && number(target, skipped), true);
   } else document.querySelectorAll(".chunk").forEach((chunk) => number(chunk));
 
-  // ---- Stages.
+  // ---- Ops.
+  /** Marks lines of a file. */
   const mark = (file, className, first, last) => {
     const mark = document.createElement("div");
     mark.className = `mark ${className}`;
@@ -50,47 +53,47 @@ const code = (() => {
     file.querySelector(".body").append(mark);
   };
 
-  /** Where a pane scrolls to for a stage, and how; nothing for a pane that is not shown. */
-  const way = (pane, { path, lines }) => {
+  /** Returns where and how a pane scrolls to an op, or null for a hidden pane. */
+  const target = (pane, { path, lines }) => {
     if (!pane.offsetParent) return null;
     const to = Math.max(0, top(article(path), lines[0]) - LEAD);
     const far = Math.abs(pane.scrollTop - to) > 4 * pane.clientHeight;
-    const still = far || matchMedia("(prefers-reduced-motion: reduce)").matches;
-    return { top: to, behavior: still ? "instant" : "smooth" };
+    const instant = far || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return { top: to, behavior: instant ? "instant" : "smooth" };
   };
 
-  /** Shows a stage: its math, and its place in every pane but the one that led there. */
+  /** Shows the math of an op, and scrolls to it in each pane except the leader. */
   const show = (name, leader = null) => {
-    const stage = stages.find((stage) => stage.name === name);
-    if (!stage) return;
-    state.stage = name;
-    // All that is measured comes before all that is changed: a layout between changes would be one more.
-    const ways = Object.entries(panes).map(([side, pane]) => [pane, pane === leader ? null : way(pane, stage[side])]);
-    const link = document.querySelector(`#stages [data-stage="${name}"]`);
-    const along = link.offsetLeft - $("stages").clientWidth / 2;
-    document.querySelector("#stages [aria-current]")?.removeAttribute("aria-current");
+    const op = ops.find((op) => op.name === name);
+    if (!op) return;
+    state.op = name;
+    // Measure everything before the first change. Otherwise the browser lays out once more in between.
+    const targets = Object.entries(panes).map(([side, pane]) => [pane, pane === leader ? null : target(pane, op[side])]);
+    const link = document.querySelector(`#ops [data-op="${name}"]`);
+    const along = link.offsetLeft - $("ops").clientWidth / 2;
+    document.querySelector("#ops [aria-current]")?.removeAttribute("aria-current");
     link.setAttribute("aria-current", "true");
-    for (const doc of document.querySelectorAll("#stage article")) doc.hidden = doc.dataset.stage !== name;
-    document.querySelectorAll(".mark.stage").forEach((mark) => mark.remove());
-    for (const side in panes) mark(article(stage[side].path), "stage", ...stage[side].lines);
-    // Not scrollIntoView, which would scroll the page as well.
-    $("stages").scrollLeft = along;
-    $("stage").scrollTop = 0;
-    for (const [pane, way] of ways) if (way) pane.scrollTo(way);
+    for (const doc of document.querySelectorAll("#op article")) doc.hidden = doc.dataset.op !== name;
+    document.querySelectorAll(".mark.op").forEach((mark) => mark.remove());
+    for (const side in panes) mark(article(op[side].path), "op", ...op[side].lines);
+    // `scrollIntoView` would scroll the page as well.
+    $("ops").scrollLeft = along;
+    $("op").scrollTop = 0;
+    for (const [pane, target] of targets) if (target) pane.scrollTo(target);
   };
 
-  /** The stage that a pane shows where `show` puts one, a line or two below its first. */
-  const stageAt = (side) => {
+  /** Returns the op that lies where `show` puts one, a line or two below its first line. */
+  const opAt = (side) => {
     const probe = panes[side].scrollTop + LEAD + 2 * LINE;
-    return stages.find((stage) => {
-      const file = article(stage[side].path);
-      const [first, last] = stage[side].lines;
+    return ops.find((op) => {
+      const file = article(op[side].path);
+      const [first, last] = op[side].lines;
       return probe >= top(file, first) && probe < top(file, last + 1);
     });
   };
 
   for (const [side, pane] of Object.entries(panes)) {
-    // Who touches a pane leads: what the other one scrolls by itself leads nowhere.
+    // Only a pane that the user touches leads. The other one scrolls too, but by script.
     for (const kind of ["wheel", "touchstart", "pointerdown", "keydown", "focusin"]) {
       pane.addEventListener(kind, () => (state.leader = pane), { passive: true });
     }
@@ -99,30 +102,31 @@ const code = (() => {
       if (state.leader !== pane || frame) return;
       frame = requestAnimationFrame(() => {
         frame = 0;
-        const stage = state.leader === pane && stageAt(side);
-        if (stage && stage.name !== state.stage) {
-          show(stage.name, pane);
-          history.replaceState(null, "", `#${state.view}/${stage.name}`);
+        const op = state.leader === pane && opAt(side);
+        if (op && op.name !== state.op) {
+          show(op.name, pane);
+          history.replaceState(null, "", `#${state.view}/${op.name}`);
         }
       });
     }, { passive: true });
   }
 
-  // ---- Views: `#side-by-side/attention`.
+  // ---- Views.
+  /** Shows the view and the op of the address, such as `#side-by-side/attention`. */
   const route = () => {
-    const [view, stage] = location.hash.slice(1).split("/");
+    const [view, op] = location.hash.slice(1).split("/");
     state.view = VIEWS.includes(view) ? view : "live";
     document.body.dataset.view = state.view;
     for (const link of document.querySelectorAll("#views a")) {
       if (link.dataset.view === state.view) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    for (const link of document.querySelectorAll("#stages a")) link.href = `#${state.view}/${link.dataset.stage}`;
+    for (const link of document.querySelectorAll("#ops a")) link.href = `#${state.view}/${link.dataset.op}`;
     state.leader = null;
     offsets.clear();
     if (state.view === "live") window.scrollTo(0, 0);
-    // In a task of its own: the view and the stage are each laid out, and together would take long.
-    else if (stage || state.view === "side-by-side") requestAnimationFrame(() => setTimeout(() => show(stage ?? state.stage)));
+    // The view and the op are laid out in two tasks, since one task would take long.
+    else if (op || state.view === "side-by-side") requestAnimationFrame(() => setTimeout(() => show(op ?? state.op)));
   };
   addEventListener("hashchange", route);
   route();
@@ -130,10 +134,11 @@ const code = (() => {
   // ---- Search.
   const query = $("query");
   const search = { text: "", hits: [], at: -1, due: 0, done: null };
+  /** Returns the files of the view's panes, and all files in the live view. */
   const sources = () => [...document.querySelectorAll(".file")].filter((file) => {
     return state.view === "live" || state.view === "side-by-side" || paneOf(file).id === `pane-${state.view}`;
   });
-  /** Looks through the sources, in slices of a few milliseconds; ends early, with false, when another search begins. */
+  /** Searches in tasks of a few milliseconds. Returns false if another search has begun meanwhile. */
   const look = async () => {
     const text = query.value.toLowerCase();
     const hits = [];
@@ -152,10 +157,12 @@ const code = (() => {
     $("hits").textContent = text.length > 1 ? `${hits.length} lines` : "";
     return true;
   };
+  /** Begins a search for the text in the box. */
   const find = () => {
     clearTimeout(search.due);
     search.done = look();
   };
+  /** Goes `by` hits on. */
   const next = async (by) => {
     if (query.value.toLowerCase() !== search.text) find();
     if (!(await search.done) || search.hits.length === 0) return;
@@ -193,11 +200,12 @@ const code = (() => {
   };
 
   // ---- Light and dark.
+  /** Returns the stored theme, or stores `value`. */
   const stored = (value) => {
     try {
       return value ? localStorage.setItem("theme", value) : localStorage.getItem("theme");
     } catch {
-      return null; // A page from disk may have no storage.
+      return null; // A page from disk may lack storage.
     }
   };
   const theme = (name) => (document.documentElement.dataset.theme = name);
@@ -216,8 +224,8 @@ const code = (() => {
     const step = { j: 1, k: -1 }[event.key];
     if (VIEWS[event.key - 1]) location.hash = `#${VIEWS[event.key - 1]}`;
     else if (step && state.view !== "live") {
-      const index = stages.findIndex((stage) => stage.name === state.stage);
-      location.hash = `#${state.view}/${stages[(index + step + stages.length) % stages.length].name}`;
+      const index = ops.findIndex((op) => op.name === state.op);
+      location.hash = `#${state.view}/${ops[(index + step + ops.length) % ops.length].name}`;
     } else if (event.key === "/") query.focus();
     else if (event.key === "t") live.train();
     else if (event.key === "d") switchTheme();

@@ -1,5 +1,5 @@
-//! The page `assets/microgpt.html`, made from the sources: the reference and the kernels side by side, stage by stage,
-//! and the kernels as a WebAssembly module that trains in the page.
+//! The generator of the page `assets/microgpt.html`. The page shows the reference and the kernels side by side, op by op, and
+//! trains a model with the kernels, which it carries as a WebAssembly module.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use page_wasm::session::Session;
 
 use self::highlight::Highlighter;
-use self::source::{File, Stage};
+use self::source::{Doc, File, Op};
 
 mod highlight;
 mod markdown;
@@ -15,61 +15,72 @@ mod module;
 mod source;
 pub mod speed;
 
-/// Where the page lies in the repository.
+/// The page's path in the repository.
 pub const PATH: &str = "assets/microgpt.html";
 
-/// The lines of a source that are laid out together: a third of a window, so that scrolling is many short tasks.
+/// The lines of a source that are laid out together. They fill a third of a window, so that scrolling is many short tasks.
 const CHUNK: usize = 16;
 
-/// The repository: the package lies in its folder `assets/page`.
+/// The page's initial settings, which are the defaults of the command line.
+const DEFAULT_RUN: &str = r#"{"do":"open","corpus":null,"steps":500,"learning_rate":0.01,"seed":42,"n_embd":16,"n_head":4,"n_layer":1,"block_size":8}"#;
+
+/// Returns the path of the repository, in which this package is the folder `assets/page`.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).to_owned()
 }
 
-/// The page, from the sources as they are.
+/// Returns the page that the sources give.
 ///
 /// # Errors
-/// A source that cannot be read or parsed, or a module that cannot be built.
+/// An error for a source that cannot be read or parsed, and for a module that cannot be built.
 pub fn page() -> Result<String> {
     let root = root();
-    let (reference, kernels) = (source::reference(&root)?, source::kernels(&root)?);
-    let stages = source::stages(&reference, &kernels);
-    ensure!(stages.len() > 8, "the stages are not where they were: only {} pairs found", stages.len());
+    let reference = source::reference(&root)?;
+    let kernels = source::kernels(&root, &reference)?;
+    let ops = source::ops(&reference, &kernels);
+    ensure!(
+        ops.len() > 8,
+        "only {} files of the kernels have a counterpart in the reference, expected more than 8",
+        ops.len()
+    );
     let highlighter = Highlighter::new();
-    let parts = [
-        ("{{css}}", include_str!("page.css").to_owned()),
-        ("{{reference}}", files(&highlighter, &reference)),
-        ("{{kernels}}", files(&highlighter, &kernels)),
-        ("{{stage-links}}", stages.iter().map(stage_link).collect()),
-        ("{{stage-docs}}", stages.iter().map(stage_doc).collect()),
-        ("{{stages}}", serde_json::to_string(&stages)?),
-        ("{{native}}", native()?),
-        ("{{speed}}", speed::text()?),
-        ("{{corpus}}", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
-        ("{{module}}", module::build(&root, module::Fma::Exact)?),
-        ("{{worker}}", include_str!("worker.js").to_owned()),
-        ("{{curve}}", include_str!("curve.js").to_owned()),
-        ("{{live}}", include_str!("live.js").to_owned()),
-        ("{{code}}", include_str!("code.js").to_owned()),
-    ];
+    fill(
+        include_str!("page.html"),
+        &[
+            ("css", include_str!("page.css").to_owned()),
+            ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),
+            ("kernels", kernels.iter().map(|file| article(&highlighter, file)).collect()),
+            ("op-links", ops.iter().map(op_link).collect()),
+            ("op-docs", ops.iter().map(op_doc).collect()),
+            ("ops", serde_json::to_string(&ops)?),
+            ("native", native()?),
+            ("speed", speed::text()?),
+            ("corpus", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
+            ("module", module::build(&root, module::Fma::Exact)?),
+            ("worker", include_str!("worker.js").to_owned()),
+            ("curve", include_str!("curve.js").to_owned()),
+            ("live", include_str!("live.js").to_owned()),
+            ("code", include_str!("code.js").to_owned()),
+        ],
+    )
+}
+
+/// Replaces each `{{name}}` of a template by the part of that name. A part may itself contain `{{`.
+fn fill(template: &str, parts: &[(&str, String)]) -> Result<String> {
     let mut html = String::new();
-    let mut rest = include_str!("page.html");
-    // The parts in the template's order, so that what they contain is never taken for a place to fill.
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, after) = after.split_once("}}").context("an open `{{` in page.html")?;
-        let part = parts.iter().find(|(key, _)| key[2..key.len() - 2] == *name);
-        html.push_str(before);
-        html.push_str(&part.with_context(|| format!("page.html asks for `{name}`"))?.1);
+        let (name, after) = after.split_once("}}").context("page.html has a `{{` without `}}`")?;
+        let (_, part) =
+            parts.iter().find(|(key, _)| *key == name).with_context(|| format!("page.html asks for `{name}`"))?;
+        html += before;
+        html += part;
         rest = after;
     }
     Ok(html + rest)
 }
 
-fn files(highlighter: &Highlighter, files: &[File]) -> String {
-    files.iter().map(|file| article(highlighter, file)).collect()
-}
-
-/// A file. The browser lays out a chunk only where it comes into view, and knows its size before.
+/// Returns a source file as HTML. The browser lays out a chunk only where it comes into view, and knows its size before.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
     let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
@@ -86,26 +97,31 @@ fn article(highlighter: &Highlighter, file: &File) -> String {
     )
 }
 
-fn stage_link(stage: &Stage) -> String {
-    format!("<a href=\"#side-by-side/{0}\" data-stage=\"{0}\">{0}</a>", stage.name)
+/// Returns the link that picks an op.
+fn op_link(op: &Op) -> String {
+    format!("<a href=\"#side-by-side/{0}\" data-op=\"{0}\">{0}</a>", op.name)
 }
 
-/// What stands between the two sources: the stage's math and shapes, from the doc comments of both.
-fn stage_doc(stage: &Stage) -> String {
-    let doc = |doc: &source::Doc| {
-        let title = format!("<h4><code>{}</code></h4>", escape(&doc.name));
-        format!("{title}{}", markdown::html(&doc.text))
-    };
+/// Returns the text between the two sources: the math and the shapes of an op, from the doc comments of both.
+fn op_doc(op: &Op) -> String {
     format!(
-        "<article data-stage=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",
-        stage.name,
-        doc(&stage.reference.doc),
-        markdown::html(&stage.kernels.doc.text),
-        stage.functions.iter().map(doc).collect::<String>(),
+        "<article data-op=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",
+        op.name,
+        item_doc(&op.reference_doc),
+        markdown::html(&op.kernels_doc),
+        op.items.iter().map(item_doc).collect::<String>(),
     )
 }
 
-/// The default run, natively: what the page compares its own with.
+/// Returns the name, the doc comment and the fields of an item as HTML.
+fn item_doc(doc: &Doc) -> String {
+    let field = |field: &Doc| format!("<dt><code>{}</code></dt><dd>{}</dd>", field.name, markdown::html(&field.text));
+    let fields: String = doc.fields.iter().map(field).collect();
+    let fields = if fields.is_empty() { fields } else { format!("<dl>{fields}</dl>") };
+    format!("<h4><code>{}</code></h4>{}{fields}", doc.name, markdown::html(&doc.text))
+}
+
+/// Returns the results of the default run with the native kernels, which the page compares its own with, in JSON.
 fn native() -> Result<String> {
     let mut session = Session::default();
     let mut ask = |request: &str| -> Result<serde_json::Value> {
@@ -117,10 +133,7 @@ fn native() -> Result<String> {
     Ok(serde_json::json!({ "hash": hash["hash"], "val_loss": loss["val_loss"] }).to_string())
 }
 
-/// The settings of the command line's defaults.
-const DEFAULT_RUN: &str = r#"{"do":"open","corpus":null,"steps":500,"learning_rate":0.01,"seed":42,"n_embd":16,"n_head":4,"n_layer":1,"block_size":8}"#;
-
-/// Text as HTML.
+/// Escapes a text for HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,31 +1,15 @@
-//! The sources: which files the page shows, in which order, and where the stages are in them.
+//! The sources that the page shows, in reading order, and the places of the ops in them.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use proc_macro2::Span;
 use serde::Serialize;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprLit, ImplItem, Item, Lit, Meta};
+use syn::{Attribute, Expr, ExprLit, ImplItem, Item, Lit, Meta, Type, Visibility};
 
-/// The stages in the order in which a token meets them; others follow by name.
-const ORDER: [&str; 13] = [
-    "model",
-    "embed",
-    "rmsnorm",
-    "linear",
-    "attention",
-    "mlp",
-    "cross_entropy",
-    "clip",
-    "adamw",
-    "sample",
-    "train",
-    "evaluate",
-    "generate",
-];
-
-/// Stages whose function in the reference has another name.
+/// The ops whose function in the reference has another name.
 const COUNTERPARTS: [(&str, &str); 2] = [("model", "forward"), ("train", "train_step")];
 
 /// A source file.
@@ -36,44 +20,52 @@ pub struct File {
     pub text: String,
     /// The doc comment at its top.
     doc: String,
-    functions: Vec<Function>,
+    items: Vec<Documented>,
 }
 
-struct Function {
-    name: String,
-    doc: String,
+/// A struct or a function with a doc comment.
+struct Documented {
+    doc: Doc,
     public: bool,
-    /// The first and the last line, from 1, the doc comment included.
+    /// The first and the last line, from 1, with the doc comment.
     lines: (usize, usize),
 }
 
 /// A doc comment and what it documents.
-#[derive(Serialize)]
+#[derive(Clone)]
 pub struct Doc {
+    /// The item's name, for a method with its type, such as `Gpt::forward`.
     pub name: String,
-    #[serde(skip)]
+    /// The doc comment, in Markdown.
     pub text: String,
+    /// The documented fields of a struct.
+    pub fields: Vec<Doc>,
 }
 
-/// Where a stage is in one of the two implementations.
+/// The place of an op in one of the two implementations.
 #[derive(Serialize)]
 pub struct Place {
-    pub path: String,
+    path: String,
     /// The first and the last line, from 1.
-    pub lines: (usize, usize),
-    #[serde(flatten)]
-    pub doc: Doc,
+    lines: (usize, usize),
 }
 
-/// A stage of the model with its place in both.
+/// An op with its place in both implementations.
 #[derive(Serialize)]
-pub struct Stage {
+pub struct Op {
+    /// The name of the kernels' file.
     pub name: String,
-    pub reference: Place,
-    pub kernels: Place,
-    /// The documented functions of the kernels' file.
+    reference: Place,
+    kernels: Place,
+    /// The doc comment of the reference's function.
     #[serde(skip)]
-    pub functions: Vec<Doc>,
+    pub reference_doc: Doc,
+    /// The doc comment at the top of the kernels' file.
+    #[serde(skip)]
+    pub kernels_doc: String,
+    /// The doc comments of the kernels' public structs and functions.
+    #[serde(skip)]
+    pub items: Vec<Doc>,
 }
 
 /// Reads a file of the repository.
@@ -81,66 +73,68 @@ pub fn read(root: &Path, path: &str) -> Result<String> {
     fs::read_to_string(root.join(path)).with_context(|| format!("cannot read `{path}`"))
 }
 
-/// The reference in the order in which its doc comment says to read it.
+/// Returns the files of the reference in the order in which its doc comment names them.
 pub fn reference(root: &Path) -> Result<Vec<File>> {
     let mut files = folder(root, "host/reference/src")?;
-    let map = files.iter().find(|file| file.name() == "lib").map(|file| file.doc.clone()).unwrap_or_default();
-    files.sort_by_key(|file| map.find(&format!("[`{}`]", file.name())).unwrap_or(usize::MAX));
+    let map = map(&files);
+    files.sort_by_key(|file| position(&map, file.name()));
     Ok(files)
 }
 
-/// The kernels in the order in which the crate's doc comment says to read them.
-pub fn kernels(root: &Path) -> Result<Vec<File>> {
-    const SRC: &str = "gpu-kernels/src";
-    let mut files = folder(root, SRC)?;
-    let map = files.iter().find(|file| file.name() == "lib").map(|file| file.doc.clone()).unwrap_or_default();
+/// Returns the files of the kernels and of the crate `simt` in the order in which the kernels' doc comment names their
+/// modules. Files of one module follow the order of the reference.
+pub fn kernels(root: &Path, reference: &[File]) -> Result<Vec<File>> {
+    let mut files = folder(root, "gpu-kernels/src")?;
+    let map = map(&files);
+    files.extend(folder(root, "gpu-kernels/simt/src")?);
     files.sort_by_cached_key(|file| {
-        let inside = &file.path[SRC.len() + 1..];
-        let module = inside.split(['/', '.']).next().unwrap_or_default();
-        let place = if module == "lib" { 0 } else { map.find(&format!("[`{module}`]")).unwrap_or(usize::MAX) };
-        (place, file.name() != "mod", order(&file.name()), inside.to_owned())
+        let rank = |(depth, name): (usize, &str)| match depth {
+            0 => position(&map, name),
+            _ => counterpart(reference, name).map_or(usize::MAX, |(position, ..)| position),
+        };
+        file.module().enumerate().map(|part| (rank(part), part.1.to_owned())).collect::<Vec<_>>()
     });
     Ok(files)
 }
 
-/// The pairs: a file of `stages/`, or one with a kernel of its own name, and the reference's function of that name.
-pub fn stages(reference: &[File], kernels: &[File]) -> Vec<Stage> {
-    let mut stages: Vec<Stage> = kernels.iter().filter_map(|file| stage(reference, file)).collect();
-    stages.sort_by_key(|stage| (order(&stage.name), stage.name.clone()));
-    stages
+/// Returns the doc comment of a crate.
+fn map(files: &[File]) -> String {
+    files.iter().find(|file| file.name() == "lib").map(|file| file.doc.clone()).unwrap_or_default()
 }
 
-fn order(stage: &str) -> usize {
-    ORDER.iter().position(|name| *name == stage).unwrap_or(ORDER.len())
+/// Returns the position at which a crate's doc comment names a module.
+fn position(map: &str, module: &str) -> usize {
+    map.find(&format!("[`{module}`]")).unwrap_or(usize::MAX)
 }
 
-fn stage(reference: &[File], file: &File) -> Option<Stage> {
-    let name = file.name();
-    let other = COUNTERPARTS.iter().find(|(stage, _)| *stage == name).map(|(_, other)| *other);
-    let is_stage = file.path.contains("/stages/") || file.functions.iter().any(|function| function.name == name);
-    if !is_stage && other.is_none() {
-        return None;
-    }
-    let wanted = other.unwrap_or(&name);
-    let (in_file, function) = reference.iter().find_map(|file| {
-        let documented = file.functions.iter().filter(|function| !function.doc.is_empty());
-        documented.into_iter().find(|function| function.name == wanted).map(|function| (file, function))
-    })?;
-    let doc = Doc { name: function.name.clone(), text: function.doc.clone() };
-    let functions = file.functions.iter().filter(|function| function.public && !function.doc.is_empty());
-    Some(Stage {
-        reference: Place { path: in_file.path.clone(), lines: function.lines, doc },
-        kernels: Place {
-            path: file.path.clone(),
-            lines: (1, file.text.lines().count()),
-            doc: Doc { name: name.clone(), text: file.doc.clone() },
-        },
-        functions: functions.map(|f| Doc { name: f.name.clone(), text: f.doc.clone() }).collect(),
-        name,
-    })
+/// Returns the first function of the reference that computes the op `name`, with its position among all items and its file.
+fn counterpart<'a>(reference: &'a [File], name: &str) -> Option<(usize, &'a File, &'a Documented)> {
+    let wanted = COUNTERPARTS.iter().find(|(op, _)| *op == name).map_or(name, |(_, function)| function);
+    let items = reference.iter().flat_map(|file| file.items.iter().map(move |item| (file, item)));
+    let mut items = items.enumerate().map(|(position, (file, item))| (position, file, item));
+    items.find(|(_, _, item)| item.doc.name.rsplit("::").next() == Some(wanted))
 }
 
-/// Every Rust file of a folder and of the folders in it, by path.
+/// Returns an op for each file of the kernels whose name a function of the reference has, in the order of these functions.
+pub fn ops(reference: &[File], kernels: &[File]) -> Vec<Op> {
+    let op = |file: &File| {
+        let (position, in_file, function) = counterpart(reference, file.name())?;
+        let op = Op {
+            name: file.name().to_owned(),
+            reference: Place { path: in_file.path.clone(), lines: function.lines },
+            kernels: Place { path: file.path.clone(), lines: (1, file.text.lines().count()) },
+            reference_doc: function.doc.clone(),
+            kernels_doc: file.doc.clone(),
+            items: file.items.iter().filter(|item| item.public).map(|item| item.doc.clone()).collect(),
+        };
+        Some((position, op))
+    };
+    let mut ops: Vec<(usize, Op)> = kernels.iter().filter_map(op).collect();
+    ops.sort_by_key(|(position, _)| *position);
+    ops.into_iter().map(|(_, op)| op).collect()
+}
+
+/// Returns every Rust file of a folder and of the folders in it, by path.
 fn folder(root: &Path, path: &str) -> Result<Vec<File>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(root.join(path)).with_context(|| format!("cannot read `{path}`"))? {
@@ -157,47 +151,67 @@ fn folder(root: &Path, path: &str) -> Result<Vec<File>> {
 }
 
 impl File {
+    /// Reads and parses a file.
     fn read(root: &Path, path: String) -> Result<Self> {
         let text = read(root, &path)?;
         let syntax = syn::parse_file(&text).with_context(|| format!("cannot parse `{path}`"))?;
-        let mut functions = Vec::new();
-        for item in &syntax.items {
-            collect(item, &mut functions);
-        }
-        Ok(Self { doc: doc(&syntax.attrs), path, text, functions })
+        let mut items: Vec<Documented> = syntax.items.iter().flat_map(Documented::of).collect();
+        items.retain(|item| !item.doc.text.is_empty());
+        Ok(Self { doc: doc(&syntax.attrs), path, text, items })
     }
 
-    /// The file's name without `.rs`.
-    fn name(&self) -> String {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        name.trim_end_matches(".rs").to_owned()
+    /// Returns the file's name without `.rs`.
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    /// Returns the parts of the module's path, such as `ops` and `attention`. It begins with the crate unless that is
+    /// `gpu-kernels`.
+    fn module(&self) -> impl Iterator<Item = &str> {
+        let path = self.path.trim_start_matches("gpu-kernels/").trim_end_matches(".rs");
+        path.split('/').filter(|part| !["src", "lib", "mod"].contains(part))
     }
 }
 
-/// The functions of an item, those of a test left out.
-fn collect(item: &Item, functions: &mut Vec<Function>) {
-    let mut add = |name: &syn::Ident, attrs: &[Attribute], vis: &syn::Visibility, span: proc_macro2::Span| {
-        functions.push(Function {
-            name: name.to_string(),
-            doc: doc(attrs),
-            public: matches!(vis, syn::Visibility::Public(_)),
-            lines: (span.start().line, span.end().line),
-        });
-    };
-    match item {
-        Item::Fn(f) => add(&f.sig.ident, &f.attrs, &f.vis, f.span()),
-        Item::Impl(block) => {
-            for item in &block.items {
-                if let ImplItem::Fn(f) = item {
-                    add(&f.sig.ident, &f.attrs, &f.vis, f.span());
-                }
+impl Documented {
+    /// Returns a struct or a function without fields.
+    fn new(name: String, attrs: &[Attribute], public: bool, span: Span) -> Self {
+        let doc = Doc { name, text: doc(attrs), fields: Vec::new() };
+        Self { doc, public, lines: (span.start().line, span.end().line) }
+    }
+
+    /// Returns the structs and functions of an item, documented or not.
+    fn of(item: &Item) -> Vec<Self> {
+        match item {
+            Item::Fn(f) => vec![Self::new(f.sig.ident.to_string(), &f.attrs, is_public(&f.vis), f.span())],
+            Item::Struct(s) => {
+                let mut item = Self::new(s.ident.to_string(), &s.attrs, is_public(&s.vis), s.span());
+                let named = s.fields.iter().filter_map(|field| Some((field.ident.as_ref()?.to_string(), &field.attrs)));
+                item.doc.fields = named.map(|(name, attrs)| Doc { name, text: doc(attrs), fields: vec![] }).collect();
+                item.doc.fields.retain(|field| !field.text.is_empty());
+                vec![item]
             }
+            Item::Impl(block) => {
+                let Type::Path(of) = &*block.self_ty else { return Vec::new() };
+                let of = of.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+                let methods = block.items.iter().filter_map(|item| {
+                    let ImplItem::Fn(f) = item else { return None };
+                    // A trait's methods have no visibility of their own.
+                    let public = block.trait_.is_some() || is_public(&f.vis);
+                    Some(Self::new(format!("{of}::{}", f.sig.ident), &f.attrs, public, f.span()))
+                });
+                methods.collect()
+            }
+            _ => Vec::new(),
         }
-        _ => {}
     }
 }
 
-/// The doc comment among an item's attributes.
+fn is_public(visibility: &Visibility) -> bool {
+    matches!(visibility, Visibility::Public(_))
+}
+
+/// Returns the doc comment among an item's attributes.
 fn doc(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

@@ -1,17 +1,18 @@
-// The sources: stages that are followed, search, line numbers.
+// The sources: ops in both panes, the docs between them, the search and the line numbers.
 import { readFileSync } from "node:fs";
 
 import { inRepository } from "./browser.mjs";
 import { expect, open, test } from "./fixtures.mjs";
 
-const places = (page) => page.evaluate(() => JSON.parse(document.getElementById("stage-places").textContent));
+/** Returns the ops with their places. */
+const places = (page) => page.evaluate(() => JSON.parse(document.getElementById("op-places").textContent));
 
-/** The text at the top of a pane, where a stage's first lines are put; line 0 of nothing while there is none. */
+/** Returns the path and the line at the top of a pane, where an op's first line is put; line 0 while no source is there. */
 const reading = (page, pane, below = 90) => page.evaluate(([pane, below]) => {
   const box = document.querySelector(pane).getBoundingClientRect();
   const range = document.caretRangeFromPoint(box.left + 80, box.top + below);
   const code = range?.startContainer.parentElement.closest("code");
-  // What has just come into view may not be laid out yet.
+  // A chunk that has just come into view may not be laid out yet.
   if (!code?.closest(".file")) return { path: "", line: 0 };
   const before = document.createRange();
   before.setStart(code, 0);
@@ -19,7 +20,7 @@ const reading = (page, pane, below = 90) => page.evaluate(([pane, below]) => {
   return { path: code.closest(".file").id, line: before.toString().split("\n").length };
 }, [pane, below]);
 
-/** Waits until the panes have stood still for a while. */
+/** Waits until the panes have stood still for twelve frames. */
 const still = (page) => page.evaluate(async () => {
   const places = () => [...document.querySelectorAll(".pane")].map((pane) => pane.scrollTop).join();
   for (let frames = 0, last = ""; frames < 12; frames = places() === last ? frames + 1 : 0) {
@@ -28,13 +29,13 @@ const still = (page) => page.evaluate(async () => {
   }
 });
 
-/** Expects a pane to show a stage's place at its top. */
+/** Expects a pane to show a place at its top. */
 const shows = (page, pane, { path, lines }) => expect.poll(async () => {
   const read = await reading(page, pane);
-  return read.path === path && Math.abs(read.line - lines[0]) < 4 ? "the stage" : `${read.path}:${read.line}`;
-}, `${pane} at ${path}:${lines[0]}`).toBe("the stage");
+  return read.path === path && Math.abs(read.line - lines[0]) < 4 ? "the op" : `${read.path}:${read.line}`;
+}, `${pane} at ${path}:${lines[0]}`).toBe("the op");
 
-/** Scrolls a pane with the wheel until a place is at its top, and waits for the end of the scrolling. */
+/** Scrolls a pane with the wheel until a place is at its top, and waits until the panes stand still. */
 const wheelTo = async (page, pane, { path, lines }) => {
   await still(page);
   await page.locator(pane).hover();
@@ -48,58 +49,58 @@ const wheelTo = async (page, pane, { path, lines }) => {
   await still(page);
 };
 
-test("a stage is followed on both sides, whichever leads", async ({ page }) => {
+test("each pane follows the other to the same op", async ({ page }) => {
   await open(page, "#side-by-side");
-  const stages = Object.fromEntries((await places(page)).map((stage) => [stage.name, stage]));
-  const current = page.locator("#stages [aria-current]");
-  await page.locator("#stages").getByText("attention").click();
-  await shows(page, "#pane-kernels", stages.attention.kernels);
-  await shows(page, "#pane-reference", stages.attention.reference);
-  expect(stages.attention.reference.path).toBe("host/reference/src/model.rs");
-  expect(stages.attention.kernels.path).toBe("gpu-kernels/src/stages/attention.rs");
-  await expect(page.locator("#stage article:visible")).toContainText("softmax");
+  const ops = Object.fromEntries((await places(page)).map((op) => [op.name, op]));
+  const current = page.locator("#ops [aria-current]");
+  await page.locator("#ops").getByText("attention").click();
+  await shows(page, "#pane-kernels", ops.attention.kernels);
+  await shows(page, "#pane-reference", ops.attention.reference);
+  expect(ops.attention.reference.path).toBe("host/reference/src/model.rs");
+  expect(ops.attention.kernels.path).toBe("gpu-kernels/src/ops/attention.rs");
+  await expect(page.locator("#op article:visible")).toContainText("softmax");
 
-  // Down the reference from attention lies the MLP. What follows does not lead: the stage stays.
-  await wheelTo(page, "#pane-reference", stages.mlp.reference);
-  await shows(page, "#pane-kernels", stages.mlp.kernels);
+  // In the reference the MLP follows attention. The pane that follows does not lead back to another op.
+  await wheelTo(page, "#pane-reference", ops.mlp.reference);
+  await shows(page, "#pane-kernels", ops.mlp.kernels);
   await still(page);
   await expect(current).toHaveText("mlp");
-  await expect(page.locator("#stage article:visible h2")).toHaveText("mlp");
+  await expect(page.locator("#op article:visible h2")).toHaveText("mlp");
 
-  // Down the kernels from the MLP lies the cross-entropy.
-  await wheelTo(page, "#pane-kernels", stages.cross_entropy.kernels);
-  await shows(page, "#pane-reference", stages.cross_entropy.reference);
+  // In the kernels the cross-entropy follows the MLP.
+  await wheelTo(page, "#pane-kernels", ops.cross_entropy.kernels);
+  await shows(page, "#pane-reference", ops.cross_entropy.reference);
   await still(page);
   await expect(current).toHaveText("cross_entropy");
   expect(page.url()).toContain("#side-by-side/cross_entropy");
 
-  // By the keyboard.
   await page.keyboard.press("k");
   await expect(current).toHaveText("mlp");
 });
 
-test("every stage can be picked, and stays when a pane is touched", async ({ page }) => {
+test("every op can be picked and stays when a pane is touched", async ({ page }) => {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await open(page, "#side-by-side");
   for (const { name, reference, kernels } of await places(page)) {
-    await page.locator(`#stages [data-stage="${name}"]`).click();
+    await page.locator(`#ops [data-op="${name}"]`).click();
     await shows(page, "#pane-reference", reference);
     await shows(page, "#pane-kernels", kernels);
-    // Some are a few lines long there, and the next one is near.
+    // Some ops have only a few lines there, so that the next op is near.
     await page.locator("#pane-reference").hover();
     await page.mouse.wheel(0, 12);
     await still(page);
-    await expect(page.locator("#stages [aria-current]")).toHaveText(name);
+    await expect(page.locator("#ops [aria-current]")).toHaveText(name);
   }
 });
 
-test("every stage has its math between the panes, and its place in both", async ({ page }) => {
+test("every op has its math between the panes and its place in both", async ({ page }) => {
   await open(page, "#side-by-side");
-  const stages = await places(page);
-  const names = stages.map((stage) => stage.name);
-  for (const name of ["embed", "rmsnorm", "attention", "mlp", "cross_entropy", "clip", "adamw", "sample", "train", "evaluate", "generate"]) expect(names).toContain(name);
-  for (const { name, reference, kernels } of stages) {
-    const doc = page.locator(`#stage article[data-stage="${name}"]`);
+  const ops = await places(page);
+  expect(ops.map((op) => op.name).sort()).toEqual([
+    "adamw", "attention", "clip", "cross_entropy", "embed", "evaluate", "generate", "linear", "mlp", "model", "rmsnorm", "sample", "train",
+  ]);
+  for (const { name, reference, kernels } of ops) {
+    const doc = page.locator(`#op article[data-op="${name}"]`);
     expect((await doc.locator("code, pre").count()), name).toBeGreaterThan(2);
     for (const { path, lines } of [reference, kernels]) {
       const text = readFileSync(inRepository(path), "utf8").split("\n").slice(lines[0] - 1, lines[1]).join("\n");
@@ -111,7 +112,17 @@ test("every stage has its math between the panes, and its place in both", async 
   }
 });
 
-test("search goes through the sources", async ({ page }) => {
+test("the views of an op are listed with their shapes", async ({ page }) => {
+  await open(page, "#side-by-side/attention");
+  const doc = page.locator("#op article:visible");
+  await expect(doc.locator("h2")).toHaveText("attention");
+  const views = doc.locator('h4:text-is("Query") ~ dl').first();
+  await expect(views.locator("dt")).toHaveText(["q", "k", "v", "probs", "group_stride", "attn"]);
+  await expect(views.locator("dd").nth(1)).toHaveText(/^\[T, A\]: /);
+  await expect(doc.locator("h4")).toContainText(["attend", "backward_keys"]);
+});
+
+test("a search goes through the sources", async ({ page }) => {
   await open(page, "#kernels");
   await page.keyboard.press("/");
   await page.keyboard.type("upper_where");
@@ -127,7 +138,7 @@ test("search goes through the sources", async ({ page }) => {
 
 test("line numbers link to the file", async ({ page }) => {
   await open(page, "#reference/attention");
-  const { path, lines } = (await places(page)).find((stage) => stage.name === "attention").reference;
+  const { path, lines } = (await places(page)).find((op) => op.name === "attention").reference;
   const link = page.locator(`[id="${path}"] .gutter a[href="../${path}#L${lines[0]}"]`);
   await expect(link).toHaveText(String(lines[0]));
   await expect(link).toBeInViewport();
