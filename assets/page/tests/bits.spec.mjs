@@ -1,10 +1,8 @@
-// The page's module, in this process, against the native kernels, on runs that the page does not start with.
+// The page's module against the native kernels. The module runs in Node.js.
 import { expect, test } from "@playwright/test";
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 
-import { inRepository } from "./browser.mjs";
+import { generator, pageModule } from "./browser.mjs";
 
 const DEFAULT = { do: "open", corpus: null, steps: 120, learning_rate: 0.01, seed: 42, n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 };
 const RUNS = [
@@ -22,16 +20,10 @@ const ASK = [
   { do: "attention", text: "Ω" },
 ];
 
-test("other runs give the native bits too", async () => {
+test("runs of other shapes and corpora give the native bits", async () => {
   const requests = RUNS.flatMap((run) => [run, ...ASK]);
-  const native = execFileSync("cargo", ["run", "--release", "--quiet", "--package", "page", "--", "native"], {
-    cwd: inRepository(""),
-    input: requests.map((request) => JSON.stringify(request) + "\n").join(""),
-    encoding: "utf8",
-  });
-  const html = readFileSync(inRepository("assets/microgpt.html"), "utf8");
-  const module = html.match(/<script type="text\/plain" id="module">([^<]*)</)[1];
-  const { instance } = await WebAssembly.instantiate(gunzipSync(Buffer.from(module, "base64")), {});
+  const native = generator(["native"], { input: requests.map((request) => JSON.stringify(request) + "\n").join("") });
+  const { instance } = await WebAssembly.instantiate(gunzipSync(Buffer.from(pageModule(), "base64")), {});
   const { memory, buffer, call } = instance.exports;
   const view = (length) => {
     const at = buffer(length);
@@ -44,5 +36,5 @@ test("other runs give the native bits too", async () => {
     view(bytes.length).set(bytes);
     expect(new TextDecoder().decode(view(call())), JSON.stringify(request)).toBe(expected[i]);
   });
-  expect(new Set(expected.filter((reply) => reply.includes('"hash"'))).size, "the hashes of different runs").toBe(RUNS.length);
+  expect(new Set(expected.filter((reply) => reply.includes('"hash"'))).size, "distinct hashes").toBe(RUNS.length);
 });

@@ -1,11 +1,11 @@
-// What the tests share: a page that must not complain, and how it is opened and measured.
+// The fixture of the page's tests, and functions that open and measure the page.
 import { expect, test as base } from "@playwright/test";
 
 import { PAGE } from "./browser.mjs";
 
 export { expect };
 
-/** A test whose page has no error on its console and asks no network for anything. */
+/** A test that fails if the page writes errors to the console or sends requests to a network. */
 export const test = base.extend({
   page: async ({ page }, use) => {
     const errors = [];
@@ -17,18 +17,21 @@ export const test = base.extend({
   },
 });
 
+/** Opens the page and waits for its model. */
 export const open = async (page, hash = "") => {
   await page.goto(PAGE + hash);
   await expect(page.locator("#opened")).toContainText("parameters");
 };
-// Elements are found by their ids: a look through the sources for a role or a text would take a second.
+/** Returns the value that an element shows. Locators use ids, because a search of the sources by role or text takes a second. */
 export const number = async (page, id) => Number((await page.locator(id).textContent()).split("/")[0].replaceAll(",", ""));
-export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")).toHaveText(steps, { timeout: 40_000 });
+/** Waits for the end of a run. */
+export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")).toHaveText(steps);
 
+/** The trace categories that hold tasks. */
 export const TASKS = ["disabled-by-default-devtools.timeline"];
 /**
- * The tasks of the busiest thread of this name. Their `tdur` is the processor's time in microseconds: the clock's, `dur`,
- * holds the waiting for a core as well, which other work on the machine causes.
+ * Returns the tasks of the busiest thread of this name. Their `tdur` is processor time in microseconds. Unlike `dur`, the time by
+ * the clock, it excludes the waits for a core that other work on the machine causes.
  */
 export const tasksOf = (trace, name) => {
   const { traceEvents } = JSON.parse(trace);

@@ -1,19 +1,16 @@
-// Measures what the page says of its speed, and records it in assets/page/speed.json, of which the page is made.
+// Measures the speed that the page states, and records it in assets/page/speed.json, from which the page is made.
 import { chromium } from "@playwright/test";
-import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-import { LAUNCH, inRepository } from "./browser.mjs";
+import { LAUNCH, generator, inRepository, pageModule } from "./browser.mjs";
 
-const cargo = ["run", "--release", "--quiet", "--package", "page", "--", "speed"];
-const { steps, times, relaxed } = JSON.parse(execFileSync("cargo", cargo, { cwd: inRepository(""), maxBuffer: 1e8 }));
-const exact = readFileSync(inRepository("assets/microgpt.html"), "utf8").match(/<script type="text\/plain" id="module">([^<]*)</)[1];
+const { steps, times, relaxed } = JSON.parse(generator(["speed"]));
 
-/** How often a run is repeated. Other work on the machine only ever slows one, so that of each launch the fastest counts. */
+/** The number of runs. The fastest of each launch counts, since other work on the machine only slows a launch. */
 const RUNS = 30;
 
-/** Microseconds a step in the browser, and the hash that a run ends with. A launch has some milliseconds of steps. */
+/** Returns the microseconds per step in the browser, and the hash at the end of a run. `launch` steps take some milliseconds. */
 const measure = async ({ module, steps, launch, runs }) => {
   const bytes = Uint8Array.from(atob(module), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -42,11 +39,11 @@ const measure = async ({ module, steps, launch, runs }) => {
 
 const browser = await chromium.launch(LAUNCH);
 const page = await browser.newPage();
-const ours = await page.evaluate(measure, { module: exact, steps, launch: 20, runs: RUNS });
+const ours = await page.evaluate(measure, { module: pageModule(), steps, launch: 20, runs: RUNS });
 const other = await page.evaluate(measure, { module: relaxed, steps, launch: 250, runs: 5 * RUNS });
 const name = `Chromium ${browser.version().split(".")[0]}`;
 await browser.close();
-if (ours.hash !== other.hash) throw new Error("this processor's relaxed SIMD gives other bits: it has no fused multiply-add to measure");
+if (ours.hash !== other.hash) throw new Error("relaxed SIMD must give the bits of the exact module, which takes a processor with a fused multiply-add");
 const rounded = (time) => Number(time.toPrecision(3));
 const record = {
   processor: cpus()[0].model,
