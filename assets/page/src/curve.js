@@ -1,19 +1,21 @@
 "use strict";
-/** Losses summed up for drawing: however long the run, a few hundred points. */
+/** The losses of a run, in a few hundred points however long the run is. */
 class Losses {
-  /** How fast the running mean forgets, in steps. */
+  /** The time constant of the running mean, in steps. */
   static MEAN = 50;
+  /** The most points. */
   static POINTS = 500;
 
   constructor(steps) {
     this.steps = steps;
-    this.every = Math.ceil(steps / Losses.POINTS); // steps a point
+    this.every = Math.ceil(steps / Losses.POINTS); // steps per point
     this.points = []; // {step, min, max, mean}
     this.validations = []; // {step, val_loss}
     this.count = 0;
     this.mean = 0;
   }
 
+  /** Adds the loss of the next step. */
   push(loss) {
     this.count += 1;
     this.mean += (loss - this.mean) / Math.min(this.count, Losses.MEAN);
@@ -27,7 +29,7 @@ class Losses {
   }
 }
 
-/** The loss curve, `width` by `height` pixels: its axes and legend as SVG, the data of its paths by class, and a summary. */
+/** Returns the loss curve, `width` by `height` pixels: its axes and legend as SVG, its paths by class, and a summary. */
 const curveOf = ({ points, validations, steps }, width, height) => {
   const [left, right, top, bottom] = [40, width - 14, 14, height - 30];
   const means = [...points.map((p) => p.mean), ...validations.map((v) => v.val_loss), 3.4, 2.4];
@@ -47,7 +49,7 @@ const curveOf = ({ points, validations, steps }, width, height) => {
     const step = Math.round(part * steps);
     return `<text x="${x(step)}" y="${height - 10}" text-anchor="${anchor}">${step.toLocaleString("en")}</text>`;
   });
-  const legend = [["raw", "a document"], ["mean", `mean of ${Losses.MEAN}`], ["val", "validation"]].map(([name, text], i) => {
+  const legend = [["raw", "one step"], ["mean", `mean of ${Losses.MEAN}`], ["val", "validation"]].map(([name, text], i) => {
     const at = right - 282 + i * 104;
     return `<circle class="key ${name}" cx="${at}" cy="${top + 8}" r="4.5"/><text x="${at + 10}" y="${top + 8}" dy=".32em">${text}</text>`;
   });
@@ -60,21 +62,21 @@ const curveOf = ({ points, validations, steps }, width, height) => {
       raw: points.map((p) => `M${x(p.step)} ${y(p.min)}V${y(p.max)}`).join(""),
       val: line(validated),
       mean: line(points.map((p) => [p.step, p.mean])),
-      // A line of no length with round ends is a dot.
+      // A line of length zero with round ends is a dot.
       dots: validated.map(([step, loss]) => `M${x(step)} ${y(loss)}h0`).join(""),
     },
     summary: `Loss curve: ${last ? `step ${last.step} of ${steps}, running mean ${last.mean.toFixed(2)} nats` : "nothing trained yet"}`,
   };
 };
 
-/** A curve as SVG. `style` makes it a picture of its own. */
+/** Returns a curve as SVG, with a `style` element if it is shown outside of the page. */
 const svgOf = ({ frame, paths, summary }, style = "") => {
   const [size, axes] = [frame.slice(0, frame.indexOf(">") + 1), frame.slice(frame.indexOf(">") + 1)];
   const drawn = Object.entries(paths).map(([name, d]) => `<path class="${name}" d="${d}"/>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${summary}" ${size}${style}${axes}${drawn.join("")}</svg>`;
 };
 
-/** Draws a curve in an element: whole where its frame is new, else only what has changed in it. */
+/** Draws a curve in an element. If the frame is the same as before, only changed paths are replaced. */
 const drawCurve = (element, curve) => {
   if (element.frame !== curve.frame) {
     element.frame = curve.frame;
@@ -88,11 +90,3 @@ const drawCurve = (element, curve) => {
     if (path.getAttribute("d") !== d) path.setAttribute("d", d);
   }
 };
-
-/** The colours of a curve outside of the page. */
-const CURVE_STYLE = `<style>text{font:12px system-ui,sans-serif;fill:#6a6f78}path.rule{stroke:#8884;fill:none}` +
-  `path.raw{stroke:#2f6f8f;stroke-opacity:.36;stroke-width:3;stroke-linecap:round}path.mean{fill:none;stroke:#1f7a9c;stroke-width:2.2}` +
-  `path.val{fill:none;stroke:#d9662b;stroke-width:1.2;stroke-dasharray:2 4}path.dots{stroke:#d9662b;stroke-width:9;stroke-linecap:round}circle{stroke:none}circle.raw{fill:#2f6f8f;fill-opacity:.4}` +
-  `circle.mean{fill:#1f7a9c}circle.val{fill:#d9662b}` +
-  `@media(prefers-color-scheme:dark){text{fill:#a3a9b4}path.raw{stroke:#67c1e0}path.mean{stroke:#6fcdec}circle.mean{fill:#6fcdec}` +
-  `circle.raw{fill:#67c1e0}path.val,path.dots{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;

@@ -1,12 +1,21 @@
-// Takes the README's pictures, assets/page.png and assets/loss.svg; with a folder as argument, screenshots of every view
-// at two widths in light and dark, to be looked at.
+// Takes the README's pictures, assets/page.png and assets/loss.svg. With a folder as argument, takes screenshots of every view
+// at two widths, light and dark, for a look at a change.
 import { chromium } from "@playwright/test";
 import { mkdirSync, writeFileSync } from "node:fs";
 
 import { LAUNCH, PAGE, inRepository } from "./browser.mjs";
 
+/** The colours of the loss curve outside of the page. */
+const CURVE_STYLE = `<style>text{font:12px system-ui,sans-serif;fill:#6a6f78}path.rule{stroke:#8884;fill:none}` +
+  `path.raw{stroke:#2f6f8f;stroke-opacity:.36;stroke-width:3;stroke-linecap:round}path.mean{fill:none;stroke:#1f7a9c;stroke-width:2.2}` +
+  `path.val{fill:none;stroke:#d9662b;stroke-width:1.2;stroke-dasharray:2 4}path.dots{stroke:#d9662b;stroke-width:9;stroke-linecap:round}circle{stroke:none}circle.raw{fill:#2f6f8f;fill-opacity:.4}` +
+  `circle.mean{fill:#1f7a9c}circle.val{fill:#d9662b}` +
+  `@media(prefers-color-scheme:dark){text{fill:#a3a9b4}path.raw{stroke:#67c1e0}path.mean{stroke:#6fcdec}circle.mean{fill:#6fcdec}` +
+  `circle.raw{fill:#67c1e0}path.val,path.dots{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;
+
 const browser = await chromium.launch(LAUNCH);
 
+/** Opens the page and trains the default run. */
 const trainedPage = async (options, hash = "") => {
   const page = await browser.newPage({ reducedMotion: "reduce", ...options });
   await page.goto(PAGE + hash);
@@ -34,7 +43,7 @@ if (folder) {
   }
 } else {
   const page = await trainedPage({ viewport: { width: 1400, height: 800 } });
-  writeFileSync(inRepository("assets/loss.svg"), await page.evaluate(() => svgOf(curveOf(live.state.losses, 860, 300), CURVE_STYLE)) + "\n");
+  writeFileSync(inRepository("assets/loss.svg"), (await page.evaluate((style) => svgOf(curveOf(live.state.losses, 860, 300), style), CURVE_STYLE)) + "\n");
   await page.evaluate(() => (location.hash = "#side-by-side/attention"));
   await page.waitForTimeout(400);
   await page.screenshot({ path: inRepository("assets/page.png") });
