@@ -1,7 +1,6 @@
-//! The kernels for the page: a [`session::Session`] behind two functions that a worker calls.
+//! The kernels for the page, a [`Session`] behind two functions that a worker calls.
 //!
-//! The worker asks for a buffer with [`buffer`], writes a request into it, calls [`call`], and reads the reply from the
-//! same place.
+//! The worker gets a buffer from [`buffer`], writes a request into it and calls [`call`]. Then it reads the reply from the buffer.
 
 use std::cell::RefCell;
 
@@ -14,7 +13,8 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::default();
 }
 
-/// Makes the buffer `len` bytes long and says where it is.
+/// Resizes the buffer to `len` bytes and returns its address.
+// SAFETY: no other function that is linked with this one has its name.
 #[unsafe(no_mangle)]
 pub extern "C" fn buffer(len: usize) -> *mut u8 {
     BUFFER.with_borrow_mut(|buffer| {
@@ -23,8 +23,8 @@ pub extern "C" fn buffer(len: usize) -> *mut u8 {
     })
 }
 
-/// Answers the request in the buffer: the reply replaces it. Returns the reply's length; [`buffer`] of that length says
-/// where it is.
+/// Replaces the request in the buffer by its reply, and returns the reply's length. [`buffer`] of that length returns its address.
+// SAFETY: no other function that is linked with this one has its name.
 #[unsafe(no_mangle)]
 pub extern "C" fn call() -> usize {
     BUFFER.with_borrow_mut(|buffer| {

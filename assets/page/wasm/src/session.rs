@@ -1,4 +1,4 @@
-//! A model, its corpus and its run, asked and answering in JSON.
+//! The model that the page trains, with its corpus. Requests and replies are JSON.
 
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig, num_params};
@@ -10,37 +10,28 @@ use microgpt::tokenizer::{BOS, Tokenizer};
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-/// What the page asks for.
-#[derive(Debug, Deserialize)]
+/// A request of the page.
+#[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// A new model on a corpus, in place of any earlier one.
+enum Request {
+    /// Opens a new model, in place of any earlier one.
     Open(Open),
-    /// The next steps of the run.
-    Train {
-        /// How many; no more than the run has left.
-        steps: u64,
-    },
-    /// The mean loss on the first validation documents.
-    Validate {
-        /// How many.
-        documents: usize,
-    },
-    /// Samples of the model as it is.
-    Sample(Sample),
-    /// The last layer's attention over a text.
-    Attention {
-        /// Characters of the vocabulary.
-        text: String,
-    },
-    /// One number of every bit that training changes.
+    /// Takes the next `steps` steps of the run, or all that are left if these are fewer.
+    Train { steps: u64 },
+    /// Evaluates the first `documents` validation documents.
+    Validate { documents: usize },
+    /// Samples from the model as it is.
+    Sample { samples: u64, top_k: usize, temperature: f64 },
+    /// Returns the last layer's attention over a text.
+    Attention { text: String },
+    /// Returns a hash of all that training changes.
     Hash,
 }
 
-/// A run: the settings of the command line, under the same names.
-#[derive(Debug, Deserialize)]
+/// The settings of a run, under the names of the command line.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Open {
+struct Open {
     /// The text, one document a line; the embedded names if there is none.
     corpus: Option<String>,
     steps: u64,
@@ -52,109 +43,71 @@ pub struct Open {
     block_size: usize,
 }
 
-/// How to sample.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sample {
-    samples: u64,
-    top_k: usize,
-    temperature: f64,
-}
-
-/// What the page is told.
-#[derive(Debug, Serialize)]
+/// The reply to a request.
+#[derive(Serialize)]
 #[serde(untagged)]
-pub enum Reply {
-    /// Of [`Request::Open`].
-    Opened {
-        /// Training documents.
-        train: usize,
-        /// Validation documents.
-        val: usize,
-        /// V.
-        vocab: usize,
-        /// The characters of the vocabulary.
-        chars: String,
-        /// Parameters.
-        params: usize,
-    },
-    /// Of [`Request::Train`].
-    Trained {
-        /// Steps taken so far.
-        step: u64,
-        /// The loss of each of the steps.
-        losses: Vec<f64>,
-    },
-    /// Of [`Request::Validate`].
-    Validated {
-        /// The mean loss a token.
-        val_loss: f64,
-    },
-    /// Of [`Request::Sample`].
-    Sampled {
-        /// The texts.
-        samples: Vec<String>,
-    },
-    /// Of [`Request::Attention`].
-    Attention {
-        /// The tokens of the n positions, `<BOS>` first.
-        tokens: Vec<String>,
-        /// `[H, n, n]`: for each head and query the probabilities of the keys.
-        heads: Vec<Vec<Vec<f32>>>,
-    },
-    /// Of [`Request::Hash`].
-    Hashed {
-        /// FNV-1a over the bits of weights and moments, in hexadecimal.
-        hash: String,
-    },
-    /// Of a request that failed.
-    Failed {
-        /// What went wrong and what to do about it.
-        error: String,
-    },
+enum Reply {
+    /// The number of training and validation documents, V, and the number of parameters.
+    Opened { train: usize, val: usize, vocab: usize, params: usize },
+    /// The number of steps taken so far, and the loss of each step of the request.
+    Trained { step: u64, losses: Vec<f64> },
+    /// The mean loss per token.
+    Validated { val_loss: f64 },
+    /// The sampled texts.
+    Sampled { samples: Vec<String> },
+    /// The tokens of the n positions, `<BOS>` first, and the probabilities `[H, n, n]` by head, query and key.
+    Attention { tokens: Vec<String>, heads: Vec<Vec<Vec<f32>>> },
+    /// FNV-1a over the bits of weights and moments, in hexadecimal.
+    Hashed { hash: String },
+    /// The report of an error, with its causes and its hint.
+    Failed { error: String },
 }
 
-/// Steps of a run at most: what a person could wait for.
+/// The most steps of a run.
 const MAX_STEPS: u64 = 10_000_000;
 
-/// The model that the page works with.
+/// The model that the page works with, if one is open.
 #[derive(Default)]
 pub struct Session(Option<Opened>);
 
+/// A model in training.
 struct Opened {
     cpu: Cpu,
     tokenizer: Tokenizer,
     shape: RuntimeShape,
     seed: u64,
+    /// The steps of the whole run.
     steps: u64,
+    /// The number of steps taken.
     step: u64,
 }
 
 impl Session {
-    /// Answers a request in JSON, whatever it is.
+    /// Answers a request, with the report of an error if it fails.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let reply = serde_json::from_slice(request)
-            .map_err(|error| Error::new("the request makes no sense").caused_by(error))
+            .map_err(|error| Error::new("cannot understand the request").caused_by(error))
             .and_then(|request| self.serve(request))
             .unwrap_or_else(|error| Reply::Failed { error: error.report() });
         serde_json::to_vec(&reply).unwrap_or_default()
     }
 
+    /// Serves a request.
     fn serve(&mut self, request: Request) -> Result<Reply> {
         if let Request::Open(open) = request {
-            // The old model goes first: there may not be memory for two.
+            // The old model is dropped first, since there may not be memory for two.
             self.0 = None;
             let (opened, reply) = Opened::new(&open)?;
             self.0 = Some(opened);
             return Ok(reply);
         }
-        let opened = self.0.as_mut().ok_or_else(|| Error::new("no model is open"))?;
+        let opened = self.0.as_mut().ok_or_else(|| Error::new("no model is open").hint("open one first"))?;
         match request {
             Request::Train { steps } => opened.train(steps),
             Request::Validate { documents } => {
                 Ok(Reply::Validated { val_loss: opened.cpu.evaluate(documents)?.loss() })
             }
-            Request::Sample(sample) => opened.sample(&sample),
+            Request::Sample { samples, top_k, temperature } => opened.sample(samples, top_k, temperature),
             Request::Attention { text } => opened.attention(&text),
             Request::Hash => opened.hash(),
             Request::Open(_) => unreachable!("served above"),
@@ -163,14 +116,15 @@ impl Session {
 }
 
 impl Opened {
+    /// Opens a model, and replies with its sizes.
     fn new(open: &Open) -> Result<(Self, Reply)> {
         let &Open { steps, learning_rate, seed, n_embd, n_head, n_layer, block_size, .. } = open;
         if !(1..=MAX_STEPS).contains(&steps) {
-            return Err(Error::new(format!("{steps} steps")).hint(format!("choose from 1 to {MAX_STEPS}")));
+            return Err(Error::new(format!("the steps must be from 1 to {MAX_STEPS}, got {steps}")));
         }
         // The kernels compute in `f32`.
         if !(0.0..=f64::from(f32::MAX)).contains(&learning_rate) {
-            return Err(Error::new(format!("a learning rate of {learning_rate}")).hint("the default is 0.01"));
+            return Err(Error::new(format!("the learning rate must be from 0 to {:e}, got {learning_rate}", f32::MAX)));
         }
         let text = match &open.corpus {
             Some(text) => corpus::parse(text.as_bytes().to_vec(), "your corpus")?,
@@ -183,16 +137,12 @@ impl Opened {
         let config =
             TrainConfig { steps, batch: 1, optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() } };
         let cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, seed)))?;
-        let reply = Reply::Opened {
-            train: dataset.train.len(),
-            val: dataset.val.len(),
-            vocab,
-            chars: dataset.tokenizer.chars().iter().collect(),
-            params: num_params(shape),
-        };
+        let reply =
+            Reply::Opened { train: dataset.train.len(), val: dataset.val.len(), vocab, params: num_params(shape) };
         Ok((Self { cpu, tokenizer: dataset.tokenizer, shape, seed, steps, step: 0 }, reply))
     }
 
+    /// Takes the next steps, up to the end of the run.
     fn train(&mut self, steps: u64) -> Result<Reply> {
         let steps = steps.min(self.steps - self.step);
         let log = self.cpu.train(steps as usize)?;
@@ -204,13 +154,14 @@ impl Opened {
         Ok(Reply::Trained { step: self.step, losses: log.iter().map(|log| log.loss).collect() })
     }
 
-    fn sample(&mut self, sample: &Sample) -> Result<Reply> {
-        let &Sample { samples, top_k, temperature } = sample;
+    /// Draws the samples from 0 on.
+    fn sample(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Reply> {
         let config = SampleConfig { top_k, temperature, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;
         Ok(Reply::Sampled { samples: samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect() })
     }
 
+    /// Returns the last layer's attention.
     fn attention(&mut self, text: &str) -> Result<Reply> {
         let document = self.tokenizer.encode(text)?;
         let attention = self.cpu.attention(&document)?;
@@ -223,6 +174,7 @@ impl Opened {
         })
     }
 
+    /// Hashes weights and moments.
     fn hash(&mut self) -> Result<Reply> {
         let state = self.cpu.download()?;
         let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|array| &array.values);
