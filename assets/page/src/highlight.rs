@@ -1,4 +1,4 @@
-//! Rust sources as HTML with a class for each kind of token.
+//! Rust sources as HTML, in which each kind of token has a class.
 
 use syntect::easy::ScopeRegionIterator;
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxSet};
@@ -6,55 +6,38 @@ use syntect::util::LinesWithEndings;
 
 use crate::escape;
 
-/// The kinds of tokens, the most specific first, and the classes that page.css colours.
-const KINDS: [(&str, char); 20] = [
-    ("comment.line.documentation", 'd'),
-    ("comment.block.documentation", 'd'),
-    ("comment", 'c'),
-    ("meta.annotation", 'a'),
-    ("string", 's'),
-    ("constant.character.escape", 's'),
-    ("storage.modifier.lifetime", 'l'),
-    ("constant", 'n'),
-    ("storage.type.function", 'k'),
-    ("storage.type.struct", 'k'),
-    ("storage.type.enum", 'k'),
-    ("storage.type.trait", 'k'),
-    ("storage.type.impl", 'k'),
-    ("storage.type.type", 'k'),
-    ("storage.type.module", 'k'),
-    ("storage.modifier", 'k'),
-    ("keyword", 'k'),
-    ("support.macro", 'm'),
-    ("entity.name.function", 'f'),
-    ("support.function", 'f'),
+/// The classes, which page.css colours, with their scopes of syntect. The first scope that is a prefix of a token's counts.
+const CLASSES: [(char, &str); 12] = [
+    ('d', "comment.line.documentation comment.block.documentation"),
+    ('c', "comment"),
+    ('a', "meta.annotation"),
+    ('s', "string constant.character.escape"),
+    ('l', "storage.modifier.lifetime"),
+    ('n', "constant"),
+    ('k', "storage.type.function storage.type.struct storage.type.enum storage.type.trait storage.type.impl"),
+    ('k', "storage.type.type storage.type.module storage.modifier keyword"),
+    ('m', "support.macro"),
+    ('f', "entity.name.function support.function"),
+    ('t', "storage.type.rust support.type entity.name.type"),
+    ('t', "entity.name.struct entity.name.enum entity.name.trait entity.name.impl"),
 ];
 
-/// The kinds that are types.
-const TYPES: [&str; 7] = [
-    "storage.type.rust",
-    "support.type",
-    "entity.name.type",
-    "entity.name.struct",
-    "entity.name.enum",
-    "entity.name.trait",
-    "entity.name.impl",
-];
-
-/// Knows the syntax of Rust.
+/// The syntax of Rust.
 pub struct Highlighter {
     syntaxes: SyntaxSet,
-    kinds: Vec<(Scope, char)>,
+    scopes: Vec<(Scope, char)>,
 }
 
 impl Highlighter {
+    /// Loads the syntax.
     pub fn new() -> Self {
-        let kinds = KINDS.into_iter().chain(TYPES.map(|scope| (scope, 't')));
-        let kinds = kinds.map(|(scope, class)| (Scope::new(scope).expect("a scope's name"), class)).collect();
-        Self { syntaxes: SyntaxSet::load_defaults_newlines(), kinds }
+        let scope = |name| Scope::new(name).expect("the scopes are well-formed");
+        let scopes =
+            CLASSES.into_iter().flat_map(|(class, names)| names.split(' ').map(move |name| (scope(name), class)));
+        Self { syntaxes: SyntaxSet::load_defaults_newlines(), scopes: scopes.collect() }
     }
 
-    /// `text` in chunks of so many lines, the tokens of each in `<i class=k>..</i>`.
+    /// Returns `text` in chunks of `lines` lines, with tokens such as `<i class=k>fn</i>`.
     pub fn chunks(&self, text: &str, lines: usize) -> Vec<String> {
         let syntax = self.syntaxes.find_syntax_by_extension("rs").expect("Rust is among the default syntaxes");
         let (mut state, mut stack) = (ParseState::new(syntax), ScopeStack::new());
@@ -62,13 +45,14 @@ impl Highlighter {
         all.chunks(lines).map(|lines| self.chunk(lines, &mut state, &mut stack)).collect()
     }
 
+    /// Returns the next lines as HTML. Neighbours of one class share an element.
     fn chunk(&self, lines: &[&str], state: &mut ParseState, stack: &mut ScopeStack) -> String {
         let (mut html, mut open) = (String::new(), None);
         for line in lines {
             let ops = state.parse_line(line, &self.syntaxes).expect("the default syntaxes are sound");
             for (token, op) in ScopeRegionIterator::new(&ops, line) {
                 stack.apply(op).expect("the parser closes what it opened");
-                // White space has no colour: it stays in the element that is open.
+                // White space has no colour and stays in the open element.
                 if !token.trim().is_empty() {
                     let class = self.class(stack);
                     if class != open {
@@ -84,11 +68,9 @@ impl Highlighter {
         html
     }
 
+    /// Returns the class of the innermost scope that has one.
     fn class(&self, stack: &ScopeStack) -> Option<char> {
-        stack
-            .as_slice()
-            .iter()
-            .rev()
-            .find_map(|&scope| self.kinds.iter().find(|(kind, _)| kind.is_prefix_of(scope)).map(|&(_, class)| class))
+        let class = |&scope| self.scopes.iter().find(|(prefix, _)| prefix.is_prefix_of(scope)).map(|&(_, class)| class);
+        stack.as_slice().iter().rev().find_map(class)
     }
 }

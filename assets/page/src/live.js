@@ -1,27 +1,31 @@
 "use strict";
-// The live view: asks the worker to train and shows what it reports.
+// The live view, which asks the worker to train and shows its reports.
 const live = (() => {
   const $ = (id) => document.getElementById(id);
   const native = JSON.parse($("native").textContent);
   const SETTINGS = ["steps", "learning_rate", "seed", "n_embd", "n_head", "n_layer", "block_size"];
+  const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
+  /** The state. `trapped` holds after a trap, `warm` once the module is optimised, `wanted` if the next model trains at once. */
   const state = { worker: null, running: false, opened: null, corpus: null, losses: null, time: 0, step: 0, ready: false, trapped: false, warm: false, wanted: false };
 
   $("native-val").textContent = native.val_loss.toFixed(6);
   $("native-hash").textContent = native.hash;
 
-  /** Shows what went wrong, or nothing. */
+  /** Shows an error, or hides the last one if `text` is empty. */
   const complain = (text) => {
     $("message").hidden = !text;
     $("message").textContent = text.replace(/^error: /, "");
     if (text) $("message").scrollIntoView({ block: "nearest" });
   };
 
+  /** Shows whether the run goes on. */
   const setRunning = (running) => {
     state.running = running;
     $("train").textContent = running ? "Pause" : state.step > 0 && state.step < state.losses?.steps ? "Continue" : "Train";
     $("train").setAttribute("aria-pressed", running);
   };
 
+  /** Starts a worker in place of any earlier one. */
   const start = () => {
     state.worker?.terminate();
     state.ready = false;
@@ -32,7 +36,7 @@ const live = (() => {
     state.worker.postMessage({ module: $("module").textContent.trim() });
   };
 
-  /** The settings as the worker wants them; null, with a message, where one is not a number in its range. */
+  /** Returns the settings for the worker. If an input is not valid, shows why and returns null. */
   const settings = () => {
     const bad = [...$("settings").elements].find((input) => input.willValidate && !input.validity.valid);
     if (bad) {
@@ -45,17 +49,18 @@ const live = (() => {
   const asks = () => ({ samples: 8, top_k: Number($("top_k").value), temperature: Number($("temperature").value), text: $("text").value });
   const pace = () => Number($("pace").value);
 
-  /** A new model: forgets the old one. */
+  /** Opens a new model. */
   const reset = () => {
     const open = settings();
     setRunning(false);
     state.opened = null;
-    // Before the worker is ready, what is wanted waits for it.
+    // A worker that is not ready yet calls this again when it is.
     if (!open || !state.ready) return;
     complain("");
     state.worker.postMessage({ asks: asks(), pace: pace(), open: { corpus: state.corpus, ...open } });
   };
 
+  /** Trains, pauses, or opens a new model if there is none or its run has ended. */
   const train = () => {
     if (state.running) {
       setRunning(false);
@@ -69,21 +74,23 @@ const live = (() => {
     }
   };
 
+  /** Draws the curve. */
   const draw = () => {
     state.frame = 0;
-    // Behind another view nothing is drawn; coming back is a change of size, which draws.
+    // Another view hides the plot. When it is shown again, its size changes, and that draws.
     const { clientWidth } = $("plot");
     if (!clientWidth || !state.losses) return;
     const width = Math.max(280, clientWidth);
     drawCurve($("plot"), curveOf(state.losses, width, width < 500 ? 220 : 280));
   };
-  /** Draws before the next frame, once however much arrives until then. */
+  /** Draws before the next frame, once however many reports arrive until then. */
   const redraw = () => (state.frame ||= requestAnimationFrame(draw));
 
+  /** Shows a message of the worker. */
   const receive = (data) => {
     if (data.ready) {
       state.ready = true;
-      // After a trap the same settings would only trap again.
+      // After a trap the same settings would trap again.
       if (!state.trapped) reset();
       state.trapped = false;
     }
@@ -104,6 +111,7 @@ const live = (() => {
     }
   };
 
+  /** Shows a new model. */
   const showOpened = (opened) => {
     Object.assign(state, { opened, losses: new Losses(Number($("steps").value)), step: 0, time: 0 });
     $("opened").textContent = `${opened.train.toLocaleString("en")} documents to train on, ${opened.val.toLocaleString("en")} to validate; ` +
@@ -120,6 +128,7 @@ const live = (() => {
     }
   };
 
+  /** Shows a report of the training. */
   const showReport = (report) => {
     for (const loss of report.losses) state.losses.push(loss);
     state.losses.validations.push(...report.validations);
@@ -136,6 +145,7 @@ const live = (() => {
     redraw();
   };
 
+  /** Shows the end of a run, and compares a default run with the native one. */
   const finish = (hash) => {
     setRunning(false);
     const per = state.time / state.step;
@@ -146,27 +156,44 @@ const live = (() => {
       $("here-step").textContent = per < 1 ? `${(1000 * per).toFixed(0)} µs a step` : `${per.toFixed(1)} ms a step`;
       $("here-val").textContent = loss.toFixed(6);
       const same = hash === native.hash && loss === native.val_loss;
-      $("verdict").textContent = same ? "Equal, bit for bit." : "They differ: this browser does not compute as it should.";
+      $("verdict").textContent = same ? "Equal, bit for bit." : "They differ, which is a bug of this page or of your browser.";
       $("verdict").className = same ? "same" : "different";
     } else {
-      $("verdict").textContent = "The native figures are those of the default run: seed 42, 500 steps, the built-in names.";
+      $("verdict").textContent = "The native figures are those of the default run, which has seed 42, 500 steps and the built-in names.";
       $("verdict").className = "";
     }
   };
 
+  /** Shows samples, in place of those of the same step if they were drawn `again`. */
   const showNames = ({ step, samples }, again) => {
     const body = $("names").tBodies[0];
     if (again && Number(body.rows[0]?.dataset.step) === step) body.deleteRow(0);
     const row = body.insertRow(0);
     row.dataset.step = step;
-    row.append(Object.assign(document.createElement("th"), { textContent: step.toLocaleString("en"), scope: "row" }));
+    row.append(element("th", { textContent: step.toLocaleString("en"), scope: "row" }));
     const cell = row.insertCell();
     for (const name of samples) {
-      cell.append(Object.assign(document.createElement("span"), { textContent: name || "·" }), " ");
+      cell.append(element("span", { textContent: name || "·" }), " ");
     }
     while (body.rows.length > 12) body.deleteRow(-1);
   };
 
+  /** Returns an empty table for the attention of head `h`, with a row for each query and a column for each key. */
+  const attentionTable = (tokens, h) => {
+    const label = (token, scope) => element("th", { textContent: token === "<BOS>" ? "·" : token, scope, title: token });
+    const table = document.createElement("table");
+    table.createCaption().textContent = `head ${h + 1}`;
+    table.createTHead().insertRow().append(document.createElement("td"), ...tokens.map((token) => label(token, "col")));
+    const body = table.createTBody();
+    tokens.forEach((token, t) => {
+      const row = body.insertRow();
+      row.append(label(token, "row"));
+      for (let key = 0; key < tokens.length; key++) row.insertCell().className = key <= t ? "seen" : "later";
+    });
+    return table;
+  };
+
+  /** Shows the attention of each head, or the error for its text. */
   const showAttention = ({ tokens, heads, error }) => {
     $("attention-message").textContent = error ? error.replace(/^error: /, "") : "";
     if (error) return;
@@ -175,45 +202,30 @@ const live = (() => {
     if (box.dataset.key !== key) {
       box.dataset.key = key;
       box.style.setProperty("--n", tokens.length);
-      const label = (token) => (token === "<BOS>" ? "·" : token);
-      box.replaceChildren(...heads.map((_, h) => {
-        const table = document.createElement("table");
-        table.createCaption().textContent = `head ${h + 1}`;
-        const top = table.createTHead().insertRow();
-        top.append(document.createElement("td"), ...tokens.map((token) => {
-          return Object.assign(document.createElement("th"), { textContent: label(token), scope: "col", title: token });
-        }));
-        const body = table.createTBody();
-        tokens.forEach((token, t) => {
-          const row = body.insertRow();
-          row.append(Object.assign(document.createElement("th"), { textContent: label(token), scope: "row", title: token }));
-          for (let key = 0; key < tokens.length; key++) row.insertCell().className = key <= t ? "seen" : "later";
-        });
-        return table;
-      }));
+      box.replaceChildren(...heads.map((_, h) => attentionTable(tokens, h)));
     }
     heads.forEach((rows, h) => rows.forEach((row, t) => row.slice(0, t + 1).forEach((probability, key) => {
       const cell = box.children[h].tBodies[0].rows[t].cells[key + 1];
-      const percent = Math.round(100 * probability);
-      if (cell.dataset.percent !== String(percent)) {
-        cell.dataset.percent = percent;
-        cell.style.setProperty("--p", `${percent}%`);
-        cell.title = `${percent} %`;
-        cell.setAttribute("aria-label", `${percent} %`);
-      }
+      const percent = `${Math.round(100 * probability)} %`;
+      if (cell.title === percent) return;
+      cell.style.setProperty("--p", percent.replace(" ", ""));
+      cell.title = percent;
+      cell.setAttribute("aria-label", percent);
     })));
   };
 
+  /** Opens a model on a text, or on the built-in names for an empty one. */
   const useCorpus = (text) => {
     state.corpus = text.trim() === "" ? null : text;
     reset();
   };
+  /** Opens a model on the text of a file. */
   const useFile = async (file) => {
     $("corpus-box").open = true;
     try {
-      if (file.size > 100e6) throw new Error("it has more than 100 MB");
+      if (file.size > 100e6) throw new Error(`a file must be below 100 MB, got ${Math.round(file.size / 1e6)} MB`);
       const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-      // A text that is long would make the box slow; its beginning shows what it is.
+      // A long text would make the box slow.
       $("corpus").value = text.length > 200_000 ? "" : text;
       $("corpus").placeholder = `${file.name}: ${text.length.toLocaleString("en")} characters`;
       state.corpus = text;
@@ -237,7 +249,7 @@ const live = (() => {
     $(name).oninput = () => state.opened && settings() && (complain(""), state.worker.postMessage({ asks: asks(), again: true }));
   }
   $("text").oninput = () => state.opened && state.worker.postMessage({ asks: asks(), again: true });
-  $("use").onclick = () => ($("corpus").value.trim() === "" ? complain("your corpus is empty: paste a text with one document a line") : useCorpus($("corpus").value));
+  $("use").onclick = () => ($("corpus").value.trim() === "" ? complain("your corpus is empty\nhint: paste a text with one document on each line") : useCorpus($("corpus").value));
   $("builtin").onclick = () => {
     $("corpus").value = "";
     useCorpus("");
@@ -249,7 +261,7 @@ const live = (() => {
     if (event.dataTransfer.files[0]) useFile(event.dataTransfer.files[0]);
   });
   new ResizeObserver(redraw).observe($("plot"));
-  // After the first paint, which needs no model.
+  // The first paint needs no model, so the worker starts after it.
   requestAnimationFrame(() => setTimeout(start));
   return { train, state };
 })();

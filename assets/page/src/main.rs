@@ -1,4 +1,4 @@
-//! Writes `assets/microgpt.html` from the sources: `cargo run --release -p page`.
+//! The command that writes `assets/microgpt.html` from the sources: `cargo run --release -p page`.
 
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use page_wasm::session::Session;
 
-/// Writes assets/microgpt.html: the sources side by side, and the kernels as a WebAssembly module.
+/// Writes assets/microgpt.html, with the sources side by side and the kernels as a WebAssembly module.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -16,7 +16,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Answer the page's requests, JSON lines on stdin, with the native kernels: what the page's must equal
+    /// Answer the page's requests, lines of JSON on stdin, with the native kernels
     Native,
     /// Measure the native kernels, and build a module with relaxed SIMD, for `npm run speed` in assets/page/tests
     Speed,
@@ -36,6 +36,7 @@ fn main() -> Result<()> {
     }
 }
 
+/// Answers each line of stdin.
 fn answer() -> Result<()> {
     let mut session = Session::default();
     let mut out = io::stdout().lock();

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{BrokenLink, Event, Options, Parser, Tag, TagEnd, html};
 
-/// A doc comment's Markdown as HTML. Links to other items become their names, since there is nothing to link to.
+/// Returns a doc comment as HTML. A link becomes its text, because the page has no places for other items.
 pub fn html(markdown: &str) -> String {
     let mut item_link = |link: BrokenLink| Some(("".into(), link.reference.into_string().into()));
     let parser = Parser::new_with_broken_link_callback(markdown, Options::ENABLE_TABLES, Some(&mut item_link));

@@ -1,4 +1,4 @@
-//! What a step of the default model takes natively, to compare the page's with: [`Record`] is what the page states.
+//! The time of a training step with the native kernels and in the page.
 
 use std::time::Instant;
 
@@ -13,27 +13,29 @@ use serde::{Deserialize, Serialize};
 use crate::module::{self, Fma};
 use crate::{escape, root, source};
 
-/// Where the record lies in the repository: `npm --prefix assets/page/tests run speed` writes it.
+/// The record's path in the repository. `npm --prefix assets/page/tests run speed` writes the file.
 const RECORD: &str = "assets/page/speed.json";
 
-/// Steps of a run, and the runs of which the fastest counts: other work on the machine only ever slows one.
+/// The steps of a run.
 const STEPS: u64 = 500;
+
+/// The number of runs. The fastest one counts, since other work on the machine only slows a run.
 const RUNS: usize = 100;
 
-/// What was measured, on one core: microseconds a step.
+/// The measured times on one core, in microseconds a step.
 #[derive(Deserialize)]
 struct Record {
     processor: String,
     browser: String,
-    /// Instruction sets with their times, the fastest first.
+    /// The time of each instruction set, the fastest first.
     native: Vec<(String, f64)>,
-    /// The page's module in the browser.
+    /// The time of the page's module in the browser.
     page: f64,
-    /// The same with the processor's own fused multiply-add.
+    /// The time of the module with relaxed SIMD, which has the processor's fused multiply-add.
     relaxed: f64,
 }
 
-/// What `speed.mjs` asks for: the native times, and the module to compare with, as text.
+/// The native times in microseconds a step, and a module with relaxed SIMD in base64. `speed.mjs` reads them as JSON.
 #[derive(Serialize)]
 pub struct Native {
     steps: u64,
@@ -41,10 +43,10 @@ pub struct Native {
     relaxed: String,
 }
 
-/// Measures the native kernels of every instruction set that has a fused multiply-add, and builds the module.
+/// Measures the native kernels of each instruction set that has a fused multiply-add, and builds the module.
 ///
 /// # Errors
-/// A module that does not build, or memory that cannot be had.
+/// An error for a module that does not build, and for a failed allocation.
 pub fn native() -> Result<Native> {
     let documents: Vec<&str> = corpus::documents(corpus::EMBEDDED).collect();
     let dataset = Dataset::new(&documents, Some(42), None)?;
@@ -65,18 +67,17 @@ pub fn native() -> Result<Native> {
     Ok(Native { steps: STEPS, times, relaxed: module::build(&root(), Fma::Relaxed)? })
 }
 
-/// What the page says of its speed, as HTML.
+/// Returns the page's paragraph about its speed as HTML.
 pub(crate) fn text() -> Result<String> {
     let json = source::read(&root(), RECORD)?;
     let Record { processor, browser, native, page, relaxed } =
         serde_json::from_str(&json).with_context(|| format!("cannot read `{RECORD}`"))?;
-    let (_, fastest) = native.first().with_context(|| format!("no native time in `{RECORD}`"))?;
+    let (_, fastest) = native.first().with_context(|| format!("`{RECORD}` has no native time"))?;
     let native: Vec<String> = native.iter().map(|(name, time)| format!("{time:.1} µs with {name}")).collect();
     Ok(escape(&format!(
-        "Measured on one core of {processor}, all in one thread: a native step takes {}, and \
-         one of this page {page:.0} µs ({browser}), {:.0} times as long. With the processor’s own fused multiply-add, which \
-         WebAssembly offers without a promise how it rounds (relaxed SIMD), it would be {relaxed:.0} µs: the exact one in software is \
-         a factor of {:.1}, and vectors of 128 bits, compiled by a browser, are the other {:.1}.",
+        "In one thread of {processor}, a native step takes {}. A step of this page takes {page:.0} µs ({browser}), {:.0} times as \
+         long. Relaxed SIMD, which offers the processor’s fused multiply-add without a specified rounding, would need {relaxed:.0} µs. \
+         So the exact multiply-add in software costs a factor of {:.1}, and the browser’s 128-bit vectors cost the other {:.1}.",
         native.join(", "),
         page / fastest,
         page / relaxed,
