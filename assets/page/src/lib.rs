@@ -115,7 +115,9 @@ fn op_doc(op: &Op) -> String {
 
 /// Returns the name, the doc comment and the fields of an item as HTML.
 fn item_doc(doc: &Doc) -> String {
-    let field = |field: &Doc| format!("<dt><code>{}</code></dt><dd>{}</dd>", field.name, markdown::html(&field.text));
+    let field = |field: &Doc| {
+        format!("<div><dt><code>{}</code></dt><dd>{}</dd></div>", field.name, markdown::html(&field.text))
+    };
     let fields: String = doc.fields.iter().map(field).collect();
     let fields = if fields.is_empty() { fields } else { format!("<dl>{fields}</dl>") };
     format!("<h4><code>{}</code></h4>{}{fields}", doc.name, markdown::html(&doc.text))

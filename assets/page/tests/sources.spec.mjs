@@ -116,7 +116,7 @@ test("the views of an op are listed with their shapes", async ({ page }) => {
   await open(page, "#side-by-side/attention");
   const doc = page.locator("#op article:visible");
   await expect(doc.locator("h2")).toHaveText("attention");
-  const views = doc.locator('h4:text-is("Query") ~ dl').first();
+  const views = doc.locator('h4:has(code:text-is("Query")) ~ dl').first();
   await expect(views.locator("dt")).toHaveText(["q", "k", "v", "probs", "group_stride", "attn"]);
   await expect(views.locator("dd").nth(1)).toHaveText(/^\[T, A\]: /);
   await expect(doc.locator("h4")).toContainText(["attend", "backward_keys"]);
