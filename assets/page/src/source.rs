@@ -76,8 +76,8 @@ pub fn read(root: &Path, path: &str) -> Result<String> {
 /// Returns the files of the reference in the order in which its doc comment names them.
 pub fn reference(root: &Path) -> Result<Vec<File>> {
     let mut files = folder(root, "host/reference/src")?;
-    let map = map(&files);
-    files.sort_by_key(|file| position(&map, file.name()));
+    let crate_doc = crate_doc(&files);
+    files.sort_by_key(|file| position(&crate_doc, file.name()));
     Ok(files)
 }
 
@@ -85,11 +85,11 @@ pub fn reference(root: &Path) -> Result<Vec<File>> {
 /// modules. Files of one module follow the order of the reference.
 pub fn kernels(root: &Path, reference: &[File]) -> Result<Vec<File>> {
     let mut files = folder(root, "gpu-kernels/src")?;
-    let map = map(&files);
+    let crate_doc = crate_doc(&files);
     files.extend(folder(root, "gpu-kernels/simt/src")?);
     files.sort_by_cached_key(|file| {
         let rank = |(depth, name): (usize, &str)| match depth {
-            0 => position(&map, name),
+            0 => position(&crate_doc, name),
             _ => counterpart(reference, name).map_or(usize::MAX, |(position, ..)| position),
         };
         file.module().enumerate().map(|part| (rank(part), part.1.to_owned())).collect::<Vec<_>>()
@@ -97,14 +97,14 @@ pub fn kernels(root: &Path, reference: &[File]) -> Result<Vec<File>> {
     Ok(files)
 }
 
-/// Returns the doc comment of a crate.
-fn map(files: &[File]) -> String {
+/// Returns the doc comment of the crate with these files.
+fn crate_doc(files: &[File]) -> String {
     files.iter().find(|file| file.name() == "lib").map(|file| file.doc.clone()).unwrap_or_default()
 }
 
 /// Returns the position at which a crate's doc comment names a module.
-fn position(map: &str, module: &str) -> usize {
-    map.find(&format!("[`{module}`]")).unwrap_or(usize::MAX)
+fn position(crate_doc: &str, module: &str) -> usize {
+    crate_doc.find(&format!("[`{module}`]")).unwrap_or(usize::MAX)
 }
 
 /// Returns the first function of the reference that computes the op `name`, with its position among all items and its file.
@@ -165,8 +165,8 @@ impl File {
         self.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs")
     }
 
-    /// Returns the parts of the module's path, such as `ops` and `attention`. It begins with the crate unless that is
-    /// `gpu-kernels`.
+    /// Returns the parts of the module's path, such as `ops` and `attention`. The first part is the crate `simt` in
+    /// its files.
     fn module(&self) -> impl Iterator<Item = &str> {
         let path = self.path.trim_start_matches("gpu-kernels/").trim_end_matches(".rs");
         path.split('/').filter(|part| !["src", "lib", "mod"].contains(part))
@@ -207,6 +207,7 @@ impl Documented {
     }
 }
 
+/// Returns whether an item is `pub`.
 fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }

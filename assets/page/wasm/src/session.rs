@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
-    /// Opens a new model, in place of any earlier one.
+    /// A new model, in place of any earlier one.
     Open(Open),
-    /// Takes the next `steps` steps of the run, or all that are left if these are fewer.
+    /// The next `steps` steps of the run, or all that are left if these are fewer.
     Train { steps: u64 },
-    /// Evaluates the first `documents` validation documents.
+    /// A validation on the first `documents` validation documents.
     Validate { documents: usize },
-    /// Samples from the model as it is.
+    /// Samples of the model as it is.
     Sample { samples: u64, top_k: usize, temperature: f64 },
-    /// Returns the last layer's attention over a text.
+    /// The last layer's attention over a text.
     Attention { text: String },
-    /// Returns a hash of all that training changes.
+    /// A hash of all that training changes.
     Hash,
 }
 
@@ -101,7 +101,7 @@ impl Session {
             self.0 = Some(opened);
             return Ok(reply);
         }
-        let opened = self.0.as_mut().ok_or_else(|| Error::new("no model is open").hint("open one first"))?;
+        let opened = self.0.as_mut().ok_or_else(|| Error::new("no model is open"))?;
         match request {
             Request::Train { steps } => opened.train(steps),
             Request::Validate { documents } => {
