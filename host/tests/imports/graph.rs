@@ -22,7 +22,7 @@ struct File {
     text: String,
     /// The paths that the file names. Those inside the crate begin with `crate`.
     paths: Vec<Vec<String>>,
-    /// The names that the file gives to imports.
+    /// The names that the file gives to imports and to inline modules.
     aliases: Vec<String>,
 }
 
@@ -150,6 +150,7 @@ impl<'ast> Visit<'ast> for Imports {
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("cfg") && is_test(attribute)) {
             return;
         }
+        self.aliases.push(item.ident.to_string());
         self.module.push(item.ident.to_string());
         visit::visit_item_mod(self, item);
         self.module.pop();
