@@ -1,6 +1,6 @@
 //! The validation kernel. It runs the forward pass over many documents, one in a block at a time.
 
-use simt::{Grid, Target, U32View, View};
+use simt::{Grid, Target, U32View, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
@@ -43,53 +43,37 @@ impl Kernel for EvaluateArgs {
     /// Evaluates the documents, each in one of the grid's blocks.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                let (len, size) = (Layout(s).len(), Activations::len(s));
-                let mut memory = block.memory();
-                // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
-                let (w, transposed, work, tokens, offsets, nll) = unsafe {
-                    (
-                        memory.staged(self.params, len),
-                        memory.staged(self.params_transposed, len),
-                        memory.workspace(self.workspace.wrapping_add(block.index * size), size),
-                        U32View::new(self.tokens),
-                        U32View::new(self.offsets),
-                        View::new(self.nll, self.documents as usize),
-                    )
-                };
-                let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        warp.fetch(&w);
-                        warp.fetch(&transposed);
-                        warp.fetch(&work);
-                    },
-                );
-                for document in block.grid_stride(self.documents as usize) {
-                    let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
-                    let n = s.block_size().min(end - start - 1);
-                    let pass = Pass { document: tokens.at(start), n, work: work.view };
-                    model.forward(
-                        block,
-                        pass,
-                        #[inline(always)]
-                        |_| {},
-                        #[inline(always)]
-                        |_, _| {},
-                    );
-                    block.each_warp(
-                        #[inline(always)]
-                        move |warp| {
-                            if warp.index == 0 {
-                                nll.store_scalar(document, cross_entropy::total(&pass.cross_entropy(s), n));
-                            }
-                        },
-                    );
-                }
-            },
-        );
+        grid.each_block(inline!(|block| {
+            let (len, size) = (Layout(s).len(), Activations::len(s));
+            let mut memory = block.memory();
+            // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
+            let (w, transposed, work, tokens, offsets, nll) = unsafe {
+                (
+                    memory.staged(self.params, len),
+                    memory.staged(self.params_transposed, len),
+                    memory.workspace(self.workspace.wrapping_add(block.index * size), size),
+                    U32View::new(self.tokens),
+                    U32View::new(self.offsets),
+                    View::new(self.nll, self.documents as usize),
+                )
+            };
+            let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
+            block.each_warp(inline!(move |warp| {
+                warp.fetch(&w);
+                warp.fetch(&transposed);
+                warp.fetch(&work);
+            }));
+            for document in block.grid_stride(self.documents as usize) {
+                let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
+                let n = s.block_size().min(end - start - 1);
+                let pass = Pass { document: tokens.at(start), n, work: work.view };
+                model.forward(block, pass, inline!(|_| {}), inline!(|_, _| {}));
+                block.each_warp(inline!(move |warp| {
+                    if warp.index == 0 {
+                        nll.store_scalar(document, cross_entropy::total(&pass.cross_entropy(s), n));
+                    }
+                }));
+            }
+        }));
     }
 }

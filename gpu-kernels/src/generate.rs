@@ -2,7 +2,7 @@
 
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, round_up};
+use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, inline, round_up};
 
 use crate::kernel::Kernel;
 use crate::layout::Layout;
@@ -151,54 +151,44 @@ impl Kernel for GenerateArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let args = *self;
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                let (len, size) = (Layout(s).len(), Workspace::new(s, TOKENS).len);
-                let mut memory = block.memory();
-                // SAFETY: the caller vouches for pointers and lengths, and for `WARPS * size` elements of workspace a block.
-                let (w, transposed, work, io) = unsafe {
-                    let written = args.samples as usize * s.block_size();
-                    let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
-                    (
-                        memory.staged(args.params, len),
-                        memory.staged(args.params_transposed, len),
-                        memory.workspace(args.workspace.wrapping_add(block.index * WARPS * size), WARPS * size),
-                        Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs },
-                    )
-                };
-                let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        warp.fetch(&w);
-                        warp.fetch(&transposed);
-                        warp.fetch(&work);
-                    },
-                );
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        let warps = block.count * WARPS;
-                        let index = block.index * WARPS + warp.index;
-                        let work = work.view.at(warp.index * size);
-                        let mut slots: [Slot; TOKENS] =
-                            core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
-                        while slots.iter().any(|slot| slot.sample < args.samples as usize) {
-                            decode(warp, &model, work, &slots);
-                            for (i, slot) in slots.iter_mut().enumerate() {
-                                let logits = work.at(Workspace::new(s, TOKENS).logits + i * s.vocab_padded());
-                                advance(s, &args, &io, logits, slot);
-                                if slot.position == 0 {
-                                    *slot = Slot::new(&args, slot.sample + warps * TOKENS);
-                                }
-                            }
-                            warp.sync();
+        grid.each_block(inline!(|block| {
+            let (len, size) = (Layout(s).len(), Workspace::new(s, TOKENS).len);
+            let mut memory = block.memory();
+            // SAFETY: the caller vouches for pointers and lengths, and for `WARPS * size` elements of workspace a block.
+            let (w, transposed, work, io) = unsafe {
+                let written = args.samples as usize * s.block_size();
+                let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
+                (
+                    memory.staged(args.params, len),
+                    memory.staged(args.params_transposed, len),
+                    memory.workspace(args.workspace.wrapping_add(block.index * WARPS * size), WARPS * size),
+                    Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs },
+                )
+            };
+            let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
+            block.each_warp(inline!(move |warp| {
+                warp.fetch(&w);
+                warp.fetch(&transposed);
+                warp.fetch(&work);
+            }));
+            block.each_warp(inline!(move |warp| {
+                let warps = block.count * WARPS;
+                let index = block.index * WARPS + warp.index;
+                let work = work.view.at(warp.index * size);
+                let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
+                while slots.iter().any(|slot| slot.sample < args.samples as usize) {
+                    decode(warp, &model, work, &slots);
+                    for (i, slot) in slots.iter_mut().enumerate() {
+                        let logits = work.at(Workspace::new(s, TOKENS).logits + i * s.vocab_padded());
+                        advance(s, &args, &io, logits, slot);
+                        if slot.position == 0 {
+                            *slot = Slot::new(&args, slot.sample + warps * TOKENS);
                         }
-                    },
-                );
-            },
-        );
+                    }
+                    warp.sync();
+                }
+            }));
+        }));
     }
 }
 
@@ -225,11 +215,10 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
             s,
             &Linear { x: xn, matrix: model.forward_matrix(tensors.mlp_fc1) },
             tokens,
-            #[inline(always)]
-            |t, i, u| {
+            inline!(|t, i, u| {
                 let h = mlp::forward(u);
                 h2.store(t * s.n_hidden_padded() + i, h * h);
-            },
+            }),
         );
         let fc2 = Linear { x: h2, matrix: model.forward_matrix(tensors.mlp_fc2) };
         linear::accumulate(warp, s, &fc2, tokens, x);
@@ -239,8 +228,7 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
         s,
         &Linear { x, matrix: model.forward_matrix(layout.model().wte) },
         tokens,
-        #[inline(always)]
-        |t, i, y| work.store(w.logits + t * s.vocab_padded() + i, y),
+        inline!(|t, i, y| work.store(w.logits + t * s.vocab_padded() + i, y)),
     );
 }
 
@@ -253,8 +241,7 @@ fn attend<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, positions: &[usize;
         l,
         work.at(w.xn),
         Tokens { first: 0, end: TOKENS },
-        #[inline(always)]
-        |which, slot, i, y| {
+        inline!(|which, slot, i, y| {
             let at = if which == 0 {
                 w.q + slot * a
             } else {
@@ -262,7 +249,7 @@ fn attend<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, positions: &[usize;
                 cache + Workspace::cache(s, l, slot) + positions[slot] * a
             };
             work.store(at + i, y);
-        },
+        }),
     );
     for slot in 0..TOKENS {
         let cache = Workspace::cache(s, l, slot);

@@ -1,6 +1,6 @@
 //! The model's forward and backward pass over one document: a table of contents of the ops.
 
-use simt::{Block, F32x16, Target, U32View, View, Warp};
+use simt::{Block, F32x16, Target, U32View, View, Warp, inline};
 
 use crate::activations::Activations;
 use crate::layout::{Layout, Place};
@@ -83,31 +83,25 @@ impl<S: Shape> Gpt<S> {
         after: impl Fn(&Warp, Tokens) + Copy,
     ) {
         let layers = self.s.n_layer();
-        block.each_warp(
-            #[inline(always)]
-            move |warp| {
-                before(warp);
-                for tokens in pass.tokens(warp) {
-                    self.embed(warp, &pass, tokens);
-                    self.before_attention(warp, &pass, 0, tokens);
-                }
-            },
-        );
+        block.each_warp(inline!(move |warp| {
+            before(warp);
+            for tokens in pass.tokens(warp) {
+                self.embed(warp, &pass, tokens);
+                self.before_attention(warp, &pass, 0, tokens);
+            }
+        }));
         for l in 0..layers {
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    for tokens in pass.tokens(warp) {
-                        self.after_attention(warp, &pass, l, tokens);
-                        if l + 1 < layers {
-                            self.before_attention(warp, &pass, l + 1, tokens);
-                        } else {
-                            self.lm_head(warp, &pass, tokens);
-                            after(warp, tokens);
-                        }
+            block.each_warp(inline!(move |warp| {
+                for tokens in pass.tokens(warp) {
+                    self.after_attention(warp, &pass, l, tokens);
+                    if l + 1 < layers {
+                        self.before_attention(warp, &pass, l + 1, tokens);
+                    } else {
+                        self.lm_head(warp, &pass, tokens);
+                        after(warp, tokens);
                     }
-                },
-            );
+                }
+            }));
         }
     }
 
@@ -118,23 +112,17 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
         for l in (0..self.s.n_layer()).rev() {
-            block.each_warp(
-                #[inline(always)]
-                move |warp| {
-                    for tokens in pass.tokens(warp) {
-                        self.backward_from_scores(warp, &pass, l, tokens);
-                    }
-                },
-            );
+            block.each_warp(inline!(move |warp| {
+                for tokens in pass.tokens(warp) {
+                    self.backward_from_scores(warp, &pass, l, tokens);
+                }
+            }));
             if l > 0 {
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| {
-                        for tokens in pass.tokens(warp) {
-                            self.backward_to_scores(warp, &pass, l - 1, tokens);
-                        }
-                    },
-                );
+                block.each_warp(inline!(move |warp| {
+                    for tokens in pass.tokens(warp) {
+                        self.backward_to_scores(warp, &pass, l - 1, tokens);
+                    }
+                }));
             }
         }
     }
@@ -176,8 +164,7 @@ impl<S: Shape> Gpt<S> {
             l,
             a.xn_attn,
             tokens,
-            #[inline(always)]
-            |which, t, i, y| a.qkv(s, which).store(t * s.n_attn_padded() + i, y),
+            inline!(|which, t, i, y| a.qkv(s, which).store(t * s.n_attn_padded() + i, y)),
         );
     }
 
@@ -200,8 +187,7 @@ impl<S: Shape> Gpt<S> {
                 self.s,
                 &Linear { x: xn, matrix },
                 tokens,
-                #[inline(always)]
-                |t, i, y| store(which, t, i, y * F32x16::splat(scale)),
+                inline!(|t, i, y| store(which, t, i, y * F32x16::splat(scale))),
             );
         }
     }
@@ -226,12 +212,11 @@ impl<S: Shape> Gpt<S> {
             s,
             &Linear { x: a.xn_mlp, matrix: self.forward_matrix(tensors.mlp_fc1) },
             tokens,
-            #[inline(always)]
-            |t, i, u| {
+            inline!(|t, i, u| {
                 let h = mlp::forward(u);
                 a.h.store(t * f + i, h);
                 a.h2.store(t * f + i, h * h);
-            },
+            }),
         );
         let fc2 = Linear { x: a.h2, matrix: self.forward_matrix(tensors.mlp_fc2) };
         linear::accumulate(warp, s, &fc2, tokens, a.x);
@@ -242,14 +227,7 @@ impl<S: Shape> Gpt<S> {
     fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, 0));
         let wte = Linear { x: a.x, matrix: self.forward_matrix(self.layout.model().wte) };
-        linear::forward(
-            warp,
-            s,
-            &wte,
-            tokens,
-            #[inline(always)]
-            |t, i, y| a.logits.store(t * s.vocab_padded() + i, y),
-        );
+        linear::forward(warp, s, &wte, tokens, inline!(|t, i, y| a.logits.store(t * s.vocab_padded() + i, y)));
         cross_entropy::forward(warp, s, &pass.cross_entropy(s), tokens);
     }
 
@@ -270,8 +248,7 @@ impl<S: Shape> Gpt<S> {
             self.s,
             &Linear { x, matrix },
             tokens,
-            #[inline(always)]
-            |t, i, value| y.store(t * matrix.cols + i, value),
+            inline!(|t, i, value| y.store(t * matrix.cols + i, value)),
         );
     }
 
@@ -285,8 +262,7 @@ impl<S: Shape> Gpt<S> {
             s,
             &Linear { x: a.dx_out, matrix: self.backward_matrix(tensors.mlp_fc2) },
             tokens,
-            #[inline(always)]
-            |t, i, dh2| a.dh.store(t * f + i, mlp::backward(dh2, a.h.load(t * f + i))),
+            inline!(|t, i, dh2| a.dh.store(t * f + i, mlp::backward(dh2, a.h.load(t * f + i)))),
         );
         self.product(warp, a.dh, self.backward_matrix(tensors.mlp_fc1), tokens, a.dx_mid);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
@@ -313,11 +289,9 @@ impl<S: Shape> Gpt<S> {
             warp,
             s,
             3,
-            #[inline(always)]
-            |which| Linear { x: a.dqkv(s, which), matrix: self.backward_matrix(tensors.attn_qkv(which)) },
+            inline!(|which| Linear { x: a.dqkv(s, which), matrix: self.backward_matrix(tensors.attn_qkv(which)) }),
             tokens,
-            #[inline(always)]
-            |t, i, y| dx.store(t * s.n_embd_padded() + i, y),
+            inline!(|t, i, y| dx.store(t * s.n_embd_padded() + i, y)),
         );
         let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };
         rmsnorm::backward(warp, s, &norm, tokens);

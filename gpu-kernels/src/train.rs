@@ -1,6 +1,6 @@
 //! The fused training kernel, which runs any number of steps in one launch.
 
-use simt::{Block, Grid, HALF_WARP, Memory, Staged, Target, U32View, View, Views, WARPS, Warp, round_up};
+use simt::{Block, Grid, HALF_WARP, Memory, Staged, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
@@ -207,47 +207,34 @@ impl Kernel for TrainArgs {
     /// Trains [`TrainArgs::steps`] steps in one block.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                let steps = self.steps as usize;
-                // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
-                let (arrays, documents, coefficients, log) = unsafe {
-                    let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps);
-                    let log = View::new(self.log.cast(), 2 * steps);
-                    (Arrays::new(&mut block.memory(), s, self), Documents::new(self), coefficients, log)
-                };
-                let train = Train::new(s, arrays.views(), documents);
-                let mut document = self.first_document as usize;
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| arrays.fetch(warp),
-                );
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| train.fetch(warp, 0, document),
-                );
-                block.iterate(
-                    steps,
-                    arrays.views(),
-                    #[inline(always)]
-                    |step, views| {
-                        // The coefficients are loaded early, so that the update need not wait for them.
-                        let coefficients = load_coefficients(coefficients, step);
-                        document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
-                        let train = Train::new(s, views, documents);
-                        let pass = train.pass(step);
-                        train.forward_backward(block, pass, Some(Next { step: step + 1, document }));
-                        train.weights.weight_gradients(block, pass, false);
-                        train.update(block, pass, &self.optimizer, &coefficients, log.at(2 * step));
-                    },
-                );
-                block.each_warp(
-                    #[inline(always)]
-                    move |warp| arrays.write_back(warp),
-                );
-            },
-        );
+        grid.each_block(inline!(|block| {
+            let steps = self.steps as usize;
+            // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
+            let (arrays, documents, coefficients, log) = unsafe {
+                let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps);
+                let log = View::new(self.log.cast(), 2 * steps);
+                (Arrays::new(&mut block.memory(), s, self), Documents::new(self), coefficients, log)
+            };
+            let train = Train::new(s, arrays.views(), documents);
+            let mut document = self.first_document as usize;
+            block.each_warp(inline!(move |warp| arrays.fetch(warp)));
+            block.each_warp(inline!(move |warp| train.fetch(warp, 0, document)));
+            block.iterate(
+                steps,
+                arrays.views(),
+                inline!(|step, views| {
+                    // The coefficients are loaded early, so that the update need not wait for them.
+                    let coefficients = load_coefficients(coefficients, step);
+                    document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
+                    let train = Train::new(s, views, documents);
+                    let pass = train.pass(step);
+                    train.forward_backward(block, pass, Some(Next { step: step + 1, document }));
+                    train.weights.weight_gradients(block, pass, false);
+                    train.update(block, pass, &self.optimizer, &coefficients, log.at(2 * step));
+                }),
+            );
+            block.each_warp(inline!(move |warp| arrays.write_back(warp)));
+        }));
     }
 }
 
@@ -310,17 +297,15 @@ impl<S: Shape> Train<S> {
         model.forward(
             block,
             pass,
-            #[inline(always)]
-            move |warp| {
+            inline!(move |warp| {
                 if let Some(Next { step, document }) = next {
                     self.fetch(warp, step, document);
                 }
-            },
-            #[inline(always)]
-            move |warp, tokens| {
+            }),
+            inline!(move |warp, tokens| {
                 model.lm_head_backward(warp, &pass, tokens);
                 model.backward_to_scores(warp, &pass, last, tokens);
-            },
+            }),
         );
         model.backward(block, pass);
     }
@@ -337,21 +322,13 @@ impl<S: Shape> Train<S> {
     ) {
         let norm = clip::norm(self.weights.squares, gradient_blocks(self.s));
         let adamw = AdamW::new(params, coefficients, clip::scale(norm, params.max_grad_norm));
-        block.each_warp(
-            #[inline(always)]
-            move |warp| {
-                self.weights.update(
-                    warp,
-                    &adamw,
-                    #[inline(always)]
-                    |before, count| warp.block_stride_after(before, count),
-                );
-                if warp.index == WARPS - 1 {
-                    log.store_scalar(0, self.loss(&pass));
-                    log.store_scalar(1, norm);
-                }
-            },
-        );
+        block.each_warp(inline!(move |warp| {
+            self.weights.update(warp, &adamw, inline!(|before, count| warp.block_stride_after(before, count)));
+            if warp.index == WARPS - 1 {
+                log.store_scalar(0, self.loss(&pass));
+                log.store_scalar(1, norm);
+            }
+        }));
     }
 
     /// Returns the mean loss of the document's positions.

@@ -45,6 +45,17 @@ extern crate std;
 #[macro_use]
 mod lanewise;
 
+/// Marks a closure `#[inline(always)]`: `inline!(move |warp| ..)`.
+///
+/// A kernel is inlined whole into its entry, so that each instruction set compiles all of it.
+#[macro_export]
+macro_rules! inline {
+    ($($closure:tt)*) => {
+        #[inline(always)]
+        $($closure)*
+    };
+}
+
 mod block;
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;

@@ -3,7 +3,7 @@
 //! `train` is compiled for the default shape, and its arrays lie in shared memory. `train_shared` takes any shape whose arrays
 //! fit there, and `train_global` every other shape. The other kernels have the same three entries.
 
-use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, launch, ptx_entries, read_global};
+use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_entries, read_global};
 
 use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
@@ -59,17 +59,14 @@ impl Kernel for TrainModelsArgs {
     /// Trains a model in each block.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                // SAFETY: the caller vouches for the arguments of each block's model.
-                let model = unsafe { read_global(self.models.add(block.index)) };
-                // Control flow depends on steps and shape. Taken from the launch, they are warp-uniform to the compiler.
-                let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
-                // SAFETY: the caller keeps the contract of `Kernel::run`.
-                unsafe { model.run(&block.as_block(0, 1), s) };
-            },
-        );
+        grid.each_block(inline!(|block| {
+            // SAFETY: the caller vouches for the arguments of each block's model.
+            let model = unsafe { read_global(self.models.add(block.index)) };
+            // Control flow depends on steps and shape. Taken from the launch, they are warp-uniform to the compiler.
+            let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
+            // SAFETY: the caller keeps the contract of `Kernel::run`.
+            unsafe { model.run(&block.as_block(0, 1), s) };
+        }));
     }
 }
 
@@ -82,38 +79,30 @@ impl Kernel for BatchArgs {
     /// hold a block for each.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                let shards = shards(self.batch as usize);
-                // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
-                let mut barrier = unsafe { GridBarrier::new(self.barrier, block.count) };
-                let mut batch = *self;
-                let workspace = block.index * self.workspace_stride as usize;
-                batch.train.workspace = self.train.workspace.wrapping_add(workspace);
-                for step in 0..self.train.steps as usize {
-                    let phase = |phase| PhaseArgs { batch, phase, step };
-                    barrier.phase(
-                        #[inline(always)]
-                        || {
-                            for shard in block.grid_stride(shards) {
-                                // SAFETY: the caller keeps the contract of `Kernel::run`.
-                                unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
-                            }
-                        },
-                    );
-                    barrier.phase(
-                        #[inline(always)]
+        grid.each_block(inline!(|block| {
+            let shards = shards(self.batch as usize);
+            // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
+            let mut barrier = unsafe { GridBarrier::new(self.barrier, block.count) };
+            let mut batch = *self;
+            let workspace = block.index * self.workspace_stride as usize;
+            batch.train.workspace = self.train.workspace.wrapping_add(workspace);
+            for step in 0..self.train.steps as usize {
+                let phase = |phase| PhaseArgs { batch, phase, step };
+                barrier.phase(inline!(|| {
+                    for shard in block.grid_stride(shards) {
                         // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        || unsafe { phase(Phase::Reduce).run(&block.as_block(block.index, block.count), s) },
-                    );
-                    barrier.phase(
-                        #[inline(always)]
-                        // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        || unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) },
-                    );
-                }
-            },
-        );
+                        unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
+                    }
+                }));
+                barrier.phase(
+                    // SAFETY: the caller keeps the contract of `Kernel::run`.
+                    inline!(|| unsafe { phase(Phase::Reduce).run(&block.as_block(block.index, block.count), s) }),
+                );
+                barrier.phase(
+                    // SAFETY: the caller keeps the contract of `Kernel::run`.
+                    inline!(|| unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) }),
+                );
+            }
+        }));
     }
 }

@@ -1,6 +1,6 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp, inline};
 
 use super::rows::{Tokens, half_warps};
 use crate::shape::{Shape, TOKENS};
@@ -32,15 +32,7 @@ pub struct Linear {
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
     let linear = *linear;
-    forward_sum(
-        warp,
-        s,
-        1,
-        #[inline(always)]
-        |_| linear,
-        tokens,
-        store,
-    );
+    forward_sum(warp, s, 1, inline!(|_| linear), tokens, store);
 }
 
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
@@ -52,13 +44,12 @@ pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, 
         s,
         linear,
         tokens,
-        #[inline(always)]
-        |t, i, y| {
+        inline!(|t, i, y| {
             let sum = x.load(t * cols + i) + y;
             // Both half-warps have read the row before either replaces it.
             warp.sync();
             x.store(t * cols + i, sum);
-        },
+        }),
     );
 }
 

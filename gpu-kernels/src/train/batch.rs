@@ -9,7 +9,7 @@
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
 //! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
-use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Strided, Target, View, WARPS, div, rem};
+use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Strided, Target, View, WARPS, div, inline, rem};
 
 use super::weights::{Weights, gradient_blocks};
 use super::{ArrayViews, Documents, Train, TrainArgs, load_coefficients, train_workspace_len};
@@ -127,19 +127,16 @@ impl Kernel for PhaseArgs {
     /// Runs one phase of a step in the grid's blocks.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        grid.each_block(
-            #[inline(always)]
-            |block| {
-                // SAFETY: the caller keeps the contract of `Kernel::run`.
-                unsafe {
-                    match self.phase {
-                        Phase::Gradients => gradients(block, s, &self.batch, self.step),
-                        Phase::Reduce => reduce(block, s, &self.batch),
-                        Phase::Update => update(block, s, &self.batch, self.step),
-                    }
+        grid.each_block(inline!(|block| {
+            // SAFETY: the caller keeps the contract of `Kernel::run`.
+            unsafe {
+                match self.phase {
+                    Phase::Gradients => gradients(block, s, &self.batch, self.step),
+                    Phase::Reduce => reduce(block, s, &self.batch),
+                    Phase::Update => update(block, s, &self.batch, self.step),
                 }
-            },
-        );
+            }
+        }));
     }
 }
 
@@ -170,46 +167,34 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     };
     let weights = WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m, v };
     let train = Train::new(s, ArrayViews { weights, work: work.view }, documents);
-    block.each_warp(
-        #[inline(always)]
-        move |warp| {
-            warp.fetch(&w);
-            warp.fetch(&transposed);
-            warp.fetch(&grads);
-            warp.fetch(&work);
-        },
-    );
+    block.each_warp(inline!(move |warp| {
+        warp.fetch(&w);
+        warp.fetch(&transposed);
+        warp.fetch(&grads);
+        warp.fetch(&work);
+    }));
     for i in block.grid_stride(batch) {
         let document = args.train.first_document as usize + step * batch + i;
-        block.each_warp(
-            #[inline(always)]
-            move |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize)),
-        );
+        block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize))));
         let pass = train.pass(0);
         train.forward_backward(block, pass, None);
         train.weights.weight_gradients(block, pass, i != block.index);
-        block.each_warp(
-            #[inline(always)]
-            move |warp| {
-                if warp.index == WARPS - 1 {
-                    losses.store_scalar(i, train.loss(&pass));
-                }
-            },
-        );
-    }
-    block.each_warp(
-        #[inline(always)]
-        move |warp| {
-            warp.write_back(&grads);
-            if joins {
-                // SAFETY: the caller vouches for the array.
-                let sum = unsafe { View::new(array, len) };
-                for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
-                    sum.store(i, sum.load(i) + grads.view.load(i));
-                }
+        block.each_warp(inline!(move |warp| {
+            if warp.index == WARPS - 1 {
+                losses.store_scalar(i, train.loss(&pass));
             }
-        },
-    );
+        }));
+    }
+    block.each_warp(inline!(move |warp| {
+        warp.write_back(&grads);
+        if joins {
+            // SAFETY: the caller vouches for the array.
+            let sum = unsafe { View::new(array, len) };
+            for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
+                sum.store(i, sum.load(i) + grads.view.load(i));
+            }
+        }
+    }));
 }
 
 /// Sums all shards' gradients, for this block's share of the weights.
@@ -222,17 +207,13 @@ unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) 
     let GradientArrays { shards_each, count } = GradientArrays::new(shards);
     // SAFETY: the caller vouches for pointers and lengths.
     let weights = unsafe { weights(s, args, count) };
-    block.each_warp(
-        #[inline(always)]
-        move |warp| {
-            let span = span_len(shards) / shards_each;
-            weights.reduce_gradients(
-                Reduction { arrays: count, span, scale: 1.0 / args.batch as f32 },
-                #[inline(always)]
-                |before, count| block.grid_stride_warps(warp, before, count),
-            );
-        },
-    );
+    block.each_warp(inline!(move |warp| {
+        let span = span_len(shards) / shards_each;
+        weights.reduce_gradients(
+            Reduction { arrays: count, span, scale: 1.0 / args.batch as f32 },
+            inline!(|before, count| block.grid_stride_warps(warp, before, count)),
+        );
+    }));
 }
 
 /// Updates this block's share of the weights. The first block also reports the step.
@@ -251,21 +232,13 @@ unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, 
     let norm = clip::norm(weights.squares, gradient_blocks(s));
     let params = &args.train.optimizer;
     let adamw = AdamW::new(params, &coefficients, clip::scale(norm, params.max_grad_norm));
-    block.each_warp(
-        #[inline(always)]
-        move |warp| {
-            weights.update(
-                warp,
-                &adamw,
-                #[inline(always)]
-                |before, count| block.grid_stride_warps(warp, before, count),
-            );
-            if block.index == 0 && warp.index == WARPS - 1 {
-                log.store_scalar(0, sum(losses, args.batch as usize) / args.batch as f32);
-                log.store_scalar(1, norm);
-            }
-        },
-    );
+    block.each_warp(inline!(move |warp| {
+        weights.update(warp, &adamw, inline!(|before, count| block.grid_stride_warps(warp, before, count)));
+        if block.index == 0 && warp.index == WARPS - 1 {
+            log.store_scalar(0, sum(losses, args.batch as usize) / args.batch as f32);
+            log.store_scalar(1, norm);
+        }
+    }));
 }
 
 /// Returns the weights in the memory that all blocks share, with `grads_arrays` arrays of gradients.
@@ -316,12 +289,9 @@ impl<S: Shape> Weights<S> {
     fn reduce_gradients(&self, reduction: Reduction, share: impl Fn(usize, usize) -> Strided) {
         self.each_block(
             share,
-            #[inline(always)]
-            |i, block| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, block.rows()),
-            #[inline(always)]
-            |i, pair| self.reduce_rows::<1>(reduction, i, pair.rows),
-            #[inline(always)]
-            |i, layer| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, layer.block.rows()),
+            inline!(|i, block| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, block.rows())),
+            inline!(|i, pair| self.reduce_rows::<1>(reduction, i, pair.rows)),
+            inline!(|i, layer| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, layer.block.rows())),
         );
     }
 

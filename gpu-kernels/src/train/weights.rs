@@ -1,6 +1,6 @@
 //! The gradients and the updates of the weights, block by block. A warp updates the blocks whose gradients it computed.
 
-use simt::{Block, F32x32, HALF_WARP, Strided, Target, View, Warp, div, rem};
+use simt::{Block, F32x32, HALF_WARP, Strided, Target, View, Warp, div, inline, rem};
 
 use crate::layout::{Layout, Place};
 use crate::model::Pass;
@@ -150,34 +150,27 @@ impl<S: Shape> Weights<S> {
     /// part of the sum.
     #[inline(always)]
     pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, pass: Pass, add: bool) {
-        block.each_warp(
-            #[inline(always)]
-            move |warp| {
-                let dx = pass.activations(self.s, 0).dx_embed;
-                let embed = EmbedBackward { dx, document: pass.document, n: pass.n };
-                self.each_block(
-                    #[inline(always)]
-                    |before, count| warp.block_stride_after(before, count),
-                    #[inline(always)]
-                    |i, block| self.lm_head_gradient(warp, &pass, &embed, i, block, add),
-                    #[inline(always)]
-                    |i, pair| {
-                        let (at, stride) = (pair.rows.offset, pair.rows.stride);
-                        let mut rows = embed::backward_position(self.s, &embed, pair.t, pair.col);
-                        if add {
-                            rows = self.views.grads.load_halves(at, stride) + rows;
-                        }
-                        self.views.grads.store_halves(at, stride, rows);
-                        self.squares.store(i * HALF_WARP, clip::squares([rows]));
-                    },
-                    #[inline(always)]
-                    |i, LayerBlock { l, matrix, block }| {
-                        let rows = self.gradient(warp, Sources::new(self.s, &pass, l, matrix), pass.n, block, add);
-                        self.squares.store(i * HALF_WARP, clip::squares(rows));
-                    },
-                );
-            },
-        );
+        block.each_warp(inline!(move |warp| {
+            let dx = pass.activations(self.s, 0).dx_embed;
+            let embed = EmbedBackward { dx, document: pass.document, n: pass.n };
+            self.each_block(
+                inline!(|before, count| warp.block_stride_after(before, count)),
+                inline!(|i, block| self.lm_head_gradient(warp, &pass, &embed, i, block, add)),
+                inline!(|i, pair| {
+                    let (at, stride) = (pair.rows.offset, pair.rows.stride);
+                    let mut rows = embed::backward_position(self.s, &embed, pair.t, pair.col);
+                    if add {
+                        rows = self.views.grads.load_halves(at, stride) + rows;
+                    }
+                    self.views.grads.store_halves(at, stride, rows);
+                    self.squares.store(i * HALF_WARP, clip::squares([rows]));
+                }),
+                inline!(|i, LayerBlock { l, matrix, block }| {
+                    let rows = self.gradient(warp, Sources::new(self.s, &pass, l, matrix), pass.n, block, add);
+                    self.squares.store(i * HALF_WARP, clip::squares(rows));
+                }),
+            );
+        }));
     }
 
     /// Computes the gradient of block `i`, a block of `wte`: the part of the `lm_head`, then that of the embedding.
@@ -227,15 +220,12 @@ impl<S: Shape> Weights<S> {
     pub(super) fn update(&self, warp: &Warp, adamw: &AdamW, share: impl Fn(usize, usize) -> Strided) {
         self.each_block(
             share,
-            #[inline(always)]
-            |_, block| {
+            inline!(|_, block| {
                 let pairs = (self.s.vocab() - block.row).div_ceil(2).min(HALF_WARP / 2);
                 adamw.update_block(warp, &self.views, block, pairs);
-            },
-            #[inline(always)]
-            |_, pair| adamw.update_rows::<1>(warp, &self.views, pair.rows),
-            #[inline(always)]
-            |_, layer| adamw.update_block(warp, &self.views, layer.block, HALF_WARP / 2),
+            }),
+            inline!(|_, pair| adamw.update_rows::<1>(warp, &self.views, pair.rows)),
+            inline!(|_, layer| adamw.update_block(warp, &self.views, layer.block, HALF_WARP / 2)),
         );
     }
 }
