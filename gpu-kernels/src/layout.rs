@@ -4,12 +4,9 @@
 //! of the table, each `[rows, cols]`, row-major and padded (see [`Axis`]). The transposed copies of the matrices form a fifth
 //! array with these offsets, so that forward and backward pass both read weights along the lanes.
 
-#[cfg(not(target_arch = "nvptx64"))]
-use core::fmt;
-
 use simt::{HALF_WARP, round_up};
 
-use crate::shape::{RuntimeShape, Shape};
+use crate::shape::Shape;
 
 /// An axis of a tensor, which determines a length and its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,24 +21,6 @@ pub enum Axis {
     Heads,
     /// `4 C` hidden channels, padded to half-warps.
     Hidden,
-}
-
-impl Axis {
-    /// Returns the length without padding.
-    #[inline(always)]
-    pub fn len<S: Shape>(self, s: S) -> usize {
-        match self {
-            Self::Vocab => s.vocab(),
-            Self::Positions => s.block_size(),
-            Self::Channels | Self::Heads => s.n_embd(),
-            Self::Hidden => 4 * s.n_embd(),
-        }
-    }
-
-    /// Returns the index of element `i` among the padded ones.
-    fn index<S: Shape>(self, s: S, i: usize) -> usize {
-        if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
-    }
 }
 
 /// The padded length of each axis, computed once for many tensors.
@@ -203,15 +182,14 @@ macro_rules! tensors {
                 0 $(+ Place::new(lens, 0, table::$lname).len())*
             }
 
-            /// Returns every tensor, in the order of the arrays and of the checkpoint.
-            pub fn tensors(self) -> impl Iterator<Item = Tensor> {
-                let tensor = move |layer, spec, place| Tensor { shape: self.0.to_runtime(), layer, spec, place };
+            /// Returns the layer, the row and the place of every tensor, in the order of the arrays.
+            pub(crate) fn rows(self) -> impl Iterator<Item = (Option<usize>, Spec, Place)> {
                 let model = self.model();
                 let layers = (0..self.0.n_layer()).flat_map(move |l| {
                     let layer = self.layer(l);
-                    [$(tensor(Some(l), table::$lname, layer.$lname),)*]
+                    [$((Some(l), table::$lname, layer.$lname),)*]
                 });
-                [$(tensor(None, table::$name, model.$name),)*].into_iter().chain(layers)
+                [$((None, table::$name, model.$name),)*].into_iter().chain(layers)
             }
         }
     };
@@ -264,53 +242,5 @@ impl<S: Shape> Layout<S> {
     pub fn len(self) -> usize {
         let lens = PaddedLens::new(self.0);
         Self::model_len(lens) + self.0.n_layer() * Self::layer_len(lens)
-    }
-
-    /// Returns the number of parameters, padding excluded.
-    pub fn num_params(self) -> usize {
-        self.tensors().map(|tensor| tensor.numel()).sum()
-    }
-}
-
-/// A tensor of the model: its row of the table, its layer, and its place in the flat arrays.
-#[derive(Clone, Copy, Debug)]
-pub struct Tensor {
-    shape: RuntimeShape,
-    /// The layer, if the tensor belongs to one.
-    pub layer: Option<usize>,
-    /// Its row of the table.
-    pub spec: Spec,
-    /// Its place in the flat arrays.
-    pub place: Place,
-}
-
-impl Tensor {
-    /// Returns the shape in a checkpoint: `[rows, cols]` without padding.
-    pub fn shape(&self) -> [usize; 2] {
-        self.spec.axes.map(|axis| axis.len(self.shape))
-    }
-
-    /// Returns the number of elements without padding.
-    pub fn numel(&self) -> usize {
-        let [rows, cols] = self.shape();
-        rows * cols
-    }
-
-    /// Returns the index in the flat arrays of element `i` of the row-major tensor without padding.
-    pub fn index(&self, i: usize) -> usize {
-        let ([rows, cols], width) = (self.spec.axes, self.shape()[1]);
-        let (row, col) = (rows.index(self.shape, i / width), cols.index(self.shape, i % width));
-        self.place.offset + row * self.place.cols + col
-    }
-}
-
-/// The name in a checkpoint: `wte`, `layer0.attn_wq`.
-#[cfg(not(target_arch = "nvptx64"))] // Formatting would pull its machinery into the PTX.
-impl fmt::Display for Tensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.layer {
-            Some(l) => write!(f, "layer{l}.{}", self.spec.name),
-            None => f.write_str(self.spec.name),
-        }
     }
 }

@@ -20,4 +20,5 @@ pub mod math;
 pub mod model;
 pub mod ops;
 pub mod shape;
+pub mod tensor;
 pub mod train;

@@ -88,19 +88,13 @@ struct Arrays {
     work: Staged,
 }
 
-/// The views of these arrays.
-#[derive(Clone, Copy)]
-struct ArrayViews {
-    weights: WeightViews,
-    work: View,
-}
-
-impl Views for ArrayViews {
+impl Views for Arrays {
     #[inline(always)]
     fn map(self, f: impl Fn(View) -> View) -> Self {
-        let WeightViews { w, transposed, grads, m, v } = self.weights;
-        let weights = WeightViews { w: f(w), transposed: f(transposed), grads: f(grads), m: f(m), v: f(v) };
-        Self { weights, work: f(self.work) }
+        let f = &f;
+        let Self { w, transposed, grads, m, v, work } = self;
+        let (w, transposed, grads) = (w.map(f), transposed.map(f), grads.map(f));
+        Self { w, transposed, grads, m: m.map(f), v: v.map(f), work: work.map(f) }
     }
 }
 
@@ -126,10 +120,9 @@ impl Arrays {
     }
 
     #[inline(always)]
-    fn views(&self) -> ArrayViews {
-        let Self { w, transposed, grads, m, v, work } = self;
-        let weights = WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m: m.view, v: v.view };
-        ArrayViews { weights, work: work.view }
+    fn weights(&self) -> WeightViews {
+        let Self { w, transposed, grads, m, v, .. } = self;
+        WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m: m.view, v: v.view }
     }
 
     #[inline(always)]
@@ -215,18 +208,18 @@ impl Kernel for TrainArgs {
                 let log = View::new(self.log.cast(), 2 * steps);
                 (Arrays::new(&mut block.memory(), s, self), Documents::new(self), coefficients, log)
             };
-            let train = Train::new(s, arrays.views(), documents);
+            let train = Train::new(s, &arrays, documents);
             let mut document = self.first_document as usize;
             block.each_warp(inline!(move |warp| arrays.fetch(warp)));
             block.each_warp(inline!(move |warp| train.fetch(warp, 0, document)));
             block.iterate(
                 steps,
-                arrays.views(),
-                inline!(|step, views| {
+                arrays,
+                inline!(|step, arrays| {
                     // The coefficients are loaded early, so that the update need not wait for them.
                     let coefficients = load_coefficients(coefficients, step);
                     document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
-                    let train = Train::new(s, views, documents);
+                    let train = Train::new(s, &arrays, documents);
                     let pass = train.pass(step);
                     train.forward_backward(block, pass, Some(Next { step: step + 1, document }));
                     train.weights.weight_gradients(block, pass, false);
@@ -257,7 +250,8 @@ struct Next {
 
 impl<S: Shape> Train<S> {
     #[inline(always)]
-    fn new(s: S, ArrayViews { weights: views, work }: ArrayViews, documents: Documents) -> Self {
+    fn new(s: S, arrays: &Arrays, documents: Documents) -> Self {
+        let (views, work) = (arrays.weights(), arrays.work.view);
         let squares = work.at(Activations::len(s));
         let fetched = squares.at(gradient_blocks(s) * HALF_WARP).as_u32();
         Self { s, weights: Weights { s, views, squares }, work, documents, fetched }

@@ -126,7 +126,7 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Re
     metadata.insert("vocabulary".to_owned(), json!(vocabulary));
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
-        let stored = move |(tensor, values): (gpu_kernels::layout::Tensor, _)| {
+        let stored = move |(tensor, values): (gpu_kernels::tensor::Tensor, _)| {
             (format!("{prefix}{tensor}"), StoredTensor { shape: tensor.shape(), values })
         };
         array.tensors().map(stored)

@@ -1,7 +1,8 @@
 //! The model's parameters on the host: flat, without padding, in the layout's order.
 
-use gpu_kernels::layout::{Init, Layout, Tensor};
+use gpu_kernels::layout::{Init, Layout};
 use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::tensor::Tensor;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;

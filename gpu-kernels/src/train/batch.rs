@@ -9,10 +9,12 @@
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
 //! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
-use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Strided, Target, View, WARPS, div, inline, rem};
+use simt::{
+    AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Staged, Strided, Target, View, WARPS, div, inline, rem,
+};
 
 use super::weights::{Weights, gradient_blocks};
-use super::{ArrayViews, Documents, Train, TrainArgs, load_coefficients, train_workspace_len};
+use super::{Arrays, Documents, Train, TrainArgs, load_coefficients, train_workspace_len};
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::ops::adamw::{AdamW, RowPairs, WeightViews};
@@ -153,26 +155,19 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     let own = if joins { args.train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (w, transposed, grads, work, m, v, documents, losses) = unsafe {
-        (
-            memory.staged(args.train.params, len),
-            memory.staged(args.train.params_transposed, len),
-            memory.staged(own, len),
-            memory.workspace(args.train.workspace, train_workspace_len(s)),
-            View::new(args.train.m, len),
-            View::new(args.train.v, len),
-            Documents::new(&args.train),
-            losses(args),
-        )
+    let (arrays, documents, losses) = unsafe {
+        let arrays = Arrays {
+            w: memory.staged(args.train.params, len),
+            transposed: memory.staged(args.train.params_transposed, len),
+            grads: memory.staged(own, len),
+            m: Staged::in_place(View::new(args.train.m, len)),
+            v: Staged::in_place(View::new(args.train.v, len)),
+            work: memory.workspace(args.train.workspace, train_workspace_len(s)),
+        };
+        (arrays, Documents::new(&args.train), losses(args))
     };
-    let weights = WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m, v };
-    let train = Train::new(s, ArrayViews { weights, work: work.view }, documents);
-    block.each_warp(inline!(move |warp| {
-        warp.fetch(&w);
-        warp.fetch(&transposed);
-        warp.fetch(&grads);
-        warp.fetch(&work);
-    }));
+    let train = Train::new(s, &arrays, documents);
+    block.each_warp(inline!(move |warp| arrays.fetch(warp)));
     for i in block.grid_stride(batch) {
         let document = args.train.first_document as usize + step * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize))));
@@ -186,12 +181,12 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
         }));
     }
     block.each_warp(inline!(move |warp| {
-        warp.write_back(&grads);
+        warp.write_back(&arrays.grads);
         if joins {
             // SAFETY: the caller vouches for the array.
             let sum = unsafe { View::new(array, len) };
             for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
-                sum.store(i, sum.load(i) + grads.view.load(i));
+                sum.store(i, sum.load(i) + arrays.grads.view.load(i));
             }
         }
     }));

@@ -71,7 +71,7 @@ struct Tensors {
 impl Tensors {
     /// Returns the weights alone.
     fn weights(weights: &Weights) -> Self {
-        let tensor = |(tensor, values): (gpu_kernels::layout::Tensor, &[f32])| {
+        let tensor = |(tensor, values): (gpu_kernels::tensor::Tensor, &[f32])| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             (tensor.to_string(), Dtype::F32, tensor.shape().to_vec(), bytes)
         };

@@ -65,6 +65,18 @@ impl Memory {
 }
 
 impl Staged {
+    /// Returns an array that the block works on where the host has it.
+    #[inline(always)]
+    pub fn in_place(view: View) -> Self {
+        Self { view, host: None, len: 0 }
+    }
+
+    /// Replaces the view.
+    #[inline(always)]
+    pub fn map(self, f: impl Fn(View) -> View) -> Self {
+        Self { view: f(self.view), ..self }
+    }
+
     /// Copies the part of warp `warp` to where the block works on it.
     #[inline(always)]
     pub(crate) fn fetch(self, warp: usize) {
