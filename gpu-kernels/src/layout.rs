@@ -23,6 +23,19 @@ pub enum Axis {
     Hidden,
 }
 
+impl Axis {
+    /// Returns the length without padding.
+    #[inline(always)]
+    pub fn len<S: Shape>(self, s: S) -> usize {
+        match self {
+            Self::Vocab => s.vocab(),
+            Self::Positions => s.block_size(),
+            Self::Channels | Self::Heads => s.n_embd(),
+            Self::Hidden => 4 * s.n_embd(),
+        }
+    }
+}
+
 /// The padded length of each axis, computed once for many tensors.
 #[derive(Clone, Copy)]
 struct PaddedLens {

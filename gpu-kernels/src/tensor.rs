@@ -7,17 +7,6 @@ use crate::layout::{Axis, Layout, Place, Spec};
 use crate::shape::{RuntimeShape, Shape};
 
 impl Axis {
-    /// Returns the length without padding.
-    #[inline(always)]
-    pub fn len<S: Shape>(self, s: S) -> usize {
-        match self {
-            Self::Vocab => s.vocab(),
-            Self::Positions => s.block_size(),
-            Self::Channels | Self::Heads => s.n_embd(),
-            Self::Hidden => 4 * s.n_embd(),
-        }
-    }
-
     /// Returns the index of element `i` among the padded ones.
     fn index<S: Shape>(self, s: S, i: usize) -> usize {
         if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
