@@ -34,15 +34,15 @@ fn main() {
 
 /// A shape and the steps of a launch.
 #[derive(Clone, Copy, Debug)]
-enum Model {
+enum ModelSize {
     Default,
     Embd64Layer2Block32,
 }
 
-const MODELS: [Model; 2] = [Model::Default, Model::Embd64Layer2Block32];
+const MODELS: [ModelSize; 2] = [ModelSize::Default, ModelSize::Embd64Layer2Block32];
 const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
 
-impl Model {
+impl ModelSize {
     fn config(self) -> ModelConfig {
         match self {
             Self::Default => ModelConfig::default(),
@@ -59,7 +59,7 @@ impl Model {
 }
 
 /// A model after `steps` steps of a run without end, its steps verified against another instruction set.
-fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
+fn verified(model: ModelSize, steps: usize) -> (Cpu, Dataset) {
     let dataset = names(42);
     let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
     let config = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
@@ -77,7 +77,7 @@ fn verified(model: Model, steps: usize) -> (Cpu, Dataset) {
 }
 
 #[divan::bench(args = MODELS)]
-fn train_step(bencher: Bencher, model: Model) {
+fn train_step(bencher: Bencher, model: ModelSize) {
     let (mut cpu, _) = verified(model, 500);
     bencher.counter(ItemsCount::new(model.steps())).bench_local(|| cpu.train(model.steps()));
 }
@@ -88,7 +88,7 @@ fn train_batch(bencher: Bencher, threads: usize) {
     const BATCH: usize = 256;
     const STEPS: usize = 20;
     let dataset = names(42);
-    let shape = Model::Default.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
+    let shape = ModelSize::Default.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
     let config = TrainConfig { steps: 100_000_000, batch: BATCH, optimizer: OptimizerConfig::default() };
     let cpu = || Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).expect("memory suffices");
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
@@ -103,13 +103,13 @@ fn train_batch(bencher: Bencher, threads: usize) {
 /// As `train_step`, from step 200,000 on: moments that have decayed must not slow a step.
 #[divan::bench]
 fn train_step_after_200_000(bencher: Bencher) {
-    let (mut cpu, _) = verified(Model::Default, 200_000);
-    let steps = Model::Default.steps();
+    let (mut cpu, _) = verified(ModelSize::Default, 200_000);
+    let steps = ModelSize::Default.steps();
     bencher.counter(ItemsCount::new(steps)).bench_local(|| cpu.train(steps));
 }
 
 #[divan::bench(args = MODELS)]
-fn evaluate(bencher: Bencher, model: Model) {
+fn evaluate(bencher: Bencher, model: ModelSize) {
     let (mut cpu, dataset) = verified(model, 100);
     let documents = 200.min(dataset.val.len());
     let evaluation = cpu.evaluate(documents).expect("the CPU does not fail");
@@ -121,7 +121,7 @@ fn evaluate(bencher: Bencher, model: Model) {
 }
 
 #[divan::bench(args = MODELS)]
-fn generate(bencher: Bencher, model: Model) {
+fn generate(bencher: Bencher, model: ModelSize) {
     let (mut cpu, _) = verified(model, 500);
     let samples = cpu.generate(&SAMPLE, 0..1000).expect("the CPU does not fail");
     let block_size = model.config().block_size;
@@ -139,8 +139,8 @@ fn generate(bencher: Bencher, model: Model) {
 /// own: then it adds to `train_step`.
 #[divan::bench]
 fn metrics(bencher: Bencher) {
-    let (mut cpu, _) = verified(Model::Default, 100);
-    let (model, steps) = (ModelConfig::default(), Model::Default.steps());
+    let (mut cpu, _) = verified(ModelSize::Default, 100);
+    let (model, steps) = (ModelConfig::default(), ModelSize::Default.steps());
     let logs = vec![cpu.train(steps).expect("the CPU does not fail")];
     let launch =
         Event::Steps(Steps { first: 100, logs, ms: 0.003_612_345, finite: steps, is_last: false, is_validated: false });

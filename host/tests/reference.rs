@@ -10,7 +10,7 @@ use microgpt::device::{Device, State, StepLog};
 use microgpt::weights::Weights;
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use reference::Model;
+use reference::TrainState;
 use reference::model::Shape;
 
 #[track_caller]
@@ -62,7 +62,7 @@ fn weights(shape: Shape) -> Vec<f64> {
 #[test]
 fn losses_agree_with_an_independent_implementation() {
     let golden = include_str!("golden/losses.txt");
-    let mut runs: Vec<(Model, TrainConfig)> = Vec::new();
+    let mut runs: Vec<(TrainState, TrainConfig)> = Vec::new();
     let mut checked = 0;
     for (i, line) in golden.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
         let mut fields = line.split(' ');
@@ -72,7 +72,7 @@ fn losses_agree_with_an_independent_implementation() {
             let [vocab, block_size, n_embd, n_head, n_layer] = std::array::from_fn(|i| numbers[i] as usize);
             let shape = Shape { vocab, block_size, n_embd, n_head, n_layer };
             let optimizer = OptimizerConfig { max_grad_norm: numbers[5], ..OptimizerConfig::default() };
-            runs.push((Model::new(shape, weights(shape)), TrainConfig { steps: 20, batch: 1, optimizer }));
+            runs.push((TrainState::new(shape, weights(shape)), TrainConfig { steps: 20, batch: 1, optimizer }));
             continue;
         }
         let (model, config) = runs.last_mut().unwrap();

@@ -94,7 +94,7 @@ impl RowPairs {
 
 /// A block of 16 by 16 weights of a matrix.
 #[derive(Clone, Copy)]
-pub struct Block {
+pub struct WeightBlock {
     /// The matrix.
     pub matrix: Place,
     /// The block's first row.
@@ -103,7 +103,7 @@ pub struct Block {
     pub col: usize,
 }
 
-impl Block {
+impl WeightBlock {
     /// Returns the block's rows.
     #[inline(always)]
     pub fn rows(self) -> RowPairs {
@@ -163,7 +163,7 @@ impl AdamW {
     /// Updates a block of weights and its copy in the transposed matrix. Pairs of rows from `pairs` on are padding, which
     /// stays zero.
     #[inline(always)]
-    pub fn update_block(&self, warp: &Warp, a: &WeightViews, block: Block, pairs: usize) {
+    pub fn update_block(&self, warp: &Warp, a: &WeightViews, block: WeightBlock, pairs: usize) {
         let rows = block.rows();
         for pair in (0..pairs).step_by(PAIRS) {
             self.update_rows::<PAIRS>(warp, a, RowPairs { offset: rows.at(pair), ..rows });

@@ -4,7 +4,7 @@ use simt::{Block, F32x32, HALF_WARP, Strided, Target, View, Warp, div, inline, r
 
 use crate::layout::{Layout, Place};
 use crate::model::Pass;
-use crate::ops::adamw::{self, AdamW, RowPairs, WeightViews};
+use crate::ops::adamw::{AdamW, RowPairs, WeightBlock, WeightViews};
 use crate::ops::clip;
 use crate::ops::embed::{self, EmbedBackward};
 use crate::ops::linear::{Columns, weight_gradient};
@@ -18,7 +18,7 @@ pub(super) struct LayerBlock {
     /// The index of the matrix in the layer: 0 to 5 for `wq, wk, wv, wo, fc1, fc2`.
     matrix: usize,
     /// The block of the matrix.
-    pub(super) block: adamw::Block,
+    pub(super) block: WeightBlock,
 }
 
 /// The sources of a matrix's gradient, `dw = dy^T x` over the document's positions.
@@ -60,9 +60,9 @@ pub(super) struct PositionPair {
 
 /// Returns block `i` of a matrix, row by row.
 #[inline(always)]
-fn block(matrix: Place, i: usize) -> adamw::Block {
+fn block(matrix: Place, i: usize) -> WeightBlock {
     let wide = matrix.cols / HALF_WARP;
-    adamw::Block { matrix, row: div(i, wide) * HALF_WARP, col: rem(i, wide) * HALF_WARP }
+    WeightBlock { matrix, row: div(i, wide) * HALF_WARP, col: rem(i, wide) * HALF_WARP }
 }
 
 /// Returns the blocks that [`Weights::each_block`] visits, in which a pair of rows of `wpe` counts as one.
@@ -101,7 +101,7 @@ impl<S: Shape> Weights<S> {
     pub(super) fn each_block(
         &self,
         share: impl Fn(usize, usize) -> Strided,
-        lm_head: impl Fn(usize, adamw::Block),
+        lm_head: impl Fn(usize, WeightBlock),
         positions: impl Fn(usize, PositionPair),
         layers: impl Fn(usize, LayerBlock),
     ) {
@@ -181,7 +181,7 @@ impl<S: Shape> Weights<S> {
         pass: &Pass,
         embed: &EmbedBackward,
         i: usize,
-        block: adamw::Block,
+        block: WeightBlock,
         add: bool,
     ) {
         let (grads, a) = (self.views.grads, pass.activations(self.s, 0));
@@ -198,7 +198,7 @@ impl<S: Shape> Weights<S> {
         warp: &Warp,
         Sources { dy, x }: Sources,
         n: usize,
-        block: adamw::Block,
+        block: WeightBlock,
         add: bool,
     ) -> [F32x32; HALF_WARP / 2] {
         let (matrix, grads, rows) = (block.matrix, self.views.grads, block.rows());

@@ -1,10 +1,10 @@
 //! `adamw`.
 
 use gpu_kernels::layout::{Kind, Layout, Place};
-use gpu_kernels::ops::adamw::{AdamW, AdamWParams, Block, RowPairs, StepCoefficients, WeightViews};
+use gpu_kernels::ops::adamw::{AdamW, AdamWParams, RowPairs, StepCoefficients, WeightBlock, WeightViews};
 use gpu_kernels::ops::half_warps;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use reference::{Model, adamw, model};
+use reference::{TrainState, adamw, model};
 use simt::HALF_WARP;
 
 use crate::support::{ROUNDING, launch, to_f64, values, view};
@@ -30,7 +30,7 @@ fn config() -> reference::AdamW {
 }
 
 /// The flat arrays in the kernels' padded layout.
-struct Memory {
+struct FlatArrays {
     w: Vec<f32>,
     transposed: Vec<f32>,
     grads: Vec<f32>,
@@ -56,7 +56,7 @@ fn matrices() -> impl Iterator<Item = Place> {
     Layout(SHAPE).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix).map(|tensor| tensor.place)
 }
 
-impl Memory {
+impl FlatArrays {
     fn new(weights: &[f32]) -> Self {
         let zeros = vec![0.0; Layout(SHAPE).len()];
         let mut memory = Self {
@@ -93,7 +93,7 @@ impl Memory {
                     Kind::Matrix => {
                         for row in warp.block_stride(rows / HALF_WARP).map(|row| row * HALF_WARP) {
                             for col in half_warps(cols) {
-                                adamw.update_block(warp, &views, Block { matrix, row, col }, HALF_WARP / 2);
+                                adamw.update_block(warp, &views, WeightBlock { matrix, row, col }, HALF_WARP / 2);
                             }
                         }
                     }
@@ -183,7 +183,7 @@ fn assert_tensors_close(what: &str, padded: &[f32], expected: &[f64], roundings:
 #[test]
 fn steps_agree_with_the_reference() {
     let weights = values(1, Layout(SHAPE).num_params());
-    let mut memory = Memory::new(&weights);
+    let mut memory = FlatArrays::new(&weights);
     let shape = model::Shape {
         vocab: SHAPE.vocab(),
         block_size: SHAPE.block_size(),
@@ -192,7 +192,7 @@ fn steps_agree_with_the_reference() {
         n_layer: SHAPE.n_layer(),
     };
     assert_eq!(weights.len(), shape.num_params());
-    let mut reference = Model::new(shape, to_f64(&weights));
+    let mut reference = TrainState::new(shape, to_f64(&weights));
     for step in 1..=3 {
         // Sizes from 1 to 1e-11, some zero: near eps and below it, and below the bias that is added to `v`.
         let size = |i: usize| if i.is_multiple_of(17) { 0.0 } else { 10f32.powi(-((i % 12) as i32)) };

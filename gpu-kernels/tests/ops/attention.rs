@@ -29,7 +29,7 @@ struct Document {
 }
 
 /// The same in the kernels' memory, with the results of the forward pass.
-struct Memory {
+struct Buffers {
     q: Padded,
     k: Padded,
     v: Padded,
@@ -45,11 +45,11 @@ impl Document {
         Self { s, n, q, k: values(2, len), v: values(3, len) }
     }
 
-    fn forward(&self) -> Memory {
+    fn forward(&self) -> Buffers {
         let (s, n) = (self.s, self.n);
         let (t, a) = (s.block_size_padded(), Channels::heads(s));
         let scaled: Vec<f32> = self.q.iter().map(|q| q * query_scale(s)).collect();
-        let mut memory = Memory {
+        let mut memory = Buffers {
             q: Padded::new(t, a, &scaled, f32::NAN),
             k: Padded::new(t, a, &self.k, BEYOND),
             v: Padded::new(t, a, &self.v, BEYOND),
@@ -76,7 +76,7 @@ impl Document {
     }
 }
 
-impl Memory {
+impl Buffers {
     fn views(&mut self) -> Attention {
         Attention {
             q: self.q.view(),
@@ -104,7 +104,7 @@ fn forward_agrees_with_the_reference() {
 }
 
 /// Asserts that every lane of a head holds the probability of every key, and zero for the key after the last.
-fn check_probs<'t>(what: &str, document: &Document, memory: &Memory, q: &[Vector<'t>], k: &[Vector<'t>]) {
+fn check_probs<'t>(what: &str, document: &Document, memory: &Buffers, q: &[Vector<'t>], k: &[Vector<'t>]) {
     let (s, a, d) = (document.s, Channels::heads(document.s), document.s.head_dim());
     let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
     for (t, query) in q.iter().enumerate() {

@@ -12,7 +12,7 @@
 //! 3. [`generate`], the sampling. It draws new documents from the model, one token at a time.
 //! 4. this file, the training. It follows the gradients, by way of `clip` and `adamw`.
 //!
-//! A training step has five parts ([`Model::train_step`]):
+//! A training step has five parts ([`TrainState::train_step`]):
 //!
 //! ```text
 //! forward    take a document, and let the model predict each of its tokens from those before it
@@ -37,8 +37,8 @@ pub mod generate;
 pub mod model;
 pub mod value;
 
-/// A model in training, with its weights and what the optimiser remembers of earlier gradients.
-pub struct Model {
+/// The state of a model in training: its weights, and what the optimiser remembers of earlier gradients.
+pub struct TrainState {
     /// The model's dimensions.
     pub shape: Shape,
     /// The count of steps taken.
@@ -70,7 +70,7 @@ pub struct Evaluation {
     pub tokens: u64,
 }
 
-impl Model {
+impl TrainState {
     /// Returns a model before its first step.
     ///
     /// # Panics
@@ -216,7 +216,7 @@ pub struct AdamW {
 /// whether they are large or small. So every weight has its own step size. `eps` avoids a division by 0. The *decay*
 /// pulls every weight towards 0, so that only what keeps being useful stays large. It stands outside the moments, which
 /// is the W in `AdamW`.
-pub fn adamw(model: &mut Model, gradients: &[f64], config: &AdamW) {
+pub fn adamw(model: &mut TrainState, gradients: &[f64], config: &AdamW) {
     let &AdamW { learning_rate, beta1, beta2, eps, weight_decay, .. } = config;
     // Beyond 2^31 steps both powers are 0.
     let step = i32::try_from(model.step).unwrap_or(i32::MAX);

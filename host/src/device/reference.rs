@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use reference::generate::SamplingParams;
 use reference::model::Shape;
-use reference::{AdamW, Model};
+use reference::{AdamW, TrainState};
 
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
@@ -18,9 +18,9 @@ use crate::weights::Weights;
 /// The distance between the seeds of two samples' random streams, which is 2^64 over the golden ratio, made odd.
 const STREAM: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A reference [`Model`] and the documents that it learns from.
+/// A reference [`TrainState`] and the documents that it learns from.
 pub struct Reference {
-    model: Model,
+    model: TrainState,
     shape: RuntimeShape,
     config: TrainConfig,
     train: Documents,
@@ -42,7 +42,7 @@ impl Reference {
 ///
 /// # Panics
 /// If the state's values do not fit its shape.
-pub fn to_model(state: &State) -> Model {
+pub fn to_model(state: &State) -> TrainState {
     let wide = |weights: &Weights| weights.values.iter().copied().map(f64::from).collect::<Vec<f64>>();
     let shape = state.weights.shape;
     let shape = Shape {
@@ -52,7 +52,7 @@ pub fn to_model(state: &State) -> Model {
         n_head: shape.n_head(),
         n_layer: shape.n_layer(),
     };
-    let mut model = Model::new(shape, wide(&state.weights));
+    let mut model = TrainState::new(shape, wide(&state.weights));
     (model.step, model.m, model.v) = (state.step, wide(&state.m), wide(&state.v));
     model
 }
@@ -139,7 +139,7 @@ impl Device for Reference {
     /// Returns the state, rounded to the `f32` that the other devices and checkpoints hold.
     fn download(&mut self) -> Result<State> {
         let narrow = |values: &[f64]| Weights { shape: self.shape, values: values.iter().map(|&x| x as f32).collect() };
-        let Model { step, weights, m, v, .. } = &self.model;
+        let TrainState { step, weights, m, v, .. } = &self.model;
         Ok(State { step: *step, weights: narrow(weights), m: narrow(m), v: narrow(v) })
     }
 

@@ -2,7 +2,7 @@
 
 use reference::model::{attention, cross_entropy, linear, mlp, rmsnorm, softmax};
 use reference::value::Tape;
-use reference::{AdamW, Model, adamw, clip};
+use reference::{AdamW, TrainState, adamw, clip};
 
 use crate::{assert_all_close, assert_close, data, grads, leaves, shape};
 
@@ -147,7 +147,7 @@ fn adamw_takes_two_steps() {
     let config =
         AdamW { learning_rate: 0.25, beta1: 0.9, beta2: 0.95, eps: 0.5, weight_decay: 0.1, max_grad_norm: 1.0 };
     let shape = shape(2, 1, 1, 1, 1);
-    let mut model = Model::new(shape, vec![1.0; shape.num_params()]);
+    let mut model = TrainState::new(shape, vec![1.0; shape.num_params()]);
     let mut gradients = vec![0.0; shape.num_params()];
     gradients[3] = -2.0;
     model.step = 1;
@@ -168,7 +168,7 @@ fn adamw_takes_two_steps() {
 #[test]
 fn a_model_of_zeros_takes_all_tokens_for_equally_likely() {
     let shape = shape(11, 7, 6, 3, 2);
-    let mut model = Model::new(shape, vec![0.0; shape.num_params()]);
+    let mut model = TrainState::new(shape, vec![0.0; shape.num_params()]);
     for tokens in [&[0, 3, 0][..], &[0, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]] {
         let nll = model.document_nll(tokens);
         assert_all_close("nll", &vec![11f64.ln(); 7.min(tokens.len() - 1)], &nll);

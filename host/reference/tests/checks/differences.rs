@@ -1,7 +1,7 @@
 //! Gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
 //! curve and of 1e-16 / h from rounding. With h = 1e-5 both are near 1e-10 and below for functions of size 1.
 
-use reference::Model;
+use reference::TrainState;
 use reference::model::Shape;
 use reference::value::{Tape, Value, dot};
 
@@ -57,7 +57,7 @@ fn the_corner_of_relu_has_slope_0() {
 
 /// Checks every gradient of the model for a document.
 fn check_model_gradients(shape: Shape, tokens: &[u32]) {
-    let mut model = Model::new(shape, weights(shape));
+    let mut model = TrainState::new(shape, weights(shape));
     let (loss, gradients) = model.loss_and_gradients(tokens);
     let mut mean_nll = |i: usize, change: f64| {
         let weight = model.weights[i];
@@ -95,7 +95,7 @@ fn a_document_longer_than_the_block_has_the_gradients_of_central_differences() {
 fn the_shortest_document_has_no_gradient_in_queries_and_keys() {
     // A softmax over one key is always 1: queries and keys cannot have a gradient.
     let shape = shape(5, 3, 6, 2, 1);
-    let (_, gradients) = Model::new(shape, weights(shape)).loss_and_gradients(&[0, 0]);
+    let (_, gradients) = TrainState::new(shape, weights(shape)).loss_and_gradients(&[0, 0]);
     let queries_and_keys = (5 + 3) * 6..(5 + 3 + 2 * 6) * 6;
     assert!(gradients[queries_and_keys].iter().all(|g| g.abs() < 1e-16));
     // And positions 1 and 2 do not occur.

@@ -1,6 +1,6 @@
 //! Drawing tokens and documents.
 
-use reference::Model;
+use reference::TrainState;
 use reference::generate::{SamplingParams, sample};
 
 use crate::{shape, weights};
@@ -52,7 +52,7 @@ fn a_draw_at_a_boundary_goes_to_the_next_token() {
 #[test]
 fn greedy_samples_follow_the_likeliest_token() {
     let shape = shape(11, 7, 10, 5, 2);
-    let mut model = Model::new(shape, weights(shape));
+    let mut model = TrainState::new(shape, weights(shape));
     let document = model.generate(sampling(3, 0.0), &[], || 0.5).tokens;
     assert!(!document.is_empty());
     // What was drawn costs less than anything else would have at its place, given the same tokens before it.
