@@ -51,23 +51,20 @@ fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../build.rs");
     // The program opens a GPU's driver on Linux alone.
     let has_gpus = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let ptx = if has_gpus { KERNELS.compile()? } else { None };
+    let mut embedded = "None".to_owned();
     let summary = match &ptx {
-        Some(Ptx { arch, compiler, .. }) => format!("PTX for sm_{arch} by {compiler}"),
+        Some(ptx @ Ptx { arch, compiler, .. }) => {
+            let kernels = ptx.write(&out_dir)?;
+            embedded = format!("Some(Ptx {{ arch: {arch}, compiler: {compiler:?}, kernels: {kernels} }})");
+            format!("PTX for sm_{arch} by {compiler}")
+        }
         None if has_gpus => "no PTX: MICROGPT_PTX=none".to_owned(),
         None => "no PTX: GPUs need Linux".to_owned(),
     };
-    println!("cargo::warning={summary}");
-
-    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    let embedded = match &ptx {
-        Some(ptx) => {
-            let kernels = ptx.write(&out_dir)?;
-            format!("Some(Ptx {{ arch: {}, compiler: {:?}, kernels: {kernels} }})", ptx.arch, ptx.compiler)
-        }
-        None => "None".to_owned(),
-    };
     fs::write(out_dir.join("ptx.rs"), embedded)?;
+    println!("cargo::warning={summary}");
 
     let version = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC")).arg("--version").output()?;
     let version = String::from_utf8_lossy(&version.stdout);

@@ -6,6 +6,9 @@
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
 
+#[path = "../../gpu-kernels/ptx-build/tests/common/mod.rs"]
+mod ptxas;
+
 use std::path::{Path, PathBuf};
 
 use gpu_kernels::evaluate::EvaluateArgs;
@@ -13,7 +16,7 @@ use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::train::TrainModelsArgs;
 use gpu_kernels::train::batch::BatchArgs;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
-use ptx_build::ptxas::{MachineCode, Resources, assemble, disassemble};
+use ptxas::{MachineCode, Resources, assemble, disassemble};
 use rayon::prelude::*;
 use simt::GPU_WARPS;
 

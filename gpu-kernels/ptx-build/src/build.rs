@@ -2,15 +2,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use crate::cargo::run_all;
 use crate::error::Error;
 use crate::modules::{LaunchBounds, Module, shorten_comments, split};
 use crate::rust_cuda::{Toolchain, VARIABLES};
-use crate::rustc::Rustc;
+
+/// The Rust target of rustc's back end.
+const TARGET: &str = "nvptx64-nvidia-cuda";
 
 /// A description of the kernels and of how to compile them. Paths are relative to the folder of the build script's package.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +20,7 @@ pub struct PtxBuild<'a> {
     pub package: &'a str,
     /// The manifest of the package, or of its workspace. Line numbers in the PTX name files relative to its folder.
     pub manifest: &'a str,
-    /// The other files and folders whose changes make cargo run the build script again. Each must exist, because cargo takes a
-    /// missing one for changed.
+    /// The other files and folders whose changes make cargo run the build script again. Each must exist.
     pub sources: &'a [&'a str],
     /// The values of `cfg(part = "..")` for which rustc compiles the package in parallel, one process each. Every kernel belongs to
     /// one part. If empty, rustc compiles the package once, without such a `cfg`.
@@ -55,15 +55,14 @@ impl Ptx {
     /// `&[(&str, &str)]` of kernel names and PTX.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file cannot be written.
+    /// If a file cannot be written.
     pub fn write(&self, dir: &Path) -> Result<String, Error> {
-        let mut elements = String::new();
-        for Module { kernel, ptx } in &self.modules {
+        let write = |Module { kernel, ptx }: &Module| {
             let path = dir.join(format!("{kernel}.ptx"));
             fs::write(&path, ptx).map_err(Error::io("write", &path))?;
-            let _ = write!(elements, "({kernel:?}, include_str!({:?})),", path.display().to_string());
-        }
-        Ok(format!("&[{elements}]"))
+            Ok(format!("({kernel:?}, include_str!({:?})),", path.display().to_string()))
+        };
+        Ok(format!("&[{}]", self.modules.iter().map(write).collect::<Result<String, _>>()?))
     }
 }
 
@@ -73,6 +72,26 @@ enum Compiler<'a> {
     Rustc,
 }
 
+/// A cargo process that compiles kernels, and the file to which it writes the PTX.
+struct Run {
+    cargo: Command,
+    ptx: PathBuf,
+}
+
+impl Run {
+    /// Returns a run of cargo without the flags and profile settings of the build that runs the build script, which are meant for
+    /// the CPU.
+    fn new(name: &str, arch: u32, ptx_dir: &Path) -> Self {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let flags =
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_W", "CARGO_INCREMENTAL", "CARGO_BUILD_", "CARGO_PROFILE_"];
+        let is_flag = |name: &OsString| flags.iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+        env::vars_os().filter(|(name, _)| is_flag(name)).for_each(|(name, _)| _ = cargo.env_remove(name));
+        Self { cargo, ptx: ptx_dir.join(format!("sm_{arch}-{name}.ptx")) }
+    }
+}
+
 impl PtxBuild<'_> {
     /// Compiles the kernels in a build script, and prints the directives that make cargo run it again after a change. Returns
     /// `None` if the environment asks for no PTX.
@@ -80,10 +99,7 @@ impl PtxBuild<'_> {
     /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
     ///
     /// # Errors
-    /// See [`Self::compile_in`].
-    ///
-    /// # Panics
-    /// If cargo has not set `OUT_DIR`, as it does for a build script.
+    /// If cargo has not set `OUT_DIR`, as it does for a build script, and see [`Self::compile_in`].
     pub fn compile(&self) -> Result<Option<Ptx>, Error> {
         for variable in ["CUDA_ARCH", self.compiler_variable].iter().chain(&VARIABLES) {
             println!("cargo::rerun-if-env-changed={variable}");
@@ -91,9 +107,9 @@ impl PtxBuild<'_> {
         for path in [self.manifest].iter().chain(self.sources) {
             println!("cargo::rerun-if-changed={path}");
         }
-        let out_dir = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-        let target_dir = Path::new(&out_dir).ancestors().nth(4);
-        let target_dir = target_dir.expect("OUT_DIR is target/<profile>/build/<package>/out");
+        let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+        let expected = || format!("OUT_DIR={}: expected target/PROFILE/build/PACKAGE/out", out_dir.display());
+        let target_dir = out_dir.ancestors().nth(4).ok_or_else(|| Error(expected()))?;
         self.compile_in(target_dir, |name| env::var_os(name))
     }
 
@@ -101,8 +117,7 @@ impl PtxBuild<'_> {
     /// for no PTX.
     ///
     /// # Errors
-    /// [`Error::Variable`] if a variable has a value that the build cannot use, [`Error::Compile`] if the compiler fails,
-    /// [`Error::Ptx`] if its output cannot be split, [`Error::Io`] if cargo cannot be started or a file cannot be used.
+    /// If a variable has a value that the build cannot use, the compiler fails, its output cannot be split, or a file cannot be used.
     pub fn compile_in(
         &self,
         target_dir: &Path,
@@ -113,26 +128,32 @@ impl PtxBuild<'_> {
         let ptx_dir = target_dir.join("ptx");
         fs::create_dir_all(&ptx_dir).map_err(Error::io("create", &ptx_dir))?;
         let variable = self.compiler_variable;
-        let (name, runs, hint) = match compiler {
-            Compiler::RustCuda { toolchain, workspace } => (
-                "Rust-CUDA's rustc_codegen_nvvm",
-                vec![toolchain.run(workspace, arch, target_dir)],
-                format!("set {variable}=rustc to use rustc's own back end"),
-            ),
+        let (name, mut runs, hint) = match compiler {
+            Compiler::RustCuda { toolchain, workspace } => {
+                let mut run = Run::new("rust-cuda", arch, &ptx_dir);
+                toolchain.prepare(&mut run.cargo, workspace, target_dir);
+                run.cargo.arg(arch.to_string()).arg(&run.ptx);
+                let hint = format!("set {variable}=rustc to use rustc's own back end");
+                ("Rust-CUDA's rustc_codegen_nvvm", vec![run], hint)
+            }
             Compiler::Rustc => {
-                let rustc = Rustc { package: self.package, manifest: self.manifest, arch, ptx_dir: &ptx_dir };
-                rustc.check_arch()?;
-                let whole = self.parts.is_empty().then_some(None);
-                let parts = self.parts.iter().copied().map(Some).chain(whole);
-                (
-                    "rustc's NVPTX backend",
-                    parts.map(|part| rustc.run(part)).collect::<Result<_, _>>()?,
-                    format!("run `rustup toolchain install` to install what is missing, or set {variable}=none"),
-                )
+                let names = if self.parts.is_empty() { &[self.package][..] } else { self.parts };
+                let runs = names.iter().map(|name| self.rustc(arch, name, &ptx_dir)).collect::<Result<Vec<_>, _>>()?;
+                let hint = "run `rustup toolchain install` to install what is missing";
+                ("rustc's NVPTX backend", runs, format!("{hint}, or set {variable}=none"))
             }
         };
+        let children: Vec<_> = runs.iter_mut().map(|run| run.cargo.spawn()).collect();
+        // All of them end before any is judged, so that a failure leaves no process running.
+        let outputs: Vec<_> = children.into_iter().map(|child| child.and_then(Child::wait_with_output)).collect();
         let mut modules = Vec::new();
-        for ptx in run_all(runs, name, &hint)? {
+        for (Run { ptx, .. }, output) in runs.into_iter().zip(outputs) {
+            let output = output.map_err(Error::io("run", "cargo"))?;
+            if !output.status.success() {
+                let log = String::from_utf8_lossy(&output.stderr);
+                return Err(Error(format!("{name} does not compile the kernels; hint: {hint}\n{log}")));
+            }
+            let ptx = fs::read_to_string(&ptx).map_err(Error::io("read", ptx))?;
             modules.extend(split(&shorten_comments(&ptx), self.launch_bounds)?);
         }
         Ok(Some(Ptx { arch, compiler: name, modules }))
@@ -144,8 +165,8 @@ impl PtxBuild<'_> {
         let arch = value.to_str().and_then(|value| value.parse().ok());
         arch.filter(|arch| (self.min_arch..1000).contains(arch)).ok_or_else(|| {
             let hint = "give the compute capability without its point, such as 75, 90 or 120";
-            let expected = format!("expected an integer from {} to 999; hint: {hint}", self.min_arch);
-            Error::variable("CUDA_ARCH", value.display(), expected)
+            let (value, least) = (value.display(), self.min_arch);
+            Error(format!("CUDA_ARCH={value}: expected an integer from {least} to 999; hint: {hint}"))
         })
     }
 
@@ -156,18 +177,61 @@ impl PtxBuild<'_> {
             Ok(Compiler::RustCuda { toolchain: Toolchain::find(&environment)?, workspace })
         };
         let variable = self.compiler_variable;
-        let Some(value) = environment(variable) else {
-            return Ok(Some(rust_cuda().unwrap_or(Compiler::Rustc)));
-        };
+        let Some(value) = environment(variable) else { return Ok(Some(rust_cuda().unwrap_or(Compiler::Rustc))) };
         match value.to_string_lossy().as_ref() {
             "none" => Ok(None),
             "rustc" => Ok(Some(Compiler::Rustc)),
             "rust-cuda" => rust_cuda().map(Some).map_err(|missing| {
                 let container = "ghcr.io/rust-gpu/rust-cuda-ubuntu24-cuda12";
                 let hint = format!("use Rust-CUDA's container, {container}, or set {variable}=rustc");
-                Error::variable(variable, "rust-cuda", format!("{missing}; hint: {hint}"))
+                Error(format!("{variable}=rust-cuda: {missing}; hint: {hint}"))
             }),
-            value => Err(Error::variable(variable, value, "expected `rust-cuda`, `rustc` or `none`".to_owned())),
+            value => Err(Error(format!("{variable}={value}: expected `rust-cuda`, `rustc` or `none`"))),
         }
+    }
+
+    /// Returns the run in which rustc compiles the part `name` of the kernels, or the whole package `name`.
+    fn rustc(&self, arch: u32, name: &str, ptx_dir: &Path) -> Result<Run, Error> {
+        let mut run = Run::new(name, arch, ptx_dir);
+        let cargo = &mut run.cargo;
+        cargo.args(["rustc", "--lib", "--release", "--target", TARGET, "--package", self.package]);
+        cargo.arg("--target-dir").arg(ptx_dir.join(name)).arg("--manifest-path").arg(self.manifest);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags_of_all_crates(arch)?);
+        // The packages of the workspace have line numbers. Those of the registry name files relative to their own folders, which a
+        // reader of the PTX could not tell apart.
+        cargo.args(["--config", "profile.release.debug='line-directives-only'"]);
+        cargo.args(["--config", "profile.release.package.'*'.debug=false"]);
+        // A static library holds all code that the kernels call, core included, and needs no linker. LLVM optimises all of it
+        // as one module, and `--emit=asm` writes that module as PTX.
+        cargo.args(["--crate-type", "staticlib", "--", "-Clto=fat", "-Cembed-bitcode=yes"]);
+        cargo.arg(format!("--emit=asm={}", run.ptx.display()));
+        cargo.args(self.parts.contains(&name).then(|| format!("--cfg=part=\"{name}\"")));
+        // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and LLVM takes a
+        // third longer.
+        cargo.arg("-Cllvm-args=-unroll-runtime=false");
+        // The comments of this listing say where the code of each line was inlined. LLVM 22 writes no directive for it.
+        cargo.arg("-Zverbose-asm");
+        Ok(run)
+    }
+
+    /// Returns rustc's flags for the kernels and all their dependencies, as `CARGO_ENCODED_RUSTFLAGS` takes them. LLVM inlines only
+    /// functions of the same target CPU, and every crate records its own attributes and source paths.
+    fn flags_of_all_crates(&self, arch: u32) -> Result<String, Error> {
+        // rustc only warns of an architecture that it does not know, and writes PTX that no driver accepts.
+        let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+        let output = Command::new(&rustc).args(["--print=target-cpus", "--target", TARGET]).output();
+        let known = output.map_err(Error::io("run", rustc))?.stdout;
+        if !String::from_utf8_lossy(&known).split_whitespace().any(|cpu| cpu == format!("sm_{arch}")) {
+            return Err(Error(format!("CUDA_ARCH={arch}: rustc's NVPTX backend knows no such architecture")));
+        }
+        // A kernel would fetch the tables of jumps and of constants from memory.
+        let mut flags = vec![format!("-Ctarget-cpu=sm_{arch}"), "-Cjump-tables=no".to_owned()];
+        let manifest = fs::canonicalize(self.manifest).map_err(Error::io("find", self.manifest))?;
+        let root = manifest.parent().map(|root| (root.to_owned(), "."));
+        // The last prefix that fits counts.
+        for (path, name) in env::home_dir().map(|home| (home, "~")).into_iter().chain(root) {
+            flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+        }
+        Ok(flags.join("\x1f"))
     }
 }

@@ -3,8 +3,7 @@
 //! Two compilers can do it. rustc's own NVPTX back end needs the Rust target `nvptx64-nvidia-cuda` and nothing else: no linker, no
 //! LLVM, no CUDA toolkit. Rust-CUDA's `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
 //!
-//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only the kernels that a run
-//! launches. With the functions of [`ptxas`] a test assembles these modules and reads their registers, stack and spills.
+//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only those that a run needs.
 //!
 //! # A build script
 //!
@@ -26,10 +25,7 @@
 //!         rust_cuda_workspace: None,
 //!     };
 //!     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?);
-//!     let kernels = match build.compile()? {
-//!         Some(ptx) => ptx.write(&out_dir)?,
-//!         None => "&[]".to_owned(),
-//!     };
+//!     let kernels = build.compile()?.map_or(Ok("&[]".to_owned()), |ptx| ptx.write(&out_dir))?;
 //!     // The program has `const KERNELS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kernels.rs"));`.
 //!     Ok(std::fs::write(out_dir.join("kernels.rs"), kernels)?)
 //! }
@@ -43,12 +39,9 @@
 //! [`PtxBuild::rust_cuda_workspace`].
 
 mod build;
-mod cargo;
 mod error;
 pub mod modules;
-pub mod ptxas;
 mod rust_cuda;
-mod rustc;
 
 pub use build::{Ptx, PtxBuild};
 pub use error::Error;

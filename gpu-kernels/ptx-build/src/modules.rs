@@ -9,8 +9,7 @@ use crate::error::Error;
 pub struct LaunchBounds {
     /// The most threads of a block, `.maxntid`.
     pub block_threads: usize,
-    /// The number of blocks that a multiprocessor must be able to hold, `.minnctapersm`. One block may take all registers. If
-    /// absent, ptxas decides.
+    /// The number of blocks that a multiprocessor must be able to hold, `.minnctapersm`. If absent, ptxas decides.
     pub min_blocks: Option<u32>,
 }
 
@@ -84,15 +83,14 @@ const END: &str = "\n}\n";
 /// Splits the PTX into one module per kernel, and adds each kernel's launch bounds.
 ///
 /// # Errors
-/// [`Error::Ptx`] if the PTX has no kernel, or code or data outside of kernels.
+/// If the PTX has no kernel, or code or data outside of kernels.
 pub fn split(ptx: &str, launch_bounds: impl Fn(&str) -> LaunchBounds) -> Result<Vec<Module>, Error> {
-    let error = |message: &str| Error::Ptx(message.to_owned());
     let outside = [".extern .func", ".extern .global", ".func", ".visible .func"];
     if let Some(line) = ptx.lines().find(|line| outside.iter().any(|prefix| line.starts_with(prefix))) {
-        return Err(Error::Ptx(format!("the PTX has code or data outside of its kernels: `{line}`")));
+        return Err(Error(format!("the PTX has code or data outside of its kernels: `{line}`")));
     }
-    let (header, rest) = ptx.split_once(ENTRY).ok_or_else(|| error("the PTX has no kernel"))?;
-    let end = rest.rfind(END).ok_or_else(|| error("the PTX's last kernel has no end"))? + END.len();
+    let (header, rest) = ptx.split_once(ENTRY).ok_or_else(|| Error("the PTX has no kernel".to_owned()))?;
+    let end = rest.rfind(END).ok_or_else(|| Error("the PTX's last kernel has no end".to_owned()))? + END.len();
     // The driver does not optimise a module that is marked for debugging.
     let header = header.lines().map(|line| line.strip_suffix(", debug").unwrap_or(line)).collect::<Vec<_>>().join("\n");
     // The files and sections after the last kernel belong to the line numbers of all kernels.
@@ -103,7 +101,7 @@ pub fn split(ptx: &str, launch_bounds: impl Fn(&str) -> LaunchBounds) -> Result<
         let min_blocks = min_blocks.map_or_else(String::new, |blocks| format!(".minnctapersm {blocks}\n"));
         let bounded = kernel.replacen("\n)\n{", &format!("\n)\n.maxntid {block_threads}, 1, 1\n{min_blocks}{{"), 1);
         if bounded == kernel {
-            return Err(Error::Ptx(format!("the PTX's kernel `{name}` has no parameter list")));
+            return Err(Error(format!("the PTX's kernel `{name}` has no parameter list")));
         }
         Ok(Module { kernel: name.to_owned(), ptx: format!("{header}\n{ENTRY}{bounded}{footer}") })
     };

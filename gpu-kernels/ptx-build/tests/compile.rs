@@ -1,7 +1,10 @@
 //! The crate of kernels in `tests/kernels` is compiled by rustc's own back end, as a build script would do it.
 #![allow(missing_docs)]
 
-use ptx_build::{Error, LaunchBounds, Ptx, PtxBuild, ptxas};
+mod common;
+
+use common::{assemble, disassemble};
+use ptx_build::{Error, LaunchBounds, Ptx, PtxBuild};
 
 const KERNELS: PtxBuild = PtxBuild {
     package: "kernels",
@@ -61,14 +64,14 @@ fn all_kernels_are_compiled_at_once_without_parts() {
 }
 
 #[test]
-#[ignore = "needs ptxas and nvdisasm, see `ptx_build::ptxas`"]
+#[ignore = "needs ptxas and nvdisasm, see `tests/common`"]
 fn the_assembler_accepts_every_module() {
     let dir = tempfile::tempdir().unwrap();
     for module in ptx(&KERNELS).modules {
         let cubin = dir.path().join(&module.kernel).with_extension("cubin");
-        let resources = ptxas::assemble(&module.ptx, &module.kernel, 90, &cubin).unwrap();
+        let resources = assemble(&module.ptx, &module.kernel, 90, &cubin).unwrap();
         assert_eq!((resources.stack, resources.spill_stores, resources.spill_loads), (0, 0, 0));
-        let code = ptxas::disassemble(&cubin, &module.kernel).unwrap();
+        let code = disassemble(&cubin, &module.kernel).unwrap();
         assert_eq!(code.count("LDG"), 1, "{code:?}");
     }
 }

@@ -1,7 +1,9 @@
 //! The texts of ptxas and nvdisasm are read correctly.
 #![allow(missing_docs)]
 
-use ptx_build::ptxas::{MachineCode, Resources};
+mod common;
+
+use common::{MachineCode, Resources};
 
 const LOG: &str = "\
 ptxas info    : 0 bytes gmem
@@ -22,7 +24,7 @@ fn the_log_of_ptxas_gives_the_resources_of_each_kernel() {
     assert_eq!(Resources::parse(LOG, "first").unwrap(), first);
     let second = Resources { registers: 8, shared: 0, stack: 0, spill_stores: 0, spill_loads: 0 };
     assert_eq!(Resources::parse(LOG, "second").unwrap(), second);
-    let error = Resources::parse(LOG, "third").unwrap_err().to_string();
+    let error = Resources::parse(LOG, "third").unwrap_err();
     assert!(error.starts_with("the log of ptxas does not describe the kernel `third`:\n"), "{error}");
 }
 
@@ -42,6 +44,6 @@ fn the_listing_of_nvdisasm_gives_the_operations_of_a_kernel() {
     let code = MachineCode::parse(listing, "add").unwrap();
     assert_eq!(code.operations, ["LDC", "LDS.128", "LDS"]);
     assert_eq!((code.bytes, code.count("LDS"), code.count("LD")), (48, 2, 0));
-    let error = MachineCode::parse(listing, "absent").unwrap_err().to_string();
+    let error = MachineCode::parse(listing, "absent").unwrap_err();
     assert_eq!(error, "the listing of nvdisasm has no kernel `absent`");
 }

@@ -1,20 +1,16 @@
-//! Compiles gpu-kernels to PTX with Rust-CUDA's compiler, `rustc_codegen_nvvm`. The command line is `builder ARCH FILE`.
-//!
-//! The crate `ptx-build` runs this program where LLVM 7 and libNVVM are found.
+//! Compiles gpu-kernels to PTX with Rust-CUDA's compiler, `rustc_codegen_nvvm`, where `ptx-build` finds LLVM 7 and libNVVM. The
+//! command line is `builder ARCH FILE`.
 
 use std::env;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::exit;
 
 use cuda_builder::{CudaBuilder, NvvmArch};
 
-fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+fn main() {
+    if let Err(error) = build() {
+        eprintln!("error: {error}");
+        exit(1);
     }
 }
 

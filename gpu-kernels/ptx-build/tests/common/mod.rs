@@ -1,14 +1,13 @@
-//! NVIDIA's assembler and disassembler, for tests of kernels without a GPU.
+//! NVIDIA's assembler and disassembler, for tests of kernels without a GPU. The tests of `host` use this file too.
 //!
 //! The programs `ptxas` and `nvdisasm` are taken from the search path, or from the environment variables `PTXAS` and `NVDISASM`.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-use crate::error::Error;
 
 /// The resources of an assembled kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +26,7 @@ pub struct Resources {
 
 impl Resources {
     /// Reads the log that `ptxas -v` prints for a kernel.
-    ///
-    /// # Errors
-    /// [`Error::Ptx`] if the log does not describe the kernel.
-    pub fn parse(log: &str, kernel: &str) -> Result<Self, Error> {
+    pub fn parse(log: &str, kernel: &str) -> Result<Self, String> {
         let read = || {
             let (_, entry) = log.split_once(&format!("Compiling entry function '{kernel}' for"))?;
             let entry = entry.split("Compiling entry function").next()?;
@@ -47,7 +43,7 @@ impl Resources {
                 spill_loads: amount(" bytes spill loads")?,
             })
         };
-        read().ok_or_else(|| Error::Ptx(format!("the log of ptxas does not describe the kernel `{kernel}`:\n{log}")))
+        read().ok_or_else(|| format!("the log of ptxas does not describe the kernel `{kernel}`:\n{log}"))
     }
 }
 
@@ -62,13 +58,10 @@ pub struct MachineCode {
 
 impl MachineCode {
     /// Reads the listing that `nvdisasm -c` prints for a module.
-    ///
-    /// # Errors
-    /// [`Error::Ptx`] if the listing has no such kernel.
-    pub fn parse(listing: &str, kernel: &str) -> Result<Self, Error> {
+    pub fn parse(listing: &str, kernel: &str) -> Result<Self, String> {
         let (_, code) = listing
             .split_once(&format!(".text.{kernel}:"))
-            .ok_or_else(|| Error::Ptx(format!("the listing of nvdisasm has no kernel `{kernel}`")))?;
+            .ok_or_else(|| format!("the listing of nvdisasm has no kernel `{kernel}`"))?;
         let code = code.split(".section").next().unwrap_or(code);
         // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
         let instructions = code.lines().filter_map(|line| line.trim_start().strip_prefix("/*")?.split_once("*/"));
@@ -89,33 +82,25 @@ impl MachineCode {
 
 /// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the resources of
 /// this kernel. The PTX lies beside that file, with the extension `ptx`.
-///
-/// # Errors
-/// [`Error::Io`] if a file cannot be written, [`Error::Tool`] if ptxas cannot be started or fails, [`Error::Ptx`] if the module has
-/// no such kernel.
-pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, Error> {
+pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, String> {
     let source = cubin.with_extension("ptx");
-    fs::write(&source, ptx).map_err(Error::io("write", &source))?;
+    fs::write(&source, ptx).map_err(|error| format!("cannot write `{}`: {error}", source.display()))?;
     let arch = format!("sm_{arch}");
     let args = ["-v".as_ref(), "-arch".as_ref(), arch.as_ref(), source.as_os_str(), "-o".as_ref(), cubin.as_os_str()];
     Resources::parse(&run("PTXAS", "ptxas", &args)?, kernel)
 }
 
 /// Disassembles a kernel of the file `cubin`.
-///
-/// # Errors
-/// [`Error::Tool`] if nvdisasm cannot be started or fails, [`Error::Ptx`] if the file has no such kernel.
-pub fn disassemble(cubin: &Path, kernel: &str) -> Result<MachineCode, Error> {
+pub fn disassemble(cubin: &Path, kernel: &str) -> Result<MachineCode, String> {
     MachineCode::parse(&run("NVDISASM", "nvdisasm", &["-c".as_ref(), cubin.as_os_str()])?, kernel)
 }
 
 /// Runs the tool that this environment variable names, or else the one of this name, and returns its output.
-fn run(variable: &str, name: &str, args: &[&OsStr]) -> Result<String, Error> {
+fn run(variable: &str, name: &str, args: &[&OsStr]) -> Result<String, String> {
     let mut tool = Command::new(env::var_os(variable).unwrap_or(name.into()));
     let output = tool.args(args).output();
-    let failed = |log| Error::Tool { command: format!("{tool:?}"), log };
-    let output =
-        output.map_err(|error| failed(format!("{error}; hint: put it on the search path or set {variable}")))?;
+    let hint = format!("put it on the search path or set {variable}");
+    let output = output.map_err(|error| format!("{tool:?} fails: {error}; hint: {hint}"))?;
     let log = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(log) } else { Err(failed(log)) }
+    if output.status.success() { Ok(log) } else { Err(format!("{tool:?} fails: {log}")) }
 }
