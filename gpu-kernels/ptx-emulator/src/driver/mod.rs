@@ -5,5 +5,4 @@
 mod codes;
 pub mod config;
 mod exports;
-mod launch;
 mod state;

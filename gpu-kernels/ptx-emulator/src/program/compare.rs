@@ -31,13 +31,10 @@ const OPERATORS: [(&str, [bool; 4]); 18] = [
 /// The combinations of a comparison `p` with a predicate `c`. Bit `2p + c` is the result.
 const COMBINATIONS: [(&str, u8); 3] = [("and", 0b1000), ("or", 0b1110), ("xor", 0b0110)];
 
-/// The operators of untyped bits.
+/// The operators of untyped bits, of signed and unsigned integers, and of floating point.
 const EQUALITY: &str = "eq|ne";
-/// The operators of signed integers.
 const SIGNED: &str = "eq|ne|lt|le|gt|ge";
-/// The operators of unsigned integers.
 const UNSIGNED: &str = "eq|ne|lt|le|gt|ge|lo|ls|hi|hs";
-/// The operators of floating point.
 const FLOAT: &str = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan";
 
 /// Adds the forms of comparison and selection.

@@ -5,14 +5,12 @@ use super::forms::{Table, alternatives};
 use super::instruction::{Action, Shuffle, ShuffleMode, VoteMode};
 use crate::ptx::syntax::Operand;
 
-/// The modes of a shuffle.
 const SHUFFLES: [(&str, ShuffleMode); 4] = [
     ("up", ShuffleMode::Up),
     ("down", ShuffleMode::Down),
     ("bfly", ShuffleMode::Butterfly),
     ("idx", ShuffleMode::Index),
 ];
-/// The modes of a vote.
 const VOTES: [(&str, VoteMode); 4] =
     [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
 

@@ -99,8 +99,7 @@ struct Conversion {
 }
 
 impl Conversion {
-    /// Reads the modifiers of a `cvt`, and checks its registers. They may be wider than integer types, but no narrower
-    /// (section 9.4.1).
+    /// Reads the modifiers, and checks the registers, which may be wider than integer types (section 9.4.1).
     fn of(i: &Decoder) -> Decoded<Self> {
         let [d, a] = exactly(i.operands)?;
         let [dtype, atype] = i.types()[..] else { return Err("expected two types".into()) };
@@ -200,8 +199,7 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer of the type. A NaN gives zero, or, if `wide`, the integer whose highest bit alone is set. That
-/// is what GPUs do if one of the two types has 64 bits.
+/// Converts to the nearest integer. A NaN gives zero, or, if one of the types has 64 bits (`wide`), the highest bit alone.
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),

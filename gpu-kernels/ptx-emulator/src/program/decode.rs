@@ -1,18 +1,19 @@
-//! Decodes instructions by the tables of their families.
+//! Decodes instructions by the tables of their families, and lists all that the tables have.
 
+use std::slice::from_ref;
 use std::sync::LazyLock;
 
 use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
-use super::names::Names;
-use super::{bits, compare, control, convert, float, integer, memory};
+use super::names::{Meaning, Names};
+use super::{compare, control, convert, float, integer, memory};
 use crate::ptx::syntax::{Instruction, Operand};
 
-/// The instructions that compute registers from registers, which `variants` lists.
-pub(super) static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
+/// The instructions that compute registers from registers, which [`variants`] lists.
+static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table::default();
-    for forms in [integer::forms, float::forms, bits::forms, compare::forms, convert::forms] {
+    for forms in [integer::forms, float::forms, compare::forms, convert::forms] {
         forms(&mut table);
     }
     table
@@ -27,11 +28,7 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-/// Decodes one instruction, but for its source location. The second value is the reason why its result differs between GPUs,
-/// if it does.
-///
-/// # Errors
-/// If the instruction is not of the subset, or a name is not declared.
+/// Decodes an instruction, but for its source location. Also returns the reason why its result differs between GPUs, if so.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
     let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
     let form = COMPUTE.find(opcode, modifiers).or_else(|| OTHERS.find(opcode, modifiers));
@@ -45,4 +42,72 @@ pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(I
     let Decoder { reads, writes, inexact, .. } = decoder;
     let (mnemonic, line) = (instruction.mnemonic(), instruction.line);
     Ok((Inst { guard, action, mnemonic, line, source_location: 0, reads, writes, reconvergence: NEVER }, inexact))
+}
+
+/// An instruction that the decoder accepts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`. A
+    /// constant (`const`) is listed only as the last of five operands; elsewhere it may replace any source.
+    pub form: String,
+    /// Whether the result is the same on every GPU.
+    pub exact: bool,
+}
+
+/// Returns all variants, sorted. Tests must cover each. The decoder itself is tried with every combination of its tables'
+/// modifiers and of operands, so that the list cannot fall behind.
+pub fn variants() -> Vec<Variant> {
+    let mut names = Names::default();
+    for (name, bits) in [("b16", 16), ("b32", 32), ("b64", 64), ("pred", 1)] {
+        let register = names.new_register(bits, 0);
+        names.frame.names.insert(name.into(), Meaning::Register(register));
+    }
+    let shapes = shapes();
+    let mut found = Vec::new();
+    for (opcode, modifiers) in COMPUTE.mnemonics() {
+        let mut instruction = Instruction { opcode: opcode.into(), modifiers, ..Instruction::default() };
+        for (kinds, operands) in &shapes {
+            instruction.operands.clone_from(operands);
+            if let Ok((inst, inexact)) = decode(&mut names, &instruction) {
+                found.push(Variant { form: format!("{} {kinds}", inst.mnemonic), exact: inexact.is_none() });
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The operands of an instruction, and their kinds as [`Variant::form`] writes them.
+type Shape = (String, Vec<Operand>);
+
+/// Returns all combinations of operands that an instruction could have.
+fn shapes() -> Vec<Shape> {
+    let name = |kind: &str| Operand::Name(kind.into());
+    let one = |kind: &str, operand: Operand| (kind.to_string(), vec![operand]);
+    let vector = |kind: &str, n: usize| {
+        let kinds = format!("{{{}}}", [kind].repeat(n).join(","));
+        (kinds, vec![Operand::Vector(vec![name(kind); n])])
+    };
+    let registers = ["pred", "b16", "b32", "b64"].map(|kind| one(kind, name(kind)));
+    let pair = one("pred|pred", Operand::Pair(Box::new([name("pred"), name("pred")])));
+    let vectors: Vec<_> = ["b16", "b32", "b64"].iter().flat_map(|kind| [vector(kind, 2), vector(kind, 4)]).collect();
+    let negated = one("!pred", Operand::Not("pred".into()));
+    let constant = one("const", Operand::Int(9));
+    // Appends every shape of the second list to every shape of the first.
+    let product = |first: &[Shape], second: &[Shape]| -> Vec<Shape> {
+        let join = |(a, x): &Shape, (b, y): &Shape| (format!("{a},{b}"), [&x[..], y].concat());
+        first.iter().flat_map(|a| second.iter().map(move |b| join(a, b))).collect()
+    };
+    let mut shapes = [product(&registers, &vectors), product(&vectors, &registers)].concat();
+    let mut shorter = [&registers[..], &[pair]].concat();
+    for sources in 1..=4 {
+        let mut last = [&registers[..], from_ref(&negated)].concat();
+        if sources == 4 {
+            last.push(constant.clone());
+        }
+        shapes.extend(product(&shorter, &last));
+        shorter = product(&shorter, &registers);
+    }
+    shapes
 }

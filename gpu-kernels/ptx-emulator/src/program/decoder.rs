@@ -35,7 +35,6 @@ pub(super) struct Decoder<'a> {
     /// The names that operands refer to.
     pub(super) names: &'a mut Names,
     modifiers: &'a [String],
-    /// The operands, as written.
     pub(super) operands: &'a [Operand],
     /// The registers that the operands decoded so far read.
     pub(super) reads: Vec<Register>,
@@ -46,15 +45,11 @@ pub(super) struct Decoder<'a> {
 }
 
 /// Returns the `N` operands of an instruction, or of a vector.
-///
-/// # Errors
-/// If there are more or fewer.
 pub(super) fn exactly<const N: usize>(operands: &[Operand]) -> Decoded<&[Operand; N]> {
     operands.try_into().map_err(|_| format!("expected {N} operands, found {}", operands.len()))
 }
 
 impl<'a> Decoder<'a> {
-    /// Creates a decoder of an instruction.
     pub(super) fn new(names: &'a mut Names, instruction: &'a Instruction) -> Self {
         let Instruction { modifiers, operands, .. } = instruction;
         Self { names, modifiers, operands, reads: Vec::new(), writes: Vec::new(), inexact: None }
@@ -75,12 +70,10 @@ impl<'a> Decoder<'a> {
         self.modifiers.iter().filter_map(|found| Type::named(found)).collect()
     }
 
-    /// Returns the last type.
     pub(super) fn typ(&self) -> Type {
         *self.types().last().expect("the form has a type")
     }
 
-    /// Returns the register of this name.
     pub(super) fn register(&self, name: &str) -> Decoded<Register> {
         match self.names.meaning(name) {
             Some(Meaning::Register(register)) => Ok(register),

@@ -7,12 +7,10 @@ use super::decoder::Decoder;
 use super::forms::{Table, alternatives};
 use super::rounding::{self, Rounding};
 
-/// The rounding modifiers.
 pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
 
-/// Replaces a NaN by the one pattern that GPUs give. The test is on the bits, because the compiler may replace one NaN by
-/// another.
+/// Replaces a NaN by the pattern that GPUs give. The compiler may replace a NaN by another, so the test is on the bits.
 pub(super) fn canonical(x: f32) -> f32 {
     let bits = x.to_bits();
     f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
@@ -67,8 +65,7 @@ impl Mode {
     }
 }
 
-/// Adds instructions that round. A row has a pattern in single and one in double precision, the CPU's operation, and the one in
-/// any rounding mode.
+/// Adds instructions that round, by patterns in single and double precision, the CPU's operation, and that of any rounding.
 macro_rules! rounded_forms {
     ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
         $table.add(&format!($single), |i| {
@@ -99,16 +96,13 @@ pub(super) fn forms(table: &mut Table) {
         "rcp.{rnd}.ftz?.f32", "rcp.rn.f64": |a| 1.0 / a, rounding::rcp;
         "sqrt.{rnd}.ftz?.f32", "sqrt.rn.f64": |a| a.sqrt(), rounding::sqrt;
     }
-    table.add("min.ftz?.NaN?.f32", |i| {
-        let (mode, nan) = (Mode::of(i), i.has("NaN"));
-        i.compute(move |a: f32, b: f32| mode.result(least(mode.input(a).into(), mode.input(b).into(), nan) as f32))
-    });
-    table.add("max.ftz?.NaN?.f32", |i| {
-        let (mode, nan) = (Mode::of(i), i.has("NaN"));
-        i.compute(move |a: f32, b: f32| {
-            mode.result(-least((-mode.input(a)).into(), (-mode.input(b)).into(), nan) as f32)
-        })
-    });
+    for (name, sign) in [("min", 1.0), ("max", -1.0)] {
+        table.add(&format!("{name}.ftz?.NaN?.f32"), move |i| {
+            let (mode, nan) = (Mode::of(i), i.has("NaN"));
+            let signed = move |x: f32| sign * f64::from(mode.input(x));
+            i.compute(move |a: f32, b: f32| mode.result((sign * least(signed(a), signed(b), nan)) as f32))
+        });
+    }
     table.lanes("min.f64", |a: f64, b: f64| least(a, b, false));
     table.lanes("max.f64", |a: f64, b: f64| -least(-a, -b, false));
     // These change only the sign bit, of a NaN as well.
@@ -134,8 +128,7 @@ fn least(a: f64, b: f64, nan: bool) -> f64 {
     }
 }
 
-/// Adds the approximate instructions, computed in double precision and rounded. Every GPU gives other bits, so that they run
-/// only where the configuration allows it.
+/// Adds the approximate instructions, computed in double precision and rounded. They run only where the settings allow it.
 fn approximate_forms(table: &mut Table) {
     type Unary = fn(f64) -> f64;
     const REASON: &str = "approximate instructions give other bits on every GPU";

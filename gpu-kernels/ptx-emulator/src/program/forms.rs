@@ -6,13 +6,11 @@ use std::slice::from_ref;
 use super::decoder::{Decoded, Decoder};
 use super::lanes::LaneFunction;
 
-/// A form of an instruction.
 pub(super) struct Form {
     modifiers: Vec<Modifier>,
     decode: Box<dyn Fn(&mut Decoder) -> Decoded + Send + Sync>,
 }
 
-/// A modifier of a form.
 struct Modifier {
     /// The alternatives, one of which is written.
     names: Vec<String>,
@@ -52,9 +50,6 @@ impl Table {
     }
 
     /// Returns the first form that fits an opcode and modifiers; `None` if the table lacks the opcode.
-    ///
-    /// # Errors
-    /// If no form has these modifiers.
     pub(super) fn find(&self, opcode: &str, modifiers: &[String]) -> Option<Decoded<&Form>> {
         let forms = self.0.get(opcode)?;
         if let Some(form) = forms.iter().find(|form| form.mismatch(modifiers).is_none()) {
@@ -81,7 +76,6 @@ impl Table {
 }
 
 impl Form {
-    /// Decodes the operands.
     pub(super) fn decode(&self, decoder: &mut Decoder) -> Decoded {
         (self.decode)(decoder)
     }

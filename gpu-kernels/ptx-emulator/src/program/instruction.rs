@@ -7,8 +7,7 @@ use crate::ptx::syntax::{SourceLocation, Space};
 /// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
 pub const NEVER: usize = usize::MAX;
 
-/// Returns the first generic address of a state space (PTX ISA, section 5.1.8). Addresses in global and constant memory are
-/// generic addresses already.
+/// Returns the first generic address of a state space (PTX ISA, section 5.1.8), which is 0 for global and constant memory.
 pub fn window(space: Space) -> u64 {
     match space {
         Space::Shared => 0x0100_0000_0000,
@@ -50,19 +49,13 @@ pub struct Program {
 /// A special register of 32 bits (PTX ISA, chapter 10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
-    /// `%tid` along an axis.
+    /// `%tid`, `%ntid`, `%ctaid` and `%nctaid` along an axis.
     Tid(usize),
-    /// `%ntid` along an axis.
     Ntid(usize),
-    /// `%ctaid` along an axis.
     Ctaid(usize),
-    /// `%nctaid` along an axis.
     Nctaid(usize),
-    /// `%laneid`.
     Lane,
-    /// `%warpid`.
     Warp,
-    /// `%nwarpid`.
     Warps,
     /// `%lanemask_*`: the lanes that compare like this to the lane, and whether the lane itself is one of them.
     LaneMask(std::cmp::Ordering, bool),
@@ -72,17 +65,13 @@ pub enum Special {
 pub struct Inst {
     /// The predicate of `@p`, and whether it is negated.
     pub guard: Option<(usize, bool)>,
-    /// The operation.
     pub action: Action,
-    /// The opcode and modifiers, as written.
     pub mnemonic: String,
     /// The line of the PTX.
     pub line: u32,
     /// The index into [`Program::source_locations`].
     pub source_location: usize,
-    /// The registers that it reads.
     pub reads: Vec<Register>,
-    /// The registers that it writes.
     pub writes: Vec<Register>,
     /// The instruction at which the sides of a branch meet again.
     pub reconvergence: usize,
@@ -143,11 +132,8 @@ pub enum Scope {
 
 /// A load or store.
 pub struct Access {
-    /// The state space of the address.
     pub space: Space,
-    /// The memory order.
     pub order: Order,
-    /// The scope of the memory order.
     pub scope: Scope,
     /// The size of an element in bytes.
     pub width: usize,
@@ -157,7 +143,6 @@ pub struct Access {
     pub elements: Vec<Register>,
     /// The register that the offset is added to.
     pub base: Option<Register>,
-    /// The offset in bytes.
     pub offset: i64,
 }
 
@@ -167,7 +152,6 @@ pub struct Atomic {
     pub access: Access,
     /// The register that receives the old value; `red` has none.
     pub d: Option<Register>,
-    /// The operand.
     pub operand: Register,
     /// The new value of `cas`.
     pub swap: Option<Register>,

@@ -11,9 +11,7 @@ pub(super) trait Source: Copy + Send + Sync + 'static {
     type Place: Copy + Send + Sync;
     /// All lanes of these registers.
     type Lanes<'a>: Copy;
-    /// Decodes the operand.
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
-    /// Borrows the lanes.
     fn lanes(registers: &Registers, place: Self::Place) -> Self::Lanes<'_>;
     /// Returns the value in one lane.
     fn at(lanes: &Self::Lanes<'_>, lane: usize) -> Self;
@@ -21,20 +19,15 @@ pub(super) trait Source: Copy + Send + Sync + 'static {
 
 /// A type that an instruction writes to its first operand, in each lane.
 pub(super) trait Output: Copy + 'static {
-    /// The registers of the operand.
     type Place: Copy + Send + Sync;
-    /// All lanes of these registers.
     type Lanes;
-    /// Decodes the operand.
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
-    /// Computes all lanes.
     fn collect(value: impl Fn(usize) -> Self) -> Self::Lanes;
     /// Writes the lanes in `mask`.
     fn write(registers: &mut Registers, place: Self::Place, mask: u32, lanes: Self::Lanes);
 }
 
-/// Computes all lanes. LLVM does not inline the closure of `std::array::from_fn` here, which takes
-/// twice the time.
+/// Computes all lanes, in half the time of `std::array::from_fn`, whose closure LLVM does not inline here.
 #[inline(always)]
 fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
     let mut lanes = [T::default(); 32];
@@ -44,7 +37,6 @@ fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
     lanes
 }
 
-/// Replaces the lanes in `mask`.
 #[inline(always)]
 fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
     if mask == u32::MAX {

@@ -16,7 +16,6 @@ const ORDERS: [(&str, Order); 6] = [
     ("release", Order::Release),
     ("acq_rel", Order::AcquireRelease),
 ];
-/// The state spaces.
 const SPACES: [(&str, Space); 9] = [
     ("global", Space::Global),
     ("shared", Space::Shared),
@@ -31,20 +30,17 @@ const SPACES: [(&str, Space); 9] = [
 /// The scopes of memory orders. Clusters are not modelled, so that theirs is that of the device.
 const SCOPES: [(&str, Scope); 4] =
     [("cta", Scope::Block), ("cluster", Scope::Device), ("gpu", Scope::Device), ("sys", Scope::Device)];
-/// The levels of `membar`.
 const LEVELS: [(&str, Scope); 3] = [("cta", Scope::Block), ("gl", Scope::Device), ("sys", Scope::Device)];
 /// The number of elements of a vector.
 const VECTORS: [(&str, usize); 2] = [("v2", 2), ("v4", 4)];
 /// The cache operators, which change no value.
 const CACHE: &str = "ca|cg|cs|lu|cv|wb|wt";
-/// The types of elements.
 const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
 
-/// The atomic operations by name and types (section 9.7.13.4). Floating-point sums are left out, because their order differs
-/// between runs.
+/// The atomic operations by name and types (section 9.7.13.4), but for floating-point sums, whose order differs between runs.
 const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("and", "b32|b64", |old, b, _| old & b),
     ("or", "b32|b64", |old, b, _| old | b),

@@ -1,7 +1,5 @@
 //! A kernel ready to run: instructions decoded, functions inlined, points of reconvergence found.
 
-mod bits;
-mod builder;
 mod compare;
 mod control;
 mod convert;
@@ -18,11 +16,10 @@ mod names;
 mod reconvergence;
 mod registers;
 mod rounding;
-mod variants;
 
+pub use decode::{Variant, variants};
 pub use instruction::{
     Access, Action, Atomic, Inst, NEVER, Order, Program, Scope, Shuffle, ShuffleMode, Special, VoteMode, window,
 };
 pub use link::{Linked, link};
 pub use registers::{Register, Registers};
-pub use variants::{Variant, variants};

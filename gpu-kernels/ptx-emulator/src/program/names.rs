@@ -9,7 +9,6 @@ use crate::ptx::syntax::Space;
 /// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// A register.
     Register(Register),
     /// An address in a state space.
     Address(Space, u64),
@@ -33,7 +32,6 @@ pub(super) struct Frame {
 pub(super) struct Names {
     /// The names of the module's scope.
     pub(super) module: HashMap<String, Meaning>,
-    /// The function that is being inlined.
     pub(super) frame: Frame,
     /// The instruction that each label stands before; [`NEVER`] until it is known.
     pub(super) labels: Vec<usize>,
@@ -51,7 +49,6 @@ impl Names {
         self.frame.names.get(name).or_else(|| self.module.get(name)).copied()
     }
 
-    /// Adds a label without a name.
     pub(super) fn new_label(&mut self) -> usize {
         self.labels.push(NEVER);
         self.labels.len() - 1
@@ -81,7 +78,6 @@ impl Names {
         }
     }
 
-    /// Returns the slot of a constant of `bits` bits.
     pub(super) fn constant(&mut self, bits: u32, value: u64) -> usize {
         if let Some(slot) = self.constants.get(&(bits, value)) {
             return *slot;
@@ -91,7 +87,6 @@ impl Names {
         slot
     }
 
-    /// Returns the slot of a special register.
     pub(super) fn special(&mut self, special: Special) -> usize {
         if let Some((slot, _)) = self.specials.iter().find(|(_, known)| *known == special) {
             return *slot;

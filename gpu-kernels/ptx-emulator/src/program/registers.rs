@@ -17,18 +17,14 @@ pub type Compute = Box<dyn Fn(&mut Registers, u32) + Send + Sync>;
 /// A register by its slot in the file of its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Register {
-    /// A predicate.
     Predicate(usize),
     /// A register of 16 bits, in [`Registers::b32`].
     B16(usize),
-    /// A register of 32 bits.
     B32(usize),
-    /// A register of 64 bits.
     B64(usize),
 }
 
 impl Register {
-    /// Returns the width in bits.
     pub fn bits(self) -> u32 {
         match self {
             Self::Predicate(_) => 1,

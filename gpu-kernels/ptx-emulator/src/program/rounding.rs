@@ -47,9 +47,7 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
 
 /// Gives a zero sum its sign, which is negative only if both addends are, or when rounding down (IEEE 754, section 6.3).
 fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
-    let both_negative = a.is_sign_negative() && b.is_sign_negative();
-    let opposed = a.is_sign_negative() != b.is_sign_negative();
-    if sum != 0.0 || both_negative || !opposed {
+    if sum != 0.0 || a.is_sign_negative() == b.is_sign_negative() {
         sum
     } else if rounding == Rounding::Down {
         -0.0
@@ -58,7 +56,6 @@ fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     }
 }
 
-/// Returns `a + b`.
 pub fn add(a: f32, b: f32, rounding: Rounding) -> f32 {
     sum(f64::from(a), f64::from(b), rounding)
 }
@@ -71,7 +68,6 @@ fn sum(a: f64, b: f64, rounding: Rounding) -> f32 {
     narrow(odd(zero_sum(sum, a, b, rounding), error), rounding)
 }
 
-/// Returns `a - b`.
 pub fn sub(a: f32, b: f32, rounding: Rounding) -> f32 {
     add(a, -b, rounding)
 }
@@ -81,12 +77,10 @@ pub fn mul(a: f32, b: f32, rounding: Rounding) -> f32 {
     narrow(f64::from(a) * f64::from(b), rounding)
 }
 
-/// Returns `a * b + c`.
 pub fn fma(a: f32, b: f32, c: f32, rounding: Rounding) -> f32 {
     sum(f64::from(a) * f64::from(b), f64::from(c), rounding)
 }
 
-/// Returns `a / b`.
 pub fn div(a: f32, b: f32, rounding: Rounding) -> f32 {
     let (a, b) = (f64::from(a), f64::from(b));
     let quotient = a / b;
@@ -97,12 +91,10 @@ pub fn div(a: f32, b: f32, rounding: Rounding) -> f32 {
     narrow(odd(quotient, if b > 0.0 { remainder } else { -remainder }), rounding)
 }
 
-/// Returns `1 / a`.
 pub fn rcp(a: f32, rounding: Rounding) -> f32 {
     div(1.0, a, rounding)
 }
 
-/// Returns the square root.
 pub fn sqrt(a: f32, rounding: Rounding) -> f32 {
     let a = f64::from(a);
     let root = a.sqrt();

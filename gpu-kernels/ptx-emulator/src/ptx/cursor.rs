@@ -1,10 +1,8 @@
 //! A position in the tokens of a PTX text.
 
-use super::error::Error;
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Error, Kind, Parsed, Token, tokens};
 use super::syntax::Type;
 
-/// A position in the tokens.
 pub(super) struct Cursor<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
@@ -12,16 +10,14 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// Creates a cursor at the start of a text.
-    pub(super) fn new(text: &'a str) -> Result<Self, Error> {
+    pub(super) fn new(text: &'a str) -> Parsed<Self> {
         Ok(Self { tokens: tokens(text)?, at: 0 })
     }
 
-    /// Returns the next token.
     pub(super) fn peek(&self) -> Kind<'a> {
         self.tokens[self.at].kind
     }
 
-    /// Returns the line of the next token.
     pub(super) fn line(&self) -> u32 {
         self.tokens[self.at].line
     }
@@ -34,12 +30,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Returns an error at the next token.
-    pub(super) fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {
+    pub(super) fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
         Err(Error { line: self.line(), message: message.into() })
     }
 
     /// Returns an error that names the next token and what was expected instead.
-    pub(super) fn expected<T>(&self, expected: &str) -> Result<T, Error> {
+    pub(super) fn expected<T>(&self, expected: &str) -> Parsed<T> {
         let found = match self.peek() {
             Kind::Word(word) | Kind::Str(word) => format!("`{word}`"),
             Kind::Dot(word) => format!("`.{word}`"),
@@ -51,7 +47,6 @@ impl<'a> Cursor<'a> {
         self.error(format!("expected {expected}, found {found}"))
     }
 
-    /// Takes the next token if it is this one.
     fn eat_kind(&mut self, kind: Kind) -> bool {
         let found = self.peek() == kind;
         if found {
@@ -70,20 +65,18 @@ impl<'a> Cursor<'a> {
         self.eat_kind(Kind::Dot(name))
     }
 
-    /// Takes this character.
-    pub(super) fn want(&mut self, c: char) -> Result<(), Error> {
+    pub(super) fn want(&mut self, c: char) -> Parsed {
         if self.eat(c) { Ok(()) } else { self.expected(&format!("`{c}`")) }
     }
 
-    /// Takes a name.
-    pub(super) fn word(&mut self) -> Result<&'a str, Error> {
+    pub(super) fn word(&mut self) -> Parsed<&'a str> {
         let Kind::Word(word) = self.peek() else { return self.expected("a name") };
         self.next();
         Ok(word)
     }
 
     /// Takes an integer, which a `-` may precede.
-    pub(super) fn int(&mut self) -> Result<u64, Error> {
+    pub(super) fn int(&mut self) -> Parsed<u64> {
         let negative = self.eat('-');
         let Kind::Int(value) = self.peek() else { return self.expected("an integer") };
         self.next();
@@ -91,13 +84,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes an integer of 32 bits.
-    pub(super) fn small(&mut self) -> Result<u32, Error> {
+    pub(super) fn small(&mut self) -> Parsed<u32> {
         let value = self.int()?;
         u32::try_from(value).or_else(|_| self.error(format!("expected an integer below 2^32, found {value}")))
     }
 
     /// Takes a type modifier such as `.u32`.
-    pub(super) fn typ(&mut self) -> Result<Type, Error> {
+    pub(super) fn typ(&mut self) -> Parsed<Type> {
         let Kind::Dot(name) = self.peek() else { return self.expected("a type") };
         let Some(typ) = Type::named(name) else { return self.error(format!("type `.{name}` is not of the subset")) };
         self.next();
@@ -105,11 +98,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes items between commas, and the character that ends them.
-    pub(super) fn until<T>(
-        &mut self,
-        end: char,
-        mut item: impl FnMut(&mut Self) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
+    pub(super) fn until<T>(&mut self, end: char, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(end) {
             items.push(item(self)?);

@@ -1,19 +1,15 @@
-//! Functions and their instructions (PTX ISA, sections 4.3 and 5.4, chapter 11).
+//! Functions and their instructions (PTX ISA, sections 4.3 and 5.4, chapter 11), with the source locations that `.loc` gives.
+
+use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::error::Error;
-use super::lexer::Kind;
-use super::operands::operand;
-use super::scopes::Scopes;
-use super::source_locations::{Chains, SourceLocations};
-use super::syntax::{Body, Function, Instruction, Space, Statement, Variable};
+use super::lexer::{Kind, Parsed};
+use super::operands::{Scopes, operand};
+use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
 use super::variables::variable;
 
 /// Parses `.entry` or `.func` from the word after it on.
-///
-/// # Errors
-/// If the tokens are not a function of the subset.
-pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Result<Function, Error> {
+pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
     let line = cursor.line();
     let returns = if entry { Vec::new() } else { parameters(cursor)? };
     let name = cursor.word()?.to_string();
@@ -47,7 +43,7 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Res
 }
 
 /// Parses parameters in parentheses, if there are any.
-fn parameters(cursor: &mut Cursor) -> Result<Vec<Variable>, Error> {
+fn parameters(cursor: &mut Cursor) -> Parsed<Vec<Variable>> {
     if !cursor.eat('(') {
         return Ok(Vec::new());
     }
@@ -67,7 +63,7 @@ struct BodyParser<'c, 'a> {
 
 impl BodyParser<'_, '_> {
     /// Parses all that follows the first brace.
-    fn body(&mut self) -> Result<(), Error> {
+    fn body(&mut self) -> Parsed {
         self.scopes.push();
         loop {
             match self.cursor.peek() {
@@ -93,7 +89,7 @@ impl BodyParser<'_, '_> {
         }
     }
 
-    fn directive(&mut self, directive: &str) -> Result<(), Error> {
+    fn directive(&mut self, directive: &str) -> Parsed {
         let space = match directive {
             "loc" => return self.locations.directive(self.cursor, self.chains),
             "reg" => return self.registers(),
@@ -112,7 +108,7 @@ impl BodyParser<'_, '_> {
         self.cursor.want(';')
     }
 
-    fn registers(&mut self) -> Result<(), Error> {
+    fn registers(&mut self) -> Parsed {
         let typ = self.cursor.typ()?;
         let names = self.cursor.until(';', |cursor| {
             let name = cursor.word()?;
@@ -130,7 +126,7 @@ impl BodyParser<'_, '_> {
     }
 
     /// Parses a label, a table of branch targets, or an instruction.
-    fn statement(&mut self) -> Result<(), Error> {
+    fn statement(&mut self) -> Parsed {
         let line = self.cursor.line();
         let mut guard = None;
         if self.cursor.eat('@') {
@@ -160,7 +156,7 @@ impl BodyParser<'_, '_> {
     }
 
     /// Parses what follows the colon of a label.
-    fn label(&mut self, label: String) -> Result<(), Error> {
+    fn label(&mut self, label: String) -> Parsed {
         if self.cursor.eat_dot("branchtargets") {
             let targets = self.cursor.until(';', |cursor| Ok(cursor.word()?.to_string()))?;
             self.body.tables.insert(label, targets);
@@ -171,4 +167,67 @@ impl BodyParser<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The file and line of the calls that each line's `.loc` was inlined at, innermost first.
+pub(super) type Chains = HashMap<u32, Vec<(u32, u32)>>;
+
+/// Returns the chains that comments give: `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of each call. A build
+/// step writes them so for a compiler without `inlined_at`, which the directive has since version 7.2.
+pub(super) fn chains(text: &str) -> Chains {
+    let frame = |frame: &str| {
+        let (file, line) = frame.split_once(':')?;
+        Some((file.parse().ok()?, line.parse().ok()?))
+    };
+    let chain = |(line, number): (&str, u32)| {
+        let (directive, chain) = line.split_once("// inlined at ")?;
+        let frames: Option<Vec<_>> = chain.split_whitespace().map(frame).collect();
+        frames.filter(|_| directive.trim_start().starts_with(".loc")).map(|frames| (number, frames))
+    };
+    text.lines().zip(1..).filter_map(chain).collect()
+}
+
+/// The source locations in a function.
+#[derive(Default)]
+struct SourceLocations {
+    /// The location of the instructions that follow.
+    now: SourceLocation,
+    /// The locations so far by file, line and column, which `inlined_at` refers to.
+    known: HashMap<(u32, u32, u32), SourceLocation>,
+}
+
+impl SourceLocations {
+    /// Parses a `.loc` from the word after it on.
+    fn directive(&mut self, cursor: &mut Cursor, chains: &Chains) -> Parsed {
+        let line = cursor.line();
+        let at = (cursor.small()?, cursor.small()?, cursor.small()?);
+        let mut frames = vec![(at.0, at.1)];
+        if cursor.eat(',') {
+            attribute(cursor, "function_name")?;
+            cursor.word()?;
+            if cursor.eat('+') {
+                cursor.int()?;
+            }
+            cursor.want(',')?;
+            attribute(cursor, "inlined_at")?;
+            let call = (cursor.small()?, cursor.small()?, cursor.small()?);
+            match self.known.get(&call) {
+                Some(outer) => frames.extend(&outer.0),
+                None => frames.push((call.0, call.1)),
+            }
+        }
+        match chains.get(&line) {
+            Some(chain) => frames.extend(chain),
+            // Line 0 is code of no line; its file is that of the instruction before it.
+            None if at.1 == 0 && frames.len() == 1 => frames.clear(),
+            None => {}
+        }
+        self.now = SourceLocation(frames);
+        self.known.insert(at, self.now.clone());
+        Ok(())
+    }
+}
+
+fn attribute(cursor: &mut Cursor, name: &str) -> Parsed {
+    if cursor.word()? == name { Ok(()) } else { cursor.error(format!("expected `{name}`")) }
 }

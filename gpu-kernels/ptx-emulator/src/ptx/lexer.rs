@@ -1,8 +1,27 @@
 //! Splits a PTX text into tokens (PTX ISA, chapter 4).
 
-use super::error::Error;
+use std::fmt;
 
-/// A token.
+/// An error in a PTX text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The line, from 1.
+    pub line: u32,
+    /// The problem, without the line.
+    pub message: String,
+}
+
+/// A result of parsing.
+pub(super) type Parsed<T = ()> = Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Token<'a> {
     /// The kind, with the token's value.
@@ -11,7 +30,6 @@ pub struct Token<'a> {
     pub line: u32,
 }
 
-/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind<'a> {
     /// An identifier or opcode, with its leading `%`, `_` or `$` if it has one.
@@ -24,7 +42,6 @@ pub enum Kind<'a> {
     F32(u32),
     /// An `f64`, written as `0d` and sixteen hexadecimal digits, or as a decimal fraction.
     F64(f64),
-    /// The text between quotes.
     Str(&'a str),
     /// Any other character.
     Punct(char),
@@ -33,10 +50,7 @@ pub enum Kind<'a> {
 }
 
 /// Splits a text into tokens, of which the last is [`Kind::End`].
-///
-/// # Errors
-/// If a comment or string does not end, or a character or number is not one of PTX.
-pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Error> {
+pub fn tokens(text: &str) -> Parsed<Vec<Token<'_>>> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
     let mut tokens = Vec::new();
     loop {
@@ -66,7 +80,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips spaces, newlines and comments.
-    fn skip_blanks(&mut self) -> Result<(), Error> {
+    fn skip_blanks(&mut self) -> Parsed {
         loop {
             let rest = self.rest();
             let skipped = if rest.starts_with("//") {
@@ -93,7 +107,7 @@ impl<'a> Lexer<'a> {
         &rest[..end]
     }
 
-    fn next_kind(&mut self) -> Result<Kind<'a>, Error> {
+    fn next_kind(&mut self) -> Parsed<Kind<'a>> {
         let start = self.at;
         let mut following = self.rest().chars();
         let Some(first) = following.next() else { return Ok(Kind::End) };
@@ -120,7 +134,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<Kind<'a>, Error> {
+    fn number(&mut self) -> Parsed<Kind<'a>> {
         let start = self.at;
         let word = self.word(start);
         let bad = |lexer: &Self| lexer.error(format!("`{word}` is not a PTX constant"));

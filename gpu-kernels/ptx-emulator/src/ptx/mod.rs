@@ -3,15 +3,12 @@
 //! A construct outside of the subset is an error that names the line and the instruction. Sections are those of the PTX ISA.
 
 mod cursor;
-mod error;
 mod functions;
 mod lexer;
 mod module;
 mod operands;
-mod scopes;
-mod source_locations;
 pub mod syntax;
 mod variables;
 
-pub use error::Error;
+pub use lexer::Error;
 pub use module::parse;

@@ -1,18 +1,13 @@
 //! Modules (PTX ISA, sections 11.1 and 11.5 to 11.7).
 
 use super::cursor::Cursor;
-use super::error::Error;
-use super::functions::function;
-use super::lexer::Kind;
-use super::source_locations::{Chains, chains};
+use super::functions::{Chains, chains, function};
+use super::lexer::{Kind, Parsed};
 use super::syntax::{Module, Space};
 use super::variables::variable;
 
 /// Parses a module.
-///
-/// # Errors
-/// If the text is not PTX of the subset. The error names the line and the construct.
-pub fn parse(text: &str) -> Result<Module, Error> {
+pub fn parse(text: &str) -> Parsed<Module> {
     let (mut cursor, chains) = (Cursor::new(text)?, chains(text));
     let mut module = Module::default();
     let mut external = false;
@@ -37,13 +32,7 @@ pub fn parse(text: &str) -> Result<Module, Error> {
 }
 
 /// Parses a directive of the module's scope from the token after it on.
-fn directive(
-    cursor: &mut Cursor,
-    chains: &Chains,
-    module: &mut Module,
-    name: &str,
-    external: bool,
-) -> Result<(), Error> {
+fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &str, external: bool) -> Parsed {
     let space = match name {
         "version" => {
             let Kind::F64(version) = cursor.peek() else { return cursor.expected("a version such as 7.8") };
@@ -55,14 +44,8 @@ fn directive(
             module.target = target(cursor)?;
             return Ok(());
         }
-        "address_size" => {
-            return if cursor.int()? == 64 {
-                Ok(())
-            } else {
-                cursor.error("only addresses of 64 bits are of the subset")
-            };
-        }
-        "visible" | "weak" | "common" => return Ok(()),
+        "address_size" if cursor.int()? != 64 => return cursor.error("only addresses of 64 bits are of the subset"),
+        "address_size" | "visible" | "weak" | "common" => return Ok(()),
         "file" => return file(cursor, module),
         "section" => return skip_section(cursor),
         "pragma" => {
@@ -84,7 +67,7 @@ fn directive(
     cursor.want(';')
 }
 
-fn target(cursor: &mut Cursor) -> Result<u32, Error> {
+fn target(cursor: &mut Cursor) -> Parsed<u32> {
     let name = cursor.word()?;
     while cursor.eat(',') {
         cursor.word()?;
@@ -94,7 +77,7 @@ fn target(cursor: &mut Cursor) -> Result<u32, Error> {
     target.map_or_else(|| cursor.error(format!("expected a target `sm_NN`, found `{name}`")), Ok)
 }
 
-fn file(cursor: &mut Cursor, module: &mut Module) -> Result<(), Error> {
+fn file(cursor: &mut Cursor, module: &mut Module) -> Parsed {
     let number = cursor.small()?;
     let Kind::Str(path) = cursor.peek() else { return cursor.expected("a path between quotes") };
     cursor.next();
@@ -107,7 +90,7 @@ fn file(cursor: &mut Cursor, module: &mut Module) -> Result<(), Error> {
 }
 
 /// Skips debug information beyond line numbers, which only debuggers read.
-fn skip_section(cursor: &mut Cursor) -> Result<(), Error> {
+fn skip_section(cursor: &mut Cursor) -> Parsed {
     cursor.next();
     cursor.want('{')?;
     while !cursor.eat('}') {

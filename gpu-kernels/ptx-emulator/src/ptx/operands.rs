@@ -1,16 +1,12 @@
-//! The operands of an instruction (PTX ISA, sections 6.1 to 6.4).
+//! The operands of an instruction (PTX ISA, sections 6.1 to 6.4), and the scopes of the names in them.
+
+use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::error::Error;
-use super::lexer::Kind;
-use super::scopes::Scopes;
+use super::lexer::{Kind, Parsed};
 use super::syntax::Operand;
 
-/// Parses an operand.
-///
-/// # Errors
-/// If the tokens are not an operand of the subset.
-pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
+pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
     let first = single(cursor, scopes)?;
     if cursor.eat('|') {
         return Ok(Operand::Pair(Box::new([first, single(cursor, scopes)?])));
@@ -22,7 +18,7 @@ pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, E
 }
 
 /// Parses an operand without `|` and offset.
-fn single(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
+fn single(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
     let first = cursor.peek();
     match first {
         Kind::Int(_) => return Ok(Operand::Int(cursor.int()?)),
@@ -58,4 +54,45 @@ fn single(cursor: &mut Cursor, scopes: &Scopes) -> Result<Operand, Error> {
             Operand::Address(Box::new(base), offset)
         }
     })
+}
+
+/// The open scopes of a function body, the innermost last, with the unique name of each declared name.
+#[derive(Default)]
+pub(super) struct Scopes {
+    open: Vec<HashMap<String, String>>,
+    renamed: usize,
+}
+
+impl Scopes {
+    pub(super) fn push(&mut self) {
+        self.open.push(HashMap::new());
+    }
+
+    /// Closes the innermost scope; returns whether another one is still open.
+    pub(super) fn pop(&mut self) -> bool {
+        self.open.pop();
+        !self.open.is_empty()
+    }
+
+    /// Declares a name in the innermost scope; returns its unique name.
+    pub(super) fn declare(&mut self, name: &str) -> String {
+        let mut unique = name.to_string();
+        if self.open.len() > 1 {
+            self.renamed += 1;
+            unique = format!("{name}'{}", self.renamed);
+        }
+        let scope = self.open.last_mut().expect("a body is open");
+        scope.insert(name.to_string(), unique.clone());
+        unique
+    }
+
+    /// Returns the unique name of a name that is declared in an open scope.
+    pub(super) fn declared(&self, name: &str) -> Option<String> {
+        self.open.iter().rev().find_map(|scope| scope.get(name).cloned())
+    }
+
+    /// Returns the unique name of a name that may also be declared outside of the function.
+    pub(super) fn resolve(&self, name: &str) -> String {
+        self.declared(name).unwrap_or_else(|| name.to_string())
+    }
 }

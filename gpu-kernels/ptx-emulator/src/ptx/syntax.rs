@@ -11,7 +11,6 @@ pub struct Module {
     pub version: (u32, u32),
     /// The number of `.target sm_NN`.
     pub target: u32,
-    /// The variables of the module's scope.
     pub variables: Vec<Variable>,
     /// The kernels and functions, with a body or only declared.
     pub functions: Vec<Function>,
@@ -66,7 +65,6 @@ impl Type {
         }
     }
 
-    /// Returns the width in bytes.
     pub fn bytes(self) -> u32 {
         self.bits().div_ceil(8)
     }
@@ -90,7 +88,6 @@ impl fmt::Display for Type {
 pub struct Variable {
     /// The name, unique in its function.
     pub name: String,
-    /// The state space.
     pub space: Space,
     /// The alignment in bytes.
     pub align: u32,
@@ -100,26 +97,21 @@ pub struct Variable {
     pub init: Vec<u8>,
     /// Offsets of eight bytes in `init`, and the symbol whose address is added to them.
     pub addresses: Vec<(usize, String)>,
-    /// The line of the declaration.
     pub line: u32,
 }
 
 /// A kernel (`.entry`) or a function (`.func`).
 #[derive(Debug)]
 pub struct Function {
-    /// The name.
     pub name: String,
-    /// Whether it is a kernel.
     pub entry: bool,
     /// The values that it returns.
     pub returns: Vec<Variable>,
-    /// The parameters.
     pub params: Vec<Variable>,
     /// The body; `None` if the function is only declared.
     pub body: Option<Body>,
     /// The product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
-    /// The line of the name.
     pub line: u32,
 }
 
@@ -128,7 +120,6 @@ pub struct Function {
 pub struct Body {
     /// The registers by name; `.reg .b32 %r<9>` declares nine.
     pub registers: HashMap<String, Type>,
-    /// The variables.
     pub variables: Vec<Variable>,
     /// The labels and instructions in their order.
     pub statements: Vec<Statement>,
@@ -139,9 +130,7 @@ pub struct Body {
 /// A label or an instruction.
 #[derive(Debug)]
 pub enum Statement {
-    /// A label.
     Label(String),
-    /// An instruction.
     Instruction(Instruction),
 }
 
@@ -150,13 +139,10 @@ pub enum Statement {
 pub struct Instruction {
     /// The predicate of `@p` or `@!p`, and whether it is negated.
     pub guard: Option<(String, bool)>,
-    /// The opcode.
     pub opcode: String,
     /// The modifiers in their order, without dots.
     pub modifiers: Vec<String>,
-    /// The operands in their order.
     pub operands: Vec<Operand>,
-    /// The line of the PTX.
     pub line: u32,
     /// The source location that the last `.loc` gave.
     pub source_location: SourceLocation,
@@ -182,11 +168,9 @@ pub enum Operand {
     Special(String),
     /// `!p`.
     Not(String),
-    /// An integer constant.
     Int(u64),
-    /// The bits of a single-precision constant.
+    /// The bits of a constant in single precision.
     F32(u32),
-    /// A double-precision constant.
     F64(f64),
     /// `symbol + offset`.
     Offset(String, i64),

@@ -1,15 +1,11 @@
 //! Variables and parameters (PTX ISA, section 5.4).
 
 use super::cursor::Cursor;
-use super::error::Error;
-use super::lexer::Kind;
+use super::lexer::{Kind, Parsed};
 use super::syntax::{Space, Variable};
 
 /// Parses a variable or parameter from what follows its state space on.
-///
-/// # Errors
-/// If the tokens are not a variable of the subset.
-pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Result<Variable, Error> {
+pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Parsed<Variable> {
     let line = cursor.line();
     let mut align = if cursor.eat_dot("align") { cursor.small()? } else { 0 };
     let typ = cursor.typ()?;
@@ -44,7 +40,7 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Res
 }
 
 /// Parses an initialiser of elements of `width` bytes.
-fn initialiser(cursor: &mut Cursor, variable: &mut Variable, width: usize) -> Result<(), Error> {
+fn initialiser(cursor: &mut Cursor, variable: &mut Variable, width: usize) -> Parsed {
     let mut depth = 0;
     loop {
         match cursor.peek() {
@@ -74,7 +70,7 @@ fn initialiser(cursor: &mut Cursor, variable: &mut Variable, width: usize) -> Re
 }
 
 /// Parses `symbol` or `generic(symbol)`, which `+ offset` may follow.
-fn symbol_address(cursor: &mut Cursor, variable: &mut Variable) -> Result<(), Error> {
+fn symbol_address(cursor: &mut Cursor, variable: &mut Variable) -> Parsed {
     let mut name = cursor.word()?;
     if name == "generic" {
         cursor.want('(')?;

@@ -82,6 +82,9 @@ pub struct Violation {
     pub other: Option<usize>,
 }
 
+/// The result of a check.
+pub type Checked<T = ()> = Result<T, Box<Violation>>;
+
 impl Violation {
     /// Returns a violation that concerns one instruction.
     pub fn new(kind: FaultKind, lane: impl Into<Option<u32>>, message: impl Into<String>) -> Box<Self> {

@@ -1,12 +1,10 @@
 //! The schedule of a launch: blocks become resident, and blocks and warps take turns.
 
-use super::device::Device;
 use super::fault::{Fault, FaultKind, Violation};
 use super::happens_before::{Released, VectorClock};
-use super::launch::Launch;
-use super::memory::Memory;
+use super::launch::{Device, Launch};
+use super::memory::{Memory, Segment};
 use super::profile::Profile;
-use super::segment::Segment;
 use super::timing::{LATENCIES, kind, later};
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Special;
@@ -22,7 +20,6 @@ const IDLE_TURNS: u32 = 1 << 12;
 /// A simulated device with the state that outlives a launch.
 pub struct Simulator {
     pub device: Device,
-    /// The global memory.
     pub memory: Memory,
     next_epoch: u32,
 }
@@ -32,8 +29,7 @@ struct Block {
     warps: Vec<Warp>,
 }
 
-/// A generator of permutations from a seed, or of ascending orders if the seed is 0. It is the xorshift generator of
-/// Marsaglia, "Xorshift RNGs", 2003.
+/// A generator of permutations from a seed (Marsaglia, "Xorshift RNGs", 2003), or of ascending orders if the seed is 0.
 struct Orders(u64);
 
 impl Orders {
@@ -62,13 +58,11 @@ impl Orders {
 }
 
 impl Simulator {
-    /// Returns a device with empty memory.
     pub fn new(device: Device) -> Self {
         Self { memory: Memory::new(device.memory), device, next_epoch: 1 }
     }
 
-    /// Runs a launch with these parameter bytes to its end, or to its first fault. Panics if the launch has no threads
-    /// or too many, or if there are fewer parameter bytes than the kernel declares.
+    /// Runs a launch with these parameter bytes to its end, or to its first fault. Panics as `Gpu::launch` does.
     pub fn launch<'a>(&mut self, launch: Launch<'a>, params: &[u8]) -> Result<Profile<'a>, Box<Fault>> {
         let program = launch.program;
         assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);

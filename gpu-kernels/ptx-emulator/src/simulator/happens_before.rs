@@ -58,7 +58,6 @@ pub struct Accessor {
 /// A record of one access, or of several that the checker can treat as one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccessRecord {
-    /// The last accessor.
     pub by: Accessor,
     /// The mask of the block's warps.
     pub warps: u32,
@@ -98,8 +97,7 @@ impl AccessRecord {
     }
 }
 
-/// The location of a strong access. The first part is 0 for global memory, or the block's index plus 1 for its shared
-/// memory. The second part is the address.
+/// The location of a strong access: 0 for global memory, or the index plus 1 of a block with shared memory, and the address.
 pub type Location = (u32, u64);
 
 /// The clocks that strong writes have released.

@@ -1,9 +1,191 @@
-//! Global memory as a list of allocations.
+//! Memory as a list of segments, which also store what bytes were written and the last accesses of each word.
 
-use super::segment::Segment;
+use std::ops::Range;
 
-/// The alignment of allocations, and the gap between them. The gap makes an access beyond the end of an allocation miss
-/// the next one.
+use super::fault::{Checked, FaultKind, Violation};
+use super::happens_before::{AccessRecord, Accessor, VectorClock};
+
+/// The number of words whose shadows are allocated together, at the first access to one of them.
+const PAGE: usize = 256;
+
+/// The last accesses of a word of four bytes.
+#[derive(Clone, Default)]
+struct Shadow {
+    write: AccessRecord,
+    /// The reads since that write by one block.
+    read: AccessRecord,
+    /// The reads since that write by other blocks, sorted by block.
+    other_reads: Vec<AccessRecord>,
+}
+
+pub struct Segment {
+    bytes: Vec<u8>,
+    /// One bit per byte, which is set if the byte was written.
+    written: Vec<u8>,
+    pages: Vec<Option<Box<[Shadow]>>>,
+}
+
+impl Segment {
+    /// Returns `size` uninitialised bytes.
+    pub fn new(size: usize) -> Self {
+        let words = size.div_ceil(4);
+        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: vec![None; words.div_ceil(PAGE)] }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes on behalf of the host, without a race check.
+    pub fn fill(&mut self, at: usize, bytes: &[u8]) {
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        for i in at..at + bytes.len() {
+            self.written[i / 8] |= 1 << (i % 8);
+        }
+    }
+
+    /// Returns whether all of `len <= 16` bytes were written.
+    #[inline]
+    pub fn is_written(&self, at: usize, len: usize) -> bool {
+        let byte = |i: usize| u32::from(self.written[at / 8 + i]);
+        let bits = (byte(0) | byte(1) << 8 | byte(2) << 16) >> (at % 8);
+        let all = (1 << len) - 1;
+        bits & all == all
+    }
+
+    /// Reads `len <= 16` bytes.
+    #[inline]
+    pub fn read(&self, at: usize, len: usize) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..len].copy_from_slice(&self.bytes[at..at + len]);
+        bytes
+    }
+
+    /// Writes at most 16 bytes and returns whether they differ from the previous ones.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let changed = &self.bytes[at..at + bytes.len()] != bytes;
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        let bits = ((1u32 << bytes.len()) - 1) << (at % 8);
+        for (i, byte) in bits.to_le_bytes().into_iter().take(3).enumerate() {
+            self.written[at / 8 + i] |= byte;
+        }
+        changed
+    }
+
+    /// Calls `f` with the shadow of each word of `range` and the mask of the word's bytes in the range.
+    fn for_each_shadow(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow, u8) -> Checked) -> Checked {
+        for word in range.start / 4..range.end.div_ceil(4) {
+            let page = self.pages[word / PAGE].get_or_insert_with(|| vec![Shadow::default(); PAGE].into_boxed_slice());
+            let (from, to) = (range.start.max(4 * word) - 4 * word, range.end.min(4 * word + 4) - 4 * word);
+            f(&mut page[word % PAGE], ((1u32 << to) - (1 << from)) as u8)?;
+        }
+        Ok(())
+    }
+
+    /// Records a read by `lanes`. Fails if the read races with a write.
+    pub fn record_read(
+        &mut self,
+        range: Range<usize>,
+        lanes: u32,
+        accessor: &Accessor,
+        clock: &VectorClock,
+    ) -> Checked {
+        self.for_each_shadow(range, |shadow, bytes| {
+            let write = &shadow.write;
+            let racing = if !write.conflicts(accessor, bytes) {
+                0
+            } else if !write.happened_before(accessor, clock) {
+                lanes
+            } else if write.in_epoch_of(accessor) && write.by.syncs == accessor.syncs {
+                lanes & !write.lanes
+            } else {
+                0
+            };
+            if racing != 0 {
+                return Err(race(write, "wrote", "reads", accessor, racing));
+            }
+            let record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes, bytes };
+            shadow.add_read(record, clock);
+            Ok(())
+        })
+    }
+
+    /// Records a write by one lane. Fails if the write races with another access. `same` tells that memory already
+    /// holds the written bytes, because the lanes of one warp may write equal values.
+    pub fn record_write(
+        &mut self,
+        range: Range<usize>,
+        lane: u32,
+        same: bool,
+        accessor: &Accessor,
+        clock: &VectorClock,
+    ) -> Checked {
+        let mut record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes: 1 << lane, bytes: 0 };
+        self.for_each_shadow(range, |shadow, bytes| {
+            let write = &shadow.write;
+            let in_epoch = write.in_epoch_of(accessor);
+            let unsynchronised = in_epoch && write.by.syncs == accessor.syncs;
+            if write.conflicts(accessor, bytes)
+                && (!write.happened_before(accessor, clock) || unsynchronised && !same && write.lanes != 1 << lane)
+            {
+                return Err(race(write, "wrote", "writes", accessor, 1 << lane));
+            }
+            let races = |read: &&AccessRecord| {
+                let unsynchronised = read.in_epoch_of(accessor) && read.by.convergences == accessor.convergences;
+                read.conflicts(accessor, bytes)
+                    && (!read.happened_before(accessor, clock)
+                        || unsynchronised && !same && read.lanes & !(1 << lane) != 0)
+            };
+            if let Some(read) = std::iter::once(&shadow.read).chain(&shadow.other_reads).find(races) {
+                return Err(race(read, "read", "writes", accessor, 1 << lane));
+            }
+            record.lanes = 1 << lane | if unsynchronised && write.by.pc == accessor.pc { write.lanes } else { 0 };
+            record.bytes = bytes | if in_epoch { write.bytes } else { 0 };
+            *shadow = Shadow { write: record, ..Shadow::default() };
+            Ok(())
+        })
+    }
+}
+
+impl Shadow {
+    fn add_read(&mut self, record: AccessRecord, clock: &VectorClock) {
+        let (block, read) = (record.by.block, &self.read);
+        let slot = if read.bytes == 0 || read.by.block == block || read.happened_before(&record.by, clock) {
+            &mut self.read
+        } else {
+            match self.other_reads.binary_search_by_key(&block, |read| read.by.block) {
+                Ok(i) => &mut self.other_reads[i],
+                Err(i) => return self.other_reads.insert(i, record),
+            }
+        };
+        let mut merged = record;
+        if slot.bytes != 0 && slot.by.block == block && slot.by.epoch == record.by.epoch {
+            if slot.warps == record.warps && slot.by.convergences == record.by.convergences {
+                merged.lanes |= slot.lanes;
+            }
+            merged.warps |= slot.warps;
+            merged.bytes |= slot.bytes;
+            merged.by.strong &= slot.by.strong;
+        }
+        *slot = merged;
+    }
+}
+
+fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes: u32) -> Box<Violation> {
+    let (others, barrier) = if !other.by_others(accessor) {
+        (format!("lanes {:#x} of this warp", other.lanes), "`bar.warp.sync`")
+    } else if other.by.block == accessor.block {
+        (format!("warps {:#x} of this block", other.warps), "barrier")
+    } else {
+        (format!("block {}", other.by.block), "grid barrier")
+    };
+    let message = format!("{others} {did} what this lane {does}, with no {barrier} between");
+    let mut violation = Violation::new(FaultKind::Race, lanes.trailing_zeros(), message);
+    violation.other = Some(other.by.pc as usize);
+    violation
+}
+
+/// The alignment of allocations, and the gap between them, so that an access beyond the end of one misses the next.
 const ALIGN: u64 = 512;
 
 /// The global memory of a device.
@@ -12,9 +194,7 @@ pub struct Memory {
     allocations: Vec<(u64, Segment)>,
     /// The index of the allocation that was accessed last, which the next access most often hits too.
     last: usize,
-    /// The address of the next allocation.
     next: u64,
-    /// The bytes that are not allocated.
     pub free: u64,
 }
 

@@ -1,11 +1,10 @@
 //! Loads, stores and atomics.
 
-use super::fault::{FaultKind, Violation};
+use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Location};
-use super::lanes::lanes;
-use super::segment::Segment;
+use super::memory::Segment;
 use super::timing::bank_conflicts;
-use super::warp::{Env, Warp};
+use super::warp::{Env, Warp, lanes};
 use crate::program::{Access, Atomic, Order, Scope, window};
 use crate::ptx::syntax::Space;
 
@@ -27,7 +26,7 @@ impl Target {
 
 impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
-    fn segment(&mut self, target: &Target) -> Result<(&mut Segment, usize), Box<Violation>> {
+    fn segment(&mut self, target: &Target) -> Checked<(&mut Segment, usize)> {
         if target.space == Space::Shared {
             return Ok((&mut self.block.shared, target.address as usize));
         }
@@ -54,7 +53,7 @@ impl Env<'_, '_, '_> {
 }
 
 impl Warp {
-    pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+    pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let (mut addresses, mut spaces) = ([0; 32], [Space::Global; 32]);
         let len = access.width * access.elements.len();
@@ -62,8 +61,7 @@ impl Warp {
             let target = self.resolve(env, access, lane, len)?;
             (spaces[lane as usize], addresses[lane as usize]) = (target.space, target.address);
         }
-        // Lanes that load from one address are often the whole warp or two halves. They are loaded and checked
-        // together.
+        // Lanes with one address are often the whole warp or two halves, so they are loaded and checked together.
         let repeats = |step: usize| mask == u32::MAX && addresses[step..] == addresses[..32 - step];
         let (leaders, group) = if repeats(1) {
             (1, u32::MAX)
@@ -92,7 +90,7 @@ impl Warp {
         Ok(())
     }
 
-    pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+    pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let mut addresses = [0; 32];
         let len = access.width * access.elements.len();
@@ -116,7 +114,7 @@ impl Warp {
     }
 
     /// Executes an atomic, one lane after the other.
-    pub fn atomic(&mut self, env: &mut Env, atomic: &Atomic, pc: usize, mask: u32) -> Result<(), Box<Violation>> {
+    pub fn atomic(&mut self, env: &mut Env, atomic: &Atomic, pc: usize, mask: u32) -> Checked {
         let (access, len) = (&atomic.access, atomic.access.width);
         let accessor = self.accessor(env, pc, true);
         env.run.profile.instructions[pc].bytes += 2 * u64::from(mask.count_ones()) * len as u64;
@@ -148,9 +146,8 @@ impl Warp {
         env.block.time += u32::from(release);
     }
 
-    /// Computes the bytes that a lane accesses. Checks the alignment of the address and, except for global memory, the
-    /// bounds.
-    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Result<Target, Box<Violation>> {
+    /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.
+    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<Target> {
         let base = access.base.map_or(0, |base| self.registers.get(base, lane));
         let address = base.wrapping_add_signed(access.offset);
         if !address.is_multiple_of(len as u64) {
@@ -183,13 +180,7 @@ impl Warp {
     }
 
     /// Loads the bytes of `target` for all lanes of `group`.
-    fn load_bytes(
-        &self,
-        env: &mut Env,
-        target: &Target,
-        group: u32,
-        accessor: &Accessor,
-    ) -> Result<[u8; 16], Box<Violation>> {
+    fn load_bytes(&self, env: &mut Env, target: &Target, group: u32, accessor: &Accessor) -> Checked<[u8; 16]> {
         let Target { space, address, len, .. } = *target;
         let at = address as usize;
         let uninitialised = || {
@@ -215,13 +206,7 @@ impl Warp {
         }
     }
 
-    fn store_bytes(
-        &mut self,
-        env: &mut Env,
-        target: &Target,
-        bytes: &[u8],
-        accessor: &Accessor,
-    ) -> Result<(), Box<Violation>> {
+    fn store_bytes(&mut self, env: &mut Env, target: &Target, bytes: &[u8], accessor: &Accessor) -> Checked {
         if target.space == Space::Local {
             self.local.write(target.address as usize, bytes);
             return Ok(());

@@ -1,10 +1,10 @@
 //! The profile of a launch: executed instructions and modelled cycles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::launch::Launch;
-use super::ops;
 use super::timing::{Cycles, LATENCIES, kind, later};
+use crate::program::Program;
 
 /// The counts of one instruction, or the sums over several.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +67,7 @@ impl<'a> Profile<'a> {
         let program = self.launch.program;
         let mut by_kind: BTreeMap<&str, Counts> = BTreeMap::new();
         let mut by_op: BTreeMap<&str, Counts> = BTreeMap::new();
-        let op_names = ops::op_names(program, self.launch.files, ops);
+        let op_names = op_names(program, self.launch.files, ops);
         for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(op_names) {
             by_kind.entry(LATENCIES[kind(inst)].0).or_default().add(counts);
             by_op.entry(op).or_default().add(counts);
@@ -100,4 +100,30 @@ impl<'a> Profile<'a> {
         }
         text
     }
+}
+
+/// Returns for each instruction the name of its op, as [`Profile::table`] describes it.
+///
+/// PTX without inline chains does not tell which op called a helper, so no op is guessed there.
+fn op_names<'a>(program: &Program, files: &'a HashMap<u32, String>, ops: &[impl AsRef<str>]) -> Vec<&'a str> {
+    let chained = program.source_locations.iter().any(|location| location.0.len() > 1);
+    let is_op = |path: &&String| !path.ends_with("/mod.rs") && ops.iter().any(|op| path.contains(op.as_ref()));
+    let names: Vec<&str> = program
+        .source_locations
+        .iter()
+        .map(|location| {
+            let paths = || location.0.iter().filter_map(|(file, _)| files.get(file));
+            let op = if ops.is_empty() { paths().next() } else { paths().find(is_op) };
+            let outermost = || paths().next_back().filter(|_| chained);
+            let unknown = if location.0.is_empty() { "without a line" } else { "elsewhere" };
+            op.or_else(outermost).map_or(unknown, |path| module_path(path))
+        })
+        .collect();
+    program.code.iter().map(|inst| names[inst.source_location]).collect()
+}
+
+/// Returns the part of a path after its last `src/`, without `.rs`.
+fn module_path(path: &str) -> &str {
+    let path = path.rsplit_once("src/").map_or(path, |(_, path)| path);
+    path.strip_suffix(".rs").unwrap_or(path)
 }

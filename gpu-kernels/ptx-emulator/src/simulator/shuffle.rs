@@ -1,16 +1,12 @@
 //! Shuffles and votes, which exchange values between the lanes of a warp.
 
-use super::fault::{FaultKind, Violation};
-use super::lanes::lanes;
-use super::warp::Warp;
+use super::fault::{Checked, FaultKind, Violation};
+use super::warp::{Warp, lanes};
 use crate::program::{Register, Shuffle, ShuffleMode, VoteMode};
 
 impl Warp {
     /// Synchronises the lanes of `mask` with the members that register `slot` names, and returns the members.
-    ///
-    /// # Errors
-    /// Returns a violation if the lanes name different members, or if the members and the active lanes differ.
-    pub fn converge(&mut self, slot: usize, mask: u32) -> Result<u32, Box<Violation>> {
+    pub fn converge(&mut self, slot: usize, mask: u32) -> Checked<u32> {
         let named = &self.registers.b32[slot];
         let all = named[mask.trailing_zeros() as usize];
         for lane in lanes(mask) {
@@ -35,7 +31,7 @@ impl Warp {
     }
 
     /// Executes a shuffle by the pseudocode of section 9.7.9.6 of the PTX ISA.
-    pub fn shuffle(&mut self, shuffle: &Shuffle, mask: u32) -> Result<(), Box<Violation>> {
+    pub fn shuffle(&mut self, shuffle: &Shuffle, mask: u32) -> Checked {
         let members = self.converge(shuffle.members, mask)?;
         let values = self.registers.b32[shuffle.a];
         let (mut results, mut valid) = (values, 0);
@@ -62,21 +58,13 @@ impl Warp {
             self.registers.b32[shuffle.d][lane as usize] = results[lane as usize];
         }
         if let Some(p) = shuffle.p {
-            let predicate = &mut self.registers.predicates[p];
-            *predicate = *predicate & !mask | valid;
+            self.registers.set_predicate(p, mask, valid);
         }
         Ok(())
     }
 
     /// Executes a vote on the predicate whose lanes are `p`.
-    pub fn vote(
-        &mut self,
-        d: Register,
-        p: u32,
-        mode: VoteMode,
-        members: usize,
-        mask: u32,
-    ) -> Result<(), Box<Violation>> {
+    pub fn vote(&mut self, d: Register, p: u32, mode: VoteMode, members: usize, mask: u32) -> Checked {
         let members = self.converge(members, mask)?;
         let ballot = p & members;
         let answer = match mode {
@@ -89,8 +77,7 @@ impl Warp {
             }
         };
         if let Register::Predicate(slot) = d {
-            let predicate = &mut self.registers.predicates[slot];
-            *predicate = if answer { *predicate | mask } else { *predicate & !mask };
+            self.registers.set_predicate(slot, mask, if answer { u32::MAX } else { 0 });
         }
         Ok(())
     }

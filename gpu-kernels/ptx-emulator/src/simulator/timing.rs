@@ -47,8 +47,7 @@ pub fn kind(inst: &Inst) -> usize {
     }
 }
 
-/// A time in cycles by two models: instructions that wait for dependences alone, and instructions that also issue in
-/// order, one per cycle.
+/// A time in cycles if instructions wait for dependences alone, and if they also issue in order, one per cycle.
 pub type Cycles = [u64; 2];
 
 /// Returns the later of two times in each model.
@@ -68,7 +67,6 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Issues an instruction.
     pub fn issue(&mut self, inst: &Inst, latency: u32) {
         let start = inst.reads.iter().filter_map(|reg| self.ready.get(reg)).copied().fold(self.floor, later);
         let end = start.map(|start| start + u64::from(latency));
@@ -96,10 +94,8 @@ impl Timing {
     }
 }
 
-/// Returns the rounds beyond the first that accesses of `len` bytes to shared memory take.
-///
-/// There are 32 banks of four bytes. A bank serves one word per round, to any number of lanes. Wider accesses proceed
-/// by half or quarter warps.
+/// Returns the rounds beyond the first that accesses of `len` bytes to shared memory take. A round serves one word from each of
+/// 32 banks of four bytes, to any number of lanes. Wider accesses proceed by half or quarter warps.
 pub fn bank_conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
     let per_round = (128 / len.max(4)).min(32);
     let addresses: Vec<u64> = addresses.collect();

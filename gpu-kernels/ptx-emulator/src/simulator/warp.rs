@@ -1,16 +1,14 @@
-//! The control flow of a warp.
+//! The control flow of a warp, and its instructions beyond loads, stores and shuffles.
 //!
 //! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
 
-use super::fault::{FaultKind, Violation};
+use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, SyncState, VectorClock};
-use super::lanes::lanes;
 use super::launch::Launch;
-use super::memory::Memory;
+use super::memory::{Memory, Segment};
 use super::profile::Profile;
-use super::segment::Segment;
 use super::timing::{Cycles, Timing};
-use crate::program::{Action, Inst, NEVER, Registers};
+use crate::program::{Action, Inst, NEVER, Order, Registers, Scope};
 
 /// The state that all warps of a running launch share.
 pub struct Run<'r, 'a> {
@@ -46,7 +44,6 @@ pub struct Env<'e, 'r, 'a> {
     pub block: &'e mut BlockState,
 }
 
-/// The state of a warp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarpState {
     Ready,
@@ -55,7 +52,6 @@ pub enum WarpState {
     Exited,
 }
 
-/// Lanes that run together.
 #[derive(Clone, Copy, Debug)]
 struct Path {
     pc: usize,
@@ -64,7 +60,6 @@ struct Path {
     reconvergence: usize,
 }
 
-/// A warp of 32 lanes.
 pub struct Warp {
     pub index: u32,
     pub state: WarpState,
@@ -123,8 +118,7 @@ impl Warp {
         }
     }
 
-    /// Continues after a barrier. All that happened before any warp's arrival has then happened before this warp's next
-    /// access.
+    /// Continues after a barrier, with all that happened before any warp's arrival.
     pub fn pass_barrier(&mut self, clock: &VectorClock, end: Cycles) {
         self.state = WarpState::Ready;
         self.sync.clock.join(clock);
@@ -134,7 +128,7 @@ impl Warp {
     }
 
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns their number.
-    pub fn run(&mut self, env: &mut Env, quantum: usize) -> Result<usize, Box<Violation>> {
+    pub fn run(&mut self, env: &mut Env, quantum: usize) -> Checked<usize> {
         for done in 0..quantum {
             if self.step(env)? {
                 return Ok(done + 1);
@@ -145,7 +139,7 @@ impl Warp {
 
     /// Executes one instruction and returns whether other warps should run now.
     #[inline]
-    fn step(&mut self, env: &mut Env) -> Result<bool, Box<Violation>> {
+    fn step(&mut self, env: &mut Env) -> Checked<bool> {
         while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
         let Some(path) = self.paths.last_mut() else {
             env.run.changes += 1;
@@ -198,14 +192,49 @@ impl Warp {
         Ok(false)
     }
 
+    /// Executes an action for the lanes of `mask` and returns whether other warps should run now. A warp yields after each
+    /// access that may be part of a spin loop, so that the warp it waits for can run.
+    fn execute(&mut self, env: &mut Env, action: &Action, pc: usize, mask: u32) -> Checked<bool> {
+        match action {
+            Action::Load(access) => {
+                self.load(env, access, pc, mask)?;
+                return Ok(access.order != Order::Weak);
+            }
+            Action::Store(access) => self.store(env, access, pc, mask)?,
+            Action::Atomic(atomic) => {
+                self.atomic(env, atomic, pc, mask)?;
+                return Ok(true);
+            }
+            Action::Fence(scope) => {
+                if *scope == Scope::Device || env.run.blocks == 1 {
+                    let accessor = self.accessor(env, pc, true);
+                    self.sync.fence(&accessor);
+                    env.block.time += 1;
+                }
+            }
+            Action::WarpSync { members } => {
+                let members = self.converge(*members, mask)?;
+                self.syncs += u32::from(members == self.live());
+            }
+            Action::Shuffle(shuffle) => self.shuffle(shuffle, mask)?,
+            Action::Vote { d, p, negated, members, mode } => {
+                let p = self.registers.predicates[*p] ^ if *negated { u32::MAX } else { 0 };
+                self.vote(*d, p, *mode, *members, mask)?;
+            }
+            Action::ActiveMask { d } => lanes(mask).for_each(|lane| self.registers.b32[*d][lane as usize] = mask),
+            Action::Clock { d } => {
+                let now = self.timing.now();
+                lanes(mask).for_each(|lane| self.registers.set(*d, lane, now));
+            }
+            Action::Nothing => return Ok(true),
+            Action::Trap => return Err(Violation::new(FaultKind::Trap, mask.trailing_zeros(), "the kernel trapped")),
+            _ => unreachable!("`Warp::step` executes the other actions"),
+        }
+        Ok(false)
+    }
+
     /// Branches to each pc of `sides` with the lanes of its mask. If several sides have lanes, the last one runs first.
-    fn branch(
-        &mut self,
-        env: &mut Env,
-        inst: &Inst,
-        uniform: bool,
-        sides: &[(usize, u32)],
-    ) -> Result<(), Box<Violation>> {
+    fn branch(&mut self, env: &mut Env, inst: &Inst, uniform: bool, sides: &[(usize, u32)]) -> Checked {
         let path = self.paths.last_mut().expect("a running warp has a path");
         let mut taken = sides.iter().filter(|(_, mask)| *mask != 0);
         if let (Some((pc, _)), None) = (taken.next(), taken.next()) {
@@ -228,7 +257,7 @@ impl Warp {
     }
 
     /// Returns the targets that the lanes of `mask` select by register `index`, each with the mask of its lanes.
-    fn table_sides(&self, index: usize, targets: &[usize], mask: u32) -> Result<Vec<(usize, u32)>, Box<Violation>> {
+    fn table_sides(&self, index: usize, targets: &[usize], mask: u32) -> Checked<Vec<(usize, u32)>> {
         let mut sides: Vec<(usize, u32)> = Vec::new();
         for lane in lanes(mask) {
             let index = self.registers.b32[index][lane as usize];
@@ -243,4 +272,13 @@ impl Warp {
         }
         Ok(sides)
     }
+}
+
+/// Iterates over the lanes of a mask.
+pub fn lanes(mut mask: u32) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros();
+        mask &= mask.wrapping_sub(1);
+        (lane < 32).then_some(lane)
+    })
 }

@@ -1,12 +1,11 @@
-//! The sections "Error Handling", "Initialization", "Version Management" and "Device Management".
+//! The sections "Error Handling", "Initialization", "Version Management", "Device Management", "Primary Context Management"
+//! and "Context Management". All contexts share the memory of the device.
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::pointers::Pointer;
-use super::table::exports;
+use super::abi::{Pointer, exports};
 use crate::driver::codes::{self, Code};
-use crate::driver::launch::{MAX_THREADS, SHARED_PER_BLOCK};
-use crate::driver::state::State;
+use crate::driver::state::{Handle, MAX_THREADS, SHARED_PER_BLOCK, State, current, pop, push};
 use crate::simulator::Device;
 
 /// A `CUdevice`: the ordinal of a device.
@@ -34,6 +33,60 @@ exports! {
         check(device)?;
         value.set(attribute_of(&state.config.device, attribute)? as c_int)
     };
+    Initialised: cuDevicePrimaryCtxRetain => (context: Pointer<Handle>, device: Ordinal) |state| {
+        check(device)?;
+        if state.primary_retained == 0 {
+            state.primary = new_context(state);
+        }
+        state.primary_retained += 1;
+        context.set(state.primary)
+    };
+    Initialised: cuDevicePrimaryCtxRelease_v2 => (device: Ordinal) |state| {
+        check(device)?;
+        state.primary_retained = state.primary_retained.checked_sub(1).ok_or(codes::INVALID_CONTEXT)?;
+        if state.primary_retained == 0 {
+            state.contexts.remove(&state.primary);
+            state.reset();
+        }
+        Ok(())
+    };
+    Initialised: cuDevicePrimaryCtxReset_v2 => (device: Ordinal) |state| check(device).map(|()| state.reset());
+    Initialised: cuDevicePrimaryCtxSetFlags_v2 => (device: Ordinal, _flags: c_uint) |_state| check(device);
+    Initialised: cuCtxCreate_v2 => (context: Pointer<Handle>, _flags: c_uint, device: Ordinal) |state| {
+        check(device)?;
+        let handle = new_context(state);
+        push(handle);
+        context.set(handle)
+    };
+    Initialised: cuCtxDestroy_v2 => (context: Handle) |state| {
+        known(state, context)?;
+        state.contexts.remove(&context);
+        if current() == context {
+            pop();
+        }
+        if state.contexts.is_empty() {
+            state.reset();
+        }
+        Ok(())
+    };
+    Initialised: cuCtxSetCurrent => (context: Handle) |state| {
+        if context != 0 {
+            known(state, context)?;
+        }
+        pop();
+        if context != 0 {
+            push(context);
+        }
+        Ok(())
+    };
+    Initialised: cuCtxGetCurrent => (context: Pointer<Handle>) |_state| context.set(current());
+    Initialised: cuCtxPushCurrent_v2 => (context: Handle) |state| known(state, context).map(|()| push(context));
+    Initialised: cuCtxPopCurrent_v2 => (context: Pointer<Handle>) |_state| {
+        let top = pop();
+        if context.is_null() { Ok(()) } else { context.set(top) }
+    };
+    Context: cuCtxGetDevice => (device: Pointer<Ordinal>) |_state| device.set(0);
+    Context: cuCtxSynchronize => () |_state| Ok(());
 }
 
 /// Writes the text of an error. The functions that call it need no state, so that they work after any other call.
@@ -57,17 +110,16 @@ pub extern "C" fn cuGetErrorString(code: Code, to: Pointer<*const c_char>) -> Co
 }
 
 fn initialise(state: &mut State, flags: c_uint) -> Result<(), Code> {
-    if flags != 0 {
-        return Err(codes::INVALID_VALUE);
+    match (flags, state.config.devices) {
+        (0, 0) => Err(codes::NO_DEVICE),
+        (0, _) => {
+            state.initialised = true;
+            Ok(())
+        }
+        _ => Err(codes::INVALID_VALUE),
     }
-    if state.config.devices == 0 {
-        return Err(codes::NO_DEVICE);
-    }
-    state.initialised = true;
-    Ok(())
 }
 
-/// Checks that a device exists.
 pub fn check(device: Ordinal) -> Result<(), Code> {
     if device == 0 { Ok(()) } else { Err(codes::INVALID_DEVICE) }
 }
@@ -98,4 +150,14 @@ fn attribute_of(device: &Device, attribute: c_int) -> Result<u32, Code> {
             return Err(codes::INVALID_VALUE);
         }
     })
+}
+
+fn new_context(state: &mut State) -> Handle {
+    let handle = state.handle();
+    state.contexts.insert(handle);
+    handle
+}
+
+fn known(state: &State, context: Handle) -> Result<(), Code> {
+    if state.contexts.contains(&context) { Ok(()) } else { Err(codes::INVALID_CONTEXT) }
 }

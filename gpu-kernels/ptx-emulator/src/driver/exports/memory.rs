@@ -1,7 +1,6 @@
 //! The section "Memory Management". An asynchronous function has completed when it returns.
 
-use super::pointers::Pointer;
-use super::table::exports;
+use super::abi::{Pointer, exports};
 use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State};
 

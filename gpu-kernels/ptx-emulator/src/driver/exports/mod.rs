@@ -1,9 +1,7 @@
 //! The functions that programs call, by their names in libcuda.
 
-mod contexts;
+mod abi;
 mod devices;
 mod memory;
 mod modules;
-mod pointers;
 mod streams;
-mod table;

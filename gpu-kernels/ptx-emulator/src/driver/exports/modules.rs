@@ -2,12 +2,10 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
+use super::abi::{Pointer, exports};
 use super::memory::DevicePtr;
-use super::pointers::Pointer;
-use super::table::exports;
 use crate::driver::codes::{self, Code};
-use crate::driver::launch::{MAX_THREADS, SHARED_PER_BLOCK};
-use crate::driver::state::{Function, Handle, State};
+use crate::driver::state::{Function, Handle, MAX_THREADS, SHARED_PER_BLOCK, State};
 
 exports! {
     Context: cuModuleLoadDataEx => (
@@ -103,8 +101,7 @@ fn resident_blocks(state: &State, function: Handle, threads: c_int, shared: usiz
     Ok(device.resident_blocks(threads, shared as u32))
 }
 
-/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and its length in place
-/// of the buffer's size.
+/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and its length to the buffer's size.
 fn write_log(options: &[c_int], values: Pointer<Pointer<c_char>>, log: &str) -> Result<(), Code> {
     const ERROR_LOG_BUFFER: c_int = 5;
     const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;

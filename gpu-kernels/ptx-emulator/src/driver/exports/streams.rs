@@ -1,11 +1,9 @@
-//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control". A launch has
-//! completed when the call returns.
+//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control", which are synchronous.
 
 use std::ffi::{c_int, c_uint};
 use std::time::Instant;
 
-use super::pointers::Pointer;
-use super::table::exports;
+use super::abi::{Pointer, exports};
 use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State};
 use crate::simulator::Dims;
