@@ -23,6 +23,7 @@ const KERNELS: PtxBuild = PtxBuild {
         "../gpu-kernels/rust-cuda/Cargo.lock",
         "../gpu-kernels/rust-cuda/builder",
         "../gpu-kernels/rust-cuda/kernels",
+        "../gpu-kernels/rust-cuda/simt",
     ],
     // `entry/gpu.rs` assigns each kernel to one of these.
     parts: &["documents", "models"],
