@@ -84,10 +84,10 @@ pub fn forward_sum<S: Shape>(
 #[inline(always)]
 fn sums<const N: usize>(
     terms: usize,
-    term: impl Fn(usize) -> Linear,
+    term: &impl Fn(usize) -> Linear,
     tokens: Tokens,
     col: usize,
-    store: impl Fn(usize, usize, F32x16),
+    store: &impl Fn(usize, usize, F32x16),
 ) {
     for t in (0..TOKENS).step_by(N) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.

@@ -66,11 +66,11 @@ pub(crate) fn accumulators(_: Isa) -> usize {
 
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 #[inline(always)]
-pub(crate) fn sqrt_all<const N: usize>(_: Isa, x: [F32x32; N]) -> [F32x32; N] {
-    x.map(
-        #[inline(always)]
-        |x| F32x32(sqrt(x.0)),
-    )
+pub(crate) fn sqrt_all<const N: usize>(_: Isa, mut x: [F32x32; N]) -> [F32x32; N] {
+    for i in 0..N {
+        x[i] = F32x32(sqrt(x[i].0));
+    }
+    x
 }
 
 /// Returns the index of the thread's block and the number of blocks of the launch.

@@ -87,9 +87,10 @@ impl View {
         let upper = ptx::half() != 0;
         let mut pairs = [F32x32(0.0); HALF_WARP / 2];
         for quad in 0..HALF_WARP / 4 {
-            let x = self.0.read4(i + 4 * quad).map(f32::from_bits);
-            pairs[2 * quad] = F32x32(if upper { x[1] } else { x[0] });
-            pairs[2 * quad + 1] = F32x32(if upper { x[3] } else { x[2] });
+            // LLVM 7 would leave `array::map` a call, see docs/tuning.md.
+            let x = self.0.read4(i + 4 * quad);
+            pairs[2 * quad] = F32x32(f32::from_bits(if upper { x[1] } else { x[0] }));
+            pairs[2 * quad + 1] = F32x32(f32::from_bits(if upper { x[3] } else { x[2] }));
         }
         BroadcastPairs(pairs)
     }
