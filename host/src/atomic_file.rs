@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
 
-use crate::error::{OutputError, Result};
+use crate::error::{Error, Result};
 
 /// A path that a file can be written to.
 ///
@@ -25,7 +25,7 @@ impl AtomicFile {
     /// Checks that a file can be written to `path`, and leaves everything as it is.
     ///
     /// # Errors
-    /// [`OutputError::NotWritable`] for a folder that does not exist or cannot be written to, and for a path that is
+    /// [`Error::NotWritable`] for a folder that does not exist or cannot be written to, and for a path that is
     /// anything but a writable file.
     pub fn new(path: &Path) -> Result<Self> {
         let checked = || {
@@ -35,7 +35,7 @@ impl AtomicFile {
             fs::remove_file(&file.temporary)?;
             Ok(file)
         };
-        Ok(checked().map_err(|source| OutputError::NotWritable { path: path.to_owned(), source })?)
+        checked().map_err(|source| Error::NotWritable { path: path.to_owned(), source })
     }
 
     fn at(path: &Path) -> io::Result<Self> {
@@ -56,7 +56,7 @@ impl AtomicFile {
     /// Replaces the file by one of these bytes. A failure leaves the file as it was.
     ///
     /// # Errors
-    /// [`OutputError::Save`] with what the file system reports.
+    /// [`Error::Save`] with what the file system reports.
     pub fn save(&self, bytes: &[u8]) -> Result<()> {
         self.write(bytes, |temporary, path| fs::rename(temporary, path))
     }
@@ -64,7 +64,7 @@ impl AtomicFile {
     /// Creates the file with these bytes.
     ///
     /// # Errors
-    /// [`OutputError::Save`] if the file exists by now, or with what the file system reports.
+    /// [`Error::Save`] if the file exists by now, or with what the file system reports.
     pub fn create(&self, bytes: &[u8]) -> Result<()> {
         self.write(bytes, |temporary, path| fs::hard_link(temporary, path).and_then(|()| fs::remove_file(temporary)))
     }
@@ -107,7 +107,7 @@ impl AtomicFile {
             // The file is removed while it is locked, since another run could own the name afterwards.
             written.inspect_err(|_| drop(fs::remove_file(&self.temporary)))
         };
-        write().map_err(|source| OutputError::Save { path: self.path.clone(), source })?;
+        write().map_err(|source| Error::Save { path: self.path.clone(), source })?;
         // Syncing the folder takes the new name to the disk. Some file systems cannot, and the file is complete anyway.
         let _ = self.resolved.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())

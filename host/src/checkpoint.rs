@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{ModelConfig, TrainConfig};
 use crate::device::State;
-use crate::error::{CheckpointError, Result};
+use crate::error::{Error, Result};
 
 mod file;
 mod validate;
@@ -82,8 +82,7 @@ pub struct StoredModel {
 /// Reads the checkpoint at `path` with the dimensions and the vocabulary that it states.
 ///
 /// # Errors
-/// [`CheckpointError`] if the file cannot be read, is no checkpoint, does not state its model, or has a value that is
-/// not finite.
+/// A file that cannot be read, is no checkpoint, does not state its model, or has a value that is not finite.
 pub fn read(path: &Path) -> Result<StoredModel> {
     let file = CheckpointFile::open(path)?;
     let (config, vocabulary) = file.model()?;
@@ -95,16 +94,15 @@ pub fn read(path: &Path) -> Result<StoredModel> {
 /// none.
 ///
 /// # Errors
-/// [`CheckpointError`] if the file cannot be read, is no checkpoint, holds another model or vocabulary, or has a value
-/// that is not finite.
+/// A file that cannot be read, is no checkpoint, holds another model or vocabulary, or has a value that is not finite.
 pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
-    Ok(CheckpointFile::open(path)?.state(shape, vocabulary)?)
+    CheckpointFile::open(path)?.state(shape, vocabulary)
 }
 
 /// Reads the checkpoint at `path` to go on with the run that it belongs to, which must be this one.
 ///
 /// # Errors
-/// Those of [`load`], and [`CheckpointError::Mismatch`] for a checkpoint of another run or without the moments.
+/// Those of [`load`], and [`Error::Mismatch`] for a checkpoint of another run or without the moments.
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
@@ -116,7 +114,7 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
 /// bytes.
 ///
 /// # Errors
-/// [`CheckpointError::Store`] for a header that is larger than the format allows.
+/// [`Error::Store`] for a header that is larger than the format allows.
 pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Result<Vec<u8>> {
     let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
     let mut metadata: Map<String, Value> = entries.collect();
@@ -133,7 +131,7 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Re
     });
     let metadata = HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())]);
     let bytes = safetensors::serialize(tensors, Some(metadata));
-    Ok(bytes.map_err(|error| CheckpointError::Store { source: error.to_string().into() })?)
+    bytes.map_err(|error| Error::Store { source: error.to_string().into() })
 }
 
 /// A tensor on its way into a file.

@@ -3,7 +3,7 @@
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::RuntimeShape;
 
-use crate::error::{ConfigError, Result};
+use crate::error::{Error, Result};
 
 /// The model's dimensions, apart from the vocabulary, which the corpus decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,30 +34,30 @@ impl ModelConfig {
     /// Returns the model's shape for a vocabulary of `vocab` tokens.
     ///
     /// # Errors
-    /// [`ConfigError`] for a dimension of zero, heads that do not divide the channels, or a model that is too large.
+    /// A dimension of zero, heads that do not divide the channels, or a model that is too large.
     pub fn shape(self, vocab: usize) -> Result<RuntimeShape> {
         let Self { n_embd, n_head, n_layer, block_size } = self;
         for (flag, size) in
             [("--n-embd", n_embd), ("--n-head", n_head), ("--n-layer", n_layer), ("--block-size", block_size)]
         {
             if size == 0 {
-                return Err(ConfigError::ZeroDimension { flag }.into());
+                return Err(Error::ZeroDimension { flag });
             }
         }
         if n_embd % n_head != 0 {
-            return Err(ConfigError::IndivisibleChannels { n_embd, n_head }.into());
+            return Err(Error::IndivisibleChannels { n_embd, n_head });
         }
         let [v, t, c, l] = [vocab, block_size, n_embd, n_layer].map(|size| size as u128);
         let params = c.saturating_mul(v.saturating_add(t).saturating_add(l.saturating_mul(12).saturating_mul(c)));
         if params > MAX_PARAMS {
             let max = MAX_PARAMS;
-            return Err(ConfigError::TooManyParameters { params, max, n_embd, n_layer, block_size, vocab }.into());
+            return Err(Error::TooManyParameters { params, max, n_embd, n_layer, block_size, vocab });
         }
         // The square of the block size comes from the attention's probabilities.
         let activations = l * (t + 16) * (t + 16) * (c + 16);
         if activations > MAX_ACTIVATIONS {
             let max = MAX_ACTIVATIONS;
-            return Err(ConfigError::TooManyActivations { activations, max, n_embd, n_layer, block_size }.into());
+            return Err(Error::TooManyActivations { activations, max, n_embd, n_layer, block_size });
         }
         Ok(RuntimeShape {
             vocab: vocab as u32,

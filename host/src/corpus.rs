@@ -13,7 +13,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 #[cfg(not(target_family = "wasm"))]
 pub use self::source::{Corpus, Download, STDIN, Source};
-use crate::error::{CorpusError, Result};
+use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
 /// The names in `assets/`, for runs without a file and without a network.
@@ -27,24 +27,24 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// Returns the text in `bytes`. `name` is the file or the address, which an error names.
 ///
 /// # Errors
-/// [`CorpusError::NotUtf8`], [`CorpusError::Empty`], [`CorpusError::Blank`] and [`CorpusError::OneDocument`].
+/// [`Error::NotUtf8`], [`Error::NoDocument`] and [`Error::OneDocument`].
 pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
     let name = || name.to_owned();
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        CorpusError::NotUtf8 { name: name(), byte: error.as_bytes()[offset], offset }
+        Error::NotUtf8 { name: name(), byte: error.as_bytes()[offset], offset }
     })?;
     // Some editors write a byte order mark, which belongs to no document.
     if text.starts_with('\u{FEFF}') {
         text.drain(..'\u{FEFF}'.len_utf8());
     }
     let error = match documents(&text).take(2).count() {
-        0 if text.is_empty() => CorpusError::Empty { name: name() },
-        0 => CorpusError::Blank { name: name() },
-        1 => CorpusError::OneDocument { name: name() },
+        0 if text.is_empty() => Error::NoDocument { name: name(), found: "is empty" },
+        0 => Error::NoDocument { name: name(), found: "has only white space" },
+        1 => Error::OneDocument { name: name() },
         _ => return Ok(text),
     };
-    Err(error.into())
+    Err(error)
 }
 
 /// The tokens of one document or more, which clones share.
@@ -106,11 +106,11 @@ impl Dataset {
     /// Without a seed the documents keep their order. Without a tokenizer the vocabulary is that of the documents.
     ///
     /// # Errors
-    /// [`CorpusError::TooFewDocuments`], [`CorpusError::TooManyTokens`] for more than 32 bits can index, and
-    /// [`CorpusError::Encode`] for a character outside of the given vocabulary.
+    /// [`Error::TooFewDocuments`], [`Error::TooManyTokens`] for more than 32 bits can index, and
+    /// [`Error::Encode`] for a character outside of the given vocabulary.
     pub fn new(documents: &[&str], seed: Option<u64>, tokenizer: Option<Tokenizer>) -> Result<Self> {
         if documents.len() < 2 {
-            return Err(CorpusError::TooFewDocuments { documents: documents.len() }.into());
+            return Err(Error::TooFewDocuments { documents: documents.len() });
         }
         validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
         let tokenizer = tokenizer.unwrap_or_else(|| Tokenizer::new(documents.iter().copied()));
@@ -128,18 +128,18 @@ impl Dataset {
             for &i in order {
                 tokenizer.encode_into(documents[i], &mut tokens).map_err(|source| {
                     let start = documents[i].chars().take(40).collect();
-                    CorpusError::Encode { document: i + 1, start, source }
+                    Error::Encode { document: i + 1, start, source: source.into() }
                 })?;
                 offsets.push(tokens.len() as u32);
             }
-            Ok::<_, CorpusError>(Documents { tokens: tokens.into(), offsets: offsets.into() })
+            Ok::<_, Error>(Documents { tokens: tokens.into(), offsets: offsets.into() })
         };
         Ok(Self { train: encode(train)?, val: encode(val)?, tokenizer })
     }
 }
 
-fn validate_len(tokens: u64) -> Result<(), CorpusError> {
-    if tokens > u64::from(u32::MAX) { Err(CorpusError::TooManyTokens { tokens }) } else { Ok(()) }
+fn validate_len(tokens: u64) -> Result<()> {
+    if tokens > u64::from(u32::MAX) { Err(Error::TooManyTokens { tokens }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::error::{Result, TrainingError};
+use crate::error::{Error, Result};
 
 /// The exit code of an interrupted run: 128 plus the number of SIGINT, as in shells.
 pub const EXIT_CODE: u8 = 130;
@@ -24,14 +24,14 @@ const SIGNALS: &[i32] = &[
 /// ignored.
 ///
 /// # Errors
-/// [`TrainingError::Signals`].
+/// [`Error::Signals`].
 pub fn watch() -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
     for &signal in SIGNALS.iter().filter(|&&signal| !is_ignored(signal)) {
         // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))
             .and_then(|_| flag::register(signal, Arc::clone(&requested)))
-            .map_err(|source| TrainingError::Signals { source })?;
+            .map_err(|source| Error::Signals { source })?;
     }
     Ok(requested)
 }

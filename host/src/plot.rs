@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::atomic_file::AtomicFile;
-use crate::error::{OutputError, Result};
+use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::trainer::{Event, Steps, Validation};
 
@@ -52,13 +52,13 @@ impl Plot {
     /// Returns a plot of a training of `steps` steps. The extension of `path` decides between SVG and PNG.
     ///
     /// # Errors
-    /// [`OutputError::PlotFormat`] for another extension, [`OutputError::NotWritable`] for a path that cannot be written to.
+    /// [`Error::PlotFormat`] for another extension, [`Error::NotWritable`] for a path that cannot be written to.
     pub fn new(path: &Path, steps: u64) -> Result<Self> {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let png = match extension.as_deref() {
             Some("svg") => false,
             Some("png") => true,
-            _ => return Err(OutputError::PlotFormat { path: path.to_owned() }.into()),
+            _ => return Err(Error::PlotFormat { path: path.to_owned() }),
         };
         let file = AtomicFile::new(path)?;
         Ok(Self { file, png, series: Vec::new(), steps_per_bin: steps.div_ceil(BINS).max(1), first: 0 })
@@ -99,10 +99,10 @@ impl Plot {
     /// Draws everything that was recorded, and writes the file.
     ///
     /// # Errors
-    /// [`OutputError::DrawPlot`] for a plot that cannot be drawn, [`OutputError::Save`] for a file that cannot be written.
+    /// [`Error::DrawPlot`] for a plot that cannot be drawn, [`Error::Save`] for a file that cannot be written.
     pub fn save(&self) -> Result<()> {
         let drawn = if self.png { self.png() } else { self.svg() };
-        self.file.save(&drawn.map_err(|source| OutputError::DrawPlot { path: self.path().to_owned(), source })?)
+        self.file.save(&drawn.map_err(|source| Error::DrawPlot { path: self.path().to_owned(), source })?)
     }
 
     /// Returns the path as the user gave it.

@@ -20,7 +20,7 @@ use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
 use crate::device::cpu::Cpu;
 use crate::device::{Device, Sample};
-use crate::error::{Result, TrainingError};
+use crate::error::{Error, Result};
 use crate::launch::launch_len;
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;
@@ -175,7 +175,7 @@ fn config<'a>(sampling: &Sampling, prompt: &'a [u32]) -> SampleConfig<'a> {
 fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
     let Sample { tokens, logprobs } = sample;
     if let Some(&logprob) = logprobs.iter().find(|logprob| !logprob.is_finite()) {
-        return Err(TrainingError::Sample { sample: number, logprob }.into());
+        return Err(Error::Sample { sample: number, logprob });
     }
     Ok(TextSample { number, text: tokenizer.decode(&tokens), tokens, logprobs })
 }

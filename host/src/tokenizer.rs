@@ -1,6 +1,6 @@
 //! The conversion of text to tokens and back, with one token per character.
 
-use crate::error::{Result, VocabularyError};
+use crate::error::{Error, Result};
 
 /// The token before and after every document.
 pub const BOS: u32 = 0;
@@ -30,14 +30,14 @@ impl Tokenizer {
     /// Returns the vocabulary of these characters, such as those of a checkpoint.
     ///
     /// # Errors
-    /// [`VocabularyError::Empty`], and [`VocabularyError::Unsorted`] for characters that are not distinct and sorted by
+    /// [`Error::EmptyVocabulary`], and [`Error::UnsortedVocabulary`] for characters that are not distinct and sorted by
     /// code point.
     pub fn from_chars(chars: Vec<char>) -> Result<Self> {
         if chars.is_empty() {
-            return Err(VocabularyError::Empty.into());
+            return Err(Error::EmptyVocabulary);
         }
         match chars.array_windows().find(|[first, second]| first >= second) {
-            Some(&[first, second]) => Err(VocabularyError::Unsorted { first, second }.into()),
+            Some(&[first, second]) => Err(Error::UnsortedVocabulary { first, second }),
             None => Ok(Self { chars }),
         }
     }
@@ -55,7 +55,7 @@ impl Tokenizer {
     /// Returns a document's tokens, `[BOS, characters.., BOS]`.
     ///
     /// # Errors
-    /// [`VocabularyError::UnknownCharacter`].
+    /// [`Error::UnknownCharacter`].
     pub fn encode(&self, document: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::new();
         self.encode_into(document, &mut tokens)?;
@@ -63,11 +63,11 @@ impl Tokenizer {
     }
 
     /// Appends a document's tokens to `tokens`.
-    pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<(), VocabularyError> {
+    pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<()> {
         tokens.push(BOS);
         for c in document.chars() {
             let index = self.chars.binary_search(&c);
-            tokens.push(index.map_err(|_| VocabularyError::UnknownCharacter { character: c })? as u32 + 1);
+            tokens.push(index.map_err(|_| Error::UnknownCharacter { character: c })? as u32 + 1);
         }
         tokens.push(BOS);
         Ok(())

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::device::{Device, Evaluation, Models};
-use crate::error::{Error, Result, TrainingError};
+use crate::error::{Error, Result};
 use crate::launch::launch_len;
 use crate::model::Model;
 use crate::run::Run;
@@ -145,10 +145,10 @@ impl Trainer {
     /// Returns the best model as it is now.
     ///
     /// # Errors
-    /// [`TrainingError::AllDiverged`], or the device's failure.
+    /// [`Error::AllDiverged`], or the device's failure.
     pub fn into_model(mut self) -> Result<Model> {
         if !self.progress.any_alive() {
-            return Err(TrainingError::AllDiverged.into());
+            return Err(Error::AllDiverged);
         }
         let state = self.models.model(self.progress.best()).download()?;
         Ok(Model { state, tokenizer: self.tokenizer })

@@ -20,11 +20,11 @@ use microgpt::corpus::{self, Corpus, Dataset};
 use microgpt::device::cpu::Cpu;
 use microgpt::device::cuda::{Cuda, CudaModels};
 use microgpt::device::{Device, ModelSetup, Models, State};
-use microgpt::error::{Error, Result};
+use microgpt::error::Result;
 use microgpt::weights::Weights;
 
 use models::LARGER;
-use record::{Figure, Record};
+use record::{Figure, Record, failure};
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -101,9 +101,9 @@ fn run(args: &Args) -> Result<()> {
             .args(["--device", "cuda", "--steps", "500"])
             .args(args.input.iter().flat_map(|input| [Path::new("--input"), input]));
         program.stdout(Stdio::null()).stderr(Stdio::null());
-        let status = program.status().map_err(|error| Error::new("cannot run the program").caused_by(error))?;
+        let status = program.status().map_err(|error| failure(format!("cannot run the program: {error}")))?;
         if !status.success() {
-            return Err(Error::new(format!("`{}` fails", args.program.display())));
+            return Err(failure(format!("`{}` fails", args.program.display())));
         }
         times.push(start.elapsed().as_secs_f64());
     }
@@ -136,7 +136,7 @@ fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda>
         && gpu.evaluate(50)? == cpu.evaluate(50)?
         && gpu.generate(&SAMPLE, 0..50)? == cpu.generate(&SAMPLE, 0..50)?
         && gpu.download()? == cpu.download()?;
-    if same { Ok(gpu) } else { Err(Error::new(format!("{model:?}: the GPU does not give the bits of the CPU"))) }
+    if same { Ok(gpu) } else { Err(failure(format!("{model:?}: the GPU does not give the bits of the CPU"))) }
 }
 
 /// The median of the seconds that some launches take on the device, after one that is not counted.

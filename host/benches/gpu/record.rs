@@ -62,7 +62,7 @@ impl Record {
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("a record is plain data");
-        fs::write(path, text + "\n").map_err(|error| cannot("write", path, error))
+        fs::write(path, text + "\n").map_err(|error| cannot("write", path, &error))
     }
 }
 
@@ -71,21 +71,21 @@ impl Record {
 /// # Errors
 /// A file cannot be read or written, or the README has no place for the table.
 pub fn write_table(readme: &Path) -> Result<()> {
-    let text = fs::read_to_string(readme).map_err(|error| cannot("read", readme, error))?;
+    let text = fs::read_to_string(readme).map_err(|error| cannot("read", readme, &error))?;
     let place = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) =
-        place.ok_or_else(|| Error::new(format!("`{}` has no lines `{BEGIN}` and `{END}`", readme.display())))?;
+        place.ok_or_else(|| failure(format!("`{}` has no lines `{BEGIN}` and `{END}`", readme.display())))?;
     let table = match fs::read_to_string(KEPT) {
         Ok(record) => table(&record)?,
         Err(error) if error.kind() == ErrorKind::NotFound => "No GPU has been measured yet.\n".to_owned(),
-        Err(error) => return Err(cannot("read", Path::new(KEPT), error)),
+        Err(error) => return Err(cannot("read", Path::new(KEPT), &error)),
     };
-    fs::write(readme, format!("{before}{BEGIN}{table}{END}{after}")).map_err(|error| cannot("write", readme, error))
+    fs::write(readme, format!("{before}{BEGIN}{table}{END}{after}")).map_err(|error| cannot("write", readme, &error))
 }
 
 fn table(record: &str) -> Result<String> {
     let record: Record =
-        serde_json::from_str(record).map_err(|error| Error::new(format!("`{KEPT}` is no record")).caused_by(error))?;
+        serde_json::from_str(record).map_err(|error| failure(format!("`{KEPT}` is no record: {error}")))?;
     let row = |figure: &Figure| format!("| {} | {:.3} {} |\n", figure.name, figure.value, figure.unit);
     let rows: String = record.figures.iter().map(row).collect();
     Ok(format!("{}, {}:\n\n| benchmark | |\n|---|---|\n{rows}", record.device, record.date))
@@ -93,13 +93,18 @@ fn table(record: &str) -> Result<String> {
 
 fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).output();
-    let output = output.map_err(|error| Error::new(format!("cannot run `{program}`")).caused_by(error))?;
+    let output = output.map_err(|error| failure(format!("cannot run `{program}`: {error}")))?;
     if !output.status.success() {
-        return Err(Error::new(format!("`{program}` fails")));
+        return Err(failure(format!("`{program}` fails")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::new(format!("cannot {what} `{}`", path.display())).caused_by(error)
+fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    failure(format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+/// Returns the error of this benchmark with this message.
+pub fn failure(message: impl Into<String>) -> Error {
+    Error::usage(message, "")
 }

@@ -10,10 +10,8 @@ use serde_json::Value;
 
 use super::{DIMENSION_FLAGS, FORMAT_VERSION, METADATA, PREFIXES, key};
 use crate::device::State;
-use crate::error::{CheckpointError, FileLength, Mismatch};
+use crate::error::{Error, Mismatch, Result};
 use crate::weights::Weights;
-
-type Result<T, E = CheckpointError> = std::result::Result<T, E>;
 
 /// The longest header that safetensors allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
@@ -67,31 +65,29 @@ pub(super) struct CheckpointFile {
 
 impl CheckpointFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
+        let start = FileStart::read(path).map_err(|source| Error::ReadCheckpoint { path: path.to_owned(), source })?;
+        let FileStart { file: data, len, header_len, header } = start;
         let path = path.to_owned();
-        let start = match FileStart::read(&path) {
-            Ok(start) => start,
-            Err(source) => return Err(CheckpointError::Read { path, source }),
-        };
-        let FileStart { file: data, len: bytes, header_len, header } = start;
         if header_len.is_some_and(|header_len| header_len > MAX_HEADER) {
-            return Err(CheckpointError::Format { path, source: "header too large".into() });
+            return Err(Error::Format { path, source: "header too large".into() });
         }
         let Some(header_len) = header_len.filter(|&header_len| header_len == header.len() as u64) else {
-            return Err(CheckpointError::Length { path, source: FileLength { bytes, stated: None } });
+            let source = format!("it ends after {len} bytes, in its header").into();
+            return Err(Error::Length { path, verdict: "is truncated, or not a safetensors file", source });
         };
         let header: Header = match serde_json::from_slice(&header) {
             Ok(header) => header,
-            Err(error) => {
-                return Err(CheckpointError::Format { path, source: format!("invalid header: {error}").into() });
-            }
+            Err(error) => return Err(Error::Format { path, source: format!("invalid header: {error}").into() }),
         };
         let stated = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
-        if bytes != stated {
-            return Err(CheckpointError::Length { path, source: FileLength { bytes, stated: Some(stated) } });
+        if len != stated {
+            let verdict = if len < stated { "is truncated" } else { "is longer than it should be" };
+            let source = format!("it has {len} bytes, by its header {stated}").into();
+            return Err(Error::Length { path, verdict, source });
         }
         match Metadata::parse(&header) {
             Ok(metadata) => Ok(Self { path, metadata, header, data }),
-            Err(error) => Err(CheckpointError::Metadata { path, source: error.into() }),
+            Err(error) => Err(Error::Metadata { path, source: error.into() }),
         }
     }
 
@@ -136,12 +132,12 @@ impl CheckpointFile {
         Ok(array)
     }
 
-    fn unreadable(&self, source: io::Error) -> CheckpointError {
-        CheckpointError::Read { path: self.path.clone(), source }
+    fn unreadable(&self, source: io::Error) -> Error {
+        Error::ReadCheckpoint { path: self.path.clone(), source }
     }
 
-    pub(super) fn mismatch(&self, mismatch: Mismatch) -> CheckpointError {
-        CheckpointError::Mismatch { path: self.path.clone(), mismatch }
+    pub(super) fn mismatch(&self, mismatch: Mismatch) -> Error {
+        Error::Mismatch { path: self.path.clone(), mismatch }
     }
 }
 

@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::file::CheckpointFile;
 use super::{DIMENSION_FLAGS, PREFIXES, RunInfo, dimensions, key};
 use crate::config::ModelConfig;
-use crate::error::{CheckpointError, Mismatch};
+use crate::error::{Mismatch, Result};
 
 impl CheckpointFile {
     /// Returns the dimensions and the vocabulary that the metadata states.
-    pub(super) fn model(&self) -> Result<(ModelConfig, Vec<char>), CheckpointError> {
+    pub(super) fn model(&self) -> Result<(ModelConfig, Vec<char>)> {
         let dimension = |i: usize| {
             let size = self.metadata.dimensions[i].and_then(|size| size.try_into().ok());
             size.ok_or_else(|| self.mismatch(Mismatch::Unstated { key: key(DIMENSION_FLAGS[i]) }))
@@ -31,7 +31,7 @@ impl CheckpointFile {
     }
 
     /// Rejects a file of another model than one of this shape and vocabulary.
-    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<(), CheckpointError> {
+    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<()> {
         self.compare_vocabulary(vocabulary)
             .and_then(|()| self.compare_dimensions(shape))
             .and_then(|()| self.compare_tensors(shape))
@@ -39,7 +39,7 @@ impl CheckpointFile {
     }
 
     /// Rejects a file of another run, or one that lacks what the run needs to go on.
-    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<(), CheckpointError> {
+    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<()> {
         self.compare_run(run).map_err(|mismatch| self.mismatch(mismatch))
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
 use super::loss::Loss;
-use crate::error::{OutputError, Result};
+use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::trainer::{Diverged, Event, Steps};
 
@@ -134,7 +134,7 @@ impl<W: Write> Console<W> {
 /// Returns the outcome of writing to stdout. A reader that has gone is no error.
 pub(super) fn printed(written: io::Result<()>) -> Result<()> {
     match written {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Stdout { source }.into()),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::corpus::Source;
 use crate::device::State;
-use crate::error::{Error, Result, TrainingError};
+use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::run::{Run, RunConfig, with_seeds};
 use crate::trainer::{Checkpoint, Event, Finished, Schedule, Start, Trainer};
@@ -158,9 +158,7 @@ impl Session<'_> {
 /// Adds to the hint of a training that diverged that an earlier checkpoint may have been saved.
 fn with_saves(error: Error, saves: bool) -> Error {
     match error {
-        Error::Training(TrainingError::Diverged { step, reason, .. }) => {
-            TrainingError::Diverged { step, reason, saves }.into()
-        }
+        Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves },
         other => other,
     }
 }

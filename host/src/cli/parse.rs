@@ -38,20 +38,23 @@ impl Cli {
         self.model().shape(1)?;
         let (steps, seeds) = (self.training.steps, self.training.seeds);
         if steps == 0 && self.run.init_from.is_none() {
-            return Err(Error::new("`--steps 0` only samples, which needs trained weights")
-                .hint("add `--init-from FILE.safetensors`, or train for at least 1 step"));
+            let message = "`--steps 0` only samples, which needs trained weights";
+            return Err(Error::usage(message, "add `--init-from FILE.safetensors`, or train for at least 1 step"));
         }
         if let Some(stop) = self.training.stop_after.filter(|&stop| stop > steps) {
-            return Err(Error::new(format!("`--stop-after {stop}` is beyond `--steps {steps}`"))
-                .hint("lower `--stop-after`, or raise `--steps`, the length of the whole run"));
+            let message = format!("`--stop-after {stop}` is beyond `--steps {steps}`");
+            return Err(Error::usage(message, "lower `--stop-after`, or raise `--steps`, the length of the whole run"));
         }
         if self.run.resume.is_some() && (seeds > 1 || !self.training.sweep.is_empty()) {
-            return Err(Error::new("`--resume` goes on with one model, not with those of `--seeds` or `--sweep`")
-                .hint("leave out `--resume`, or `--seeds` and `--sweep`"));
+            let message = "`--resume` goes on with one model, not with those of `--seeds` or `--sweep`";
+            return Err(Error::usage(message, "leave out `--resume`, or `--seeds` and `--sweep`"));
         }
         if self.run.init_from.is_some() && seeds > 1 {
-            return Err(Error::new(format!("`--seeds {seeds}` would train equal models with `--init-from`"))
-                .hint("leave one of the two out, since seeds differ only in their initial weights"));
+            let message = format!("`--seeds {seeds}` would train equal models with `--init-from`");
+            return Err(Error::usage(
+                message,
+                "leave one of the two out, since seeds differ only in their initial weights",
+            ));
         }
         Ok(())
     }
@@ -61,8 +64,8 @@ impl Cli {
         let (Some(path), [one, others @ ..]) = (&self.run.init_from, &self.configs[..]) else { return Ok(()) };
         let Some(other) = others.iter().find(|other| other.model != one.model) else { return Ok(()) };
         let file = path.display();
-        Err(Error::new(format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`"))
-            .hint("sweep only the optimiser's values or the batch, or leave `--init-from` out"))
+        let message = format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`");
+        Err(Error::usage(message, "sweep only the optimiser's values or the batch, or leave `--init-from` out"))
     }
 
     /// Returns the number of steps between two that are printed; 0 for none.
@@ -74,8 +77,8 @@ impl Cli {
     pub(super) fn sampling(&self, vocab: usize) -> Result<Sampling> {
         let top_k = self.sampling.top_k.unwrap_or(Sampling::default().top_k.min(vocab));
         if top_k > vocab {
-            return Err(Error::new(format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens"))
-                .hint(format!("choose at most `--top-k {vocab}`, or leave it out")));
+            let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
+            return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
         }
         let (samples, temperature) = (self.sampling.samples, self.sampling.temperature);
         let (seed, prompt) = (self.run.seed, self.sampling.prompt.clone());
@@ -85,16 +88,12 @@ impl Cli {
     /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
     pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
         let prompt = &self.sampling.prompt;
-        tokenizer.encode(prompt).map_err(|error| {
-            Error::new(format!("cannot sample from `--prompt {prompt}`"))
-                .caused_by(error)
-                .hint("use characters that the corpus has")
-        })?;
+        tokenizer.encode(prompt).map_err(|error| Error::Prompt { prompt: prompt.clone(), source: error.into() })?;
         let characters = prompt.chars().count();
         if characters >= block_size {
             let s = if characters == 1 { "" } else { "s" };
             let text = format!("`--prompt {prompt}` has {characters} character{s}, a sample at most {block_size}");
-            return Err(Error::new(text).hint("shorten it, or train with a larger `--block-size`"));
+            return Err(Error::usage(text, "shorten it, or train with a larger `--block-size`"));
         }
         Ok(())
     }

@@ -32,8 +32,8 @@ pub(super) fn check(cli: &Cli) -> Result<()> {
         let (Some(path), Some(verb)) = (file.path, file.written_to) else { continue };
         let same = files[..i].iter().find(|other| other.path.is_some_and(|other| is_same(other, path)));
         if let Some(Named { description, .. }) = same {
-            return Err(Error::new(format!("cannot {verb} to `{}`: it is {description}", path.display()))
-                .hint("give every file a name of its own"));
+            let message = format!("cannot {verb} to `{}`: it is {description}", path.display());
+            return Err(Error::usage(message, "give every file a name of its own"));
         }
     }
     Ok(())

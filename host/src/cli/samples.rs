@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::console::Console;
-use crate::error::{OutputError, Result};
+use crate::error::{Error, Result};
 use crate::sampler::{Sampler, TextSample};
 use crate::tokenizer::Tokenizer;
 
@@ -88,7 +88,7 @@ impl SamplePrinter<'_> {
             let mut tokens: Vec<String> = tokens.iter().map(|&token| self.tokenizer.decode(&[token])).collect();
             tokens.resize(logprobs.len(), "<BOS>".to_owned());
             let record = Record { sample: *number, text, tokens, logprobs };
-            lines += &serde_json::to_string(&record).map_err(|error| OutputError::Json { source: error.into() })?;
+            lines += &serde_json::to_string(&record).map_err(|error| Error::Json { source: error.into() })?;
             lines.push('\n');
         }
         Ok(lines)

@@ -12,7 +12,7 @@ use super::samples::SamplePrinter;
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
 use crate::corpus::{Corpus, Dataset, Source};
-use crate::error::{Error, Result, TrainingError};
+use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::plot::Plot;
 use crate::run::{Run, group_by_shape};
@@ -23,9 +23,10 @@ use crate::trainer::{Finished, StopHandle, Trainer};
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch()?);
     if let Some(threads) = cli.run.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| {
-            Error::new(format!("cannot start `--threads {threads}`")).caused_by(error).hint("ask for fewer")
-        })?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|error| Error::Threads { threads, source: error.into() })?;
     }
     paths::check(cli)?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
@@ -117,7 +118,7 @@ impl Session<'_> {
         let (cli, console) = (self.cli, &mut self.console);
         let Some(best) = &mut self.best else { return Ok(()) };
         if cli.compares() && best.loss().is_nan() {
-            return Err(TrainingError::AllDiverged.into());
+            return Err(Error::AllDiverged);
         }
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();

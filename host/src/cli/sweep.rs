@@ -36,8 +36,8 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
         let settings = parse(sweep).map_err(|error| usage_error(&error))?;
         let flag = &settings[0].flag;
         if combinations[0].iter().any(|other| other.flag == *flag) {
-            let error = Error::new(format!("`--sweep {sweep}`: `{flag}` is swept twice"));
-            return Err(usage_error(&error.hint("give all of its values at once, separated by commas")));
+            let message = format!("`--sweep {sweep}`: `{flag}` is swept twice");
+            return Err(usage_error(&Error::usage(message, "give all of its values at once, separated by commas")));
         }
         let with_each = |combination: Vec<Setting>| {
             settings.iter().map(move |setting| [&combination[..], std::slice::from_ref(setting)].concat())
@@ -45,9 +45,8 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
         combinations = combinations.into_iter().flat_map(with_each).collect();
         let models = combinations.len().saturating_mul(cli.training.seeds);
         if models > MAX_MODELS {
-            let error =
-                Error::new(format!("`--sweep {sweep}` makes {models} models, at most {MAX_MODELS} are supported"));
-            return Err(usage_error(&error.hint("give fewer values, or fewer `--seeds`")));
+            let message = format!("`--sweep {sweep}` makes {models} models, at most {MAX_MODELS} are supported");
+            return Err(usage_error(&Error::usage(message, "give fewer values, or fewer `--seeds`")));
         }
     }
     combinations.into_iter().map(|swept| config(args, &cli.training.sweep, swept)).collect()
@@ -57,9 +56,9 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
 fn parse(sweep: &str) -> Result<Vec<Setting>> {
     let hint = format!("write `--sweep learning-rate=0.003,0.01`; these can be swept: {}", FLAGS.join(", "));
     let (flag, values) = split_sweep(sweep)
-        .ok_or_else(|| Error::new(format!("`--sweep {sweep}`: expected a flag and its values")).hint(&*hint))?;
+        .ok_or_else(|| Error::usage(format!("`--sweep {sweep}`: expected a flag and its values"), &*hint))?;
     if !FLAGS.contains(&flag) {
-        return Err(Error::new(format!("`--sweep {sweep}`: `{flag}` cannot be swept")).hint(hint));
+        return Err(Error::usage(format!("`--sweep {sweep}`: `{flag}` cannot be swept"), hint));
     }
     Ok(values.split(',').map(|value| Setting { flag: flag.to_owned(), value: value.trim().to_owned() }).collect())
 }

@@ -48,7 +48,7 @@ fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[String]) -> E
     };
     let sweep = sweeps.iter().find(|sweep| split_sweep(sweep).is_some_and(|(flag, _)| flag == name));
     let sweep = sweep.map_or(String::new(), |sweep| format!("`--sweep {sweep}`: "));
-    Error::new(format!("{sweep}`{given}`: {expected}")).hint(hint + HELP)
+    Error::usage(format!("{sweep}`{given}`: {expected}"), hint + HELP)
 }
 
 /// Returns any other error of clap. Its first paragraph is the message, and another may be a tip.
@@ -57,7 +57,7 @@ fn general(error: &clap::Error) -> Error {
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
-    Error::new(message.trim_start_matches("error: ").trim_end()).hint(hint)
+    Error::usage(message.trim_start_matches("error: ").trim_end(), hint)
 }
 
 /// Returns `error` for clap to print, in clap's colours and with its exit code.

@@ -13,7 +13,7 @@ use ureq::tls::TlsConfig;
 
 use super::{EMBEDDED, documents, parse};
 use crate::atomic_file::AtomicFile;
-use crate::error::{Cause, CorpusError, Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
@@ -96,7 +96,7 @@ impl Corpus {
     /// Returns the corpus of a text with one document on each line.
     ///
     /// # Errors
-    /// [`CorpusError`] for fewer than two documents.
+    /// A text of fewer than two documents.
     pub fn from_text(text: impl Into<String>) -> Result<Self> {
         Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: Source::Text })
     }
@@ -107,7 +107,7 @@ impl Corpus {
     /// falls back to the embedded names.
     ///
     /// # Errors
-    /// [`CorpusError`] for a file that cannot be read, is not UTF-8, or has fewer than two documents.
+    /// A file that cannot be read, is not UTF-8, or has fewer than two documents.
     pub fn load(input: Option<&Path>) -> Result<Self> {
         match input {
             Some(path) => Self::read(path),
@@ -118,7 +118,7 @@ impl Corpus {
     /// Does what [`Self::load`] does without `input`, in this working directory and with this download.
     ///
     /// # Errors
-    /// [`CorpusError`] for an existing `input.txt` that is no corpus. A failed download leads to [`Source::Embedded`].
+    /// An existing `input.txt` that is no corpus. A failed download leads to [`Source::Embedded`].
     pub fn load_in(directory: &Path, download: &Download) -> Result<Self> {
         let path = directory.join("input.txt");
         // If the file's existence cannot be determined, reading it reports the cause.
@@ -142,7 +142,7 @@ impl Corpus {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let bytes = read_file(path).map_err(|source| CorpusError::Read { path: path.to_owned(), source })?;
+        let bytes = read_file(path).map_err(|source| Error::ReadCorpus { path: path.to_owned(), source })?;
         Ok(Self { text: parse(bytes, &path.display().to_string())?, source: Source::File(path.to_owned()) })
     }
 }
@@ -211,7 +211,7 @@ impl Download {
     }
 
     fn failed(&self, reason: impl Into<Cause>) -> Error {
-        CorpusError::Download { url: self.url.clone(), source: reason.into() }.into()
+        Error::Download { url: self.url.clone(), source: reason.into() }
     }
 
     /// Returns the whole body of the answer.

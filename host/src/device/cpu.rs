@@ -29,7 +29,7 @@ use super::validate;
 use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{DeviceError, Result};
+use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// The most blocks of an evaluation. Each has its own workspace.
@@ -95,8 +95,7 @@ impl Cpu {
     /// Returns a model with this state, to be trained on this dataset by the fastest kernels.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`] for a model that does not fit the dataset, and
-    /// [`OutOfMemory`](crate::error::OutOfMemory).
+    /// A model that does not fit the dataset, or too little memory.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         Self::with_kernels(available()[0], config, dataset, state)
     }
@@ -104,10 +103,10 @@ impl Cpu {
     /// Returns a model that is computed by these kernels, which must be among the [`available`] ones.
     ///
     /// # Errors
-    /// Those of [`Self::new`], and [`DeviceError::InstructionSet`] for kernels that this processor cannot run.
+    /// Those of [`Self::new`], and [`Error::InstructionSet`] for kernels that this processor cannot run.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         if !is_available(&kernels) {
-            return Err(DeviceError::InstructionSet { isa: kernels.isa().name() }.into());
+            return Err(Error::InstructionSet { isa: kernels.isa().name() });
         }
         validate::model(&config, dataset, state)?;
         let shape = state.weights.shape;

@@ -10,7 +10,7 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use super::{Evaluation, Sample, StepLog};
 use crate::config::{OptimizerConfig, TrainConfig};
 use crate::corpus::Documents;
-use crate::error::DeviceError;
+use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// Returns the optimiser's constants, rounded to single precision.
@@ -74,14 +74,14 @@ pub(super) struct SampleCount {
 /// Returns the size of a launch for these samples.
 ///
 /// # Errors
-/// [`DeviceError::TooManySamples`] for more than 32 bits or an address can count.
-pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<SampleCount, DeviceError> {
+/// [`Error::TooManySamples`] for more than 32 bits or an address can count.
+pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<SampleCount> {
     let count = samples.end.saturating_sub(samples.start);
     let sized = u32::try_from(count).ok().and_then(|samples| {
         let tokens = (samples as usize).checked_mul(shape.block_size())?;
         Some(SampleCount { samples, tokens })
     });
-    sized.ok_or(DeviceError::TooManySamples { samples: count })
+    sized.ok_or(Error::TooManySamples { samples: count })
 }
 
 /// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be

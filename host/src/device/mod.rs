@@ -89,8 +89,7 @@ pub struct Sample {
 
 /// A device that holds a model's state and its corpus and computes on them.
 ///
-/// Every method can fail with the device's own errors: [`GpuError`](crate::error::GpuError) or
-/// [`OutOfMemory`](crate::error::OutOfMemory).
+/// Every method can fail with the device's own errors: a failure of the driver, or too little memory.
 pub trait Device {
     /// Returns the device's name for a notice, such as `CPU (AVX-512)`.
     fn description(&self) -> String;
@@ -137,8 +136,7 @@ pub trait Device {
     /// Generates the samples with these indices.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::error::ConfigError) for a configuration that does not fit the model, and the device's
-    /// errors.
+    /// A configuration that does not fit the model, and the device's errors.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.
@@ -150,7 +148,7 @@ pub trait Device {
     /// Replaces the state.
     ///
     /// # Errors
-    /// [`DeviceError::StateShape`](crate::error::DeviceError::StateShape), and the device's errors.
+    /// [`Error::StateShape`](crate::error::Error::StateShape), and the device's errors.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 

@@ -19,9 +19,7 @@ pub struct Selected {
 /// Puts these models and their corpus on a device of this kind.
 ///
 /// # Errors
-/// [`GpuError`](crate::error::GpuError) if [`DeviceKind::Cuda`] finds no GPU that can be used,
-/// [`DeviceError`](crate::error::DeviceError) and [`ConfigError`](crate::error::ConfigError) for a model that does not
-/// fit the corpus, and [`OutOfMemory`](crate::error::OutOfMemory).
+/// No GPU that can be used for [`DeviceKind::Cuda`], a model that does not fit the corpus, or too little memory.
 pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<Selected> {
     let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
     let mut models: Box<dyn Models> = match kind {
@@ -54,5 +52,5 @@ fn gpu(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Box<dyn Models>> {
 
 #[cfg(not(target_os = "linux"))]
 fn gpu(_: &Dataset, _: &[ModelSetup]) -> Result<Box<dyn Models>> {
-    Err(crate::error::GpuError::OperatingSystem.into())
+    Err(crate::error::Error::OperatingSystem)
 }

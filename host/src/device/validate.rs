@@ -5,7 +5,7 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use super::State;
 use crate::config::{ModelConfig, SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
-use crate::error::{ConfigError, DeviceError, Result};
+use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// Rejects a model that the kernels cannot train on this dataset.
@@ -14,11 +14,11 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
     let [n_embd, n_head, n_layer, block_size] = [shape.n_embd(), shape.n_head(), shape.n_layer(), shape.block_size()];
     ModelConfig { n_embd, n_head, n_layer, block_size }.shape(shape.vocab())?;
     if !(1..=u32::MAX as usize).contains(&config.batch) {
-        return Err(ConfigError::Batch { batch: config.batch }.into());
+        return Err(Error::Batch { batch: config.batch });
     }
     let largest = dataset.train.tokens().iter().chain(dataset.val.tokens()).max();
     if let Some(&token) = largest.filter(|&&token| token >= shape.vocab) {
-        return Err(DeviceError::Token { token, vocab: shape.vocab }.into());
+        return Err(Error::Token { token, vocab: shape.vocab });
     }
     self::state(shape, state)
 }
@@ -27,24 +27,24 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
 pub(super) fn state(shape: RuntimeShape, state: &State) -> Result<()> {
     let fits = |array: &&Weights| array.shape == shape && array.values.len() == num_params(shape);
     let all_fit = [&state.weights, &state.m, &state.v].iter().all(fits);
-    if all_fit { Ok(()) } else { Err(DeviceError::StateShape.into()) }
+    if all_fit { Ok(()) } else { Err(Error::StateShape) }
 }
 
 /// Rejects a configuration that a model of this shape cannot be sampled with.
-pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<(), ConfigError> {
+pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<()> {
     let &SampleConfig { top_k, temperature, prompt, .. } = config;
     let RuntimeShape { vocab, .. } = shape;
     if let Some(&token) = prompt.iter().find(|token| !(1..vocab).contains(token)) {
-        return Err(ConfigError::PromptToken { token, vocab });
+        return Err(Error::PromptToken { token, vocab });
     }
     if prompt.len() >= shape.block_size() {
-        return Err(ConfigError::PromptLength { tokens: prompt.len(), block_size: shape.block_size() });
+        return Err(Error::PromptLength { tokens: prompt.len(), block_size: shape.block_size() });
     }
     if !(1..=shape.vocab()).contains(&top_k) {
-        return Err(ConfigError::TopK { top_k, vocab });
+        return Err(Error::TopK { top_k, vocab });
     }
     if !(0.0..=f64::from(f32::MAX)).contains(&temperature) {
-        return Err(ConfigError::Temperature { temperature });
+        return Err(Error::Temperature { temperature });
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Checkpoint, Diverged, Event, Finished, Phase, Schedule, Steps, Trainer, Validation};
 use crate::device::{State, StepLog};
-use crate::error::{Result, TrainingError};
+use crate::error::{Error, Result};
 
 impl Trainer {
     /// Runs the next phase.
@@ -158,7 +158,7 @@ impl Trainer {
         if self.schedule.compares {
             self.push(Event::Diverged(Diverged { run: self.runs[run].clone(), step, reason }));
         } else {
-            self.failure = Some(TrainingError::Diverged { step, reason, saves: false }.into());
+            self.failure = Some(Error::Diverged { step, reason, saves: false });
         }
     }
 }

@@ -85,10 +85,11 @@ struct Opened {
 impl Session {
     /// Answers a request, with the report of an error if it fails.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
-        let reply = serde_json::from_slice(request)
-            .map_err(|error| Error::new("cannot understand the request").caused_by(error))
-            .and_then(|request| self.serve(request))
-            .unwrap_or_else(|error| Reply::Failed { error: error.report() });
+        let reply = match serde_json::from_slice(request) {
+            Ok(request) => self.serve(request).map_err(|error| error.report()),
+            Err(error) => Err(format!("error: cannot understand the request\n  caused by: {error}")),
+        };
+        let reply = reply.unwrap_or_else(|error| Reply::Failed { error });
         serde_json::to_vec(&reply).unwrap_or_default()
     }
 
@@ -101,7 +102,7 @@ impl Session {
             self.0 = Some(opened);
             return Ok(reply);
         }
-        let opened = self.0.as_mut().ok_or_else(|| Error::new("no model is open"))?;
+        let opened = self.0.as_mut().ok_or_else(|| Error::usage("no model is open", ""))?;
         match request {
             Request::Train { steps } => opened.train(steps),
             Request::Validate { documents } => {
@@ -120,11 +121,12 @@ impl Opened {
     fn new(open: &Open) -> Result<(Self, Reply)> {
         let &Open { steps, learning_rate, seed, n_embd, n_head, n_layer, block_size, .. } = open;
         if !(1..=MAX_STEPS).contains(&steps) {
-            return Err(Error::new(format!("the steps must be from 1 to {MAX_STEPS}, got {steps}")));
+            return Err(Error::usage(format!("the steps must be from 1 to {MAX_STEPS}, got {steps}"), ""));
         }
         // The kernels compute in `f32`.
         if !(0.0..=f64::from(f32::MAX)).contains(&learning_rate) {
-            return Err(Error::new(format!("the learning rate must be from 0 to {:e}, got {learning_rate}", f32::MAX)));
+            let message = format!("the learning rate must be from 0 to {:e}, got {learning_rate}", f32::MAX);
+            return Err(Error::usage(message, ""));
         }
         let text = match &open.corpus {
             Some(text) => corpus::parse(text.as_bytes().to_vec(), "your corpus")?,
@@ -148,7 +150,7 @@ impl Opened {
         let log = self.cpu.train(steps as usize)?;
         if let Some(i) = log.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite()) {
             let step = self.step + i as u64 + 1;
-            return Err(Error::new(format!("training diverged at step {step}")).hint("lower the learning rate"));
+            return Err(Error::usage(format!("training diverged at step {step}"), "lower the learning rate"));
         }
         self.step += steps;
         Ok(Reply::Trained { step: self.step, losses: log.iter().map(|log| log.loss).collect() })

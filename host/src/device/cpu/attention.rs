@@ -8,7 +8,7 @@ use simt::View;
 
 use super::Cpu;
 use super::buffer::Buffer;
-use crate::error::{DeviceError, Result};
+use crate::error::{Error, Result};
 
 impl Cpu {
     /// Returns the last layer's probabilities for a document `[BOS, .., BOS]`.
@@ -17,15 +17,14 @@ impl Cpu {
     /// 0.
     ///
     /// # Errors
-    /// [`DeviceError::ShortDocument`] and [`DeviceError::Token`], and
-    /// [`OutOfMemory`](crate::error::OutOfMemory).
+    /// [`Error::ShortDocument`], [`Error::Token`] and [`Error::OutOfMemory`].
     pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
         let s = self.shape;
         if document.len() < 2 {
-            return Err(DeviceError::ShortDocument { tokens: document.len() }.into());
+            return Err(Error::ShortDocument { tokens: document.len() });
         }
         if let Some(&token) = document.iter().find(|&&token| token >= s.vocab) {
-            return Err(DeviceError::Token { token, vocab: s.vocab }.into());
+            return Err(Error::Token { token, vocab: s.vocab });
         }
         let n = s.block_size().min(document.len() - 1);
         let mut workspace = Buffer::zeros(Activations::len(s))?;

@@ -18,7 +18,7 @@ use super::error::{failed, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{GpuError, Result};
+use crate::error::{Error, Result};
 
 /// The tokens and the offsets of documents, on the device.
 pub(super) struct DeviceDocuments {
@@ -59,7 +59,7 @@ impl Gpu {
         dataset: &Dataset,
         model_bytes: impl Fn(&CudaKernels) -> Result<usize>,
     ) -> Result<Self> {
-        driver::library().map_err(|error| GpuError::NoDriver { source: error.into() })?;
+        driver::library().map_err(|error| Error::NoDriver { source: error.into() })?;
         cust::init(cust::CudaFlags::empty()).map_err(no_gpu)?;
         let device = CudaDevice::get_device(0).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;

@@ -21,7 +21,7 @@ use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
 use simt::GPU_WARPS;
 
 use super::error::{failed, not_compiled};
-use crate::error::{GpuError, Result};
+use crate::error::{Error, Result};
 
 /// The kernels as PTX, from the build script.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +128,7 @@ impl<A: Args> Compiled<'_, A> {
                 sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())
             }
         };
-        Ok(to_result(result, || format!("launch `{}`", self.kernel.name()))?)
+        to_result(result, || format!("launch `{}`", self.kernel.name()))
     }
 }
 
@@ -151,7 +151,7 @@ pub(super) struct CudaKernels {
 impl CudaKernels {
     /// Returns the kernels for this shape on this device.
     pub fn new(device: CudaDevice, shape: RuntimeShape) -> Result<Self> {
-        let ptx = PTX.ok_or(GpuError::NoPtx)?;
+        let ptx = PTX.ok_or(Error::NoPtx)?;
         let attribute = |attribute| -> Result<usize> {
             let mut value = 0;
             // SAFETY: the call writes one integer to `value`.
@@ -164,7 +164,7 @@ impl CudaKernels {
         let name = device.name().map_err(failed("ask for the GPU's name"))?;
         let arch = (10 * major + minor) as u32;
         if arch < ptx.arch {
-            return Err(GpuError::TooOld { name, arch, needed: ptx.arch }.into());
+            return Err(Error::TooOld { name, arch, needed: ptx.arch });
         }
         Ok(Self {
             ptx,
@@ -192,7 +192,7 @@ impl CudaKernels {
     /// Returns `train_batch`. Its arrays are parameters, transposed copies, a shard's gradients and the workspace.
     pub fn train_batch(&self) -> Result<Kernel<BatchArgs>> {
         if !self.cooperative {
-            return Err(GpuError::NoCooperativeLaunch { name: self.name.clone() }.into());
+            return Err(Error::NoCooperativeLaunch { name: self.name.clone() });
         }
         Ok(self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape)))
     }
@@ -233,7 +233,7 @@ impl CudaKernels {
     pub fn compiled<'a, A: Args>(&'a self, kernel: &'a Kernel<A>) -> Result<Compiled<'a, A>> {
         let name = kernel.name();
         let index = self.ptx.kernels.iter().position(|&(kernel, _)| kernel == name);
-        let index = index.ok_or_else(|| GpuError::NoKernel { kernel: name.clone() })?;
+        let index = index.ok_or_else(|| Error::NoKernel { kernel: name.clone() })?;
         let module = if let Some(module) = self.modules[index].get() {
             module
         } else {
@@ -255,7 +255,7 @@ fn block_size() -> BlockSize {
 }
 
 /// Returns the result of a call of the driver that did not go through `cust`.
-fn to_result(result: CUresult, action: impl FnOnce() -> String) -> Result<(), GpuError> {
+fn to_result(result: CUresult, action: impl FnOnce() -> String) -> Result<()> {
     if result == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(failed(action())(CudaError::UnknownError)) }
 }
 

@@ -5,14 +5,12 @@ use std::ops::Range;
 use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
 
 use super::error::failed;
-use crate::error::GpuError;
-
-type Result<T, E = GpuError> = std::result::Result<T, E>;
+use crate::error::{Error, Result};
 
 /// Rejects a demand for more memory than the device has free, before any of it is allocated.
 pub(super) fn ensure_free(needed: usize) -> Result<()> {
     let (free, total) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
-    if needed <= free { Ok(()) } else { Err(GpuError::Memory { needed, free, total }) }
+    if needed <= free { Ok(()) } else { Err(Error::GpuMemory { needed, free, total }) }
 }
 
 /// Returns the device's free memory in bytes.

@@ -10,7 +10,7 @@ use super::model::Cuda;
 use super::plan::Plan;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
-use crate::error::{GpuError, Result};
+use crate::error::{Error, Result};
 
 /// Models of one shape on a GPU.
 pub struct CudaModels(Vec<Cuda>);
@@ -19,10 +19,9 @@ impl CudaModels {
     /// Returns these models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// Those of [`Cuda::new`], [`GpuError::NoModels`], and [`DeviceError`](crate::error::DeviceError) for models of
-    /// several shapes.
+    /// Those of [`Cuda::new`], [`Error::NoModels`], and models of several shapes.
     pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
-        let shape = setups.first().ok_or(GpuError::NoModels)?.state.weights.shape;
+        let shape = setups.first().ok_or(Error::NoModels)?.state.weights.shape;
         for setup in setups {
             validate::model(&setup.train, dataset, &setup.state)?;
         }
@@ -45,8 +44,7 @@ impl Cuda {
     /// Returns a model with this state on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::error::ConfigError) and [`DeviceError`](crate::error::DeviceError) for a model that does
-    /// not fit the dataset, and [`GpuError`].
+    /// A model that does not fit the dataset, and a GPU that cannot be used.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         let setup = ModelSetup { train: config, state: state.clone() };
         let mut models = CudaModels::new(dataset, &[setup])?;
