@@ -25,8 +25,8 @@ use super::marshal::{
     LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
     step_coefficients, step_logs, to_samples, transpose, unpack,
 };
+use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
-use super::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};

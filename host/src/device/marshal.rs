@@ -7,7 +7,7 @@ use gpu_kernels::layout::{Kind, Layout, Place};
 use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
-use super::{Evaluation, Sample, StepLog};
+use super::types::{Evaluation, Sample, StepLog};
 use crate::config::{OptimizerConfig, TrainConfig};
 use crate::corpus::Documents;
 use crate::error::{Error, Result};

@@ -9,7 +9,7 @@ use reference::generate::SamplingParams;
 use reference::model::Shape;
 use reference::{AdamW, TrainState};
 
-use super::{Device, Evaluation, Sample, State, StepLog};
+use super::types::{Device, Evaluation, Sample, State, StepLog};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Dataset, Documents};
 use crate::error::Result;

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use super::cpu::Cpu;
 use super::reference::Reference;
-use super::{DeviceKind, ModelSetup, Models};
+use super::types::{DeviceKind, ModelSetup, Models};
 use crate::corpus::Dataset;
 use crate::error::Result;
 

@@ -2,7 +2,7 @@
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
-use super::State;
+use super::types::State;
 use crate::config::{ModelConfig, SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
 use crate::error::{Error, Result};

@@ -18,8 +18,8 @@ use super::super::marshal::{
     LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
     step_coefficients, step_logs, transpose, unpack,
 };
+use super::super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::super::validate;
-use super::super::{Device, Evaluation, Sample, State, StepLog};
 use super::gpu::Gpu;
 use super::memory::{
     affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use super::super::types::{Device, Evaluation, ModelSetup, Models, State, StepLog};
 use super::super::validate;
-use super::super::{Device, Evaluation, ModelSetup, Models, State, StepLog};
 use super::gpu::Gpu;
 use super::kernels::CudaKernels;
 use super::model::Cuda;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use cust::memory::DeviceBuffer;
 
-use super::super::Sample;
 use super::super::marshal::to_samples;
+use super::super::types::Sample;
 use super::memory::download;
 use crate::config::SampleConfig;
 use crate::error::Result;

@@ -1,0 +1,116 @@
+//! The documents of a corpus as tokens.
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use crate::error::{Error, Result};
+use crate::tokenizer::Tokenizer;
+
+/// The tokens of one document or more, which clones share.
+///
+/// Only [`Dataset::new`] makes them, since kernels index by tokens and offsets unchecked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Documents {
+    tokens: Arc<[u32]>,
+    offsets: Arc<[u32]>,
+}
+
+impl Documents {
+    /// Returns the tokens of all documents, each with `BOS` at both ends.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Returns the start of each document in [`Self::tokens`], followed by the end of the last document.
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// Returns the number of documents.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Returns the tokens of document `i`.
+    ///
+    /// # Panics
+    /// If there is no document `i`.
+    pub fn get(&self, i: usize) -> &[u32] {
+        &self.tokens[self.offsets[i] as usize..self.offsets[i + 1] as usize]
+    }
+
+    /// Returns n, the number of positions of document `i` at which a model of this block size predicts the next token.
+    ///
+    /// # Panics
+    /// If there is no document `i`.
+    pub fn positions(&self, i: usize, block_size: usize) -> usize {
+        block_size.min(self.get(i).len() - 1)
+    }
+}
+
+/// The documents that a run learns from and is validated on.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The vocabulary.
+    pub tokenizer: Tokenizer,
+    /// The first nine tenths of the documents, rounded down.
+    pub train: Documents,
+    /// The remaining documents.
+    pub val: Documents,
+}
+
+impl Dataset {
+    /// Returns the documents as tokens, shuffled and split.
+    ///
+    /// Without a seed the documents keep their order. Without a tokenizer the vocabulary is that of the documents.
+    ///
+    /// # Errors
+    /// [`Error::TooFewDocuments`], [`Error::TooManyTokens`] for more than 32 bits can index, and
+    /// [`Error::Encode`] for a character outside of the given vocabulary.
+    pub fn new(documents: &[&str], seed: Option<u64>, tokenizer: Option<Tokenizer>) -> Result<Self> {
+        if documents.len() < 2 {
+            return Err(Error::TooFewDocuments { documents: documents.len() });
+        }
+        validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
+        let tokenizer = tokenizer.unwrap_or_else(|| Tokenizer::new(documents.iter().copied()));
+        let mut order: Vec<usize> = (0..documents.len()).collect();
+        if let Some(seed) = seed {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+            // The jump keeps the shuffle apart from the initial weights, which are drawn from the same seed.
+            rng.long_jump();
+            order.shuffle(&mut rng);
+        }
+        // Neither side is empty, since there are at least two documents.
+        let (train, val) = order.split_at(order.len() * 9 / 10);
+        let encode = |order: &[usize]| {
+            let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
+            for &i in order {
+                tokenizer.encode_into(documents[i], &mut tokens).map_err(|source| {
+                    let start = documents[i].chars().take(40).collect();
+                    Error::Encode { document: i + 1, start, source: source.into() }
+                })?;
+                offsets.push(tokens.len() as u32);
+            }
+            Ok::<_, Error>(Documents { tokens: tokens.into(), offsets: offsets.into() })
+        };
+        Ok(Self { train: encode(train)?, val: encode(val)?, tokenizer })
+    }
+}
+
+fn validate_len(tokens: u64) -> Result<()> {
+    if tokens > u64::from(u32::MAX) { Err(Error::TooManyTokens { tokens }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_tokens_than_32_bits_can_index_are_refused() {
+        assert!(validate_len(u64::from(u32::MAX)).is_ok());
+        assert!(validate_len(u64::from(u32::MAX) + 1).unwrap_err().to_string().contains("4294967296 tokens"));
+    }
+}

@@ -1,0 +1,199 @@
+//! A device, and the types that it takes and returns.
+
+use std::fmt;
+use std::ops::Range;
+
+use gpu_kernels::shape::RuntimeShape;
+use rayon::prelude::*;
+
+use crate::config::{SampleConfig, TrainConfig};
+use crate::error::Result;
+use crate::weights::Weights;
+
+/// A kind of device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The GPU if one can be used, else the CPU.
+    #[default]
+    Auto,
+    /// The kernels on an NVIDIA GPU.
+    Cuda,
+    /// The kernels on the CPU.
+    Cpu,
+    /// The scalar reference in double precision, which is slow.
+    Reference,
+}
+
+impl DeviceKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Cuda, Self::Cpu, Self::Reference];
+
+    /// Returns the name, as `--device` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cuda => "cuda",
+            Self::Cpu => "cpu",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The results of one training step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLog {
+    /// Mean cross-entropy over the positions of the step's documents before the update, in nats.
+    pub loss: f64,
+    /// The gradient's global norm before clipping.
+    pub grad_norm: f64,
+}
+
+/// Everything that training changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Steps taken.
+    pub step: u64,
+    /// The parameters.
+    pub weights: Weights,
+    /// `AdamW`'s first moment.
+    pub m: Weights,
+    /// `AdamW`'s second moment.
+    pub v: Weights,
+}
+
+impl State {
+    /// Returns the state before the first step.
+    pub fn new(weights: Weights) -> Self {
+        let zeros = Weights::zeros(weights.shape);
+        Self { step: 0, m: zeros.clone(), v: zeros, weights }
+    }
+}
+
+/// A model before it is put on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSetup {
+    /// How the model is trained.
+    pub train: TrainConfig,
+    /// The state that training starts from.
+    pub state: State,
+}
+
+/// The result of a validation pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The sum of the negative log-likelihoods of all tokens, in nats.
+    pub nll: f64,
+    /// The number of tokens.
+    pub tokens: u64,
+}
+
+impl Evaluation {
+    /// Returns the mean negative log-likelihood per token.
+    pub fn loss(self) -> f64 {
+        self.nll / self.tokens as f64
+    }
+}
+
+/// A generated text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// The tokens without `<BOS>`, at most `block_size`.
+    pub tokens: Vec<u32>,
+    /// The log-probability of each token, and of the `<BOS>` that ended the text, if one did. They are those of the
+    /// model's whole distribution at temperature 1. Without [`SampleConfig::logprobs`] there are none.
+    pub logprobs: Vec<f64>,
+}
+
+/// A device that holds a model's state and its corpus and computes on them.
+///
+/// Every method can fail with the device's own errors: a failure of the driver, or too little memory.
+#[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
+pub trait Device {
+    /// Returns the device's name for a notice, such as `CPU (AVX-512)`.
+    fn description(&self) -> String;
+
+    /// Returns the model's dimensions.
+    fn shape(&self) -> RuntimeShape;
+
+    /// Returns the number of steps taken.
+    fn step(&self) -> u64;
+
+    /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
+    /// modulo their number.
+    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
+
+    /// Returns the log of the next step without taking it. `state` must be the current one, from [`Device::download`].
+    fn trial_step(&mut self, state: &State) -> Result<StepLog> {
+        let logs = self.train(1)?;
+        self.upload(state)?;
+        Ok(logs[0])
+    }
+
+    /// Evaluates the first `documents` validation documents, or all if there are fewer.
+    fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
+
+    /// Announces samples that [`Device::generate`] will return a few at a time. A GPU generates them in one launch and
+    /// keeps them.
+    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
+        let _ = (config, samples);
+        Ok(())
+    }
+
+    /// Generates the samples with these indices.
+    ///
+    /// # Errors
+    /// A configuration that does not fit the model, and the device's errors.
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
+
+    /// Returns the current state.
+    fn download(&mut self) -> Result<State>;
+
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// [`Error::StateShape`](crate::error::Error::StateShape), and the device's errors.
+    fn upload(&mut self, state: &State) -> Result<()>;
+}
+
+/// Models of one shape that are trained side by side on one corpus, each with its own weights and optimiser.
+///
+/// Every method can fail with the errors of a [`Device`].
+#[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
+pub trait Models {
+    /// Returns the number of models.
+    fn count(&self) -> usize;
+
+    /// Takes the next `steps` steps of every model and returns the logs, model by model.
+    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
+
+    /// Evaluates every model on the first `documents` validation documents.
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
+
+    /// Returns model `i` alone.
+    fn model(&mut self, i: usize) -> &mut dyn Device;
+}
+
+/// Independent devices, which run on the threads of the CPU.
+impl<D: Device + Send> Models for Vec<D> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
+        self.par_iter_mut().map(|device| device.train(steps)).collect()
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        self.par_iter_mut().map(|device| device.evaluate(documents)).collect()
+    }
+
+    fn model(&mut self, i: usize) -> &mut dyn Device {
+        &mut self[i]
+    }
+}
