@@ -9,58 +9,22 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tensor::Tensor;
+use gpu_kernels::shape::RuntimeShape;
 use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
-use crate::config::{ModelConfig, TrainConfig};
+use crate::config::ModelConfig;
 use crate::device::State;
 use crate::error::{Error, Result};
 
 mod file;
+mod format;
 mod validate;
 
-use file::CheckpointFile;
-
-/// The version of the metadata that this program writes, and the newest that it reads.
-const FORMAT_VERSION: u64 = 1;
-/// The name of the metadata's entry.
-const METADATA: &str = "microgpt";
-/// The prefixes of the names of the weights, the first and the second moment.
-const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
-
-/// The settings that decide, with the state, how a run goes on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RunInfo {
-    /// The training.
-    pub train: TrainConfig,
-    /// The seed of the shuffle, the initial weights and the samples.
-    pub seed: u64,
-    /// Whether the documents are shuffled.
-    pub shuffle: bool,
-    /// The [`fingerprint`] of the documents.
-    pub corpus: u64,
-}
-
-impl RunInfo {
-    /// Returns the metadata's entries, which are named like the flags.
-    fn entries(&self) -> [(&'static str, Value); 11] {
-        let TrainConfig { steps, batch, optimizer: o } = self.train;
-        [
-            ("corpus", json!(format!("{:016x}", self.corpus))),
-            ("shuffle", json!(self.shuffle)),
-            ("seed", json!(self.seed)),
-            ("steps", json!(steps)),
-            ("batch", json!(batch)),
-            ("learning_rate", json!(o.learning_rate)),
-            ("beta1", json!(o.beta1)),
-            ("beta2", json!(o.beta2)),
-            ("eps", json!(o.eps)),
-            ("weight_decay", json!(o.weight_decay)),
-            ("max_grad_norm", json!(o.max_grad_norm)),
-        ]
-    }
-}
+use self::file::CheckpointFile;
+pub use self::format::RunInfo;
+use self::format::{FORMAT_VERSION, METADATA, PREFIXES, dimensions, key};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {
@@ -106,7 +70,7 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
-    file.validate_run(run)?;
+    file.validate_run(run).map_err(|mismatch| file.mismatch(mismatch))?;
     Ok(state)
 }
 
@@ -124,7 +88,7 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Re
     metadata.insert("vocabulary".to_owned(), json!(vocabulary));
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
-        let stored = move |(tensor, values): (gpu_kernels::tensor::Tensor, _)| {
+        let stored = move |(tensor, values): (Tensor, _)| {
             (format!("{prefix}{tensor}"), StoredTensor { shape: tensor.shape(), values })
         };
         array.tensors().map(stored)
@@ -153,18 +117,4 @@ impl View for StoredTensor<'_> {
     fn data_len(&self) -> usize {
         size_of_val(self.values)
     }
-}
-
-/// The flags that set the model's dimensions.
-const DIMENSION_FLAGS: [&str; 4] = ["--n-embd", "--n-head", "--n-layer", "--block-size"];
-
-/// Returns the model's dimensions, each with the flag that sets it.
-fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
-    let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS;
-    [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
-}
-
-/// Returns the metadata's key for a flag: `n_embd` for `--n-embd`.
-fn key(flag: &str) -> String {
-    flag.trim_start_matches('-').replace('-', "_")
 }

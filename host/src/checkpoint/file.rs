@@ -1,6 +1,6 @@
 //! The reading of a checkpoint: its header first, and its data once the header has turned out to be the model's.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use gpu_kernels::shape::RuntimeShape;
 use safetensors::tensor::{Metadata as Header, TensorInfo};
 use serde_json::Value;
 
-use super::{DIMENSION_FLAGS, FORMAT_VERSION, METADATA, PREFIXES, key};
+use super::format::{DIMENSION_FLAGS, FORMAT_VERSION, METADATA, PREFIXES, key};
 use crate::device::State;
 use crate::error::{Error, Mismatch, Result};
 use crate::weights::Weights;
@@ -41,6 +41,8 @@ impl Metadata {
             return Err(format!("its format has version {version}, the newest known here is {FORMAT_VERSION}"));
         }
         let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS.map(|flag| integer(&key(flag)));
+        let character = |entry: &Value| entry.as_str()?.parse().ok();
+        let characters = |value: &Value| -> Option<Vec<char>> { value.as_array()?.iter().map(character).collect() };
         let vocabulary = match &json["vocabulary"] {
             Value::Null => None,
             value => Some(characters(value).ok_or("`vocabulary` is not an array of characters")?),
@@ -48,11 +50,6 @@ impl Metadata {
         let (step, dimensions) = (integer("step")?, [n_embd?, n_head?, n_layer?, block_size?]);
         Ok(Self { json, step, dimensions, vocabulary })
     }
-}
-
-/// Returns the characters of a JSON array of one-character strings.
-fn characters(value: &Value) -> Option<Vec<char>> {
-    value.as_array()?.iter().map(|entry| entry.as_str()?.parse().ok()).collect()
 }
 
 /// A checkpoint whose header has been read and is consistent with the file's length.
@@ -65,26 +62,33 @@ pub(super) struct CheckpointFile {
 
 impl CheckpointFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let start = FileStart::read(path).map_err(|source| Error::ReadCheckpoint { path: path.to_owned(), source })?;
-        let FileStart { file: data, len, header_len, header } = start;
-        let path = path.to_owned();
-        if header_len.is_some_and(|header_len| header_len > MAX_HEADER) {
-            return Err(Error::Format { path, source: "header too large".into() });
+        let unreadable = |source| Error::ReadCheckpoint { path: path.to_owned(), source };
+        let format = |source: String| Error::Format { path: path.to_owned(), source: source.into() };
+        let length = |verdict, source: String| Error::Length { path: path.to_owned(), verdict, source: source.into() };
+        let data = open_regular(path).map_err(unreadable)?;
+        let len = data.metadata().map_err(unreadable)?.len();
+        let read = |len: u64| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            (&data).take(len).read_to_end(&mut bytes).map_err(unreadable)?;
+            Ok(bytes)
+        };
+        let header_len = read(size_of::<u64>() as u64)?.try_into().ok().map(u64::from_le_bytes);
+        if header_len > Some(MAX_HEADER) {
+            return Err(format("header too large".to_owned()));
         }
+        let header = read(header_len.unwrap_or(0))?;
         let Some(header_len) = header_len.filter(|&header_len| header_len == header.len() as u64) else {
-            let source = format!("it ends after {len} bytes, in its header").into();
-            return Err(Error::Length { path, verdict: "is truncated, or not a safetensors file", source });
+            let cause = format!("it ends after {len} bytes, in its header");
+            return Err(length("is truncated, or not a safetensors file", cause));
         };
-        let header: Header = match serde_json::from_slice(&header) {
-            Ok(header) => header,
-            Err(error) => return Err(Error::Format { path, source: format!("invalid header: {error}").into() }),
-        };
+        let header: Header =
+            serde_json::from_slice(&header).map_err(|error| format(format!("invalid header: {error}")))?;
         let stated = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
         if len != stated {
             let verdict = if len < stated { "is truncated" } else { "is longer than it should be" };
-            let source = format!("it has {len} bytes, by its header {stated}").into();
-            return Err(Error::Length { path, verdict, source });
+            return Err(length(verdict, format!("it has {len} bytes, by its header {stated}")));
         }
+        let path = path.to_owned();
         match Metadata::parse(&header) {
             Ok(metadata) => Ok(Self { path, metadata, header, data }),
             Err(error) => Err(Error::Metadata { path, source: error.into() }),
@@ -93,7 +97,7 @@ impl CheckpointFile {
 
     /// Returns the file's state, if it is that of a model of this shape and vocabulary.
     pub(super) fn state(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
-        self.validate_model(shape, vocabulary)?;
+        self.validate_model(shape, vocabulary).map_err(|mismatch| self.mismatch(mismatch))?;
         let mut data = Vec::new();
         (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
         let [weights, m, v] = PREFIXES;
@@ -141,28 +145,10 @@ impl CheckpointFile {
     }
 }
 
-/// The beginning of a file, which may or may not be that of a safetensors file.
-struct FileStart {
-    file: File,
-    /// The file's length in bytes.
-    len: u64,
-    /// The header's length by the first eight bytes, if there are as many.
-    header_len: Option<u64>,
-    /// The header, as far as the file has it.
-    header: Vec<u8>,
-}
-
-impl FileStart {
-    fn read(path: &Path) -> io::Result<Self> {
-        // The bytes of a device or a pipe may never end.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let mut file = File::open(path)?;
-        let (len, mut start, mut header) = (file.metadata()?.len(), Vec::new(), Vec::new());
-        (&mut file).take(size_of::<u64>() as u64).read_to_end(&mut start)?;
-        let header_len = start.try_into().ok().map(u64::from_le_bytes);
-        (&mut file).take(header_len.unwrap_or(0).min(MAX_HEADER)).read_to_end(&mut header)?;
-        Ok(Self { file, len, header_len, header })
+fn open_regular(path: &Path) -> io::Result<File> {
+    // The bytes of a device or a pipe may never end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
+    File::open(path)
 }

@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use serde_json::Value;
 
 use super::file::CheckpointFile;
-use super::{DIMENSION_FLAGS, PREFIXES, RunInfo, dimensions, key};
+use super::format::{DIMENSION_FLAGS, PREFIXES, RunInfo, dimensions, key};
 use crate::config::ModelConfig;
 use crate::error::{Mismatch, Result};
 
@@ -19,31 +19,21 @@ impl CheckpointFile {
             let size = self.metadata.dimensions[i].and_then(|size| size.try_into().ok());
             size.ok_or_else(|| self.mismatch(Mismatch::Unstated { key: key(DIMENSION_FLAGS[i]) }))
         };
-        let config = ModelConfig {
-            n_embd: dimension(0)?,
-            n_head: dimension(1)?,
-            n_layer: dimension(2)?,
-            block_size: dimension(3)?,
-        };
-        let vocabulary = self.metadata.vocabulary.clone();
+        let (n_embd, n_head, n_layer, block_size) = (dimension(0)?, dimension(1)?, dimension(2)?, dimension(3)?);
         let unstated = || self.mismatch(Mismatch::Unstated { key: "vocabulary".to_owned() });
-        Ok((config, vocabulary.ok_or_else(unstated)?))
+        let vocabulary = self.metadata.vocabulary.clone().ok_or_else(unstated)?;
+        Ok((ModelConfig { n_embd, n_head, n_layer, block_size }, vocabulary))
     }
 
     /// Rejects a file of another model than one of this shape and vocabulary.
-    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<()> {
-        self.compare_vocabulary(vocabulary)
-            .and_then(|()| self.compare_dimensions(shape))
-            .and_then(|()| self.compare_tensors(shape))
-            .map_err(|mismatch| self.mismatch(mismatch))
+    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<(), Mismatch> {
+        self.compare_vocabulary(vocabulary)?;
+        self.compare_dimensions(shape)?;
+        self.compare_tensors(shape)
     }
 
     /// Rejects a file of another run, or one that lacks what the run needs to go on.
-    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<()> {
-        self.compare_run(run).map_err(|mismatch| self.mismatch(mismatch))
-    }
-
-    fn compare_run(&self, run: &RunInfo) -> Result<(), Mismatch> {
+    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<(), Mismatch> {
         for (key, expected) in run.entries() {
             let stored = &self.metadata.json[key];
             if *stored == expected {
