@@ -22,8 +22,8 @@ use simt::WARPS;
 
 use self::buffer::Buffer;
 use super::marshal::{
-    LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
-    step_coefficients, step_logs, to_samples, transpose, unpack,
+    LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
+    step_logs, to_samples, transpose, unpack,
 };
 use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
@@ -256,7 +256,8 @@ impl Device for Cpu {
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         validate::sampling(self.shape, config)?;
-        let SampleCount { samples: count, tokens } = sample_count(&samples, self.shape)?;
+        let count = sample_count(&samples, self.shape)?;
+        let tokens = count as usize * self.shape.block_size();
         let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
         let mut out = vec![0u32; tokens];

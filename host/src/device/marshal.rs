@@ -63,25 +63,14 @@ pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape
     Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
 }
 
-/// The size of a launch of `generate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SampleCount {
-    pub(super) samples: u32,
-    /// Elements of the array that the kernel writes tokens to.
-    pub(super) tokens: usize,
-}
-
-/// Returns the size of a launch for these samples.
+/// Returns the number of samples of a launch.
 ///
 /// # Errors
-/// [`Error::TooManySamples`] for more than 32 bits or an address can count.
-pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<SampleCount> {
-    let count = samples.end.saturating_sub(samples.start);
-    let sized = u32::try_from(count).ok().and_then(|samples| {
-        let tokens = (samples as usize).checked_mul(shape.block_size())?;
-        Some(SampleCount { samples, tokens })
-    });
-    sized.ok_or(Error::TooManySamples { samples: count })
+/// [`Error::TooManySamples`] for more than 32 bits can count, or with more tokens than an address can.
+pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<u32> {
+    let samples = samples.end.saturating_sub(samples.start);
+    let count = u32::try_from(samples).ok().filter(|&n| (n as usize).checked_mul(shape.block_size()).is_some());
+    count.ok_or(Error::TooManySamples { samples })
 }
 
 /// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be
@@ -140,8 +129,8 @@ mod tests {
     fn the_samples_of_a_launch_fit_32_bits() {
         let shape = ModelConfig::default().shape(27).unwrap();
         let count = |samples| sample_count(&samples, shape).ok();
-        assert_eq!(count(3..3), Some(SampleCount { samples: 0, tokens: 0 }));
-        assert_eq!(count(1 << 40..(1 << 40) + 7), Some(SampleCount { samples: 7, tokens: 56 }));
+        assert_eq!(count(3..3), Some(0));
+        assert_eq!(count(1 << 40..(1 << 40) + 7), Some(7));
         assert_eq!(count(0..1 << 32), None);
         assert_eq!(count(0..u64::MAX), None);
     }

@@ -173,7 +173,9 @@ pub trait Models {
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
 
     /// Evaluates every model on the first `documents` validation documents.
-    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        (0..self.count()).map(|i| self.model(i).evaluate(documents)).collect()
+    }
 
     /// Returns model `i` alone.
     fn model(&mut self, i: usize) -> &mut dyn Device;

@@ -17,28 +17,25 @@ pub(super) fn no_gpu(error: CudaError) -> Error {
 
 /// Returns the error of PTX that the driver refuses, with the log of its compiler.
 pub(super) fn not_compiled(error: CudaError, log: &str) -> Error {
-    let failure = driver::last_failure();
-    let cause = format!("{}\n{log}", describe(failure, error));
-    Error::Compile { code: failure.map(|failure| failure.code), source: cause.trim_end().into() }
+    let (code, cause) = describe(error);
+    Error::Compile { code, source: format!("{cause}\n{log}").trim_end().into() }
 }
 
 /// Returns a function that makes the error of a failed call. `action` completes "cannot ..".
 pub(super) fn failed(action: impl Into<String>) -> impl FnOnce(CudaError) -> Error {
     let action = action.into();
     move |error| {
-        let failure = driver::last_failure();
-        let source = describe(failure, error).into();
-        Error::Driver { action, code: failure.map(|failure| failure.code), source }
+        let (code, cause) = describe(error);
+        Error::Driver { action, code, source: cause.into() }
     }
 }
 
-/// Returns the driver's description of a failure, or that of `cust` if the failure is its own.
-fn describe(failure: Option<Failure>, error: CudaError) -> String {
-    match failure {
-        Some(Failure { function, code }) => match driver::describe(code) {
-            Some((name, text)) => format!("{function}: {name} ({code}): {text}"),
-            None => format!("{function}: error {code}"),
-        },
-        None => error.to_string(),
-    }
+/// Returns the code and the description of the driver's last failure, or the description of a failure of `cust` itself.
+fn describe(error: CudaError) -> (Option<i32>, String) {
+    let Some(Failure { function, code }) = driver::last_failure() else { return (None, error.to_string()) };
+    let cause = match driver::describe(code) {
+        Some((name, text)) => format!("{function}: {name} ({code}): {text}"),
+        None => format!("{function}: error {code}"),
+    };
+    (Some(code), cause)
 }

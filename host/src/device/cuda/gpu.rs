@@ -20,27 +20,27 @@ use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
 
-/// The tokens and the offsets of documents, on the device.
+/// Documents, with their tokens and offsets on the device too.
 pub(super) struct DeviceDocuments {
+    pub(super) host: Documents,
     pub(super) tokens: DeviceBuffer<u32>,
     pub(super) offsets: DeviceBuffer<u32>,
 }
 
 impl DeviceDocuments {
     fn upload(documents: &Documents) -> Result<Self> {
-        Ok(Self { tokens: upload(documents.tokens())?, offsets: upload(documents.offsets())? })
+        let (tokens, offsets) = (upload(documents.tokens())?, upload(documents.offsets())?);
+        Ok(Self { host: documents.clone(), tokens, offsets })
     }
 }
 
 /// The part of a GPU that its models share.
 pub(super) struct Gpu {
     pub(super) shape: RuntimeShape,
-    pub(super) train: Documents,
-    pub(super) val: Documents,
     pub(super) seconds: Cell<f64>,
     // The fields are dropped in this order, so the context stands last.
-    pub(super) train_documents: DeviceDocuments,
-    pub(super) val_documents: DeviceDocuments,
+    pub(super) train: DeviceDocuments,
+    pub(super) val: DeviceDocuments,
     /// The most blocks of an evaluation.
     pub(super) evaluate_blocks: usize,
     /// The workspaces of those blocks, unless they fit in shared memory.
@@ -67,22 +67,20 @@ impl Gpu {
         let evaluate = kernels.evaluate();
         let mut evaluate_blocks = kernels.resident_blocks(&evaluate)?.min(dataset.val.len());
         let mut evaluate_len = 0;
-        if evaluate.is_global() {
+        if evaluate.is_global {
             evaluate_blocks = affordable_blocks(evaluate_blocks, Activations::len(shape))?;
             evaluate_len = evaluate_blocks * Activations::len(shape);
         }
         // Sampling needs at least one workspace at the end of the run.
-        let generate = kernels.generate().is_global();
+        let generate = kernels.generate().is_global;
         let generate_len = if generate { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
         let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
         ensure_free(4 * (evaluate_len + generate_len + corpus) + model_bytes(&kernels)?)?;
         Ok(Self {
             shape,
-            train: dataset.train.clone(),
-            val: dataset.val.clone(),
             seconds: Cell::new(0.0),
-            train_documents: DeviceDocuments::upload(&dataset.train)?,
-            val_documents: DeviceDocuments::upload(&dataset.val)?,
+            train: DeviceDocuments::upload(&dataset.train)?,
+            val: DeviceDocuments::upload(&dataset.val)?,
             evaluate_blocks,
             evaluate_workspace: zeros(evaluate_len)?,
             start: Event::new(EventFlags::DEFAULT).map_err(failed("make an event"))?,
@@ -100,12 +98,12 @@ impl Gpu {
     /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. Their
     /// contents keep the kernel's contract.
     pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
-        let action = || format!("run `{}`", kernel.name());
+        let action = || format!("run `{}`", kernel.name);
         // The first launch of a kernel compiles it, which must not count as time on the device.
         let compiled = self.kernels.compiled(kernel)?;
         self.start.record(&self.stream).map_err(failed(action()))?;
         // SAFETY: the caller vouches for the arrays, and this function waits for the stream before it returns.
-        unsafe { compiled.launch(&self.stream, blocks, args) }?;
+        unsafe { kernel.launch(&compiled, &self.stream, blocks, args) }?;
         self.end.record(&self.stream).map_err(failed(action()))?;
         self.stream.synchronize().map_err(failed(action()))?;
         self.seconds.set(f64::from(self.end.elapsed_time_f32(&self.start).map_err(failed(action()))?) / 1e3);

@@ -42,14 +42,6 @@ pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 /// leaves as much free whichever compiler was used.
 pub const DECLARED_SHARED: usize = 16;
 
-/// An instance of a kernel, which the shape decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Instance {
-    Default,
-    Shared,
-    Global,
-}
-
 /// An argument struct, which one kernel takes by value. A test compares the sizes.
 pub(super) trait Args: Copy {
     /// The kernel's name.
@@ -61,61 +53,38 @@ pub(super) trait Args: Copy {
 impl Args for TrainModelsArgs {
     const KERNEL: &'static str = "train";
 }
-
 impl Args for BatchArgs {
     const KERNEL: &'static str = "train_batch";
     const GRID_BARRIER: bool = true;
 }
-
 impl Args for EvaluateArgs {
     const KERNEL: &'static str = "evaluate";
 }
-
 impl Args for GenerateArgs {
     const KERNEL: &'static str = "generate";
 }
 
 /// The instance of the kernel with these arguments that a shape takes.
 pub(super) struct Kernel<A> {
-    instance: Instance,
+    /// The name in the PTX.
+    pub name: String,
+    /// Whether the kernel's arrays lie in global memory, so that its workspace must be allocated there.
+    pub is_global: bool,
     /// Shared memory of a block, in bytes.
     shared_bytes: usize,
     args: PhantomData<A>,
 }
 
 impl<A: Args> Kernel<A> {
-    /// Returns the name in the PTX.
-    pub fn name(&self) -> String {
-        let suffix = match self.instance {
-            Instance::Default => "",
-            Instance::Shared => "_shared",
-            Instance::Global => "_global",
-        };
-        format!("{}{suffix}", A::KERNEL)
-    }
-
-    /// Returns whether the kernel's arrays lie in global memory, so that its workspace must be allocated there.
-    pub fn is_global(&self) -> bool {
-        self.instance == Instance::Global
-    }
-}
-
-/// A kernel that the driver has compiled.
-pub(super) struct Compiled<'a, A> {
-    kernel: &'a Kernel<A>,
-    function: Function<'a>,
-}
-
-impl<A: Args> Compiled<'_, A> {
-    /// Launches the kernel on this stream.
+    /// Launches the kernel, whose compiled form is `function`, on this stream.
     ///
     /// # Safety
     /// Until the stream has been synchronised, the arrays in `args` are on the device with the lengths that the struct
     /// states for `blocks` blocks, and nothing else uses the arrays that the kernel writes. Their contents keep the
     /// kernel's contract.
-    pub unsafe fn launch(&self, stream: &Stream, blocks: usize, args: A) -> Result<()> {
-        let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.kernel.shared_bytes as u32);
-        let (function, stream) = (self.function.to_raw(), stream.as_inner());
+    pub unsafe fn launch(&self, function: &Function, stream: &Stream, blocks: usize, args: A) -> Result<()> {
+        let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.shared_bytes as u32);
+        let (function, stream) = (function.to_raw(), stream.as_inner());
         let arguments = &mut [(&raw const args).cast_mut().cast::<c_void>()];
         let arguments = arguments.as_mut_ptr();
         // SAFETY: the argument is the struct that the kernel declares, and the caller vouches for its contents.
@@ -128,7 +97,7 @@ impl<A: Args> Compiled<'_, A> {
                 sys::cuLaunchKernel(function, blocks, 1, 1, x, y, z, shared, stream, arguments, ptr::null_mut())
             }
         };
-        to_result(result, || format!("launch `{}`", self.kernel.name()))
+        to_result(result, || format!("launch `{}`", self.name))
     }
 }
 
@@ -211,28 +180,29 @@ impl CudaKernels {
     /// Returns the instance of a kernel whose arrays take `elements` elements.
     fn choose<A: Args>(&self, elements: usize) -> Kernel<A> {
         const DEFAULT: DefaultShape = ConstShape;
-        let shared_bytes = 4 * elements;
-        if shared_bytes > self.max_shared {
-            return Kernel { instance: Instance::Global, shared_bytes: 0, args: PhantomData };
-        }
-        let instance = if self.shape == DEFAULT.to_runtime() { Instance::Default } else { Instance::Shared };
-        Kernel { instance, shared_bytes, args: PhantomData }
+        let is_global = 4 * elements > self.max_shared;
+        let suffix = match (is_global, self.shape == DEFAULT.to_runtime()) {
+            (true, _) => "_global",
+            (false, true) => "",
+            (false, false) => "_shared",
+        };
+        let shared_bytes = if is_global { 0 } else { 4 * elements };
+        Kernel { name: format!("{}{suffix}", A::KERNEL), is_global, shared_bytes, args: PhantomData }
     }
 
     /// Returns how many blocks of a kernel run on the device at a time.
     pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let per_multiprocessor = self
             .compiled(kernel)?
-            .function
             .max_active_blocks_per_multiprocessor(block_size(), kernel.shared_bytes)
-            .map_err(failed(format!("ask how many blocks of `{}` fit", kernel.name())))?;
+            .map_err(failed(format!("ask how many blocks of `{}` fit", kernel.name)))?;
         Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
     }
 
     /// Returns the compiled kernel. The driver compiles it at first use.
-    pub fn compiled<'a, A: Args>(&'a self, kernel: &'a Kernel<A>) -> Result<Compiled<'a, A>> {
-        let name = kernel.name();
-        let index = self.ptx.kernels.iter().position(|&(kernel, _)| kernel == name);
+    pub fn compiled<A: Args>(&self, kernel: &Kernel<A>) -> Result<Function<'_>> {
+        let name = &kernel.name;
+        let index = self.ptx.kernels.iter().position(|(kernel, _)| kernel == name);
         let index = index.ok_or_else(|| Error::NoKernel { kernel: name.clone() })?;
         let module = if let Some(module) = self.modules[index].get() {
             module
@@ -241,12 +211,12 @@ impl CudaKernels {
             let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_compiled(error, &jit_log(ptx)))?;
             self.modules[index].get_or_init(|| loaded)
         };
-        let function = module.get_function(&name).map_err(failed(format!("find `{name}` in the PTX")))?;
+        let function = module.get_function(name).map_err(failed(format!("find `{name}` in the PTX")))?;
         let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         // SAFETY: the call sets an attribute of the function.
         let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
         to_result(result, || format!("give `{name}` its shared memory"))?;
-        Ok(Compiled { kernel, function })
+        Ok(function)
     }
 }
 

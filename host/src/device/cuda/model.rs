@@ -15,16 +15,15 @@ use gpu_kernels::train::batch::BatchArgs;
 use simt::GPU_WARPS;
 
 use super::super::marshal::{
-    LOG_LEN, SampleCount, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count,
-    step_coefficients, step_logs, transpose, unpack,
+    LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
+    step_logs, transpose, unpack,
 };
 use super::super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
 use super::memory::{
-    affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
+    Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
 };
-use super::plan::Plan;
 use super::samples::Generated;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
@@ -90,7 +89,7 @@ impl Cuda {
     pub(super) fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let (coefficients_array, log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
-        let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.len());
+        let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
@@ -98,11 +97,11 @@ impl Cuda {
             m: pointer(&self.m, len),
             v: pointer(&self.v, len),
             workspace: pointer(&self.workspace, self.plan.workspace),
-            tokens: pointer(&gpu.train_documents.tokens, gpu.train.tokens().len()),
-            offsets: pointer(&gpu.train_documents.offsets, documents + 1),
+            tokens: pointer(&gpu.train.tokens, gpu.train.host.tokens().len()),
+            offsets: pointer(&gpu.train.offsets, documents + 1),
             coefficients: pointer(&coefficients_array, coefficients.len()).cast(),
             log: pointer(&log, LOG_LEN * steps).cast(),
-            first_document: first_document(&self.config, self.step, &gpu.train),
+            first_document: first_document(&self.config, self.step, &gpu.train.host),
             documents: documents as u32,
             steps: steps as u32,
             shape: gpu.shape,
@@ -116,9 +115,10 @@ impl Cuda {
         validate::sampling(self.gpu.shape, config)?;
         let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
         let len = Layout(shape).len();
-        let SampleCount { samples: count, tokens } = sample_count(&samples, shape)?;
+        let count = sample_count(&samples, shape)?;
+        let tokens = count as usize * shape.block_size();
         let logprobs = if config.logprobs { tokens } else { 0 };
-        let size = if kernel.is_global() { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
+        let size = if kernel.is_global { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
         let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         if size > 0 {
             blocks = affordable_blocks(blocks, size)?;
@@ -208,16 +208,16 @@ impl Device for Cuda {
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         let kernel = self.gpu.kernels.evaluate();
-        let documents = documents.min(self.gpu.val.len());
+        let documents = documents.min(self.gpu.val.host.len());
         let blocks = self.gpu.evaluate_blocks.min(documents);
         let nll = upload(&vec![0.0f32; documents])?;
         let (len, size) = (Layout(self.gpu.shape).len(), Activations::len(self.gpu.shape));
         let args = EvaluateArgs {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
-            workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global() { blocks * size } else { 0 }),
-            tokens: pointer(&self.gpu.val_documents.tokens, self.gpu.val.tokens().len()),
-            offsets: pointer(&self.gpu.val_documents.offsets, self.gpu.val.len() + 1),
+            workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global { blocks * size } else { 0 }),
+            tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
+            offsets: pointer(&self.gpu.val.offsets, self.gpu.val.host.len() + 1),
             nll: pointer(&nll, documents),
             documents: documents as u32,
             shape: self.gpu.shape,
@@ -228,7 +228,7 @@ impl Device for Cuda {
             // the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         }
-        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val, self.gpu.shape))
+        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
     }
 
     fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::super::types::{Device, Evaluation, ModelSetup, Models, State, StepLog};
+use super::super::types::{Device, ModelSetup, Models, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
 use super::kernels::CudaKernels;
+use super::memory::Plan;
 use super::model::Cuda;
-use super::plan::Plan;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
 use crate::error::{Error, Result};
@@ -66,10 +66,6 @@ impl Models for CudaModels {
         // SAFETY: `train_launch` states the lengths, and each model has its own arrays.
         unsafe { self.0[0].gpu.launch_train(launches.iter().map(|launch| launch.args), steps) }?;
         self.0.iter_mut().zip(&launches).map(|(model, launch)| model.finish_launch(launch)).collect()
-    }
-
-    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
-        self.0.iter_mut().map(|model| model.evaluate(documents)).collect()
     }
 
     fn model(&mut self, i: usize) -> &mut dyn Device {
