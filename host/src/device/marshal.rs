@@ -27,21 +27,18 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
 
 /// Returns the [`StepCoefficients`] of `steps` steps from `step` (from 0), flattened to their values.
 pub(super) fn step_coefficients(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
-    let coefficients = (0..steps as u64).map(|i| coefficients(config, step + i));
-    coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
-}
-
-/// Returns the optimiser's coefficients of `step` (from 0).
-fn coefficients(config: &TrainConfig, step: u64) -> StepCoefficients {
     let o = config.optimizer;
-    let learning_rate = o.learning_rate_at(step, config.steps);
-    let (correct1, correct2) = o.bias_corrections(step + 1);
-    StepCoefficients {
-        sqrt_scale: (correct1 / (learning_rate * correct2.sqrt())) as f32,
-        // At a learning rate of zero, the quotient would be NaN.
-        eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
-        decay: (learning_rate * o.weight_decay) as f32,
-    }
+    let coefficients = (step..step + steps as u64).map(|step| {
+        let learning_rate = o.learning_rate_at(step, config.steps);
+        let (correct1, correct2) = o.bias_corrections(step + 1);
+        StepCoefficients {
+            sqrt_scale: (correct1 / (learning_rate * correct2.sqrt())) as f32,
+            // At a learning rate of zero, the quotient would be NaN.
+            eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
+            decay: (learning_rate * o.weight_decay) as f32,
+        }
+    });
+    coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
 }
 
 /// Returns the index of the first document of `step` (from 0).

@@ -7,11 +7,10 @@ use cust::device::Device as CudaDevice;
 use cust::event::{Event, EventFlags};
 use cust::memory::{DeviceBuffer, DeviceCopy};
 use cust::stream::{Stream, StreamFlags};
-use gpu_kernels::activations::Activations;
-use gpu_kernels::generate::generate_workspace_len;
-use gpu_kernels::shape::{GPU_TOKENS, RuntimeShape};
+use gpu_kernels::evaluate::EvaluateArgs;
+use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
-use simt::GPU_WARPS;
 
 use super::super::driver;
 use super::error::{failed, no_gpu};
@@ -64,16 +63,12 @@ impl Gpu {
         let device = CudaDevice::get_device(0).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;
         let kernels = CudaKernels::new(device, shape)?;
-        let evaluate = kernels.evaluate();
-        let mut evaluate_blocks = kernels.resident_blocks(&evaluate)?.min(dataset.val.len());
-        let mut evaluate_len = 0;
-        if evaluate.is_global {
-            evaluate_blocks = affordable_blocks(evaluate_blocks, Activations::len(shape))?;
-            evaluate_len = evaluate_blocks * Activations::len(shape);
-        }
+        let evaluate = kernels.choose::<EvaluateArgs>()?;
+        let evaluate_blocks = kernels.resident_blocks(&evaluate)?.min(dataset.val.len());
+        let evaluate_blocks = affordable_blocks(evaluate_blocks, evaluate.workspace)?;
+        let evaluate_len = evaluate_blocks * evaluate.workspace;
         // Sampling needs at least one workspace at the end of the run.
-        let generate = kernels.generate().is_global;
-        let generate_len = if generate { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
+        let generate_len = kernels.choose::<GenerateArgs>()?.workspace;
         let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
         ensure_free(4 * (evaluate_len + generate_len + corpus) + model_bytes(&kernels)?)?;
         Ok(Self {
@@ -123,7 +118,7 @@ impl Gpu {
             shape: self.shape,
         };
         // SAFETY: each block has the arguments of a model, and the caller vouches for them.
-        unsafe { self.launch(&self.kernels.train(), models.len(), args) }
+        unsafe { self.launch(&self.kernels.choose()?, models.len(), args) }
     }
 }
 

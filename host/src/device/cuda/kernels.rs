@@ -42,34 +42,47 @@ pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 /// leaves as much free whichever compiler was used.
 pub const DECLARED_SHARED: usize = 16;
 
-/// An argument struct, which one kernel takes by value. A test compares the sizes.
+/// An argument struct, which one kernel takes by value, and the demands of that kernel. A test compares the sizes.
 pub(super) trait Args: Copy {
     /// The kernel's name.
     const KERNEL: &'static str;
+    /// The arrays of a block that are as long as the weights: parameters and transposed copies, then gradients, then
+    /// both moments.
+    const WEIGHT_ARRAYS: usize;
+    /// The elements of a block's workspace.
+    const WORKSPACE: fn(RuntimeShape) -> usize;
     /// Whether the kernel's blocks wait for each other.
     const GRID_BARRIER: bool = false;
 }
 
 impl Args for TrainModelsArgs {
     const KERNEL: &'static str = "train";
+    const WEIGHT_ARRAYS: usize = 5;
+    const WORKSPACE: fn(RuntimeShape) -> usize = train_workspace_len;
 }
 impl Args for BatchArgs {
     const KERNEL: &'static str = "train_batch";
+    const WEIGHT_ARRAYS: usize = 3;
+    const WORKSPACE: fn(RuntimeShape) -> usize = train_workspace_len;
     const GRID_BARRIER: bool = true;
 }
 impl Args for EvaluateArgs {
     const KERNEL: &'static str = "evaluate";
+    const WEIGHT_ARRAYS: usize = 2;
+    const WORKSPACE: fn(RuntimeShape) -> usize = Activations::len;
 }
 impl Args for GenerateArgs {
     const KERNEL: &'static str = "generate";
+    const WEIGHT_ARRAYS: usize = 2;
+    const WORKSPACE: fn(RuntimeShape) -> usize = |shape| generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS);
 }
 
 /// The instance of the kernel with these arguments that a shape takes.
 pub(super) struct Kernel<A> {
     /// The name in the PTX.
     pub name: String,
-    /// Whether the kernel's arrays lie in global memory, so that its workspace must be allocated there.
-    pub is_global: bool,
+    /// The elements of global memory that a block needs as its workspace; 0 if shared memory holds it.
+    pub workspace: usize,
     /// Shared memory of a block, in bytes.
     shared_bytes: usize,
     args: PhantomData<A>,
@@ -153,41 +166,22 @@ impl CudaKernels {
         format!("{} (sm_{}, PTX for sm_{})", self.name, self.arch, self.ptx.arch)
     }
 
-    /// Returns `train`. Its arrays are parameters, transposed copies, gradients, both moments and the workspace.
-    pub fn train(&self) -> Kernel<TrainModelsArgs> {
-        self.choose(5 * Layout(self.shape).len() + train_workspace_len(self.shape))
-    }
-
-    /// Returns `train_batch`. Its arrays are parameters, transposed copies, a shard's gradients and the workspace.
-    pub fn train_batch(&self) -> Result<Kernel<BatchArgs>> {
-        if !self.cooperative {
+    /// Returns the instance of the kernel with these arguments that the shape takes.
+    pub fn choose<A: Args>(&self) -> Result<Kernel<A>> {
+        const DEFAULT: DefaultShape = ConstShape;
+        if A::GRID_BARRIER && !self.cooperative {
             return Err(Error::NoCooperativeLaunch { name: self.name.clone() });
         }
-        Ok(self.choose(3 * Layout(self.shape).len() + train_workspace_len(self.shape)))
-    }
-
-    /// Returns `evaluate`. Its arrays are parameters, transposed copies and the workspace.
-    pub fn evaluate(&self) -> Kernel<EvaluateArgs> {
-        self.choose(2 * Layout(self.shape).len() + Activations::len(self.shape))
-    }
-
-    /// Returns `generate`. Its arrays are parameters, transposed copies and the workspace.
-    pub fn generate(&self) -> Kernel<GenerateArgs> {
-        let workspace = generate_workspace_len(self.shape, GPU_WARPS, GPU_TOKENS);
-        self.choose(2 * Layout(self.shape).len() + workspace)
-    }
-
-    /// Returns the instance of a kernel whose arrays take `elements` elements.
-    fn choose<A: Args>(&self, elements: usize) -> Kernel<A> {
-        const DEFAULT: DefaultShape = ConstShape;
-        let is_global = 4 * elements > self.max_shared;
+        let workspace = A::WORKSPACE(self.shape);
+        let bytes = 4 * (A::WEIGHT_ARRAYS * Layout(self.shape).len() + workspace);
+        let is_global = bytes > self.max_shared;
         let suffix = match (is_global, self.shape == DEFAULT.to_runtime()) {
             (true, _) => "_global",
             (false, true) => "",
             (false, false) => "_shared",
         };
-        let shared_bytes = if is_global { 0 } else { 4 * elements };
-        Kernel { name: format!("{}{suffix}", A::KERNEL), is_global, shared_bytes, args: PhantomData }
+        let (shared_bytes, workspace) = if is_global { (0, workspace) } else { (bytes, 0) };
+        Ok(Kernel { name: format!("{}{suffix}", A::KERNEL), workspace, shared_bytes, args: PhantomData })
     }
 
     /// Returns how many blocks of a kernel run on the device at a time.

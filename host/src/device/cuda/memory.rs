@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use cust::memory::bytemuck::Zeroable;
 use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::RuntimeShape;
-use gpu_kernels::train::batch::{shards, squares_len};
-use gpu_kernels::train::train_workspace_len;
+use gpu_kernels::train::TrainModelsArgs;
+use gpu_kernels::train::batch::{BatchArgs, shards, squares_len};
 use simt::HALF_WARP;
 
 use super::error::failed;
@@ -25,13 +26,13 @@ pub(super) fn free_bytes() -> Result<usize> {
 }
 
 /// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the
-/// free memory; at least 1.
+/// free memory. There is at least one block if they have workspaces.
 pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
-    Ok(blocks.min(free_bytes()? / 4 / (4 * workspace)).max(1))
+    if workspace == 0 { Ok(blocks) } else { Ok(blocks.min(free_bytes()? / 4 / (4 * workspace)).max(1)) }
 }
 
 /// Allocates `len` zeros.
-pub(super) fn zeros(len: usize) -> Result<DeviceBuffer<f32>> {
+pub(super) fn zeros<T: DeviceCopy + Zeroable>(len: usize) -> Result<DeviceBuffer<T>> {
     DeviceBuffer::zeroed(len).map_err(failed("allocate the GPU's memory"))
 }
 
@@ -45,20 +46,8 @@ pub(super) fn overwrite<T: DeviceCopy>(array: &mut DeviceBuffer<T>, values: &[T]
     array.copy_from(values).map_err(failed("copy to the GPU"))
 }
 
-/// An element for which every bit pattern is valid.
-pub(super) trait AnyBits: DeviceCopy + Default {}
-
-impl AnyBits for f32 {}
-impl AnyBits for u32 {}
-
-/// Allocates an array that a kernel is to fill.
-pub(super) fn uninitialized<T: AnyBits>(len: usize) -> Result<DeviceBuffer<T>> {
-    // SAFETY: every bit pattern is a valid `T`, so elements that the kernel leaves alone are valid too.
-    unsafe { DeviceBuffer::uninitialized(len) }.map_err(failed("allocate the GPU's memory"))
-}
-
 /// Copies a range of an array to the host.
-pub(super) fn download<T: AnyBits>(array: &DeviceBuffer<T>, range: Range<usize>) -> Result<Vec<T>> {
+pub(super) fn download<T: DeviceCopy + Default>(array: &DeviceBuffer<T>, range: Range<usize>) -> Result<Vec<T>> {
     let mut values = vec![T::default(); range.len()];
     array.index(range).copy_to(&mut values[..]).map_err(failed("copy from the GPU"))?;
     Ok(values)
@@ -85,20 +74,17 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(kernels: &CudaKernels, shape: RuntimeShape, batch: usize) -> Result<Self> {
-        let (len, workspace) = (Layout(shape).len(), train_workspace_len(shape));
+        let len = Layout(shape).len();
         if batch == 1 {
-            let workspace = if kernels.train().is_global { workspace } else { 0 };
+            let workspace = kernels.choose::<TrainModelsArgs>()?.workspace;
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
         }
-        let kernel = kernels.train_batch()?;
-        let mut blocks = kernels.resident_blocks(&kernel)?.min(shards(batch));
-        if kernel.is_global {
-            blocks = affordable_blocks(blocks, workspace)?;
-        }
+        let kernel = kernels.choose::<BatchArgs>()?;
+        let blocks = affordable_blocks(kernels.resident_blocks(&kernel)?.min(shards(batch)), kernel.workspace)?;
         Ok(Self {
             blocks,
             grads: shards(batch) * len,
-            workspace: if kernel.is_global { blocks * workspace } else { 0 },
+            workspace: blocks * kernel.workspace,
             squares: squares_len(shape),
             losses: batch.next_multiple_of(HALF_WARP),
         })

@@ -5,11 +5,10 @@ use std::ptr;
 use std::rc::Rc;
 
 use cust::memory::DeviceBuffer;
-use gpu_kernels::activations::Activations;
 use gpu_kernels::evaluate::EvaluateArgs;
-use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
+use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{GPU_TOKENS, RuntimeShape, Shape};
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::train::TrainArgs;
 use gpu_kernels::train::batch::BatchArgs;
 use simt::GPU_WARPS;
@@ -21,9 +20,7 @@ use super::super::marshal::{
 use super::super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
-use super::memory::{
-    Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
-};
+use super::memory::{Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, upload, zeros};
 use super::samples::Generated;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
@@ -88,7 +85,7 @@ impl Cuda {
     /// otherwise. `validate::model` has checked the documents.
     pub(super) fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
-        let (coefficients_array, log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
+        let (coefficients_array, log) = (upload(&coefficients)?, zeros::<f32>(LOG_LEN * steps)?);
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
         let args = TrainArgs {
             params: pointer(&self.params, len),
@@ -113,16 +110,14 @@ impl Cuda {
     /// Generates samples and leaves them on the device.
     fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
         validate::sampling(self.gpu.shape, config)?;
-        let (kernel, shape) = (self.gpu.kernels.generate(), self.gpu.shape);
+        let (kernel, shape) = (self.gpu.kernels.choose::<GenerateArgs>()?, self.gpu.shape);
         let len = Layout(shape).len();
         let count = sample_count(&samples, shape)?;
         let tokens = count as usize * shape.block_size();
         let logprobs = if config.logprobs { tokens } else { 0 };
-        let size = if kernel.is_global { generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS) } else { 0 };
-        let mut blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
-        if size > 0 {
-            blocks = affordable_blocks(blocks, size)?;
-        }
+        let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
+        let blocks = affordable_blocks(blocks, kernel.workspace)?;
+        let size = kernel.workspace;
         ensure_free(4 * (tokens + logprobs + blocks * size))?;
         let (workspace, prompt) = (zeros(blocks * size)?, upload(config.prompt)?);
         let generated = Generated {
@@ -131,8 +126,8 @@ impl Cuda {
             top_k: config.top_k,
             temperature: config.temperature,
             prompt: config.prompt.to_vec(),
-            tokens: uninitialized(tokens)?,
-            logprobs: uninitialized(logprobs)?,
+            tokens: zeros(tokens)?,
+            logprobs: zeros(logprobs)?,
         };
         let args = GenerateArgs {
             params: pointer(&self.params, len),
@@ -202,20 +197,20 @@ impl Device for Cuda {
         };
         // SAFETY: `train_launch` states the lengths. The other arrays have those of the plan for its blocks, and the
         // barrier is 0.
-        unsafe { self.gpu.launch(&self.gpu.kernels.train_batch()?, self.plan.blocks, args) }?;
+        unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }?;
         self.finish_launch(&launch)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        let kernel = self.gpu.kernels.evaluate();
+        let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
         let documents = documents.min(self.gpu.val.host.len());
         let blocks = self.gpu.evaluate_blocks.min(documents);
         let nll = upload(&vec![0.0f32; documents])?;
-        let (len, size) = (Layout(self.gpu.shape).len(), Activations::len(self.gpu.shape));
+        let len = Layout(self.gpu.shape).len();
         let args = EvaluateArgs {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
-            workspace: pointer(&self.gpu.evaluate_workspace, if kernel.is_global { blocks * size } else { 0 }),
+            workspace: pointer(&self.gpu.evaluate_workspace, blocks * kernel.workspace),
             tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
             offsets: pointer(&self.gpu.val.offsets, self.gpu.val.host.len() + 1),
             nll: pointer(&nll, documents),
@@ -256,16 +251,14 @@ impl Device for Cuda {
     fn upload(&mut self, state: &State) -> Result<()> {
         validate::state(self.gpu.shape, state)?;
         let len = Layout(self.gpu.shape).len();
-        let mut padded = vec![0.0; len];
-        pack(&state.weights, &mut padded);
-        overwrite(&mut self.params, &padded)?;
-        let mut transposed = vec![0.0; len];
+        let (mut padded, mut transposed) = (vec![0.0; len], vec![0.0; len]);
+        let arrays = [(&state.m, &mut self.m), (&state.v, &mut self.v), (&state.weights, &mut self.params)];
+        for (values, array) in arrays {
+            pack(values, &mut padded);
+            overwrite(array, &padded)?;
+        }
         transpose(self.gpu.shape, &padded, &mut transposed);
         overwrite(&mut self.transposed, &transposed)?;
-        pack(&state.m, &mut padded);
-        overwrite(&mut self.m, &padded)?;
-        pack(&state.v, &mut padded);
-        overwrite(&mut self.v, &padded)?;
         (self.step, self.generated) = (state.step, None);
         Ok(())
     }
