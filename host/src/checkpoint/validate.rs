@@ -27,8 +27,18 @@ impl CheckpointFile {
 
     /// Rejects a file of another model than one of this shape and vocabulary.
     pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<(), Mismatch> {
-        self.compare_vocabulary(vocabulary)?;
-        self.compare_dimensions(shape)?;
+        if let Some(stored) = self.metadata.vocabulary.as_deref().filter(|&stored| stored != vocabulary) {
+            let difference = stored.iter().zip(vocabulary).position(|(stored, expected)| stored != expected);
+            // Without a difference, one is the beginning of the other.
+            let i = difference.unwrap_or(stored.len().min(vocabulary.len()));
+            let (stored, expected) = (stored.get(i).copied(), vocabulary.get(i).copied());
+            return Err(Mismatch::Vocabulary { token: i + 1, stored, expected });
+        }
+        for ((flag, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
+            if let Some(stored) = stored.filter(|&stored| stored != expected as u64) {
+                return Err(Mismatch::Dimension { flag, stored, expected, fitting: self.fitting_flags(shape) });
+            }
+        }
         self.compare_tensors(shape)
     }
 
@@ -55,26 +65,6 @@ impl CheckpointFile {
             Some(step) if step > steps => Err(Mismatch::BeyondEnd { step, steps }),
             Some(_) => Ok(()),
         }
-    }
-
-    fn compare_vocabulary(&self, expected: &[char]) -> Result<(), Mismatch> {
-        let Some(stored) = self.metadata.vocabulary.as_deref().filter(|&stored| stored != expected) else {
-            return Ok(());
-        };
-        let difference = stored.iter().zip(expected).position(|(stored, expected)| stored != expected);
-        // Without a difference, one is the beginning of the other.
-        let i = difference.unwrap_or(stored.len().min(expected.len()));
-        let (stored, expected) = (stored.get(i).copied(), expected.get(i).copied());
-        Err(Mismatch::Vocabulary { token: i + 1, stored, expected })
-    }
-
-    fn compare_dimensions(&self, shape: RuntimeShape) -> Result<(), Mismatch> {
-        for ((flag, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
-            if let Some(stored) = stored.filter(|&stored| stored != expected as u64) {
-                return Err(Mismatch::Dimension { flag, stored, expected, fitting: self.fitting_flags(shape) });
-            }
-        }
-        Ok(())
     }
 
     /// Rejects a missing tensor, and an unknown one, since a file with more tensors holds another model.
@@ -105,11 +95,9 @@ impl CheckpointFile {
 
     /// Returns the flags that fit the file but not `shape`, for instance `--n-embd 8`; an empty text if there are none.
     fn fitting_flags(&self, shape: RuntimeShape) -> String {
-        let fitting = self.fitting_shape(shape).map_or(vec![], |fitting| {
-            let pairs = dimensions(fitting).into_iter().zip(dimensions(shape)).filter(|(there, here)| there != here);
-            pairs.map(|((flag, size), _)| format!("{flag} {size}")).collect()
-        });
-        fitting.join(" ")
+        let fitting = self.fitting_shape(shape).into_iter().flat_map(dimensions).zip(dimensions(shape));
+        let flags = fitting.filter(|(there, here)| there != here).map(|((flag, size), _)| format!("{flag} {size}"));
+        flags.collect::<Vec<_>>().join(" ")
     }
 
     /// Returns the shape that the file has by its metadata, or else by its tensors, if there can be such a model.
