@@ -1,6 +1,5 @@
 //! A device, and the types that it takes and returns.
 
-use std::fmt;
 use std::ops::Range;
 
 use gpu_kernels::shape::RuntimeShape;
@@ -36,12 +35,6 @@ impl DeviceKind {
             Self::Cpu => "cpu",
             Self::Reference => "reference",
         }
-    }
-}
-
-impl fmt::Display for DeviceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -117,9 +117,9 @@ impl Cuda {
         let logprobs = if config.logprobs { tokens } else { 0 };
         let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         let blocks = affordable_blocks(blocks, kernel.workspace)?;
-        let size = kernel.workspace;
-        ensure_free(4 * (tokens + logprobs + blocks * size))?;
-        let (workspace, prompt) = (zeros(blocks * size)?, upload(config.prompt)?);
+        let workspace_len = blocks * kernel.workspace;
+        ensure_free(4 * (tokens + logprobs + workspace_len))?;
+        let (workspace, prompt) = (zeros(workspace_len)?, upload(config.prompt)?);
         let generated = Generated {
             samples,
             seed: config.seed,
@@ -132,7 +132,7 @@ impl Cuda {
         let args = GenerateArgs {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
-            workspace: pointer(&workspace, blocks * size),
+            workspace: pointer(&workspace, workspace_len),
             out: pointer(&generated.tokens, tokens),
             logprobs: if config.logprobs { pointer(&generated.logprobs, logprobs) } else { ptr::null_mut() },
             prompt: pointer(&prompt, config.prompt.len()),
