@@ -15,7 +15,7 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 /// The library's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure of the library, as its message says.
+/// A failure of the library, described by its message.
 ///
 /// The message is lower case, has no full stop and names the input. [`Self::report`] adds the causes and the hint. A
 /// driver's `code` is its result, a `CUresult`.

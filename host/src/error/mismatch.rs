@@ -1,6 +1,6 @@
 //! Differences between a checkpoint and the model or the run that it is read for.
 
-/// A difference between a checkpoint and the model or the run that it is read for, as its message says.
+/// A difference between a checkpoint and the model or the run that it is read for.
 ///
 /// `fitting` are the flags that the file fits, such as `--n-embd 8`; the text is empty if no flags fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
