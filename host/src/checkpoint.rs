@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use gpu_kernels::tensor::Tensor;
 use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::tensor::Tensor;
 use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
