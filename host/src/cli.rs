@@ -4,20 +4,16 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 mod args;
 mod command;
 mod console;
 mod group;
-mod loss;
 mod parse;
-mod paths;
 mod samples;
 mod session;
 mod sweep;
-mod usage;
-mod values;
 
 use args::Cli;
 use console::printed;
@@ -33,15 +29,13 @@ pub fn main() -> ExitCode {
         }
     };
     let ended = match cli.document() {
-        Some(text) => print_document(&text).map(|()| ExitCode::SUCCESS),
+        Some(text) => {
+            let mut out = io::stdout().lock();
+            printed(out.write_all(&text).and_then(|()| out.flush())).map(|()| ExitCode::SUCCESS)
+        }
         None => session::run(&cli),
     };
     ended.unwrap_or_else(|error| fail(&error))
-}
-
-fn print_document(text: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    printed(out.write_all(text).and_then(|()| out.flush()))
 }
 
 fn fail(error: &Error) -> ExitCode {

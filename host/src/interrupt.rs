@@ -20,11 +20,7 @@ const SIGNALS: &[i32] = &[
     SIGHUP,
 ];
 
-/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the flag that this returns. Ignored signals stay
-/// ignored.
-///
-/// # Errors
-/// [`Error::Signals`].
+/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag. Ignored signals stay ignored.
 pub fn watch() -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
     for &signal in SIGNALS.iter().filter(|&&signal| !is_ignored(signal)) {

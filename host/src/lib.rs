@@ -33,8 +33,7 @@ pub mod corpus;
 pub mod device;
 pub mod error;
 #[cfg(not(target_family = "wasm"))]
-pub mod interrupt;
-mod launch;
+mod interrupt;
 #[cfg(not(target_family = "wasm"))]
 pub mod metrics;
 pub mod model;
@@ -42,7 +41,7 @@ pub mod model;
 pub mod plot;
 pub mod run;
 pub mod sampler;
-pub mod summary;
+mod summary;
 pub mod tokenizer;
 pub mod trainer;
 pub mod weights;

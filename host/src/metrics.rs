@@ -1,6 +1,5 @@
-//! The metrics of a training, a file with one JSON object on a line for every step of every run.
-//!
-//! A thread writes them, so that training need not wait.
+//! The metrics of a training, a file with one JSON object on a line for every step of every run. A thread writes it, so that
+//! training need not wait.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -9,10 +8,11 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Map, Value};
 
+use crate::config::TrainConfig;
 use crate::device::StepLog;
 use crate::error::{Error, Result};
 use crate::run::{Run, Setting};
-use crate::trainer::{Event, Steps};
+use crate::trainer::{Event, Steps, Validation};
 
 mod file;
 use file::{Output, SEED};
@@ -49,7 +49,6 @@ impl Metrics {
         let (sender, messages) = sync_channel(WAITING);
         let writer = thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            let runs: Vec<(Vec<u8>, Run)> = runs.into_iter().map(|run| (head(&run), run)).collect();
             messages.into_iter().try_for_each(|message| match message {
                 Message::Write { steps, val_losses } => {
                     write(&mut out, &runs, &steps, val_losses.as_deref())?;
@@ -68,11 +67,9 @@ impl Metrics {
     pub fn record(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Steps(steps) if steps.is_validated => self.held = Some(steps.clone()),
-            Event::Steps(steps) => return self.send(steps.clone(), None),
-            Event::Validation(validation) => {
-                if let Some(steps) = self.held.take() {
-                    return self.send(steps, Some(validation.losses.clone()));
-                }
+            Event::Steps(steps) => self.send(steps.clone(), None)?,
+            Event::Validation(Validation { losses, .. }) => {
+                self.held.take().map_or(Ok(()), |steps| self.send(steps, Some(losses.clone())))?;
             }
             _ => {}
         }
@@ -123,10 +120,10 @@ impl Drop for Metrics {
 }
 
 /// Returns the start of a run's objects up to the number of the step. It has the seed and, in a sweep, the swept values.
-fn head(run: &Run) -> Vec<u8> {
+fn head(run: &Run) -> String {
     let swept = &run.config.swept;
     let sweep = if swept.is_empty() { String::new() } else { format!("\"sweep\":{},", Value::Object(values(swept))) };
-    format!("{SEED}{},{sweep}\"step\":", run.seed).into()
+    format!("{SEED}{},{sweep}\"step\":", run.seed)
 }
 
 /// Returns the swept values as JSON numbers. The flags read more notations than JSON has, such as `.01`.
@@ -138,28 +135,20 @@ fn values(swept: &[Setting]) -> Map<String, Value> {
     swept.iter().map(|Setting { flag, value }| (flag.clone(), number(value))).collect()
 }
 
-/// Writes the objects of a launch in the order of steps. Each run comes with the start of its objects.
-///
-/// The text that all steps share is made once. This is work for every step, beside which a step of the smallest model takes
-/// little.
-fn write(out: &mut impl Write, runs: &[(Vec<u8>, Run)], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
-    let mut ms = b",\"ms\":".to_vec();
-    number(&mut ms, steps.ms)?;
+/// Writes the objects of a launch in the order of steps. The text that all steps share is made once.
+fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
+    let heads: Vec<String> = runs.iter().map(head).collect();
+    let ms = number(steps.ms)?;
     for (i, step) in (steps.first..steps.end()).enumerate() {
-        for (index, (head, run)) in runs.iter().enumerate() {
+        for (index, (head, run)) in heads.iter().zip(runs).enumerate() {
             let StepLog { loss, grad_norm } = steps.logs[index][i];
-            out.write_all(head)?;
-            serde_json::to_writer(&mut *out, &(step + 1))?;
-            out.write_all(b",\"loss\":")?;
-            number(out, loss)?;
-            out.write_all(b",\"grad_norm\":")?;
-            number(out, grad_norm)?;
-            out.write_all(b",\"learning_rate\":")?;
-            number(out, run.learning_rate_at(step))?;
-            out.write_all(&ms)?;
+            let TrainConfig { steps: total, optimizer, .. } = &run.config.train;
+            let rate = number(optimizer.learning_rate_at(step, *total))?;
+            let (loss, grad_norm) = (number(loss)?, number(grad_norm)?);
+            write!(out, "{head}{},\"loss\":{loss},\"grad_norm\":{grad_norm},", step + 1)?;
+            write!(out, "\"learning_rate\":{rate},\"ms\":{ms}")?;
             if let Some(losses) = val_losses.filter(|_| step + 1 == steps.end()) {
-                out.write_all(b",\"val_loss\":")?;
-                number(out, losses[index])?;
+                write!(out, ",\"val_loss\":{}", number(losses[index])?)?;
             }
             out.write_all(b"}\n")?;
         }
@@ -167,20 +156,18 @@ fn write(out: &mut impl Write, runs: &[(Vec<u8>, Run)], steps: &Steps, val_losse
     Ok(())
 }
 
-/// Writes a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute it, gets
+/// Returns a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute it, gets
 /// no more digits than tell it from its neighbours.
-fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
+fn number(value: f64) -> io::Result<String> {
     let single = value as f32;
-    if f64::from(single).to_bits() == value.to_bits() {
-        return Ok(serde_json::to_writer(out, &single)?);
-    }
-    Ok(serde_json::to_writer(out, &value)?)
+    let is_single = f64::from(single).to_bits() == value.to_bits();
+    Ok(if is_single { serde_json::to_string(&single) } else { serde_json::to_string(&value) }?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+    use crate::config::{ModelConfig, OptimizerConfig};
     use crate::run::RunConfig;
 
     fn setting(flag: &str, value: &str) -> Setting {
@@ -196,7 +183,7 @@ mod tests {
         let logs = vec![vec![log(1.5), log(2.0)], vec![log(3.25), log(f64::NAN)]];
         let steps = Steps { first: 2, logs, ms: 0.004, finite: 2, is_last: true, is_validated: true };
         let mut out = Vec::new();
-        write(&mut out, &runs.map(|run| (head(&run), run)), &steps, Some(&[2.5, f64::INFINITY])).unwrap();
+        write(&mut out, &runs, &steps, Some(&[2.5, f64::INFINITY])).unwrap();
         let lines: Vec<Value> =
             out.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         assert_eq!(lines.len(), 4);

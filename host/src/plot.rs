@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
+use plotters::data::fitting_range;
+
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
@@ -36,7 +38,7 @@ struct Series {
 struct Curve {
     bins: Vec<Bin>,
     /// The validation losses, each with its step.
-    val: Vec<(u64, f64)>,
+    val: Vec<(f64, f64)>,
 }
 
 /// The training losses of neighbouring steps.
@@ -84,7 +86,7 @@ impl Plot {
             }
             Event::Validation(Validation { step, losses }) => {
                 for (curve, &loss) in curves.zip(losses).filter(|(_, loss)| loss.is_finite()) {
-                    curve.val.push((*step, loss));
+                    curve.val.push((*step as f64, loss));
                 }
             }
             _ => {}
@@ -109,6 +111,7 @@ impl Plot {
     pub fn path(&self) -> &Path {
         self.file.path()
     }
+
     /// Returns the ranges of the steps and of the losses, with room around the curves.
     fn ranges(&self) -> [Range<f64>; 2] {
         let mut points: Vec<(f64, f64)> = Vec::new();
@@ -119,46 +122,32 @@ impl Plot {
             }
             points.extend(series.val());
         }
-        if points.is_empty() {
-            return [0.0..1.0, 0.0..1.0];
-        }
-        let range = |values: &mut dyn Iterator<Item = f64>| {
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)))
-        };
-        let (left, right) = range(&mut points.iter().map(|point| point.0));
-        let (bottom, top) = range(&mut points.iter().map(|point| point.1));
-        let margin = ((top - bottom) * 0.05).max(1e-3);
-        [left.min(right - 1.0)..right, bottom - margin..top + margin]
+        let steps = fitting_range(points.iter().map(|point| &point.0));
+        let losses = fitting_range(points.iter().map(|point| &point.1));
+        let margin = ((losses.end - losses.start) * 0.05).max(1e-3);
+        [steps.start.min(steps.end - 1.0)..steps.end, losses.start - margin..losses.end + margin]
     }
 }
 
 impl Series {
     /// Returns at each step a value that sums up the moving means of all runs.
     fn spread(&self, value: impl Fn(Summary) -> f64) -> Vec<(f64, f64)> {
-        let curves: Vec<_> = self.runs.iter().map(Curve::moving_mean).collect();
-        let longest = curves.iter().max_by_key(|curve| curve.len());
-        let steps = longest.into_iter().flatten().map(|point| point.0);
-        steps
-            .enumerate()
-            .filter_map(|(i, step)| {
-                let values = curves.iter().filter_map(|curve| curve.get(i)).map(|point| point.1);
-                Summary::of(values).map(|summary| (step, value(summary)))
-            })
-            .collect()
+        sum_up(&self.runs.iter().map(Curve::moving_mean).collect::<Vec<_>>(), value)
     }
 
     /// Returns the mean of the runs' validation losses at each step.
     fn val(&self) -> Vec<(f64, f64)> {
-        let longest = self.runs.iter().map(|curve| &curve.val).max_by_key(|val| val.len());
-        let steps = longest.into_iter().flatten().map(|point| point.0);
-        steps
-            .filter_map(|step| {
-                let at_step = |curve: &Curve| curve.val.iter().find(|point| point.0 == step).map(|point| point.1);
-                let values: Vec<f64> = self.runs.iter().filter_map(at_step).collect();
-                Summary::of(values.into_iter()).map(|summary| (step as f64, summary.mean))
-            })
-            .collect()
+        sum_up(&self.runs.iter().map(|curve| &curve.val).collect::<Vec<_>>(), |summary| summary.mean)
     }
+}
+
+/// Returns at each step a value that sums up the points of the curves. A curve may end earlier than another, where a run has
+/// diverged.
+fn sum_up(curves: &[impl AsRef<[(f64, f64)]>], value: impl Fn(Summary) -> f64) -> Vec<(f64, f64)> {
+    let longest = curves.iter().map(AsRef::as_ref).max_by_key(|curve| curve.len()).unwrap_or_default();
+    let values = |i: usize| curves.iter().filter_map(move |curve| curve.as_ref().get(i)).map(|point| point.1);
+    let points = longest.iter().enumerate();
+    points.filter_map(|(i, point)| Summary::of(values(i)).map(|summary| (point.0, value(summary)))).collect()
 }
 
 impl Curve {

@@ -27,11 +27,8 @@ pub struct Setting {
 /// The swept values as a legend shows them: `learning-rate 0.003, n-embd 16`.
 impl fmt::Display for RunConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, Setting { flag, value }) in self.swept.iter().enumerate() {
-            let separator = if i == 0 { "" } else { ", " };
-            write!(f, "{separator}{flag} {value}")?;
-        }
-        Ok(())
+        let swept: Vec<String> = self.swept.iter().map(|Setting { flag, value }| format!("{flag} {value}")).collect();
+        f.write_str(&swept.join(", "))
     }
 }
 
@@ -52,14 +49,6 @@ impl fmt::Display for Run {
     }
 }
 
-impl Run {
-    /// Returns the learning rate of `step` (from 0).
-    pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let train = &self.config.train;
-        train.optimizer.learning_rate_at(step, train.steps)
-    }
-}
-
 /// Groups the configurations that can train side by side, those of one shape and one batch size, in the order of the first of
 /// each group.
 pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {
@@ -76,11 +65,16 @@ pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {
 
 /// Returns `seeds` runs of each configuration, from the seeds `seed`, `seed + 1` and so on.
 pub fn with_seeds(configs: &[RunConfig], seed: u64, seeds: usize) -> Vec<Run> {
-    let runs = |config: &RunConfig| {
-        let config = config.clone();
-        (0..seeds as u64).map(move |i| Run { seed: seed.wrapping_add(i), config: config.clone() })
-    };
-    configs.iter().flat_map(runs).collect()
+    let run = |config: &RunConfig, i| Run { seed: seed.wrapping_add(i), config: config.clone() };
+    configs.iter().flat_map(|config| (0..seeds as u64).map(move |i| run(config, i))).collect()
+}
+
+/// Returns how many steps or samples make a launch, which keeps a device busy and yet lets results come as they arise. Each takes
+/// `work` multiplications.
+pub(crate) fn launch_len(work: u64) -> u64 {
+    // About a second on the slowest device.
+    const MAX_WORK: u64 = 1 << 29;
+    (MAX_WORK / work).clamp(1, 4096)
 }
 
 #[cfg(test)]

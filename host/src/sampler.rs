@@ -12,6 +12,7 @@
 //! # Ok::<(), microgpt::Error>(())
 //! ```
 
+use std::ops::DerefMut;
 use std::vec;
 
 use gpu_kernels::shape::Shape;
@@ -21,8 +22,8 @@ use crate::corpus::Dataset;
 use crate::device::cpu::Cpu;
 use crate::device::{Device, Sample};
 use crate::error::{Error, Result};
-use crate::launch::launch_len;
 use crate::model::Model;
+use crate::run::launch_len;
 use crate::tokenizer::Tokenizer;
 
 /// The way in which samples are drawn, with the defaults of the command line.
@@ -78,10 +79,7 @@ pub struct Sampler<'a> {
 }
 
 /// A device of the sampler's own, or one that it borrows.
-enum Lent<'a> {
-    Own(Box<Cpu>),
-    Borrowed(&'a mut dyn Device),
-}
+type Lent<'a> = Box<dyn DerefMut<Target = dyn Device + 'a> + 'a>;
 
 impl<'a> Sampler<'a> {
     /// Samples from a model on the CPU.
@@ -92,8 +90,8 @@ impl<'a> Sampler<'a> {
         // A device holds a corpus. Where nothing is trained, any text of the vocabulary will do.
         let text: String = model.tokenizer.chars().iter().collect();
         let dataset = Dataset::new(&[&text, &text], None, Some(model.tokenizer.clone()))?;
-        let cpu = Cpu::new(TrainConfig::default(), &dataset, &model.state)?;
-        Self::over(Lent::Own(Box::new(cpu)), &model.tokenizer, sampling)
+        let cpu: Box<dyn Device> = Box::new(Cpu::new(TrainConfig::default(), &dataset, &model.state)?);
+        Self::over(Box::new(cpu), &model.tokenizer, sampling)
     }
 
     /// Samples from the model on a device.
@@ -101,11 +99,11 @@ impl<'a> Sampler<'a> {
     /// # Errors
     /// A prompt with a character outside of the vocabulary, or the device's failure.
     pub fn on(device: &'a mut dyn Device, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
-        Self::over(Lent::Borrowed(device), tokenizer, sampling)
+        Self::over(Box::new(device), tokenizer, sampling)
     }
 
     fn over(mut device: Lent<'a>, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
-        let shape = device.get().shape();
+        let shape = device.shape();
         let prompt = prompt_tokens(tokenizer, &sampling.prompt)?;
         let top_k = sampling.top_k.min(shape.vocab());
         // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k` most likely
@@ -115,7 +113,7 @@ impl<'a> Sampler<'a> {
         let max_launch = launch_len(token.saturating_mul(shape.block_size.into()));
         let sampling = Sampling { top_k, ..sampling.clone() };
         // A GPU draws all samples at once.
-        device.get().prepare_samples(&config(&sampling, &prompt), 0..sampling.samples)?;
+        device.prepare_samples(&config(&sampling, &prompt), 0..sampling.samples)?;
         Ok(Self { device, tokenizer, sampling, prompt, max_launch, drawn: 0, waiting: Vec::new().into_iter() })
     }
 
@@ -127,7 +125,7 @@ impl<'a> Sampler<'a> {
         let first = self.drawn;
         self.drawn = self.sampling.samples.min(first + self.max_launch);
         let config = config(&self.sampling, &self.prompt);
-        let samples = self.device.get().generate(&config, first..self.drawn)?;
+        let samples = self.device.generate(&config, first..self.drawn)?;
         (first + 1..).zip(samples).map(|(number, sample)| text_sample(number, sample, self.tokenizer)).collect()
     }
 }
@@ -150,15 +148,6 @@ impl Iterator for Sampler<'_> {
     }
 }
 
-impl Lent<'_> {
-    fn get(&mut self) -> &mut dyn Device {
-        match self {
-            Self::Own(cpu) => &mut **cpu,
-            Self::Borrowed(device) => &mut **device,
-        }
-    }
-}
-
 /// Returns the tokens of a prompt, without the `<BOS>` at both ends.
 fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     let tokens = tokenizer.encode(prompt)?;
@@ -175,7 +164,7 @@ fn config<'a>(sampling: &Sampling, prompt: &'a [u32]) -> SampleConfig<'a> {
 fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
     let Sample { tokens, logprobs } = sample;
     if let Some(&logprob) = logprobs.iter().find(|logprob| !logprob.is_finite()) {
-        return Err(Error::Sample { sample: number, logprob });
+        return Err(Error::Sample { sample: number, logprob }.into());
     }
     Ok(TextSample { number, text: tokenizer.decode(&tokens), tokens, logprobs })
 }

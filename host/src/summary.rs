@@ -14,22 +14,19 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Returns the summary of these values, or `None` if there are none.
-    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
-        let n = values.clone().count();
+    /// Returns the summary of the finite ones of these values, or `None` if there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let n = values.len();
         if n == 0 {
             return None;
         }
-        let mean = values.clone().sum::<f64>() / n as f64;
-        let squares: f64 = values.clone().map(|value| (value - mean).powi(2)).sum();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let std = if n == 1 { 0.0 } else { (squares / (n - 1) as f64).sqrt() };
-        let (min, max) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)));
+        let (min, max) =
+            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &x| (min.min(x), max.max(x)));
         Some(Self { mean, std, min, max })
-    }
-
-    /// Returns the summary of the finite ones of these losses; a run that diverged has none.
-    pub fn of_finite(losses: &[f64]) -> Option<Self> {
-        Self::of(losses.iter().copied().filter(|loss| loss.is_finite()))
     }
 }
 
@@ -43,6 +40,6 @@ mod tests {
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[3.0]), Some(Summary { mean: 3.0, std: 0.0, min: 3.0, max: 3.0 }));
         assert_eq!(of(&[1.0, 5.0, 3.0]), Some(Summary { mean: 3.0, std: 2.0, min: 1.0, max: 5.0 }));
-        assert_eq!(Summary::of_finite(&[f64::NAN, 3.0]), of(&[3.0]));
+        assert_eq!(of(&[f64::NAN, 3.0]), of(&[3.0]));
     }
 }

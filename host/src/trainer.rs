@@ -23,23 +23,18 @@ use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::device::{Device, Evaluation, Models};
 use crate::error::{Error, Result};
-use crate::launch::launch_len;
 use crate::model::Model;
-use crate::run::Run;
+use crate::run::{Run, launch_len};
 use crate::tokenizer::Tokenizer;
 
 mod config;
 mod event;
 mod phases;
-mod progress;
 #[cfg(not(target_family = "wasm"))]
 mod start;
-mod stop;
 
-pub use config::{Config, Schedule, Start};
+pub use config::{Config, Schedule, StopHandle};
 pub use event::{Checkpoint, Diverged, Event, Finished, Steps, Validation};
-use progress::Progress;
-pub use stop::StopHandle;
 
 /// The training of one run, or of several side by side, as an iterator of events.
 ///
@@ -51,10 +46,26 @@ pub struct Trainer {
     runs: Vec<Run>,
     schedule: Schedule,
     stop: StopHandle,
+    /// Whether a stop was asked for before the end of the last launch. The flag may be set at any time. It is read once a launch,
+    /// so that everything that follows from it happens after the same step.
+    stopped: bool,
     /// The most steps of a launch.
     max_launch: u64,
+    /// The step that the training went on from.
+    first: u64,
+    /// The number of the last step.
+    step: u64,
+    /// Whether the values of each run are still finite.
+    alive: Vec<bool>,
+    /// The last validation loss of each run.
+    val_losses: Vec<f64>,
+    /// The step after which they were measured.
+    validated: Option<u64>,
+    /// The step and the run whose trial step was finite.
+    tried: Option<(u64, usize)>,
     phase: Phase,
-    progress: Progress,
+    /// Whether the last event has happened.
+    is_done: bool,
     /// The reason to fail at the end, where the only run has diverged.
     failure: Option<Error>,
     /// The events that have happened and were not taken yet. An error is the last.
@@ -64,13 +75,10 @@ pub struct Trainer {
 /// The next thing to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Start,
     Launch,
-    Validate { is_due: bool },
+    Validate,
     Checkpoint,
-    ValidateLast,
     Finish,
-    Done,
 }
 
 impl Trainer {
@@ -89,9 +97,16 @@ impl Trainer {
             tokenizer: dataset.tokenizer.clone(),
             schedule,
             stop: StopHandle::default(),
+            stopped: false,
             max_launch: launch_len(document.saturating_mul(documents)),
-            phase: Phase::Start,
-            progress: Progress::new(step, runs.len()),
+            first: step,
+            step,
+            alive: vec![true; runs.len()],
+            val_losses: vec![f64::NAN; runs.len()],
+            validated: None,
+            tried: None,
+            phase: Phase::Launch,
+            is_done: false,
             failure: None,
             events: VecDeque::new(),
             models,
@@ -112,7 +127,7 @@ impl Trainer {
 
     /// Ends the training as if the last step taken was the last of the schedule.
     pub fn end_here(&mut self) {
-        self.schedule.stop_after = self.schedule.stop_after.min(self.progress.step);
+        self.schedule.stop_after = self.schedule.stop_after.min(self.step);
     }
 
     /// Returns the description of the device.
@@ -122,7 +137,7 @@ impl Trainer {
 
     /// Returns the number of steps that the runs have taken.
     pub fn step(&self) -> u64 {
-        self.progress.step
+        self.step
     }
 
     /// Returns the model of a run on its device.
@@ -142,15 +157,23 @@ impl Trainer {
         Ok(evaluations.into_iter().map(Evaluation::loss).collect())
     }
 
+    /// Returns the run with the least validation loss, or the first that is alive.
+    fn best_run(&self) -> usize {
+        let alive = (0..self.alive.len()).filter(|&run| self.alive[run]);
+        let loss = |run: usize| if self.val_losses[run].is_nan() { f64::INFINITY } else { self.val_losses[run] };
+        alive.min_by(|&a, &b| loss(a).total_cmp(&loss(b))).unwrap_or(0)
+    }
+
     /// Returns the best model as it is now.
     ///
     /// # Errors
     /// [`Error::AllDiverged`], or the device's failure.
     pub fn into_model(mut self) -> Result<Model> {
-        if !self.progress.any_alive() {
-            return Err(Error::AllDiverged);
+        if !self.any_alive() {
+            return Err(Error::AllDiverged.into());
         }
-        let state = self.models.model(self.progress.best()).download()?;
+        let best = self.best_run();
+        let state = self.models.model(best).download()?;
         Ok(Model { state, tokenizer: self.tokenizer })
     }
 
@@ -168,9 +191,9 @@ impl Iterator for Trainer {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Result<Event>> {
-        while self.events.is_empty() && self.phase != Phase::Done {
+        while self.events.is_empty() && !self.is_done {
             if let Err(error) = self.advance() {
-                self.phase = Phase::Done;
+                self.is_done = true;
                 self.events.push_back(Err(error));
             }
         }

@@ -1,17 +1,28 @@
 //! The flags in the groups that `--help` shows.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, ValueParser};
 use clap::{ArgAction, Args, Parser, ValueEnum};
 use clap_complete::Shell;
 
-use super::values::{MAX_COUNT, below_one, not_negative, positive, size, whole};
-use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
 use crate::device::DeviceKind;
 use crate::run::RunConfig;
 use crate::sampler::Sampling;
 use crate::trainer::Config;
+
+/// The most threads that can be asked for.
+const MAX_THREADS: u64 = 4096;
+/// The most documents of a step.
+const MAX_BATCH: u64 = 1 << 24;
+/// The most seeds.
+const MAX_SEEDS: u64 = 4096;
+/// The largest count. The whole numbers up to it are exact in an `f64`, which the learning rate's schedule needs.
+pub(super) const MAX_COUNT: u64 = 1 << 53;
+/// The largest dimension of a model. Indices fit 32 bits on every device.
+const MAX_SIZE: u64 = 1 << 30;
 
 const AFTER_HELP: &str = "\
 Results go to stdout, notices and errors to stderr.
@@ -34,15 +45,15 @@ pub struct Cli {
     /// Print the manual page, for `man -l -`
     #[arg(long, exclusive = true)]
     pub(super) man_page: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Input and output")]
     pub(super) run: RunArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Seeing the run")]
     pub(super) view: ViewArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Model")]
     pub(super) model: ModelArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Training")]
     pub(super) training: TrainingArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Sampling")]
     pub(super) sampling: SamplingArgs,
     /// The configurations of `--sweep`; one without it.
     #[arg(skip)]
@@ -51,7 +62,6 @@ pub struct Cli {
 
 /// The files, the device and the seed.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Input and output")]
 pub(super) struct RunArgs {
     /// The corpus, UTF-8 text with one document on each line; - reads standard input [default: input.txt, or a download]
     #[arg(long, value_name = "FILE")]
@@ -82,9 +92,6 @@ pub(super) struct RunArgs {
     pub(super) seed: u64,
 }
 
-/// The most threads that can be asked for.
-const MAX_THREADS: u64 = 4096;
-
 /// The values of `--device`.
 impl ValueEnum for DeviceKind {
     fn value_variants<'a>() -> &'a [Self] {
@@ -104,7 +111,6 @@ impl ValueEnum for DeviceKind {
 
 /// The output on the course of the run.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Seeing the run")]
 pub(super) struct ViewArgs {
     /// Print every N-th step, the first and the last; 0 prints none [default: every step, or about 500 lines of a longer
     /// run]
@@ -120,7 +126,6 @@ pub(super) struct ViewArgs {
 
 /// The model's dimensions.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Model")]
 pub(super) struct ModelArgs {
     /// Channels of the residual stream
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_embd, value_parser = size())]
@@ -136,15 +141,8 @@ pub(super) struct ModelArgs {
     block_size: usize,
 }
 
-/// The most documents of a step.
-const MAX_BATCH: u64 = 1 << 24;
-
-/// The most seeds.
-const MAX_SEEDS: u64 = 4096;
-
 /// The training.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
     /// Training steps; 0 only samples and needs --init-from
     #[arg(long, value_name = "N", default_value_t = Config::default().steps, value_parser = whole::<u64>(0..=MAX_COUNT))]
@@ -169,34 +167,27 @@ pub(super) struct TrainingArgs {
     #[arg(long, value_name = "N", default_value_t = Config::default().val_docs, value_parser = whole::<usize>(1..=MAX_COUNT))]
     pub(super) val_docs: usize,
     /// The learning rate of the first step; it falls to zero along half a cosine
-    #[arg(long, value_name = "X", value_parser = not_negative())]
-    #[arg(default_value_t = OptimizerConfig::default().learning_rate)]
+    #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().learning_rate)]
     learning_rate: f64,
     /// The decay of the optimiser's first moment
-    #[arg(long, value_name = "X", value_parser = below_one())]
-    #[arg(default_value_t = OptimizerConfig::default().beta1)]
+    #[arg(long, value_name = "X", value_parser = below_one(), default_value_t = Optimizer::default().beta1)]
     beta1: f64,
     /// The decay of the optimiser's second moment
-    #[arg(long, value_name = "X", value_parser = below_one())]
-    #[arg(default_value_t = OptimizerConfig::default().beta2)]
+    #[arg(long, value_name = "X", value_parser = below_one(), default_value_t = Optimizer::default().beta2)]
     beta2: f64,
     /// The addend to the root of the second moment
-    #[arg(long, value_name = "X", value_parser = positive())]
-    #[arg(default_value_t = OptimizerConfig::default().eps)]
+    #[arg(long, value_name = "X", value_parser = positive(), default_value_t = Optimizer::default().eps)]
     eps: f64,
     /// The decoupled weight decay
-    #[arg(long, value_name = "X", value_parser = not_negative())]
-    #[arg(default_value_t = OptimizerConfig::default().weight_decay)]
+    #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().weight_decay)]
     weight_decay: f64,
     /// Clip the gradient's global norm to this
-    #[arg(long, value_name = "X", value_parser = positive())]
-    #[arg(default_value_t = OptimizerConfig::default().max_grad_norm)]
+    #[arg(long, value_name = "X", value_parser = positive(), default_value_t = Optimizer::default().max_grad_norm)]
     max_grad_norm: f64,
 }
 
 /// The sampling.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Sampling")]
 pub(super) struct SamplingArgs {
     /// Samples to generate
     #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = whole::<u64>(1..=MAX_COUNT))]
@@ -238,7 +229,7 @@ impl Cli {
     pub(super) fn train(&self) -> TrainConfig {
         let &TrainingArgs { steps, batch, learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm, .. } =
             &self.training;
-        let optimizer = OptimizerConfig { learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm };
+        let optimizer = Optimizer { learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm };
         TrainConfig { steps, batch, optimizer }
     }
 
@@ -256,4 +247,46 @@ impl Cli {
     pub(super) fn is_jsonl(&self) -> bool {
         self.sampling.format == Format::Jsonl
     }
+}
+
+/// Parses a whole number within `range`.
+fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive<u64>) -> ValueParser {
+    ValueParser::new(move |text: &str| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
+    })
+}
+
+/// Parses a dimension of the model.
+fn size() -> ValueParser {
+    whole::<usize>(1..=MAX_SIZE)
+}
+
+/// Parses a number from `min` to `max`, which `expected` describes. NaN is in no range.
+///
+/// The kernels compute in `f32`. A value that overflows there, or is rounded to zero or one, is out of range.
+fn real(min: f64, max: f64, expected: &'static str) -> ValueParser {
+    ValueParser::new(move |text: &str| {
+        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        number.ok_or_else(|| format!("expected a number {expected}"))
+    })
+}
+
+fn not_negative() -> ValueParser {
+    real(0.0, f32::MAX.into(), "from 0 to 3.4e38")
+}
+
+fn positive() -> ValueParser {
+    real(f32::MIN_POSITIVE.into(), f32::MAX.into(), "above 0, from 1.2e-38 to 3.4e38")
+}
+
+fn below_one() -> ValueParser {
+    real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
+}
+
+/// Splits `FLAG=X,Y,..` into the flag without its dashes and the values.
+pub(super) fn split_sweep(sweep: &str) -> Option<(&str, &str)> {
+    sweep.split_once('=').map(|(flag, values)| (flag.trim().trim_start_matches("--"), values))
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
-use super::loss::Loss;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::trainer::{Diverged, Event, Steps};
@@ -14,8 +13,8 @@ use crate::trainer::{Diverged, Event, Steps};
 pub(super) struct Console<W> {
     out: W,
     /// Whether the reader of stdout has gone, as `head` does. That is no error.
-    closed: bool,
-    /// The steps between two that are printed; 0 for none.
+    pub(super) is_closed: bool,
+    /// The steps between two that are printed, beside the first and the last; 0 prints none.
     log_every: u64,
     /// Whether stdout has JSON objects alone. All other lines are on stderr then.
     jsonl: bool,
@@ -25,15 +24,9 @@ pub(super) struct Console<W> {
 }
 
 impl<W: Write> Console<W> {
-    /// Returns the output to `out`, which is the program's stdout. Every n-th step, the first and the last are printed; none for a
-    /// `log_every` of 0.
+    /// Returns the output to `out`, which is the program's stdout.
     pub(super) fn new(out: W, log_every: u64, jsonl: bool) -> Self {
-        Self { out, closed: false, log_every, jsonl, total: 0, bar: ProgressBar::hidden() }
-    }
-
-    /// Whether nobody reads the results any more.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed
+        Self { out, is_closed: false, log_every, jsonl, total: 0, bar: ProgressBar::hidden() }
     }
 
     /// Prints a line on stderr, such as `corpus: ..`.
@@ -98,7 +91,7 @@ impl<W: Write> Console<W> {
 
     /// Prints the validation loss of a lone run, or the mean of several and their spread. A run that diverged has none.
     pub(super) fn validation(&mut self, losses: &[f64]) -> Result<()> {
-        let Some(Summary { mean, std, min, max }) = Summary::of_finite(losses) else { return Ok(()) };
+        let Some(Summary { mean, std, min, max }) = Summary::of(losses.iter().copied()) else { return Ok(()) };
         let [mean, std, min, max] = [mean, std, min, max].map(Loss);
         if losses.len() == 1 {
             return self.line(&format!("  val loss: {mean}"));
@@ -122,19 +115,28 @@ impl<W: Write> Console<W> {
 
     /// Writes complete lines to stdout and flushes it, so that a reader sees them as they come.
     pub(super) fn write(&mut self, lines: &str) -> Result<()> {
-        if self.closed || lines.is_empty() {
+        if self.is_closed || lines.is_empty() {
             return Ok(());
         }
         let written = self.bar.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
-        self.closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        self.is_closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         printed(written)
+    }
+}
+
+/// A loss to four decimals. The loss of a model that diverges, a million or more, is in exponent form.
+pub(super) struct Loss(pub(super) f64);
+
+impl Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.abs() < 1e6 { write!(f, "{:.4}", self.0) } else { write!(f, "{:.4e}", self.0) }
     }
 }
 
 /// Returns the outcome of writing to stdout. A reader that has gone is no error.
 pub(super) fn printed(written: io::Result<()>) -> Result<()> {
     match written {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }.into()),
         _ => Ok(()),
     }
 }
@@ -225,9 +227,9 @@ mod tests {
     #[test]
     fn a_closed_stdout_is_no_error_but_a_full_disk_is() {
         let mut console = Console::new(Broken(io::ErrorKind::BrokenPipe), 1, false);
-        assert!(console.line("").is_ok() && console.is_closed());
+        assert!(console.line("").is_ok() && console.is_closed);
         let mut console = Console::new(Broken(io::ErrorKind::StorageFull), 1, false);
         assert!(console.line("").unwrap_err().report().contains("hint:"));
-        assert!(!console.is_closed());
+        assert!(!console.is_closed);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::loss::SweepResult;
 use super::session::{Session, Trained};
+use super::sweep::SweepResult;
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::corpus::Source;
@@ -11,7 +11,7 @@ use crate::device::State;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::run::{Run, RunConfig, with_seeds};
-use crate::trainer::{Checkpoint, Event, Finished, Schedule, Start, Trainer};
+use crate::trainer::{Checkpoint, Event, Finished, Schedule, Trainer};
 use crate::weights::Weights;
 
 impl Session<'_> {
@@ -20,7 +20,7 @@ impl Session<'_> {
     pub(super) fn train_group(&mut self, group: &[RunConfig], source: Option<&Source>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
-        let starts = runs.iter().map(|run| self.start(run)).collect::<Result<_>>()?;
+        let states = runs.iter().map(|run| self.state(run)).collect::<Result<_>>()?;
         let schedule = Schedule {
             stop_after: cli.stop_after(),
             val_every: cli.training.val_every,
@@ -28,8 +28,8 @@ impl Session<'_> {
             checkpoint_every: cli.run.save_every,
             compares: cli.compares(),
         };
-        let mut trainer =
-            Trainer::start(starts, &self.dataset, cli.run.device, schedule)?.stopped_by(self.stop.clone());
+        let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device, schedule)?;
+        let mut trainer = trainer.stopped_by(self.stop.clone());
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || source.is_none();
         let metrics = cli.view.metrics.as_deref();
@@ -41,33 +41,28 @@ impl Session<'_> {
         let finished = self.consume(&mut trainer, metrics.as_mut());
         let written = metrics.map_or(Ok(()), |mut metrics| metrics.finish());
         let finished = finished.map_err(|error| with_saves(error, self.save.is_some()))?;
-        let losses = finished.val_losses.chunks(cli.training.seeds);
-        self.results.extend(
-            group
-                .iter()
-                .zip(losses)
-                .map(|(config, losses)| SweepResult { config: config.clone(), val_losses: losses.to_vec() }),
-        );
-        let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
-        let is_best = self.best.as_ref().is_none_or(|best| trained.loss() < best.loss() || best.loss().is_nan());
-        // The model is saved before the failure of another file ends the run.
-        let saved = if is_best { self.save_best(&trained) } else { Ok(()) };
-        if is_best {
-            self.best = Some(trained);
+        for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
+            self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
         }
+        let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
+        if !is_better(trained.loss(), self.best_loss()) {
+            return written;
+        }
+        // The model is saved before the failure of another file ends the run.
+        let saved = self.save_best(&trained);
+        self.best = Some(trained);
         written.and(saved)
     }
 
-    /// Returns a run with the state that it starts from.
-    fn start(&self, run: &Run) -> Result<Start> {
-        let (model, tokenizer) = (run.config.model, &self.dataset.tokenizer);
-        let shape = model.shape(tokenizer.vocab_size())?;
-        let state = match (&self.cli.run.resume, &self.cli.run.init_from) {
-            (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info)?,
-            (None, Some(path)) => State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights),
-            (None, None) => State::new(Weights::init(shape, run.seed)),
-        };
-        Ok(Start { run: run.clone(), state })
+    /// Returns the state that a run starts from.
+    fn state(&self, run: &Run) -> Result<State> {
+        let tokenizer = &self.dataset.tokenizer;
+        let shape = run.config.model.shape(tokenizer.vocab_size())?;
+        match (&self.cli.run.resume, &self.cli.run.init_from) {
+            (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info),
+            (None, Some(path)) => Ok(State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights)),
+            (None, None) => Ok(State::new(Weights::init(shape, run.seed))),
+        }
     }
 
     /// Prints the lines before the steps of a group. `source` stands for the first group, whose lines introduce the whole run.
@@ -100,7 +95,7 @@ impl Session<'_> {
         self.console.start(trainer.step(), self.cli.training.steps);
         let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
         loop {
-            if self.console.is_closed() && !writes_files {
+            if self.console.is_closed && !writes_files {
                 // Nobody is left to compute for.
                 trainer.end_here();
             }
@@ -120,10 +115,14 @@ impl Session<'_> {
         }
     }
 
+    /// Returns the validation loss of the best model so far, if it has one.
+    fn best_loss(&self) -> Option<f64> {
+        self.best.as_ref().map(Trained::loss).filter(|loss| loss.is_finite())
+    }
+
     /// Saves a checkpoint, unless an earlier group has a better model.
     fn save_checkpoint(&self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) -> Result<()> {
-        let before = self.best.as_ref().map(Trained::loss).filter(|loss| loss.is_finite());
-        if !is_better(checkpoint.val_loss, before) {
+        if !is_better(checkpoint.val_loss, self.best_loss()) {
             return Ok(());
         }
         // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.

@@ -1,14 +1,16 @@
 //! Reading the command line, with the checks that need more than one flag.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::FromArgMatches;
 use clap::builder::Resettable;
 
-use super::args::Cli;
-use super::command::command;
+use super::args::{Cli, SamplingArgs};
+use super::command::{command, usage_error, with_hint};
 use super::sweep;
-use super::usage::{usage_error, with_hint};
+use crate::atomic_file::is_same;
+use crate::corpus::STDIN;
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
 use crate::tokenizer::Tokenizer;
@@ -68,6 +70,29 @@ impl Cli {
         Err(Error::usage(message, "sweep only the optimiser's values or the batch, or leave `--init-from` out"))
     }
 
+    /// Refuses a file that would be written over another that the run reads or writes. A checkpoint may be resumed and saved.
+    pub(super) fn check_paths(&self) -> Result<()> {
+        let corpus = self.run.input.as_deref().unwrap_or("input.txt".as_ref());
+        // Each file with the verb of the error, if it is written.
+        let files = [
+            (Some(corpus).filter(|path| *path != Path::new(STDIN)), None, "the corpus"),
+            (self.run.save.as_deref(), Some("save"), "what `--save` writes"),
+            (self.run.resume.as_deref(), None, "what `--resume` reads"),
+            (self.run.init_from.as_deref(), None, "what `--init-from` reads"),
+            (self.view.metrics.as_deref(), Some("write metrics"), "what `--metrics` writes"),
+            (self.view.plot.as_deref(), Some("plot"), "what `--plot` writes"),
+        ];
+        for (i, file) in files.iter().enumerate() {
+            let (Some(path), Some(verb), _) = file else { continue };
+            let same = files[..i].iter().find(|other| other.0.is_some_and(|other| is_same(other, path)));
+            if let Some((_, _, description)) = same {
+                let message = format!("cannot {verb} to `{}`: it is {description}", path.display());
+                return Err(Error::usage(message, "give every file a name of its own"));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the number of steps between two that are printed; 0 for none.
     pub(super) fn log_every(&self) -> u64 {
         self.view.log_every.unwrap_or_else(|| log_every(self.training.steps))
@@ -75,13 +100,13 @@ impl Cli {
 
     /// Returns the sampling from a vocabulary of `vocab` tokens.
     pub(super) fn sampling(&self, vocab: usize) -> Result<Sampling> {
-        let top_k = self.sampling.top_k.unwrap_or(Sampling::default().top_k.min(vocab));
+        let SamplingArgs { samples, ref prompt, top_k, temperature, .. } = self.sampling;
+        let top_k = top_k.unwrap_or(Sampling::default().top_k.min(vocab));
         if top_k > vocab {
             let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
             return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
         }
-        let (samples, temperature) = (self.sampling.samples, self.sampling.temperature);
-        let (seed, prompt) = (self.run.seed, self.sampling.prompt.clone());
+        let (seed, prompt) = (self.run.seed, prompt.clone());
         Ok(Sampling { samples, top_k, temperature, seed, prompt, logprobs: self.is_jsonl() })
     }
 
@@ -110,7 +135,7 @@ fn log_every(steps: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::MAX_COUNT;
+    use super::super::args::MAX_COUNT;
     use super::*;
     use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
     use crate::device::DeviceKind;

@@ -1,34 +1,28 @@
 //! A run of the program. It trains groups of models one after the other, and saves and samples the best of all.
 
-use std::collections::HashSet;
-use std::io::{self, IsTerminal, StdoutLock};
+use std::io::{self, StdoutLock};
 use std::process::ExitCode;
 
 use super::args::Cli;
-use super::console::Console;
-use super::loss::{Loss, SweepResult, table};
-use super::paths;
-use super::samples::SamplePrinter;
+use super::console::{Console, Loss};
+use super::sweep::{SweepResult, table};
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
-use crate::corpus::{Corpus, Dataset, Source};
+use crate::corpus::{Corpus, Dataset};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::plot::Plot;
 use crate::run::{Run, group_by_shape};
-use crate::sampler::Sampler;
 use crate::trainer::{Finished, StopHandle, Trainer};
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch()?);
     if let Some(threads) = cli.run.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|error| Error::Threads { threads, source: error.into() })?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|error| Error::Threads { threads, source: error.into() })?;
     }
-    paths::check(cli)?;
+    cli.check_paths()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.train().steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
@@ -50,7 +44,11 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let console = Console::new(io::stdout().lock(), cli.log_every(), cli.is_jsonl());
     let mut session =
         Session { cli, documents, dataset, stop, console, save, plot, run_info, best: None, results: Vec::new() };
-    let ended = session.train(&corpus.source);
+    let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
+        let source = (i == 0).then_some(&corpus.source);
+        // The first group reads the flag itself.
+        if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, source) }
+    });
     // Whatever has failed since, the steps that were trained are drawn.
     let drawn = session.draw(ended.is_ok());
     ended.and(drawn)?;
@@ -89,17 +87,6 @@ impl Trained {
 }
 
 impl Session<'_> {
-    /// Trains the groups one after the other.
-    fn train(&mut self, source: &Source) -> Result<()> {
-        for (i, group) in group_by_shape(&self.cli.configs).iter().enumerate() {
-            self.train_group(group, (i == 0).then_some(source))?;
-            if self.stop.is_stopped() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
     fn draw(&self, is_complete: bool) -> Result<()> {
         let Some(plot) = &self.plot else { return Ok(()) };
@@ -118,7 +105,7 @@ impl Session<'_> {
         let (cli, console) = (self.cli, &mut self.console);
         let Some(best) = &mut self.best else { return Ok(()) };
         if cli.compares() && best.loss().is_nan() {
-            return Err(Error::AllDiverged);
+            return Err(Error::AllDiverged.into());
         }
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();
@@ -132,20 +119,6 @@ impl Session<'_> {
         if cli.compares() {
             console.line(&format!("best: {} | val loss {}", best.run, Loss(best.loss())))?;
         }
-        if console.is_closed() {
-            return Ok(());
-        }
-        let tokenizer = &self.dataset.tokenizer;
-        let sampling = cli.sampling(tokenizer.vocab_size())?;
-        let printer = SamplePrinter {
-            samples: sampling.samples,
-            skip: cli.sampling.unique.then(|| self.documents.iter().copied().collect::<HashSet<_>>()),
-            jsonl: cli.is_jsonl(),
-            terminal: io::stdout().is_terminal(),
-            tokenizer,
-        };
-        console.line("--- inference ---")?;
-        let mut sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
-        printer.print(&mut sampler, console, || self.stop.is_stopped() != interrupted)
+        if console.is_closed { Ok(()) } else { self.sample(interrupted) }
     }
 }

@@ -45,8 +45,6 @@ impl Write for Output {
 
 /// The text of an object before its seed.
 pub(super) const SEED: &str = "{\"seed\":";
-/// The texts that may follow the seed.
-const AFTER_SEED: [&str; 2] = [",\"step\":", ",\"sweep\":{"];
 
 /// Whether a file is empty or begins as metrics do. A killed run may have left a part of its first line.
 fn is_metrics(file: &mut File) -> io::Result<bool> {
@@ -55,7 +53,8 @@ fn is_metrics(file: &mut File) -> io::Result<bool> {
     let Ok(start) = str::from_utf8(&start) else { return Ok(false) };
     let Some(seed) = start.strip_prefix(SEED) else { return Ok(SEED.starts_with(start)) };
     let rest = seed.trim_start_matches(|c: char| c.is_ascii_digit());
-    Ok(AFTER_SEED.iter().any(|next| rest.starts_with(next) || next.starts_with(rest)))
+    let is_next = |next: &str| rest.starts_with(next) || next.starts_with(rest);
+    Ok(is_next(",\"step\":") || is_next(",\"sweep\":{"))
 }
 
 /// Returns the length of a file up to the end of its last complete line.

@@ -15,21 +15,14 @@ type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf
 /// The width and the height in pixels.
 const SIZE: (u32, u32) = (1200, 720);
 /// Colours that most eyes can tell apart (Okabe and Ito). A lone series has the first.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(90, 90, 90),
-];
+const COLOURS: [(u8, u8, u8); 7] =
+    [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (90, 90, 90)];
 /// The most series that the legend has room for.
 const MAX_LABELS: usize = 24;
 
 /// Returns the colour of a series. After the last colour, darker shades of them follow, and then lighter ones.
 fn colour(series: usize) -> RGBColor {
-    let RGBColor(r, g, b) = COLOURS[series % COLOURS.len()];
+    let (r, g, b) = COLOURS[series % COLOURS.len()];
     let shade = |channel: u8| match series / COLOURS.len() % 3 {
         0 => channel,
         1 => channel / 2,
@@ -72,7 +65,7 @@ impl Plot {
                 _ => None,
             };
             draw_training(&mut chart, series, colour(i), alone, label)?;
-            let dots = if alone { COLOURS[1] } else { colour(i) };
+            let dots = colour(if alone { 1 } else { i });
             let legend = (i + 1 == self.series.len()).then_some(if alone { dots } else { BLACK });
             draw_validation(&mut chart, series, dots, legend)?;
         }

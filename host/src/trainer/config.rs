@@ -1,8 +1,10 @@
 //! The configuration of a training.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
-use crate::device::{DeviceKind, State};
-use crate::run::Run;
+use crate::device::DeviceKind;
 
 /// The configuration of a training on one corpus, with the defaults of the command line.
 ///
@@ -68,11 +70,25 @@ pub struct Schedule {
     pub compares: bool,
 }
 
-/// A run and the state that it starts from.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The run.
-    pub run: Run,
-    /// The state.
-    pub state: State,
+/// A flag that ends a training after the launch under way. Clones share it, and any thread may set it.
+#[derive(Clone, Debug, Default)]
+pub struct StopHandle(Arc<AtomicBool>);
+
+impl StopHandle {
+    /// Asks for the end.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Wraps a flag that something else sets, such as a signal handler.
+impl From<Arc<AtomicBool>> for StopHandle {
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
 }

@@ -52,7 +52,7 @@ impl Steps {
     /// Returns the number of each finite step, from 1, and its loss, the mean over the runs.
     pub fn losses(&self) -> impl Iterator<Item = (u64, f64)> {
         (self.first + 1..).zip(0..self.finite).map(|(step, i)| {
-            let losses = self.logs.iter().map(|logs| logs[i].loss).filter(|loss| loss.is_finite());
+            let losses = self.logs.iter().map(|logs| logs[i].loss);
             (step, Summary::of(losses).map_or(f64::NAN, |summary| summary.mean))
         })
     }
@@ -81,7 +81,7 @@ pub struct Validation {
 impl Validation {
     /// Returns the mean over the runs that have not diverged, or NaN if all have.
     pub fn loss(&self) -> f64 {
-        Summary::of_finite(&self.losses).map_or(f64::NAN, |summary| summary.mean)
+        Summary::of(self.losses.iter().copied()).map_or(f64::NAN, |summary| summary.mean)
     }
 }
 

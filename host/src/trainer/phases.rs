@@ -1,7 +1,6 @@
 //! The phases of a training, each of which computes something and pushes the events that come of it.
 
 use std::mem;
-use std::sync::LazyLock;
 use std::time::Instant;
 
 use super::{Checkpoint, Diverged, Event, Finished, Phase, Schedule, Steps, Trainer, Validation};
@@ -11,44 +10,30 @@ use crate::error::{Error, Result};
 impl Trainer {
     /// Runs the next phase.
     pub(super) fn advance(&mut self) -> Result<()> {
-        self.phase = match self.phase {
-            Phase::Start => {
-                self.progress.stopped = self.stop.is_stopped();
-                Phase::Launch
+        if self.phase == Phase::Launch && self.step == self.first {
+            self.stopped = self.stop.is_stopped();
+        }
+        let goes_on = self.step < self.schedule.stop_after && self.any_alive() && !self.stopped;
+        match self.phase {
+            Phase::Launch if goes_on => {
+                self.phase = if self.launch()? { Phase::Validate } else { Phase::Checkpoint };
             }
-            Phase::Launch if self.goes_on() => Phase::Validate { is_due: self.launch()? },
             Phase::Launch => {
-                if self.progress.stopped {
-                    self.push(Event::Stopped { step: self.progress.step });
+                if self.stopped {
+                    self.push(Event::Stopped { step: self.step });
                 }
-                Phase::ValidateLast
+                self.phase = Phase::Finish;
             }
-            Phase::Validate { is_due } => {
-                if is_due {
-                    self.validate()?;
-                }
-                Phase::Checkpoint
+            Phase::Validate => {
+                self.validate()?;
+                self.phase = Phase::Checkpoint;
             }
             Phase::Checkpoint => {
-                if self.progress.is_due(self.schedule.checkpoint_every) {
-                    self.checkpoint()?;
-                }
-                Phase::Launch
+                self.checkpoint()?;
+                self.phase = Phase::Launch;
             }
-            Phase::ValidateLast => {
-                // Either the training was stopped before its first launch, or nothing was left to train.
-                let is_wanted = self.progress.stopped || self.schedule.compares;
-                if is_wanted && self.progress.any_alive() && !self.progress.is_validated() {
-                    self.validate()?;
-                }
-                Phase::Finish
-            }
-            Phase::Finish => {
-                self.finish_runs()?;
-                Phase::Done
-            }
-            Phase::Done => Phase::Done,
-        };
+            Phase::Finish => self.finish_runs()?,
+        }
         Ok(())
     }
 
@@ -56,57 +41,64 @@ impl Trainer {
         self.events.push_back(Ok(event));
     }
 
-    /// Whether another launch follows.
-    fn goes_on(&self) -> bool {
-        let progress = &self.progress;
-        progress.step < self.schedule.stop_after && progress.any_alive() && !progress.stopped
+    pub(super) fn any_alive(&self) -> bool {
+        self.alive.contains(&true)
+    }
+
+    /// Whether a multiple of `every` steps is reached; never for 0.
+    fn is_due(&self, every: u64) -> bool {
+        every > 0 && self.step.is_multiple_of(every)
     }
 
     /// Trains until the next step at which something is due. Returns whether that step is to be validated.
     fn launch(&mut self) -> Result<bool> {
         let Schedule { stop_after, val_every, checkpoint_every, compares, .. } = self.schedule;
-        let first = self.progress.step;
-        let len = self.max_launch.min(stop_after - first);
-        let len = len.min(self.progress.until_due(val_every)).min(self.progress.until_due(checkpoint_every));
-        let start = now();
+        let first = self.step;
+        let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
+        let len = self.max_launch.min(stop_after - first).min(until_due(val_every)).min(until_due(checkpoint_every));
+        // The standard library has no clock for a browser, where time stands still.
+        let start = (!cfg!(target_family = "wasm")).then(Instant::now);
         let logs = self.models.train(len as usize)?;
-        let ms = (now() - start) / len as f64;
-        self.progress.step += len;
-        self.progress.stopped = self.stop.is_stopped();
-        let first_defect = |logs: &Vec<StepLog>| logs.iter().enumerate().find_map(|(i, log)| Some((i, defect(log)?)));
-        let defects: Vec<Option<(usize, String)>> = logs.iter().map(first_defect).collect();
-        let alive = defects.iter().zip(&self.progress.alive).filter(|&(_, &alive)| alive);
-        let finite = alive.map(|(defect, _)| defect.as_ref().map_or(len as usize, |&(i, _)| i)).max().unwrap_or(0);
-        for (run, defect) in defects.into_iter().enumerate() {
+        let ms = start.map_or(0.0, |start| start.elapsed().as_secs_f64() * 1e3 / len as f64);
+        self.step += len;
+        self.stopped = self.stop.is_stopped();
+        let mut finite = 0;
+        for (run, logs) in logs.iter().enumerate() {
+            let defect = logs.iter().enumerate().find_map(|(i, log)| Some((i, defect(log)?)));
+            if self.alive[run] {
+                finite = finite.max(defect.as_ref().map_or(logs.len(), |&(i, _)| i));
+            }
             if let Some((i, reason)) = defect {
                 self.diverged(run, first + i as u64 + 1, format!("the {reason}"));
             }
         }
-        let is_last = self.progress.stopped || self.progress.step == stop_after;
-        let is_due = self.progress.is_due(val_every) || self.progress.stopped || (compares && is_last);
-        let is_validated = is_due && self.progress.any_alive();
+        let is_last = self.stopped || self.step == stop_after;
+        let is_due = self.is_due(val_every) || self.stopped || (compares && is_last);
+        let is_validated = is_due && self.any_alive();
         self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, is_last, is_validated })));
         Ok(is_validated)
     }
 
     /// Validates every run.
     fn validate(&mut self) -> Result<()> {
-        let step = self.progress.step;
+        let step = self.step;
         for (run, loss) in self.evaluate()?.into_iter().enumerate() {
             if !is_finite(loss) {
                 self.diverged(run, step, format!("the validation loss is {loss:e}"));
             }
-            self.progress.val_losses[run] = if self.progress.alive[run] { loss } else { f64::NAN };
+            self.val_losses[run] = if self.alive[run] { loss } else { f64::NAN };
         }
-        self.progress.validated = Some(step);
-        self.push(Event::Validation(Validation { step, losses: self.progress.val_losses.clone() }));
+        self.validated = Some(step);
+        self.push(Event::Validation(Validation { step, losses: self.val_losses.clone() }));
         Ok(())
     }
 
-    /// Makes a checkpoint of the best run, if there is one.
+    /// Makes a checkpoint of the best run, if one is due and a run is alive.
     fn checkpoint(&mut self) -> Result<()> {
-        if let Some((run, state)) = self.best()? {
-            let val_loss = self.progress.val_losses[run];
+        if self.is_due(self.schedule.checkpoint_every)
+            && let Some((run, state)) = self.best()?
+        {
+            let val_loss = self.val_losses[run];
             self.push(Event::Checkpoint(Checkpoint { run: self.runs[run].clone(), val_loss, state }));
         }
         Ok(())
@@ -114,34 +106,38 @@ impl Trainer {
 
     /// Ends the training, with an error if its only run has diverged.
     fn finish_runs(&mut self) -> Result<()> {
+        // Either the training was stopped before its first launch, or nothing was left to train.
+        if (self.stopped || self.schedule.compares) && self.any_alive() && self.validated != Some(self.step) {
+            self.validate()?;
+        }
         let best = self.best()?;
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         let (best, state) = best.map_or_else(|| self.models.model(0).download().map(|state| (0, state)), Ok)?;
-        let val_losses = self.progress.val_losses.clone();
-        let (steps, is_validated) = (self.progress.step - self.progress.first, self.progress.is_validated());
+        let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
+        let is_validated = self.validated == Some(self.step);
         self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated }));
+        self.is_done = true;
         Ok(())
     }
 
     /// Returns the best run and its state. No reported loss covers the last update, so the next step is tried first. A run that
     /// would diverge there is dropped.
     fn best(&mut self) -> Result<Option<(usize, State)>> {
-        while self.progress.any_alive() {
-            let run = self.progress.best();
+        while self.any_alive() {
+            let run = self.best_run();
             let device = self.models.model(run);
             let state = device.download()?;
             let arrays = [&state.weights, &state.m, &state.v].into_iter();
-            let is_tried =
-                self.progress.step == self.progress.first || self.progress.tried == Some((self.progress.step, run));
+            let is_tried = self.step == self.first || self.tried == Some((self.step, run));
             let reason = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
                 Some(value) => Some(format!("a value of the model is {value}")),
                 None if is_tried => None,
                 None => defect(&device.trial_step(&state)?).map(|reason| format!("the next step's {reason}")),
             };
             let Some(reason) = reason else {
-                self.progress.tried = Some((self.progress.step, run));
+                self.tried = Some((self.step, run));
                 return Ok(Some((run, state)));
             };
             self.diverged(run, state.step, reason);
@@ -151,8 +147,8 @@ impl Trainer {
 
     /// Drops a run that has diverged. The training goes on with the others, or fails if there are none.
     fn diverged(&mut self, run: usize, step: u64, reason: String) {
-        self.progress.val_losses[run] = f64::NAN;
-        if !mem::replace(&mut self.progress.alive[run], false) {
+        self.val_losses[run] = f64::NAN;
+        if !mem::replace(&mut self.alive[run], false) {
             return;
         }
         if self.schedule.compares {
@@ -172,10 +168,4 @@ fn defect(log: &StepLog) -> Option<String> {
 /// Whether a value is finite in single precision, which the kernels and the checkpoints use. The reference could go on beyond it.
 fn is_finite(value: f64) -> bool {
     (value as f32).is_finite()
-}
-
-/// Returns the milliseconds since the first call. The standard library has no clock for a browser, where time stands still.
-fn now() -> f64 {
-    static START: LazyLock<Option<Instant>> = LazyLock::new(|| (!cfg!(target_family = "wasm")).then(Instant::now));
-    START.map_or(0.0, |start| start.elapsed().as_secs_f64() * 1e3)
 }

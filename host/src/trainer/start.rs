@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::{Config, Schedule, Start, Trainer};
+use super::{Config, Schedule, Trainer};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, Dataset};
 use crate::device::{DeviceKind, ModelSetup, Selected, State, select};
@@ -33,23 +33,30 @@ impl Trainer {
         let documents: Vec<&str> = corpus.documents().collect();
         let dataset = Dataset::new(&documents, shuffle.then_some(seed), None)?;
         let shape = model.shape(dataset.tokenizer.vocab_size())?;
-        let start = |&Config { optimizer, seed, .. }: &Config| {
+        let runs = configs.iter().map(|&Config { optimizer, seed, .. }| {
             let config = RunConfig { swept: Vec::new(), model, train: TrainConfig { steps, batch, optimizer } };
-            Start { run: Run { seed, config }, state: State::new(Weights::init(shape, seed)) }
-        };
-        let starts = configs.iter().map(start).collect();
+            Run { seed, config }
+        });
+        let states = configs.iter().map(|config| State::new(Weights::init(shape, config.seed))).collect();
         let compares = configs.len() > 1;
         let schedule = Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, compares };
-        Self::start(starts, &dataset, device, schedule)
+        Self::start(runs.collect(), states, &dataset, device, schedule)
     }
 
-    /// Starts runs of one shape and batch size side by side, see [`group_by_shape`](crate::run::group_by_shape).
+    /// Starts runs of one shape and batch size side by side, each from its state. See
+    /// [`group_by_shape`](crate::run::group_by_shape).
     ///
     /// # Errors
     /// A state that does not fit the data set, or a device that is missing or too small.
-    pub fn start(starts: Vec<Start>, dataset: &Dataset, device: DeviceKind, schedule: Schedule) -> Result<Self> {
-        let setup = |Start { run, state }| (ModelSetup { train: run.config.train, state }, run);
-        let (setups, runs): (Vec<ModelSetup>, Vec<Run>) = starts.into_iter().map(setup).unzip();
+    pub fn start(
+        runs: Vec<Run>,
+        states: Vec<State>,
+        dataset: &Dataset,
+        device: DeviceKind,
+        schedule: Schedule,
+    ) -> Result<Self> {
+        let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
+        let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
         let Selected { models, description } = select(device, dataset, &setups)?;
         Ok(Self { description, ..Self::on(models, runs, dataset, schedule) })
     }
