@@ -164,7 +164,7 @@ fn config<'a>(sampling: &Sampling, prompt: &'a [u32]) -> SampleConfig<'a> {
 fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
     let Sample { tokens, logprobs } = sample;
     if let Some(&logprob) = logprobs.iter().find(|logprob| !logprob.is_finite()) {
-        return Err(Error::Sample { sample: number, logprob }.into());
+        return Err(Error::Sample { sample: number, logprob });
     }
     Ok(TextSample { number, text: tokenizer.decode(&tokens), tokens, logprobs })
 }

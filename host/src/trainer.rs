@@ -170,7 +170,7 @@ impl Trainer {
     /// [`Error::AllDiverged`], or the device's failure.
     pub fn into_model(mut self) -> Result<Model> {
         if !self.any_alive() {
-            return Err(Error::AllDiverged.into());
+            return Err(Error::AllDiverged);
         }
         let best = self.best_run();
         let state = self.models.model(best).download()?;

@@ -136,7 +136,7 @@ impl Display for Loss {
 /// Returns the outcome of writing to stdout. A reader that has gone is no error.
 pub(super) fn printed(written: io::Result<()>) -> Result<()> {
     match written {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }.into()),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }),
         _ => Ok(()),
     }
 }

@@ -105,7 +105,7 @@ impl Session<'_> {
         let (cli, console) = (self.cli, &mut self.console);
         let Some(best) = &mut self.best else { return Ok(()) };
         if cli.compares() && best.loss().is_nan() {
-            return Err(Error::AllDiverged.into());
+            return Err(Error::AllDiverged);
         }
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();
