@@ -1,4 +1,4 @@
-//! The build script of `host`: compiles `gpu-kernels` to PTX, which `host` embeds, and reports it in one line.
+//! The build script of `host`, which compiles `gpu-kernels` to PTX for `host` to embed, and reports it in one line.
 
 use std::env;
 use std::error::Error;

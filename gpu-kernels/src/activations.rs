@@ -5,7 +5,7 @@ use simt::{HALF_WARP, View, round_up};
 use crate::ops::attention;
 use crate::shape::Shape;
 
-/// Makes the views and their places from one table: the name and the length of each buffer, in elements.
+/// Makes the views and their places from one table of the name and the length of each buffer, in elements.
 macro_rules! buffers {
     (
         |$s:ident|
@@ -33,13 +33,13 @@ macro_rules! buffers {
                 Self { $($name,)* $($lname,)* }
             }
 
-            /// Returns the elements of a layer's own buffers.
+            /// Returns the number of elements in a layer's own buffers.
             #[inline(always)]
             fn layer_len<S: Shape>($s: S) -> usize {
                 0 $(+ round_up($llen, HALF_WARP))*
             }
 
-            /// Returns the elements of a block's workspace.
+            /// Returns the number of elements in a block's workspace.
             #[inline(always)]
             pub fn len<S: Shape>($s: S) -> usize {
                 0 $(+ round_up($len, HALF_WARP))* + $s.n_layer() * Self::layer_len($s)
@@ -48,7 +48,7 @@ macro_rules! buffers {
     };
 }
 
-/// Returns the elements of a buffer `[T, width]`.
+/// Returns the number of elements in a buffer `[T, width]`.
 #[inline(always)]
 fn rows<S: Shape>(s: S, width: usize) -> usize {
     s.block_size_padded() * width

@@ -13,11 +13,11 @@ use crate::shape::{RuntimeShape, Shape};
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EvaluateArgs {
-    /// Parameters, padded, `Layout::len` elements.
+    /// The parameters, padded, `Layout::len` elements.
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
     pub params_transposed: *mut f32,
-    /// `Activations::len` elements for each block of the grid, zero before the first launch.
+    /// The workspace, `Activations::len` elements for each block of the grid, zero before the first launch.
     pub workspace: *mut f32,
     /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
     pub tokens: *const u32,
@@ -25,13 +25,13 @@ pub struct EvaluateArgs {
     pub offsets: *const u32,
     /// The summed negative log-likelihood of each document in nats, `documents` elements, written.
     pub nll: *mut f32,
-    /// Documents to evaluate, from the first on.
+    /// The number of documents to evaluate, from the first on.
     pub documents: u32,
     /// The model's dimensions.
     pub shape: RuntimeShape,
 }
 
-// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<EvaluateArgs>() == 72);
 

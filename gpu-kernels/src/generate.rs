@@ -17,23 +17,23 @@ use crate::shape::{RuntimeShape, Shape, TOKENS};
 /// The token that begins and ends every document.
 pub const BOS: usize = 0;
 
-/// The distance between the seeds of a run's samples: the golden ratio in 64 bits.
+/// The distance between the seeds of a run's samples, which is the golden ratio in 64 bits.
 const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The arguments of `generate`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct GenerateArgs {
-    /// Parameters, padded, `Layout::len` elements.
+    /// The parameters, padded, `Layout::len` elements.
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
     pub params_transposed: *mut f32,
-    /// [`generate_workspace_len`] elements for each block of the grid, zero before the first launch.
+    /// The workspace, [`generate_workspace_len`] elements for each block of the grid, zero before the first launch.
     pub workspace: *mut f32,
-    /// `[samples, block_size]`, written: a sample's tokens, then `<BOS>` if the sample is shorter.
+    /// `[samples, block_size]`: the tokens of each sample, then `<BOS>` if the sample is shorter, written.
     pub out: *mut u32,
-    /// `[samples, block_size]`, written: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample. A null
-    /// pointer asks for none.
+    /// `[samples, block_size]`: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample,
+    /// written. A null pointer asks for none.
     pub logprobs: *mut f32,
     /// The `prompt_len` tokens that each sample starts with.
     pub prompt: *const u32,
@@ -41,9 +41,9 @@ pub struct GenerateArgs {
     pub seed: u64,
     /// The index of the first sample. Sample `i` draws from stream `(seed, i)`.
     pub first_sample: u64,
-    /// Samples.
+    /// The number of samples.
     pub samples: u32,
-    /// Tokens of the prompt, fewer than `block_size`.
+    /// The number of tokens of the prompt, fewer than `block_size`.
     pub prompt_len: u32,
     /// The number of likeliest tokens that are drawn from, at most V.
     pub top_k: u32,
@@ -53,7 +53,7 @@ pub struct GenerateArgs {
     pub shape: RuntimeShape,
 }
 
-// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<GenerateArgs>() == 104);
 
@@ -69,8 +69,8 @@ pub fn uniform(rng: &mut Xoshiro128PlusPlus) -> f32 {
     (rng.next_u32() >> 8) as f32 / 16_777_216.0
 }
 
-/// A warp's part of the workspace: rows for `tokens` samples, and their cached keys and values. Fields are offsets in
-/// elements.
+/// A warp's part of the workspace, with rows for `tokens` samples and their cached keys and values. Fields are offsets
+/// in elements.
 #[derive(Clone, Copy)]
 struct Workspace {
     x: usize,
@@ -110,7 +110,7 @@ impl Workspace {
     }
 }
 
-/// Returns the elements of a block's workspace, for `warps` warps that take `tokens` tokens at once.
+/// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
 #[inline(always)]
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
     warps * Workspace::new(s, tokens).len
@@ -120,7 +120,7 @@ pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> us
 struct Slot {
     /// The index of the sample in the launch. From the number of samples on, the slot is idle.
     sample: usize,
-    /// Tokens so far.
+    /// The number of tokens so far.
     position: usize,
     token: usize,
     rng: Xoshiro128PlusPlus,

@@ -1,8 +1,8 @@
 //! The table of the model's tensors. Initial values, checkpoints, optimiser and tests read it.
 //!
-//! Parameters, gradients and both moments are four flat arrays with the same offsets. Tensors follow each other in the order
-//! of the table, each `[rows, cols]`, row-major and padded (see [`Axis`]). The transposed copies of the matrices form a fifth
-//! array with these offsets, so that forward and backward pass both read weights along the lanes.
+//! Parameters, gradients and both moments are four flat arrays with the same offsets. Tensors follow each other in the
+//! order of the table. Each is `[rows, cols]`, row-major and padded (see [`Axis`]). The transposed copies of the
+//! matrices form a fifth array with these offsets, so that forward and backward pass both read weights along the lanes.
 
 use simt::{HALF_WARP, round_up};
 
@@ -13,13 +13,13 @@ use crate::shape::Shape;
 pub enum Axis {
     /// V tokens, padded to half-warps.
     Vocab,
-    /// T positions, padded to an even number, because the optimiser takes rows in pairs.
+    /// T positions, padded to an even number because the optimiser takes rows in pairs.
     Positions,
     /// C channels, padded to half-warps.
     Channels,
     /// C channels in H heads. Each head is padded, see [`Shape::head_dim_padded`].
     Heads,
-    /// `4 C` hidden channels, padded to half-warps.
+    /// The `4 C` hidden channels, padded to half-warps.
     Hidden,
 }
 
@@ -73,9 +73,9 @@ impl PaddedLens {
 /// The initial values of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// Normally distributed with mean 0 and standard deviation 0.02.
+    /// The normal distribution with mean 0 and standard deviation 0.02.
     Normal,
-    /// Zero, so that each layer begins as the identity.
+    /// Zeros, so that each layer begins as the identity.
     Zeros,
 }
 
@@ -99,18 +99,18 @@ pub struct Spec {
     pub init: Init,
     /// Whether `AdamW` decays the weights.
     pub decays: bool,
-    /// The form in which the kernels store it.
+    /// The form in which the kernels store the tensor.
     pub kind: Kind,
 }
 
 /// The place of a tensor `[rows, cols]`, padding included, in the flat arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// The offset of its first element.
+    /// The offset of the tensor's first element.
     pub offset: usize,
-    /// Rows: the outputs of a matrix.
+    /// The number of rows, which are the outputs of a matrix.
     pub rows: usize,
-    /// Columns: the inputs of a matrix.
+    /// The number of columns, which are the inputs of a matrix.
     pub cols: usize,
     /// Whether `AdamW` decays the weights.
     pub decays: bool,
@@ -123,13 +123,13 @@ impl Place {
         Self { offset, rows: lens.of(rows), cols: lens.of(cols), decays: spec.decays }
     }
 
-    /// Returns its elements.
+    /// Returns the number of elements.
     #[inline(always)]
     pub fn len(self) -> usize {
         self.rows * self.cols
     }
 
-    /// Returns its blocks of 16 by 16 elements.
+    /// Returns the number of blocks of 16 by 16 elements.
     #[inline(always)]
     pub fn blocks(self) -> usize {
         (self.rows / HALF_WARP) * (self.cols / HALF_WARP)
@@ -250,7 +250,7 @@ impl LayerTensors {
 }
 
 impl<S: Shape> Layout<S> {
-    /// Returns the elements of each flat array.
+    /// Returns the number of elements in each flat array.
     #[inline(always)]
     pub fn len(self) -> usize {
         let lens = PaddedLens::new(self.0);

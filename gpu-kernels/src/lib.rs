@@ -1,4 +1,4 @@
-//! microgpt's kernels: a GPT trained, evaluated and sampled by fused kernels, one source for every device.
+//! microgpt's fused kernels, which train, evaluate and sample a GPT from one source for every device.
 //!
 //! The reading order is [`shape`] (the dimensions), [`layout`] and [`activations`] (the places of tensors and activations),
 //! [`math`], [`ops`] (forward and backward), [`model`] (the two passes), [`kernel`] (the interface to the host), and the kernels
@@ -6,7 +6,7 @@
 //! provides lanes, warps and views.
 #![no_std]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(abi_ptx))]
-// Ops index several arrays by one token or row: `for t in 0..TOKENS` reads like the math.
+// Ops index several arrays by one token or row, because `for t in 0..TOKENS` reads like the math.
 #![allow(clippy::needless_range_loop)]
 
 pub mod activations;

@@ -2,8 +2,8 @@
 
 use simt::{F32x16, U32x16};
 
-/// The smallest argument of [`exp`]. Smaller ones are raised to it. The result, 4e-18, vanishes in a sum with 1, and products
-/// with it stay far from denormals, which are slow on many processors.
+/// The smallest argument of [`exp`]. Smaller ones are raised to it. Its exponential, 4e-18, vanishes in a sum with 1.
+/// Products with it stay far from denormals. Denormals are slow on many processors.
 pub const EXP_MIN: f32 = -40.0;
 
 /// The largest argument of [`exp`]. Arguments from 127.5 ln 2 on give infinity.
@@ -17,7 +17,7 @@ const LN_2_HIGH: f32 = 0.691_406_25;
 /// The rest of ln 2.
 const LN_2_LOW: f32 = 0.001_740_930_6;
 
-/// Returns `e^x`: `e^-40` below -40, infinity from 88.376 on, and NaN for NaN.
+/// Returns `e^x`. The result is `e^-40` below -40, infinity from 88.376 on, and NaN for NaN.
 ///
 /// With `x = n ln 2 + r` and `|r| <= ln 2 / 2`, a polynomial of degree 6 gives `e^r`, and the exponent bits give `2^n`.
 ///
@@ -25,7 +25,7 @@ const LN_2_LOW: f32 = 0.001_740_930_6;
 #[inline(always)]
 pub fn exp(x: F32x16) -> F32x16 {
     let splat = F32x16::splat;
-    // The order matters: `max` and `min` return their argument if either operand is NaN.
+    // The order matters, because `max` and `min` return their argument if either operand is NaN.
     let x = splat(EXP_MAX).min(splat(EXP_MIN).max(x));
     let rounded = x.mul_add(splat(core::f32::consts::LOG2_E), splat(ROUND));
     let n = rounded - splat(ROUND);
@@ -42,7 +42,7 @@ pub fn exp(x: F32x16) -> F32x16 {
     p * F32x16::from_bits(two_to_n)
 }
 
-/// Returns the natural logarithm: minus infinity at zero, NaN below zero and for NaN, infinity at infinity.
+/// Returns the natural logarithm. The result is minus infinity at zero, infinity at infinity, and NaN for NaN and below zero.
 ///
 /// With `x = 2^k (1 + f)` and `1 + f` between the roots of 1/2 and 2, a polynomial gives `ln(1 + f) - f + f^2 / 2`.
 ///
@@ -51,7 +51,7 @@ pub fn exp(x: F32x16) -> F32x16 {
 pub fn ln(x: F32x16) -> F32x16 {
     let splat = F32x16::splat;
     let root_half = U32x16::splat(core::f32::consts::FRAC_1_SQRT_2.to_bits());
-    // Scale denormals up first.
+    // Denormals are scaled up first.
     let denormal = x.lt(splat(f32::MIN_POSITIVE));
     let scaled = denormal.select(x * splat(8_388_608.0), x);
     let bits = scaled.to_bits().wrapping_sub(root_half);

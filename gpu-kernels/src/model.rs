@@ -1,4 +1,4 @@
-//! The model's forward and backward pass over one document: a table of contents of the ops.
+//! The model's forward and backward pass over one document, as a table of contents of the ops.
 
 use simt::{Block, F32x16, Target, U32View, View, Warp, inline};
 
@@ -30,7 +30,7 @@ pub struct Gpt<S> {
 pub struct Pass {
     /// The document's tokens, `[BOS, .., BOS]`.
     pub document: U32View,
-    /// Positions that are trained: `min(T, tokens - 1)`.
+    /// The number of positions that are trained, `min(T, tokens - 1)`.
     pub n: usize,
     /// The block's workspace, see [`Activations`].
     pub work: View,
@@ -168,8 +168,8 @@ impl<S: Shape> Gpt<S> {
         );
     }
 
-    /// Computes `q = wq xn / sqrt(D)`, `k = wk xn` and `v = wv xn` from `xn: [T, C]`, and hands them to
-    /// `store(which, token, channel, value)`, `which` 0, 1, 2 for q, k, v.
+    /// Computes `q = wq xn / sqrt(D)`, `k = wk xn` and `v = wv xn` from `xn: [T, C]`, and hands them to `store(which,
+    /// token, channel, value)`. `which` is 0, 1, 2 for q, k, v.
     #[inline(always)]
     pub fn project_qkv(
         &self,
@@ -278,8 +278,7 @@ impl<S: Shape> Gpt<S> {
         AttentionBackward { forward: Self::attention(a), dattn, dscores, dq, dk, dv }
     }
 
-    /// Computes layer `l` backward, from the gradients of the scores to the layer's input, which is the output of the layer below
-    /// or the embedding.
+    /// Computes layer `l` backward, from the gradients of the scores to the layer's input.
     #[inline(always)]
     fn backward_from_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));

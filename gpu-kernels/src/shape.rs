@@ -6,14 +6,14 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
 
-/// The tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
+/// The number of tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
 pub const TOKEN_GROUP: usize = 8;
 
-/// The tokens that a warp of a GPU takes at once.
+/// The number of tokens that a warp of a GPU takes at once.
 pub const GPU_TOKENS: usize = 1;
 
-/// The tokens that a warp takes at once. The CPU takes several, so that the work on one token hides the latency of another. A
-/// GPU takes one, because other warps take the other tokens.
+/// The number of tokens that a warp takes at once. The CPU takes several, so that the work on one token hides the
+/// latency of another. A GPU takes one, because other warps take the other tokens.
 pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
 /// The model's dimensions, five given ones and those that follow from them.
@@ -38,25 +38,25 @@ pub trait Shape: Copy + Send + Sync {
         self.to_runtime().block_size as usize
     }
 
-    /// Returns C, the channels of the residual stream.
+    /// Returns C, the number of channels of the residual stream.
     #[inline(always)]
     fn n_embd(self) -> usize {
         self.to_runtime().n_embd as usize
     }
 
-    /// Returns H, the attention heads. H divides C.
+    /// Returns H, the number of attention heads. H divides C.
     #[inline(always)]
     fn n_head(self) -> usize {
         self.to_runtime().n_head as usize
     }
 
-    /// Returns L, the layers.
+    /// Returns L, the number of layers.
     #[inline(always)]
     fn n_layer(self) -> usize {
         self.to_runtime().n_layer as usize
     }
 
-    /// Returns D, the channels of a head: `C / H`.
+    /// Returns D, the number of channels of a head, `C / H`.
     #[inline(always)]
     fn head_dim(self) -> usize {
         div(self.n_embd(), self.n_head())
@@ -86,22 +86,23 @@ pub trait Shape: Copy + Send + Sync {
         round_up(4 * self.n_embd(), HALF_WARP)
     }
 
-    /// Returns D padded so that a head never straddles a half-warp: to a power of two up to 16, to half-warps above.
+    /// Returns D, up to 16 padded to a power of two and above to half-warps, so that a head never straddles a
+    /// half-warp.
     #[inline(always)]
     fn head_dim_padded(self) -> usize {
         let d = self.head_dim();
-        // Rust-CUDA's compiler miscounts the leading zeros of 64 bits, so this is done in 32.
+        // Rust-CUDA's compiler miscounts the leading zeros of 64 bits, so 32 bits are used.
         if d <= HALF_WARP { (d as u32).next_power_of_two() as usize } else { round_up(d, HALF_WARP) }
     }
 
-    /// Returns A, the width of queries, keys and values: H padded heads, rounded up to half-warps.
+    /// Returns A, the width of queries, keys and values, which is H padded heads rounded up to half-warps.
     #[inline(always)]
     fn n_attn_padded(self) -> usize {
         round_up(self.n_head() * self.head_dim_padded(), HALF_WARP)
     }
 }
 
-/// Dimensions known at compile time: V, T, C, H, L.
+/// The dimensions V, T, C, H and L as constants of the compiler.
 #[derive(Clone, Copy, Debug)]
 pub struct ConstShape<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32>;
 
@@ -121,15 +122,15 @@ impl<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32> Shape
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct RuntimeShape {
-    /// V, see [`Shape::vocab`].
+    /// V, as in [`Shape::vocab`].
     pub vocab: u32,
-    /// T, see [`Shape::block_size`].
+    /// T, as in [`Shape::block_size`].
     pub block_size: u32,
-    /// C, see [`Shape::n_embd`].
+    /// C, as in [`Shape::n_embd`].
     pub n_embd: u32,
-    /// H, see [`Shape::n_head`].
+    /// H, as in [`Shape::n_head`].
     pub n_head: u32,
-    /// L, see [`Shape::n_layer`].
+    /// L, as in [`Shape::n_layer`].
     pub n_layer: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The tensors as the host sees them: named, without padding, and with their place in the flat arrays.
+//! The tensors as the host sees them, with names, without padding, and with their places in the flat arrays.
 
 #[cfg(not(target_arch = "nvptx64"))]
 use core::fmt;
@@ -26,20 +26,20 @@ impl<S: Shape> Layout<S> {
     }
 }
 
-/// A tensor of the model: its row of the table, its layer, and its place in the flat arrays.
+/// A tensor of the model, with its row of the table, its layer, and its place in the flat arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor {
     shape: RuntimeShape,
     /// The layer, if the tensor belongs to one.
     pub layer: Option<usize>,
-    /// Its row of the table.
+    /// The tensor's row of the table.
     pub spec: Spec,
-    /// Its place in the flat arrays.
+    /// The tensor's place in the flat arrays.
     pub place: Place,
 }
 
 impl Tensor {
-    /// Returns the shape in a checkpoint: `[rows, cols]` without padding.
+    /// Returns the shape in a checkpoint, `[rows, cols]` without padding.
     pub fn shape(&self) -> [usize; 2] {
         self.spec.axes.map(|axis| axis.len(self.shape))
     }
@@ -58,7 +58,7 @@ impl Tensor {
     }
 }
 
-/// The name in a checkpoint: `wte`, `layer0.attn_wq`.
+/// The name in a checkpoint, such as `wte` or `layer0.attn_wq`.
 #[cfg(not(target_arch = "nvptx64"))] // Formatting would pull its machinery into the PTX.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

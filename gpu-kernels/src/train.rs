@@ -19,7 +19,7 @@ use weights::{Weights, gradient_blocks};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct StepLog {
-    /// Mean cross-entropy over the document's positions in nats, before the update.
+    /// The mean cross-entropy over the document's positions in nats, before the update.
     pub loss: f32,
     /// The gradient's global norm before clipping.
     pub grad_norm: f32,
@@ -29,17 +29,17 @@ pub struct StepLog {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TrainArgs {
-    /// Parameters, padded, `Layout::len` elements.
+    /// The parameters, padded, `Layout::len` elements.
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
     pub params_transposed: *mut f32,
-    /// Gradients, `Layout::len` elements.
+    /// The gradients, `Layout::len` elements.
     pub grads: *mut f32,
-    /// First moments, `Layout::len` elements.
+    /// The first moments, `Layout::len` elements.
     pub m: *mut f32,
-    /// Second moments, `Layout::len` elements.
+    /// The second moments, `Layout::len` elements.
     pub v: *mut f32,
-    /// [`train_workspace_len`] elements, zero before the first launch.
+    /// The workspace, [`train_workspace_len`] elements, zero before the first launch.
     pub workspace: *mut f32,
     /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
     pub tokens: *const u32,
@@ -51,9 +51,9 @@ pub struct TrainArgs {
     pub log: *mut StepLog,
     /// The document of the launch's first step. The steps take documents in turn.
     pub first_document: u32,
-    /// Documents.
+    /// The number of documents.
     pub documents: u32,
-    /// Steps of the launch.
+    /// The number of steps of the launch.
     pub steps: u32,
     /// The model's dimensions.
     pub shape: RuntimeShape,
@@ -61,19 +61,19 @@ pub struct TrainArgs {
     pub optimizer: AdamWParams,
 }
 
-/// The arguments of `train` on a GPU: several models of one shape, one in each block of the grid.
+/// The arguments of `train` on a GPU, for several models of one shape, one in each block of the grid.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TrainModelsArgs {
     /// The arguments of each model.
     pub models: *const TrainArgs,
-    /// Steps of the launch, the same for all models.
+    /// The number of steps of the launch, the same for all models.
     pub steps: u32,
     /// The models' dimensions.
     pub shape: RuntimeShape,
 }
 
-// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+// The host and the PTX must agree on the structs' layout. (Pointers are narrower in WebAssembly.)
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<TrainArgs>() == 136 && size_of::<TrainModelsArgs>() == 32);
 
@@ -179,14 +179,14 @@ struct Train<S> {
     fetched: U32View,
 }
 
-/// Returns the elements of `train`'s workspace: the activations, a partial sum of squares for each block of weights, and two
-/// documents.
+/// Returns the number of elements in `train`'s workspace. It has the activations, a partial sum of squares for each
+/// block of weights, and two documents.
 #[inline(always)]
 pub fn train_workspace_len<S: Shape>(s: S) -> usize {
     Activations::len(s) + gradient_blocks(s) * HALF_WARP + 2 * document_len(s)
 }
 
-/// Returns the elements of a document in the workspace: the number of positions, then up to `T + 1` tokens.
+/// Returns the number of elements in a document in the workspace, the number of positions and up to `T + 1` tokens.
 #[inline(always)]
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size() + 2, HALF_WARP)

@@ -1,4 +1,4 @@
-//! `exp` and `ln` against double precision.
+//! The functions `exp` and `ln` against double precision.
 #![allow(missing_docs)]
 #![expect(clippy::float_cmp, reason = "results at the ends of the range are exact")]
 

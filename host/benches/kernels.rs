@@ -1,8 +1,8 @@
-//! What a training step, an evaluation, a sample and a step's metrics cost on one core: `cargo bench`.
+//! The benchmarks of a training step, an evaluation, a sample and a step's metrics on one core. Run them with `cargo bench`.
 //!
-//! Each benchmark verifies its result before it is timed: the instruction set that runs must give the bits of another, the
-//! loss must fall, the reference must agree. An iteration is one launch; the items a second are steps or tokens. `MICROGPT_CORPUS` names the
-//! corpus; without it, it is the embedded one.
+//! Each benchmark verifies its result before it is timed. The instruction set that runs must give the bits of another,
+//! the loss must fall, and the reference must agree. An iteration is one launch, and the items a second are steps or
+//! tokens. `MICROGPT_CORPUS` names the corpus. Without it, the corpus is the embedded one.
 
 #![allow(missing_docs)]
 
@@ -26,13 +26,13 @@ use microgpt::weights::Weights;
 use models::{LARGER, names};
 
 fn main() {
-    // One core: what a thread pool adds is another question.
+    // The benchmarks measure one core, without the cost of a thread pool.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the pool is built once");
     println!("CPU kernels: {}", available()[0].isa().name());
     divan::main();
 }
 
-/// A shape and the steps of a launch.
+/// The size of a model, with a number of steps for each launch.
 #[derive(Clone, Copy, Debug)]
 enum ModelSize {
     Default,
@@ -58,7 +58,7 @@ impl ModelSize {
     }
 }
 
-/// A model after `steps` steps of a run without end, its steps verified against another instruction set.
+/// Returns a model after `steps` steps of a run without end, with its steps verified against another instruction set.
 fn verified(model: ModelSize, steps: usize) -> (Cpu, Dataset) {
     let dataset = names(42);
     let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
@@ -70,7 +70,7 @@ fn verified(model: ModelSize, steps: usize) -> (Cpu, Dataset) {
     let log = cpu.train(100).expect("the CPU does not fail");
     assert!(log == other.train(100).expect("the CPU does not fail"), "instruction sets differ");
     let late = log[80..].iter().map(|step| step.loss).sum::<f64>() / 20.0;
-    // The first is that of guessing; those of single documents differ too much for a mean of the first few.
+    // The first loss is that of guessing. Losses of single documents differ too much for a mean of the first few.
     assert!(late < log[0].loss, "the loss does not fall");
     cpu.train(steps - 100).expect("the CPU does not fail");
     (cpu, dataset)
@@ -82,7 +82,7 @@ fn train_step(bencher: Bencher, model: ModelSize) {
     bencher.counter(ItemsCount::new(model.steps())).bench_local(|| cpu.train(model.steps()));
 }
 
-/// Steps of 256 documents on 1 and on 2 threads; the items are documents.
+/// Measures steps of 256 documents on 1 and on 2 threads. The items are documents.
 #[divan::bench(args = [1, 2])]
 fn train_batch(bencher: Bencher, threads: usize) {
     const BATCH: usize = 256;
@@ -100,7 +100,7 @@ fn train_batch(bencher: Bencher, threads: usize) {
     bencher.counter(documents).bench_local(|| pool.install(|| cpu.train(STEPS)));
 }
 
-/// As `train_step`, from step 200,000 on: moments that have decayed must not slow a step.
+/// Measures `train_step` from step 200,000 on, because moments that have decayed must not slow a step.
 #[divan::bench]
 fn train_step_after_200_000(bencher: Bencher) {
     let (mut cpu, _) = verified(ModelSize::Default, 200_000);
@@ -135,8 +135,8 @@ fn generate(bencher: Bencher, model: ModelSize) {
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| cpu.generate(&SAMPLE, 0..1000));
 }
 
-/// The objects that `--metrics` writes of a launch, to a file and all. A thread of its own does it, but may find no core of its
-/// own: then it adds to `train_step`.
+/// Measures the objects that `--metrics` writes of a launch, with the file. In a run, a thread of its own writes them.
+/// Without a core of its own, this thread adds to the time of `train_step`.
 #[divan::bench]
 fn metrics(bencher: Bencher) {
     let (mut cpu, _) = verified(ModelSize::Default, 100);

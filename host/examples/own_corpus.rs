@@ -1,5 +1,5 @@
-//! Trains on the lines of a text file and continues a prompt:
-//! `cargo run --release -p host --example own_corpus -- FILE PROMPT`. Without them, the file is this one.
+//! An example that trains on the lines of a text file and continues a prompt. Run it with
+//! `cargo run --release -p host --example own_corpus -- FILE PROMPT`. Without arguments, the file is this one.
 
 use std::env;
 use std::path::Path;

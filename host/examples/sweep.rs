@@ -1,4 +1,4 @@
-//! Trains models of several learning rates and seeds side by side, and keeps the best:
+//! An example that trains models of several learning rates and seeds side by side, and keeps the best. Run it with
 //! `cargo run --release -p host --example sweep`.
 
 use microgpt::{Config, Corpus, Event, OptimizerConfig, Result, Sampler, Sampling, Trainer, corpus};

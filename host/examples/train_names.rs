@@ -1,4 +1,5 @@
-//! Trains a model on names, samples from it, saves it and loads it: `cargo run --release -p host --example train_names`.
+//! An example that trains a model on names, samples from it, saves it and loads it. Run it with
+//! `cargo run --release -p host --example train_names`.
 
 use microgpt::{Config, Corpus, Event, Model, Result, Sampler, Sampling, Trainer, corpus};
 

@@ -37,7 +37,7 @@ fn state(model: ModelConfig, dataset: &Dataset) -> State {
 fn steps_agree_with_the_reference() {
     let dataset = dataset(&documents(), None);
     for &model in &ODD[..3] {
-        // A batch of 5 has a shard for each document. One of 131 exceeds the shards, and the corpus.
+        // A batch of 5 has a shard for each document. One of 131 exceeds the shards and the corpus.
         for batch in [5, 131] {
             let mut cpu = Cpu::new(config(batch), &dataset, &state(model, &dataset)).unwrap();
             for step in 1..=2 {
@@ -99,7 +99,7 @@ fn instruction_sets_change_no_bit() {
     }
 }
 
-/// A larger model on lines of text agrees with the reference, and learns more than the frequency of each character.
+// A larger model on lines of text agrees with the reference, and learns more than the frequency of each character.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "the reference takes minutes without optimisation")]
 fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
@@ -122,7 +122,7 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     }
     cpu.train(950).unwrap();
     let loss = cpu.evaluate(usize::MAX).unwrap().loss();
-    // The cross-entropy of the validation tokens under the frequencies of the training tokens, each plus one.
+    // The comparison is the cross-entropy of the validation tokens under the frequencies of the training tokens, each plus one.
     let mut counts = vec![1.0f64; dataset.tokenizer.vocab_size()];
     for i in 0..dataset.train.len() {
         dataset.train.get(i)[1..].iter().for_each(|&token| counts[token as usize] += 1.0);
@@ -139,7 +139,7 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     assert!(loss < nll / tokens);
 }
 
-/// A trial step reports what the next step does, and leaves no trace.
+// A trial step reports what the next step does, and leaves no trace.
 #[test]
 fn a_trial_step_reports_the_next_step_and_does_not_take_it() {
     let dataset = dataset(&documents(), None);
@@ -152,7 +152,7 @@ fn a_trial_step_reports_the_next_step_and_does_not_take_it() {
             };
             for (mut probed, mut plain) in machines().into_iter().zip(machines()) {
                 let what = format!("{}, {model:?}, batch {batch}", plain.description());
-                // The last of them is beyond the end of the schedule, where the learning rate is zero.
+                // The last step is beyond the end of the schedule, where the learning rate is zero.
                 for _ in 0..13 {
                     let now = probed.download().unwrap();
                     let next = probed.trial_step(&now).unwrap();

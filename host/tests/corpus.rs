@@ -109,8 +109,8 @@ fn a_failed_download_leaves_nothing_behind() {
     assert_falls_back(&Download { url: format!("http://{nobody}/"), ..serve_body(b"") }, "refused");
 }
 
-/// The server signed its certificate itself. In TLS 1.3 the certificate is encrypted, so the refusal proves that client
-/// and server have agreed on keys.
+// The server signed its certificate itself. In TLS 1.3 the certificate is encrypted, so the refusal proves that client
+// and server have agreed on keys.
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 #[test]
 fn a_self_signed_certificate_is_refused() {
@@ -139,7 +139,7 @@ fn a_download_ends_at_its_time_out() {
     for sent in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nmary\njohn\n"] {
         let silent = serve(move |stream| {
             stream.write_all(sent.as_bytes()).unwrap();
-            // The read ends when the client gives up. If it never did, the cut connection would be another reason.
+            // The read ends when the client gives up. If the client never gave up, the cut connection would be another reason.
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let _ = stream.read(&mut [0]);
         });
@@ -239,7 +239,7 @@ fn the_seed_alone_decides_the_order() {
     assert_eq!(shuffled, order(Some(42)));
     assert_ne!(shuffled, order(Some(43)));
     assert_ne!(shuffled, names);
-    // A golden order, since a new version of a dependency must not change the meaning of a seed.
+    // The order is golden, since a new version of a dependency must not change the meaning of a seed.
     assert_eq!(shuffled[..5], ["39", "20", "28", "59", "29"]);
     let mut sorted = shuffled;
     sorted.sort_unstable();

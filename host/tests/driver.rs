@@ -1,4 +1,4 @@
-//! What the program says when the GPU's driver fails, on the emulated driver, which fails as it is told to.
+//! The program's reports when the GPU's driver fails, tested on the emulated driver, which fails as its settings say.
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
 
@@ -19,7 +19,7 @@ use gpu_kernels::train::TrainModelsArgs;
 use microgpt::device::cuda::PTX;
 use simt::GPU_WARPS;
 
-/// A short run on the emulator with these settings.
+/// Runs the program for two steps on the emulator with these settings.
 fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
     run_batch(emulator, settings, device, 1)
 }
@@ -33,7 +33,7 @@ fn run_batch(emulator: &Emulator, settings: &str, device: &str, batch: usize) ->
     command.output().unwrap()
 }
 
-/// The run fails with all of these in its report.
+/// Asserts that the run fails with all of these in its report.
 #[track_caller]
 fn assert_fails(settings: &str, expected: &[&str]) {
     let output = run(&Emulator::new(), settings, "cuda");
@@ -46,14 +46,14 @@ fn assert_fails(settings: &str, expected: &[&str]) {
 }
 
 #[test]
-fn no_device() {
+fn a_missing_device_is_reported_with_a_hint() {
     assert_fails("devices=0", &["the NVIDIA driver finds no GPU", "use `--device cpu`"]);
     assert_fails("fail=cuInit:1:803", &["cuInit", "803", "restart the computer"]);
     assert_fails("fail=cuDevicePrimaryCtxRetain:1:OUT_OF_MEMORY", &["cannot open the GPU", "CUDA_ERROR_OUT_OF_MEMORY"]);
 }
 
 #[test]
-fn no_visible_device() {
+fn an_empty_list_of_visible_devices_is_named() {
     let emulator = Emulator::new();
     fs::write(emulator.path("names.txt"), NAMES).unwrap();
     let mut command = Command::new(cargo_bin!("microgpt"));
@@ -65,7 +65,7 @@ fn no_visible_device() {
 }
 
 #[test]
-fn an_old_device_or_driver() {
+fn an_old_device_or_driver_is_refused() {
     assert_fails("capability=7.0", &["too old", "compute capability 7.0", "CUDA_ARCH=70"]);
     assert_fails(
         "driver=10.0,fail=cuModuleLoadDataEx:*:222",
@@ -74,7 +74,7 @@ fn an_old_device_or_driver() {
 }
 
 #[test]
-fn too_little_memory() {
+fn too_little_memory_is_reported() {
     assert_fails("memory=64K", &["memory is too small", "lower --n-embd", "--device cpu"]);
     for call in [1, 5, 10] {
         assert_fails(
@@ -85,7 +85,7 @@ fn too_little_memory() {
 }
 
 #[test]
-fn a_kernel_that_does_not_load_or_run() {
+fn a_kernel_that_does_not_load_or_run_is_reported() {
     assert_fails("fail=cuModuleLoadDataEx:1:INVALID_PTX", &["cannot compile the kernels", "CUDA_ERROR_INVALID_PTX"]);
     assert_fails("fail=cuModuleGetFunction:1:NOT_FOUND", &["CUDA_ERROR_NOT_FOUND"]);
     assert_fails("fail=cuLaunchKernel:1:LAUNCH_OUT_OF_RESOURCES", &["cannot launch `train", "701"]);
@@ -103,9 +103,9 @@ fn without_a_device_auto_takes_the_cpu() {
     assert!(output.status.success() && stderr.contains("CPU"), "{stderr}");
 }
 
-/// The order of calls, and the launches' arguments: their sizes, and some of their fields.
+// The test also checks the sizes and some fields of the launches' arguments.
 #[test]
-fn the_calls_of_a_run() {
+fn a_run_calls_the_driver_in_order() {
     let emulator = Emulator::new();
     let log = emulator.path("calls.txt");
     let output = run(&emulator, &format!("log={}", log.display()), "cuda");
@@ -117,7 +117,7 @@ fn the_calls_of_a_run() {
     assert!(order.map(first).is_sorted(), "{log}");
     assert!(log.lines().all(|line| line.ends_with(" = 0")), "{log}");
     let launches: Vec<_> = log.lines().filter(|line| line.starts_with("cuLaunchKernel(")).collect();
-    // A launch trains until the next validation; a last one tells whether the model could take another step.
+    // A launch trains until the next validation. The last one is the trial step.
     let kernels = ["train", "evaluate", "train", "evaluate", "train", "generate"];
     assert_eq!(launches.len(), kernels.len(), "{log}");
     for (launch, kernel) in launches.iter().zip(kernels) {
@@ -132,19 +132,19 @@ fn the_calls_of_a_run() {
         assert!(launch.contains(&block) && params.len() == 2 * size, "{launch}");
         let bytes: Vec<u8> = (0..size).map(|i| u8::from_str_radix(&params[2 * i..2 * i + 2], 16).unwrap()).collect();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        // An address first, of the models' arguments or of the parameters: of an allocation, which are aligned to 256 bytes.
+        // The first argument is an address, of the models' arguments or of the parameters. Allocations are aligned to 256 bytes.
         assert!(word(0) % 256 == 0 && (word(0), word(4)) != (0, 0), "{launch}");
         if kernel == "train" {
             assert_eq!(word(offset_of!(TrainModelsArgs, steps)), 1, "{launch}");
             assert_eq!(word(offset_of!(TrainModelsArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
         }
     }
-    // What is allocated is freed.
+    // Every allocation is freed.
     let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
     assert_eq!(count("cuMemAlloc_v2("), count("cuMemFree_v2("), "{log}");
 }
 
-/// Blocks that wait for each other are launched so that the driver has all of them run at a time, or refuses.
+// Blocks wait for each other, so the driver must run all of them at a time, or refuse.
 #[test]
 fn a_batch_is_launched_cooperatively() {
     let emulator = Emulator::new();
@@ -164,15 +164,15 @@ fn a_batch_is_launched_cooperatively() {
 }
 
 #[test]
-fn the_counts_of_a_run() {
+fn the_profile_of_a_run_sums_up() {
     let emulator = Emulator::new();
-    let counts = emulator.path("counts.txt");
-    let output = run(&emulator, &format!("counts={}", counts.display()), "cuda");
+    let profile = emulator.path("profile.txt");
+    let output = run(&emulator, &format!("profile={}", profile.display()), "cuda");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let counts = fs::read_to_string(counts).unwrap();
-    let train = counts.split("kernel `").nth(1).unwrap();
-    assert!(train.starts_with("train"), "{counts}");
-    // The instructions of every row, by kind and by stage, sum up to the same.
+    let profile = fs::read_to_string(profile).unwrap();
+    let train = profile.split("kernel `").nth(1).unwrap();
+    assert!(train.starts_with("train"), "{profile}");
+    // The rows by kind and the rows by op have the same sum of instructions.
     let sums: Vec<u64> = train
         .split("instructions")
         .skip(1)
@@ -182,8 +182,8 @@ fn the_counts_of_a_run() {
         .collect();
     assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");
     let mut rows = vec!["shared memory", "barrier, fence"];
-    // The PTX of rustc's backend says where all code was inlined, so that every instruction is a stage's, a kernel's or its
-    // entry's. That of Rust-CUDA's compiler has no lines.
+    // The PTX of rustc's backend names the source of all inlined code, so that every instruction belongs to an op, a
+    // kernel or its entry. That of Rust-CUDA's compiler has no lines.
     if PTX.unwrap().compiler.contains("rustc_codegen_nvvm") {
         rows.push("without a line");
     } else {

@@ -1,6 +1,7 @@
-//! The kernels on a GPU against the CPU, bit for bit. Ignored unless asked for: they need an NVIDIA GPU and its driver.
+//! The kernels on a GPU against the CPU, bit for bit. The tests are ignored by default, because they need an NVIDIA GPU
+//! and its driver.
 //!
-//! `cargo test --release --test gpu -- --ignored`
+//! Run them with `cargo test --release --test gpu -- --ignored`.
 //!
 //! Without a GPU they run on the emulator, see [`emulated`].
 #![allow(missing_docs)]
@@ -21,8 +22,8 @@ use microgpt::weights::Weights;
 
 use models::{LARGER, ODD, names, odd};
 
-/// A run of `steps` steps in launches of `launch`: the log, with what a probe after each launch reports, the validation losses
-/// after each, samples, the state.
+/// Trains `steps` steps in launches of `launch` steps. Returns the log, in which a trial step follows each launch, the
+/// validation losses after each launch, samples, and the state.
 fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (Vec<StepLog>, Vec<u64>, String, State) {
     let (mut log, mut validation) = (Vec::new(), Vec::new());
     for _ in 0..steps / launch {
@@ -32,10 +33,10 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
         validation.push(device.evaluate(50).unwrap().nll.to_bits());
     }
     let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };
-    // Behind a prompt there is room for a token.
+    // The prompt leaves room for a token.
     let prompt = &[1][..usize::from(device.shape().block_size > 1)];
     let greedy = SampleConfig { top_k: 1, temperature: 0.0, seed: 1, prompt, logprobs: true };
-    // From a number that does not fit 32 bits, too.
+    // The last samples start at an index that exceeds 32 bits.
     let texts = [
         device.generate(&drawn, 0..samples).unwrap(),
         device.generate(&greedy, 0..3).unwrap(),
@@ -44,7 +45,7 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
     (log, validation, format!("{texts:?}"), device.download().unwrap())
 }
 
-/// Fails with the tensor, the index and both numbers where the two differ in a bit.
+/// Asserts that the two have the same bits. The message has the tensor, the index and both values.
 #[track_caller]
 fn assert_same_bits(what: &str, gpu: &Weights, cpu: &Weights) {
     for ((tensor, gpu), (_, cpu)) in gpu.tensors().zip(cpu.tensors()) {
@@ -80,13 +81,13 @@ fn compare(model: ModelConfig, batch: usize, dataset: &Dataset, steps: usize, la
 }
 
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
 fn the_default_model_has_the_bits_of_the_cpu() {
     compare(ModelConfig::default(), 1, &names(42), 500, 100, 2000);
 }
 
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
 fn odd_shapes_have_the_bits_of_the_cpu() {
     let dataset = odd();
     for model in ODD {
@@ -95,14 +96,14 @@ fn odd_shapes_have_the_bits_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
 fn a_model_in_global_memory_has_the_bits_of_the_cpu() {
     compare(LARGER, 1, &odd(), 6, 3, 20);
 }
 
-/// Fewer documents than groups, and more; in shared and in global memory.
+// There are fewer documents than shards, and more, in shared and in global memory.
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
 fn batches_have_the_bits_of_the_cpu() {
     compare(ModelConfig::default(), 300, &names(42), 4, 2, 20);
     let odd = odd();
@@ -110,10 +111,10 @@ fn batches_have_the_bits_of_the_cpu() {
     compare(LARGER, 3, &odd, 2, 1, 3);
 }
 
-/// Models side by side, each with an optimiser of its own.
+// The models train side by side, each with an optimiser of its own.
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
-fn replicas_have_the_bits_of_the_cpu() {
+#[ignore = "needs a GPU: run with --ignored where there is one"]
+fn seeds_have_the_bits_of_the_cpu() {
     let dataset = names(42);
     for model in [ModelConfig::default(), ODD[1]] {
         let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
@@ -141,52 +142,52 @@ fn replicas_have_the_bits_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "no GPU asked for: run with --ignored where there is one"]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
 fn what_kernels_do_not_check_is_refused() {
     refusals::assert_refuses_what_kernels_do_not_check(&|config, dataset, state| {
         Ok(Box::new(Cuda::new(config, dataset, state)?))
     });
 }
 
-/// Blocks and warps in ascending order, and in permuted ones.
+/// The settings of the emulator for blocks and warps in ascending order, and in two permuted ones.
 const ORDERS: [&str; 3] = ["order=0", "order=1", "order=2"];
 
 #[test]
-fn the_default_model_on_the_emulator() {
+fn the_emulator_gives_the_default_model_the_bits_of_the_cpu() {
     emulated::rerun("the_default_model_has_the_bits_of_the_cpu", ORDERS[0]);
 }
 
 #[test]
-fn odd_shapes_on_the_emulator() {
+fn the_emulator_gives_odd_shapes_the_bits_of_the_cpu() {
     for order in ORDERS {
         emulated::rerun("odd_shapes_have_the_bits_of_the_cpu", order);
     }
 }
 
 #[test]
-fn a_model_in_global_memory_on_the_emulator() {
+fn the_emulator_gives_a_model_in_global_memory_the_bits_of_the_cpu() {
     for order in ORDERS {
         emulated::rerun("a_model_in_global_memory_has_the_bits_of_the_cpu", order);
     }
 }
 
 #[test]
-fn batches_on_the_emulator() {
+fn the_emulator_gives_batches_the_bits_of_the_cpu() {
     for order in ORDERS {
         emulated::rerun("batches_have_the_bits_of_the_cpu", order);
     }
-    // A device that holds fewer blocks than there are groups of documents.
+    // This device holds fewer blocks than there are shards of documents.
     emulated::rerun("batches_have_the_bits_of_the_cpu", "sms=3");
 }
 
 #[test]
-fn replicas_on_the_emulator() {
+fn the_emulator_gives_seeds_the_bits_of_the_cpu() {
     for order in ORDERS {
-        emulated::rerun("replicas_have_the_bits_of_the_cpu", order);
+        emulated::rerun("seeds_have_the_bits_of_the_cpu", order);
     }
 }
 
 #[test]
-fn refusals_on_the_emulator() {
+fn the_host_refuses_on_the_emulator_what_kernels_do_not_check() {
     emulated::rerun("what_kernels_do_not_check_is_refused", ORDERS[0]);
 }

@@ -24,7 +24,7 @@ fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t)
         }
         Ok(())
     };
-    // SAFETY: between fork and exec a program may set what signals do.
+    // SAFETY: a program may set the actions of signals between fork and exec.
     unsafe { command.pre_exec(set) };
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -94,7 +94,7 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     }
 }
 
-/// A system that shuts down sends SIGTERM, and a terminal that is closed sends SIGHUP.
+// A system that shuts down sends SIGTERM, and a terminal that is closed sends SIGHUP.
 #[test]
 fn sigterm_and_sighup_act_like_ctrl_c() {
     for name in ["-TERM", "-HUP"] {
@@ -109,8 +109,8 @@ fn sigterm_and_sighup_act_like_ctrl_c() {
     }
 }
 
-/// `nohup`, and a script that starts a program in the background, have it ignore these signals. Closing the terminal must then not
-/// end the run.
+// `nohup`, and a script that starts a program in the background, have the program ignore these signals. Closing the
+// terminal must then not end the run.
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let folder = Folder::new();
@@ -127,7 +127,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     assert!(code == Some(130) && err.contains("interrupted after step "), "{err}");
 }
 
-/// The metrics go to a pipe that nobody reads yet, which holds up the run after its last step.
+// The metrics go to a pipe that nobody reads yet, which holds up the run after its last step.
 #[test]
 fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     let folder = Folder::new();
@@ -150,7 +150,7 @@ fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     assert!(reader.join().unwrap() > 4000 * 80);
 }
 
-/// The corpus comes through a pipe, so that the first signal is there before the first step.
+// The corpus comes through a pipe, so that the first signal is there before the first step.
 #[test]
 fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let folder = Folder::new();

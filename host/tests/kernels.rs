@@ -43,7 +43,7 @@ fn one_step_agrees_with_the_reference() {
         let config = TrainConfig { steps: 10, batch: 1, optimizer: OptimizerConfig::default() };
         for document in 0..dataset.train.len() {
             let mut state = State::new(nonzero_weights(shape));
-            // Document `s` is that of step `s`; the first steps start from nothing but these weights.
+            // Step `s` trains on document `s`. The moments are still zero.
             state.step = document as u64;
             let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
             assert_step_agrees(&format!("{model:?}, document {document}"), &mut cpu, config, &dataset);
@@ -116,7 +116,7 @@ fn samples_agree_with_the_reference() {
     }
 }
 
-/// Every bit that a run of these kernels yields.
+/// Returns every bit that a run of these kernels yields.
 fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Sample>) {
     let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
     let config = TrainConfig { steps: 30, batch: 1, optimizer: OptimizerConfig::default() };
@@ -164,13 +164,13 @@ fn kernels_that_the_processor_does_not_have_are_refused() {
     }
 }
 
-/// The bits of a run, mixed into one number (FNV-1a).
+/// Returns the FNV-1a hash of the bits of a run.
 fn hash(values: &[u32]) -> u64 {
     values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &x| (hash ^ u64::from(x)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Bits do not depend on the machine, nor on how a build shares work among warps: the race checker's build, with 16 warps
-/// of one token each, gives the same numbers. Should the kernels' arithmetic change on purpose, these change with it.
+// Bits depend on neither the computer nor how a build shares work among warps. The race checker's build, with 16 warps
+// of one token each, gives the same bits. If the kernels' arithmetic changes on purpose, the record changes with it.
 #[test]
 fn runs_give_the_bits_of_record() {
     let odd = odd();
@@ -199,8 +199,8 @@ fn the_number_of_threads_changes_nothing() {
     assert!(run(2) == one && run(5) == one);
 }
 
-/// The moments of weights whose gradient has vanished stay normal numbers, so that a long run keeps its pace; weights that
-/// are padding have none.
+// The moments of weights whose gradient has vanished stay normal, so that a long run keeps its pace. Weights that are
+// padding have none.
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn moments_stay_normal_numbers() {
@@ -228,7 +228,7 @@ fn a_long_run_of_launches_equals_one_launch() {
     let log = whole.train(50).unwrap();
     let mut part_log = parts.train(1).unwrap();
     part_log.extend(parts.train(30).unwrap());
-    // A download and upload in between lose nothing.
+    // A download and an upload in between lose nothing.
     let middle = parts.download().unwrap();
     parts.upload(&middle).unwrap();
     part_log.extend(parts.train(19).unwrap());

@@ -1,4 +1,4 @@
-//! The library trains, saves and samples as the program does.
+//! The tests that the library trains, saves and samples as the program does.
 
 use microgpt::{Config, Corpus, DeviceKind, Error, Event, Model, OptimizerConfig, Sampler, Sampling, Trainer};
 

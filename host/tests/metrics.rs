@@ -1,4 +1,4 @@
-//! `--metrics` writes one JSON object for each step, with the keys that `docs/usage.md` lists.
+//! The JSON objects of `--metrics`, one for each step, with the keys that `docs/usage.md` lists.
 
 use std::fs;
 
@@ -80,8 +80,8 @@ fn a_run_that_fails_before_its_first_step_keeps_the_file() {
     assert_eq!(objects(&folder), before);
 }
 
-/// A run that is killed at any moment leaves in its metrics at least the steps up to its checkpoint. Resumed, it adds complete lines
-/// to complete lines.
+// A run that is killed at any moment leaves in its metrics at least the steps up to its checkpoint. Resumed, it adds complete lines
+// to complete lines.
 #[cfg(unix)]
 #[test]
 fn a_killed_run_that_is_resumed_leaves_every_step() {
@@ -150,7 +150,7 @@ fn a_full_disk_ends_the_run_with_a_clear_error() {
     assert!(stderr.contains("cannot write the metrics to `/dev/full`") && stderr.contains("hint: "), "{stderr}");
 }
 
-/// The training is a single launch, so the failure shows when the model is complete.
+// The training is a single launch, so the failure shows when the model is complete.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_at_the_end_does_not_lose_the_model() {
@@ -166,7 +166,7 @@ fn a_full_disk_at_the_end_does_not_lose_the_model() {
     assert!(read("model.safetensors") == read("expected.safetensors") && !read("losses.svg").is_empty());
 }
 
-/// The curve shows how the model diverged.
+// The curve shows how the model diverged.
 #[test]
 fn a_run_that_diverges_leaves_its_metrics_and_its_plot() {
     let folder = Folder::new();

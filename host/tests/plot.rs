@@ -1,4 +1,4 @@
-//! `--plot` draws pictures of the format that their name states, with all curves and labels.
+//! The pictures of `--plot`, of the format that their name states, with all curves and labels.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ fn a_file_that_cannot_be_drawn_is_refused_before_training() {
     assert_eq!(folder.files(), ["names.txt"]);
 }
 
-/// Each line of a sweep has its own colour, and the legend names as many lines as it has room for.
+// Each line of a sweep has its own colour, and the legend names as many lines as it has room for.
 #[test]
 fn the_lines_of_a_large_sweep_can_be_told_apart() {
     let folder = Folder::new();

@@ -1,8 +1,8 @@
-//! The embedded PTX, without a GPU: it is complete, its kernels take the structs that the host passes, and NVIDIA's assembler turns
-//! it into the machine code that the kernels were written for.
+//! The embedded PTX, tested without a GPU. It is complete, its kernels take the structs that the host passes, and
+//! NVIDIA's assembler turns it into the machine code that the kernels were written for.
 //!
-//! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`: on the search path, or where the
-//! variables `PTXAS` and `NVDISASM` point. `.ci/run` installs both.
+//! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`. These are found on the
+//! search path, or by the variables `PTXAS` and `NVDISASM`. `.ci/run` installs both.
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
 
@@ -73,7 +73,7 @@ fn disassembled(kernel: &str) -> (Resources, MachineCode) {
     (resources, disassemble(&cubin, kernel).unwrap())
 }
 
-/// Returns whether the kernel uses local memory: Rust-CUDA's compiler keeps the samples of a warp there.
+/// Returns whether the kernel uses local memory. Rust-CUDA's compiler keeps the samples of a warp there.
 fn keeps_samples_in_local_memory(kernel: &str) -> bool {
     kernel == "generate" && PTX.expect("checked by `kernels`").compiler.contains("nvvm")
 }
@@ -84,7 +84,7 @@ fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_need_no_stac
     let dir = tempfile::tempdir().unwrap();
     let runs: Vec<_> =
         [75, 90, 120].into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
-    // In parallel, because each kernel for shapes of run time takes the assembler seconds.
+    // The kernels are assembled in parallel, because each kernel for shapes of run time takes seconds.
     runs.into_par_iter().for_each(|(arch, kernel)| {
         let (Resources { stack, spill_stores, spill_loads, .. }, _) = assembled(dir.path(), kernel, arch);
         println!(
@@ -110,8 +110,8 @@ fn the_default_kernels_name_the_space_of_every_access() {
     }
 }
 
-/// Prints the rows that compare the compilers, for the compiler of this build: a kernel, its registers per thread, its instructions,
-/// the shared memory that it declares, and the size of its machine code.
+/// Prints the rows that compare the compilers, for the compiler of this build. A row has a kernel, its registers per
+/// thread, its instructions, the shared memory that it declares, and the size of its machine code.
 #[test]
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn the_default_kernels_declare_no_more_shared_memory_than_the_host_leaves_them() {

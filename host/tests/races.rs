@@ -1,4 +1,4 @@
-//! Every kernel under the race checker, with many warps in permuted order.
+//! The test of every kernel under the race checker, with many warps in permuted order.
 //!
 //! Run with `cargo test -p host --features race-check --test races`.
 #![cfg(feature = "race-check")]
@@ -17,7 +17,7 @@ use models::{FEW, ODD, dataset};
 
 /// Runs all kernels, and returns the bits of the weights after some steps.
 fn run(model: ModelConfig, order: u64) -> Vec<u32> {
-    // One thread, so that the warps' order and the checker's memory are those of this test.
+    // The pool has one thread, so that the warps' order and the checker's memory are those of this test.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         race::launch();

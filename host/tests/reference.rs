@@ -102,8 +102,8 @@ fn the_device_trains_evaluates_and_samples() {
     assert_eq!(device.description(), "reference (scalar autograd, f64)");
     assert_eq!(device.download().unwrap(), start);
 
-    // Two validation documents, "ca" and "acb", of 3 and 4 positions. Without `attn_wo` and `mlp_fc2` and at weights
-    // of 0.02 it knows little.
+    // There are two validation documents, "ca" and "acb", of 3 and 4 positions. Without `attn_wo` and `mlp_fc2` and at
+    // weights of 0.02 the model knows little.
     let before = device.evaluate(20).unwrap();
     assert_eq!(before.tokens, 7);
     assert_close("val loss", 0, 4f64.ln(), before.loss(), 0.1);
@@ -124,7 +124,7 @@ fn the_device_trains_evaluates_and_samples() {
         assert_eq!(got.values, expected.iter().map(|&x| x as f32).collect::<Vec<_>>());
     }
 
-    // It has learned, and its samples do not depend on which are drawn together.
+    // The model has learned, and its samples do not depend on which are drawn together.
     device.train(18).unwrap();
     assert!(device.evaluate(20).unwrap().loss() < before.loss());
     let config = sampling(3, 0.8);

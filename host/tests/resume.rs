@@ -50,8 +50,8 @@ fn a_run_with_nothing_to_train_says_so() {
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
 }
 
-/// The golden files are from an early build of version 0.1.0, in a run of 40 steps that stopped after 25. The hash is FNV-1a
-/// over the checkpoint that the same build saved after 40 steps in one go.
+// The golden files are from an early build of version 0.1.0, in a run of 40 steps that stopped after 25. The hash is FNV-1a
+// over the checkpoint that the same build saved after 40 steps in one go.
 #[test]
 fn checkpoints_and_metrics_of_an_earlier_version_go_on_to_the_same_bits() {
     let folder = Folder::new();
@@ -123,7 +123,7 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
 }
 
-/// Endless runs that save after every step are killed at irregular moments. The file is complete each time.
+// Endless runs that save after every step are killed at irregular moments. The file is complete each time.
 #[cfg(unix)]
 #[test]
 fn a_kill_at_any_moment_leaves_a_complete_file() {
@@ -166,7 +166,7 @@ fn step_of(bytes: &[u8]) -> u64 {
     run["step"].as_u64().unwrap()
 }
 
-/// A limit on the size of files stands in for a full disk, since a process can set it without privileges.
+// A limit on the size of files stands in for a full disk, since a process can set it without privileges.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
@@ -199,7 +199,7 @@ fn mounting() -> Option<Vec<&'static str>> {
     })
 }
 
-/// The save fails on a file system that is full, where one can be mounted.
+// The save fails on a file system that is full, where one can be mounted.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
@@ -224,7 +224,7 @@ fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     assert!(stderr.contains("No space left on device") && stderr.contains("hint: "), "{stderr}");
 }
 
-/// A checkpoint of the default model is on the disk within 5 ms. The fastest of three runs counts, since others use the disk too.
+// A checkpoint of the default model is on the disk within 5 ms. The fastest of three runs counts, since others use the disk too.
 #[test]
 fn a_save_takes_little_time() {
     let folder = Folder::new();

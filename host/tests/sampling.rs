@@ -153,7 +153,7 @@ fn the_environment_chooses_device_and_threads() {
     assert_eq!(stderr("", "MICROGPT_DEVICE", "toaster").0, Some(2));
 }
 
-/// Errors are coloured on a terminal, which `script` provides, unless `NO_COLOR` is set.
+// Errors are coloured on a terminal, which `script` provides, unless `NO_COLOR` is set.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_color_is_obeyed() {

@@ -18,7 +18,7 @@ pub mod speed;
 /// The page's path in the repository.
 pub const PATH: &str = "assets/microgpt.html";
 
-/// The lines of a source that are laid out together. They fill a third of a window, so that scrolling is many short tasks.
+/// The number of lines that are laid out together. They fill a third of a window, so that scrolling is many short tasks.
 const CHUNK: usize = 16;
 
 /// The page's initial settings, which are the defaults of the command line.
@@ -32,7 +32,7 @@ pub fn root() -> PathBuf {
 /// Returns the page that the sources give.
 ///
 /// # Errors
-/// An error for a source that cannot be read or parsed, and for a module that cannot be built.
+/// If a source cannot be read or parsed, or a module cannot be built.
 pub fn page() -> Result<String> {
     let root = root();
     let reference = source::reference(&root)?;
@@ -102,7 +102,7 @@ fn op_link(op: &Op) -> String {
     format!("<a href=\"#side-by-side/{0}\" data-op=\"{0}\">{0}</a>", op.name)
 }
 
-/// Returns the text between the two sources: the math and the shapes of an op, from the doc comments of both.
+/// Returns the text between the two sources, which is the math and the shapes of an op from the doc comments of both.
 fn op_doc(op: &Op) -> String {
     format!(
         "<article data-op=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",

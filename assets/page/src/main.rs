@@ -1,4 +1,4 @@
-//! The command that writes `assets/microgpt.html` from the sources: `cargo run --release -p page`.
+//! The command that writes `assets/microgpt.html` from the sources. Run it with `cargo run --release -p page`.
 
 use std::fs;
 use std::io::{self, BufRead, Write};

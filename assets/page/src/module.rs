@@ -14,7 +14,7 @@ use flate2::{Compression, GzBuilder};
 /// The fused multiply-add of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fma {
-    /// An exact one in software, for the page.
+    /// The exact one in software, for the page.
     Exact,
     /// The processor's own, by relaxed SIMD, to compare speeds with.
     Relaxed,
@@ -22,7 +22,7 @@ pub enum Fma {
 
 /// Builds the module and returns it as text, base64 of gzip.
 ///
-/// The pinned toolchain has no standard library for WebAssembly, so this is built too.
+/// The pinned toolchain has no standard library for WebAssembly, so the library is built too.
 pub fn build(root: &Path, fma: Fma) -> Result<String> {
     let (features, folder) = match fma {
         Fma::Exact => ("+simd128", "target/page"),

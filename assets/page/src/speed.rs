@@ -16,10 +16,10 @@ use crate::{escape, root, source};
 /// The record's path in the repository. `npm --prefix assets/page/tests run speed` writes the file.
 const RECORD: &str = "assets/page/speed.json";
 
-/// The steps of a run.
+/// The number of steps of a run.
 const STEPS: u64 = 500;
 
-/// The number of runs. The fastest one counts, since other work on the machine only slows a run.
+/// The number of runs. The fastest one counts, since other work on the computer only slows a run.
 const RUNS: usize = 100;
 
 /// The measured times on one core, in microseconds a step.
@@ -46,7 +46,7 @@ pub struct Native {
 /// Measures the native kernels of each instruction set that has a fused multiply-add, and builds the module.
 ///
 /// # Errors
-/// An error for a module that does not build, and for a failed allocation.
+/// If a module does not build, or an allocation fails.
 pub fn native() -> Result<Native> {
     let documents: Vec<&str> = corpus::documents(corpus::EMBEDDED).collect();
     let dataset = Dataset::new(&documents, Some(42), None)?;

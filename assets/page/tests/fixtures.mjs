@@ -31,7 +31,7 @@ export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")
 export const TASKS = ["disabled-by-default-devtools.timeline"];
 /**
  * Returns the tasks of the busiest thread of this name. Their `tdur` is processor time in microseconds. Unlike `dur`, the time by
- * the clock, it excludes the waits for a core that other work on the machine causes.
+ * the clock, it excludes the waits for a core that other work on the computer causes.
  */
 export const tasksOf = (trace, name) => {
   const { traceEvents } = JSON.parse(trace);

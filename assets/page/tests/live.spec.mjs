@@ -1,4 +1,4 @@
-// The live view: its training, and its settings and corpora.
+// The live view, with its training, its settings and its corpora.
 import { TASKS, expect, number, open, tasksOf, test, trained } from "./fixtures.mjs";
 
 test("500 steps take less than a second of the processor and give the native bits", async ({ page, browser }) => {

@@ -1,4 +1,4 @@
-// The sources: ops in both panes, the docs between them, the search and the line numbers.
+// The sources, with ops in both panes, the docs between them, the search and the line numbers.
 import { readFileSync } from "node:fs";
 
 import { inRepository } from "./browser.mjs";

@@ -1,4 +1,4 @@
-//! The committed page is the one that the sources give.
+//! The test that the sources give the committed page.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The build as its caller describes it: selects a compiler, runs it, and splits what it has written.
+//! The build, which selects a compiler, runs it, and splits its output.
 
 use std::env;
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ pub struct PtxBuild<'a> {
 /// The compiled kernels.
 #[derive(Clone, Debug)]
 pub struct Ptx {
-    /// The oldest architecture that runs the PTX: 75 is compute capability 7.5.
+    /// The oldest architecture that runs the PTX. For example, 75 is compute capability 7.5.
     pub arch: u32,
     /// The human-readable name of the compiler.
     pub compiler: &'static str,

@@ -1,4 +1,4 @@
-//! PTX as text: short comments about inlined code, and one module per kernel.
+//! The edits of the PTX's text, which shorten its comments and split it into one module per kernel.
 
 use std::collections::HashMap;
 
@@ -26,8 +26,8 @@ pub struct Module {
 /// and lines, innermost call first. A file number is that of a `.file` directive; new directives are added where needed.
 ///
 /// For example, `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` becomes
-/// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are left out,
-/// because they would double the length of the text.
+/// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are
+/// left out, because they would double the length of the text.
 pub fn shorten_comments(ptx: &str) -> String {
     // The first frame of a line is in the file of its directive.
     let file_of_line = |line| inline_frames(line).map(|(file, frames)| (frames[0].0, file));
@@ -57,7 +57,8 @@ pub fn shorten_comments(ptx: &str) -> String {
     text
 }
 
-/// Returns the file number of a `.loc` directive, and the frames of its comment: path and line, innermost first, at least one.
+/// Returns the file number of a `.loc` directive, and the one or more frames of its comment, of which the innermost
+/// comes first.
 fn inline_frames(line: &str) -> Option<(u32, Vec<(&str, u32)>)> {
     let (directive, comment) = line.trim_start().strip_prefix(".loc")?.split_once("//")?;
     let file = directive.split_whitespace().next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Rust-CUDA's toolchain beside Rust's own: an LLVM 7 and a CUDA toolkit with libNVVM.
+//! Rust-CUDA's toolchain beside Rust's own, an LLVM 7 and a CUDA toolkit with libNVVM.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ impl Toolchain {
     /// Looks for the toolchain in an environment with these variables.
     ///
     /// # Errors
-    /// A text that names the missing parts.
+    /// If parts are missing. The error is a text that names them.
     pub fn find(environment: impl Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         match (llvm_config(&environment), cuda(&environment)) {
             (Ok(llvm_config), Ok(cuda)) => Ok(Self { llvm_config, cuda }),

@@ -66,7 +66,7 @@ fn only_comments_about_inlined_code_stay() {
     assert_eq!(shorten_comments(PTX), expected);
 }
 
-/// One block per multiprocessor for the kernel `train`.
+/// Returns launch bounds with one block per multiprocessor for the kernel `train`.
 fn bounds(kernel: &str) -> LaunchBounds {
     LaunchBounds { block_threads: 96, min_blocks: (kernel == "train").then_some(1) }
 }

@@ -33,8 +33,8 @@ fn find(llvm_config: PathBuf, variable: &str, cuda: PathBuf) -> Result<Toolchain
     Toolchain::find(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
 }
 
-// One test for all cases. With two, the program that one thread has just written might still be open for writing in the child
-// process that the other thread starts, and could not be run (ETXTBSY).
+// All cases are in one test. With two, the program that one thread has just written might still be open for writing in
+// the child process that the other thread starts, and could not be run (ETXTBSY).
 #[test]
 fn the_toolchain_is_an_llvm_7_and_a_cuda_toolkit_with_libnvvm() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The levels of work: a grid of blocks, a block of warps, and their barriers.
+//! The levels of work (a grid of blocks, a block of warps) and their barriers.
 
 use core::ops::Range;
 
@@ -18,7 +18,7 @@ pub struct Grid<T> {
 }
 
 impl<T: Target> Grid<T> {
-    /// Returns the blocks `blocks` of a launch of `count`. The host may run disjoint ranges on different threads.
+    /// Returns the blocks `blocks` of a launch of `count` blocks. The host may run disjoint ranges on different threads.
     #[inline(always)]
     pub fn new(blocks: Range<usize>, count: usize, target: T) -> Self {
         Self { blocks, count, target }
@@ -39,7 +39,7 @@ impl<T: Target> Grid<T> {
 pub struct Block<T> {
     /// The block's index in the grid.
     pub index: usize,
-    /// Blocks of the grid.
+    /// The number of blocks of the grid.
     pub count: usize,
     target: T,
 }
@@ -51,13 +51,13 @@ pub trait Views: Copy {
 }
 
 impl<T: Target> Block<T> {
-    /// Returns the items of `0..count` that fall to this block: a grid-stride loop over blocks.
+    /// Returns the items of `0..count` that fall to this block in a grid-stride loop over blocks.
     #[inline(always)]
     pub fn grid_stride(&self, count: usize) -> Strided {
         Strided { next: self.index, end: count, step: self.count }
     }
 
-    /// Returns the items of `0..count` that fall to `warp`: a grid-stride loop over the warps of all blocks.
+    /// Returns the items of `0..count` that fall to `warp` in a grid-stride loop over the warps of all blocks.
     ///
     /// `before` items of other lists came first. Counting them in keeps all warps busy when short lists follow each other.
     #[inline(always)]
@@ -67,10 +67,10 @@ impl<T: Target> Block<T> {
         Strided { next: rem(index + warps - rem(before, warps), warps), end: count, step: warps }
     }
 
-    /// Runs `work` for each warp, then waits for all of them. Every warp may then read what any warp wrote.
+    /// Runs `work` for each warp, then waits for all warps. Every warp may then read what any warp wrote.
     ///
-    /// `work` should own its captures (`move`). Otherwise the compiler has to assume that each write to a view changes a
-    /// captured reference, and reloads it.
+    /// `work` should own its captures (`move`). Otherwise the compiler has to assume that each write to a view changes
+    /// the captured values, and reloads them.
     #[inline(always)]
     pub fn each_warp(&self, work: impl Fn(&Warp)) {
         self.target.region(
@@ -86,7 +86,7 @@ impl<T: Target> Block<T> {
 
     /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
     ///
-    /// Without it, LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills them.
+    /// If they were visible, LLVM would hoist hundreds of address computations out of a GPU kernel's outer loop and spill them.
     #[inline(always)]
     pub fn iterate<V: Views>(&self, count: usize, views: V, mut work: impl FnMut(usize, V)) {
         for i in 0..count {
@@ -107,7 +107,7 @@ impl<T: Target> Block<T> {
     }
 }
 
-/// 32 lanes in lockstep.
+/// A warp, 32 lanes in lockstep.
 pub struct Warp {
     /// The warp's index in its block.
     pub index: usize,
@@ -134,19 +134,19 @@ impl Warp {
         backend::warp_sync();
     }
 
-    /// Copies this warp's part of a staged array to where the block works on it.
+    /// Copies this warp's part of a staged array to the block's memory.
     #[inline(always)]
     pub fn fetch(&self, array: &Staged) {
         array.fetch(self.index);
     }
 
-    /// Copies this warp's part of a staged array back to where the host has it.
+    /// Copies this warp's part of a staged array back to the host's memory.
     #[inline(always)]
     pub fn write_back(&self, array: &Staged) {
         array.write_back(self.index);
     }
 
-    /// Returns the items of `0..count` that fall to this warp: a block-stride loop over warps.
+    /// Returns the items of `0..count` that fall to this warp in a block-stride loop over warps.
     #[inline(always)]
     pub fn block_stride(&self, count: usize) -> Strided {
         Strided { next: self.index, end: count, step: WARPS }

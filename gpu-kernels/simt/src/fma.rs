@@ -1,8 +1,8 @@
 //! A fused multiply-add for WebAssembly, whose vectors multiply and add in two roundings.
 //!
 //! The product of two `f32` is exact in `f64`. The sum is not, and rounding it to `f64` and then to `f32` would round
-//! twice. So the sum is rounded *to odd*: if `f64` cannot hold it, its last bit is set. This bit lies far below the last
-//! bit of an `f32`, so that the sum never looks like a tie, and only the second rounding counts.
+//! twice. So the sum is rounded *to odd*, which sets its last bit if `f64` cannot hold it. This bit lies far below the
+//! last bit of an `f32`, so that the sum never looks like a tie, and only the second rounding counts.
 
 use core::simd::Simd;
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -14,7 +14,7 @@ use core::simd::{
 
 use crate::target::HALF_WARP;
 
-/// Returns `a * b + c` in each lane, rounded once: the bits of [`f32::mul_add`], except for the payload of a NaN.
+/// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a NaN.
 ///
 /// The function is not inlined, because it has some 400 instructions and kernels call it in hundreds of places.
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -27,14 +27,14 @@ pub(super) fn mul_add(
     let product = a.cast::<f64>() * b.cast::<f64>();
     let c = c.cast::<f64>();
     let sum = product + c;
-    // The rounding error of the addition, exactly (Knuth's two-sum). No product of `f32` overflows or underflows in `f64`.
+    // Knuth's two-sum gives the rounding error of the addition exactly. No product of `f32` overflows or underflows in `f64`.
     let added = sum - product;
     let lost = (product - (sum - added)) + (c - added);
-    // Take the odd one of the two neighbours around the exact value. If `sum` is the larger neighbour in magnitude, the bits of
-    // the smaller one are one less.
+    // The sum becomes the odd one of the two neighbours around the exact value. If `sum` is the larger neighbour in
+    // magnitude, the bits of the smaller one are one less.
     let beyond = (lost.to_bits() ^ sum.to_bits()).cast::<i64>().simd_lt(Simd::splat(0));
     let odd = (sum.to_bits() + beyond.to_simd().cast()) | Simd::splat(1);
-    // False for an exact sum, and for infinities and NaN, whose `lost` is NaN.
+    // The comparison is false for an exact sum, and for infinities and NaN, whose `lost` is NaN.
     let inexact = lost.abs().simd_gt(Simd::splat(0.0));
     Simd::<f64, HALF_WARP>::from_bits(inexact.select(odd, sum.to_bits())).cast()
 }
@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    /// Most random bit patterns differ so much in size that one term vanishes, and some are NaN.
+    // Most random bit patterns differ so much in size that one term vanishes, and some are NaN.
     #[test]
     fn random_bit_patterns_round_once() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
@@ -88,14 +88,14 @@ mod tests {
         }
     }
 
-    /// Values of few bits and similar size give ties, cancellation, and results between two doubles.
+    // Values of few bits and similar size give ties, cancellation, and results between two doubles.
     #[test]
     fn close_terms_round_once() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(2);
         let mut near = |spread: u32| -> [f32; HALF_WARP] {
             core::array::from_fn(|_| {
                 let bits = rng.next_u32();
-                // Keep the upper bits of the significand, the lower bits, or both ends.
+                // The significand keeps the upper bits, the lower bits, or both ends.
                 let significand = match rng.next_u32() % 4 {
                     0 => bits & 0x007f_f000,
                     1 => bits & 0x0000_0fff,
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    /// Denormal results have fewer bits, so that ties lie elsewhere.
+    // Denormal results have fewer bits, so that ties lie elsewhere.
     #[test]
     fn denormal_results_round_once() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
@@ -128,17 +128,17 @@ mod tests {
         }
     }
 
-    /// Rounding twice goes wrong where the product lies on or beside the middle between two `f32`, and the other term is too
-    /// small for the `f64` sum to hold: from just below its last bit down to the smallest denormal.
+    /// Tries the terms for which rounding twice goes wrong. The product lies on or beside the middle between two `f32`.
+    /// The other term is too small for the `f64` sum to hold, from just below its last bit down to the smallest denormal.
     #[test]
     fn a_vanishing_term_breaks_a_tie() {
-        let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46; others below are exact ties.
+        let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46. Others below are exact ties.
         for exponent in 24..=149 {
             let tiny = f32::from_bits(1) * power_of_two(149 - exponent);
             for (a, b) in [
                 (middle, middle),
                 (1.0 + 2.0 * f32::EPSILON, 1.0 + 0.5 * 0.000_976_562_5),
-                // (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24: a tie of `f32`, even below and odd below.
+                // The square of 1 + 2^-12 is 1 + 2^-11 + 2^-24, a tie of `f32`.
                 (1.0 + 0.000_244_140_63, 1.0 + 0.000_244_140_63),
                 (1.0 + 3.0 * 0.000_244_140_63, 1.0 + 0.000_244_140_63),
                 (1.0 + 5.0 * 0.000_244_140_63, 1.0 + 3.0 * 0.000_244_140_63),

@@ -1,6 +1,6 @@
 //! The operators of lane types.
 
-/// Implements `+ - * /` field by field: `lanewise!(F32x32: 0, 1)`.
+/// Implements `+ - * /` field by field, as in `lanewise!(F32x32: 0, 1)`.
 macro_rules! lanewise {
     ($type:ident: $($field:tt),+) => {
         lanewise!(Add add $type: $($field),+);

@@ -1,18 +1,18 @@
-//! Warp-SPMD programming: kernels that run on a GPU, as SIMD on a CPU, and as WebAssembly, from one source.
+//! Warp-SPMD programming, for kernels that run on a GPU, as SIMD on a CPU, and as WebAssembly, from one source.
 //!
-//! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one value a lane. [`F32x16`] holds one value
-//! for each of 16 channels, and both half-warps hold the same ones. On the CPU they are SIMD vectors of 32 and 16 values;
-//! on a GPU each is one register of a thread. A [`View`] is memory that the warps of a block share. A scalar is the same
-//! in all lanes.
+//! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one value a lane. [`F32x16`] holds one
+//! value for each of 16 channels, and both half-warps hold the same ones. On the CPU they are SIMD vectors of 32 and 16
+//! values. On a GPU each is one register of a thread. A [`View`] is memory that the warps of a block share. A scalar is
+//! the same in all lanes.
 //!
-//! Work is launched only through closures that end in a barrier: [`Block::each_warp`] in the block's, on a GPU
-//! `GridBarrier::phase` in the grid's. So no barrier can be forgotten, and none can be reached by only some of the warps.
-//! Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker (feature
-//! `race-check`) finds where one is missing.
+//! Work is launched only through closures that end in a barrier. [`Block::each_warp`] ends in the block's, and on a GPU
+//! `GridBarrier::phase` in the grid's. So no barrier can be forgotten, and none can be reached by only some of the
+//! warps. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
+//! (feature `race-check`) finds missing ones.
 //!
-//! The modules `cpu` and `gpu` are the two backends behind this interface: lanes, memory, and what the levels of
-//! [`Block`] are made of. `gpu/ptx.rs` holds every instruction that is not plain Rust; `gpu/compiler.rs` holds all that
-//! differs between the two compilers that make PTX.
+//! The modules `cpu` and `gpu` are the two backends of lanes, memory, and the levels of [`Block`]. `gpu/ptx.rs` holds
+//! every instruction that is not plain Rust. `gpu/compiler.rs` holds all that differs between the two compilers that
+//! make PTX.
 //!
 //! ```
 //! use simt::{AnyCpu, F32x16, Grid, HALF_WARP, View};
@@ -36,7 +36,7 @@
 #![cfg_attr(not(target_arch = "nvptx64"), feature(portable_simd, core_intrinsics))]
 #![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch, link_llvm_intrinsics))]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(stdarch_nvptx))]
-// Kernels index several arrays by one row: `for t in 0..ROWS` reads like the math.
+// Kernels index several arrays by one row, because `for t in 0..ROWS` reads like the math.
 #![allow(clippy::needless_range_loop)]
 
 #[cfg(feature = "race-check")]
@@ -45,7 +45,7 @@ extern crate std;
 #[macro_use]
 mod lanewise;
 
-/// Marks a closure `#[inline(always)]`: `inline!(move |warp| ..)`.
+/// Marks a closure `#[inline(always)]`, as in `inline!(move |warp| ..)`.
 ///
 /// A kernel is inlined whole into its entry, so that each instruction set compiles all of it.
 #[macro_export]

@@ -1,15 +1,15 @@
 //! The devices that kernels are compiled for.
 
-/// Lanes of half a warp: the channels of an [`F32x16`](crate::F32x16).
+/// The number of lanes of half a warp, which are the channels of an [`F32x16`](crate::F32x16).
 pub const HALF_WARP: usize = 16;
 
-/// Warps of a block on a GPU.
+/// The number of warps of a block on a GPU.
 pub const GPU_WARPS: usize = 16;
 
-/// Whether blocks have as many warps as on a GPU, which is so on a GPU and under the race checker.
+/// Whether blocks have as many warps as on a GPU. This holds on a GPU and under the race checker.
 pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
 
-/// Warps of a block. The CPU has one, because a core runs warps one after the other and more would only cost loops.
+/// The number of warps of a block. The CPU has one, because a core runs warps one after the other and more would only cost loops.
 pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 
 /// The instruction set that a kernel entry is compiled for.
@@ -21,7 +21,7 @@ pub enum Isa {
     Avx2,
     /// The instruction set that every CPU of the architecture has.
     Baseline,
-    /// PTX.
+    /// The instruction set of GPUs, PTX.
     Ptx,
 }
 
@@ -42,7 +42,7 @@ impl Isa {
 /// # Safety
 /// Kernels with this target only ever run on processors that have [`Self::ISA`].
 pub unsafe trait Target: Copy {
-    /// Its instruction set.
+    /// The device's instruction set.
     const ISA: Isa;
 
     /// Whether a block copies its arrays to shared memory. Entries for shapes whose arrays do not fit there leave them in

@@ -140,7 +140,7 @@ fn two_half_warps_writes_of_one_row_are_caught() {
     assert_race_in_a_warp(|view| view.store_halves(0, 0, F32x32::splat(1.0)));
 }
 
-/// A block of 16 by 16 elements with overlapping columns, which fits in the view.
+// The test stores a block of 16 by 16 elements with overlapping columns, which fits in the view.
 #[test]
 fn overlapping_columns_of_a_transposed_block_are_caught() {
     assert_race_in_a_warp(|view| view.store_transposed(0, 3, [F32x32::splat(1.0); HALF_WARP / 2]));

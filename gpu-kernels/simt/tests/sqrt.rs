@@ -1,4 +1,4 @@
-//! `sqrt_from_estimate` against the correctly rounded square root.
+//! The function `sqrt_from_estimate` against the correctly rounded square root.
 #![allow(missing_docs)]
 #![expect(clippy::float_cmp, reason = "a correctly rounded result has one value")]
 

@@ -1,4 +1,4 @@
-//! The kernels on the CPU: one compilation for each instruction set.
+//! The kernels on the CPU, compiled once for each instruction set.
 
 use core::ops::Range;
 
@@ -46,11 +46,11 @@ macro_rules! kernels {
 kernels! {
     /// Trains one model in a grid of one block.
     train: TrainArgs;
-    /// Runs a phase of a step on several documents in the blocks `blocks` of a grid of `count`.
+    /// Runs a phase of a step on several documents in the blocks `blocks` of a grid of `count` blocks.
     train_batch: PhaseArgs;
-    /// Evaluates documents in the blocks `blocks` of a grid of `count`.
+    /// Evaluates documents in the blocks `blocks` of a grid of `count` blocks.
     evaluate: EvaluateArgs;
-    /// Generates samples in the blocks `blocks` of a grid of `count`.
+    /// Generates samples in the blocks `blocks` of a grid of `count` blocks.
     generate: GenerateArgs;
 }
 
@@ -108,7 +108,8 @@ macro_rules! compile {
 compile!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 compile!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
-// Without FMA instructions each multiply-add is a call. Constants would save little of that, and would slow the compiler down.
+// Without FMA instructions each multiply-add is a call. Constants would save little of that, and would slow the
+// compiler.
 #[cfg(target_arch = "x86_64")]
 compile!(baseline, Isa::Baseline, constant: false);
 #[cfg(not(target_arch = "x86_64"))]
@@ -120,7 +121,7 @@ compile!(baseline, Isa::Baseline, constant: true);
 /// uses it, and by the profile of that crate.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
-/// The kernels for the baseline alone. Under the race checker each access is a call, so that other instruction sets would gain
-/// nothing.
+/// The kernels for the baseline alone. Under the race checker each access is a call, so that other instruction sets
+/// would gain nothing.
 #[cfg(any(not(target_arch = "x86_64"), feature = "race-check"))]
 pub static ALL: [CpuKernels; 1] = [baseline::KERNELS];

@@ -62,7 +62,7 @@ impl Kernel for TrainModelsArgs {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for the arguments of each block's model.
             let model = unsafe { read_global(self.models.add(block.index)) };
-            // Control flow depends on steps and shape. Taken from the launch, they are warp-uniform to the compiler.
+            // Control flow depends on steps and shape. The launch's values are warp-uniform to the compiler.
             let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
             // SAFETY: the caller keeps the contract of `Kernel::run`.
             unsafe { model.run(&block.as_block(0, 1), s) };

@@ -24,11 +24,11 @@ const PAIRS: usize = 2;
 pub struct AdamWParams {
     /// The decay of the first moment.
     pub beta1: f32,
-    /// `1 - beta1`.
+    /// The gain of the first moment, `1 - beta1`.
     pub one_minus_beta1: f32,
     /// The decay of the second moment.
     pub beta2: f32,
-    /// `1 - beta2`.
+    /// The gain of the second moment, `1 - beta2`.
     pub one_minus_beta2: f32,
     /// The largest global norm of the gradient. A larger gradient is scaled down to it.
     pub max_grad_norm: f32,
@@ -38,11 +38,11 @@ pub struct AdamWParams {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct StepCoefficients {
-    /// `(1 - beta1^t) / (lr sqrt(1 - beta2^t))`, the factor of `sqrt(v)`.
+    /// The factor of `sqrt(v)`, `(1 - beta1^t) / (lr sqrt(1 - beta2^t))`.
     pub sqrt_scale: f32,
-    /// `eps (1 - beta1^t) / lr`.
+    /// The addend of the denominator, `eps (1 - beta1^t) / lr`.
     pub eps: f32,
-    /// `lr weight_decay`.
+    /// The factor of the weights' decay, `lr weight_decay`.
     pub decay: f32,
 }
 
@@ -78,7 +78,7 @@ pub struct WeightViews {
 pub struct RowPairs {
     /// The offset of the first row's first element.
     pub offset: usize,
-    /// Elements from row to row.
+    /// The stride of rows, in elements.
     pub stride: usize,
     /// Whether the weights decay.
     pub decays: bool,

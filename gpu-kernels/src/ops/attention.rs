@@ -1,8 +1,8 @@
 //! Causal multi-head attention. All lanes of a head hold the head's score, so that no lane needs the score of another.
 //!
-//! The half-warps take turns over keys, or over queries in [`backward_keys`]. The lower half-warp takes the even ones, and the
-//! upper one the odd ones. A head narrower than a half-warp fills a segment of the lanes, and a wider head takes several
-//! half-warps.
+//! The half-warps take turns over keys, or over queries in [`backward_keys`]. The lower half-warp takes the even ones,
+//! and the upper one the odd ones. A head narrower than a half-warp fills a segment of the lanes, and a wider head
+//! takes several half-warps.
 
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
 
@@ -13,11 +13,11 @@ use crate::shape::Shape;
 /// The arrangement of heads in a row of channels.
 #[derive(Clone, Copy)]
 struct Heads {
-    /// Channels of a half-warp that share a score.
+    /// The number of channels of a half-warp that share a score.
     width: usize,
-    /// Half-warps of a head.
+    /// The number of half-warps of a head.
     half_warps: usize,
-    /// Groups of `half_warps` half-warps in a row.
+    /// The number of groups of `half_warps` half-warps in a row.
     groups: usize,
 }
 
@@ -38,7 +38,7 @@ impl Heads {
 
 /// Returns the offset of query `t` in a head group's probabilities.
 ///
-/// Layout: `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
+/// The layout is `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
 #[inline(always)]
 pub fn probs_row(t: usize) -> usize {
     t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
@@ -51,19 +51,19 @@ pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
     group * probs_row(s.block_size_padded()) + probs_row(t) + key * HALF_WARP + channel % HALF_WARP
 }
 
-/// Returns the elements of a document's probabilities.
+/// Returns the number of elements in a document's probabilities.
 #[inline(always)]
 pub fn probs_len<S: Shape>(s: S) -> usize {
     Heads::new(s).groups * probs_row(s.block_size_padded())
 }
 
-/// Returns the elements of one query's probabilities in one head group.
+/// Returns the number of elements in one query's probabilities in one head group.
 #[inline(always)]
 pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
 
-/// Returns the elements of one query's probabilities.
+/// Returns the number of elements in one query's probabilities.
 #[inline(always)]
 pub fn query_probs_len<S: Shape>(s: S) -> usize {
     Heads::new(s).groups * query_group_len(s)
@@ -75,7 +75,7 @@ pub fn query_scale<S: Shape>(s: S) -> f32 {
     1.0 / simt::sqrt(s.head_dim() as f32)
 }
 
-/// Returns the pairs of keys that query `t` sees: the first key, and whether the query sees the second one.
+/// Returns the pairs of keys that query `t` sees, as the first key and whether the query sees the second one.
 #[inline(always)]
 fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
     (0..=t / 2).map(move |pair| (2 * pair, 2 * pair < t))
@@ -92,7 +92,7 @@ pub struct Query {
     pub v: View,
     /// `[key pair][2 x 16 lanes]` for each head group: the probabilities, written.
     pub probs: View,
-    /// Elements from one head group's probabilities to the next one's.
+    /// The stride of the head groups' probabilities, in elements.
     pub group_stride: usize,
     /// `[A]`: the output, written.
     pub attn: View,
@@ -193,7 +193,7 @@ pub struct AttentionBackward {
     pub dv: View,
 }
 
-/// Computes the gradients of scores and queries: `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,
+/// Computes the gradients of scores and queries, `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,
 /// `dq = sum_s dscore[s] k[s] / sqrt(D)`.
 #[inline(always)]
 pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
@@ -232,8 +232,8 @@ pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackwa
     warp.sync();
 }
 
-/// Computes the gradients of keys and values: `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over the
-/// queries `t >= s`. The rows of `tokens` are keys.
+/// Computes the gradients of keys and values, `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over
+/// the queries `t >= s`. The rows of `tokens` are keys.
 ///
 /// The gradients of every query's scores are complete, because a block barrier precedes the op.
 #[inline(always)]

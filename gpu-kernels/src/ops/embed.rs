@@ -60,7 +60,7 @@ pub struct EmbedBackward {
     pub dx: View,
     /// The document's tokens.
     pub document: U32View,
-    /// Positions that the document trains.
+    /// The number of positions that the document trains.
     pub n: usize,
 }
 
@@ -75,7 +75,7 @@ pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, dwte: 
         let token = embed.document.load_scalar(t);
         if token >= row && token < row + HALF_WARP {
             let sum = dwte.load(token * c + col) + embed.dx.load(t * c + col);
-            // Both half-warps have read the row before either writes it, and written it before either reads it again.
+            // Both half-warps have read the row before either writes it, and have written it before either reads it again.
             warp.sync();
             dwte.store(token * c + col, sum);
             warp.sync();

@@ -10,25 +10,25 @@ use crate::shape::{Shape, TOKENS};
 pub struct MatrixView {
     /// The elements, row-major.
     pub w: View,
-    /// Rows: the width of the input.
+    /// The number of rows, which is the width of the input.
     pub rows: usize,
-    /// Columns: the width of the output.
+    /// The number of columns, which is the width of the output.
     pub cols: usize,
 }
 
 /// An input with the matrix that it is multiplied by.
 #[derive(Clone, Copy)]
 pub struct Linear {
-    /// `[T, rows]`.
+    /// `[T, rows]`: the input.
     pub x: View,
-    /// `[rows, cols]`.
+    /// `[rows, cols]`: the matrix.
     pub matrix: MatrixView,
 }
 
 /// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..col + 16])`, half-warp by half-warp.
 ///
-/// The lower half-warp sums the even `i` in order and the upper one the odd `i`; then the two are added. Rows from the
-/// document's end on get the products of their rows of `x`, or zeros.
+/// The lower half-warp sums the even `i` in order and the upper one the odd `i`. Then the two sums are added. Rows from
+/// the document's end on get the products of their rows of `x`, or zeros.
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
     let linear = *linear;
@@ -56,9 +56,9 @@ pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, 
 /// Computes the sum of the products of `terms` terms in order. Each product is computed as in [`forward`], and all have the same
 /// width.
 ///
-/// The accumulators of several tokens are kept in registers together. With more of them the matrix is read less often. But
-/// with constant dimensions each product of a step is code of its own, without a loop, and a step's code should fit the
-/// instruction cache.
+/// The accumulators of several tokens are kept in registers together. With more accumulators the matrix is read less
+/// often. But with constant dimensions each product of a step is code of its own, without a loop. A step's code should
+/// fit the instruction cache.
 #[inline(always)]
 pub fn forward_sum<S: Shape>(
     warp: &Warp,
@@ -134,12 +134,12 @@ fn product<const N: usize>(x: View, m: MatrixView, col: usize) -> [F32x32; N] {
 pub struct Columns {
     /// The first of the columns in row 0.
     pub view: View,
-    /// Elements from row to row.
+    /// The stride of rows, in elements.
     pub stride: usize,
 }
 
-/// Returns `dw`, a block of 16 by 16 weights held as pairs of rows, plus its gradient: `dw[r, c] + sum_t dy[t, r] x[t, c]` over
-/// the document's `n` positions in order.
+/// Returns the sum of `dw`, a block of 16 by 16 weights held as pairs of rows, and its gradient, `dw[r, c] + sum_t
+/// dy[t, r] x[t, c]` over the document's `n` positions in order.
 #[inline(always)]
 pub fn weight_gradient(
     warp: &Warp,

@@ -8,7 +8,7 @@ pub fn forward(u: F32x16) -> F32x16 {
     F32x16::splat(0.0).max(u)
 }
 
-/// Returns the gradient of `u` from that of `h^2`: `du = dh2 2 h`, which is zero where `u` was not positive.
+/// Returns the gradient of `u` from that of `h^2`, `du = dh2 2 h`. It is zero where `u` was not positive.
 #[inline(always)]
 pub fn backward(dh2: F32x16, h: F32x16) -> F32x16 {
     dh2 * (h + h)

@@ -1,4 +1,4 @@
-//! Root-mean-square norm without gain: `y = x / sqrt(mean(x^2) + 1e-5)`.
+//! The root-mean-square norm without gain, `y = x / sqrt(mean(x^2) + 1e-5)`.
 
 use simt::{F32x16, View, Warp, sqrt};
 

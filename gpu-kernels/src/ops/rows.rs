@@ -4,7 +4,7 @@ use simt::HALF_WARP;
 
 use crate::shape::TOKENS;
 
-/// The tokens of one warp: the rows `first .. first + TOKENS`. Rows from `end` on are computed too, but never read.
+/// The tokens of one warp, the rows `first .. first + TOKENS`. Rows from `end` on are computed too, but never read.
 #[derive(Clone, Copy)]
 pub struct Tokens {
     /// The first row.

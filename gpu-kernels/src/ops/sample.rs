@@ -52,15 +52,15 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
 
 /// Draws a token from the `top_k` first in rank, with probabilities `softmax(logits / temperature)`, for `logits: [V]`.
 ///
-/// Cumulative probabilities follow the order of tokens, and the first one that exceeds `uniform`, in `[0, 1)`, decides. An
-/// `inverse_temperature` of zero is greedy.
+/// Cumulative probabilities follow the order of tokens, and the first one that exceeds `uniform`, in `[0, 1)`, decides.
+/// An `inverse_temperature` of zero is greedy.
 #[inline(always)]
 pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> usize {
     let first = next_ranked(s, logits, None);
     if inverse_temperature == 0.0 {
         return first.token;
     }
-    // The last token in rank that may be drawn. If every token may, no search is needed, because none ranks after this one.
+    // `last` is the last token in rank that may be drawn. If all may be drawn, no search is needed.
     let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
     if top_k < s.vocab() {
         last = first;
@@ -90,7 +90,7 @@ pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32
     token
 }
 
-/// Returns `ln(softmax(logits)[token])` over all logits and without a temperature: `logits: [V]`.
+/// Returns `ln(softmax(logits)[token])` for `logits: [V]`, over all logits and without a temperature.
 #[inline(always)]
 pub fn log_probability<S: Shape>(s: S, logits: View, token: usize) -> f32 {
     let max = next_ranked(s, logits, None).logit;

@@ -1,4 +1,4 @@
-//! Training on several documents a step: the documents in shards, a block of the grid for each shard.
+//! Training on several documents a step, which are in shards, with a block of the grid for each shard.
 //!
 //! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums the
 //! gradients of its shard's documents. In [`Phase::Reduce`] it sums those of all shards, for its share of the weights. In
@@ -21,20 +21,20 @@ use crate::ops::adamw::{AdamW, RowPairs, WeightViews};
 use crate::ops::clip;
 use crate::shape::{RuntimeShape, Shape};
 
-/// The most shards of a step's documents.
+/// The largest number of shards of a step's documents.
 pub const MAX_SHARDS: usize = 128;
 
-/// The most spans of shards that are summed on their own.
+/// The largest number of spans of shards that are summed on their own.
 const MAX_SPANS: usize = 32;
 
 /// A part of a step between two barriers of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Forward and backward pass. Document `i` of the step belongs to shard `i` modulo their number.
+    /// The forward and the backward pass. Document `i` of the step belongs to shard `i` modulo their number.
     Gradients,
     /// The sum of the shards' gradients.
     Reduce,
-    /// Clip and `AdamW`.
+    /// The clip and `AdamW`.
     Update,
 }
 
@@ -43,7 +43,7 @@ impl Phase {
     pub const ALL: [Self; 3] = [Self::Gradients, Self::Reduce, Self::Update];
 }
 
-/// The arguments of `train_batch`: those of `train`, and those for several documents a step.
+/// The arguments of `train_batch`, which are those of `train` and those for several documents a step.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct BatchArgs {
@@ -54,15 +54,15 @@ pub struct BatchArgs {
     pub squares: *mut f32,
     /// The loss of each of a step's documents, `batch` elements rounded up to half-warps.
     pub losses: *mut f32,
-    /// On a GPU, the counter of the grid's barrier, zero before a launch.
+    /// The counter of a GPU's grid barrier, zero before a launch.
     pub barrier: *mut u32,
-    /// On a GPU, elements from one block's workspace to the next one's.
+    /// The stride of the blocks' workspaces on a GPU, in elements.
     pub workspace_stride: u64,
-    /// Documents of a step.
+    /// The number of documents of a step.
     pub batch: u32,
 }
 
-// The kernel reads these bytes on a GPU. (Pointers are narrower in WebAssembly.)
+// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<BatchArgs>() == 176);
 
@@ -81,14 +81,14 @@ pub fn span_len(shards: usize) -> usize {
 /// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.grads`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradientArrays {
-    /// Consecutive shards whose sum is in one array.
+    /// The number of consecutive shards whose sum is in one array.
     pub shards_each: usize,
-    /// Arrays.
+    /// The number of arrays.
     pub count: usize,
 }
 
 impl GradientArrays {
-    /// Returns the arrays of `shards` shards.
+    /// Returns the arrays for the gradients of `shards` shards.
     #[inline(always)]
     pub fn new(shards: usize) -> Self {
         let shards_each = if AS_ON_GPU { 1 } else { span_len(shards) };
@@ -96,14 +96,14 @@ impl GradientArrays {
     }
 }
 
-/// Returns the elements of a block's workspace: that of `train`, and the gradients of a shard that is not the first of its
-/// span.
+/// Returns the number of elements in a block's workspace, that of `train` and the gradients of a shard that is not the
+/// first of its span.
 #[inline(always)]
 pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
     train_workspace_len(s) + if AS_ON_GPU { 0 } else { Layout(s).len() }
 }
 
-/// Returns the elements of [`BatchArgs::squares`].
+/// Returns the number of elements in [`BatchArgs::squares`].
 #[inline(always)]
 pub fn squares_len<S: Shape>(s: S) -> usize {
     gradient_blocks(s) * HALF_WARP
@@ -266,12 +266,12 @@ unsafe fn losses(args: &BatchArgs) -> View {
     unsafe { View::new(args.losses, (args.batch as usize).div_ceil(HALF_WARP) * HALF_WARP) }
 }
 
-/// The sum of the arrays of gradients, [`Layout::len`] elements each.
+/// The parameters of the sum of the arrays of gradients, [`Layout::len`] elements each.
 #[derive(Clone, Copy)]
 struct Reduction {
-    /// Arrays.
+    /// The number of arrays.
     arrays: usize,
-    /// Arrays of a span, summed before their sum is added to those of the spans before.
+    /// The number of arrays of a span, summed before their sum is added to those of the spans before.
     span: usize,
     /// The factor of the sum.
     scale: f32,

@@ -15,7 +15,7 @@ use crate::shape::Shape;
 pub(super) struct LayerBlock {
     /// The layer.
     l: usize,
-    /// The index of the matrix in the layer: 0 to 5 for `wq, wk, wv, wo, fc1, fc2`.
+    /// The index of the matrix in the layer, from 0 to 5 for `wq, wk, wv, wo, fc1, fc2`.
     matrix: usize,
     /// The block of the matrix.
     pub(super) block: WeightBlock,
@@ -24,9 +24,9 @@ pub(super) struct LayerBlock {
 /// The sources of a matrix's gradient, `dw = dy^T x` over the document's positions.
 #[derive(Clone, Copy)]
 struct Sources {
-    /// `[T, rows]`.
+    /// `[T, rows]`: the gradient of the product.
     dy: View,
-    /// `[T, cols]`.
+    /// `[T, cols]`: the input of the product.
     x: View,
 }
 
@@ -65,38 +65,38 @@ fn block(matrix: Place, i: usize) -> WeightBlock {
     WeightBlock { matrix, row: div(i, wide) * HALF_WARP, col: rem(i, wide) * HALF_WARP }
 }
 
-/// Returns the blocks that [`Weights::each_block`] visits, in which a pair of rows of `wpe` counts as one.
+/// Returns the number of blocks that [`Weights::each_block`] visits, in which a pair of rows of `wpe` counts as one.
 #[inline(always)]
 pub(super) fn gradient_blocks<S: Shape>(s: S) -> usize {
     Layout(s).model().wte.blocks() + position_pairs(s) + s.n_layer() * layer_blocks(s)
 }
 
-/// Returns the pairs of rows of `wpe`, 16 channels each.
+/// Returns the number of pairs of rows of `wpe`, 16 channels each.
 #[inline(always)]
 fn position_pairs<S: Shape>(s: S) -> usize {
     Layout(s).model().wpe.rows / 2 * (s.n_embd_padded() / HALF_WARP)
 }
 
-/// Returns the blocks of a layer's matrices.
+/// Returns the number of blocks of a layer's matrices.
 #[inline(always)]
 fn layer_blocks<S: Shape>(s: S) -> usize {
     let tensors = Layout(s).layer(0);
     4 * tensors.attn_wq.blocks() + 2 * tensors.mlp_fc1.blocks()
 }
 
-/// Parameters, gradients and moments, and the partial sums of the gradient's squares.
+/// The parameters, gradients and moments, and the partial sums of the gradient's squares.
 #[derive(Clone, Copy)]
 pub(super) struct Weights<S> {
     pub(super) s: S,
     pub(super) views: WeightViews,
-    /// `[gradient_blocks, 16]`.
+    /// `[gradient_blocks, 16]`: the partial sums.
     pub(super) squares: View,
 }
 
 impl<S: Shape> Weights<S> {
-    /// Visits the blocks of weights that `share` gives: first those of `wte`, then the pairs of rows of `wpe`, then those of
-    /// the layers. `share(before, count)` returns the indices to visit among the next `count` blocks, after `before` earlier ones.
-    /// A visitor gets the index of the block among all blocks.
+    /// Visits the blocks of weights that `share` gives, first those of `wte`, then the pairs of rows of `wpe`, then
+    /// those of the layers. `share(before, count)` returns the indices to visit among the next `count` blocks, after
+    /// `before` earlier ones. A visitor gets the index of the block among all blocks.
     #[inline(always)]
     pub(super) fn each_block(
         &self,
@@ -128,8 +128,8 @@ impl<S: Shape> Weights<S> {
         }
     }
 
-    /// Returns block `i` of layer `l`. It is computed from the index, so that the work on a block is in the kernel once, and
-    /// because a GPU keeps a dynamically indexed array in local memory.
+    /// Returns block `i` of layer `l`. The block is computed from the index, so that the work on a block is in the
+    /// kernel once. A GPU would keep a dynamically indexed array in local memory.
     #[inline(always)]
     fn layer_block(&self, l: usize, i: usize) -> LayerBlock {
         let tensors = Layout(self.s).layer(l);
@@ -173,7 +173,7 @@ impl<S: Shape> Weights<S> {
         }));
     }
 
-    /// Computes the gradient of block `i`, a block of `wte`: the part of the `lm_head`, then that of the embedding.
+    /// Computes the gradient of block `i`, a block of `wte`, as the part of the `lm_head`, then that of the embedding.
     #[inline(always)]
     fn lm_head_gradient(
         &self,

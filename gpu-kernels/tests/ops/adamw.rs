@@ -1,4 +1,4 @@
-//! `adamw`.
+//! The op `adamw` against the reference.
 
 use gpu_kernels::layout::{Kind, Layout, Place};
 use gpu_kernels::ops::adamw::{AdamW, AdamWParams, RowPairs, StepCoefficients, WeightBlock, WeightViews};
@@ -194,7 +194,8 @@ fn steps_agree_with_the_reference() {
     assert_eq!(weights.len(), shape.num_params());
     let mut reference = TrainState::new(shape, to_f64(&weights));
     for step in 1..=3 {
-        // Sizes from 1 to 1e-11, some zero: near eps and below it, and below the bias that is added to `v`.
+        // Some values are zero. The others from 1 to 1e-11 are near eps, below it, and below the bias that is added to
+        // `v`.
         let size = |i: usize| if i.is_multiple_of(17) { 0.0 } else { 10f32.powi(-((i % 12) as i32)) };
         let gradients: Vec<f32> =
             values(1 + step as u64, weights.len()).iter().enumerate().map(|(i, g)| g * size(i)).collect();
@@ -204,10 +205,11 @@ fn steps_agree_with_the_reference() {
         adamw(&mut reference, &clipped, &config());
         let what = format!("step {step}");
         let steps = f64::from(step);
-        // Each step: the gain, its product with `g`, both multiply-adds; for `v` the gain is a product of two.
+        // The bound counts the gain of each step, its product with `g`, and both multiply-adds. For `v` the gain is a
+        // product.
         assert_tensors_close(&format!("{what}: m"), &memory.m, &reference.m, 4.0 * steps);
         assert_tensors_close(&format!("{what}: v"), &memory.v, &reference.v, 6.0 * steps);
-        // Each step: root, product, division and difference, and the roundings of the three scalars.
+        // The bound counts root, product, division and difference of each step, and the roundings of the three scalars.
         assert_tensors_close(&format!("{what}: w"), &memory.w, &reference.weights, 8.0 * steps);
         memory.assert_transposed(&what);
         memory.assert_padding_and_normal(&what);

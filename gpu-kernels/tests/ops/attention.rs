@@ -1,4 +1,4 @@
-//! `attention`.
+//! The op `attention` against the reference.
 
 use gpu_kernels::ops::attention::{
     self, Attention, AttentionBackward, Query, attend, backward_keys, backward_queries, prob_index, probs_len,
@@ -19,7 +19,7 @@ use crate::tensors::{assert_close, norm};
 /// probability is zero.
 const BEYOND: f32 = 1e30;
 
-/// Unscaled queries, keys and values of a document, `[n, C]` each.
+/// The unscaled queries, keys and values of a document, `[n, C]` each.
 struct Document {
     s: RuntimeShape,
     n: usize,
@@ -28,7 +28,7 @@ struct Document {
     v: Vec<f32>,
 }
 
-/// The same in the kernels' memory, with the results of the forward pass.
+/// A document in the kernels' memory, with the results of the forward pass.
 struct Buffers {
     q: Padded,
     k: Padded,
@@ -68,9 +68,9 @@ impl Document {
         q.chunks(c).enumerate().flat_map(|(t, q)| model::attention(q, &k[..=t], &v[..=t], self.s.n_head())).collect()
     }
 
-    /// Returns the roundings up to a probability: the scaled query, a head's products half-warp by half-warp, four sums in the
-    /// butterfly, the difference to the largest score, which is as large as the scores are, `exp`, sums over every second
-    /// key, the inverse, the product.
+    /// Returns the number of roundings up to a probability. They are those of the scaled query, a head's products
+    /// half-warp by half-warp, four sums in the butterfly, the difference to the largest score, which is as large as
+    /// the scores are, `exp`, sums over every second key, the inverse, and the product.
     fn roundings(&self) -> f64 {
         self.s.head_dim_padded().div_ceil(HALF_WARP) as f64 + self.n as f64 / 2.0 + 10.0
     }
@@ -97,7 +97,7 @@ fn forward_agrees_with_the_reference() {
         let [q, k, v] = [&document.q, &document.k, &document.v].map(|x| leaves(&tape, &to_f64(x)));
         let memory = document.forward();
         let expected = data(&document.reference(&q, &k, &v));
-        // The products with the values, every second key.
+        // The bound also counts the roundings of the products with the values of every second key.
         memory.attn.assert_close(&format!("{what}: attn"), &expected, document.roundings() + n as f64 / 2.0);
         check_probs(&what, &document, &memory, &matrix(&q, s.n_embd()), &matrix(&k, s.n_embd()));
     }
@@ -161,7 +161,8 @@ fn backward_agrees_with_the_reference() {
             gradient: gradient.rows(&format!("{what}: d{name}"), n),
         };
         let inputs = [input("q", &document.q, &dq), input("k", &document.k, &dk), input("v", &document.v, &dv)];
-        // As for the probabilities, as many again for `dp` and its mean, then a sum over every second key or query.
+        // The bound counts those of the probabilities, as many again for `dp` and its mean, and every second key or
+        // query.
         let roundings = 2.0 * document.roundings() + n as f64 / 2.0 + 2.0;
         assert_gradients(&what, &inputs, roundings, |tape, inputs| {
             weighted(tape, &document.reference(&inputs[0], &inputs[1], &inputs[2]), &dy)
@@ -169,7 +170,7 @@ fn backward_agrees_with_the_reference() {
     }
 }
 
-/// Sampling attends with one query at a time, and keeps no probabilities of the others.
+// Sampling attends with one query at a time, and keeps no probabilities of the others.
 #[test]
 fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
     for (s, n) in cases() {
@@ -196,7 +197,7 @@ fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
     }
 }
 
-/// The scores are 200 and -200. The exponential of the first overflows, and that of the second vanishes.
+// The scores are 200 and -200. The exponential of the first overflows, and that of the second vanishes.
 #[test]
 fn a_much_larger_score_selects_its_key() {
     let s = RuntimeShape { vocab: 27, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 };

@@ -1,4 +1,4 @@
-//! `cross_entropy`.
+//! The op `cross_entropy` against the reference.
 
 use gpu_kernels::ops::cross_entropy::{self, CrossEntropy, total};
 use gpu_kernels::shape::Shape;
@@ -47,9 +47,9 @@ fn forward_and_backward_agree_with_the_reference() {
         let exponentials = e.rows(&format!("{what}: e"), n);
         let largest = exponentials.iter().copied().fold(0.0, f32::max);
         assert_eq!(largest.to_bits(), 1.0f32.to_bits(), "{what}: the largest logit's exponential");
-        // The difference to the largest logit and its exponential, V / 16 sums in order and four in the butterfly; the
-        // logarithm of a sum of at least 1 has its relative error as an absolute one. Then its own rounding and that
-        // of the gap.
+        // The bound counts the roundings of the difference to the largest logit, its exponential, V / 16 sums in order
+        // and four in the butterfly. The logarithm of a sum of at least 1 has the sum's relative error as an absolute
+        // one. It and the gap are rounded too.
         let roundings = v.padded as f64 / 16.0 + 9.0;
         let got: Vec<f32> = (0..n).map(|t| (f64::from(sum_exp[t]).ln() + f64::from(gap[t])) as f32).collect();
         assert_close(format!("{what}: nll"), 1, &got, &expected, roundings * ROUNDING * (1.0 + norm(&expected)));
@@ -65,7 +65,7 @@ fn forward_and_backward_agree_with_the_reference() {
 
         launch_tokens(n, |warp, tokens| cross_entropy::backward(warp, s, &loss, tokens));
         let input = Input { name: "logits", cols: v.count, values: &logits, gradient: e.rows(&what, n) };
-        // As above, the division by the sum, that by `n`, their product, the one with `e`, the difference.
+        // The bound counts the roundings above, the divisions by the sum and by `n`, two products, and the difference.
         assert_gradients(&what, &[input], v.padded as f64 / 16.0 + 11.0, |_, inputs| {
             nll(&inputs[0], v.count, &document).into_iter().sum::<Value>() / n as f64
         });

@@ -1,4 +1,4 @@
-//! `embed`.
+//! The op `embed` against the reference.
 
 use gpu_kernels::layout::Layout;
 use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, Inputs, backward_position, backward_token};
@@ -55,7 +55,7 @@ fn forward_agrees_with_the_reference() {
         });
         let what = format!("{s:?}, n = {n}");
         let (sum, expected) = reference(&wte, &wpe, &document, n, c.count);
-        // The sum of the two, then as for the norm.
+        // The bound counts the roundings of the sum of the two, then those of the norm.
         let roundings = 0.5 * (c.count as f64 / 16.0 + 6.0) + 5.0;
         x.assert_close(&format!("{what}: x"), &expected, roundings);
         let rstd = rstd(&sum, c.count);
@@ -63,7 +63,7 @@ fn forward_agrees_with_the_reference() {
     }
 }
 
-/// From the gradient of the embedding after its norm to those of both matrices.
+// The op goes from the gradient of the embedding after its norm to those of both matrices.
 #[test]
 fn backward_agrees_with_the_reference() {
     for (s, n) in cases() {
@@ -71,7 +71,7 @@ fn backward_agrees_with_the_reference() {
         let document = document(s, n);
         let (wte, wpe) = (values(1, s.vocab() * c.count), values(2, s.block_size() * c.count));
         let dy = values(3, n * c.count);
-        // The `lm_head`'s part of the gradient of `wte`.
+        // The gradient of `wte` already holds the `lm_head`'s part.
         let lm_head: Vec<f32> = values(4, wte.len()).iter().map(|x| x / 16.0).collect();
 
         let (sum, normed_sum) = reference(&wte, &wpe, &document, n, c.count);
@@ -122,7 +122,7 @@ fn backward_agrees_with_the_reference() {
             Input { name: "wte", cols: c.count, values: &wte, gradient: of_tokens(&dwte) },
             Input { name: "wpe", cols: c.count, values: &wpe, gradient: dwpe.rows(&what, s.block_size()) },
         ];
-        // As for the norm, then the sum over the times that a token occurs, half of `n` at most.
+        // The bound counts the roundings of the norm, then the sum over the times that a token occurs, half of `n` at most.
         assert_gradients(&what, &inputs, c.count as f64 / 16.0 + 9.0 + n as f64 / 2.0, |tape, inputs| {
             let y = normed(&sums(&inputs[0], &inputs[1], &indices, n, c.count), c.count);
             weighted(tape, &y, &dy) + dot(&inputs[0], &leaves(tape, &to_f64(&lm_head)))

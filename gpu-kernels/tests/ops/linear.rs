@@ -1,4 +1,4 @@
-//! `linear`: the product forward and backward, and the gradient of the matrix.
+//! The op `linear` against the reference, with the product forward and backward, and the gradient of the matrix.
 
 use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::linear::{self, Columns, Linear, MatrixView, weight_gradient};
@@ -12,7 +12,7 @@ use crate::support::{
 };
 use crate::tensors::{assert_close, norm};
 
-/// `(input, output, n)`: wide and narrow matrices, and documents from one position to three groups of tokens.
+/// The cases `(input, output, n)`, with wide and narrow matrices, and documents from one position to three groups of tokens.
 const CASES: [(usize, usize, usize); 6] =
     [(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)];
 
@@ -57,13 +57,13 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
             }
         });
         let expected = by_row(&x, input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w)), input), x));
-        // A multiply-add for every second input, then the sum of the halves.
+        // The bound counts a multiply-add for every second input, then the sum of the halves.
         y.assert_close(&format!("{what}: y"), &expected, input as f64 / 2.0 + 1.0);
         let inputs = [
             Input { name: "x", cols: input, values: &x, gradient: dx.rows(&what, n) },
             Input { name: "w", cols: input, values: &w, gradient: dw.rows(&what, output) },
         ];
-        // For `dx` as above, over the outputs; for `dw` a multiply-add for every position.
+        // The bound for `dx` counts as above, over the outputs. That for `dw` counts a multiply-add for every position.
         let roundings = (output as f64 / 2.0 + 1.0).max(n as f64);
         assert_gradients(&what, &inputs, roundings, |tape, inputs| {
             let w = matrix(&inputs[1], input);
@@ -75,7 +75,7 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
     }
 }
 
-/// `x += w0 x0 + w1 x1` in one [`linear::forward_sum`], and in one [`linear::accumulate`] for each term.
+// The test computes `x += w0 x0 + w1 x1` in one `forward_sum`, and in one `accumulate` for each term.
 #[test]
 fn sums_of_products_agree_with_the_reference() {
     for (input, output, n) in CASES {
@@ -114,7 +114,8 @@ fn sums_of_products_agree_with_the_reference() {
             |k: usize| by_row(&x[k], input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w[k])), input), x));
         let (first, second) = (product(0), product(1));
         let expected: Vec<f64> = (0..skip.len()).map(|e| f64::from(skip[e]) + first[e] + second[e]).collect();
-        // As for one product, twice, and a sum for each. The terms may cancel, so the bound has the norm of each.
+        // The bound counts one product, twice, and a sum for each. The terms may cancel, so the bound has the norm of
+        // each.
         let roundings = 2.0 * (input as f64 / 2.0 + 2.0);
         let bound = roundings * ROUNDING * (norm(&to_f64(&skip)) + norm(&first) + norm(&second));
         for (name, got) in [("forward_sum", &sum), ("accumulate", &accumulated)] {

@@ -1,4 +1,4 @@
-//! `mlp`: the activation function between its two matrices.
+//! The op `mlp`, the activation function between its two matrices, against the reference.
 
 use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::mlp::{backward, forward};
@@ -12,10 +12,10 @@ use crate::support::{
 };
 use crate::tensors::assert_close;
 
-/// Hidden channels and positions.
+/// The numbers of hidden channels and of positions.
 const CASES: [(usize, usize); 3] = [(16, 8), (21, 5), (36, 1)];
 
-/// Returns the reference's MLP with identity matrices: `relu(u)^2`.
+/// Returns the reference's MLP with identity matrices, `relu(u)^2`.
 fn relu_squared<'t>(tape: &'t Tape, u: &[Value<'t>]) -> Vector<'t> {
     let identity: Vec<f64> = (0..u.len().pow(2)).map(|i| if i % (u.len() + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let identity = matrix(&leaves(tape, &identity), u.len());

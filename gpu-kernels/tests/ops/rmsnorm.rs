@@ -1,4 +1,4 @@
-//! `rmsnorm`.
+//! The op `rmsnorm` against the reference.
 
 use gpu_kernels::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
 use gpu_kernels::shape::{RuntimeShape, Shape};
@@ -39,8 +39,8 @@ fn forward_agrees_with_the_reference() {
         let x = input(n, c);
         let (y, got) = forward(s, n, &x, f32::NAN);
         let what = format!("{s:?}, n = {n}");
-        // The root halves the errors of the sum: up to C / 16 squares in order, four steps of the butterfly, the mean, the
-        // addition. Then the root, its inverse, the product and the sum's own rounding.
+        // The root halves the errors of the sum. These are of up to C / 16 squares in order, four steps of the butterfly,
+        // the mean, and the addition. The bound then counts the root, its inverse, the product and the sum's own rounding.
         let roundings = 0.5 * (c as f64 / 16.0 + 6.0) + 4.0;
         y.assert_close(&format!("{what}: y"), &by_row(&x, c, |_, x| model::rmsnorm(x)), roundings);
         let expected = rstd(&to_f64(&x), c);
@@ -68,7 +68,8 @@ fn check_backward(s: RuntimeShape, n: usize, skip: Option<&[f32]>) {
     launch_tokens(n, |warp, tokens| rmsnorm::backward(warp, s, &norm, tokens));
     let what = format!("{s:?}, n = {n}, skip: {}", skip.is_some());
     let input = Input { name: "x", cols: c.count, values: &x, gradient: dx.rows(&what, n) };
-    // `y` and `rstd` come rounded; products in order, the butterfly, the mean, its product with `y`, that with `rstd`.
+    // `y` and `rstd` come rounded. The bound counts products in order, the butterfly, the mean, and the products with
+    // both.
     assert_gradients(&what, &[input], c.count as f64 / 16.0 + 9.0, |tape, inputs| {
         let y: Vec<_> = inputs[0].chunks(c.count).flat_map(model::rmsnorm).collect();
         let loss = weighted(tape, &y, &dy);

@@ -1,4 +1,4 @@
-//! `sample`.
+//! The op `sample` against the reference.
 
 use gpu_kernels::ops::sample::{draw, log_probability};
 use gpu_kernels::shape::{RuntimeShape, Shape};
@@ -9,10 +9,10 @@ use reference::value::Tape;
 use crate::support::{Channels, Padded, ROUNDING, launch, leaves, to_f64, values, view};
 use crate::tensors::assert_close;
 
-/// Uniform values of a test.
+/// The number of uniform values of a test.
 const DRAWS: usize = 257;
 
-/// Uniform values that are nearer than this to a boundary between two tokens are left out, because rounding decides there.
+/// The least distance of a uniform value to a boundary between two tokens. For nearer values rounding decides.
 const EDGE: f64 = 1e-5;
 
 fn shape(vocab: u32) -> RuntimeShape {
@@ -43,11 +43,11 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
 
 #[test]
 fn draws_agree_with_the_reference() {
-    // Multiples of 2^-24, as the kernels draw them: from 0 to the largest one below 1.
+    // The values are multiples of 2^-24, as the kernels draw them, from 0 to the largest one below 1.
     let uniforms: Vec<f32> = (0..DRAWS).map(|i| (i * 16_777_215 / (DRAWS - 1)) as f32 / 16_777_216.0).collect();
     for vocab in [2u32, 16, 27, 37, 261] {
         let s = shape(vocab);
-        // Multiples of 1/4, so that many are equal.
+        // The logits are multiples of 1/4, so that many are equal.
         let coarse: Vec<f32> = values(1, s.vocab()).iter().map(|x| (12.0 * x).round() / 4.0).collect();
         let fine: Vec<f32> = values(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
         for (logits, kind) in [(&coarse, "coarse"), (&fine, "fine")] {
@@ -86,7 +86,7 @@ fn log_probabilities_agree_with_the_reference() {
         let row = leaves(&tape, &to_f64(&logits));
         for (token, &got) in got.iter().enumerate() {
             let expected = -cross_entropy(&row, token as u32).data();
-            // As for the cross-entropy: the differences, exponentials, V / 16 sums and four in the butterfly, the logarithm.
+            // The bound counts differences, exponentials, V / 16 sums and four in the butterfly, and the logarithm.
             let bound = (f64::from(vocab) / 16.0 + 9.0) * ROUNDING * (1.0 - expected);
             assert_close(format!("vocabulary {vocab}, token {token}"), 1, &[got], &[expected], bound);
         }

@@ -21,18 +21,18 @@ const fn shape(vocab: u32, block_size: u32, n_embd: u32, n_head: u32) -> Runtime
     RuntimeShape { vocab, block_size, n_embd, n_head, n_layer: 2 }
 }
 
-/// Returns shapes with numbers of positions: a single one, one that leaves the last row free, and one that fills the block.
+/// Returns shapes with numbers of positions. One position, a block but for its last row, and a full block occur.
 pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     let shapes = [
-        // The default model.
+        // This is the default model.
         shape(27, 8, 16, 4),
-        // Heads of 7 channels in 8, three of them in two half-warps; more than 256 tokens.
+        // Heads of 7 channels take 8, and three heads take two half-warps. There are more than 256 tokens.
         shape(261, 5, 21, 3),
-        // Heads of 17 channels in two half-warps each; two groups of tokens.
+        // Heads of 17 channels take two half-warps each. There are two groups of tokens.
         shape(37, 9, 34, 2),
-        // Heads of 3 channels in 4; more positions than a half-warp has channels.
+        // Heads of 3 channels take 4. There are more positions than a half-warp has channels.
         shape(19, 17, 9, 3),
-        // Heads of one channel, one position.
+        // There are heads of one channel, and one position.
         shape(5, 1, 7, 7),
     ];
     shapes.into_iter().flat_map(|s| {
@@ -46,7 +46,7 @@ pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
 /// Returns values between -1 and 1 without a pattern. They depend on `seed` alone.
 pub fn values(seed: u64, len: usize) -> Vec<f32> {
     let value = |i: u64| {
-        // The finaliser of SplitMix64.
+        // This is the finaliser of SplitMix64.
         let mut x = (seed << 32 | i).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -72,13 +72,13 @@ pub fn to_f32(values: &[f64]) -> Vec<f32> {
 /// The places of a row's channels in memory.
 #[derive(Clone, Copy)]
 pub struct Channels {
-    /// Channels without padding.
+    /// The number of channels without padding.
     pub count: usize,
-    /// Channels with padding.
+    /// The number of channels with padding.
     pub padded: usize,
-    /// Channels of a head, which are adjacent.
+    /// The number of channels of a head, which are adjacent.
     head: usize,
-    /// Elements from one head to the next.
+    /// The stride of heads, in elements.
     head_padded: usize,
 }
 
@@ -125,7 +125,7 @@ impl Padded {
         tensor
     }
 
-    /// Returns a view of its memory.
+    /// Returns a view of the tensor's memory.
     pub fn view(&mut self) -> View {
         view(&mut self.memory)
     }
@@ -150,7 +150,7 @@ impl Padded {
         rows
     }
 
-    /// Asserts that its first rows are `expected: [n, channels]` up to `roundings` roundings, and that their padding is zero.
+    /// Asserts that the first rows are `expected: [n, channels]` up to `roundings` roundings, and that their padding is zero.
     #[track_caller]
     pub fn assert_close(&self, what: &str, expected: &[f64], roundings: f64) {
         let got = self.rows(what, expected.len() / self.channels.count);
@@ -158,7 +158,7 @@ impl Padded {
     }
 }
 
-/// Returns memory with one value for each of `rows` tokens: `values`, then NaN.
+/// Returns memory with one value for each of `rows` tokens, first `values`, then NaN.
 pub fn scalars(rows: usize, values: &[f32]) -> Vec<f32> {
     let mut memory = values.to_vec();
     memory.resize(round_up(rows, HALF_WARP), f32::NAN);

@@ -1,8 +1,10 @@
-//! What the kernels cost on a GPU: `cargo bench -p host --bench gpu`, or `.ci/gpu-check`, which runs the GPU's tests before.
+//! The benchmark of the kernels on a GPU. Run it with `cargo bench -p host --bench gpu`, or with `.ci/gpu-check` after
+//! the GPU's tests.
 //!
-//! A figure is device time between two events around one launch: the median of several launches, of `generate` a single one;
-//! of the whole process it is wall time. The GPU must give the bits of the CPU before anything is timed. `--record FILE` keeps the figures; `--readme FILE` writes the table of the
-//! README from the record that is kept in the repository, and needs no GPU.
+//! A figure is the device time between two events around one launch, as the median of several launches. That of
+//! `generate` is of a single launch, and that of the whole process is wall time. The GPU must give the bits of the CPU
+//! before anything is timed. `--record FILE` keeps the figures. `--readme FILE` writes the table of the README from the
+//! record that is kept in the repository, and needs no GPU.
 
 #![allow(missing_docs)]
 
@@ -28,25 +30,25 @@ use record::{Figure, Record, failure};
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// Write what was measured to this file
+    /// Write the figures to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Write the table of this README from the record in the repository, and measure nothing
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
-    /// One name a line; without it the embedded corpus
+    /// The corpus, one name a line (default: the embedded names)
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// The program whose whole run is timed
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_microgpt"))]
     program: PathBuf,
-    /// As cargo passes it
+    /// A flag that cargo passes
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
-/// Launches of which the median is taken.
+/// The number of launches of which the median is taken.
 const LAUNCHES: usize = 15;
 
 fn main() {
@@ -86,13 +88,13 @@ fn run(args: &Args) -> Result<()> {
             "million tokens/s",
         );
     }
-    let (steps, replicas) = (100, 132);
+    let (steps, seeds) = (100, 132);
     let mut batch = verified(ModelConfig::default(), 1024, &dataset)?;
     let seconds = median(&mut batch, |gpu| gpu.train(steps).map(drop), Cuda::device_seconds)?;
     figures.push(Figure::new("`train`, batch 1,024, default model", seconds / steps as f64 * 1e6, "µs a step"));
-    let mut models = CudaModels::new(&dataset, &vec![start(ModelConfig::default(), 1, &dataset)?; replicas])?;
+    let mut models = CudaModels::new(&dataset, &vec![start(ModelConfig::default(), 1, &dataset)?; seeds])?;
     let seconds = median(&mut models, |gpu| gpu.train(steps).map(drop), CudaModels::device_seconds)?;
-    figures.push(Figure::new("`train`, 132 replicas, default model", seconds / steps as f64 * 1e6, "µs a step of all"));
+    figures.push(Figure::new("`train`, 132 seeds, default model", seconds / steps as f64 * 1e6, "µs a step of all"));
     let mut times = Vec::new();
     for _ in 0..5 {
         let start = Instant::now();
@@ -110,7 +112,7 @@ fn run(args: &Args) -> Result<()> {
     times.sort_by(f64::total_cmp);
     figures.push(Figure::new("whole process, `--steps 500`", times[2], "s"));
     if let Some(path) = &args.record {
-        Record::of_this_machine(figures)?.write(path)?;
+        Record::of_this_computer(figures)?.write(path)?;
     }
     Ok(())
 }
@@ -121,14 +123,14 @@ fn dataset(input: Option<&Path>) -> Result<Dataset> {
     Dataset::new(&corpus::documents(text).collect::<Vec<_>>(), Some(42), None)
 }
 
-/// A model before its first step.
+/// Returns a model before its first step.
 fn start(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<ModelSetup> {
     let train = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size())?, 42));
     Ok(ModelSetup { train, state })
 }
 
-/// A model on the GPU after some steps, all of which gave the bits of the CPU.
+/// Returns a model on the GPU after some steps, all of which gave the bits of the CPU.
 fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda> {
     let ModelSetup { train, state } = start(model, batch, dataset)?;
     let (mut gpu, mut cpu) = (Cuda::new(train, dataset, &state)?, Cpu::new(train, dataset, &state)?);
@@ -139,7 +141,7 @@ fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda>
     if same { Ok(gpu) } else { Err(failure(format!("{model:?}: the GPU does not give the bits of the CPU"))) }
 }
 
-/// The median of the seconds that some launches take on the device, after one that is not counted.
+/// Returns the median of the seconds that some launches take on the device, after one that is not counted.
 fn median<G>(
     gpu: &mut G,
     mut launch: impl FnMut(&mut G) -> Result<()>,

@@ -15,12 +15,12 @@ const BEGIN: &str =
     "<!-- the table of assets/gpu-benchmark.json: cargo bench -p host --bench gpu -- --readme ../README.md -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
-/// What was measured on one machine.
+/// The figures of one computer.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Record {
-    /// The GPU, its driver, and its clocks now and at most, as nvidia-smi prints them, and what compiled the kernels.
+    /// The GPU, its driver, and its present and highest clocks, as nvidia-smi prints them, and the compiler of the kernels.
     device: String,
-    /// Year, month and day.
+    /// The year, month and day.
     date: String,
     figures: Vec<Figure>,
 }
@@ -28,16 +28,16 @@ pub struct Record {
 /// One measurement.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Figure {
-    /// What was measured.
+    /// The measured quantity.
     name: String,
-    /// How much.
+    /// The value in `unit`.
     value: f64,
-    /// Of what.
+    /// The unit, such as `µs a step`.
     unit: String,
 }
 
 impl Figure {
-    /// A measurement, which is printed as well.
+    /// Returns a measurement, and prints it.
     pub fn new(name: &str, value: f64, unit: &str) -> Self {
         println!("{name}: {value:.4} {unit}");
         Self { name: name.to_owned(), value, unit: unit.to_owned() }
@@ -45,11 +45,11 @@ impl Figure {
 }
 
 impl Record {
-    /// Figures with what nvidia-smi and the clock say of this machine.
+    /// Returns a record of the figures with the GPU and the date of this computer.
     ///
     /// # Errors
-    /// Either cannot be asked.
-    pub fn of_this_machine(figures: Vec<Figure>) -> Result<Self> {
+    /// If `nvidia-smi` or `date` cannot be run.
+    pub fn of_this_computer(figures: Vec<Figure>) -> Result<Self> {
         let query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm";
         let device = output("nvidia-smi", &[query, "--format=csv,noheader", "--id=0"])?;
         let device = format!("{device}, PTX by {}", PTX.map_or("nobody", |ptx| ptx.compiler));
@@ -59,7 +59,7 @@ impl Record {
     /// Writes the record as JSON.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).expect("a record is plain data");
         fs::write(path, text + "\n").map_err(|error| cannot("write", path, &error))
@@ -69,7 +69,7 @@ impl Record {
 /// Replaces the table in a README by that of the record that the repository keeps.
 ///
 /// # Errors
-/// A file cannot be read or written, or the README has no place for the table.
+/// If a file cannot be read or written, or the README has no place for the table.
 pub fn write_table(readme: &Path) -> Result<()> {
     let text = fs::read_to_string(readme).map_err(|error| cannot("read", readme, &error))?;
     let place = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));

@@ -23,7 +23,7 @@ fn a_file_cut_anywhere_is_refused() {
     refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, by its header {told}")]);
 }
 
-/// The files have 20 GB by their length. A header that does not fit the model is refused before the data is read.
+// The files have 20 GB by their length. A header that does not fit the model is refused before the data is read.
 #[test]
 fn a_large_file_is_refused_at_once() {
     let header =
@@ -82,7 +82,7 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     refused(&heads, &["`--n-head 2`, not `--n-head 3`", "the file fits: `--n-head 2`"]);
 }
 
-/// The hint must not name flags that the command line would refuse.
+// The hint must not name flags that the command line would refuse.
 #[test]
 fn a_file_that_no_flags_fit_has_another_hint() {
     let names = "hint: give the tensors the names and shapes that `--save` writes";

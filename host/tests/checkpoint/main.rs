@@ -1,4 +1,4 @@
-//! Checkpoints: they come back to the bit, and unusable ones are refused with a reason.
+//! The tests of checkpoints, which come back to the bit. Unusable ones are refused with a reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -139,7 +139,7 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
             (&shape[..], Dtype::F32)
         );
     }
-    // Row-major and little-endian: element [1, 2] of `wpe`, which follows the 24 elements of `wte`.
+    // The file is row-major and little-endian. Element [1, 2] of `wpe` follows the 24 elements of `wte`.
     let element = (6 + 2) * 4;
     assert_eq!(tensors.tensor("wpe").unwrap().data()[element..element + 4], 32.0f32.to_le_bytes());
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();

@@ -141,7 +141,7 @@ fn a_path_that_cannot_be_written_is_refused_before_training() {
     assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
 }
 
-/// The same file can be named by another spelling, a link, a link to a missing file or a hard link.
+// The same file can be named by another spelling, a link, a link to a missing file or a hard link.
 #[cfg(unix)]
 #[test]
 fn a_file_that_two_flags_name_is_refused() {
@@ -165,7 +165,7 @@ fn a_file_that_two_flags_name_is_refused() {
     assert_eq!(folder.files(), ["hard.link", "names.link", "names.txt", "new.link", "sub"]);
 }
 
-/// The kernels and the reference allocate in different places, and each may be the first to run out of memory.
+// The kernels and the reference allocate in different places, and each may be the first to run out of memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_model_that_does_not_fit_the_memory_is_an_error() {

@@ -95,7 +95,7 @@ fn a_help_text_that_cannot_be_written_is_an_error_unless_nobody_reads_it() {
             stderr.starts_with("error: cannot write to stdout") && stderr.contains("\nhint: "),
             "{args:?}: {stderr}"
         );
-        // A pipe whose reader has gone.
+        // The reader of this pipe has gone.
         let (_, closed) = std::io::pipe().unwrap();
         let output = run(closed.into());
         assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");

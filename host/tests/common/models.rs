@@ -19,15 +19,15 @@ pub const ODD: [ModelConfig; 6] = [
     ModelConfig { n_embd: 7, n_head: 7, n_layer: 3, block_size: 1 },
 ];
 
-/// Too large for the shared memory of any GPU.
+/// A model too large for the shared memory of any GPU.
 pub const LARGER: ModelConfig = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
 
-/// These documents, shuffled by `seed` or in their order.
+/// Returns a data set of these documents, shuffled by `seed` or in their order.
 pub fn dataset(documents: &[impl AsRef<str>], seed: Option<u64>) -> Dataset {
     Dataset::new(&documents.iter().map(AsRef::as_ref).collect::<Vec<_>>(), seed, None).unwrap()
 }
 
-/// The embedded names, or the file that `MICROGPT_CORPUS` names.
+/// Returns the embedded names, or the file that `MICROGPT_CORPUS` names.
 pub fn names(seed: u64) -> Dataset {
     let file = env::var_os("MICROGPT_CORPUS").map(|path| fs::read_to_string(path).unwrap());
     dataset(&corpus::documents(file.as_deref().unwrap_or(corpus::EMBEDDED)).collect::<Vec<_>>(), Some(seed))
@@ -36,13 +36,13 @@ pub fn names(seed: u64) -> Dataset {
 /// Documents shorter and longer than a block, with characters that few of them share.
 pub const FEW: [&str; 6] = ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb"];
 
-/// Short and long documents, and more than 256 distinct characters.
+/// Returns short and long documents with more than 256 distinct characters.
 pub fn odd() -> Dataset {
     let wide: String = ('\u{4e00}'..'\u{4f10}').collect();
     dataset(&[&FEW[..], &["zaza", &wide]].concat(), None)
 }
 
-/// Weights of which no tensor is zero, so that every gradient is at work.
+/// Returns weights of which no tensor is zero, so that every gradient is at work.
 pub fn nonzero_weights(shape: RuntimeShape) -> Weights {
     let mut weights = Weights::init(shape, 7);
     for (i, w) in weights.values.iter_mut().enumerate() {

@@ -10,7 +10,7 @@ use microgpt::weights::Weights;
 /// A function that puts a model on a device.
 type Open<'a> = &'a dyn Fn(TrainConfig, &Dataset, &State) -> Result<Box<dyn Device>>;
 
-/// Asserts that such a device refuses every input that its kernels could not survive, each with the expected message.
+/// Asserts that the device of `open` refuses every input that its kernels could not survive, each with the expected message.
 #[track_caller]
 pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let dataset = |documents: &[&str]| Dataset::new(documents, None, None).unwrap();
@@ -23,7 +23,7 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let (model, small) = (ModelConfig::default(), dataset(&["abc", "cab"]));
     let fitting = state(model, 4);
 
-    // The model has another vocabulary than the training or the validation documents, or those have different ones.
+    // The vocabularies of the model, the training documents and the validation documents differ.
     refused(open(config, &dataset(&["abcd", "a"]), &fitting).map(drop), "the token 4");
     refused(open(config, &dataset(&["a", "abcd"]), &fitting).map(drop), "the token 4");
     let mixed = Dataset { val: dataset(&["a", "vwxyz"]).val, ..small.clone() };

@@ -14,28 +14,28 @@ use reference::{adamw, clip};
 
 use tensors::{assert_close, norm};
 
-// What single precision may differ by: about twice what it does at most over the models, documents and batches of the tests that
-// compare steps. The kernels have the same bits on every machine, so that this leaves room for a change of theirs alone.
-/// Of the loss: 1.4e-7 of it.
+// The bounds are about twice the largest errors of single precision over the models, documents and batches of the tests that
+// compare steps. The kernels have the same bits on every computer, so that this leaves room only for changes of the kernels.
+/// The bound of the loss, relative to it. The largest error is 1.4e-7.
 const LOSS: f64 = 3e-7;
-/// Of the gradient's norm: 2.5e-7 of it.
+/// The bound of the gradient's norm, relative to it. The largest error is 2.5e-7.
 const GRAD_NORM: f64 = 5e-7;
-/// Of a gradient, beside [`CANCELLATION`]: 6.0e-7 of its tensor's norm.
+/// The bound of a gradient, beside [`CANCELLATION`], relative to its tensor's norm. The largest error is 6.0e-7.
 const GRADIENT: f64 = 1.2e-6;
-/// Of the moments, beside [`CANCELLATION`]: 3.1e-7 of their tensor's norm.
+/// The bound of the moments, beside [`CANCELLATION`], relative to their tensor's norm. The largest error is 3.1e-7.
 const MOMENT: f64 = 6e-7;
-/// Of the updated weights: 5.7e-8 of their tensor's norm.
+/// The bound of the updated weights, relative to their tensor's norm. The largest error is 5.7e-8.
 const WEIGHT: f64 = 1.2e-7;
 
-/// Where all keys of a document score alike, the gradients of queries and keys are what little is left of terms that
-/// cancel: their rounding is on the scale of the whole gradient, not of these tensors.
+/// The slack for cancellation, relative to the norm of the whole gradient. If all keys of a document score alike, the
+/// terms of the gradients of queries and keys cancel. Their rounding is on the scale of the whole gradient.
 const CANCELLATION: f64 = 5e-9;
 
 fn to_f64(weights: &Weights) -> Vec<f64> {
     weights.values.iter().copied().map(f64::from).collect()
 }
 
-/// Fails where `got` is not within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
+/// Asserts that `got` is within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
 #[track_caller]
 fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
     let slack = slack * norm(expected);
@@ -47,8 +47,8 @@ fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64,
     }
 }
 
-/// Takes a step. Loss and gradient must be those of the reference in the same state, and moments and weights what the reference
-/// makes of that gradient: where a gradient is next to nothing, an update magnifies its rounding.
+/// Takes a step, and asserts that loss and gradient are those of the reference in the same state. Moments and weights must be
+/// those that the reference computes from the kernels' gradient, because an update magnifies the rounding of a tiny gradient.
 #[track_caller]
 pub fn assert_step_agrees(what: &str, cpu: &mut Cpu, config: TrainConfig, dataset: &Dataset) {
     let state = cpu.download().unwrap();

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 pub struct Emulator(TempDir);
 
 impl Emulator {
-    /// The emulator that cargo built with this test.
+    /// Returns a folder with the emulator that cargo built with this test.
     pub fn new() -> Self {
         let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
         let library = deps.join("libptx_emulator.so");
@@ -28,7 +28,7 @@ impl Emulator {
         command.env("LD_LIBRARY_PATH", paths).env("PTX_EMULATOR", settings);
     }
 
-    /// A path for a file of the emulator's.
+    /// Returns the path of a file in the folder.
     #[allow(dead_code)] // Not every test looks at one.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The model of this repository a second time, for tests: numpy in f64, whole documents at once, backward by hand.
+"""The model of this repository a second time, for tests, with numpy in f64, whole documents at once, backward by hand.
 
 It shares nothing with the Rust code but the contract, so that a mistake would have to be made twice to go unseen.
 Before it writes anything, it checks its own gradients by central differences.
@@ -38,7 +38,7 @@ def tensor_shapes(shape):
 
 
 def tensors(flat, shape):
-    """Views into a flat array, by name."""
+    """Returns views into a flat array, by name."""
     views, start = {}, 0
     for name, dims in tensor_shapes(shape):
         size = dims[0] * dims[1]
@@ -49,14 +49,14 @@ def tensors(flat, shape):
 
 
 def initial_weights(shape):
-    """Multiples of 1/256 up to 1/2 in size: the same numbers in f32, in f64 and in any language."""
+    """Returns multiples of 1/256 up to 1/2 in size, which are the same in f32, in f64 and in any language."""
     count = sum(rows * cols for _, (rows, cols) in tensor_shapes(shape))
     i = np.arange(count, dtype=np.int64)
     return ((7 * i * i + 37 * i + 11) % 257 - 128) / 256.0
 
 
 def normalise(x):
-    """Rows of x at a root mean square of 1, and the factors that did it."""
+    """Returns the rows of x at a root mean square of 1, and their factors."""
     factor = (np.mean(x * x, axis=1, keepdims=True) + RMSNORM_EPS) ** -0.5
     return x * factor, factor
 
@@ -66,12 +66,12 @@ def normalise_backward(dy, y, factor):
 
 
 def heads(x, n_head):
-    """[n, C] as [H, n, D]."""
+    """Returns x: [n, C] as [H, n, D]."""
     return x.reshape(len(x), n_head, -1).transpose(1, 0, 2)
 
 
 def joined(x):
-    """[H, n, D] as [n, C]."""
+    """Returns x: [H, n, D] as [n, C]."""
     return x.transpose(1, 0, 2).reshape(x.shape[1], -1)
 
 

@@ -15,9 +15,9 @@ pub struct Crate {
 }
 
 struct File {
-    /// The path below the source folder: `device/cpu.rs`.
+    /// The path below the source folder, such as `device/cpu.rs`.
     path: String,
-    /// The module: `["device", "cpu"]`, empty for the crate's root.
+    /// The module, such as `["device", "cpu"]`. It is empty for the crate's root.
     module: Vec<String>,
     text: String,
     /// The paths that the file names. Those inside the crate begin with `crate`.

@@ -1,4 +1,4 @@
-//! The structure of the repository: imports run one way, inside each crate and between crates.
+//! The structure of the repository, in which imports run one way, inside each crate and between crates.
 //!
 //! The tests read every `use` and every path that begins with `crate`, `self` or `super`, and resolve it to the deepest module
 //! that has a file of its own. Paths inside macro calls stay unread.
@@ -69,7 +69,7 @@ fn the_reference_imports_nothing() {
 
 #[test]
 fn simt_imports_no_kernel() {
-    // Rust-CUDA's library, where its compiler runs.
+    // `cuda_std` is Rust-CUDA's library. `simt` imports it only under the feature `rust-cuda`.
     assert_eq!(imported_crates("gpu-kernels/simt/src"), BTreeSet::from(["cuda_std".to_owned()]));
     assert_eq!(dependencies("gpu-kernels/simt"), [""; 0]);
 }

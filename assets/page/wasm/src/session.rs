@@ -32,7 +32,7 @@ enum Request {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Open {
-    /// The text, one document a line; the embedded names if there is none.
+    /// The text, one document a line. Without it, the names are the corpus.
     corpus: Option<String>,
     steps: u64,
     learning_rate: f64,
@@ -63,7 +63,7 @@ enum Reply {
     Failed { error: String },
 }
 
-/// The most steps of a run.
+/// The largest number of steps of a run.
 const MAX_STEPS: u64 = 10_000_000;
 
 /// The model that the page works with, if one is open.
@@ -76,7 +76,7 @@ struct Opened {
     tokenizer: Tokenizer,
     shape: RuntimeShape,
     seed: u64,
-    /// The steps of the whole run.
+    /// The number of steps of the whole run.
     steps: u64,
     /// The number of steps taken.
     step: u64,

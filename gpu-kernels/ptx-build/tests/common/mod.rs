@@ -30,7 +30,7 @@ impl Resources {
         let read = || {
             let (_, entry) = log.split_once(&format!("Compiling entry function '{kernel}' for"))?;
             let entry = entry.split("Compiling entry function").next()?;
-            // `Used 128 registers, used 1 barriers, 64 bytes smem`
+            // An example is `Used 128 registers, used 1 barriers, 64 bytes smem`.
             let amount = |unit: &str| {
                 let (before, _) = entry.split_once(unit)?;
                 before.rsplit([' ', '\n']).next()?.parse::<usize>().ok()
@@ -63,7 +63,7 @@ impl MachineCode {
             .split_once(&format!(".text.{kernel}:"))
             .ok_or_else(|| format!("the listing of nvdisasm has no kernel `{kernel}`"))?;
         let code = code.split(".section").next().unwrap_or(code);
-        // `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`
+        // An example is `/*0010*/ @P0 LDS.128 R4, [R2+0x10] ;`.
         let instructions = code.lines().filter_map(|line| line.trim_start().strip_prefix("/*")?.split_once("*/"));
         let mut bytes = 0;
         let operations = instructions.filter_map(|(address, instruction)| {

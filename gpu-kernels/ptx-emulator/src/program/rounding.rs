@@ -110,7 +110,7 @@ mod tests {
 
     const MODES: [Rounding; 4] = [Rounding::Nearest, Rounding::Zero, Rounding::Down, Rounding::Up];
 
-    /// The CPU's operations are the oracle of `.rn`. The other modes bracket the exact result.
+    // The CPU's operations are the oracle of `.rn`. The other modes bracket the exact result.
     #[test]
     fn rounding_to_nearest_agrees_with_the_cpu_and_other_modes_bracket_it() {
         let mut state = 1u32;

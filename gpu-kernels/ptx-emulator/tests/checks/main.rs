@@ -8,9 +8,9 @@ use ptx_emulator::{Device, Dims, Fault, FaultKind, Gpu};
 
 /// Returns the PTX of a kernel with this body.
 ///
-/// Its parameter, a pointer to 1,024 words of which the first half is initialised, is in `%rd1`, and the address of the
-/// thread's word there in `%rd2`. `%r1` is the thread, `%r2` the block and `%r3` four times the thread. `%r4` is the
-/// address of 1,024 words of shared memory, and `%r5` that of the thread's word there.
+/// The kernel's parameter, a pointer to 1,024 words of which the first half is initialised, is in `%rd1`. The address
+/// of the thread's word there is in `%rd2`. `%r1` is the thread, `%r2` the block and `%r3` four times the thread. `%r4`
+/// is the address of 1,024 words of shared memory, and `%r5` that of the thread's word there.
 fn kernel(body: &str) -> String {
     format!(
         ".version 7.8\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 p)\n{{\n\

@@ -28,7 +28,7 @@ const COMMENTS: &str = ".loc 1 7 1 // inlined at 2:5 3:9 4:20 5:1\nmov.u32 %r1, 
 fn an_instruction_belongs_to_the_innermost_op_of_its_inline_chain() {
     assert_eq!(rows(COMMENTS, &["src/ops/"]), ["entry/gpu 3", "ops/linear 3"]);
     assert_eq!(rows(COMMENTS, &["src/ops/", "src/train/"]), ["entry/gpu 2", "ops/linear 3", "train/batch 1"]);
-    // The directives of PTX ISA, section 11.5.3, in place of comments.
+    // The directives of PTX ISA, section 11.5.3, take the place of comments.
     let directives = ".loc 5 1 1\n.loc 4 20 1, function_name name, inlined_at 5 1 1\n\
                       .loc 2 5 1, function_name name, inlined_at 4 20 1\nmov.u32 %r1, 1;\n\
                       .loc 1 7 1, function_name name+0, inlined_at 2 5 1\nmov.u32 %r1, 2;\n.loc 5 2 1";

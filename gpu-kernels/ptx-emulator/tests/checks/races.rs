@@ -77,7 +77,7 @@ fn races_between_blocks_are_found() {
     );
 }
 
-/// Every block writes, waits at a grid barrier, and reads what its neighbour wrote.
+// Every block writes, waits at a grid barrier, and reads what its neighbour wrote.
 #[test]
 fn a_grid_barrier_needs_its_fence() {
     let exchange = |fence| {

@@ -1,4 +1,4 @@
-//! The CUDA driver as a shared library: the emulator, or the driver of a real GPU.
+//! The CUDA driver as a shared library, which is the emulator or the driver of a real GPU.
 #![allow(dead_code, reason = "each test uses a part of the module")]
 
 use std::ffi::{CString, c_void};

@@ -8,7 +8,7 @@ use crate::floats;
 use crate::oracle::flush;
 use crate::values::Rows;
 
-/// The largest relative error; the manual's bounds are wider.
+/// The largest relative error. The manual's bounds are wider.
 const NEAR: f64 = 1.0 / (1 << 22) as f64;
 
 /// Returns the case of an instruction near `f`.

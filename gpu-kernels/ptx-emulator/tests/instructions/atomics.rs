@@ -1,4 +1,4 @@
-//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6): the value in memory and the returned one, one per thread.
+//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6), with the value in memory and the returned one for each thread.
 
 use crate::case::cut;
 use crate::driver::{Driver, THREADS};

@@ -8,7 +8,7 @@ use crate::values::{Rows, rows};
 pub enum Expected {
     /// These bits, of which the destination may have fewer.
     Bits(u64),
-    /// Any NaN in single precision; the manual leaves its bits open.
+    /// Any NaN in single precision. The manual leaves its bits open.
     Nan32,
     /// Any NaN in double precision.
     Nan64,
@@ -37,7 +37,7 @@ pub struct Case {
     constant: u64,
 }
 
-/// Returns the bits of an operand, which for a vector are those of all parts.
+/// Returns the number of bits of an operand, which for a vector is that of all parts.
 fn width(kind: &str) -> u32 {
     kind.split(['{', ',', '}', '|'])
         .map(|part| match part {

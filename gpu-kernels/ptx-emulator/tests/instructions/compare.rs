@@ -27,7 +27,7 @@ const UNSIGNED: [Operator; 4] = [
     ("hi", [false, false, true, false]),
     ("hs", [false, true, true, false]),
 ];
-/// The comparisons of floating point alone, which say what holds for a NaN (section 9.3.2).
+/// The comparisons of floating point alone, which have a result for a NaN (section 9.3.2).
 const UNORDERED: [Operator; 8] = [
     ("equ", [false, true, false, true]),
     ("neu", [true, false, true, true]),
@@ -50,7 +50,7 @@ fn operators(typ: &str) -> Vec<Operator> {
     EQUALITY.iter().chain(more.iter().copied().flatten()).copied().collect()
 }
 
-/// Returns the order of two values of a type; `None` if one is a NaN.
+/// Returns the order of two values of a type, or `None` if one is a NaN.
 fn order(typ: &str, a: u64, b: u64) -> Option<Ordering> {
     match typ {
         "f32" => Single::of(a).partial_cmp(&Single::of(b)),

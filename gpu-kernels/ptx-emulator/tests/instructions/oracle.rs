@@ -1,4 +1,4 @@
-//! Helpers of oracles: types as sets of integers, and IEEE 754 arithmetic in software.
+//! Helpers of oracles, for types as sets of integers, and for IEEE 754 arithmetic in software.
 
 use rustc_apfloat::ieee::{Double, Single};
 use rustc_apfloat::{Float, Round};
@@ -60,7 +60,7 @@ pub trait Format: Float {
     const TYPE: &'static str;
     /// The number of bits below the exponent.
     const MANTISSA: u32;
-    /// The expected NaN. In single precision GPUs have one pattern; in double precision the manual leaves it open.
+    /// The expected NaN. In single precision GPUs have one pattern. In double precision the manual leaves it open.
     const NAN_RESULT: Expected;
 
     /// Returns the value of bits.

@@ -23,7 +23,7 @@ fn build() -> Result<(), String> {
     let nvvm_arch: NvvmArch =
         format!("compute_{arch}").parse().map_err(|_| format!("rustc_codegen_nvvm knows no architecture `{arch}`"))?;
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
-    // The kernels say where a fused multiply-add stands. Without contraction every device computes the same bits.
+    // The kernels state every fused multiply-add. Without contraction every device computes the same bits.
     let builder = CudaBuilder::new(kernels)
         .arch(nvvm_arch)
         .fma_contraction(false)

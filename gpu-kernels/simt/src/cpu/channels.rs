@@ -1,4 +1,4 @@
-//! One value for each of 16 channels: a SIMD vector.
+//! One value for each of 16 channels, as a SIMD vector.
 
 #[cfg(not(target_arch = "wasm32"))]
 use core::intrinsics::simd::simd_fma;
@@ -120,7 +120,7 @@ impl F32x16 {
         Self(Simd::from_bits(bits.0))
     }
 
-    /// Exchanges the channels whose indices differ in bit `STEP`: one step of a butterfly.
+    /// Exchanges the channels whose indices differ in bit `STEP`, which is one step of a butterfly.
     #[inline(always)]
     fn xor<const STEP: usize>(self) -> Self {
         let x = self.0;
@@ -168,7 +168,7 @@ impl F32x16 {
         x.max(x.xor::<1>()).0[0]
     }
 
-    /// Returns the inclusive prefix sum: in each channel, the sum of the values up to its own.
+    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to its own.
     #[inline(always)]
     pub fn prefix_sum(self) -> Self {
         let x = self.0;
@@ -240,7 +240,7 @@ impl Mask16 {
         Self(iota().simd_lt(Simd::splat(n.min(HALF_WARP) as i32)))
     }
 
-    /// Returns the channel `i`, or none if `i` is not below 16.
+    /// Returns the channel `i`, or no channel if `i` is 16 or more.
     #[inline(always)]
     pub fn only(i: usize) -> Self {
         Self(iota().simd_eq(Simd::splat(i.min(HALF_WARP) as i32)))
@@ -270,7 +270,7 @@ impl Mask16 {
         F32x16(self.0.select(a.0, b.0))
     }
 
-    /// Returns the mask as bits, channel 0 the lowest.
+    /// Returns the mask as bits, of which channel 0 is the lowest.
     #[inline(always)]
     pub fn to_bitmask(self) -> u32 {
         self.0.to_bitmask() as u32

@@ -1,8 +1,8 @@
-//! One value for each lane: a SIMD vector for each half-warp.
+//! One value for each lane, as a SIMD vector for each half-warp.
 
 use super::channels::F32x16;
 
-/// One value for each lane: the lower and the upper half-warp.
+/// One value for each lane of the lower and of the upper half-warp.
 #[derive(Clone, Copy)]
 pub struct F32x32(pub(super) F32x16, pub(super) F32x16);
 

@@ -1,14 +1,14 @@
-//! A block's memory. On the CPU arrays stay where the host put them.
+//! A block's memory. On the CPU, arrays stay in the host's memory.
 
 use super::view::View;
 
 /// The memory of a block.
 pub struct Memory;
 
-/// An array of the host's that a block works on.
+/// A host array that a block works on.
 #[derive(Clone, Copy)]
 pub struct Staged {
-    /// The memory in which the block works on it.
+    /// The memory in which the block works on the array.
     pub view: View,
 }
 
@@ -18,7 +18,7 @@ impl Memory {
         Self
     }
 
-    /// Makes room for the array at `ptr`, `len` elements long, a multiple of [`HALF_WARP`](crate::HALF_WARP).
+    /// Makes room for the array of `len` elements at `ptr`. `len` is a multiple of [`HALF_WARP`](crate::HALF_WARP).
     ///
     /// # Safety
     /// The conditions of [`View::new`] hold.
@@ -42,7 +42,7 @@ impl Memory {
 }
 
 impl Staged {
-    /// Returns an array that the block works on where the host has it.
+    /// Returns an array that stays in the host's memory.
     #[inline(always)]
     pub fn in_place(view: View) -> Self {
         Self { view }

@@ -1,7 +1,7 @@
-//! Lanes on the CPU: SIMD vectors.
+//! The lanes on the CPU, which are SIMD vectors.
 //!
-//! Every function is inlined into a kernel entry, which is compiled once for each instruction set. The vectors then take
-//! the registers of that set: 16 values fill one AVX-512 register, two of AVX2, or four of SSE.
+//! Every function is inlined into a kernel entry, which is compiled once for each instruction set. The vectors then
+//! take the registers of that set. For example, 16 values fill one AVX-512 register, two of AVX2, or four of SSE.
 
 use core::ops::Range;
 
@@ -63,7 +63,7 @@ pub(crate) fn warp_sync() {
     race::warp_sync();
 }
 
-/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so two.
+/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so that two fit.
 ///
 /// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum is
 /// slow wherever it is kept.
@@ -75,7 +75,7 @@ pub(crate) fn accumulators(isa: Isa) -> usize {
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 ///
 /// With AVX-512 the first half-warp of the first root comes from [`sqrt_from_estimate`]. Roots and divisions share the
-/// divider; with one root of four computed by the multipliers, both are busy for about as long.
+/// divider; with one root of four computed by the multipliers, divider and multipliers are busy for about as long.
 #[inline(always)]
 pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;

@@ -1,4 +1,4 @@
-//! The race checker: records the accesses to every element of shared memory since the last barrier.
+//! The race checker, which records the accesses to every element of shared memory since the last barrier.
 //!
 //! On the CPU warps run one after the other and the lanes of a vector at once, which hides races that a GPU would show.
 //! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. Two accesses of one element race if
@@ -26,7 +26,7 @@ const ALL_WARPS: usize = usize::MAX;
 #[derive(Clone, Copy)]
 struct Access {
     warp: usize,
-    /// The warp's calls of `warp.sync()` since the last block barrier.
+    /// The number of the warp's calls of `warp.sync()` since the last block barrier.
     syncs: usize,
     /// The lanes that accessed the element, as bits.
     lanes: u32,
@@ -69,8 +69,8 @@ thread_local! {
         RefCell::new(Checker { elements: HashMap::default(), warp: ALL_WARPS, syncs: 0, order: 0 });
 }
 
-/// Sets the order in which this thread's kernels run their warps. Zero is ascending; any other value seeds a permutation that
-/// changes from closure to closure.
+/// Sets the order in which this thread's kernels run their warps. Zero is the ascending order. Any other value seeds a
+/// permutation that changes from closure to closure.
 pub fn set_warp_order(seed: u64) {
     CHECKER.with_borrow_mut(|checker| checker.order = seed);
 }
@@ -86,7 +86,7 @@ pub(super) fn warp_order(warps: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..warps).collect();
         if checker.order != 0 {
             for i in (1..warps).rev() {
-                // Knuth's multiplier for a linear congruential generator; its upper bits are good enough here.
+                // The multiplier is Knuth's for a linear congruential generator, whose upper bits are random enough.
                 checker.order = checker.order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 order.swap(i, (checker.order >> 33) as usize % (i + 1));
             }
@@ -105,7 +105,7 @@ pub(super) fn warp_sync() {
     CHECKER.with_borrow_mut(|checker| checker.syncs += 1);
 }
 
-/// Ends an `each_warp`: orders all later accesses after the earlier ones of every warp.
+/// Ends an `each_warp`, and orders all later accesses after the earlier ones of every warp.
 pub(super) fn block_barrier() {
     CHECKER.with_borrow_mut(|checker| {
         checker.elements.clear();
@@ -165,7 +165,7 @@ impl Access {
         (self.warp, self.syncs, self.lanes) == (other.warp, other.syncs, other.lanes)
     }
 
-    /// Returns whether nothing orders the two accesses: they are of two warps, or of one warp with no `warp.sync()` between.
+    /// Returns whether the two accesses are of two warps, or of one warp with no `warp.sync()` between.
     fn unordered(&self, other: &Self) -> bool {
         self.warp != other.warp || self.syncs == other.syncs
     }

@@ -92,7 +92,7 @@ impl View {
         self.write16(i, x);
     }
 
-    /// Loads two rows: the lower half-warp the 16 elements from `i` on, the upper one those from `i + stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, the upper one those from `i + stride` on.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
@@ -103,7 +103,7 @@ impl View {
         F32x32(self.read16(i), self.read16(i + stride))
     }
 
-    /// Stores two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    /// Stores two rows, the lower half-warp from `i` on and the upper one from `i + stride` on.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
@@ -115,8 +115,8 @@ impl View {
         self.write16(i + stride, x.1);
     }
 
-    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`; element `[r, c]` goes to
-    /// `i + c * stride + r`.
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`. Element `[r, c]`
+    /// goes to `i + c * stride + r`.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
@@ -189,7 +189,7 @@ impl View {
         view
     }
 
-    /// Returns the view as it is. On the CPU no address needs hiding.
+    /// Returns the view as it is, because no address needs hiding on the CPU.
     #[inline(always)]
     pub(crate) fn hide_address(self) -> Self {
         self
@@ -225,9 +225,9 @@ impl View {
     }
 }
 
-/// Sixteen adjacent elements, taken in pairs: one for each half-warp.
+/// Sixteen adjacent elements, taken in pairs with one element for each half-warp.
 ///
-/// On the CPU an element is loaded when it is asked for, because a multiplication takes an operand from memory.
+/// On the CPU, [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory.
 #[derive(Clone, Copy)]
 pub struct BroadcastPairs(View);
 
@@ -299,7 +299,7 @@ impl U32View {
                 from.0.check(i, 1, lane, race::Kind::Read);
                 self.0.check(i, 1, lane, race::Kind::Write);
             }
-            // SAFETY: as in `load_scalar` and `store_scalar`.
+            // SAFETY: the callers of `new` vouched for every index, or the elements lie within the arrays (see `View`).
             unsafe { *self.element(i) = *from.element(i) };
         }
     }
@@ -310,7 +310,7 @@ impl U32View {
     pub fn store_scalar(self, i: usize, x: usize) {
         #[cfg(feature = "race-check")]
         self.0.check(i, 1, Lanes::All, race::Kind::Write);
-        // SAFETY: as in `load_scalar`.
+        // SAFETY: the caller of `new` vouched for every index, or the element lies within the array (see `View`).
         unsafe { *self.element(i) = x as u32 }
     }
 }

@@ -10,7 +10,7 @@ use super::ptx;
 pub(super) struct Address {
     /// The start, in bytes, of the block's shared memory, or of the array in global memory.
     pub(super) base: u64,
-    /// Bytes from `base` on.
+    /// The offset from `base`, in bytes.
     pub(super) offset: u64,
     pub(super) space: Space,
 }

@@ -1,4 +1,4 @@
-//! One value for each of 16 channels, known to both half-warps: a register.
+//! One value for each of 16 channels, as a register of a lane in each half-warp.
 
 use core::f32::math;
 use core::ops::Neg;
@@ -141,7 +141,7 @@ impl F32x16 {
         x.max(Self(ptx::shuffle_xor(x.0, 1))).0
     }
 
-    /// Returns the inclusive prefix sum: in each channel, the sum of the values up to its own.
+    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to its own.
     #[inline(always)]
     pub fn prefix_sum(self) -> Self {
         let add_lower = |x: Self, step: u32| {
@@ -209,7 +209,7 @@ impl Mask16 {
         Self(channel() < n.min(HALF_WARP) as u32)
     }
 
-    /// Returns the channel `i`, or none if `i` is not below 16.
+    /// Returns the channel `i`, or no channel if `i` is 16 or more.
     #[inline(always)]
     pub fn only(i: usize) -> Self {
         Self(channel() == i.min(HALF_WARP) as u32)
@@ -240,7 +240,7 @@ impl Mask16 {
         if self.0 { a } else { b }
     }
 
-    /// Returns the mask as bits, channel 0 the lowest.
+    /// Returns the mask as bits, of which channel 0 is the lowest.
     #[inline(always)]
     pub fn to_bitmask(self) -> u32 {
         ptx::ballot(self.0) & 0xffff

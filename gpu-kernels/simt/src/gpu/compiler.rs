@@ -1,5 +1,5 @@
-//! The differences between the two compilers that make PTX: rustc's own NVPTX backend, and that of Rust-CUDA, whose library is
-//! `cuda_std` (feature `rust-cuda`).
+//! The differences between the two compilers that make PTX. These are rustc's own NVPTX backend, and that of Rust-CUDA,
+//! whose library is `cuda_std` (feature `rust-cuda`).
 
 #[cfg(feature = "rust-cuda")]
 pub use rust_cuda::{block, blocks, shared_base, thread};
@@ -15,7 +15,7 @@ mod rust_cuda {
     pub fn shared_base() -> u32 {
         let generic: *mut u32 = cuda_std::shared::dynamic_shared_mem();
         let address: u64;
-        // SAFETY: arithmetic on registers.
+        // SAFETY: the instructions only compute on registers.
         unsafe {
             core::arch::asm!("cvta.to.shared.u64 {}, {};", out(reg64) address, in(reg64) generic, options(pure, nomem, nostack, preserves_flags));
         }
@@ -40,32 +40,32 @@ mod rustc {
     /// Returns the index of the thread in its block.
     #[inline(always)]
     pub fn thread() -> u32 {
-        // SAFETY: reads a special register.
+        // SAFETY: the intrinsic only reads a special register.
         unsafe { nvptx::_thread_idx_x() as u32 }
     }
 
     /// Returns the index of the block in the grid.
     #[inline(always)]
     pub fn block() -> u32 {
-        // SAFETY: reads a special register.
+        // SAFETY: the intrinsic only reads a special register.
         unsafe { nvptx::_block_idx_x() as u32 }
     }
 
     /// Returns the number of blocks of the grid.
     #[inline(always)]
     pub fn blocks() -> u32 {
-        // SAFETY: reads a special register.
+        // SAFETY: the intrinsic only reads a special register.
         unsafe { nvptx::_grid_dim_x() as u32 }
     }
 
-    // The dynamic shared memory of a launch.
+    // This declares the dynamic shared memory of a launch.
     global_asm!(".extern .shared .align 16 .b8 block_memory[];");
 
     /// Returns the address of the launch's dynamic shared memory, in the shared state space.
     #[inline(always)]
     pub fn shared_base() -> u32 {
         let address: u32;
-        // SAFETY: takes the address of the variable declared above.
+        // SAFETY: the instructions only take the address of the variable declared above.
         unsafe {
             asm!("mov.u32 {}, block_memory;", out(reg32) address, options(pure, nomem, nostack, preserves_flags));
         }
@@ -82,11 +82,11 @@ mod rustc {
         )*};
     }
 
-    /// Ends the kernel, and the host reads an error. A GPU cannot report more, and the host checks every size before a launch,
-    /// so that this is never reached.
+    /// Ends the kernel, so that the host reads an error. A GPU cannot report more. The host checks every size before a
+    /// launch, so that no kernel panics.
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo) -> ! {
-        // SAFETY: ends the kernel.
+        // SAFETY: the instruction only ends the kernel.
         unsafe { nvptx::trap() }
     }
 }

@@ -1,4 +1,4 @@
-//! One value for each lane: a register.
+//! One value for each lane, as a register.
 
 use core::f32::math;
 
@@ -6,7 +6,7 @@ use super::channels::{F32x16, segmented_sum};
 use super::ptx;
 use crate::target::HALF_WARP;
 
-/// One value for each lane: the lower and the upper half-warp.
+/// One value for each lane of the lower and of the upper half-warp.
 #[derive(Clone, Copy)]
 pub struct F32x32(pub(super) f32);
 

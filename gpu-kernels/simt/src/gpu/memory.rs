@@ -1,4 +1,4 @@
-//! A block's memory: the arrays that lie in its shared memory.
+//! A block's memory, with the arrays that lie in its shared memory.
 
 use super::address::{Address, Space};
 use super::view::View;
@@ -9,14 +9,14 @@ use crate::target::{GPU_WARPS, HALF_WARP};
 pub struct Memory {
     /// Whether arrays are copied to the block's shared memory.
     shared: bool,
-    /// Bytes of shared memory that are taken.
+    /// The number of bytes of shared memory that are taken.
     taken: u32,
 }
 
-/// An array of the host's that a block works on.
+/// A host array that a block works on.
 #[derive(Clone, Copy)]
 pub struct Staged {
-    /// The memory in which the block works on it.
+    /// The memory in which the block works on the array.
     pub view: View,
     /// The host's memory. A workspace has none.
     host: Option<View>,
@@ -29,7 +29,7 @@ impl Memory {
         Self { shared, taken: 0 }
     }
 
-    /// Makes room for the array at `ptr`, `len` elements long, a multiple of [`HALF_WARP`].
+    /// Makes room for the array of `len` elements at `ptr`. `len` is a multiple of [`HALF_WARP`].
     ///
     /// # Safety
     /// The conditions of [`View::new`] hold, and the launch has shared memory for all arrays that are staged together.
@@ -40,8 +40,8 @@ impl Memory {
         Staged { view: self.take(len).unwrap_or(host), host: Some(host), len }
     }
 
-    /// Makes room for `len` elements, a multiple of [`HALF_WARP`], that begin as zeros and that the host does not read back:
-    /// in shared memory if it is used, otherwise at `ptr`, where the host has put the zeros.
+    /// Makes room for `len` elements, a multiple of [`HALF_WARP`], that begin as zeros and that the host does not read
+    /// back. They lie in shared memory if it is used, otherwise at `ptr`, where the host has put the zeros.
     ///
     /// # Safety
     /// The conditions of [`Self::staged`] hold. If shared memory is used, `ptr` need not be valid.
@@ -52,7 +52,7 @@ impl Memory {
         Staged { view: self.take(len).unwrap_or(host), host: None, len }
     }
 
-    /// Takes the next `len` elements of shared memory, if it is used.
+    /// Takes the next `len` elements of shared memory, if shared memory is used.
     #[inline(always)]
     fn take(&mut self, len: usize) -> Option<View> {
         self.shared.then(|| {
@@ -65,7 +65,7 @@ impl Memory {
 }
 
 impl Staged {
-    /// Returns an array that the block works on where the host has it.
+    /// Returns an array that stays in the host's memory.
     #[inline(always)]
     pub fn in_place(view: View) -> Self {
         Self { view, host: None, len: 0 }
@@ -77,7 +77,7 @@ impl Staged {
         Self { view: f(self.view), ..self }
     }
 
-    /// Copies the part of warp `warp` to where the block works on it.
+    /// Copies the part of warp `warp` to the block's memory.
     #[inline(always)]
     pub(crate) fn fetch(self, warp: usize) {
         self.each_quad(warp, |i, shared| {
@@ -91,7 +91,7 @@ impl Staged {
         });
     }
 
-    /// Copies the part of warp `warp` back to where the host has it.
+    /// Copies the part of warp `warp` back to the host's memory.
     #[inline(always)]
     pub(crate) fn write_back(self, warp: usize) {
         if let Some(host) = self.host {

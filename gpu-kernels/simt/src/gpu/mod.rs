@@ -90,7 +90,7 @@ pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
         // SAFETY: the caller vouches for the value, of which this is a word.
         unsafe { value.as_mut_ptr().cast::<u32>().add(i).write(ptx::load_global(at as u64 + 4 * i as u64)) };
     }
-    // SAFETY: all words of the value are written.
+    // SAFETY: the loop has written all words of the value.
     unsafe { value.assume_init() }
 }
 

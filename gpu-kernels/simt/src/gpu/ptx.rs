@@ -1,4 +1,4 @@
-//! Every instruction that is not plain Rust.
+//! The instructions that are not plain Rust.
 //!
 //! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended, because LLVM turns sums of aligned
 //! addresses that it can see through into `or`, which no memory instruction can take as its offset.
@@ -11,7 +11,7 @@ use super::compiler::thread;
 #[inline(always)]
 pub fn hide_b32(x: u32) -> u32 {
     let y: u32;
-    // SAFETY: copies a register. The block is not `pure`, so that each call gives a value of its own.
+    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its own.
     unsafe { asm!("mov.b32 {}, {};", out(reg32) y, in(reg32) x, options(nomem, nostack, preserves_flags)) };
     y
 }
@@ -20,7 +20,7 @@ pub fn hide_b32(x: u32) -> u32 {
 #[inline(always)]
 pub fn hide_b64(x: u64) -> u64 {
     let y: u64;
-    // SAFETY: copies a register. The block is not `pure`, so that each call gives a value of its own.
+    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its own.
     unsafe { asm!("mov.b64 {}, {};", out(reg64) y, in(reg64) x, options(nomem, nostack, preserves_flags)) };
     y
 }
@@ -31,11 +31,11 @@ pub fn warp() -> u32 {
     uniform(thread() / 32)
 }
 
-/// Marks `x` as warp-uniform by broadcasting lane 0. Without it ptxas assumes that branches on `x` diverge, and guards every
-/// shuffle behind them.
+/// Marks `x` as warp-uniform by broadcasting lane 0. Without the mark, ptxas assumes that branches on `x` diverge, and
+/// guards every shuffle behind them.
 #[inline(always)]
 pub fn uniform(x: u32) -> u32 {
-    // SAFETY: lanes of a warp run the same code throughout.
+    // SAFETY: all lanes of the warp execute the instruction, because lanes of a warp run the same code throughout.
     unsafe { shfl_idx_i32(ALL, x, 0, WARP) }
 }
 
@@ -43,16 +43,16 @@ pub fn uniform(x: u32) -> u32 {
 #[inline(always)]
 pub fn lane() -> u32 {
     let lane: u32;
-    // SAFETY: reads a special register.
+    // SAFETY: the instruction only reads a special register.
     unsafe { asm!("mov.u32 {}, %laneid;", out(reg32) lane, options(pure, nomem, nostack, preserves_flags)) };
     lane
 }
 
-/// Returns four times the lane's channel: the offset in bytes of the lane's element in a row.
+/// Returns four times the lane's channel, which is the offset in bytes of the lane's element in a row.
 #[inline(always)]
 pub fn channel_bytes() -> u32 {
     let bytes: u32;
-    // SAFETY: arithmetic on registers.
+    // SAFETY: the instructions only compute on registers.
     unsafe {
         asm!(
             "{{",
@@ -72,7 +72,7 @@ pub fn channel_bytes() -> u32 {
 #[inline(always)]
 pub fn half() -> u32 {
     let half: u32;
-    // SAFETY: arithmetic on registers.
+    // SAFETY: the instructions only compute on registers.
     unsafe {
         asm!("shr.u32 {}, {}, 4;", out(reg32) half, in(reg32) lane(), options(pure, nomem, nostack, preserves_flags));
     }
@@ -102,8 +102,8 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     }
 }
 
-// Barriers and shuffles are LLVM's intrinsics, because these are convergent: the compiler keeps all lanes together. It may copy an
-// `asm!`, or a function whose body is linked later (`cuda_std`'s barrier), into both sides of a branch.
+// Barriers and shuffles are LLVM's intrinsics. These are convergent, so that the compiler keeps all lanes together. It
+// may copy an `asm!`, or a function whose body is linked later (`cuda_std`'s barrier), into both sides of a branch.
 unsafe extern "C" {
     #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
     fn shfl_bfly(members: u32, x: f32, mask: u32, clamp: u32) -> f32;
@@ -121,10 +121,10 @@ unsafe extern "C" {
     fn barrier0();
 }
 
-/// The member mask of shuffles and barriers: all lanes.
+/// The member mask of all lanes for shuffles and barriers.
 const ALL: u32 = u32::MAX;
 
-// The clamp operand of `shfl.sync` (PTX ISA, `shfl.sync`): the whole warp, and half-warps without and with an upper bound.
+// The clamps of `shfl.sync` (PTX ISA) are for the whole warp, and for half-warps without and with an upper bound.
 const WARP: u32 = 31;
 const HALVES_UP: u32 = 0x1000;
 const HALVES_IDX: u32 = 0x100f;
@@ -139,35 +139,35 @@ pub fn block_barrier() {
 /// Waits for the lanes of the warp, and makes their writes visible to each other.
 #[inline(always)]
 pub fn warp_barrier() {
-    // SAFETY: lanes of a warp run the same code throughout.
+    // SAFETY: all lanes of the warp execute the instruction, because lanes of a warp run the same code throughout.
     unsafe { bar_warp_sync(ALL) }
 }
 
 /// Returns the value of the lane whose index differs in the bits of `mask`.
 #[inline(always)]
 pub fn shuffle_xor(x: f32, mask: u32) -> f32 {
-    // SAFETY: as for `warp_barrier`.
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
     unsafe { shfl_bfly(ALL, x, mask, WARP) }
 }
 
 /// Returns the value `distance` channels lower in the same half-warp, or the lane's own value if there is none.
 #[inline(always)]
 pub fn shuffle_up(x: f32, distance: u32) -> f32 {
-    // SAFETY: as for `warp_barrier`.
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
     unsafe { shfl_up(ALL, x, distance, HALVES_UP) }
 }
 
 /// Returns the value of the half-warp's last channel.
 #[inline(always)]
 pub fn shuffle_last(x: f32) -> f32 {
-    // SAFETY: as for `warp_barrier`.
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
     unsafe { shfl_idx(ALL, x, 15, HALVES_IDX) }
 }
 
 /// Returns the lanes in which `condition` holds, as bits.
 #[inline(always)]
 pub fn ballot(condition: bool) -> u32 {
-    // SAFETY: as for `warp_barrier`.
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
     unsafe { vote_ballot(ALL, condition) }
 }
 

@@ -43,20 +43,20 @@ impl View {
         self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
     }
 
-    /// Loads two rows: the lower half-warp the 16 elements from `i` on, the upper one those from `i + stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, the upper one those from `i + stride` on.
     #[inline(always)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
         F32x32(f32::from_bits(self.0.read(i, halves_bytes(stride))))
     }
 
-    /// Stores two rows: the lower half-warp from `i` on, the upper one from `i + stride` on.
+    /// Stores two rows, the lower half-warp from `i` on and the upper one from `i + stride` on.
     #[inline(always)]
     pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
         self.0.write(i, halves_bytes(stride), x.0.to_bits());
     }
 
-    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`; element `[r, c]` goes to
-    /// `i + c * stride + r`.
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`. Element `[r, c]`
+    /// goes to `i + c * stride + r`.
     #[inline(always)]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
         // All lanes store at once, channels `stride` apart. If each stored the same row, most of them would conflict in one of
@@ -125,7 +125,7 @@ fn swap_elements<const BIT: usize>(x: [F32x32; HALF_WARP / 2], first: u32) -> [F
     y
 }
 
-/// Sixteen adjacent elements, taken in pairs: one for each half-warp.
+/// Sixteen adjacent elements, taken in pairs with one element for each half-warp.
 #[derive(Clone, Copy)]
 pub struct BroadcastPairs([F32x32; HALF_WARP / 2]);
 

@@ -10,13 +10,13 @@ use crate::{assert_all_close, assert_close, data, grads, leaves, shape};
 fn a_value_that_is_used_twice_collects_both_gradients() {
     let tape = Tape::default();
     let (a, b) = (tape.leaf(2.0), tape.leaf(3.0));
-    let d = a * b + a; // 8
-    let loss = d * d - b; // 61
+    let d = a * b + a;
+    let loss = d * d - b;
     loss.backward();
     assert_eq!(loss.data(), 61.0);
     // dL/dd = 2 d = 16; dL/da = 16 (b + 1) = 64; dL/db = 16 a - 1 = 31.
     assert_eq!((d.grad(), a.grad(), b.grad()), (16.0, 64.0, 31.0));
-    // A second loss on the same tape starts afresh: dd/da = b + 1.
+    // A second loss on the same tape starts afresh, with dd/da = b + 1.
     d.backward();
     assert_eq!((d.grad(), a.grad(), b.grad(), loss.grad()), (1.0, 4.0, 2.0, 0.0));
 }
@@ -37,7 +37,7 @@ fn rmsnorm_divides_by_the_root_mean_square() {
     let tape = Tape::default();
     let x = leaves(&tape, &[3.0, 4.0]);
     let y = rmsnorm(&x);
-    // mean square = (9 + 16) / 2 = 12.5; root = sqrt(12.50001) = r.
+    // The mean square is (9 + 16) / 2 = 12.5, and the root is r = sqrt(12.50001).
     let r = 12.50001f64.sqrt();
     assert_all_close("rmsnorm", &[3.0 / r, 4.0 / r], &data(&y));
     // dy0/dx0 = 1/r - x0 * (x0 / 2) * 2 / 2 / r^3 = 1/r - 9 / (2 r^3);  dy0/dx1 = -x0 x1 / (2 r^3) = -6 / r^3.
@@ -52,7 +52,7 @@ fn rmsnorm_of_zeros_is_zeros() {
     let y = rmsnorm(&x);
     y[0].backward();
     assert_eq!(data(&y), [0.0; 3]);
-    // Around 0 it is the division by sqrt(0 + 1e-5).
+    // Around 0 the norm is a division by sqrt(0 + 1e-5).
     assert_all_close("d rmsnorm", &[1e-5f64.sqrt().recip(), 0.0, 0.0], &grads(&x));
 }
 
@@ -72,7 +72,7 @@ fn linear_multiplies_each_row_by_x() {
 #[test]
 fn softmax_of_large_scores_does_not_overflow() {
     let tape = Tape::default();
-    // exp(1000) overflows, but only differences count: exp(0), exp(-ln 3) = 1 and 1/3, so shares of 3/4 and 1/4.
+    // exp(1000) overflows, but only differences count. exp(0) = 1 and exp(-ln 3) = 1/3 give shares of 3/4 and 1/4.
     let y = softmax(&leaves(&tape, &[1000.0, 1000.0 - 3f64.ln()]));
     assert_close("softmax", 0, 0.75, y[0].data(), 1e-13); // 1000 - ln 3 is rounded at 1e-13
     assert_close("softmax", 1, 0.25, y[1].data(), 1e-13);
@@ -81,8 +81,8 @@ fn softmax_of_large_scores_does_not_overflow() {
 #[test]
 fn attention_weighs_values_by_how_well_keys_match() {
     let tape = Tape::default();
-    // D = 4, so scores are over 2. The query finds the first key with 0 and the second with 2 ln 3 / 2 = ln 3: the
-    // exps are 1 and 3, the shares 1/4 and 3/4.
+    // D = 4, so scores are divided by 2. The scores are 0 and 2 ln 3 / 2 = ln 3. The exps are 1 and 3, and the shares
+    // 1/4 and 3/4.
     let q = leaves(&tape, &[2.0 * 3f64.ln(), 5.0, 0.0, 0.0]);
     let keys = [leaves(&tape, &[0.0, 0.0, 7.0, 0.0]), leaves(&tape, &[1.0, 0.0, 0.0, -7.0])];
     let values = [leaves(&tape, &[4.0, 0.0, 1.0, -4.0]), leaves(&tape, &[8.0, 1.0, 1.0, 0.0])];
@@ -91,17 +91,18 @@ fn attention_weighs_values_by_how_well_keys_match() {
     out[0].backward();
     // dout0/dvalues[t][0] = share[t].
     assert_all_close("dv", &[0.25, 0.75], &[values[0][0].grad(), values[1][0].grad()]);
-    // dout0/dscore[t] = share[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query has each of
-    // them times the key over 2: 3/4 ((1, 0, 0, -7) - (0, 0, 7, 0)) / 2.
+    // dout0/dscore[t] = share[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query's gradient has
+    // each times the key over 2, so 3/4 ((1, 0, 0, -7) - (0, 0, 7, 0)) / 2.
     assert_all_close("dq", &[0.375, 0.0, -2.625, -2.625], &grads(&q));
-    // And a key has them times the query over 2.
+    // A key's gradient has each times the query over 2.
     assert_all_close("dk", &[0.75 * 3f64.ln(), 1.875, 0.0, 0.0], &grads(&keys[1]));
 }
 
 #[test]
 fn attention_keeps_heads_apart() {
     let tape = Tape::default();
-    // D = 1. The first head has equal scores, so the mean of 2 and 6; the second scores 0 and ln 3: (10 + 3 * 30) / 4.
+    // D = 1. The first head has equal scores, and gives the mean of 2 and 6. The second has scores 0 and ln 3, and
+    // gives (10 + 3 * 30) / 4.
     let q = leaves(&tape, &[9.0, 3f64.ln()]);
     let keys = [leaves(&tape, &[1.0, 0.0]), leaves(&tape, &[1.0, 1.0])];
     let values = [leaves(&tape, &[2.0, 10.0]), leaves(&tape, &[6.0, 30.0])];
@@ -124,12 +125,12 @@ fn mlp_squares_what_is_positive() {
 fn cross_entropy_is_the_negative_log_probability_of_the_target() {
     let tape = Tape::default();
     let logits = leaves(&tape, &[3f64.ln(), 0.0]);
-    // Probabilities 3/4 and 1/4: the second costs ln 4. Its gradient is p - (1 at the target).
+    // The probabilities are 3/4 and 1/4, so the second costs ln 4. Its gradient is p - (1 at the target).
     let nll = cross_entropy(&logits, 1);
     nll.backward();
     assert_close("nll", 0, 4f64.ln(), nll.data(), 1e-15);
     assert_all_close("dlogits", &[0.75, -0.75], &grads(&logits));
-    // A probability of e^-2000 is 0 in f64, its logarithm is not.
+    // A probability of e^-2000 is 0 in f64, but its logarithm is finite.
     assert_eq!(cross_entropy(&leaves(&tape, &[2000.0, 0.0]), 1).data(), 2000.0);
 }
 
@@ -155,7 +156,7 @@ fn adamw_takes_two_steps() {
     // m = 0.1 * -2 = -0.2, v = 0.05 * 4 = 0.2; mhat = -0.2 / (1 - 0.9) = -2, vhat = 0.2 / (1 - 0.95) = 4.
     // w = 1 - 0.25 (-2 / (2 + 0.5) + 0.1 * 1) = 1 + 0.2 - 0.025.
     assert_all_close("m, v, w", &[-0.2, 0.2, 1.175], &[model.m[3], model.v[3], model.weights[3]]);
-    // No gradient: only the decay, w = 1 - 0.25 * 0.1.
+    // Without a gradient there is only the decay, w = 1 - 0.25 * 0.1.
     assert_all_close("m, v, w", &[0.0, 0.0, 0.975], &[model.m[2], model.v[2], model.weights[2]]);
     gradients[3] = 1.0;
     model.step = 2;

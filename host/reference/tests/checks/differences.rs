@@ -1,4 +1,4 @@
-//! Gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
+//! The gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
 //! curve and of 1e-16 / h from rounding. With h = 1e-5 both are near 1e-10 and below for functions of size 1.
 
 use reference::TrainState;
@@ -93,12 +93,12 @@ fn a_document_longer_than_the_block_has_the_gradients_of_central_differences() {
 
 #[test]
 fn the_shortest_document_has_no_gradient_in_queries_and_keys() {
-    // A softmax over one key is always 1: queries and keys cannot have a gradient.
+    // A softmax over one key is always 1. So queries and keys have no gradient.
     let shape = shape(5, 3, 6, 2, 1);
     let (_, gradients) = TrainState::new(shape, weights(shape)).loss_and_gradients(&[0, 0]);
     let queries_and_keys = (5 + 3) * 6..(5 + 3 + 2 * 6) * 6;
     assert!(gradients[queries_and_keys].iter().all(|g| g.abs() < 1e-16));
-    // And positions 1 and 2 do not occur.
+    // Positions 1 and 2 do not occur.
     assert!(gradients[(5 + 1) * 6..(5 + 3) * 6].iter().all(|&g| g == 0.0));
     assert!(gradients[5 * 6..(5 + 1) * 6].iter().all(|&g| g != 0.0));
 }

@@ -1,4 +1,4 @@
-//! Drawing tokens and documents.
+//! The draws of tokens and documents.
 
 use reference::TrainState;
 use reference::generate::{SamplingParams, sample};
@@ -11,22 +11,22 @@ fn sampling(top_k: usize, temperature: f64) -> SamplingParams {
 
 #[test]
 fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
-    // At temperature 1 shares of 3, 1, 2, 4, 0.5.
+    // At temperature 1 the shares are 3, 1, 2, 4, 0.5.
     let logits = [3f64.ln(), 0.0, 2f64.ln(), 4f64.ln(), 0.5f64.ln()];
     let draws = |params: SamplingParams, us: &[f64]| us.iter().map(|&u| sample(&logits, params, u)).collect::<Vec<_>>();
-    // All five: 0..3, 3..4, 4..6, 6..10, 10..10.5.
+    // All five tokens are drawn from: 0..3, 3..4, 4..6, 6..10, 10..10.5.
     let u = |x: f64| x / 10.5;
     assert_eq!(
         draws(sampling(5, 1.0), &[0.0, u(2.9), u(3.1), u(3.9), u(4.1), u(5.9), u(6.1), u(9.9), u(10.1), 0.999_999]),
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     );
-    // More than there are: the same.
+    // A `top_k` beyond the vocabulary draws as the whole vocabulary does.
     assert_eq!(draws(sampling(9, 1.0), &[u(2.9), u(3.1), u(10.1)]), [0, 1, 4]);
-    // Three: tokens 0, 2, 3 with 3, 2, 4 of 9.
+    // The three largest are the tokens 0, 2, 3, with 3, 2, 4 of 9.
     assert_eq!(draws(sampling(3, 1.0), &[0.0, 2.9 / 9.0, 3.1 / 9.0, 4.9 / 9.0, 5.1 / 9.0]), [0, 0, 2, 2, 3]);
-    // At temperature 1/2 the shares are squared: 9, 4, 16 of 29.
+    // At temperature 1/2 the shares are squared to 9, 4, 16 of 29.
     assert_eq!(draws(sampling(3, 0.5), &[8.9 / 29.0, 9.1 / 29.0, 12.9 / 29.0, 13.1 / 29.0]), [0, 2, 2, 3]);
-    // Greedy.
+    // A `top_k` of 1 is greedy.
     assert_eq!(draws(sampling(1, 1.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
     assert_eq!(draws(sampling(5, 0.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
 }
@@ -36,16 +36,16 @@ fn of_equal_logits_the_lower_token_is_kept() {
     let logits = [1.0, 2.0, 1.0, 2.0, 1.0];
     assert_eq!(sample(&logits, sampling(1, 1.0), 0.9), 1);
     assert_eq!(sample(&logits, sampling(5, 0.0), 0.9), 1);
-    // Three: 1 and 3, and of the ones token 0, so that it comes first.
+    // The three largest are tokens 1 and 3, and of the equal ones token 0, so that it comes first.
     assert_eq!(sample(&logits, sampling(3, 1.0), 0.0), 0);
     assert_eq!(sample(&logits, sampling(3, 1.0), 0.999), 3);
 }
 
 #[test]
 fn a_draw_at_a_boundary_goes_to_the_next_token() {
-    // 0..1, 1..2, 2..3, 3..4: u * 4 = 1 lies in the second.
+    // The tokens cover 0..1, 1..2, 2..3, 3..4, and u * 4 = 1 lies in the second.
     assert_eq!(sample(&[0.0; 4], sampling(4, 1.0), 0.25), 1);
-    // A token that is not kept covers nothing, so that 0 belongs to the one after it.
+    // A token that is not kept covers nothing, so that 0 belongs to the token after it.
     assert_eq!(sample(&[0.0, 5.0, 5.0], sampling(2, 1.0), 0.0), 1);
 }
 
@@ -55,7 +55,7 @@ fn greedy_samples_follow_the_likeliest_token() {
     let mut model = TrainState::new(shape, weights(shape));
     let document = model.generate(sampling(3, 0.0), &[], || 0.5).tokens;
     assert!(!document.is_empty());
-    // What was drawn costs less than anything else would have at its place, given the same tokens before it.
+    // A drawn token costs less than any other would have at its place, given the same tokens before it.
     let mut tokens = [&[0], &document[..]].concat();
     for position in 0..document.len() {
         let drawn = model.document_nll(&tokens)[position];

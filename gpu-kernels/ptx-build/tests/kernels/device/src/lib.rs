@@ -8,7 +8,7 @@ global_asm!(".extern .shared .align 16 .b8 shared_memory[];");
 
 /// Returns the thread's index in its block. The compiler inlines it of its own accord.
 pub fn thread_index() -> usize {
-    // SAFETY: reads a special register.
+    // SAFETY: the intrinsic only reads a special register.
     unsafe { nvptx::_thread_idx_x() as usize }
 }
 
@@ -30,6 +30,6 @@ pub unsafe fn store_shared(value: f32) {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    // SAFETY: ends the kernel.
+    // SAFETY: the instruction only ends the kernel.
     unsafe { nvptx::trap() }
 }
