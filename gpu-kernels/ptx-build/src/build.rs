@@ -46,7 +46,7 @@ pub struct Ptx {
     pub arch: u32,
     /// The human-readable name of the compiler.
     pub compiler: &'static str,
-    /// One module per kernel.
+    /// The modules, one per kernel.
     pub modules: Vec<Module>,
 }
 
@@ -144,7 +144,7 @@ impl PtxBuild<'_> {
             }
         };
         let children: Vec<_> = runs.iter_mut().map(|run| run.cargo.spawn()).collect();
-        // All of them end before any is judged, so that a failure leaves no process running.
+        // All runs end before any output is checked, so that a failure leaves no process running.
         let outputs: Vec<_> = children.into_iter().map(|child| child.and_then(Child::wait_with_output)).collect();
         let mut modules = Vec::new();
         for (Run { ptx, .. }, output) in runs.into_iter().zip(outputs) {
@@ -197,8 +197,8 @@ impl PtxBuild<'_> {
         cargo.args(["rustc", "--lib", "--release", "--target", TARGET, "--package", self.package]);
         cargo.arg("--target-dir").arg(ptx_dir.join(name)).arg("--manifest-path").arg(self.manifest);
         cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags_of_all_crates(arch)?);
-        // The packages of the workspace have line numbers. Those of the registry name files relative to their own folders, which a
-        // reader of the PTX could not tell apart.
+        // Only the packages of the workspace get line numbers. Those of the registry would name files relative to their
+        // own folders, which a reader of the PTX could not tell apart.
         cargo.args(["--config", "profile.release.debug='line-directives-only'"]);
         cargo.args(["--config", "profile.release.package.'*'.debug=false"]);
         // A static library holds all code that the kernels call, core included, and needs no linker. LLVM optimises all of it

@@ -1,4 +1,4 @@
-//! Compiles a crate of kernels from Rust to PTX, inside the build script of the program that embeds the PTX.
+//! The step from Rust to PTX for a crate of kernels, inside the build script of the program that embeds the PTX.
 //!
 //! Two compilers can do it. rustc's own NVPTX back end needs only the Rust target `nvptx64-nvidia-cuda`. Rust-CUDA's
 //! `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
@@ -36,7 +36,7 @@
 //! For rustc's back end, the package's library is `no_std`, defines a panic handler, and exports each kernel as
 //! `#[unsafe(no_mangle)] pub unsafe extern "ptx-kernel" fn`. It may depend on other crates. `tests/kernels` of this
 //! package is an example. For Rust-CUDA, the caller provides a workspace that builds the same sources with
-//! `cuda_builder`; see [`PtxBuild::rust_cuda_workspace`].
+//! `cuda_builder` (see [`PtxBuild::rust_cuda_workspace`]).
 
 mod build;
 mod error;

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// The limits of a kernel's launches, which ptxas takes into account when it assigns registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaunchBounds {
-    /// The most threads of a block, `.maxntid`.
+    /// The largest number of threads of a block, `.maxntid`.
     pub block_threads: usize,
     /// The number of blocks that a multiprocessor must be able to hold, `.minnctapersm`. If absent, ptxas decides.
     pub min_blocks: Option<u32>,
@@ -23,7 +23,7 @@ pub struct Module {
 }
 
 /// Deletes all comments from the PTX but those that say where the code of a line was inlined, and shortens these to file numbers
-/// and lines, innermost call first. A file number is that of a `.file` directive; new directives are added where needed.
+/// and lines, innermost call first. A file number is that of a `.file` directive. New directives are added where needed.
 ///
 /// For example, `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` becomes
 /// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are
@@ -57,8 +57,7 @@ pub fn shorten_comments(ptx: &str) -> String {
     text
 }
 
-/// Returns the file number of a `.loc` directive, and the one or more frames of its comment, of which the innermost
-/// comes first.
+/// Returns the file number of a `.loc` directive, and the frames of its comment, one or more, from the innermost on.
 fn inline_frames(line: &str) -> Option<(u32, Vec<(&str, u32)>)> {
     let (directive, comment) = line.trim_start().strip_prefix(".loc")?.split_once("//")?;
     let file = directive.split_whitespace().next()?.parse().ok()?;

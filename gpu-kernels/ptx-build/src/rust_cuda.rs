@@ -11,7 +11,7 @@ pub(crate) const VARIABLES: [&str; 5] = ["LLVM_CONFIG", "PATH", "CUDA_PATH", "CU
 /// The folders where a CUDA toolkit may be. Rust-CUDA itself looks at these folders and variables.
 const CUDA_FOLDERS: [&str; 3] = ["/usr/lib/cuda", "/usr/local/cuda", "/opt/cuda"];
 
-/// The paths of what Rust-CUDA's compiler needs beside the Rust toolchain.
+/// The paths of the tools that Rust-CUDA's compiler needs beside the Rust toolchain.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     llvm_config: OsString,

@@ -1,4 +1,4 @@
-//! The crate of kernels in `tests/kernels` is compiled by rustc's own back end, as a build script would do it.
+//! The tests that rustc's own back end compiles the crate in `tests/kernels`, as in a build script.
 #![allow(missing_docs)]
 
 mod common;

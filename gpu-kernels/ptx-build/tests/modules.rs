@@ -1,4 +1,4 @@
-//! The compiler's PTX is split into modules, with short comments.
+//! The tests that the compiler's PTX is split into modules, with short comments.
 #![allow(missing_docs)]
 
 use ptx_build::modules::{shorten_comments, split};

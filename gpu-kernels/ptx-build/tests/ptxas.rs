@@ -1,4 +1,4 @@
-//! The texts of ptxas and nvdisasm are read correctly.
+//! The tests that the texts of ptxas and nvdisasm are read correctly.
 #![allow(missing_docs)]
 
 mod common;

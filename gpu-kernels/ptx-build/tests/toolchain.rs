@@ -1,4 +1,4 @@
-//! Rust-CUDA's toolchain is found, or its missing parts are named.
+//! The tests that Rust-CUDA's toolchain is found, or its missing parts are named.
 #![allow(missing_docs)]
 #![cfg(unix)]
 

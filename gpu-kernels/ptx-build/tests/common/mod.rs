@@ -12,15 +12,15 @@ use std::process::Command;
 /// The resources of an assembled kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resources {
-    /// The registers of a thread.
+    /// The number of registers of a thread.
     pub registers: u32,
     /// The shared memory that the kernel declares, in bytes.
     pub shared: usize,
     /// The stack frame of a thread, in bytes.
     pub stack: usize,
-    /// The registers that a thread stores to its stack for lack of registers, in bytes.
+    /// The size of the registers that a thread stores to its stack for lack of registers, in bytes.
     pub spill_stores: usize,
-    /// The registers that a thread loads from its stack again, in bytes.
+    /// The size of the registers that a thread loads from its stack again, in bytes.
     pub spill_loads: usize,
 }
 
@@ -74,7 +74,7 @@ impl MachineCode {
         Ok(Self { operations: operations.collect(), bytes })
     }
 
-    /// Returns the number of instructions whose operation has this name, whatever its modifiers: `LDS` counts `LDS.128`.
+    /// Returns the number of instructions whose operation has this name, with any modifiers. For example, `LDS` counts `LDS.128`.
     pub fn count(&self, name: &str) -> usize {
         self.operations.iter().filter(|operation| operation.split('.').next() == Some(name)).count()
     }

@@ -1,5 +1,5 @@
-//! Compiles gpu-kernels to PTX with Rust-CUDA's compiler, `rustc_codegen_nvvm`, where `ptx-build` finds LLVM 7 and libNVVM. The
-//! command line is `builder ARCH FILE`.
+//! The command `builder ARCH FILE`, which compiles `gpu-kernels` to PTX with Rust-CUDA's compiler,
+//! `rustc_codegen_nvvm`. `ptx-build` runs it where LLVM 7 and libNVVM are found.
 
 use std::env;
 use std::path::Path;

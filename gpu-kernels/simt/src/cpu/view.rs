@@ -240,7 +240,7 @@ impl BroadcastPairs {
     }
 }
 
-/// Memory of `u32` elements: tokens, and the offsets at which documents begin.
+/// Memory of `u32` elements, such as tokens and the offsets at which documents begin.
 #[derive(Clone, Copy)]
 pub struct U32View(View);
 

@@ -87,7 +87,7 @@ impl View {
         let upper = ptx::half() != 0;
         let mut pairs = [F32x32(0.0); HALF_WARP / 2];
         for quad in 0..HALF_WARP / 4 {
-            // LLVM 7 would leave `array::map` a call, see docs/tuning.md.
+            // LLVM 7 would leave `array::map` a call (see docs/tuning.md).
             let x = self.0.read4(i + 4 * quad);
             pairs[2 * quad] = F32x32(f32::from_bits(if upper { x[1] } else { x[0] }));
             pairs[2 * quad + 1] = F32x32(f32::from_bits(if upper { x[3] } else { x[2] }));
@@ -143,7 +143,7 @@ fn halves_bytes(stride: usize) -> u32 {
     ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
 }
 
-/// Memory of `u32` elements: tokens, and the offsets at which documents begin.
+/// Memory of `u32` elements, such as tokens and the offsets at which documents begin.
 #[derive(Clone, Copy)]
 pub struct U32View(Address);
 
