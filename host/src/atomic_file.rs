@@ -73,7 +73,7 @@ impl AtomicFile {
         match fs::metadata(&self.resolved) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
-            // A rename would replace a read-only file, but whoever protected it would not want that.
+            // A rename would replace a read-only file, although it is protected.
             Ok(metadata) if metadata.permissions().readonly() => Err(io::Error::other("it is read-only")),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -90,7 +90,7 @@ impl AtomicFile {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
             }
             let file = File::options().create(true).truncate(false).write(true).open(&self.temporary)?;
-            // Some file systems have no locks. There, runs that write the same file at once are not protected.
+            // Some file systems have no locks. On these, runs that write the same file at once are not protected.
             let _ = file.lock();
             // The run that held the lock before has renamed or removed its file.
             if is_at(&file, &self.temporary)? {
@@ -154,7 +154,7 @@ fn are_hard_links(a: &Path, b: &Path) -> bool {
     file(a).is_some_and(|a| file(b) == Some(a))
 }
 
-/// The standard library identifies files on Unix alone.
+/// Returns false, because the standard library identifies files on Unix alone.
 #[cfg(not(unix))]
 fn are_hard_links(_: &Path, _: &Path) -> bool {
     false
@@ -172,7 +172,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok(fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (file.dev(), file.ino())))
 }
 
-/// On other systems no run can rename or remove a file that another has opened.
+/// Returns true, because on other systems no run can rename or remove a file that another has opened.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)

@@ -1,7 +1,7 @@
-//! Checkpoints: safetensors files with a model's weights, the optimiser's moments and the settings of the run.
+//! Checkpoints, which are safetensors files with a model's weights, the optimiser's moments and the settings of the run.
 //!
-//! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on;
-//! all are `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions,
+//! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on.
+//! All are `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions,
 //! vocabulary and settings. Every random value of a run follows from its seed, so the file needs no state of a
 //! generator. A file with weights alone, as other programs write it, is a checkpoint too.
 

@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nothing can be done about a stderr that cannot be written; the help goes to stdout.
+            // Nothing can be done about a stderr that cannot be written. The help goes to stdout.
             let printed = if error.use_stderr() { error.print().or(Ok(())) } else { printed(error.print()) };
             return printed.map_or_else(|error| fail(&error), |()| ExitCode::from(error.exit_code() as u8));
         }

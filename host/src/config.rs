@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 /// The model's dimensions, apart from the vocabulary, which the corpus decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelConfig {
-    /// C: channels of the residual stream.
+    /// C, the number of channels of the residual stream.
     pub n_embd: usize,
-    /// H: attention heads, a divisor of `n_embd`.
+    /// H, the number of attention heads, a divisor of `n_embd`.
     pub n_head: usize,
-    /// L: layers.
+    /// L, the number of layers.
     pub n_layer: usize,
-    /// T: the longest context in tokens.
+    /// T, the longest context in tokens.
     pub block_size: usize,
 }
 
@@ -24,10 +24,10 @@ impl Default for ModelConfig {
     }
 }
 
-/// The most parameters of a model, whose indices must fit 32 bits on every device.
+/// The largest number of parameters of a model, whose indices must fit 32 bits on every device.
 const MAX_PARAMS: u128 = 1 << 30;
 
-/// The most values that the activations of a document may have, about a terabyte.
+/// The largest number of values of a document's activations, about a terabyte.
 const MAX_ACTIVATIONS: u128 = 1 << 38;
 
 impl ModelConfig {
@@ -98,7 +98,7 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps: half a cosine from
+    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps, along half a cosine from
     /// [`Self::learning_rate`] to zero.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
         // A run of no steps may still take a trial step.
@@ -111,8 +111,8 @@ impl OptimizerConfig {
     }
 }
 
-/// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise
-/// that.
+/// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise the
+/// same bits.
 fn power(mut base: f64, mut exponent: u64) -> f64 {
     let mut power = 1.0;
     while exponent > 0 {
@@ -128,9 +128,9 @@ fn power(mut base: f64, mut exponent: u64) -> f64 {
 /// The configuration of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// The steps of the whole run, which are the length of the learning rate's schedule.
+    /// The number of steps of the whole run, the length of the learning rate's schedule.
     pub steps: u64,
-    /// B: documents per step.
+    /// B, the number of documents per step.
     pub batch: usize,
     /// The optimiser's parameters.
     pub optimizer: OptimizerConfig,
@@ -151,7 +151,7 @@ pub struct SampleConfig<'a> {
     pub temperature: f64,
     /// The seed. Sample `i` draws from the random stream `(seed, i)`.
     pub seed: u64,
-    /// The tokens that each sample starts with: without `<BOS>`, and fewer than `block_size`.
+    /// The tokens that each sample starts with, fewer than `block_size` and without `<BOS>`.
     pub prompt: &'a [u32],
     /// Whether samples carry the log-probabilities of their tokens.
     pub logprobs: bool,

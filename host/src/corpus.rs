@@ -1,4 +1,4 @@
-//! The text that a run learns from: its source, its documents and their tokens.
+//! The text that a run learns from, with its source, its documents and their tokens.
 //!
 //! A document is a line of the text, without the white space around it. Empty lines are skipped.
 

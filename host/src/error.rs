@@ -1,4 +1,4 @@
-//! The library's error: the failure with its values, its cause, and a hint on what to do about it.
+//! The library's error, which has the failure with its values, its cause, and a hint.
 #![expect(missing_docs, reason = "the message of a variant says what the variant and its fields are")]
 
 use std::error::Error as StdError;
@@ -159,7 +159,7 @@ pub enum Error {
     Json { source: Cause },
 }
 
-/// Returns a character as a message shows it: visible, and with its code point, since many characters look alike.
+/// Returns a character as a message shows it, visible and with its code point, since many characters look alike.
 fn describe(c: char) -> String {
     format!("{c:?} (U+{:04X})", c as u32)
 }
@@ -170,7 +170,7 @@ impl Error {
         Self::Usage { message: message.into(), hint: hint.into() }
     }
 
-    /// Returns what the user can do about the failure, if there is anything.
+    /// Returns the hint, if there is one.
     pub fn hint(&self) -> Option<String> {
         const ONE_PER_LINE: &str = "give a text file with one document on each line, for instance a name";
         let hint: &str = match self {
@@ -267,8 +267,8 @@ impl Error {
         format!("{cure}, or {USE_CPU}")
     }
 
-    /// Returns the whole report as the program prints it: a line `error:`, a line `caused by:` for each cause, a line
-    /// `hint:`.
+    /// Returns the whole report as the program prints it, with a line `error:`, a line `caused by:` for each cause, and
+    /// a line `hint:`.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}");
         let mut cause = self.source();
@@ -285,7 +285,7 @@ impl Error {
 
 /// The number of bytes of an allocation that failed.
 ///
-/// To print it and its [hint](Self::HINT) allocates nothing, so a handler of allocation failures can.
+/// Printing it and its [hint](Self::HINT) allocates nothing, so a handler of allocation failures can do it.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("out of memory: cannot allocate {0} bytes")]
 pub struct OutOfMemory(pub usize);

@@ -1,4 +1,4 @@
-//! Ctrl-C and other signals to end: the first asks the run to end in good order, the second ends the program.
+//! Ctrl-C and other signals to end. The first asks the run to end in good order, and the second ends the program.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use signal_hook::flag;
 
 use crate::error::{Error, Result};
 
-/// The exit code of an interrupted run: 128 plus the number of SIGINT, as in shells.
+/// The exit code of an interrupted run, 128 plus the number of SIGINT, as in shells.
 pub const EXIT_CODE: u8 = 130;
 
 const SIGNALS: &[i32] = &[

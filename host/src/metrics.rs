@@ -20,7 +20,7 @@ use file::{Output, SEED};
 /// The metrics file of a training, and the thread that writes it.
 pub struct Metrics {
     path: PathBuf,
-    /// Steps whose validation is not known yet.
+    /// The steps whose validation is not known yet.
     held: Option<Steps>,
     sender: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<io::Result<()>>>,
@@ -28,7 +28,7 @@ pub struct Metrics {
 
 /// A message to the thread.
 enum Message {
-    /// Steps to write, and the validation losses of the runs after the last of them, if there are any.
+    /// The steps to write, and the validation losses of the runs after the last of them, if there are any.
     Write { steps: Steps, val_losses: Option<Vec<f64>> },
     /// A request for an answer when everything before it is written.
     Answer(SyncSender<()>),
@@ -112,7 +112,7 @@ impl Metrics {
     }
 }
 
-/// Writes what is left, so that an error elsewhere does not lose the steps before it.
+// What is left is written, so that an error elsewhere does not lose the steps before it.
 impl Drop for Metrics {
     fn drop(&mut self) {
         let _ = self.finish();

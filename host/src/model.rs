@@ -39,7 +39,7 @@ impl Model {
     /// line's `--save` write it.
     ///
     /// # Errors
-    /// A file that cannot be read, or that holds no such model.
+    /// If the file cannot be read, or holds no such model.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let StoredModel { vocabulary, state, .. } = checkpoint::read(path.as_ref())?;
         Ok(Self { state, tokenizer: Tokenizer::from_chars(vocabulary)? })
@@ -48,7 +48,7 @@ impl Model {
     /// Writes the model to a safetensors file. A failure leaves an earlier file as it was.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         AtomicFile::new(path.as_ref())?.save(&checkpoint::to_bytes(&self.state, self.tokenizer.chars(), None)?)
     }

@@ -12,7 +12,7 @@ use crate::trainer::{Event, Steps, Validation};
 
 mod draw;
 
-/// The most points of a curve. Steps are averaged in bins, so that a million cost no more than a thousand.
+/// The largest number of points of a curve. Steps are averaged in bins, so that a million cost no more than a thousand.
 const BINS: u64 = 1000;
 /// The part of the training that the moving mean covers.
 const WINDOW: f64 = 0.05;
@@ -93,7 +93,7 @@ impl Plot {
         }
     }
 
-    /// Whether no step was recorded.
+    /// Returns whether no step was recorded.
     pub fn is_empty(&self) -> bool {
         self.series.iter().flat_map(|series| &series.runs).all(|curve| curve.bins.is_empty())
     }

@@ -7,7 +7,7 @@ use crate::config::{ModelConfig, TrainConfig};
 /// The configuration of a run, and the swept values that it comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunConfig {
-    /// The flags that are swept, with their values; none without a sweep.
+    /// The flags that are swept, with their values, or none without a sweep.
     pub swept: Vec<Setting>,
     /// The model's dimensions.
     pub model: ModelConfig,
@@ -24,7 +24,7 @@ pub struct Setting {
     pub value: String,
 }
 
-/// The swept values as a legend shows them: `learning-rate 0.003, n-embd 16`.
+/// The swept values as a legend shows them, such as `learning-rate 0.003, n-embd 16`.
 impl fmt::Display for RunConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let swept: Vec<String> = self.swept.iter().map(|Setting { flag, value }| format!("{flag} {value}")).collect();
@@ -41,7 +41,7 @@ pub struct Run {
     pub config: RunConfig,
 }
 
-/// The run as a notice names it: `seed 42, learning-rate 0.003`.
+/// The run as a notice names it, such as `seed 42, learning-rate 0.003`.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {}", self.seed)?;

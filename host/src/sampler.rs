@@ -1,4 +1,4 @@
-//! Sampling as an iterator of samples.
+//! The sampling, as an iterator of samples.
 //!
 //! ```
 //! use microgpt::{Config, Corpus, Sampler, Sampling, Trainer};
@@ -31,9 +31,9 @@ use crate::tokenizer::Tokenizer;
 pub struct Sampling {
     /// The number of samples.
     pub samples: u64,
-    /// The number of most likely tokens to draw from, or the whole vocabulary if that is smaller; 1 is greedy.
+    /// The number of most likely tokens to draw from, or the whole vocabulary if that is smaller. 1 is greedy.
     pub top_k: usize,
-    /// The divisor of the logits; 0 is greedy.
+    /// The divisor of the logits, where 0 is greedy.
     pub temperature: f64,
     /// The seed. Sample `i` is drawn from the random stream `(seed, i)`.
     pub seed: u64,
@@ -53,13 +53,13 @@ impl Default for Sampling {
 /// A sample as text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSample {
-    /// The number, from 1.
+    /// The sample's number, from 1.
     pub number: u64,
     /// The text.
     pub text: String,
     /// The tokens, without `<BOS>`.
     pub tokens: Vec<u32>,
-    /// The log-probability of each token and of the `<BOS>` that ended the text, if one did; none unless
+    /// The log-probability of each token and of the `<BOS>` that ended the text, if one did. There are none unless
     /// [`Sampling::logprobs`] is set.
     pub logprobs: Vec<f64>,
 }
@@ -70,7 +70,7 @@ pub struct Sampler<'a> {
     tokenizer: &'a Tokenizer,
     sampling: Sampling,
     prompt: Vec<u32>,
-    /// The most samples of a launch.
+    /// The largest number of samples of a launch.
     max_launch: u64,
     /// The number of samples drawn.
     drawn: u64,
@@ -82,22 +82,22 @@ pub struct Sampler<'a> {
 type Lent<'a> = Box<dyn DerefMut<Target = dyn Device + 'a> + 'a>;
 
 impl<'a> Sampler<'a> {
-    /// Samples from a model on the CPU.
+    /// Returns a sampler of `model` on the CPU.
     ///
     /// # Errors
-    /// A prompt with a character outside of the vocabulary, or too little memory.
+    /// If the prompt has a character outside of the vocabulary, or memory is too small.
     pub fn new(model: &'a Model, sampling: &Sampling) -> Result<Self> {
-        // A device holds a corpus. Where nothing is trained, any text of the vocabulary will do.
+        // A device holds a corpus. If nothing is trained, any text of the vocabulary will do.
         let text: String = model.tokenizer.chars().iter().collect();
         let dataset = Dataset::new(&[&text, &text], None, Some(model.tokenizer.clone()))?;
         let cpu: Box<dyn Device> = Box::new(Cpu::new(TrainConfig::default(), &dataset, &model.state)?);
         Self::over(Box::new(cpu), &model.tokenizer, sampling)
     }
 
-    /// Samples from the model on a device.
+    /// Returns a sampler of the model on a device.
     ///
     /// # Errors
-    /// A prompt with a character outside of the vocabulary, or the device's failure.
+    /// If the prompt has a character outside of the vocabulary, or the device fails.
     pub fn on(device: &'a mut dyn Device, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
         Self::over(Box::new(device), tokenizer, sampling)
     }
@@ -117,10 +117,10 @@ impl<'a> Sampler<'a> {
         Ok(Self { device, tokenizer, sampling, prompt, max_launch, drawn: 0, waiting: Vec::new().into_iter() })
     }
 
-    /// Draws the samples of the next launch; none if all are drawn.
+    /// Draws the samples of the next launch, or none if all are drawn.
     ///
     /// # Errors
-    /// A prompt that fills the block, a sample of a model that has diverged, or the device's failure.
+    /// If the prompt fills the block, the model has diverged, or the device fails.
     pub fn draw(&mut self) -> Result<Vec<TextSample>> {
         let first = self.drawn;
         self.drawn = self.sampling.samples.min(first + self.max_launch);

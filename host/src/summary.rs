@@ -1,11 +1,11 @@
 //! The mean and the spread of a few values.
 
-/// The mean and the spread of a few values.
+/// The mean, the spread and the range of a few values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// The mean.
     pub mean: f64,
-    /// The sample standard deviation (with n - 1); 0 for one value.
+    /// The sample standard deviation (with n - 1), or 0 for one value.
     pub std: f64,
     /// The least value.
     pub min: f64,

@@ -1,5 +1,5 @@
-//! Training as an iterator of events. Launches of steps, validations and checkpoints take turns, for one run or for several side
-//! by side.
+//! The training, as an iterator of events. Launches of steps, validations and checkpoints take turns, for one run or
+//! for several side by side.
 //!
 //! ```
 //! use microgpt::{Config, Corpus, Event, Trainer};
@@ -46,10 +46,10 @@ pub struct Trainer {
     runs: Vec<Run>,
     schedule: Schedule,
     stop: StopHandle,
-    /// Whether a stop was asked for before the end of the last launch. The flag may be set at any time. It is read once a launch,
-    /// so that everything that follows from it happens after the same step.
+    /// Whether a stop was asked for before the end of the last launch. The flag may be set at any time. It is read once
+    /// a launch, so that all effects of a stop happen after the same step.
     stopped: bool,
-    /// The most steps of a launch.
+    /// The largest number of steps of a launch.
     max_launch: u64,
     /// The step that the training went on from.
     first: u64,
@@ -151,7 +151,7 @@ impl Trainer {
     /// Validates every run as it is now, whether it has diverged or not.
     ///
     /// # Errors
-    /// The device's failure.
+    /// If the device fails.
     pub fn evaluate(&mut self) -> Result<Vec<f64>> {
         let evaluations = self.models.evaluate(self.schedule.val_docs)?;
         Ok(evaluations.into_iter().map(Evaluation::loss).collect())
@@ -180,7 +180,7 @@ impl Trainer {
     /// Trains to the end, and returns the best model.
     ///
     /// # Errors
-    /// The errors of the events.
+    /// If an event is an error.
     pub fn finish(mut self) -> Result<Model> {
         self.try_for_each(|event| event.map(drop))?;
         self.into_model()

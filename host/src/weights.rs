@@ -1,4 +1,4 @@
-//! The model's parameters on the host: flat, without padding, in the layout's order.
+//! The model's parameters on the host, flat, without padding, in the layout's order.
 
 use gpu_kernels::layout::{Init, Layout};
 use gpu_kernels::shape::RuntimeShape;
@@ -9,7 +9,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use crate::config::num_params;
 
-/// One value per parameter: the parameters themselves, their gradients, or a moment of the optimiser.
+/// One value per parameter, for the parameters themselves, their gradients, or a moment of the optimiser.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
     /// The model's dimensions.
@@ -19,7 +19,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Returns zeros.
+    /// Returns weights of zeros.
     pub fn zeros(shape: RuntimeShape) -> Self {
         Self { shape, values: vec![0.0; num_params(shape)] }
     }

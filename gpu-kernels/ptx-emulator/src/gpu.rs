@@ -1,4 +1,4 @@
-//! The emulated GPU without the driver's handles and error codes: memory, modules and launches.
+//! The emulated GPU, with memory, modules and launches, but without the driver's handles and error codes.
 
 use crate::program::{Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
@@ -54,8 +54,8 @@ impl Gpu {
     /// Loads a module from PTX.
     ///
     /// # Errors
-    /// Returns an error that names the line if the PTX is outside the subset, if it has approximate instructions and
-    /// [`Gpu::approximate`] is false, or if memory is too small for the module's variables.
+    /// If the PTX is outside the subset, if it has approximate instructions and [`Gpu::approximate`] is false, or if
+    /// memory is too small for the module's variables. The error names the line.
     pub fn load(&mut self, ptx: &str) -> Result<Module, Error> {
         self.link(&parse(ptx)?)
     }
@@ -92,7 +92,7 @@ impl Gpu {
         }
     }
 
-    /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or more than what is left.
+    /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
     pub fn allocate(&mut self, size: usize) -> Option<u64> {
         self.simulator.memory.allocate(size as u64)
     }
@@ -107,7 +107,7 @@ impl Gpu {
         self.simulator = Simulator::new(self.device().clone());
     }
 
-    /// Returns the bytes of memory that are not allocated.
+    /// Returns the number of bytes of memory that are not allocated.
     pub fn free_memory(&self) -> usize {
         self.simulator.memory.free as usize
     }
@@ -126,11 +126,11 @@ impl Gpu {
     /// Runs a kernel to its end. `params` are the bytes of its parameters in the layout that the kernel declares.
     ///
     /// # Errors
-    /// Returns the first fault.
+    /// If the launch has a fault. The error is the first one.
     ///
     /// # Panics
-    /// Panics if the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than
-    /// the kernel declares.
+    /// If the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than the
+    /// kernel declares.
     pub fn launch<'a>(
         &mut self,
         module: &'a Module,

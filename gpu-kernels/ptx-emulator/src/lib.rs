@@ -1,4 +1,4 @@
-//! An emulated CUDA driver that executes PTX on the CPU, checks it and profiles it, for tests on machines without a
+//! An emulated CUDA driver that executes PTX on the CPU, checks it and profiles it, for tests on computers without a
 //! GPU.
 //!
 //! The emulator accepts the subset of PTX that rustc's NVPTX backend and libNVVM generate for Rust kernels. PTX outside

@@ -1,4 +1,4 @@
-//! The reading of a checkpoint: its header first, and its data once the header has turned out to be the model's.
+//! The reading of a checkpoint, which reads the header first, and the data once the header has turned out to be the model's.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

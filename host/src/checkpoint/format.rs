@@ -54,7 +54,7 @@ pub(super) fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
     [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
 }
 
-/// Returns the metadata's key for a flag: `n_embd` for `--n-embd`.
+/// Returns the metadata's key for a flag, such as `n_embd` for `--n-embd`.
 pub(super) fn key(flag: &str) -> String {
     flag.trim_start_matches('-').replace('-', "_")
 }

@@ -42,7 +42,7 @@ impl CheckpointFile {
         self.compare_tensors(shape)
     }
 
-    /// Rejects a file of another run, or one that lacks what the run needs to go on.
+    /// Rejects a file of another run, or one that lacks data that the run needs to go on.
     pub(super) fn validate_run(&self, run: &RunInfo) -> Result<(), Mismatch> {
         for (key, expected) in run.entries() {
             let stored = &self.metadata.json[key];
@@ -93,7 +93,7 @@ impl CheckpointFile {
         }
     }
 
-    /// Returns the flags that fit the file but not `shape`, for instance `--n-embd 8`; an empty text if there are none.
+    /// Returns the flags that fit the file but not `shape`, such as `--n-embd 8`, or an empty text if there are none.
     fn fitting_flags(&self, shape: RuntimeShape) -> String {
         let fitting = self.fitting_shape(shape).into_iter().flat_map(dimensions).zip(dimensions(shape));
         let flags = fitting.filter(|(there, here)| there != here).map(|((flag, size), _)| format!("{flag} {size}"));

@@ -13,11 +13,11 @@ use crate::run::RunConfig;
 use crate::sampler::Sampling;
 use crate::trainer::Config;
 
-/// The most threads that can be asked for.
+/// The largest number of threads that can be asked for.
 const MAX_THREADS: u64 = 4096;
-/// The most documents of a step.
+/// The largest number of documents of a step.
 const MAX_BATCH: u64 = 1 << 24;
-/// The most seeds.
+/// The largest number of seeds.
 const MAX_SEEDS: u64 = 4096;
 /// The largest count. The whole numbers up to it are exact in an `f64`, which the learning rate's schedule needs.
 pub(super) const MAX_COUNT: u64 = 1 << 53;
@@ -55,7 +55,7 @@ pub struct Cli {
     pub(super) training: TrainingArgs,
     #[command(flatten, next_help_heading = "Sampling")]
     pub(super) sampling: SamplingArgs,
-    /// The configurations of `--sweep`; one without it.
+    /// The configurations of `--sweep`, or one without it.
     #[arg(skip)]
     pub(super) configs: Vec<RunConfig>,
 }
@@ -238,12 +238,12 @@ impl Cli {
         self.training.stop_after.unwrap_or(self.training.steps)
     }
 
-    /// Whether the run trains several models, of which the best is kept.
+    /// Returns whether the run trains several models, of which the best is kept.
     pub(super) fn compares(&self) -> bool {
         self.configs.len() * self.training.seeds > 1
     }
 
-    /// Whether samples are JSON objects.
+    /// Returns whether samples are JSON objects.
     pub(super) fn is_jsonl(&self) -> bool {
         self.sampling.format == Format::Jsonl
     }
@@ -264,7 +264,7 @@ fn size() -> ValueParser {
     whole::<usize>(1..=MAX_SIZE)
 }
 
-/// Parses a number from `min` to `max`, which `expected` describes. NaN is in no range.
+/// Parses a value from `min` to `max`, which `expected` describes. NaN is in no range.
 ///
 /// The kernels compute in `f32`. A value that overflows there, or is rounded to zero or one, is out of range.
 fn real(min: f64, max: f64, expected: &'static str) -> ValueParser {

@@ -12,13 +12,13 @@ use crate::trainer::{Diverged, Event, Steps};
 /// The output of the program. It never panics, whatever happens to stdout and stderr.
 pub(super) struct Console<W> {
     out: W,
-    /// Whether the reader of stdout has gone, as `head` does. That is no error.
+    /// Whether the reader of stdout has gone, as `head` does. This is not an error.
     pub(super) is_closed: bool,
     /// The steps between two that are printed, beside the first and the last; 0 prints none.
     log_every: u64,
     /// Whether stdout has JSON objects alone. All other lines are on stderr then.
     jsonl: bool,
-    /// The steps of the training.
+    /// The number of steps of the training.
     total: u64,
     bar: ProgressBar,
 }
@@ -38,7 +38,7 @@ impl<W: Write> Console<W> {
     /// Starts to show a training of `total` steps at `step`, with a progress bar on stderr if that is a terminal.
     pub(super) fn start(&mut self, step: u64, total: u64) {
         self.total = total;
-        // As wide as the terminal, however many digits there are.
+        // The bar is as wide as the terminal, for any number of digits.
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {

@@ -96,7 +96,7 @@ impl Session<'_> {
         let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
         loop {
             if self.console.is_closed && !writes_files {
-                // Nobody is left to compute for.
+                // The reader has gone, so further steps would be wasted.
                 trainer.end_here();
             }
             let event = trainer.next().expect("`Finished` or an error is the last event")?;
@@ -162,7 +162,7 @@ fn with_saves(error: Error, saves: bool) -> Error {
     }
 }
 
-/// Whether a model of this validation loss takes the place of the best before it.
+/// Returns whether a model of this validation loss takes the place of the best before it.
 fn is_better(loss: f64, before: Option<f64>) -> bool {
     before.is_none_or(|before| loss < before)
 }

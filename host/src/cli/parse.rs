@@ -1,4 +1,4 @@
-//! Reading the command line, with the checks that need more than one flag.
+//! The reading of the command line, with the checks that need more than one flag.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -93,7 +93,7 @@ impl Cli {
         Ok(())
     }
 
-    /// Returns the number of steps between two that are printed; 0 for none.
+    /// Returns the number of steps between two that are printed, or 0 to print none.
     pub(super) fn log_every(&self) -> u64 {
         self.view.log_every.unwrap_or_else(|| log_every(self.training.steps))
     }
@@ -124,7 +124,7 @@ impl Cli {
     }
 }
 
-/// The most steps that are printed by default, roughly.
+/// The approximate number of steps that are printed by default.
 const MAX_LINES: u64 = 500;
 
 /// Returns the default of `--log-every`, the smallest round number that keeps the lines below [`MAX_LINES`].

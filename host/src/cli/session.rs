@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         // The first group reads the flag itself.
         if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, source) }
     });
-    // Whatever has failed since, the steps that were trained are drawn.
+    // The plot shows the steps that were trained, even if something has failed since.
     let drawn = session.draw(ended.is_ok());
     ended.and(drawn)?;
     session.finish()?;
@@ -80,7 +80,7 @@ pub(super) struct Trained {
 }
 
 impl Trained {
-    /// Returns the validation loss of the best model; NaN if it has none.
+    /// Returns the validation loss of the best model, or NaN if it has none.
     pub(super) fn loss(&self) -> f64 {
         self.finished.val_losses[self.finished.best]
     }

@@ -15,7 +15,7 @@ use crate::summary::Summary;
 /// The flags that can be swept.
 const FLAGS: &str =
     "learning-rate, beta1, beta2, eps, weight-decay, max-grad-norm, batch, n-embd, n-head, n-layer, block-size";
-/// The most models of a run.
+/// The largest number of models of a run.
 const MAX_MODELS: usize = 4096;
 
 /// Returns a configuration for every combination of values that `--sweep` asks for, on top of the command line `args`.
@@ -64,7 +64,7 @@ fn config(args: &[OsString], sweeps: &[String], swept: Vec<Setting>) -> Result<R
     Ok(RunConfig { swept, model: cli.model(), train: cli.train() })
 }
 
-/// A configuration of a sweep, and the validation losses of its seeds; NaN for one that diverged.
+/// A configuration of a sweep, and the validation losses of its seeds, NaN for one that diverged.
 pub(super) struct SweepResult {
     pub(super) config: RunConfig,
     pub(super) val_losses: Vec<f64>,

@@ -1,4 +1,4 @@
-//! The sources of a corpus: a file, a download, or the embedded names.
+//! The sources of a corpus, such as a file, a download, or the embedded names.
 
 use std::error::Error as _;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum Source {
         url: String,
         /// The file that keeps the text for the next run.
         path: PathBuf,
-        /// The reason why it could not be kept there, if it was not.
+        /// The reason why the text could not be kept there, if it was not.
         not_kept: Option<String>,
     },
     /// The embedded names.

@@ -1,4 +1,4 @@
-//! The CPU: kernels for the fastest instruction set of the processor, with the blocks of a grid spread over threads.
+//! The CPU, with kernels for the fastest instruction set of the processor, and the blocks of a grid spread over threads.
 
 mod attention;
 mod buffer;
@@ -32,13 +32,13 @@ use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
-/// The most blocks of an evaluation. Each has its own workspace.
+/// The largest number of blocks of an evaluation. Each has its own workspace.
 const EVALUATE_BLOCKS: usize = 32;
 
-/// The fewest samples of a block of `generate`. Fewer would not be worth a thread.
+/// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
 
-/// The multiplications that are worth another thread. They take a few dozen microseconds.
+/// The number of multiplications that are worth another thread. They take a few dozen microseconds.
 const WORK_PER_THREAD: usize = 1 << 20;
 
 /// A model on the CPU.
@@ -54,12 +54,12 @@ pub struct Cpu {
     grads: Buffer,
     m: Buffer,
     v: Buffer,
-    /// `train_workspace_len` elements for each thread that trains.
+    /// The workspaces, `train_workspace_len` elements for each thread that trains.
     workspace: Buffer,
     evaluate_workspace: Buffer,
-    /// Used by steps of several documents.
+    /// The array of this name in `BatchArgs`, for steps of several documents.
     squares: Buffer,
-    /// Used by steps of several documents.
+    /// The array of this name in `BatchArgs`, for steps of several documents.
     losses: Buffer,
 }
 

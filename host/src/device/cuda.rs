@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: kernels in PTX, which the driver compiles for the device.
+//! NVIDIA GPUs, with kernels in PTX that the driver compiles for the device.
 //!
 //! Corpus, weights, gradients and moments stay on the device. A call of `train` is one launch, after which the host
 //! reads its log.

@@ -16,9 +16,9 @@ use libloading::Library;
 /// The driver's library, by the name that every installation of the driver provides.
 const LIBRARY: &str = "libcuda.so.1";
 
-/// `CUDA_ERROR_NO_DEVICE`, also the result of every function without a driver.
+/// The code `CUDA_ERROR_NO_DEVICE`, also the result of every function without a driver.
 pub const NO_DEVICE: c_int = 100;
-/// `CUDA_ERROR_NOT_FOUND`, also the result of a function that the driver lacks.
+/// The code `CUDA_ERROR_NOT_FOUND`, also the result of a function that the driver lacks.
 const NOT_FOUND: c_int = 500;
 
 /// A call of the driver that failed.
@@ -31,7 +31,7 @@ pub struct Failure {
 }
 
 thread_local! {
-    /// Kept here because `cust` knows the results of its own version of CUDA alone.
+    /// The last failure, because `cust` knows the results of its own version of CUDA alone.
     static LAST_FAILURE: Cell<Option<Failure>> = const { Cell::new(None) };
 }
 
@@ -43,7 +43,7 @@ pub fn last_failure() -> Option<Failure> {
 /// Returns the driver's library.
 ///
 /// # Errors
-/// The system's error if the library cannot be opened.
+/// If the library cannot be opened. The error is the system's.
 pub fn library() -> Result<&'static Library, &'static libloading::Error> {
     static OPENED: OnceLock<Result<Library, libloading::Error>> = OnceLock::new();
     // SAFETY: loading the driver runs its initialisers, as in every CUDA program.
@@ -81,7 +81,7 @@ macro_rules! forward {
         /// Forwards to the function of the driver.
         ///
         /// # Safety
-        /// That of the driver's documentation.
+        /// The conditions of the driver's documentation hold.
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "the signatures are the driver's")]
         unsafe extern "C" fn $name($($argument: $type),*) -> CUresult {

@@ -17,7 +17,7 @@ use crate::weights::Weights;
 pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
     AdamWParams {
         beta1: o.beta1 as f32,
-        // Subtracted from the rounded beta, so that the weights of the old and the new value sum to exactly one.
+        // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
         one_minus_beta1: 1.0 - o.beta1 as f32,
         beta2: o.beta2 as f32,
         one_minus_beta2: 1.0 - o.beta2 as f32,

@@ -85,7 +85,7 @@ fn uniforms(seed: u64, sample_index: u64) -> impl FnMut() -> f64 {
     move || f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
 }
 
-/// Converts what a step of the reference reports.
+/// Converts the report of a step of the reference.
 fn step_log(reference::StepLog { loss, grad_norm }: reference::StepLog) -> StepLog {
     StepLog { loss, grad_norm }
 }
@@ -112,7 +112,7 @@ impl Device for Reference {
         Ok((0..steps).map(step).collect())
     }
 
-    /// Leaves the model alone, which holds more digits than `state`.
+    /// Tries the step on a copy, because the model holds more digits than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, train, .. } = self;
         let documents = batch(train, model.step, config.batch);

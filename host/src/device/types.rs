@@ -41,22 +41,22 @@ impl DeviceKind {
 /// The results of one training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLog {
-    /// Mean cross-entropy over the positions of the step's documents before the update, in nats.
+    /// The mean cross-entropy over the positions of the step's documents before the update, in nats.
     pub loss: f64,
     /// The gradient's global norm before clipping.
     pub grad_norm: f64,
 }
 
-/// Everything that training changes.
+/// The state that training changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// Steps taken.
+    /// The number of steps taken.
     pub step: u64,
     /// The parameters.
     pub weights: Weights,
-    /// `AdamW`'s first moment.
+    /// The first moment of `AdamW`.
     pub m: Weights,
-    /// `AdamW`'s second moment.
+    /// The second moment of `AdamW`.
     pub v: Weights,
 }
 
@@ -71,7 +71,7 @@ impl State {
 /// A model before it is put on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSetup {
-    /// How the model is trained.
+    /// The configuration of the training.
     pub train: TrainConfig,
     /// The state that training starts from.
     pub state: State,

@@ -2,7 +2,7 @@
 
 /// A difference between a checkpoint and the model or the run that it is read for.
 ///
-/// `fitting` are the flags that the file fits, such as `--n-embd 8`; the text is empty if no flags fit.
+/// `fitting` are the flags that the file fits, such as `--n-embd 8`. The text is empty if no flags fit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mismatch {

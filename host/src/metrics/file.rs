@@ -1,4 +1,4 @@
-//! The file of the metrics, which keeps its content until there is something to write.
+//! The file of the metrics, which keeps its content until the first write.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -46,7 +46,7 @@ impl Write for Output {
 /// The text of an object before its seed.
 pub(super) const SEED: &str = "{\"seed\":";
 
-/// Whether a file is empty or begins as metrics do. A killed run may have left a part of its first line.
+/// Returns whether a file is empty or begins as metrics do. A killed run may have left a part of its first line.
 fn is_metrics(file: &mut File) -> io::Result<bool> {
     let mut start = Vec::new();
     file.take(64).read_to_end(&mut start)?;

@@ -14,10 +14,10 @@ type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf
 
 /// The width and the height in pixels.
 const SIZE: (u32, u32) = (1200, 720);
-/// Colours that most eyes can tell apart (Okabe and Ito). A lone series has the first.
+/// The colours, which most eyes can tell apart (Okabe and Ito). A lone series has the first.
 const COLOURS: [(u8, u8, u8); 7] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (90, 90, 90)];
-/// The most series that the legend has room for.
+/// The largest number of series that the legend has room for.
 const MAX_LABELS: usize = 24;
 
 /// Returns the colour of a series. After the last colour, darker shades of them follow, and then lighter ones.
@@ -109,8 +109,8 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     Ok(chart)
 }
 
-/// Draws the moving mean of the training losses of a series. Behind it stands every loss of a lone run, or the band that the runs
-/// of several seeds keep to.
+/// Draws the moving mean of the training losses of a series. Behind it is every loss of a lone run, or the band that
+/// the runs of several seeds keep to.
 fn draw_training<B: DrawingBackend<ErrorType: 'static>>(
     chart: &mut Chart<B>,
     series: &Series,

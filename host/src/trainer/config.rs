@@ -16,9 +16,9 @@ use crate::device::DeviceKind;
 pub struct Config {
     /// The model's dimensions.
     pub model: ModelConfig,
-    /// The steps, which are the length of the learning rate's schedule.
+    /// The number of steps, the length of the learning rate's schedule.
     pub steps: u64,
-    /// B, the documents of a step.
+    /// B, the number of documents of a step.
     pub batch: usize,
     /// The optimiser's parameters.
     pub optimizer: OptimizerConfig,
@@ -26,11 +26,11 @@ pub struct Config {
     pub seed: u64,
     /// Whether the documents are shuffled before they are split.
     pub shuffle: bool,
-    /// The steps between two validations; 0 for none.
+    /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
     /// The number of documents to validate on.
     pub val_docs: usize,
-    /// The steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s; 0 for none.
+    /// The number of steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s, or 0 for none.
     pub checkpoint_every: u64,
     /// The device to train on.
     pub device: DeviceKind,
@@ -59,11 +59,11 @@ impl Default for Config {
 pub struct Schedule {
     /// The step after which the training ends.
     pub stop_after: u64,
-    /// The steps between two validations; 0 for none.
+    /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
     /// The number of documents to validate on.
     pub val_docs: usize,
-    /// The steps between two checkpoints; 0 for none.
+    /// The number of steps between two checkpoints, or 0 for none.
     pub checkpoint_every: u64,
     /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at the end,
     /// and one that diverges drops out. Otherwise the training fails if its run diverges.
@@ -80,7 +80,7 @@ impl StopHandle {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the end was asked for.
+    /// Returns whether the end was asked for.
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -4,7 +4,7 @@ use crate::device::{State, StepLog};
 use crate::run::Run;
 use crate::summary::Summary;
 
-/// An event of a training, in the order in which they happen.
+/// An event of a training. Events come in the order in which they happen.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -25,13 +25,12 @@ pub enum Event {
     Finished(Finished),
 }
 
-/// The steps of a launch. A device takes many steps at once. Everything that is done with the model after this event sees the
-/// model after the last of them.
+/// The steps of a launch. A device takes many steps at once. After this event the model is that after the last of them.
 #[derive(Clone, Debug)]
 pub struct Steps {
     /// The number of steps before these.
     pub first: u64,
-    /// The loss and the gradient norm of each step: `logs[run][step]`.
+    /// The loss and the gradient norm of each step, `logs[run][step]`.
     pub logs: Vec<Vec<StepLog>>,
     /// The milliseconds that a step took.
     pub ms: f64,
@@ -74,7 +73,7 @@ pub struct Diverged {
 pub struct Validation {
     /// The number of the step, from 1.
     pub step: u64,
-    /// The mean loss of each run in nats a token; NaN for one that diverged.
+    /// The mean loss of each run in nats a token, NaN for one that diverged.
     pub losses: Vec<f64>,
 }
 
@@ -85,14 +84,14 @@ impl Validation {
     }
 }
 
-/// The best run after a step, with everything that is needed to go on from there.
+/// The best run after a step, with the state that a resumed run goes on from.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The run.
     pub run: Run,
-    /// Its last validation loss; NaN if it has none.
+    /// The run's last validation loss, or NaN if it has none.
     pub val_loss: f64,
-    /// Its weights, its moments and its step.
+    /// The run's weights, moments and step.
     pub state: State,
 }
 
@@ -103,7 +102,7 @@ pub struct Finished {
     pub best: usize,
     /// The state of that run.
     pub state: State,
-    /// The last validation loss of each run; NaN for one that was never validated, or that diverged.
+    /// The last validation loss of each run, NaN for one that was never validated or that diverged.
     pub val_losses: Vec<f64>,
     /// The number of steps that this trainer has taken.
     pub steps: u64,

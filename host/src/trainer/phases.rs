@@ -1,4 +1,4 @@
-//! The phases of a training, each of which computes something and pushes the events that come of it.
+//! The phases of a training, each of which computes something and pushes its events.
 
 use std::mem;
 use std::time::Instant;
@@ -45,7 +45,7 @@ impl Trainer {
         self.alive.contains(&true)
     }
 
-    /// Whether a multiple of `every` steps is reached; never for 0.
+    /// Returns whether a multiple of `every` steps is reached, which is never so for 0.
     fn is_due(&self, every: u64) -> bool {
         every > 0 && self.step.is_multiple_of(every)
     }
@@ -56,7 +56,7 @@ impl Trainer {
         let first = self.step;
         let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
         let len = self.max_launch.min(stop_after - first).min(until_due(val_every)).min(until_due(checkpoint_every));
-        // The standard library has no clock for a browser, where time stands still.
+        // The standard library has no clock for a browser, so the result is always 0 there.
         let start = (!cfg!(target_family = "wasm")).then(Instant::now);
         let logs = self.models.train(len as usize)?;
         let ms = start.map_or(0.0, |start| start.elapsed().as_secs_f64() * 1e3 / len as f64);
@@ -165,7 +165,7 @@ fn defect(log: &StepLog) -> Option<String> {
     values.find(|&(_, value)| !is_finite(value)).map(|(name, value)| format!("{name} is {value:e}"))
 }
 
-/// Whether a value is finite in single precision, which the kernels and the checkpoints use. The reference could go on beyond it.
+/// Returns whether a value is finite in single precision, which the kernels and the checkpoints use. The reference could go on beyond it.
 fn is_finite(value: f64) -> bool {
     (value as f32).is_finite()
 }

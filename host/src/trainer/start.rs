@@ -14,7 +14,7 @@ impl Trainer {
     /// Starts the training of a new model on a corpus.
     ///
     /// # Errors
-    /// A configuration that the model cannot have, or a device that is missing or too small.
+    /// If the model cannot have the configuration, or the device is missing or too small.
     pub fn new(config: &Config, corpus: &Corpus) -> Result<Self> {
         Self::side_by_side(slice::from_ref(config), corpus)
     }
@@ -23,7 +23,7 @@ impl Trainer {
     /// weights and in their optimiser. Everything else is taken from the first configuration, the shuffle too.
     ///
     /// # Errors
-    /// A configuration that the model cannot have, or a device that is missing or too small.
+    /// If the model cannot have the configuration, or the device is missing or too small.
     ///
     /// # Panics
     /// If there is no configuration.
@@ -47,7 +47,7 @@ impl Trainer {
     /// [`group_by_shape`](crate::run::group_by_shape).
     ///
     /// # Errors
-    /// A state that does not fit the data set, or a device that is missing or too small.
+    /// If a state does not fit the data set, or the device is missing or too small.
     pub fn start(
         runs: Vec<Run>,
         states: Vec<State>,

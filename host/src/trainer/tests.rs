@@ -1,4 +1,4 @@
-//! Training on a device that only counts.
+//! The tests of training, on a device that only counts.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,9 +20,9 @@ struct Fake {
     evaluations: Vec<u64>,
     bad: Option<(u64, StepLog)>,
     nll: f64,
-    /// Stopped by the launch that reaches this step.
+    /// The handle that the launch to this step stops.
     stop_at: Option<(u64, StopHandle)>,
-    /// Stopped when this step is validated.
+    /// The handle that the validation of this step stops.
     stop_validation: Option<(u64, StopHandle)>,
 }
 
@@ -226,7 +226,7 @@ fn a_loss_that_is_not_finite_ends_the_training_at_its_step() {
         (f64::NAN, 1.0, "the loss is NaN"),
         (f64::INFINITY, f64::NAN, "the loss is inf"),
         (1.0, f64::NAN, "the gradient norm is NaN"),
-        // More than single precision can hold.
+        // This exceeds single precision.
         (1.0, 1e39, "the gradient norm is 1e39"),
     ] {
         let models = share([fake(ModelConfig::default())]);
@@ -248,7 +248,7 @@ fn a_loss_that_is_not_finite_ends_the_training_at_its_step() {
     assert!(!diverged.report().contains("saved"), "no checkpoint was made: {}", diverged.report());
 }
 
-/// The metrics of a training, whether it diverges or not.
+/// Returns the metrics of a training, whether it diverges or not.
 fn recorded(trainer: Trainer) -> (Trained, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("steps.jsonl");
@@ -308,12 +308,12 @@ fn a_stop_ends_after_the_launch_with_a_validation() {
     assert_eq!(trained.end.unwrap().state.step, 6);
     assert_eq!(models[0].get().evaluations, [6], "once, though it was due anyway");
     assert!(matches!(trained.events.last(), Some(Event::Stopped { step: 6 })));
-    // Before the first launch.
+    // This stop comes before the first launch.
     let end = Trained::of(trainer(SCHEDULE, &models).stopped_by(stop)).end.unwrap();
     assert_eq!((end.state.step, &models[0].get().evaluations[..]), (6, &[6, 6][..]));
 }
 
-// The stop comes between two launches. Everything that follows from it happens at the end of the next.
+// The stop comes between two launches, and takes effect at the end of the next.
 #[test]
 fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
     let stop = StopHandle::default();
@@ -326,7 +326,7 @@ fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
     assert_eq!((end.state.step, end.is_validated), (6, true));
     assert_eq!(models[0].get().evaluations, [4, 6]);
     assert!(text.lines().last().unwrap().contains("\"step\":6,") && text.ends_with("\"val_loss\":0.5}\n"), "{text}");
-    // The steps say which is the last, wherever it is.
+    // `is_last` marks the last launch, also when a stop comes between two launches.
     let launches = trained.events.iter().filter_map(|event| match event {
         Event::Steps(steps) => Some((steps.end(), steps.is_last)),
         _ => None,

@@ -8,9 +8,9 @@
 //! | `devices` | number of devices, 0 or 1 | 1 |
 //! | `capability` | compute capability, such as `7.5` | 9.0 |
 //! | `sms` | number of multiprocessors | 132 |
-//! | `registers` | registers per thread that every kernel is assumed to need; they bound the resident blocks | 64 |
+//! | `registers` | registers per thread that every kernel is assumed to need, which bound the resident blocks | 64 |
 //! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
-//! | `driver` | CUDA version of the driver, such as `11.4`; it bounds the version of the PTX | 13.0 |
+//! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.0 |
 //! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |

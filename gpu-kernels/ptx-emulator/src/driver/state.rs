@@ -19,7 +19,7 @@ use crate::simulator::{Dims, FaultKind};
 /// The shared memory in bytes that a block may have without opting in to more.
 pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
 
-/// The most threads of a block.
+/// The largest number of threads of a block.
 pub const MAX_THREADS: u32 = 1024;
 
 /// Returns the newest PTX version that a CUDA version supports (PTX ISA, chapter "Release Notes").
@@ -40,7 +40,7 @@ pub type Handle = usize;
 pub struct Function {
     pub module: Handle,
     pub name: String,
-    /// The most dynamic shared memory in bytes that a launch may ask for.
+    /// The largest dynamic shared memory in bytes that a launch may ask for.
     pub max_dynamic_shared: u32,
 }
 
@@ -112,7 +112,7 @@ impl State {
             })
         };
         let log = config.log.as_ref().map(create).transpose()?;
-        // Empties the file, to which each launch appends.
+        // This empties the file, to which each launch appends.
         config.profile.as_ref().map(create).transpose()?;
         let mut gpu = Gpu::new(config.device.clone());
         gpu.approximate = config.approximate;
@@ -264,7 +264,7 @@ pub fn call(
     });
     let code = result.err().unwrap_or(0);
     if let Some(log) = &mut state.log {
-        // A failed write to the log must not change what the program under test sees.
+        // A failed write to the log must not change the program's results.
         let _ = writeln!(log, "{name}({}{}) = {code}", arguments(), state.note);
     }
     code

@@ -14,7 +14,7 @@ const SHUFFLES: [(&str, ShuffleMode); 4] = [
 const VOTES: [(&str, VoteMode); 4] =
     [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
 
-/// Adds the forms of control flow and of what the lanes of a warp do together.
+/// Adds the forms of control flow, barriers, shuffles and votes.
 pub(super) fn forms(table: &mut Table) {
     table.add("bra.uni?", branch);
     table.add("brx.idx.uni?", branch_by_table);

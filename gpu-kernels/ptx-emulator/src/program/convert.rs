@@ -26,7 +26,7 @@ const SPACES: [(&str, Space); 6] = [
 pub(super) fn forms(table: &mut Table) {
     table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64", mov);
     let (frnd, irnd, int) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
-    // A conversion that rounds has a rounding modifier, one of single precision may have `.ftz` (section 9.7.9.21).
+    // A conversion that rounds has a rounding modifier, and one of single precision may have `.ftz` (section 9.7.9.21).
     cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x)), Rounding::Nearest));
     cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f32.f64"), |c, x| c.narrow(f64::from_bits(x), c.rounding));
     cvt(table, "cvt.ftz?.sat?.f64.f32", |c, x| c.saturated(c.single(x)).to_bits());
@@ -164,7 +164,7 @@ impl Conversion {
     }
 }
 
-/// Returns whether `.sat` makes a difference: to floating point, and where `atype` has values that `dtype` lacks.
+/// Returns whether `.sat` makes a difference. It does to floating point, and where `atype` has values that `dtype` lacks.
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
@@ -199,7 +199,7 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer. A NaN gives zero, or, if one of the types has 64 bits (`wide`), the highest bit alone.
+/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if one of the types has 64 bits (`wide`).
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),

@@ -1,4 +1,4 @@
-//! Decodes instructions by the tables of their families, and lists all that the tables have.
+//! The decoding of instructions by the tables of their families, and the list of all that the tables have.
 
 use std::slice::from_ref;
 use std::sync::LazyLock;
@@ -28,7 +28,8 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-/// Decodes an instruction, but for its source location. Also returns the reason why its result differs between GPUs, if so.
+/// Decodes an instruction, but for its source location. Returns it with the reason why its result differs between GPUs,
+/// if it does.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
     let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
     let form = COMPUTE.find(opcode, modifiers).or_else(|| OTHERS.find(opcode, modifiers));
@@ -47,15 +48,15 @@ pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(I
 /// An instruction that the decoder accepts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variant {
-    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`. A
-    /// constant (`const`) is listed only as the last of five operands; elsewhere it may replace any source.
+    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`.
+    /// A constant (`const`) is listed only as the last of five operands. Elsewhere it may replace any source.
     pub form: String,
     /// Whether the result is the same on every GPU.
     pub exact: bool,
 }
 
-/// Returns all variants, sorted. Tests must cover each. The decoder itself is tried with every combination of its tables'
-/// modifiers and of operands, so that the list cannot fall behind.
+/// Returns all variants, sorted. Tests must cover each. The list comes from trying the decoder with every combination
+/// of its tables' modifiers and of operands, so that it is complete.
 pub fn variants() -> Vec<Variant> {
     let mut names = Names::default();
     for (name, bits) in [("b16", 16), ("b32", 32), ("b64", 64), ("pred", 1)] {
@@ -94,7 +95,7 @@ fn shapes() -> Vec<Shape> {
     let vectors: Vec<_> = ["b16", "b32", "b64"].iter().flat_map(|kind| [vector(kind, 2), vector(kind, 4)]).collect();
     let negated = one("!pred", Operand::Not("pred".into()));
     let constant = one("const", Operand::Int(9));
-    // Appends every shape of the second list to every shape of the first.
+    // The product appends every shape of the second list to every shape of the first.
     let product = |first: &[Shape], second: &[Shape]| -> Vec<Shape> {
         let join = |(a, x): &Shape, (b, y): &Shape| (format!("{a},{b}"), [&x[..], y].concat());
         first.iter().flat_map(|a| second.iter().map(move |b| join(a, b))).collect()

@@ -7,10 +7,10 @@ use super::names::{Meaning, Names};
 use super::registers::Register;
 use crate::ptx::syntax::{Instruction, Operand, Type};
 
-/// A result of decoding; the error is a message without line and mnemonic.
+/// A result of decoding. The error is a message without line and mnemonic.
 pub(super) type Decoded<T = Action> = Result<T, String>;
 
-/// A special register, given its axis.
+/// A function from an axis to its special register.
 type OfAxis = fn(usize) -> Special;
 
 /// The special registers along an axis, without the axis.
@@ -105,7 +105,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Returns the slot of a source of `bits` bits: a register of this width, a constant, or an address.
+    /// Returns the slot of a source of `bits` bits, which is a register of this width, a constant, or an address.
     pub(super) fn source(&mut self, operand: &Operand, bits: u32) -> Decoded<usize> {
         let constant = match operand {
             Operand::Name(name) => match self.names.meaning(name) {
@@ -135,7 +135,7 @@ impl<'a> Decoder<'a> {
         Ok(self.names.constant(bits, constant))
     }
 
-    /// Returns the register of a source, whatever its width; a constant gets a register of `bits` bits, 32 or 64.
+    /// Returns the register of a source of any width. A constant gets a register of `bits` bits, 32 or 64.
     pub(super) fn any_source(&mut self, operand: &Operand, bits: u32) -> Decoded<Register> {
         match operand {
             Operand::Name(name) => {
@@ -160,7 +160,7 @@ impl<'a> Decoder<'a> {
         Ok(self.names.special(special))
     }
 
-    /// Returns the register of a result, whatever its width. `_` becomes a new register of `bits` bits.
+    /// Returns the register of a result of any width. `_` becomes a new register of `bits` bits.
     pub(super) fn any_dest(&mut self, operand: &Operand, bits: u32) -> Decoded<Register> {
         let Operand::Name(name) = operand else { return Err("expected a register for the result".into()) };
         let register = if name == "_" { self.names.new_register(bits, 0) } else { self.register(name)? };

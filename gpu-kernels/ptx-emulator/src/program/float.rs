@@ -70,7 +70,7 @@ macro_rules! rounded_forms {
     ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
         $table.add(&format!($single), |i| {
             let mode = Mode::rounded(i);
-            // To nearest, the CPU's operations are those of IEEE 754.
+            // The CPU's operations round to nearest as IEEE 754 states.
             if mode.is_plain() {
                 return i.compute(|$($a: f32),*| canonical($nearest));
             }
@@ -105,7 +105,7 @@ pub(super) fn forms(table: &mut Table) {
     }
     table.lanes("min.f64", |a: f64, b: f64| least(a, b, false));
     table.lanes("max.f64", |a: f64, b: f64| -least(-a, -b, false));
-    // These change only the sign bit, of a NaN as well.
+    // These change only the sign bit, also that of a NaN.
     table.lanes("neg.f32", |a: f32| -a);
     table.lanes("neg.ftz.f32", |a: f32| -flush(a));
     table.lanes("neg.f64", |a: f64| -a);

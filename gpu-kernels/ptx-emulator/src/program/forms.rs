@@ -49,7 +49,7 @@ impl Table {
         self.add(pattern, move |i| i.compute(f));
     }
 
-    /// Returns the first form that fits an opcode and modifiers; `None` if the table lacks the opcode.
+    /// Returns the first form that fits an opcode and modifiers, or `None` if the table lacks the opcode.
     pub(super) fn find(&self, opcode: &str, modifiers: &[String]) -> Option<Decoded<&Form>> {
         let forms = self.0.get(opcode)?;
         if let Some(form) = forms.iter().find(|form| form.mismatch(modifiers).is_none()) {
@@ -80,7 +80,7 @@ impl Form {
         (self.decode)(decoder)
     }
 
-    /// Returns the index of the first modifier that does not fit, and those of the form that would. `None` if all fit.
+    /// Returns the index of the first modifier that does not fit, and those of the form that would, or `None` if all fit.
     fn mismatch(&self, modifiers: &[String]) -> Option<(usize, &[Modifier])> {
         let (mut at, mut from) = (0, 0);
         for (index, modifier) in self.modifiers.iter().enumerate() {

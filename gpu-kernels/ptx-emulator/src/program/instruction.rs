@@ -42,7 +42,7 @@ pub struct Program {
     pub max_threads: Option<u32>,
     /// The first instruction whose result differs between GPUs, as an error that gives the reason.
     pub inexact: Option<Error>,
-    /// The registers of 32 bits that the PTX declares: an upper bound of those that a thread needs.
+    /// The number of registers of 32 bits that the PTX declares, an upper bound of those that a thread needs.
     pub declared_registers: u32,
 }
 
@@ -57,7 +57,7 @@ pub enum Special {
     Lane,
     Warp,
     Warps,
-    /// `%lanemask_*`: the lanes that compare like this to the lane, and whether the lane itself is one of them.
+    /// The mask `%lanemask_*` of the lanes that compare like this to the lane, and whether the lane itself is one of them.
     LaneMask(std::cmp::Ordering, bool),
 }
 
@@ -81,35 +81,35 @@ pub struct Inst {
 pub enum Action {
     /// A function of registers.
     Compute(Compute),
-    /// `ld`.
+    /// The instruction `ld`.
     Load(Access),
-    /// `st`.
+    /// The instruction `st`.
     Store(Access),
-    /// `atom` and `red`.
+    /// The instructions `atom` and `red`.
     Atomic(Atomic),
-    /// `fence` and `membar`.
+    /// The instructions `fence` and `membar`.
     Fence(Scope),
-    /// `bra`, and `ret` from a function.
+    /// The instruction `bra`, and `ret` from a function.
     Branch { target: usize, uniform: bool },
-    /// `brx.idx`, a branch by a table of targets.
+    /// The instruction `brx.idx`, a branch by a table of targets.
     Table { index: usize, targets: Vec<usize>, uniform: bool },
-    /// `bar.sync` of this barrier.
+    /// The instruction `bar.sync` of this barrier.
     Barrier(usize),
-    /// `bar.warp.sync`.
+    /// The instruction `bar.warp.sync`.
     WarpSync { members: usize },
-    /// `shfl.sync`.
+    /// The instruction `shfl.sync`.
     Shuffle(Shuffle),
-    /// `vote.sync`.
+    /// The instruction `vote.sync`.
     Vote { d: Register, p: usize, negated: bool, members: usize, mode: VoteMode },
-    /// `activemask`.
+    /// The instruction `activemask`.
     ActiveMask { d: usize },
     /// A read of `%clock` or `%globaltimer`.
     Clock { d: Register },
-    /// `nanosleep` and `prefetch`.
+    /// The instructions `nanosleep` and `prefetch`, which do nothing here.
     Nothing,
-    /// `exit`, and `ret` from the kernel.
+    /// The instruction `exit`, and `ret` from the kernel.
     Exit,
-    /// `trap`.
+    /// The instruction `trap`.
     Trap,
 }
 
@@ -150,7 +150,7 @@ pub struct Access {
 pub struct Atomic {
     /// The access, without elements.
     pub access: Access,
-    /// The register that receives the old value; `red` has none.
+    /// The register that receives the old value. `red` has none.
     pub d: Option<Register>,
     pub operand: Register,
     /// The new value of `cas`.
@@ -159,7 +159,7 @@ pub struct Atomic {
     pub function: fn(u64, u64, u64) -> u64,
 }
 
-/// `shfl.sync` (PTX ISA, section 9.7.9.6), with the operands' names of that section.
+/// The instruction `shfl.sync` (PTX ISA, section 9.7.9.6), with the operands' names of that section.
 pub struct Shuffle {
     pub mode: ShuffleMode,
     pub d: usize,

@@ -1,4 +1,4 @@
-//! Links a module and builds the program of each kernel: lays out variables, inlines functions, resolves labels.
+//! The step from a module to the program of each kernel, which lays out variables, inlines functions and resolves labels.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub struct Linked {
     pub files: HashMap<u32, String>,
 }
 
-/// Links a module. `allocate` returns the address of new memory of a size; shared memory begins at `shared_base`.
+/// Links a module. `allocate` returns the address of new memory of a size. Shared memory begins at `shared_base`.
 pub fn link(module: &Module, shared_base: u64, mut allocate: impl FnMut(u64) -> u64) -> Result<Linked, Error> {
     let (shared, others): (Vec<_>, Vec<_>) = module.variables.iter().partition(|v| v.space == Space::Shared);
     let mut addresses = HashMap::new();

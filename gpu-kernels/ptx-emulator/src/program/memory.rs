@@ -27,7 +27,7 @@ const SPACES: [(&str, Space); 9] = [
     ("param::func", Space::Param),
     ("generic", Space::Generic),
 ];
-/// The scopes of memory orders. Clusters are not modelled, so that theirs is that of the device.
+/// The scopes of memory orders. The scope of a cluster is that of the device, because clusters are not modelled.
 const SCOPES: [(&str, Scope); 4] =
     [("cta", Scope::Block), ("cluster", Scope::Device), ("gpu", Scope::Device), ("sys", Scope::Device)];
 const LEVELS: [(&str, Scope); 3] = [("cta", Scope::Block), ("gl", Scope::Device), ("sys", Scope::Device)];

@@ -1,4 +1,4 @@
-//! A kernel ready to run: instructions decoded, functions inlined, points of reconvergence found.
+//! A kernel ready to run, with decoded instructions, inlined functions and points of reconvergence.
 
 mod compare;
 mod control;

@@ -7,13 +7,13 @@
 /// A rounding modifier of floating-point results (PTX ISA, section 9.7.3, table of rounding modifiers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// `.rn`, to nearest, ties to even.
+    /// The modifier `.rn`, to nearest, ties to even.
     Nearest,
-    /// `.rz`, towards zero.
+    /// The modifier `.rz`, towards zero.
     Zero,
-    /// `.rm`, towards negative infinity.
+    /// The modifier `.rm`, towards negative infinity.
     Down,
-    /// `.rp`, towards positive infinity.
+    /// The modifier `.rp`, towards positive infinity.
     Up,
 }
 

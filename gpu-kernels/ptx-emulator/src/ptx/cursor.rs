@@ -34,7 +34,7 @@ impl<'a> Cursor<'a> {
         Err(Error { line: self.line(), message: message.into() })
     }
 
-    /// Returns an error that names the next token and what was expected instead.
+    /// Returns an error that names the next token and the expected one.
     pub(super) fn expected<T>(&self, expected: &str) -> Parsed<T> {
         let found = match self.peek() {
             Kind::Word(word) | Kind::Str(word) => format!("`{word}`"),

@@ -62,7 +62,7 @@ struct BodyParser<'c, 'a> {
 }
 
 impl BodyParser<'_, '_> {
-    /// Parses all that follows the first brace.
+    /// Parses all tokens after the first brace.
     fn body(&mut self) -> Parsed {
         self.scopes.push();
         loop {
@@ -155,7 +155,7 @@ impl BodyParser<'_, '_> {
         Ok(())
     }
 
-    /// Parses what follows the colon of a label.
+    /// Parses the statement after the colon of a label.
     fn label(&mut self, label: String) -> Parsed {
         if self.cursor.eat_dot("branchtargets") {
             let targets = self.cursor.until(';', |cursor| Ok(cursor.word()?.to_string()))?;
@@ -172,8 +172,8 @@ impl BodyParser<'_, '_> {
 /// The file and line of the calls that each line's `.loc` was inlined at, innermost first.
 pub(super) type Chains = HashMap<u32, Vec<(u32, u32)>>;
 
-/// Returns the chains that comments give: `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of each call. A build
-/// step writes them so for a compiler without `inlined_at`, which the directive has since version 7.2.
+/// Returns the chains that comments give. For example, `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of
+/// each call. A build step writes them so for a compiler without `inlined_at`, which the directive has since version 7.2.
 pub(super) fn chains(text: &str) -> Chains {
     let frame = |frame: &str| {
         let (file, line) = frame.split_once(':')?;
@@ -218,7 +218,7 @@ impl SourceLocations {
         }
         match chains.get(&line) {
             Some(chain) => frames.extend(chain),
-            // Line 0 is code of no line; its file is that of the instruction before it.
+            // Line 0 is code of no line, whose file is that of the instruction before it.
             None if at.1 == 0 && frames.len() == 1 => frames.clear(),
             None => {}
         }

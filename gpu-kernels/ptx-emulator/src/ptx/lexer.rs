@@ -1,4 +1,4 @@
-//! Splits a PTX text into tokens (PTX ISA, chapter 4).
+//! The tokens of a PTX text (PTX ISA, chapter 4).
 
 use std::fmt;
 

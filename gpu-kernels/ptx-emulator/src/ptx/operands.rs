@@ -68,13 +68,13 @@ impl Scopes {
         self.open.push(HashMap::new());
     }
 
-    /// Closes the innermost scope; returns whether another one is still open.
+    /// Closes the innermost scope, and returns whether another one is still open.
     pub(super) fn pop(&mut self) -> bool {
         self.open.pop();
         !self.open.is_empty()
     }
 
-    /// Declares a name in the innermost scope; returns its unique name.
+    /// Declares a name in the innermost scope, and returns its unique name.
     pub(super) fn declare(&mut self, name: &str) -> String {
         let mut unique = name.to_string();
         if self.open.len() > 1 {

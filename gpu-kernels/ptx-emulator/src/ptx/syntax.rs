@@ -21,7 +21,7 @@ pub struct Module {
 /// A state space (PTX ISA, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// Any of the others, which the address decides.
+    /// Any of the other state spaces, which the address decides.
     Generic,
     Global,
     Shared,
@@ -42,7 +42,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// Returns the type that a modifier such as `u32` names; `None` if the subset has no such type.
+    /// Returns the type that a modifier such as `u32` names, or `None` if the subset has no such type.
     pub fn named(name: &str) -> Option<Self> {
         if name == "pred" {
             return Some(Self::Pred);
@@ -91,11 +91,11 @@ pub struct Variable {
     pub space: Space,
     /// The alignment in bytes.
     pub align: u32,
-    /// The size in bytes; 0 for an array whose size the launch gives.
+    /// The size in bytes, or 0 for an array whose size the launch gives.
     pub size: u32,
-    /// The first bytes; the rest is zero. Empty if there is no initialiser.
+    /// The first bytes, or none without an initialiser. The rest is zero.
     pub init: Vec<u8>,
-    /// Offsets of eight bytes in `init`, and the symbol whose address is added to them.
+    /// The offsets of eight bytes in `init`, and the symbol whose address is added to them.
     pub addresses: Vec<(usize, String)>,
     pub line: u32,
 }
@@ -105,10 +105,10 @@ pub struct Variable {
 pub struct Function {
     pub name: String,
     pub entry: bool,
-    /// The values that it returns.
+    /// The values that the function returns.
     pub returns: Vec<Variable>,
     pub params: Vec<Variable>,
-    /// The body; `None` if the function is only declared.
+    /// The body, or `None` if the function is only declared.
     pub body: Option<Body>,
     /// The product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
@@ -118,7 +118,7 @@ pub struct Function {
 /// The body of a function. Names of nested scopes are made unique.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// The registers by name; `.reg .b32 %r<9>` declares nine.
+    /// The registers by name. For example, `.reg .b32 %r<9>` declares nine.
     pub registers: HashMap<String, Type>,
     pub variables: Vec<Variable>,
     /// The labels and instructions in their order.
@@ -166,20 +166,20 @@ pub enum Operand {
     Name(String),
     /// A special register such as `%tid.x`.
     Special(String),
-    /// `!p`.
+    /// A negated predicate `!p`.
     Not(String),
     Int(u64),
     /// The bits of a constant in single precision.
     F32(u32),
     F64(f64),
-    /// `symbol + offset`.
+    /// A sum `symbol + offset`.
     Offset(String, i64),
-    /// `[base + offset]`.
+    /// An address `[base + offset]`.
     Address(Box<Operand>, i64),
-    /// `{a, b, ..}`.
+    /// A vector `{a, b, ..}`.
     Vector(Vec<Operand>),
-    /// `(a, b, ..)` of a call.
+    /// A list `(a, b, ..)` of a call.
     List(Vec<Operand>),
-    /// `a|b`, two destinations.
+    /// Two destinations `a|b`.
     Pair(Box<[Operand; 2]>),
 }

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::lexer::{Kind, Parsed};
 use super::syntax::{Space, Variable};
 
-/// Parses a variable or parameter from what follows its state space on.
+/// Parses a variable or parameter from the token after its state space on.
 pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Parsed<Variable> {
     let line = cursor.line();
     let mut align = if cursor.eat_dot("align") { cursor.small()? } else { 0 };

@@ -7,9 +7,9 @@ use std::fmt;
 pub enum FaultKind {
     /// An access outside every allocation of its state space.
     OutOfBounds,
-    /// An access at an address that is no multiple of its size.
+    /// An access at an address that is not a multiple of its size.
     Misaligned,
-    /// A read of memory that nothing wrote.
+    /// A read of unwritten memory.
     Uninitialised,
     /// Two unordered accesses to one location, at least one of them a write.
     Race,

@@ -1,4 +1,4 @@
-//! The schedule of a launch: blocks become resident, and blocks and warps take turns.
+//! The schedule of a launch, in which blocks become resident, and blocks and warps take turns.
 
 use super::fault::{Fault, FaultKind, Violation};
 use super::happens_before::{Released, VectorClock};
@@ -9,11 +9,11 @@ use super::timing::{LATENCIES, kind, later};
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Special;
 
-/// The instructions of a warp's turn in ascending order.
+/// The number of instructions of a warp's turn in ascending order.
 const QUANTUM: usize = 1 << 14;
 
-/// The limits after which a launch without visible changes is stuck: instructions per warp, and turns of every warp.
-/// The second limit is for waiting warps, which yield after each look at memory.
+/// The limits after which a launch without visible changes is stuck, as instructions per warp and as turns of every
+/// warp. The second limit is for waiting warps, which yield after each look at memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
 

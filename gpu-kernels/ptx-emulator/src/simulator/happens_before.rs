@@ -40,13 +40,13 @@ impl VectorClock {
 pub struct Accessor {
     pub block: u32,
     pub warp: u32,
-    /// The barriers that the block has passed, counted on from the launch's first epoch.
+    /// The number of barriers that the block has passed, counted on from the launch's first epoch.
     pub epoch: u32,
-    /// The releases by warps of the block so far.
+    /// The number of releases by warps of the block so far.
     pub time: u32,
-    /// The barriers and `bar.warp.sync`s that the warp has passed. They order the accesses of its lanes.
+    /// The number of barriers and `bar.warp.sync`s that the warp has passed. They order the accesses of its lanes.
     pub syncs: u32,
-    /// The same, plus shuffles and votes. Each of these orders a read before it and a write after it.
+    /// The number in `syncs` plus that of shuffles and votes. Each of these orders a read before it and a write after it.
     pub convergences: u32,
     /// The first epoch of the launch, which is at least 1. All accesses of earlier launches happened before.
     pub first_epoch: u32,
@@ -97,7 +97,7 @@ impl AccessRecord {
     }
 }
 
-/// The location of a strong access: 0 for global memory, or the index plus 1 of a block with shared memory, and the address.
+/// The location of a strong access, as 0 for global memory, or the index plus 1 of a block with shared memory, and the address.
 pub type Location = (u32, u64);
 
 /// The clocks that strong writes have released.
@@ -121,14 +121,14 @@ impl SyncState {
         self.fenced = Some(self.clock.with_own(accessor));
     }
 
-    /// Observes what was released at the location of a strong read.
+    /// Observes the clocks that were released at the location of a strong read.
     pub fn read(&mut self, released: &Released, location: Location, acquire: bool) {
         if let Some(clock) = released.get(&location) {
             if acquire { &mut self.clock } else { &mut self.observed }.join(clock);
         }
     }
 
-    /// Releases at the location of a strong write, in addition to what was released there before.
+    /// Releases at the location of a strong write, in addition to the earlier releases there.
     pub fn write(&self, released: &mut Released, location: Location, accessor: &Accessor, release: bool) {
         let clock = if release { Some(self.clock.with_own(accessor)) } else { self.fenced.clone() };
         if let Some(clock) = clock {

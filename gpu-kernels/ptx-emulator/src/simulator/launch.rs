@@ -8,11 +8,11 @@ use crate::program::Program;
 /// The shape of a launch.
 #[derive(Clone, Copy, Debug)]
 pub struct Dims {
-    /// Blocks along x, y, z.
+    /// The number of blocks along x, y, z.
     pub grid: [u32; 3],
-    /// Threads of a block along x, y, z.
+    /// The number of threads of a block along x, y, z.
     pub block: [u32; 3],
-    /// Bytes of dynamic shared memory per block, in addition to what the kernel declares.
+    /// The dynamic shared memory of a block in bytes, in addition to the shared memory that the kernel declares.
     pub shared: usize,
 }
 
@@ -73,13 +73,13 @@ impl fmt::Debug for Launch<'_> {
 /// The properties of a device.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Compute capability, major and minor.
+    /// The compute capability, major and minor.
     pub capability: (u32, u32),
-    /// Number of streaming multiprocessors.
+    /// The number of streaming multiprocessors.
     pub sms: u32,
-    /// Global memory in bytes.
+    /// The global memory in bytes.
     pub memory: u64,
-    /// Registers per thread that every kernel is assumed to need.
+    /// The number of registers per thread that every kernel is assumed to need.
     pub registers: u32,
 }
 
@@ -87,7 +87,7 @@ pub struct Device {
 pub struct Limits {
     pub threads: u32,
     pub blocks: u32,
-    /// Shared memory in bytes.
+    /// The shared memory in bytes.
     pub shared: u32,
 }
 
@@ -117,12 +117,12 @@ impl Device {
         Limits { threads, blocks, shared: shared * 1024 }
     }
 
-    /// Returns the bytes of shared memory that the system reserves in each block.
+    /// Returns the number of bytes of shared memory that the system reserves in each block.
     pub fn shared_reserved(&self) -> u32 {
         if self.architecture() >= 80 { 1024 } else { 0 }
     }
 
-    /// Returns the most shared memory in bytes that a kernel can opt in to.
+    /// Returns the largest shared memory in bytes that a kernel can opt in to.
     pub fn shared_per_block_optin(&self) -> u32 {
         self.limits().shared - self.shared_reserved()
     }

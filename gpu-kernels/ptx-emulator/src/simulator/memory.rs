@@ -1,4 +1,4 @@
-//! Memory as a list of segments, which also store what bytes were written and the last accesses of each word.
+//! Memory as a list of segments, which also store which bytes were written, and the last accesses of each word.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ struct Shadow {
 
 pub struct Segment {
     bytes: Vec<u8>,
-    /// One bit per byte, which is set if the byte was written.
+    /// The mask of the written bytes, one bit per byte.
     written: Vec<u8>,
     pages: Vec<Option<Box<[Shadow]>>>,
 }
@@ -204,7 +204,7 @@ impl Memory {
         Self { allocations: Vec::new(), last: 0, next: 0x7000_0000_0000, free: capacity }
     }
 
-    /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or more than what is left.
+    /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
     pub fn allocate(&mut self, size: u64) -> Option<u64> {
         let rounded = size.checked_next_multiple_of(ALIGN).filter(|rounded| (1..=self.free).contains(rounded))?;
         let base = self.next;

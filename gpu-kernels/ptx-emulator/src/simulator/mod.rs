@@ -1,6 +1,6 @@
-//! The simulator executes launches: all blocks and warps of a grid, in one thread and a reproducible order.
+//! The simulator, which executes all blocks and warps of a launch in one thread and a reproducible order.
 //!
-//! In reading order: `launch` describes the work, `grid` schedules blocks and warps, `warp` follows the control flow,
+//! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `warp` follows the control flow,
 //! `memory_access` and `shuffle` execute instructions, `happens_before` and `memory` find races, and `profile` reports
 //! instruction counts and modelled cycles.
 

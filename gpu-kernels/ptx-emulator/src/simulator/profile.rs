@@ -1,4 +1,4 @@
-//! The profile of a launch: executed instructions and modelled cycles.
+//! The profile of a launch, with executed instructions and modelled cycles.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,13 +9,13 @@ use crate::program::Program;
 /// The counts of one instruction, or the sums over several.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
-    /// The number of times that a warp executed it.
+    /// The number of times that a warp executed the instruction.
     pub executed: u64,
-    /// The active lanes, summed over these executions.
+    /// The number of active lanes, summed over these executions.
     pub lanes: u64,
-    /// The bytes read and written.
+    /// The number of bytes read and written.
     pub bytes: u64,
-    /// The extra rounds that bank conflicts of shared memory cost.
+    /// The number of extra rounds that bank conflicts of shared memory cost.
     pub conflicts: u64,
     /// The number of times that a branch diverged.
     pub divergent: u64,
@@ -62,7 +62,7 @@ impl<'a> Profile<'a> {
     ///
     /// An instruction belongs to the innermost file of its inline chain whose path contains one of the texts `ops`, or
     /// to the outermost file if there is none. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never
-    /// taken for an op, because it holds what the ops of its folder share.
+    /// taken for an op, because it holds code that the ops of its folder share.
     pub fn table(&self, ops: &[impl AsRef<str>]) -> String {
         let program = self.launch.program;
         let mut by_kind: BTreeMap<&str, Counts> = BTreeMap::new();
@@ -75,7 +75,7 @@ impl<'a> Profile<'a> {
         let dims = self.launch.dims;
         let mut text = format!(
             "kernel `{}`: {} blocks of {} threads\n\
-             longest chain of dependences {} cycles, slowest warp in order {} cycles\n\n",
+             longest chain of dependences {} cycles, slowest block in order {} cycles\n\n",
             program.name,
             dims.blocks().unwrap_or(0),
             dims.threads().unwrap_or(0),

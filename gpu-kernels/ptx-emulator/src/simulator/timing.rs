@@ -1,4 +1,4 @@
-//! The timing model: fixed latencies, dependences between registers, and bank conflicts of shared memory.
+//! The timing model, with fixed latencies, dependences between registers, and bank conflicts of shared memory.
 
 use std::collections::HashMap;
 
@@ -94,8 +94,8 @@ impl Timing {
     }
 }
 
-/// Returns the rounds beyond the first that accesses of `len` bytes to shared memory take. A round serves one word from each of
-/// 32 banks of four bytes, to any number of lanes. Wider accesses proceed by half or quarter warps.
+/// Returns the number of rounds beyond the first that accesses of `len` bytes to shared memory take. A round serves one
+/// word from each of 32 banks of four bytes, to any number of lanes. Wider accesses proceed by half or quarter warps.
 pub fn bank_conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
     let per_round = (128 / len.max(4)).min(32);
     let addresses: Vec<u64> = addresses.collect();

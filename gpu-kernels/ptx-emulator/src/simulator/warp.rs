@@ -24,7 +24,7 @@ pub struct Run<'r, 'a> {
     pub first_epoch: u32,
     pub threads_per_block: u32,
     pub blocks: u32,
-    /// A counter of changes that other warps can see.
+    /// The number of changes that other warps can see.
     pub changes: u64,
 }
 
@@ -32,9 +32,9 @@ pub struct Run<'r, 'a> {
 pub struct BlockState {
     pub index: u32,
     pub shared: Segment,
-    /// The barriers that the block has passed, counted on from the launch's first epoch.
+    /// The number of barriers that the block has passed, counted on from the launch's first epoch.
     pub epoch: u32,
-    /// The releases by warps of the block so far.
+    /// The number of releases by warps of the block so far.
     pub time: u32,
 }
 
@@ -70,9 +70,9 @@ pub struct Warp {
     pub timing: Timing,
     /// The mask of the lanes that exist.
     pub lanes: u32,
-    /// The barriers and `bar.warp.sync`s that all live lanes have passed.
+    /// The number of barriers and `bar.warp.sync`s that all live lanes have passed.
     pub syncs: u32,
-    /// The same, plus shuffles and votes.
+    /// The number in `syncs` plus that of shuffles and votes.
     pub convergences: u32,
     /// The reconvergence stack. The last path runs.
     paths: Vec<Path>,
@@ -118,7 +118,7 @@ impl Warp {
         }
     }
 
-    /// Continues after a barrier, with all that happened before any warp's arrival.
+    /// Continues after a barrier, with all accesses that happened before any warp's arrival.
     pub fn pass_barrier(&mut self, clock: &VectorClock, end: Cycles) {
         self.state = WarpState::Ready;
         self.sync.clock.join(clock);
@@ -192,8 +192,8 @@ impl Warp {
         Ok(false)
     }
 
-    /// Executes an action for the lanes of `mask` and returns whether other warps should run now. A warp yields after each
-    /// access that may be part of a spin loop, so that the warp it waits for can run.
+    /// Executes an action for the lanes of `mask` and returns whether other warps should run now. A warp yields after
+    /// each access that may be part of a spin loop, so that the warp that it waits for can run.
     fn execute(&mut self, env: &mut Env, action: &Action, pc: usize, mask: u32) -> Checked<bool> {
         match action {
             Action::Load(access) => {

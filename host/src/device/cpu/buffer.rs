@@ -2,7 +2,7 @@
 
 use crate::error::OutOfMemory;
 
-/// Floats at the alignment of the widest vectors.
+/// An array of floats at the alignment of the widest vectors.
 pub(super) struct Buffer(Vec<Line>);
 
 #[derive(Clone, Copy)]
@@ -21,12 +21,12 @@ impl Buffer {
     }
 
     pub(super) fn as_slice(&self) -> &[f32] {
-        // SAFETY: `Line` has the layout of 16 floats: its size is 64 bytes, without padding.
+        // SAFETY: `Line` has the layout of 16 floats, because its size is 64 bytes without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), 16 * self.0.len()) }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: `Line` has the layout of 16 floats: its size is 64 bytes, without padding.
+        // SAFETY: `Line` has the layout of 16 floats, because its size is 64 bytes without padding.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), 16 * self.0.len()) }
     }
 

@@ -4,7 +4,7 @@ use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Rounds of a busy wait before a thread yields its processor.
+/// The number of rounds of a busy wait before a thread yields its processor.
 const SPINS: usize = 2000;
 
 /// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads. A
@@ -34,7 +34,7 @@ pub fn each_phase(phases: usize, items: usize, work: impl Fn(usize, usize) + Syn
 
 /// The progress through the phases. Items are counted through all phases, so an item is a unique index.
 struct PhasePool {
-    /// Items of a phase.
+    /// The number of items of a phase.
     items: usize,
     /// The next item that no thread has taken.
     next: AtomicUsize,
@@ -48,7 +48,7 @@ struct PhasePool {
 
 impl PhasePool {
     fn lead(&self, phases: usize, work: &impl Fn(usize, usize)) {
-        // A guard, since the other threads would wait for ever if `work` panicked.
+        // The guard ends the pool if `work` panics. Otherwise the other threads would wait for ever.
         let _over = OnDrop(|| self.over.store(true, Ordering::Release));
         for phase in 1..=phases {
             let end = phase * self.items;

@@ -40,7 +40,7 @@ pub(super) struct Gpu {
     // The fields are dropped in this order, so the context stands last.
     pub(super) train: DeviceDocuments,
     pub(super) val: DeviceDocuments,
-    /// The most blocks of an evaluation.
+    /// The largest number of blocks of an evaluation.
     pub(super) evaluate_blocks: usize,
     /// The workspaces of those blocks, unless they fit in shared memory.
     pub(super) evaluate_workspace: DeviceBuffer<f32>,
@@ -52,7 +52,7 @@ pub(super) struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the first GPU for models of this shape. `model_bytes` returns the bytes of the models' own arrays.
+    /// Opens the first GPU for models of this shape. `model_bytes` returns the number of bytes of the models' own arrays.
     pub(super) fn open(
         shape: RuntimeShape,
         dataset: &Dataset,
@@ -80,7 +80,7 @@ impl Gpu {
             evaluate_workspace: zeros(evaluate_len)?,
             start: Event::new(EventFlags::DEFAULT).map_err(failed("make an event"))?,
             end: Event::new(EventFlags::DEFAULT).map_err(failed("make an event"))?,
-            // A stream that waits for the default stream, since copies run there before the kernels.
+            // The stream waits for the default stream, since copies run there before the kernels.
             stream: Stream::new(StreamFlags::DEFAULT, None).map_err(failed("make a stream"))?,
             kernels,
             _context: context,

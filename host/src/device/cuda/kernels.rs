@@ -1,4 +1,4 @@
-//! The kernels in the embedded PTX: the choice of an instance for a shape, compilation and launch.
+//! The kernels in the embedded PTX, with the choice of an instance for a shape, compilation and launch.
 
 use std::cell::OnceCell;
 use std::ffi::{CString, c_int, c_void};
@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 /// The kernels as PTX, from the build script.
 #[derive(Clone, Copy, Debug)]
 pub struct Ptx {
-    /// The oldest architecture that runs the PTX: 75 is compute capability 7.5.
+    /// The oldest architecture that runs the PTX. For example, 75 is compute capability 7.5.
     pub arch: u32,
     /// The human-readable name of the compiler.
     pub compiler: &'static str,
@@ -38,8 +38,8 @@ pub struct Ptx {
 /// The embedded PTX, if the build has any.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
-/// The most shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch
-/// leaves as much free whichever compiler was used.
+/// The largest shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch
+/// leaves as much free for either compiler.
 pub const DECLARED_SHARED: usize = 16;
 
 /// An argument struct, which one kernel takes by value, and the demands of that kernel. A test compares the sizes.
@@ -83,7 +83,7 @@ pub(super) struct Kernel<A> {
     pub name: String,
     /// The elements of global memory that a block needs as its workspace; 0 if shared memory holds it.
     pub workspace: usize,
-    /// Shared memory of a block, in bytes.
+    /// The shared memory of a block, in bytes.
     shared_bytes: usize,
     args: PhantomData<A>,
 }
@@ -122,7 +122,7 @@ pub(super) struct CudaKernels {
     /// The device's architecture, in the unit of `Ptx::arch`.
     arch: u32,
     multiprocessors: usize,
-    /// The most shared memory that a launch can ask for, in bytes per block.
+    /// The largest shared memory that a launch can ask for, in bytes per block.
     max_shared: usize,
     /// Whether the device allows blocks to wait for each other.
     cooperative: bool,
@@ -207,7 +207,7 @@ impl CudaKernels {
         };
         let function = module.get_function(name).map_err(failed(format!("find `{name}` in the PTX")))?;
         let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: the call sets an attribute of the function.
+        // SAFETY: the call only sets an attribute of the function.
         let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
         to_result(result, || format!("give `{name}` its shared memory"))?;
         Ok(function)

@@ -62,9 +62,9 @@ pub(super) fn pointer<T: DeviceCopy>(array: &DeviceBuffer<T>, len: usize) -> *mu
     array.as_device_ptr().as_raw() as *mut T
 }
 
-/// The grid of a model's training, and the elements of each of its arrays.
+/// The grid of a model's training, and the number of elements of each of its arrays.
 pub(super) struct Plan {
-    /// Blocks of the grid.
+    /// The number of blocks of the grid.
     pub(super) blocks: usize,
     pub(super) grads: usize,
     pub(super) workspace: usize,
@@ -90,7 +90,7 @@ impl Plan {
         })
     }
 
-    /// Returns the bytes of the model's arrays, its four arrays of weights and its barrier included.
+    /// Returns the number of bytes of the model's arrays, its four arrays of weights and its barrier included.
     pub(super) fn bytes(&self, shape: RuntimeShape) -> usize {
         4 * (4 * Layout(shape).len() + self.grads + self.workspace + self.squares + self.losses + 1)
     }

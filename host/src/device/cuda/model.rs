@@ -26,7 +26,7 @@ use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
 use crate::weights::Weights;
 
-/// The most samples that are generated in one launch, since Ctrl-C waits for the launch to end.
+/// The largest number of samples of a launch, since Ctrl-C waits for the launch to end.
 const MAX_PREPARED: u64 = 1 << 24;
 
 /// A model on a GPU.

@@ -57,7 +57,7 @@ impl Models for CudaModels {
         self.0.len()
     }
 
-    /// With one document per step, all models train in one launch with a block for each.
+    /// Trains all models in one launch with a block for each, if a step has one document.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         if self.0.iter().any(|model| model.config.batch > 1) {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();

@@ -18,7 +18,7 @@ pub(super) struct Generated {
     pub(super) temperature: f64,
     pub(super) prompt: Vec<u32>,
     pub(super) tokens: DeviceBuffer<u32>,
-    /// Empty unless the configuration asked for log-probabilities.
+    /// The log-probabilities, if the configuration asked for them.
     pub(super) logprobs: DeviceBuffer<f32>,
 }
 

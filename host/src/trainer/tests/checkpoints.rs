@@ -1,4 +1,4 @@
-//! Checkpoints: their steps, and the model that they hold.
+//! The tests of checkpoints, with their steps and the model that they hold.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn a_checkpoint_has_the_best_model_whose_values_are_finite() {
     assert!(end.val_losses[0].is_nan() && end.val_losses[1..] == [1.0, 1.5]);
     let last = trained.checkpoints().pop().unwrap();
     assert_eq!((last.run.seed, last.state.step, last.state.weights.values[5], last.val_loss), (1, 8, 0.25, 1.0));
-    // A lone model has no other to give way to: the training ends without a checkpoint.
+    // A lone model has no other to give way to, so the training ends without a checkpoint.
     models.truncate(1);
     models[0].get().state.step = 0;
     let trained = train(schedule, &models);

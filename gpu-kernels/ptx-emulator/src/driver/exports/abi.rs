@@ -1,4 +1,4 @@
-//! The interface to C: pointers that the caller passes, and the macro that turns a table of functions into exports.
+//! The interface to C, with the pointers that the caller passes and the macro that turns a table of functions into exports.
 
 use std::ffi::{CStr, c_char};
 
@@ -6,9 +6,9 @@ use crate::driver::codes::{self, Code};
 
 /// A pointer that the caller passes.
 ///
-/// The API requires that it is null or points to as many values as the function's description says, valid until the
-/// call returns. Every `Pointer` comes from the caller or from [`Pointer::at`], so this requirement is the invariant of
-/// the type. All methods return `INVALID_VALUE` for a null pointer to at least one value.
+/// The API requires that the pointer is null or points to as many values as the function's description says, valid
+/// until the call returns. Every `Pointer` comes from the caller or from [`Pointer::at`], so this requirement is the
+/// invariant of the type. All methods return `INVALID_VALUE` for a null pointer to at least one value.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct Pointer<T>(*mut T);
@@ -64,7 +64,7 @@ impl Pointer<c_char> {
 /// Exports the functions of a table. A row has
 ///
 /// - the state that the call requires ([`Needs`](crate::driver::state::Needs)),
-/// - the names of one or more functions; brackets hold the parameters that a function takes after those of the row,
+/// - the names of one or more functions, with brackets for the parameters that a function takes after those of the row,
 /// - the parameters of the row,
 /// - the result of the call, as an expression of the parameters and the [`State`](crate::driver::state::State).
 ///

@@ -1,5 +1,5 @@
-//! The sections "Error Handling", "Initialization", "Version Management", "Device Management", "Primary Context Management"
-//! and "Context Management". All contexts share the memory of the device.
+//! The sections "Error Handling", "Initialization", "Version Management", "Device Management", "Primary Context
+//! Management" and "Context Management". All contexts share the memory of the device.
 
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -8,7 +8,7 @@ use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, MAX_THREADS, SHARED_PER_BLOCK, State, current, pop, push};
 use crate::simulator::Device;
 
-/// A `CUdevice`: the ordinal of a device.
+/// A `CUdevice`, the ordinal of a device.
 pub type Ordinal = c_int;
 
 exports! {
@@ -96,14 +96,14 @@ fn describe(text: Option<&'static str>, to: Pointer<*const c_char>) -> Code {
 }
 
 /// Implements the function of this name of the CUDA Driver API.
-// SAFETY: see `exports`.
+// SAFETY: the symbol is one of libcuda's, as in `exports`.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGetErrorName(code: Code, to: Pointer<*const c_char>) -> Code {
     describe(codes::text(code).map(|(name, _)| name), to)
 }
 
 /// Implements the function of this name of the CUDA Driver API.
-// SAFETY: see `exports`.
+// SAFETY: the symbol is one of libcuda's, as in `exports`.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGetErrorString(code: Code, to: Pointer<*const c_char>) -> Code {
     describe(codes::text(code).map(|(_, text)| text), to)

@@ -8,7 +8,7 @@ use crate::driver::codes::{self, Code};
 use crate::driver::state::{Handle, State};
 use crate::simulator::Dims;
 
-/// The last of the default streams: 0, `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
+/// The last of the default streams, which are 0, `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
 const DEFAULT_STREAMS: Handle = 2;
 
 exports! {
