@@ -70,8 +70,7 @@ impl<S: Shape> Gpt<S> {
         MatrixView { w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
 
-    /// Runs the forward pass over a document, a group of tokens a warp. A barrier precedes each attention, which reads the keys
-    /// and values of other tokens.
+    /// Runs the forward pass, a group of tokens a warp. A barrier precedes each attention, which reads other tokens' keys.
     ///
     /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
     #[inline(always)]
@@ -107,8 +106,7 @@ impl<S: Shape> Gpt<S> {
 
     /// Runs the backward pass from the gradients of the last layer's scores on. [`Self::backward_to_scores`] has computed these.
     ///
-    /// A barrier precedes the gradients of keys, which depend on the scores of other tokens. Another precedes the next layer's
-    /// scores, which replace those of the layer above.
+    /// Barriers precede the keys' gradients, which need other tokens' scores, and the next scores, which replace these.
     #[inline(always)]
     pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
         for l in (0..self.s.n_layer()).rev() {
@@ -168,8 +166,7 @@ impl<S: Shape> Gpt<S> {
         );
     }
 
-    /// Computes `q = wq xn / sqrt(D)`, `k = wk xn` and `v = wv xn` from `xn: [T, C]`, and hands them to `store(which,
-    /// token, channel, value)`. `which` is 0, 1, 2 for q, k, v.
+    /// Hands `wq xn / sqrt(D)`, `wk xn` and `wv xn` to `store(which, token, channel, value)`, with `which` 0, 1, 2.
     #[inline(always)]
     pub fn project_qkv(
         &self,

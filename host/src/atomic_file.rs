@@ -25,8 +25,8 @@ impl AtomicFile {
     /// Checks that a file can be written to `path`, and leaves everything as it is.
     ///
     /// # Errors
-    /// [`Error::NotWritable`] for a folder that does not exist or cannot be written to, and for a path that is
-    /// anything but a writable file.
+    /// [`Error::NotWritable`] if the folder does not exist or cannot be written to, or if the path is anything but a
+    /// writable file.
     pub fn new(path: &Path) -> Result<Self> {
         let checked = || {
             let file = Self::at(path)?;
@@ -56,7 +56,7 @@ impl AtomicFile {
     /// Replaces the file by one of these bytes. A failure leaves the file as it was.
     ///
     /// # Errors
-    /// [`Error::Save`] with what the file system reports.
+    /// [`Error::Save`] if the file system reports an error.
     pub fn save(&self, bytes: &[u8]) -> Result<()> {
         self.write(bytes, |temporary, path| fs::rename(temporary, path))
     }
@@ -64,7 +64,7 @@ impl AtomicFile {
     /// Creates the file with these bytes.
     ///
     /// # Errors
-    /// [`Error::Save`] if the file exists by now, or with what the file system reports.
+    /// [`Error::Save`] if the file exists by now, or the file system reports an error.
     pub fn create(&self, bytes: &[u8]) -> Result<()> {
         self.write(bytes, |temporary, path| fs::hard_link(temporary, path).and_then(|()| fs::remove_file(temporary)))
     }

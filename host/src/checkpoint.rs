@@ -46,7 +46,7 @@ pub struct StoredModel {
 /// Reads the checkpoint at `path` with the dimensions and the vocabulary that it states.
 ///
 /// # Errors
-/// A file that cannot be read, is no checkpoint, does not state its model, or has a value that is not finite.
+/// If the file cannot be read, is not a checkpoint, does not state its model, or has a value that is not finite.
 pub fn read(path: &Path) -> Result<StoredModel> {
     let file = CheckpointFile::open(path)?;
     let (config, vocabulary) = file.model()?;
@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<StoredModel> {
 /// none.
 ///
 /// # Errors
-/// A file that cannot be read, is no checkpoint, holds another model or vocabulary, or has a value that is not finite.
+/// If the file cannot be read, is not a checkpoint, holds another model or vocabulary, or has a value that is not finite.
 pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
     CheckpointFile::open(path)?.state(shape, vocabulary)
 }
@@ -66,7 +66,7 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 /// Reads the checkpoint at `path` to go on with the run that it belongs to, which must be this one.
 ///
 /// # Errors
-/// Those of [`load`], and [`Error::Mismatch`] for a checkpoint of another run or without the moments.
+/// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
@@ -78,7 +78,7 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
 /// bytes.
 ///
 /// # Errors
-/// [`Error::Store`] for a header that is larger than the format allows.
+/// [`Error::Store`] if the header is larger than the format allows.
 pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Result<Vec<u8>> {
     let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
     let mut metadata: Map<String, Value> = entries.collect();

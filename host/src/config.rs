@@ -34,7 +34,7 @@ impl ModelConfig {
     /// Returns the model's shape for a vocabulary of `vocab` tokens.
     ///
     /// # Errors
-    /// A dimension of zero, heads that do not divide the channels, or a model that is too large.
+    /// If a dimension is zero, the heads do not divide the channels, or the model is too large.
     pub fn shape(self, vocab: usize) -> Result<RuntimeShape> {
         let Self { n_embd, n_head, n_layer, block_size } = self;
         for (flag, size) in

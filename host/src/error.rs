@@ -36,15 +36,15 @@ pub enum Error {
          block_size {block_size})"
     )]
     TooManyActivations { activations: u128, max: u128, n_embd: usize, n_layer: usize, block_size: usize },
-    #[error("a step of {batch} documents")]
+    #[error("a step must have from 1 to {} documents, got {batch}", u32::MAX)]
     Batch { batch: usize },
     #[error("prompt tokens must be between 1 and {}, got {token}", vocab - 1)]
     PromptToken { token: u32, vocab: u32 },
-    #[error("a prompt of {tokens} tokens leaves no room for a sample")]
+    #[error("a prompt must have fewer than {block_size} tokens, got {tokens}")]
     PromptLength { tokens: usize, block_size: usize },
-    #[error("a top-k of {top_k}")]
+    #[error("top-k must be from 1 to {vocab}, got {top_k}")]
     TopK { top_k: usize, vocab: u32 },
-    #[error("a temperature of {temperature}")]
+    #[error("temperature must be from 0 to 3.4e38, got {temperature}")]
     Temperature { temperature: f64 },
     /// A request that a program on top of the library refuses. The hint may be empty.
     #[error("{message}")]
@@ -90,9 +90,9 @@ pub enum Error {
     Mismatch { path: PathBuf, mismatch: Mismatch },
     #[error("this processor cannot run the kernels for {isa}")]
     InstructionSet { isa: &'static str },
-    #[error("the documents have the token {token}, the model a vocabulary of {vocab}")]
+    #[error("document tokens must be below {vocab}, got {token}")]
     Token { token: u32, vocab: u32 },
-    #[error("the state's arrays do not have the model's shape")]
+    #[error("the state's arrays have another shape than the model")]
     StateShape,
     #[error("the document has {tokens} tokens, expected at least 2")]
     ShortDocument { tokens: usize },
@@ -123,7 +123,7 @@ pub enum Error {
     NoCooperativeLaunch { name: String },
     #[error("the GPU's memory is too small: {needed} bytes needed, {free} of {total} free")]
     GpuMemory { needed: usize, free: usize, total: usize },
-    #[error("no model to put on the GPU")]
+    #[error("a GPU needs at least one model, got none")]
     NoModels,
     #[error("cannot {action}")]
     Driver { action: String, code: Option<i32>, source: Cause },

@@ -42,7 +42,7 @@ impl Metrics {
     /// `append`.
     ///
     /// # Errors
-    /// [`Error::OpenMetrics`] for a file that cannot be written or that has something else than metrics.
+    /// [`Error::OpenMetrics`] if the file cannot be written, or has something else than metrics.
     pub fn create(path: &Path, append: bool, runs: Vec<Run>) -> Result<Self> {
         let path = path.to_owned();
         let file = Output::open(&path, append).map_err(|source| Error::OpenMetrics { path: path.clone(), source })?;

@@ -54,7 +54,7 @@ impl Plot {
     /// Returns a plot of a training of `steps` steps. The extension of `path` decides between SVG and PNG.
     ///
     /// # Errors
-    /// [`Error::PlotFormat`] for another extension, [`Error::NotWritable`] for a path that cannot be written to.
+    /// [`Error::PlotFormat`] if `path` has another extension, [`Error::NotWritable`] if it cannot be written to.
     pub fn new(path: &Path, steps: u64) -> Result<Self> {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let png = match extension.as_deref() {
@@ -101,7 +101,7 @@ impl Plot {
     /// Draws everything that was recorded, and writes the file.
     ///
     /// # Errors
-    /// [`Error::DrawPlot`] for a plot that cannot be drawn, [`Error::Save`] for a file that cannot be written.
+    /// [`Error::DrawPlot`] if the plot cannot be drawn, [`Error::Save`] if the file cannot be written.
     pub fn save(&self) -> Result<()> {
         let drawn = if self.png { self.png() } else { self.svg() };
         self.file.save(&drawn.map_err(|source| Error::DrawPlot { path: self.path().to_owned(), source })?)

@@ -72,7 +72,7 @@ pub fn with_seeds(configs: &[RunConfig], seed: u64, seeds: usize) -> Vec<Run> {
 /// Returns how many steps or samples make a launch, which keeps a device busy and yet lets results come as they arise. Each takes
 /// `work` multiplications.
 pub(crate) fn launch_len(work: u64) -> u64 {
-    // About a second on the slowest device.
+    // So much work takes about a second on the slowest device.
     const MAX_WORK: u64 = 1 << 29;
     (MAX_WORK / work).clamp(1, 4096)
 }

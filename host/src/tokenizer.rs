@@ -30,8 +30,7 @@ impl Tokenizer {
     /// Returns the vocabulary of these characters, such as those of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::EmptyVocabulary`], and [`Error::UnsortedVocabulary`] for characters that are not distinct and sorted by
-    /// code point.
+    /// If there are no characters, or they are not distinct and sorted by code point.
     pub fn from_chars(chars: Vec<char>) -> Result<Self> {
         if chars.is_empty() {
             return Err(Error::EmptyVocabulary);
@@ -55,7 +54,7 @@ impl Tokenizer {
     /// Returns a document's tokens, `[BOS, characters.., BOS]`.
     ///
     /// # Errors
-    /// [`Error::UnknownCharacter`].
+    /// [`Error::UnknownCharacter`] if the vocabulary lacks a character.
     pub fn encode(&self, document: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::new();
         self.encode_into(document, &mut tokens)?;

@@ -167,7 +167,7 @@ impl Trainer {
     /// Returns the best model as it is now.
     ///
     /// # Errors
-    /// [`Error::AllDiverged`], or the device's failure.
+    /// [`Error::AllDiverged`] if all runs have diverged, or if the device fails.
     pub fn into_model(mut self) -> Result<Model> {
         if !self.any_alive() {
             return Err(Error::AllDiverged);

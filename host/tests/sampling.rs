@@ -37,7 +37,7 @@ fn a_prompt_starts_each_sample() {
 fn an_impossible_prompt_is_refused() {
     let folder = Folder::new();
     refused(folder.run("--prompt emX"), 1, &["`--prompt emX`", "'X' (U+0058)"]);
-    refused(folder.run("--prompt isabella"), 1, &["`--prompt isabella` has 8 characters, a sample at most 8"]);
+    refused(folder.run("--prompt isabella"), 1, &["`--prompt isabella` has 8 characters, expected at most 7"]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Record {
     pub fn of_this_computer(figures: Vec<Figure>) -> Result<Self> {
         let query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm";
         let device = output("nvidia-smi", &[query, "--format=csv,noheader", "--id=0"])?;
-        let device = format!("{device}, PTX by {}", PTX.map_or("nobody", |ptx| ptx.compiler));
+        let device = format!("{device}, PTX by {}", PTX.map_or("no compiler", |ptx| ptx.compiler));
         Ok(Self { device, date: output("date", &["-u", "+%F"])?, figures })
     }
 
@@ -85,7 +85,7 @@ pub fn write_table(readme: &Path) -> Result<()> {
 
 fn table(record: &str) -> Result<String> {
     let record: Record =
-        serde_json::from_str(record).map_err(|error| failure(format!("`{KEPT}` is no record: {error}")))?;
+        serde_json::from_str(record).map_err(|error| failure(format!("`{KEPT}` is not a record: {error}")))?;
     let row = |figure: &Figure| format!("| {} | {:.3} {} |\n", figure.name, figure.value, figure.unit);
     let rows: String = record.figures.iter().map(row).collect();
     Ok(format!("{}, {}:\n\n| benchmark | |\n|---|---|\n{rows}", record.device, record.date))

@@ -8,9 +8,9 @@ const BOS: u32 = 0;
 /// The parameters of a draw, see [`sample`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingParams {
-    /// The count of most likely tokens that are drawn from; 1 is greedy.
+    /// The number of most likely tokens that are drawn from, where 1 is greedy.
     pub top_k: usize,
-    /// The divisor of the logits; 0 is greedy.
+    /// The divisor of the logits, where 0 is greedy.
     pub temperature: f64,
 }
 

@@ -37,11 +37,11 @@ pub mod generate;
 pub mod model;
 pub mod value;
 
-/// The state of a model in training: its weights, and what the optimiser remembers of earlier gradients.
+/// The state of a model in training, with its weights and the optimiser's memory of earlier gradients.
 pub struct TrainState {
     /// The model's dimensions.
     pub shape: Shape,
-    /// The count of steps taken.
+    /// The number of steps taken.
     pub step: u64,
     /// The parameters, flat and in the order of the checkpoint.
     pub weights: Vec<f64>,
@@ -66,7 +66,7 @@ pub struct StepLog {
 pub struct Evaluation {
     /// The sum of the cross-entropies of all predicted tokens, in nats.
     pub nll: f64,
-    /// The count of predicted tokens.
+    /// The number of predicted tokens.
     pub tokens: u64,
 }
 

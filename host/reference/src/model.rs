@@ -20,20 +20,20 @@ const RMSNORM_EPS: f64 = 1e-5;
 /// The model's dimensions, each with its letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// V, the distinct tokens; 27 for names in small letters.
+    /// V, the number of distinct tokens, 27 for names in small letters.
     pub vocab: usize,
-    /// T, the most tokens that the model looks back on; 8 by default.
+    /// T, the largest number of tokens that the model looks back on, 8 by default.
     pub block_size: usize,
-    /// C, the channels or width of a position's vector `x`; 16 by default.
+    /// C, the number of channels of a position's vector `x`, 16 by default.
     pub n_embd: usize,
-    /// H, the heads of attention, of `D = C / H` channels each; 4 by default.
+    /// H, the number of heads of attention, of `D = C / H` channels each, 4 by default.
     pub n_head: usize,
-    /// L, the layers; 1 by default.
+    /// L, the number of layers, 1 by default.
     pub n_layer: usize,
 }
 
 impl Shape {
-    /// Returns the name and the count of elements of every matrix, in the order of the checkpoint.
+    /// Returns the name and the number of elements of every matrix, in the order of the checkpoint.
     pub fn tensors(self) -> Vec<(String, usize)> {
         let c = self.n_embd;
         let mut tensors = vec![("wte".to_owned(), self.vocab * c), ("wpe".to_owned(), self.block_size * c)];
@@ -45,7 +45,7 @@ impl Shape {
         tensors
     }
 
-    /// Returns the count of parameters, which is that of all elements of all matrices.
+    /// Returns the number of parameters, which is that of all elements of all matrices.
     pub fn num_params(self) -> usize {
         self.tensors().into_iter().map(|(_, numel)| numel).sum()
     }
@@ -57,7 +57,7 @@ pub struct Parameters<'t> {
     pub shape: Shape,
     /// Every parameter, in the order of the checkpoint: `wte`, `wpe`, then layer after layer.
     leaves: Vector<'t>,
-    /// The token embedding `[V, C]`, a vector for each token; also the `lm_head`.
+    /// The token embedding `[V, C]`, a vector for each token, which is also the `lm_head`.
     wte: Matrix<'t>,
     /// The position embedding `[T, C]`, a vector for each position.
     wpe: Matrix<'t>,

@@ -70,7 +70,7 @@ struct Edge {
 #[derive(Default)]
 pub struct Tape {
     edges: RefCell<Vec<Edge>>,
-    /// The count of recorded values, which is also the index of the next one.
+    /// The number of recorded values, which is also the index of the next one.
     nodes: Cell<u32>,
     /// The gradient `dL/dnode` of every node, from the latest [`Value::backward`].
     gradients: RefCell<Vec<f64>>,
@@ -91,7 +91,7 @@ impl Tape {
         self.nodes.set(0);
     }
 
-    /// Records one step: its result and, for each input, the input and the local derivative.
+    /// Records one step, as its result and, for each input, the input and the local derivative.
     fn record<'t>(&'t self, data: f64, inputs: impl IntoIterator<Item = (Value<'t>, f64)>) -> Value<'t> {
         let node = self.nodes.get();
         self.nodes.set(node.checked_add(1).expect("a tape holds at most 2^32 - 1 values"));

@@ -86,7 +86,7 @@ impl CheckpointFile {
         let stated = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
         if len != stated {
             let verdict = if len < stated { "is truncated" } else { "is longer than it should be" };
-            return Err(length(verdict, format!("it has {len} bytes, by its header {stated}")));
+            return Err(length(verdict, format!("it has {len} bytes, expected {stated}")));
         }
         let path = path.to_owned();
         match Metadata::parse(&header) {

@@ -1,4 +1,4 @@
-//! The format of the metadata: its names, and the entries of a run.
+//! The format of the metadata, with its names and the entries of a run.
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use serde_json::{Value, json};

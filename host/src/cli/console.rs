@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::trainer::{Diverged, Event, Steps};
 
-/// The output of the program. It never panics, whatever happens to stdout and stderr.
+/// The output of the program. It never panics, even if stdout or stderr is closed.
 pub(super) struct Console<W> {
     out: W,
     /// Whether the reader of stdout has gone, as `head` does. This is not an error.
     pub(super) is_closed: bool,
-    /// The steps between two that are printed, beside the first and the last; 0 prints none.
+    /// The number of steps between two that are printed, beside the first and the last, or 0 to print none.
     log_every: u64,
     /// Whether stdout has JSON objects alone. All other lines are on stderr then.
     jsonl: bool,
@@ -133,7 +133,7 @@ impl Display for Loss {
     }
 }
 
-/// Returns the outcome of writing to stdout. A reader that has gone is no error.
+/// Returns the outcome of writing to stdout. A reader that has gone is not an error.
 pub(super) fn printed(written: io::Result<()>) -> Result<()> {
     match written {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }),

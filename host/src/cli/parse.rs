@@ -117,7 +117,8 @@ impl Cli {
         let characters = prompt.chars().count();
         if characters >= block_size {
             let s = if characters == 1 { "" } else { "s" };
-            let text = format!("`--prompt {prompt}` has {characters} character{s}, a sample at most {block_size}");
+            let text =
+                format!("`--prompt {prompt}` has {characters} character{s}, expected at most {}", block_size - 1);
             return Err(Error::usage(text, "shorten it, or train with a larger `--block-size`"));
         }
         Ok(())
@@ -208,9 +209,9 @@ mod tests {
             assert_eq!(prompt(args), Ok(()), "{args}");
         }
         let report = prompt("--prompt abcabcab").unwrap_err();
-        assert!(report.contains("`--prompt abcabcab` has 8 characters, a sample at most 8"), "{report}");
+        assert!(report.contains("`--prompt abcabcab` has 8 characters, expected at most 7"), "{report}");
         let report = read("--prompt a").unwrap().check_prompt(&tokenizer, 1).unwrap_err().report();
-        assert!(report.contains("has 1 character, a sample at most 1"), "{report}");
+        assert!(report.contains("has 1 character, expected at most 0"), "{report}");
         let report = prompt("--prompt aX").unwrap_err();
         assert!(report.contains("`--prompt aX`") && report.contains("'X' (U+0058)"), "{report}");
     }

@@ -68,8 +68,8 @@ impl Dataset {
     /// Without a seed the documents keep their order. Without a tokenizer the vocabulary is that of the documents.
     ///
     /// # Errors
-    /// [`Error::TooFewDocuments`], [`Error::TooManyTokens`] for more than 32 bits can index, and
-    /// [`Error::Encode`] for a character outside of the given vocabulary.
+    /// If there are fewer than two documents or more tokens than 32 bits can index, or if the given vocabulary lacks a
+    /// character.
     pub fn new(documents: &[&str], seed: Option<u64>, tokenizer: Option<Tokenizer>) -> Result<Self> {
         if documents.len() < 2 {
             return Err(Error::TooFewDocuments { documents: documents.len() });

@@ -96,7 +96,7 @@ impl Corpus {
     /// Returns the corpus of a text with one document on each line.
     ///
     /// # Errors
-    /// A text of fewer than two documents.
+    /// If the text has fewer than two documents.
     pub fn from_text(text: impl Into<String>) -> Result<Self> {
         Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: Source::Text })
     }
@@ -107,7 +107,7 @@ impl Corpus {
     /// falls back to the embedded names.
     ///
     /// # Errors
-    /// A file that cannot be read, is not UTF-8, or has fewer than two documents.
+    /// If the file cannot be read, is not UTF-8, or has fewer than two documents.
     pub fn load(input: Option<&Path>) -> Result<Self> {
         match input {
             Some(path) => Self::read(path),
@@ -118,7 +118,7 @@ impl Corpus {
     /// Does what [`Self::load`] does without `input`, in this working directory and with this download.
     ///
     /// # Errors
-    /// An existing `input.txt` that is no corpus. A failed download leads to [`Source::Embedded`].
+    /// If an `input.txt` exists that is not a corpus. A failed download leads to [`Source::Embedded`].
     pub fn load_in(directory: &Path, download: &Download) -> Result<Self> {
         let path = directory.join("input.txt");
         // If the file's existence cannot be determined, reading it reports the cause.

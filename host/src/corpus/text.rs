@@ -13,7 +13,7 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// Returns the text in `bytes`. `name` is the file or the address, which an error names.
 ///
 /// # Errors
-/// [`Error::NotUtf8`], [`Error::NoDocument`] and [`Error::OneDocument`].
+/// If the bytes are not UTF-8, or have fewer than two documents.
 pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
     let name = || name.to_owned();
     let mut text = String::from_utf8(bytes).map_err(|error| {

@@ -95,7 +95,7 @@ impl Cpu {
     /// Returns a model with this state, to be trained on this dataset by the fastest kernels.
     ///
     /// # Errors
-    /// A model that does not fit the dataset, or too little memory.
+    /// If the model does not fit the dataset, or memory is too small.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         Self::with_kernels(available()[0], config, dataset, state)
     }
@@ -103,7 +103,7 @@ impl Cpu {
     /// Returns a model that is computed by these kernels, which must be among the [`available`] ones.
     ///
     /// # Errors
-    /// Those of [`Self::new`], and [`Error::InstructionSet`] for kernels that this processor cannot run.
+    /// Those of [`Self::new`], and [`Error::InstructionSet`] if this processor cannot run the kernels.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         if !is_available(&kernels) {
             return Err(Error::InstructionSet { isa: kernels.isa().name() });

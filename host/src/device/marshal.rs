@@ -63,7 +63,7 @@ pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape
 /// Returns the number of samples of a launch.
 ///
 /// # Errors
-/// [`Error::TooManySamples`] for more than 32 bits can count, or with more tokens than an address can.
+/// [`Error::TooManySamples`] if 32 bits cannot count the samples, or an address cannot count their tokens.
 pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<u32> {
     let samples = samples.end.saturating_sub(samples.start);
     let count = u32::try_from(samples).ok().filter(|&n| (n as usize).checked_mul(shape.block_size()).is_some());

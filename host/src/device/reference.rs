@@ -112,7 +112,7 @@ impl Device for Reference {
         Ok((0..steps).map(step).collect())
     }
 
-    /// Tries the step on a copy, because the model holds more digits than `state`.
+    /// Tries the step of the model itself, which holds more digits than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, train, .. } = self;
         let documents = batch(train, model.step, config.batch);

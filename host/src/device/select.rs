@@ -19,7 +19,7 @@ pub struct Selected {
 /// Puts these models and their corpus on a device of this kind.
 ///
 /// # Errors
-/// No GPU that can be used for [`DeviceKind::Cuda`], a model that does not fit the corpus, or too little memory.
+/// If [`DeviceKind::Cuda`] finds no usable GPU, a model does not fit the corpus, or memory is too small.
 pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<Selected> {
     let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
     let mut models: Box<dyn Models> = match kind {

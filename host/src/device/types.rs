@@ -105,7 +105,7 @@ pub struct Sample {
 
 /// A device that holds a model's state and its corpus and computes on them.
 ///
-/// Every method can fail with the device's own errors: a failure of the driver, or too little memory.
+/// Every method can fail with the device's own errors, a failure of the driver or too little memory.
 #[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
 pub trait Device {
     /// Returns the device's name for a notice, such as `CPU (AVX-512)`.
@@ -141,7 +141,7 @@ pub trait Device {
     /// Generates the samples with these indices.
     ///
     /// # Errors
-    /// A configuration that does not fit the model, and the device's errors.
+    /// If the configuration does not fit the model, or the device fails.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.
@@ -150,7 +150,7 @@ pub trait Device {
     /// Replaces the state.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::error::Error::StateShape), and the device's errors.
+    /// [`Error::StateShape`](crate::error::Error::StateShape) if the shape differs, or if the device fails.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 

@@ -56,7 +56,7 @@ impl Trainer {
         let first = self.step;
         let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
         let len = self.max_launch.min(stop_after - first).min(until_due(val_every)).min(until_due(checkpoint_every));
-        // The standard library has no clock for a browser, so the result is always 0 there.
+        // The standard library has no clock for a browser, so the time is always 0 there.
         let start = (!cfg!(target_family = "wasm")).then(Instant::now);
         let logs = self.models.train(len as usize)?;
         let ms = start.map_or(0.0, |start| start.elapsed().as_secs_f64() * 1e3 / len as f64);
@@ -165,7 +165,7 @@ fn defect(log: &StepLog) -> Option<String> {
     values.find(|&(_, value)| !is_finite(value)).map(|(name, value)| format!("{name} is {value:e}"))
 }
 
-/// Returns whether a value is finite in single precision, which the kernels and the checkpoints use. The reference could go on beyond it.
+/// Returns whether a value is finite in single precision, which the kernels and checkpoints use. The reference could go beyond.
 fn is_finite(value: f64) -> bool {
     (value as f32).is_finite()
 }

@@ -20,7 +20,7 @@ fn a_file_cut_anywhere_is_refused() {
     }
     let (len, told) = (bytes.len() + 1, bytes.len());
     let longer = [&bytes[..], &[0]].concat();
-    refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, by its header {told}")]);
+    refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, expected {told}")]);
 }
 
 // The files have 20 GB by their length. A header that does not fit the model is refused before the data is read.

@@ -24,23 +24,26 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let fitting = state(model, 4);
 
     // The vocabularies of the model, the training documents and the validation documents differ.
-    refused(open(config, &dataset(&["abcd", "a"]), &fitting).map(drop), "the token 4");
-    refused(open(config, &dataset(&["a", "abcd"]), &fitting).map(drop), "the token 4");
+    refused(open(config, &dataset(&["abcd", "a"]), &fitting).map(drop), "must be below 4, got 4");
+    refused(open(config, &dataset(&["a", "abcd"]), &fitting).map(drop), "must be below 4, got 4");
     let mixed = Dataset { val: dataset(&["a", "vwxyz"]).val, ..small.clone() };
-    refused(open(config, &mixed, &fitting).map(drop), "the token 6, the model a vocabulary of 4");
+    refused(open(config, &mixed, &fitting).map(drop), "document tokens must be below 4, got 6");
     // The shape is impossible, or an array has another shape.
     let shape = fitting.weights.shape;
     let odd = State::new(Weights::zeros(RuntimeShape { n_head: 3, ..shape }));
     refused(open(config, &small, &odd).map(drop), "not divisible");
     let other = state(ModelConfig { n_embd: 8, ..model }, 4);
-    refused(open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop), "the model's shape");
+    refused(
+        open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop),
+        "another shape than the model",
+    );
     let mut short = fitting.clone();
     short.v.values.pop();
-    refused(open(config, &small, &short).map(drop), "the model's shape");
-    refused(open(TrainConfig { batch: 0, ..config }, &small, &fitting).map(drop), "a step of 0 documents");
+    refused(open(config, &small, &short).map(drop), "another shape than the model");
+    refused(open(TrainConfig { batch: 0, ..config }, &small, &fitting).map(drop), "documents, got 0");
 
     let mut device = open(config, &small, &fitting).unwrap_or_else(|error| panic!("{}", error.report()));
-    refused(device.upload(&other), "the model's shape");
+    refused(device.upload(&other), "another shape than the model");
     let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
     assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
     refused(device.generate(&sample, 0..1 << 32).map(drop), "4294967296 samples are too many");
@@ -49,12 +52,12 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
         (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "between 1 and 3, got 4000000000"),
         (SampleConfig { prompt: &[4], ..sample }, "between 1 and 3, got 4"),
         (SampleConfig { prompt: &[1, 0], ..sample }, "between 1 and 3, got 0"),
-        (SampleConfig { prompt: &[1; 8], ..sample }, "a prompt of 8 tokens"),
-        (SampleConfig { top_k: 0, ..sample }, "a top-k of 0"),
-        (SampleConfig { top_k: 5, ..sample }, "a top-k of 5"),
-        (SampleConfig { temperature: -1.0, ..sample }, "a temperature of -1"),
-        (SampleConfig { temperature: f64::NAN, ..sample }, "a temperature of NaN"),
-        (SampleConfig { temperature: f64::INFINITY, ..sample }, "a temperature of inf"),
+        (SampleConfig { prompt: &[1; 8], ..sample }, "fewer than 8 tokens, got 8"),
+        (SampleConfig { top_k: 0, ..sample }, "top-k must be from 1 to 4, got 0"),
+        (SampleConfig { top_k: 5, ..sample }, "top-k must be from 1 to 4, got 5"),
+        (SampleConfig { temperature: -1.0, ..sample }, "3.4e38, got -1"),
+        (SampleConfig { temperature: f64::NAN, ..sample }, "3.4e38, got NaN"),
+        (SampleConfig { temperature: f64::INFINITY, ..sample }, "3.4e38, got inf"),
     ] {
         refused(device.prepare_samples(&wrong, 0..3).and_then(|()| device.generate(&wrong, 0..3)).map(drop), expected);
     }

@@ -75,7 +75,7 @@ pub(crate) fn accumulators(isa: Isa) -> usize {
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 ///
 /// With AVX-512 the first half-warp of the first root comes from [`sqrt_from_estimate`]. Roots and divisions share the
-/// divider; with one root of four computed by the multipliers, divider and multipliers are busy for about as long.
+/// divider. With one root of four computed by the multipliers, divider and multipliers are busy for about as long.
 #[inline(always)]
 pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;

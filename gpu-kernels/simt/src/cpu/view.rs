@@ -227,7 +227,7 @@ impl View {
 
 /// Sixteen adjacent elements, taken in pairs with one element for each half-warp.
 ///
-/// On the CPU, [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory.
+/// [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory.
 #[derive(Clone, Copy)]
 pub struct BroadcastPairs(View);
 

@@ -17,7 +17,7 @@ impl Cpu {
     /// 0.
     ///
     /// # Errors
-    /// [`Error::ShortDocument`], [`Error::Token`] and [`Error::OutOfMemory`].
+    /// If the document is short or has an unknown token, or memory is too small.
     pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
         let s = self.shape;
         if document.len() < 2 {

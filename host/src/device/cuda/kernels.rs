@@ -46,8 +46,8 @@ pub const DECLARED_SHARED: usize = 16;
 pub(super) trait Args: Copy {
     /// The kernel's name.
     const KERNEL: &'static str;
-    /// The arrays of a block that are as long as the weights: parameters and transposed copies, then gradients, then
-    /// both moments.
+    /// The arrays of a block that are as long as the weights, which are parameters and transposed copies, then
+    /// gradients, then both moments.
     const WEIGHT_ARRAYS: usize;
     /// The elements of a block's workspace.
     const WORKSPACE: fn(RuntimeShape) -> usize;
@@ -81,7 +81,7 @@ impl Args for GenerateArgs {
 pub(super) struct Kernel<A> {
     /// The name in the PTX.
     pub name: String,
-    /// The elements of global memory that a block needs as its workspace; 0 if shared memory holds it.
+    /// The number of elements of global memory that a block needs as its workspace, or 0 if shared memory holds it.
     pub workspace: usize,
     /// The shared memory of a block, in bytes.
     shared_bytes: usize,

@@ -19,7 +19,7 @@ impl CudaModels {
     /// Returns these models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// Those of [`Cuda::new`], [`Error::NoModels`], and models of several shapes.
+    /// Those of [`Cuda::new`], [`Error::NoModels`] if there are none, and an error if their shapes differ.
     pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
         let shape = setups.first().ok_or(Error::NoModels)?.state.weights.shape;
         for setup in setups {
@@ -44,7 +44,7 @@ impl Cuda {
     /// Returns a model with this state on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// A model that does not fit the dataset, and a GPU that cannot be used.
+    /// If the model does not fit the dataset, or the GPU cannot be used.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         let setup = ModelSetup { train: config, state: state.clone() };
         let mut models = CudaModels::new(dataset, &[setup])?;
