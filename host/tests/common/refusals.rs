@@ -33,10 +33,7 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let odd = State::new(Weights::zeros(RuntimeShape { n_head: 3, ..shape }));
     refused(open(config, &small, &odd).map(drop), "not divisible");
     let other = state(ModelConfig { n_embd: 8, ..model }, 4);
-    refused(
-        open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop),
-        "another shape than the model",
-    );
+    refused(open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop), "another shape");
     let mut short = fitting.clone();
     short.v.values.pop();
     refused(open(config, &small, &short).map(drop), "another shape than the model");
