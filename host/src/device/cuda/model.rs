@@ -145,7 +145,7 @@ impl Cuda {
             shape,
         };
         // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling`
-        // the configuration.
+        // has checked the configuration.
         unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         Ok(generated)
     }
@@ -220,7 +220,7 @@ impl Device for Cuda {
         // The driver refuses a grid of no blocks.
         if documents > 0 {
             // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::model`
-            // the tokens.
+            // has checked the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }?;
         }
         Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
