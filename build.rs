@@ -32,7 +32,7 @@ const KERNELS: PtxBuild = PtxBuild {
         // One model is trained in one block, which may take all registers.
         min_blocks: kernel.starts_with("train").then_some(1),
     },
-    // The kernels synchronise single warps.
+    // `ld.acquire` needs sm_70 (PTX ISA, `ld`).
     min_arch: 70,
     // The oldest architecture that today's CUDA runs.
     default_arch: 75,

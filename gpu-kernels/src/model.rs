@@ -131,7 +131,7 @@ impl<S: Shape> Gpt<S> {
         let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
         let mut inputs = Inputs { tokens: [0; TOKENS], positions: [0; TOKENS] };
         for t in 0..TOKENS {
-            // Rows from the document's end on repeat its last token.
+            // Rows from the document's end on repeat its last token, so that every load is within the document.
             inputs.positions[t] = (t0 + t).min(tokens.end - 1);
             inputs.tokens[t] = pass.document.load_scalar(inputs.positions[t]);
         }

@@ -47,7 +47,7 @@ pub struct TrainArgs {
     pub offsets: *const u32,
     /// The coefficients of each step of the launch.
     pub coefficients: *const StepCoefficients,
-    /// The report of each step of the launch, written.
+    /// The output: the report of each step of the launch.
     pub log: *mut StepLog,
     /// The document of the launch's first step. The steps take documents in turn.
     pub first_document: u32,

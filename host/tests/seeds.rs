@@ -158,7 +158,7 @@ fn sweeps_and_seeds_that_make_no_sense_are_refused() {
     ] {
         refused(folder.run(args), 2, parts);
     }
-    refused(folder.run("--sweep block-size=8,4 --prompt emma"), 1, &["`--prompt emma` has 4 characters", "at most 4"]);
+    refused(folder.run("--sweep block-size=8,4 --prompt emma"), 1, &["`--prompt emma` has 4 characters", "at most 3"]);
 }
 
 #[test]

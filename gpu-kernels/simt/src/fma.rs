@@ -16,7 +16,7 @@ use crate::target::HALF_WARP;
 
 /// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a NaN.
 ///
-/// The function is not inlined, because it has some 400 instructions and kernels call it in hundreds of places.
+/// The function stays a call. It has some 400 instructions, and kernels use it in hundreds of places.
 #[cfg(not(target_feature = "relaxed-simd"))]
 #[inline(never)]
 pub(super) fn mul_add(

@@ -114,8 +114,8 @@ fn sums_of_products_agree_with_the_reference() {
             |k: usize| by_row(&x[k], input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w[k])), input), x));
         let (first, second) = (product(0), product(1));
         let expected: Vec<f64> = (0..skip.len()).map(|e| f64::from(skip[e]) + first[e] + second[e]).collect();
-        // The bound counts one product, twice, and a sum for each. The terms may cancel, so the bound has the norm of
-        // each.
+        // The bound counts the roundings of two products and of the two additions. The terms may cancel, so the bound is
+        // relative to the sum of their norms.
         let roundings = 2.0 * (input as f64 / 2.0 + 2.0);
         let bound = roundings * ROUNDING * (norm(&to_f64(&skip)) + norm(&first) + norm(&second));
         for (name, got) in [("forward_sum", &sum), ("accumulate", &accumulated)] {

@@ -31,7 +31,7 @@ impl<W: Write> Console<W> {
 
     /// Prints a line on stderr, such as `corpus: ..`.
     pub(super) fn notice(&self, text: impl Display) {
-        // Nothing can be done about a stderr that cannot be written.
+        // A message that stderr refuses is dropped.
         self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 

@@ -19,8 +19,8 @@ impl Trainer {
         Self::side_by_side(slice::from_ref(config), corpus)
     }
 
-    /// Starts the training of several new models on a corpus, of which the best is kept. They differ in the seed of their
-    /// weights and in their optimiser. Everything else is taken from the first configuration, the shuffle too.
+    /// Starts the training of several new models on one corpus. The best model is kept. The models differ in the seed of
+    /// their weights and in their optimiser. Everything else, with the shuffle, is taken from the first configuration.
     ///
     /// # Errors
     /// If the model cannot have the configuration, or the device is missing or too small.

@@ -36,7 +36,7 @@ fn head(folder: &Path, args: &str) -> (bool, String) {
 fn stdout_closed_early_ends_the_run_quietly() {
     let folder = Folder::new();
     for device in DEVICES {
-        // The run would take hours if it did not notice.
+        // A run that misses the closed stdout takes hours.
         let (success, stderr) = head(folder.0.path(), &format!("--device {device} --steps 1000000000 --val-every 10"));
         assert!(success, "{device}: {stderr}");
         let notices = ["corpus: ", "device: ", "cut: "];

@@ -113,7 +113,7 @@ pub enum Action {
     Trap,
 }
 
-/// The part of an access in synchronisation (PTX ISA, section 8.4).
+/// The memory order of an access (PTX ISA, section 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     Weak,

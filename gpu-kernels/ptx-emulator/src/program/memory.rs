@@ -70,7 +70,7 @@ pub(super) fn forms(table: &mut Table) {
         let operation =
             format!("{}?.{scopes}?.global|shared|shared::cta|generic?.{name}.{types}", alternatives(&ORDERS));
         table.add(&format!("atom.{operation}"), move |i| atomic(i, true, name == "cas", function));
-        // `red` returns nothing, so that it lacks these (section 9.7.13.6).
+        // `red` returns nothing, so it has no `exch` and no `cas` (section 9.7.13.6).
         if !matches!(name, "exch" | "cas") {
             table.add(&format!("red.{operation}"), move |i| atomic(i, false, false, function));
         }

@@ -202,7 +202,7 @@ fn traps_and_divergent_uniform_branches_are_found() {
     check(one_warp, FaultKind::Trap, &trap(31), &trap(32));
     let uniform = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra.uni END; END:");
     check(one_warp, FaultKind::Branch, &uniform(31), &uniform(32));
-    // An index is beyond the end of a branch table, and lanes diverge at a `.uni` table.
+    // Lane 2 has index 2, which the two labels do not reach.
     let table = |branch: &str, index: &str| {
         format!("and.b32 %r6, %r1, {index};\nT: .branchtargets A, B;\n{branch} %r6, T; A: add.u32 %r7, %r1, 1; B:")
     };

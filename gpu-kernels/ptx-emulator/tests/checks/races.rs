@@ -24,7 +24,7 @@ fn races_between_warps_are_found() {
         )
     };
     check(two_warps, FaultKind::Race, &reverse(""), &reverse("bar.sync 0;"));
-    // Both warps write different values to one word, which a barrier between them makes legal.
+    // Each warp writes its own value to one word. A barrier between the two writes makes this legal.
     let both = |space: &str, base: &str, barrier: &str| {
         format!(
             "setp.lt.u32 %p1, %r1, 32; @%p1 st.{space}.u32 [{base}], 1; {barrier} @!%p1 st.{space}.u32 [{base}], 2;"

@@ -23,7 +23,7 @@ fn a_checkpoint_has_the_best_model_whose_values_are_finite() {
     assert_eq!(trained.end.unwrap_err().to_string(), "training diverged at step 4: a value of the model is NaN");
 }
 
-// The loss of the last update is that of the next step, whether it is taken or not.
+// No reported loss covers the last update, so the next step is tried before the model is kept.
 #[test]
 fn a_checkpoint_has_a_model_that_could_take_another_step() {
     let schedule = Schedule { checkpoint_every: 1, ..SCHEDULE };
