@@ -36,6 +36,12 @@ pub(super) fn zeros<T: DeviceCopy + Zeroable>(len: usize) -> Result<DeviceBuffer
     DeviceBuffer::zeroed(len).map_err(failed("allocate the GPU's memory"))
 }
 
+/// Allocates `len` values that a kernel is to write. An emulated driver reports a value that the kernel leaves out.
+pub(super) fn uninitialized<T: DeviceCopy + Zeroable>(len: usize) -> Result<DeviceBuffer<T>> {
+    // SAFETY: any bits are a value of a plain number, for which alone this is called.
+    unsafe { DeviceBuffer::uninitialized(len) }.map_err(failed("allocate the GPU's memory"))
+}
+
 /// Allocates a copy of `values`.
 pub(super) fn upload<T: DeviceCopy>(values: &[T]) -> Result<DeviceBuffer<T>> {
     DeviceBuffer::from_slice(values).map_err(failed("copy to the GPU"))

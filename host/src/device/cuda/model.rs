@@ -20,7 +20,9 @@ use super::super::marshal::{
 use super::super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
-use super::memory::{Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, upload, zeros};
+use super::memory::{
+    Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
+};
 use super::samples::Generated;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
@@ -126,8 +128,8 @@ impl Cuda {
             top_k: config.top_k,
             temperature: config.temperature,
             prompt: config.prompt.to_vec(),
-            tokens: zeros(tokens)?,
-            logprobs: zeros(logprobs)?,
+            tokens: uninitialized(tokens)?,
+            logprobs: uninitialized(logprobs)?,
         };
         let args = GenerateArgs {
             params: pointer(&self.params, len),
