@@ -114,7 +114,8 @@ fn evaluate(bencher: Bencher, model: ModelSize) {
     let documents = 200.min(dataset.val.len());
     let evaluation = cpu.evaluate(documents).expect("the CPU does not fail");
     let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
-    let mut reference = Reference::new(config, &dataset, &cpu.download().expect("the CPU does not fail"));
+    let mut reference = Reference::new(config, &dataset, &cpu.download().expect("the CPU does not fail"))
+        .expect("the reference takes the model");
     let few = |device: &mut dyn Device| device.evaluate(20).expect("it does not fail").loss();
     assert!((few(&mut cpu) - few(&mut reference)).abs() < 1e-5, "the reference disagrees");
     bencher.counter(ItemsCount::new(evaluation.tokens)).bench_local(|| cpu.evaluate(documents));

@@ -153,7 +153,7 @@ impl Trainer {
     /// # Errors
     /// If the device fails.
     pub fn evaluate(&mut self) -> Result<Vec<f64>> {
-        let evaluations = self.models.evaluate(self.schedule.val_docs)?;
+        let evaluations = self.models.evaluate(self.schedule.val_docs.max(1))?;
         Ok(evaluations.into_iter().map(Evaluation::loss).collect())
     }
 

@@ -113,7 +113,7 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
         optimizer: OptimizerConfig { learning_rate: 0.003, ..Default::default() },
     };
     let mut cpu = Cpu::new(config, &dataset, &start).unwrap();
-    let mut reference = Reference::new(config, &dataset, &start);
+    let mut reference = Reference::new(config, &dataset, &start).unwrap();
     let mut worst = 0.0f64;
     for step in 1..=50 {
         let (got, expected) = (cpu.train(1).unwrap()[0].loss, reference.train(1).unwrap()[0].loss);
@@ -148,7 +148,7 @@ fn a_trial_step_reports_the_next_step_and_does_not_take_it() {
             let start = state(model, &dataset);
             let machines = || -> [Box<dyn Device>; 2] {
                 let cpu = Cpu::new(config(batch), &dataset, &start).unwrap();
-                [Box::new(cpu), Box::new(Reference::new(config(batch), &dataset, &start))]
+                [Box::new(cpu), Box::new(Reference::new(config(batch), &dataset, &start).unwrap())]
             };
             for (mut probed, mut plain) in machines().into_iter().zip(machines()) {
                 let what = format!("{}, {model:?}, batch {batch}", plain.description());

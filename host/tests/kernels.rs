@@ -59,7 +59,7 @@ fn the_loss_curve_of_500_steps_agrees_with_the_reference() {
     let config = TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() };
     let state = State::new(Weights::init(shape, 42));
     let mut cpu = Cpu::new(config, &dataset, &state).unwrap();
-    let mut reference = Reference::new(config, &dataset, &state);
+    let mut reference = Reference::new(config, &dataset, &state).unwrap();
     let (mut worst, mut worst_val) = (0.0f64, 0.0f64);
     let mut curve = Vec::new();
     for launch in 0..5 {
@@ -90,7 +90,7 @@ fn samples_agree_with_the_reference() {
     let config = TrainConfig { steps: 200, batch: 1, optimizer: OptimizerConfig::default() };
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
     cpu.train(200).unwrap();
-    let mut reference = Reference::new(config, &dataset, &cpu.download().unwrap());
+    let mut reference = Reference::new(config, &dataset, &cpu.download().unwrap()).unwrap();
     for (top_k, temperature) in [(5, 0.6), (1, 1.0), (27, 1.0), (27, 0.0), (3, 2.0)] {
         for prompt in [&[][..], &[13, 1]] {
             let sample = SampleConfig { top_k, temperature, seed: 9, prompt, logprobs: true };

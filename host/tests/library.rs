@@ -73,3 +73,19 @@ fn a_training_that_diverges_is_an_error_and_leaves_no_model() {
     assert!(errors[0].to_string().starts_with("training diverged at step 2: "), "{}", errors[0]);
     assert_eq!(trainer.into_model().unwrap_err().to_string(), "every model diverged");
 }
+
+#[test]
+fn a_step_of_no_document_is_refused_on_every_device() {
+    let corpus = Corpus::from_text(NAMES).unwrap();
+    for device in [DeviceKind::Cpu, DeviceKind::Reference] {
+        let refused = Trainer::new(&Config { batch: 0, device, ..config(42) }, &corpus);
+        assert!(matches!(refused.err(), Some(Error::Batch { batch: 0 })), "{device:?}");
+    }
+}
+
+#[test]
+fn a_training_without_validation_documents_validates_on_one() {
+    let corpus = Corpus::from_text(NAMES).unwrap();
+    let of = |val_docs| Trainer::new(&Config { val_docs, ..config(42) }, &corpus).unwrap().finish().unwrap();
+    assert!(of(0) == of(1));
+}

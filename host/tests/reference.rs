@@ -31,7 +31,7 @@ fn sampling(top_k: usize, temperature: f64) -> SampleConfig<'static> {
 fn a_model_of_zeros_draws_tokens_as_the_random_stream_says() {
     let state = State::new(Weights::zeros(shape(27, 8, 16, 4, 1)));
     let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
-    let mut device = Reference::new(config, &Dataset::new(&["a", "b"], None, None).unwrap(), &state);
+    let mut device = Reference::new(config, &Dataset::new(&["a", "b"], None, None).unwrap(), &state).unwrap();
     let samples = device.generate(&sampling(27, 0.6), 0..40).unwrap();
     let mut lengths = [0; 9];
     for (sample_index, sample) in (0u64..).zip(&samples) {
@@ -98,7 +98,7 @@ fn the_device_trains_evaluates_and_samples() {
     let shape = shape(dataset.tokenizer.vocab_size(), 5, 6, 3, 1);
     let train_config = TrainConfig { steps: 30, batch: 1, optimizer: OptimizerConfig::default() };
     let start = State::new(Weights::init(shape, 7));
-    let mut device = Reference::new(train_config, &dataset, &start);
+    let mut device = Reference::new(train_config, &dataset, &start).unwrap();
     assert_eq!(device.description(), "reference (scalar autograd, f64)");
     assert_eq!(device.download().unwrap(), start);
 
@@ -138,7 +138,7 @@ fn the_device_trains_evaluates_and_samples() {
     );
 
     // A state that is uploaded goes on from its step.
-    let mut resumed = Reference::new(train_config, &dataset, &start);
+    let mut resumed = Reference::new(train_config, &dataset, &start).unwrap();
     resumed.upload(&state).unwrap();
     assert_eq!(resumed.download().unwrap(), state);
     assert_eq!(resumed.train(1).unwrap().len(), 1);

@@ -10,6 +10,7 @@ use reference::model::Shape;
 use reference::{AdamW, TrainState};
 
 use super::types::{Device, Evaluation, Sample, State, StepLog};
+use super::validate;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Dataset, Documents};
 use crate::error::Result;
@@ -30,11 +31,12 @@ pub struct Reference {
 impl Reference {
     /// Returns a model in this state, to be trained on this dataset.
     ///
-    /// # Panics
-    /// If the state's values do not fit its shape.
-    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Self {
+    /// # Errors
+    /// If the model does not fit the dataset.
+    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        validate::model(&config, dataset, state)?;
         let (train, val) = (dataset.train.clone(), dataset.val.clone());
-        Self { model: to_model(state), shape: state.weights.shape, config, train, val }
+        Ok(Self { model: to_model(state), shape: state.weights.shape, config, train, val })
     }
 }
 
@@ -126,6 +128,7 @@ impl Device for Reference {
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        validate::sampling(self.shape, config)?;
         let &SampleConfig { top_k, temperature, seed, prompt, logprobs: keep } = config;
         let sample = |sample_index| {
             let uniform = uniforms(seed, sample_index);
@@ -144,7 +147,8 @@ impl Device for Reference {
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
-        (self.model, self.shape) = (to_model(state), state.weights.shape);
+        validate::state(self.shape, state)?;
+        self.model = to_model(state);
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
         DeviceKind::Cpu => Box::new(cpu()?),
         DeviceKind::Reference => {
             let model = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
-            Box::new(setups.iter().map(model).collect::<Vec<_>>())
+            Box::new(setups.iter().map(model).collect::<Result<Vec<_>>>()?)
         }
     };
     let description = models.model(0).description();

@@ -28,7 +28,7 @@ pub struct Config {
     pub shuffle: bool,
     /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
-    /// The number of documents to validate on.
+    /// The number of documents to validate on, of which 0 counts as 1.
     pub val_docs: usize,
     /// The number of steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s, or 0 for none.
     pub checkpoint_every: u64,
@@ -61,7 +61,7 @@ pub struct Schedule {
     pub stop_after: u64,
     /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
-    /// The number of documents to validate on.
+    /// The number of documents to validate on, of which 0 counts as 1.
     pub val_docs: usize,
     /// The number of steps between two checkpoints, or 0 for none.
     pub checkpoint_every: u64,

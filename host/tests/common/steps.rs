@@ -53,7 +53,8 @@ fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64,
 pub fn assert_step_agrees(what: &str, cpu: &mut Cpu, config: TrainConfig, dataset: &Dataset) {
     let state = cpu.download().unwrap();
     let mut model = to_model(&state);
-    let (log, expected) = (cpu.train(1).unwrap()[0], Reference::new(config, dataset, &state).train(1).unwrap()[0]);
+    let (log, expected) =
+        (cpu.train(1).unwrap()[0], Reference::new(config, dataset, &state).unwrap().train(1).unwrap()[0]);
     for (name, got, expected, bound) in [
         ("loss", log.loss, expected.loss, LOSS),
         ("norm of the gradient", log.grad_norm, expected.grad_norm, GRAD_NORM),
