@@ -112,7 +112,7 @@ impl Metrics {
     }
 }
 
-// What is left is written, so that an error elsewhere does not lose the steps before it.
+// A drop writes the pending objects, so that an error elsewhere does not lose the steps before it.
 impl Drop for Metrics {
     fn drop(&mut self) {
         let _ = self.finish();
