@@ -50,8 +50,13 @@ fn main() {
 /// Compiles the kernels, writes `ptx.rs` for `host` to include, and sets `MICROGPT_BUILD` for `--version`.
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../build.rs");
-    // The program opens a GPU's driver on Linux alone.
-    let has_gpus = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    // NVIDIA's driver exists on these systems alone.
+    let has_driver = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| ["linux", "windows"].contains(&os.as_str()));
+    let has_gpus = has_driver && env::var_os("CARGO_FEATURE_CUDA").is_some();
+    println!("cargo::rustc-check-cfg=cfg(cuda)");
+    if has_gpus {
+        println!("cargo::rustc-cfg=cuda");
+    }
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let ptx = if has_gpus { KERNELS.compile()? } else { None };
     let mut embedded = "None".to_owned();
@@ -62,7 +67,8 @@ fn build() -> Result<(), Box<dyn Error>> {
             format!("PTX for sm_{arch} by {compiler}")
         }
         None if has_gpus => "no PTX: MICROGPT_PTX=none".to_owned(),
-        None => "no PTX: GPUs need Linux".to_owned(),
+        None if has_driver => "no PTX: built without the feature `cuda`".to_owned(),
+        None => "no PTX: NVIDIA's driver needs Linux or Windows".to_owned(),
     };
     fs::write(out_dir.join("ptx.rs"), embedded)?;
     println!("cargo::warning={summary}");

@@ -100,8 +100,8 @@ pub enum Error {
     TooManySamples { samples: u64 },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
-    #[error("this program was built for {}, and it uses GPUs on Linux alone", std::env::consts::OS)]
-    OperatingSystem,
+    #[error("this program was built without GPU support, which needs Linux or Windows and the feature `cuda`")]
+    NoGpuSupport,
     #[error("this program was built without GPU kernels (MICROGPT_PTX=none)")]
     NoPtx,
     #[error("this program was built without the kernel `{kernel}`")]
@@ -261,7 +261,7 @@ impl Error {
                 }
                 _ => return USE_CPU.to_owned(),
             },
-            Self::OperatingSystem | Self::NoGpu { .. } | Self::TooOld { .. } => return USE_CPU.to_owned(),
+            Self::NoGpuSupport | Self::NoGpu { .. } | Self::TooOld { .. } => return USE_CPU.to_owned(),
             _ => return String::new(),
         };
         format!("{cure}, or {USE_CPU}")

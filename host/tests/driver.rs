@@ -1,6 +1,6 @@
 //! The program's reports when the GPU's driver fails, tested on the emulated driver, which fails as its settings say.
 #![allow(missing_docs)]
-#![cfg(target_os = "linux")]
+#![cfg(all(cuda, target_os = "linux"))]
 
 mod common;
 mod emulated;

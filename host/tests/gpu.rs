@@ -5,7 +5,7 @@
 //!
 //! Without a GPU they run on the emulator, see [`emulated`].
 #![allow(missing_docs)]
-#![cfg(target_os = "linux")]
+#![cfg(cuda)]
 
 mod emulated;
 #[path = "common/models.rs"]

@@ -4,7 +4,7 @@
 //! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`. These are found on the
 //! search path, or by the variables `PTXAS` and `NVDISASM`. `.ci/run` installs both.
 #![allow(missing_docs)]
-#![cfg(target_os = "linux")]
+#![cfg(cuda)]
 
 #[path = "../../gpu-kernels/ptx-build/tests/common/mod.rs"]
 mod ptxas;

@@ -1,10 +1,8 @@
 //! Devices that a model can be trained and sampled on, behind one trait.
 
 pub mod cpu;
-#[cfg(target_os = "linux")]
+#[cfg(cuda)]
 pub mod cuda;
-#[cfg(target_os = "linux")]
-mod driver;
 mod marshal;
 pub mod reference;
 mod select;

@@ -45,12 +45,12 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
     Ok(Selected { models, description })
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(cuda)]
 fn gpu(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Box<dyn Models>> {
     Ok(Box::new(super::cuda::CudaModels::new(dataset, setups)?))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(cuda))]
 fn gpu(_: &Dataset, _: &[ModelSetup]) -> Result<Box<dyn Models>> {
-    Err(crate::error::Error::OperatingSystem)
+    Err(crate::error::Error::NoGpuSupport)
 }

@@ -125,9 +125,9 @@ fn help_and_version_succeed() {
         assert!(help.contains(&format!("--{flag} ")), "--{flag} is missing in:\n{help}");
     }
     let version = predicate::str::starts_with(concat!("microgpt ", env!("CARGO_PKG_VERSION")));
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(cuda))]
     let ptx = "no PTX".to_owned();
-    #[cfg(target_os = "linux")]
+    #[cfg(cuda)]
     let ptx = microgpt::device::cuda::PTX
         .map_or("no PTX".into(), |ptx| format!("PTX for sm_{} by {}", ptx.arch, ptx.compiler));
     cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));

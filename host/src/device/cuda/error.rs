@@ -2,14 +2,14 @@
 
 use std::env;
 
+use cuda_driver::{Failure, NO_DEVICE};
 use cust::error::CudaError;
 
-use super::super::driver::{self, Failure, NO_DEVICE};
 use crate::error::Error;
 
 /// Returns the error of a driver that cannot start or finds no device.
 pub(super) fn no_gpu(error: CudaError) -> Error {
-    match driver::last_failure() {
+    match cuda_driver::last_failure() {
         Some(Failure { code: NO_DEVICE, .. }) => Error::NoGpu { visible: env::var("CUDA_VISIBLE_DEVICES").ok() },
         _ => failed("start the NVIDIA driver")(error),
     }
@@ -32,8 +32,8 @@ pub(super) fn failed(action: impl Into<String>) -> impl FnOnce(CudaError) -> Err
 
 /// Returns the code and the description of the driver's last failure, or the description of a failure of `cust` itself.
 fn describe(error: CudaError) -> (Option<i32>, String) {
-    let Some(Failure { function, code }) = driver::last_failure() else { return (None, error.to_string()) };
-    let cause = match driver::describe(code) {
+    let Some(Failure { function, code }) = cuda_driver::last_failure() else { return (None, error.to_string()) };
+    let cause = match cuda_driver::describe(code) {
         Some((name, text)) => format!("{function}: {name} ({code}): {text}"),
         None => format!("{function}: error {code}"),
     };

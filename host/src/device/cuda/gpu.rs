@@ -12,7 +12,6 @@ use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
-use super::super::driver;
 use super::error::{failed, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
@@ -58,7 +57,7 @@ impl Gpu {
         dataset: &Dataset,
         model_bytes: impl Fn(&CudaKernels) -> Result<usize>,
     ) -> Result<Self> {
-        driver::library().map_err(|error| Error::NoDriver { source: error.into() })?;
+        cuda_driver::library().map_err(|error| Error::NoDriver { source: error.into() })?;
         cust::init(cust::CudaFlags::empty()).map_err(no_gpu)?;
         let device = CudaDevice::get_device(0).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;
