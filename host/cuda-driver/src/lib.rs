@@ -21,15 +21,16 @@ const _: () = assert!(
      hint: add it to the table `[patch.crates-io]` of your workspace, or depend on `host` with `default-features = false`"
 );
 
-/// The places of the driver's library, in the order in which they are tried.
-const LIBRARIES: &[&str] = if cfg!(windows) {
-    &["nvcuda.dll"]
+/// The driver's library, by the name that every installation of the driver provides.
+const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+
+/// Places of the library that the system's search may leave out, in the order in which they are tried. The first one is of
+/// the Windows Subsystem for Linux, the others are of Jetson's releases.
+const OTHER_PLACES: &[&str] = if cfg!(windows) {
+    &[]
 } else {
     &[
-        "libcuda.so.1",
-        // The Windows Subsystem for Linux has the driver of Windows here.
         "/usr/lib/wsl/lib/libcuda.so.1",
-        // Jetson's releases have it in one of these folders.
         "/usr/lib/aarch64-linux-gnu/tegra/libcuda.so.1",
         "/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1",
     ]
@@ -66,16 +67,13 @@ pub fn last_failure() -> Option<Failure> {
 /// Returns the driver's library.
 ///
 /// # Errors
-/// If no library can be opened. The error is the system's for the first place.
+/// If the library cannot be opened anywhere. The error is the system's for its name.
 pub fn library() -> Result<&'static Library, &'static libloading::Error> {
     static OPENED: OnceLock<Result<Library, libloading::Error>> = OnceLock::new();
-    let open = || {
-        // SAFETY: loading the driver runs its initialisers, as in every CUDA program.
-        let mut tried = LIBRARIES.iter().map(|name| unsafe { Library::new(*name) });
-        let first = tried.next().expect("the list has a place");
-        first.or_else(|error| tried.find_map(Result::ok).ok_or(error))
-    };
-    OPENED.get_or_init(open).as_ref()
+    // SAFETY: loading the driver runs its initialisers, as in every CUDA program.
+    let open = |name: &str| unsafe { Library::new(name) };
+    let find = || open(LIBRARY).or_else(|error| OTHER_PLACES.iter().find_map(|place| open(place).ok()).ok_or(error));
+    OPENED.get_or_init(find).as_ref()
 }
 
 /// Returns the driver's name and description of a result, such as `CUDA_ERROR_OUT_OF_MEMORY` and `out of memory`.
