@@ -2,7 +2,7 @@
 
 use crate::program::{Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
-use crate::simulator::{Device, Dims, Fault, Launch, Profile, Simulator};
+use crate::simulator::{DeviceProperties, Dims, Fault, Launch, Profile, Simulator};
 
 /// An emulated GPU.
 pub struct Gpu {
@@ -36,18 +36,18 @@ impl Module {
 
 impl Default for Gpu {
     fn default() -> Self {
-        Self::new(Device::default())
+        Self::new(DeviceProperties::default())
     }
 }
 
 impl Gpu {
     /// Returns a GPU with the properties of `device`.
-    pub fn new(device: Device) -> Self {
+    pub fn new(device: DeviceProperties) -> Self {
         Self { simulator: Simulator::new(device), order: 0, timed: false, approximate: false }
     }
 
     /// Returns the properties of the GPU.
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &DeviceProperties {
         &self.simulator.device
     }
 

@@ -11,7 +11,7 @@
 //! [`Gpu`] has memory, modules and launches, without the driver's handles and error codes.
 //!
 //! ```
-//! use ptx_emulator::{Device, Dims, FaultKind, Gpu};
+//! use ptx_emulator::{DeviceProperties, Dims, FaultKind, Gpu};
 //!
 //! const PTX: &str = "
 //!     .version 7.0
@@ -31,7 +31,7 @@
 //!     }";
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut gpu = Gpu::new(Device::default());
+//! let mut gpu = Gpu::new(DeviceProperties::default());
 //! let module = gpu.load(PTX)?;
 //! let values = gpu.allocate(4 * 32).expect("the device has memory");
 //! gpu.write(values, &[7, 0, 0, 0].repeat(32));
@@ -93,4 +93,4 @@ pub use driver::config;
 pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
-pub use simulator::{Counts, Device, Dims, Fault, FaultKind, Profile};
+pub use simulator::{Counts, DeviceProperties, Dims, Fault, FaultKind, Profile};

@@ -1,6 +1,6 @@
 //! Programs in forms of PTX that libNVVM writes and rustc's backend does not, with known results.
 
-use ptx_emulator::{Device, Dims, Gpu, Module};
+use ptx_emulator::{DeviceProperties, Dims, Gpu, Module};
 
 /// Loads a module with libNVVM's header and these definitions.
 fn module(gpu: &mut Gpu, text: &str) -> Module {
@@ -11,7 +11,7 @@ fn module(gpu: &mut Gpu, text: &str) -> Module {
 /// Runs a kernel `k(to)` of this body, in which each of 32 threads writes one value, and returns the values. The registers are named
 /// as by libNVVM. `%r1` is the thread, and `%rd1` the address of its value.
 fn run(definitions: &str, body: &str) -> Vec<u32> {
-    let mut gpu = Gpu::new(Device::default());
+    let mut gpu = Gpu::new(DeviceProperties::default());
     let kernel = format!(
         "{definitions}\n\t// .globl\tk\n.visible .entry k(\n\t.param .u64 .ptr .global .align 4 k_param_0\n)\n.maxntid 32, 1, 1\n.minnctapersm 1\n\
          {{\n\t.local .align 8 .b8 \t__local_depot0[16];\n\t.reg .b64 \t%SP;\n\t.reg .b64 \t%SPL;\n\t.reg .pred \t%p<9>;\n\t.reg .b16 \t%rs<9>;\n\

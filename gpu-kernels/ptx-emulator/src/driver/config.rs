@@ -21,7 +21,7 @@
 use std::path::PathBuf;
 
 use super::codes::{self, Code};
-use crate::simulator::Device;
+use crate::simulator::DeviceProperties;
 
 /// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub(crate) struct Failure {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     pub(crate) devices: u32,
-    pub(crate) device: Device,
+    pub(crate) device: DeviceProperties,
     pub(crate) driver: (u32, u32),
     pub(crate) failures: Vec<Failure>,
     pub(crate) order: u64,

@@ -22,6 +22,12 @@ pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
 /// The largest number of threads of a block.
 pub const MAX_THREADS: u32 = 1024;
 
+/// The largest number of threads of a block along z.
+pub const MAX_BLOCK_DIM_Z: u32 = 64;
+
+/// The largest number of blocks of a grid along y, and along z.
+pub const MAX_GRID_DIM_YZ: u32 = 0xffff;
+
 /// Returns the newest PTX version that a CUDA version supports (PTX ISA, chapter "Release Notes").
 fn newest_ptx((major, minor): (u32, u32)) -> (u32, u32) {
     match major {
@@ -45,7 +51,7 @@ pub struct Function {
 }
 
 #[derive(Default)]
-pub struct State {
+pub struct DriverState {
     pub config: Config,
     pub gpu: Gpu,
     pub modules: HashMap<Handle, Module>,
@@ -68,7 +74,7 @@ pub struct State {
     last_handle: Handle,
 }
 
-static STATE: Mutex<Option<State>> = Mutex::new(None);
+static STATE: Mutex<Option<DriverState>> = Mutex::new(None);
 
 thread_local! {
     /// The context stack of the calling thread (section "Context Management").
@@ -98,7 +104,7 @@ pub enum Needs {
     Context,
 }
 
-impl State {
+impl DriverState {
     fn new() -> Result<Self, Code> {
         let text = std::env::var("PTX_EMULATOR").unwrap_or_default();
         let config = Config::parse(&text).map_err(|message| {
@@ -176,9 +182,9 @@ impl State {
         let (function, program) = self.function(handle)?;
         let (threads, blocks) = (dims.threads().unwrap_or(0), dims.blocks().unwrap_or(0));
         if !(1..=program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS)).contains(&threads)
-            || dims.block[2] > 64
+            || dims.block[2] > MAX_BLOCK_DIM_Z
             || blocks == 0
-            || dims.grid[1].max(dims.grid[2]) > 0xffff
+            || dims.grid[1].max(dims.grid[2]) > MAX_GRID_DIM_YZ
             || dims.shared > function.max_dynamic_shared as usize
         {
             return Err(codes::INVALID_VALUE);
@@ -247,11 +253,11 @@ pub fn call(
     name: &'static str,
     needs: Needs,
     arguments: &dyn Fn() -> String,
-    body: impl FnOnce(&mut State) -> Result<(), Code>,
+    body: impl FnOnce(&mut DriverState) -> Result<(), Code>,
 ) -> Code {
     let mut guard = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     if guard.is_none() {
-        match State::new() {
+        match DriverState::new() {
             Ok(state) => *guard = Some(state),
             Err(code) => return code,
         }

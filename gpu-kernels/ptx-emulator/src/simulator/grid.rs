@@ -2,8 +2,8 @@
 
 use super::fault::{Fault, FaultKind, Violation};
 use super::happens_before::{Released, VectorClock};
-use super::launch::{Device, Launch};
-use super::memory::{Memory, Segment};
+use super::launch::{DeviceProperties, Launch};
+use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
 use super::timing::{LATENCIES, kind, later};
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
@@ -19,8 +19,8 @@ const IDLE_TURNS: u32 = 1 << 12;
 
 /// A simulated device with the state that outlives a launch.
 pub struct Simulator {
-    pub device: Device,
-    pub memory: Memory,
+    pub device: DeviceProperties,
+    pub memory: GlobalMemory,
     next_epoch: u32,
 }
 
@@ -58,8 +58,8 @@ impl Orders {
 }
 
 impl Simulator {
-    pub fn new(device: Device) -> Self {
-        Self { memory: Memory::new(device.memory), device, next_epoch: 1 }
+    pub fn new(device: DeviceProperties) -> Self {
+        Self { memory: GlobalMemory::new(device.memory), device, next_epoch: 1 }
     }
 
     /// Runs a launch with these parameter bytes to its end, or to its first fault. Panics as `Gpu::launch` does.

@@ -72,7 +72,7 @@ impl fmt::Debug for Launch<'_> {
 
 /// The properties of a device.
 #[derive(Clone, Debug)]
-pub struct Device {
+pub struct DeviceProperties {
     /// The compute capability, major and minor.
     pub capability: (u32, u32),
     /// The number of streaming multiprocessors.
@@ -83,6 +83,9 @@ pub struct Device {
     pub registers: u32,
 }
 
+/// The number of registers of a multiprocessor.
+pub const REGISTERS: u32 = 1 << 16;
+
 /// The limits of a multiprocessor (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
 pub struct Limits {
     pub threads: u32,
@@ -91,13 +94,13 @@ pub struct Limits {
     pub shared: u32,
 }
 
-impl Default for Device {
+impl Default for DeviceProperties {
     fn default() -> Self {
         Self { capability: (9, 0), sms: 132, memory: 16 << 30, registers: 64 }
     }
 }
 
-impl Device {
+impl DeviceProperties {
     /// Returns the number of the architecture as in `sm_90`.
     pub fn architecture(&self) -> u32 {
         10 * self.capability.0 + self.capability.1
@@ -131,8 +134,8 @@ impl Device {
     /// multiprocessor.
     pub fn resident_blocks(&self, threads: u32, shared: u32) -> u32 {
         let warps = threads.div_ceil(32).max(1);
-        // A multiprocessor has 65,536 registers and allocates them to warps in units of 256.
-        let by_registers = 65_536 / ((32 * self.registers).next_multiple_of(256) * warps).max(1);
+        // A multiprocessor allocates registers to warps in units of 256.
+        let by_registers = REGISTERS / ((32 * self.registers).next_multiple_of(256) * warps).max(1);
         let shared = (shared + self.shared_reserved()).next_multiple_of(128);
         let limits = self.limits();
         let by_shared = limits.shared.checked_div(shared).unwrap_or(u32::MAX);

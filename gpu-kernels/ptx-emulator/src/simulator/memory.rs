@@ -189,7 +189,7 @@ fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes:
 const ALIGN: u64 = 512;
 
 /// The global memory of a device.
-pub struct Memory {
+pub struct GlobalMemory {
     /// The addresses and segments of all allocations, sorted by address.
     allocations: Vec<(u64, Segment)>,
     /// The index of the allocation that was accessed last, which the next access most often hits too.
@@ -198,7 +198,7 @@ pub struct Memory {
     pub free: u64,
 }
 
-impl Memory {
+impl GlobalMemory {
     /// Returns memory of `capacity` bytes without allocations.
     pub fn new(capacity: u64) -> Self {
         Self { allocations: Vec::new(), last: 0, next: 0x7000_0000_0000, free: capacity }

@@ -10,7 +10,7 @@ use crate::ptx::syntax::Space;
 
 /// The bytes that a lane accesses.
 #[derive(Clone, Copy)]
-struct Target {
+struct LaneAccess {
     space: Space,
     /// The address in global memory, or the offset in any other state space.
     address: u64,
@@ -18,7 +18,7 @@ struct Target {
     lane: u32,
 }
 
-impl Target {
+impl LaneAccess {
     fn violation(&self, kind: FaultKind, message: String) -> Box<Violation> {
         Violation::new(kind, self.lane, message)
     }
@@ -26,7 +26,7 @@ impl Target {
 
 impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
-    fn segment(&mut self, target: &Target) -> Checked<(&mut Segment, usize)> {
+    fn segment(&mut self, target: &LaneAccess) -> Checked<(&mut Segment, usize)> {
         if target.space == Space::Shared {
             return Ok((&mut self.block.shared, target.address as usize));
         }
@@ -36,7 +36,7 @@ impl Env<'_, '_, '_> {
 
     /// Returns the location through which an access synchronises, or `None` if it is weak, local, or of block scope in
     /// a grid of several blocks.
-    fn synchronises(&self, access: &Access, target: &Target) -> Option<Location> {
+    fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Location> {
         let wide = access.scope == Scope::Device || self.run.blocks == 1;
         let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };
         (access.order != Order::Weak && target.space != Space::Local && wide).then_some((block, target.address))
@@ -71,7 +71,7 @@ impl Warp {
             (mask, 1)
         };
         for lane in lanes(leaders) {
-            let target = Target { space: spaces[lane as usize], address: addresses[lane as usize], len, lane };
+            let target = LaneAccess { space: spaces[lane as usize], address: addresses[lane as usize], len, lane };
             let group = group << lane;
             let bytes = self.load_bytes(env, &target, group, &accessor)?;
             if let Some(location) = env.synchronises(access, &target) {
@@ -147,7 +147,7 @@ impl Warp {
     }
 
     /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.
-    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<Target> {
+    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<LaneAccess> {
         let base = access.base.map_or(0, |base| self.registers.get(base, lane));
         let address = base.wrapping_add_signed(access.offset);
         if !address.is_multiple_of(len as u64) {
@@ -166,7 +166,7 @@ impl Warp {
         let address = if access.space == Space::Generic { address - window(space) } else { address };
         let local_size = env.run.launch.program.local_size as u64;
         let (size, start, what) = match space {
-            Space::Global => return Ok(Target { space, address, len, lane }),
+            Space::Global => return Ok(LaneAccess { space, address, len, lane }),
             Space::Shared => (env.block.shared.bytes().len() as u64, env.run.shared_base, "the block's shared memory"),
             Space::Local => (local_size, 0, "the lane's local memory"),
             _ => (env.run.params.len() as u64, 0, "the kernel's parameters"),
@@ -176,12 +176,12 @@ impl Warp {
             return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
         }
         let base = if space == Space::Local { u64::from(lane) * local_size } else { 0 };
-        Ok(Target { space, address: address - start + base, len, lane })
+        Ok(LaneAccess { space, address: address - start + base, len, lane })
     }
 
     /// Loads the bytes of `target` for all lanes of `group`.
-    fn load_bytes(&self, env: &mut Env, target: &Target, group: u32, accessor: &Accessor) -> Checked<[u8; 16]> {
-        let Target { space, address, len, .. } = *target;
+    fn load_bytes(&self, env: &mut Env, target: &LaneAccess, group: u32, accessor: &Accessor) -> Checked<[u8; 16]> {
+        let LaneAccess { space, address, len, .. } = *target;
         let at = address as usize;
         let uninitialised = || {
             let message = format!("{len} bytes at {address:#x} of {space:?} memory");
@@ -206,7 +206,7 @@ impl Warp {
         }
     }
 
-    fn store_bytes(&mut self, env: &mut Env, target: &Target, bytes: &[u8], accessor: &Accessor) -> Checked {
+    fn store_bytes(&mut self, env: &mut Env, target: &LaneAccess, bytes: &[u8], accessor: &Accessor) -> Checked {
         if target.space == Space::Local {
             self.local.write(target.address as usize, bytes);
             return Ok(());

@@ -17,5 +17,5 @@ mod warp;
 
 pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
-pub use launch::{Device, Dims, Launch};
+pub use launch::{DeviceProperties, Dims, Launch, REGISTERS};
 pub use profile::{Counts, Profile};

@@ -5,7 +5,7 @@
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, SyncState, VectorClock};
 use super::launch::Launch;
-use super::memory::{Memory, Segment};
+use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
 use super::timing::{Cycles, Timing};
 use crate::program::{Action, Inst, NEVER, Order, Registers, Scope};
@@ -14,7 +14,7 @@ use crate::program::{Action, Inst, NEVER, Order, Registers, Scope};
 pub struct Run<'r, 'a> {
     pub launch: Launch<'a>,
     pub params: &'r [u8],
-    pub memory: &'r mut Memory,
+    pub memory: &'r mut GlobalMemory,
     pub released: Released,
     pub profile: Profile<'a>,
     /// The latency of each instruction.

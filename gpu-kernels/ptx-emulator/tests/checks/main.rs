@@ -4,7 +4,7 @@
 mod profile;
 mod races;
 
-use ptx_emulator::{Device, Dims, Fault, FaultKind, Gpu};
+use ptx_emulator::{DeviceProperties, Dims, Fault, FaultKind, Gpu};
 
 /// Returns the PTX of a kernel with this body.
 ///
@@ -22,7 +22,7 @@ fn kernel(body: &str) -> String {
 }
 
 /// Runs a kernel with this body in the order of a seed.
-fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<Fault>> {
+fn launch(body: &str, dims: Dims, device: DeviceProperties, order: u64) -> Result<(), Box<Fault>> {
     let mut gpu = Gpu::new(device);
     gpu.order = order;
     let text = kernel(body);
@@ -35,7 +35,7 @@ fn launch(body: &str, dims: Dims, device: Device, order: u64) -> Result<(), Box<
 /// Checks in three orders of blocks and warps that the faulty body has a fault of this kind, at the statement after `^`
 /// if there is that mark, and that the mended body has none. Returns the last fault.
 #[track_caller]
-fn check_on(device: &Device, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
+fn check_on(device: &DeviceProperties, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
     let (marked, mended) = (faulty.find('^'), mended.replace('^', ""));
     let (faulty, mended) = (faulty.replace('^', "\n"), mended.as_str());
     let line = marked.map(|at| 10 + faulty[..at].matches('\n').count() as u32);
@@ -60,7 +60,7 @@ fn check_on(device: &Device, dims: Dims, kind: FaultKind, faulty: &str, mended: 
 /// Calls [`check_on`] with the default device.
 #[track_caller]
 fn check(dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
-    check_on(&Device::default(), dims, kind, faulty, mended)
+    check_on(&DeviceProperties::default(), dims, kind, faulty, mended)
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn accesses_out_of_bounds_are_found() {
 
 #[test]
 fn a_fault_names_its_source_lines_and_inline_chain() {
-    let mut gpu = Gpu::new(Device::default());
+    let mut gpu = Gpu::new(DeviceProperties::default());
     let body = ".loc 2 7 1 // inlined at 1:30 1:40\nst.global.u32 [%rd1], 1;\n.loc 2 8 1\nst.global.u32 [%rd1+2], 1;";
     let files = ".file 1 \"src/train.rs\"\n.file 2 \"src/ops/linear.rs\"\n";
     let module = gpu.load(&format!("{}{files}", kernel(body))).unwrap();
@@ -108,7 +108,7 @@ fn a_fault_names_its_source_lines_and_inline_chain() {
 
 #[test]
 fn a_use_after_free_is_found() {
-    let mut gpu = Gpu::new(Device::default());
+    let mut gpu = Gpu::new(DeviceProperties::default());
     let module = gpu.load(&kernel("st.global.u32 [%rd1], 1;")).unwrap();
     let memory = gpu.allocate(4096).unwrap();
     assert!(gpu.launch(&module, "k", Dims::new(1, 1), &memory.to_le_bytes()).is_ok());
@@ -180,7 +180,7 @@ const GRID_BARRIER: &str = "mov.u32 %r6, %nctaid.x; fence.acq_rel.gpu; atom.glob
 
 #[test]
 fn waits_for_blocks_that_cannot_start_are_found() {
-    let device = Device { sms: 1, ..Device::default() };
+    let device = DeviceProperties { sms: 1, ..DeviceProperties::default() };
     let resident = device.resident_blocks(1, 4096);
     let fits = launch(GRID_BARRIER, Dims::new(resident, 1), device.clone(), 0);
     assert!(fits.is_ok(), "{fits:?}");
@@ -213,7 +213,7 @@ fn traps_and_divergent_uniform_branches_are_found() {
 
 #[test]
 fn an_error_names_what_is_outside_the_subset() {
-    let mut gpu = Gpu::new(Device::default());
+    let mut gpu = Gpu::new(DeviceProperties::default());
     let mut error = |body: &str| gpu.load(&kernel(body)).map(|_| ()).expect_err(body).to_string();
     for (body, expected) in [
         ("mbarrier.init.b64 [%r4], 1;", "line 9: `mbarrier.init.b64`: this instruction is not of the subset"),

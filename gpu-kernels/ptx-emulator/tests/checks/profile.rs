@@ -1,6 +1,6 @@
 //! The rows of a profile by op, for kernels with known source lines.
 
-use ptx_emulator::{Device, Dims, Gpu};
+use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
 /// Profiles a kernel and returns the name and the instructions of each op, sorted.
 fn rows(body: &str, ops: &[&str]) -> Vec<String> {
@@ -9,7 +9,7 @@ fn rows(body: &str, ops: &[&str]) -> Vec<String> {
          .file 1 \"./k/src/lanes/view.rs\"\n.file 2 \"./k/src/ops/linear.rs\"\n.file 3 \"./k/src/ops/mod.rs\"\n\
          .file 4 \"./k/src/train/batch.rs\"\n.file 5 \"./k/src/entry/gpu.rs\"\n.section .debug_str {{\nname:\n.b8 107, 0\n}}\n"
     );
-    let mut gpu = Gpu::new(Device::default());
+    let mut gpu = Gpu::new(DeviceProperties::default());
     let module = gpu.load(&text).unwrap();
     let table = gpu.launch(&module, "k", Dims::new(1, 32), &[]).unwrap().table(ops);
     let rows = table.split_once("\nop").unwrap().1.lines().skip(1).filter(|line| !line.is_empty());

@@ -1,6 +1,6 @@
 //! Instructions whose bits differ between GPUs. They run only if they are allowed, and come near the exact result.
 
-use ptx_emulator::{Device, Dims, Gpu};
+use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
 use crate::case::{Case, Expected};
 use crate::driver::THREADS;
@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
 #[test]
 fn an_approximate_instruction_runs_only_if_allowed_and_comes_near_the_exact_result() {
     for case in cases() {
-        let mut gpu = Gpu::new(Device::default());
+        let mut gpu = Gpu::new(DeviceProperties::default());
         let error = gpu.load(&case.kernel()).err().expect("the instruction is refused unless allowed");
         let mnemonic = case.form.split(' ').next().expect("a form begins with a mnemonic");
         assert!(error.to_string().contains(&format!("`{mnemonic}`: ")), "{error}");

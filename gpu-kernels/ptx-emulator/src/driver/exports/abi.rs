@@ -1,6 +1,6 @@
 //! The interface to C, with the pointers that the caller passes and the macro that turns a table of functions into exports.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 
 use crate::driver::codes::{self, Code};
 
@@ -61,12 +61,18 @@ impl Pointer<c_char> {
     }
 }
 
+/// Returns the value of an attribute. A row of the table has the name, the number and the value of one.
+pub fn value_of(attributes: &[(&str, c_int, u32)], attribute: c_int) -> Result<u32, Code> {
+    let found = attributes.iter().find(|(_, number, _)| *number == attribute);
+    found.map(|(_, _, value)| *value).ok_or(codes::INVALID_VALUE)
+}
+
 /// Exports the functions of a table. A row has
 ///
 /// - the state that the call requires ([`Needs`](crate::driver::state::Needs)),
 /// - the names of one or more functions, with brackets for the parameters that a function takes after those of the row,
 /// - the parameters of the row,
-/// - the result of the call, as an expression of the parameters and the [`State`](crate::driver::state::State).
+/// - the result of the call, as an expression of the parameters and the [`DriverState`](crate::driver::state::DriverState).
 ///
 /// Each export logs its call, fails if the settings say so, and checks the required state first.
 macro_rules! exports {
@@ -91,7 +97,7 @@ macro_rules! exports {
                 stringify!($name),
                 $crate::driver::state::Needs::$needs,
                 &arguments,
-                |$state: &mut $crate::driver::state::State| $body,
+                |$state: &mut $crate::driver::state::DriverState| $body,
             )
         }
     };

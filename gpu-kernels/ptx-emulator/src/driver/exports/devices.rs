@@ -3,10 +3,12 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::abi::{Pointer, exports};
+use super::abi::{Pointer, exports, value_of};
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{Handle, MAX_THREADS, SHARED_PER_BLOCK, State, current, pop, push};
-use crate::simulator::Device;
+use crate::driver::state::{
+    DriverState, Handle, MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ, MAX_THREADS, SHARED_PER_BLOCK, current, pop, push,
+};
+use crate::simulator::{DeviceProperties, REGISTERS};
 
 /// A `CUdevice`, the ordinal of a device.
 pub type Ordinal = c_int;
@@ -109,7 +111,7 @@ pub extern "C" fn cuGetErrorString(code: Code, to: Pointer<*const c_char>) -> Co
     describe(codes::text(code).map(|(_, text)| text), to)
 }
 
-fn initialise(state: &mut State, flags: c_uint) -> Result<(), Code> {
+fn initialise(state: &mut DriverState, flags: c_uint) -> Result<(), Code> {
     match (flags, state.config.devices) {
         (0, 0) => Err(codes::NO_DEVICE),
         (0, _) => {
@@ -124,40 +126,50 @@ pub fn check(device: Ordinal) -> Result<(), Code> {
     if device == 0 { Ok(()) } else { Err(codes::INVALID_DEVICE) }
 }
 
-/// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver").
-fn attribute_of(device: &Device, attribute: c_int) -> Result<u32, Code> {
-    Ok(match attribute {
-        1..=3 => MAX_THREADS,                  // MAX_THREADS_PER_BLOCK, MAX_BLOCK_DIM_X, MAX_BLOCK_DIM_Y
-        4 => 64,                               // MAX_BLOCK_DIM_Z
-        5 => i32::MAX as u32,                  // MAX_GRID_DIM_X
-        6 | 7 => 0xffff,                       // MAX_GRID_DIM_Y, MAX_GRID_DIM_Z
-        8 => SHARED_PER_BLOCK,                 // MAX_SHARED_MEMORY_PER_BLOCK
-        9 | 12 | 82 => 1 << 16,                // TOTAL_CONSTANT_MEMORY, MAX_REGISTERS_PER_BLOCK, .._PER_MULTIPROCESSOR
-        10 => 32,                              // WARP_SIZE
-        13 => 1_500_000,                       // CLOCK_RATE
-        16 => device.sms,                      // MULTIPROCESSOR_COUNT
-        39 => device.limits().threads,         // MAX_THREADS_PER_MULTIPROCESSOR
-        75 => device.capability.0,             // COMPUTE_CAPABILITY_MAJOR
-        76 => device.capability.1,             // COMPUTE_CAPABILITY_MINOR
-        81 => device.limits().shared,          // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
-        97 => device.shared_per_block_optin(), // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-        106 => device.limits().blocks,         // MAX_BLOCKS_PER_MULTIPROCESSOR
-        111 => device.shared_reserved(),       // RESERVED_SHARED_MEMORY_PER_BLOCK
-        // CONCURRENT_KERNELS, UNIFIED_ADDRESSING, MANAGED_MEMORY, COOPERATIVE_LAUNCH
-        31 | 41 | 83 | 95 => 1,
-        other => {
-            eprintln!("emulator: device attribute {other} is not implemented");
-            return Err(codes::INVALID_VALUE);
-        }
-    })
+/// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver"). The table leaves out the prefix
+/// `CU_DEVICE_ATTRIBUTE_` of the names.
+fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code> {
+    let limits = device.limits();
+    let attributes = [
+        ("MAX_THREADS_PER_BLOCK", 1, MAX_THREADS),
+        ("MAX_BLOCK_DIM_X", 2, MAX_THREADS),
+        ("MAX_BLOCK_DIM_Y", 3, MAX_THREADS),
+        ("MAX_BLOCK_DIM_Z", 4, MAX_BLOCK_DIM_Z),
+        ("MAX_GRID_DIM_X", 5, i32::MAX as u32),
+        ("MAX_GRID_DIM_Y", 6, MAX_GRID_DIM_YZ),
+        ("MAX_GRID_DIM_Z", 7, MAX_GRID_DIM_YZ),
+        ("MAX_SHARED_MEMORY_PER_BLOCK", 8, SHARED_PER_BLOCK),
+        ("TOTAL_CONSTANT_MEMORY", 9, 1 << 16),
+        ("WARP_SIZE", 10, 32),
+        ("MAX_REGISTERS_PER_BLOCK", 12, REGISTERS),
+        ("CLOCK_RATE", 13, 1_500_000),
+        ("MULTIPROCESSOR_COUNT", 16, device.sms),
+        ("CONCURRENT_KERNELS", 31, 1),
+        ("MAX_THREADS_PER_MULTIPROCESSOR", 39, limits.threads),
+        ("UNIFIED_ADDRESSING", 41, 1),
+        ("COMPUTE_CAPABILITY_MAJOR", 75, device.capability.0),
+        ("COMPUTE_CAPABILITY_MINOR", 76, device.capability.1),
+        ("MAX_SHARED_MEMORY_PER_MULTIPROCESSOR", 81, limits.shared),
+        ("MAX_REGISTERS_PER_MULTIPROCESSOR", 82, REGISTERS),
+        ("MANAGED_MEMORY", 83, 1),
+        ("COOPERATIVE_LAUNCH", 95, 1),
+        ("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN", 97, device.shared_per_block_optin()),
+        ("MAX_BLOCKS_PER_MULTIPROCESSOR", 106, limits.blocks),
+        ("RESERVED_SHARED_MEMORY_PER_BLOCK", 111, device.shared_reserved()),
+    ];
+    let value = value_of(&attributes, attribute);
+    if value.is_err() {
+        eprintln!("emulator: device attribute {attribute} is not implemented");
+    }
+    value
 }
 
-fn new_context(state: &mut State) -> Handle {
+fn new_context(state: &mut DriverState) -> Handle {
     let handle = state.handle();
     state.contexts.insert(handle);
     handle
 }
 
-fn known(state: &State, context: Handle) -> Result<(), Code> {
+fn known(state: &DriverState, context: Handle) -> Result<(), Code> {
     if state.contexts.contains(&context) { Ok(()) } else { Err(codes::INVALID_CONTEXT) }
 }

@@ -2,7 +2,7 @@
 
 use super::abi::{Pointer, exports};
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{Handle, State};
+use crate::driver::state::{DriverState, Handle};
 
 /// A `CUdeviceptr`.
 pub type DevicePtr = u64;
@@ -30,14 +30,14 @@ fn check(valid: bool) -> Result<(), Code> {
     if valid { Ok(()) } else { Err(codes::INVALID_VALUE) }
 }
 
-fn allocate(state: &mut State, size: usize) -> Result<DevicePtr, Code> {
+fn allocate(state: &mut DriverState, size: usize) -> Result<DevicePtr, Code> {
     check(size > 0).and_then(|()| state.gpu.allocate(size).ok_or(codes::OUT_OF_MEMORY))
 }
 
-fn write(state: &mut State, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
+fn write(state: &mut DriverState, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
     check(bytes.is_empty() || state.gpu.write(to, bytes))
 }
 
-fn read(state: &mut State, from: DevicePtr, size: usize) -> Result<Vec<u8>, Code> {
+fn read(state: &mut DriverState, from: DevicePtr, size: usize) -> Result<Vec<u8>, Code> {
     if size == 0 { Ok(Vec::new()) } else { state.gpu.read(from, size).ok_or(codes::INVALID_VALUE) }
 }

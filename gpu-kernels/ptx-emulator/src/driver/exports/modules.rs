@@ -2,10 +2,10 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::abi::{Pointer, exports};
+use super::abi::{Pointer, exports, value_of};
 use super::memory::DevicePtr;
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{Function, Handle, MAX_THREADS, SHARED_PER_BLOCK, State};
+use crate::driver::state::{DriverState, Function, Handle, MAX_THREADS, SHARED_PER_BLOCK};
 
 exports! {
     Context: cuModuleLoadDataEx => (
@@ -53,7 +53,7 @@ exports! {
 }
 
 /// Loads a module from PTX, or returns the code and the compiler's log.
-fn load(state: &mut State, image: Pointer<c_char>) -> Result<Handle, (Code, String)> {
+fn load(state: &mut DriverState, image: Pointer<c_char>) -> Result<Handle, (Code, String)> {
     let source = image.text().map_err(|_| (codes::INVALID_IMAGE, String::new()))?;
     if source.starts_with("\u{7f}ELF") {
         return Err((codes::NO_BINARY_FOR_GPU, String::new()));
@@ -61,37 +61,43 @@ fn load(state: &mut State, image: Pointer<c_char>) -> Result<Handle, (Code, Stri
     state.load(source).map_err(|(code, message)| (code, message + "\n"))
 }
 
-/// Returns the value of a `CUfunction_attribute` (section "Data types used by CUDA driver").
-fn attribute_of(state: &State, function: Handle, attribute: c_int) -> Result<u32, Code> {
+/// The numbers of the `CUfunction_attribute`s that a program can set, without the prefix `CU_FUNC_ATTRIBUTE_`.
+const MAX_DYNAMIC_SHARED_SIZE_BYTES: c_int = 8;
+const PREFERRED_SHARED_MEMORY_CARVEOUT: c_int = 9;
+
+/// Returns the value of a `CUfunction_attribute` (section "Data types used by CUDA driver"). The table leaves out the
+/// prefix `CU_FUNC_ATTRIBUTE_` of the names.
+fn attribute_of(state: &DriverState, function: Handle, attribute: c_int) -> Result<u32, Code> {
     let (function, program) = state.function(function)?;
-    Ok(match attribute {
-        0 => program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS), // MAX_THREADS_PER_BLOCK
-        1 => program.shared_size as u32,                                  // SHARED_SIZE_BYTES
-        2 => 0,                                                           // CONST_SIZE_BYTES
-        3 => program.local_size as u32,                                   // LOCAL_SIZE_BYTES
-        4 => state.config.device.registers,                               // NUM_REGS
-        5 | 6 => state.config.device.architecture(),                      // PTX_VERSION, BINARY_VERSION
-        8 => function.max_dynamic_shared,                                 // MAX_DYNAMIC_SHARED_SIZE_BYTES
-        _ => return Err(codes::INVALID_VALUE),
-    })
+    let device = &state.config.device;
+    let attributes = [
+        ("MAX_THREADS_PER_BLOCK", 0, program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS)),
+        ("SHARED_SIZE_BYTES", 1, program.shared_size as u32),
+        ("CONST_SIZE_BYTES", 2, 0),
+        ("LOCAL_SIZE_BYTES", 3, program.local_size as u32),
+        ("NUM_REGS", 4, device.registers),
+        ("PTX_VERSION", 5, device.architecture()),
+        ("BINARY_VERSION", 6, device.architecture()),
+        ("MAX_DYNAMIC_SHARED_SIZE_BYTES", MAX_DYNAMIC_SHARED_SIZE_BYTES, function.max_dynamic_shared),
+    ];
+    value_of(&attributes, attribute)
 }
 
-fn set_attribute(state: &mut State, handle: Handle, attribute: c_int, value: c_int) -> Result<(), Code> {
+fn set_attribute(state: &mut DriverState, handle: Handle, attribute: c_int, value: c_int) -> Result<(), Code> {
     let declared = state.function(handle)?.1.shared_size as u32;
     let most = state.config.device.shared_per_block_optin().saturating_sub(declared);
     match (attribute, u32::try_from(value)) {
-        // MAX_DYNAMIC_SHARED_SIZE_BYTES
-        (8, Ok(value)) if value <= most => {
+        (MAX_DYNAMIC_SHARED_SIZE_BYTES, Ok(value)) if value <= most => {
             state.functions.entry(handle).and_modify(|function| function.max_dynamic_shared = value);
             Ok(())
         }
-        // PREFERRED_SHARED_MEMORY_CARVEOUT is a hint, which a driver may ignore.
-        (9, _) => Ok(()),
+        // A driver may ignore this hint.
+        (PREFERRED_SHARED_MEMORY_CARVEOUT, _) => Ok(()),
         _ => Err(codes::INVALID_VALUE),
     }
 }
 
-fn resident_blocks(state: &State, function: Handle, threads: c_int, shared: usize) -> Result<u32, Code> {
+fn resident_blocks(state: &DriverState, function: Handle, threads: c_int, shared: usize) -> Result<u32, Code> {
     let (_, program) = state.function(function)?;
     let threads = u32::try_from(threads).ok().filter(|n| (1..=MAX_THREADS).contains(n)).ok_or(codes::INVALID_VALUE)?;
     let (device, shared) = (&state.config.device, program.shared_size + shared);

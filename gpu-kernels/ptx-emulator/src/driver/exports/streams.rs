@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::abi::{Pointer, exports};
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{Handle, State};
+use crate::driver::state::{DriverState, Handle};
 use crate::simulator::Dims;
 
 /// The last of the default streams, which are 0, `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
@@ -68,10 +68,10 @@ fn argument(arguments: Pointer<Pointer<u8>>, i: usize, len: usize) -> Result<Vec
 }
 
 /// Returns the time at which an event was recorded, if it was.
-fn recorded(state: &State, event: Handle) -> Result<Option<Instant>, Code> {
+fn recorded(state: &DriverState, event: Handle) -> Result<Option<Instant>, Code> {
     state.events.get(&event).copied().ok_or(codes::INVALID_HANDLE)
 }
 
-fn check(state: &State, stream: Handle) -> Result<(), Code> {
+fn check(state: &DriverState, stream: Handle) -> Result<(), Code> {
     if stream <= DEFAULT_STREAMS || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
 }
