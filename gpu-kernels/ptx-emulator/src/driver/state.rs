@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -71,6 +71,8 @@ pub struct DriverState {
     /// The text that the current call adds to its line of the log.
     pub note: String,
     log: Option<File>,
+    /// The file to which the profile of each launch is written.
+    profile: Option<File>,
     last_handle: Handle,
 }
 
@@ -118,14 +120,13 @@ impl DriverState {
             })
         };
         let log = config.log.as_ref().map(create).transpose()?;
-        // This empties the file, to which each launch appends.
-        config.profile.as_ref().map(create).transpose()?;
+        let profile = config.profile.as_ref().map(create).transpose()?;
         let mut gpu = Gpu::new(config.device.clone());
         gpu.approximate = config.approximate;
         gpu.order = config.order;
         gpu.timed = config.profile.is_some();
         // Handles up to 2 are default streams.
-        Ok(Self { config, gpu, log, last_handle: 0x1000, ..Self::default() })
+        Ok(Self { config, gpu, log, profile, last_handle: 0x1000, ..Self::default() })
     }
 
     pub fn handle(&mut self) -> Handle {
@@ -207,8 +208,10 @@ impl DriverState {
         self.note = format!(", kernel={name}, params={hex}");
         match self.gpu.launch(&self.modules[&module], &name, dims, &params) {
             Ok(profile) => {
-                if let Some(path) = &self.config.profile {
-                    append(path, &profile.table(&self.config.ops));
+                if let Some(file) = &mut self.profile
+                    && let Err(error) = file.write_all(profile.table(&self.config.ops).as_bytes())
+                {
+                    eprintln!("emulator: cannot write the profile: {error}");
                 }
             }
             Err(fault) => {
@@ -274,11 +277,4 @@ pub fn call(
         let _ = writeln!(log, "{name}({}{}) = {code}", arguments(), state.note);
     }
     code
-}
-
-fn append(path: &Path, text: &str) {
-    let file = OpenOptions::new().append(true).open(path);
-    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
-        eprintln!("emulator: cannot write `{}`: {error}", path.display());
-    }
 }
