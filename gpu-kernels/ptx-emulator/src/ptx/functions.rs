@@ -67,25 +67,20 @@ impl BodyParser<'_, '_> {
         self.scopes.push();
         loop {
             match self.cursor.peek() {
-                Kind::Punct('{') => self.scopes.push(),
-                Kind::Punct('}') => {
-                    if !self.scopes.pop() {
-                        self.cursor.next();
-                        return Ok(());
+                Kind::Punct(c @ ('{' | '}' | ';')) => {
+                    self.cursor.next();
+                    match c {
+                        '{' => self.scopes.push(),
+                        '}' if !self.scopes.pop() => return Ok(()),
+                        _ => {}
                     }
                 }
-                Kind::Punct(';') => {}
                 Kind::Dot(directive) => {
                     self.cursor.next();
                     self.directive(directive)?;
-                    continue;
                 }
-                _ => {
-                    self.statement()?;
-                    continue;
-                }
+                _ => self.statement()?,
             }
-            self.cursor.next();
         }
     }
 
