@@ -5,22 +5,13 @@ use super::float::{ROUNDINGS, canonical, flush};
 use super::forms::{Table, alternatives};
 use super::instruction::{Action, window};
 use super::lanes::AnyWidth;
+use super::memory::SPACES;
 use super::rounding::{self, Rounding};
-use crate::ptx::syntax::{Operand, Space, Type};
+use crate::ptx::syntax::{Operand, Type};
 
 /// The roundings to an integral value.
 const INTEGRAL: [(&str, Rounding); 4] =
     [("rni", Rounding::Nearest), ("rzi", Rounding::Zero), ("rmi", Rounding::Down), ("rpi", Rounding::Up)];
-
-/// The state spaces that generic addresses are converted to and from.
-const SPACES: [(&str, Space); 6] = [
-    ("global", Space::Global),
-    ("const", Space::Const),
-    ("shared", Space::Shared),
-    ("shared::cta", Space::Shared),
-    ("local", Space::Local),
-    ("param", Space::Param),
-];
 
 /// Adds the forms of `mov` and `cvt`.
 pub(super) fn forms(table: &mut Table) {
@@ -51,7 +42,7 @@ fn cvt(table: &mut Table, pattern: &str, f: impl Fn(Conversion, u64) -> u64 + Co
 
 /// Adds the forms of `cvta` (section 9.7.9.20).
 pub(super) fn address_forms(table: &mut Table) {
-    table.add(&format!("cvta.to?.{}.u64", alternatives(&SPACES)), |i| {
+    table.add(&format!("cvta.to?.{}.u64", alternatives(&SPACES[..6])), |i| {
         let base = window(i.one_of(&SPACES).expect("the form has a state space"));
         let offset = if i.has("to") { base.wrapping_neg() } else { base };
         i.compute(move |a: u64| a.wrapping_add(offset))

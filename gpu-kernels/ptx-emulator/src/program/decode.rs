@@ -11,22 +11,11 @@ use super::{compare, control, convert, float, integer, memory};
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
-static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table::default();
-    for forms in [integer::forms, float::forms, compare::forms, convert::forms] {
-        forms(&mut table);
-    }
-    table
-});
+static COMPUTE: LazyLock<Table> =
+    LazyLock::new(|| Table::of(&[integer::forms, float::forms, compare::forms, convert::forms]));
 
 /// All other instructions but `call`, which the builder inlines.
-static OTHERS: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table::default();
-    for forms in [memory::forms, control::forms, convert::address_forms] {
-        forms(&mut table);
-    }
-    table
-});
+static OTHERS: LazyLock<Table> = LazyLock::new(|| Table::of(&[memory::forms, control::forms, convert::address_forms]));
 
 /// Decodes an instruction, but for its source location. Returns it with the reason why its result differs between GPUs,
 /// if it does.

@@ -27,6 +27,13 @@ pub(super) fn alternatives<T>(table: &[(&str, T)]) -> String {
 }
 
 impl Table {
+    /// Returns the table of the forms that some functions add.
+    pub(super) fn of(families: &[fn(&mut Self)]) -> Self {
+        let mut table = Self::default();
+        families.iter().for_each(|forms| forms(&mut table));
+        table
+    }
+
     /// Adds a form. Its pattern is the opcode and the modifiers in their order, with `|` between alternatives and `?` after
     /// optional ones, as in `min.ftz?.NaN?.f32` and `brev.b32|b64`.
     pub(super) fn add(&mut self, pattern: &str, decode: impl Fn(&mut Decoder) -> Decoded + Send + Sync + 'static) {

@@ -16,12 +16,13 @@ const ORDERS: [(&str, Order); 6] = [
     ("release", Order::Release),
     ("acq_rel", Order::AcquireRelease),
 ];
-const SPACES: [(&str, Space); 9] = [
+/// The state spaces. Generic addresses are converted to and from the first six (section 9.7.9.20).
+pub(super) const SPACES: [(&str, Space); 9] = [
     ("global", Space::Global),
+    ("const", Space::Const),
     ("shared", Space::Shared),
     ("shared::cta", Space::Shared),
     ("local", Space::Local),
-    ("const", Space::Const),
     ("param", Space::Param),
     ("param::entry", Space::Param),
     ("param::func", Space::Param),
