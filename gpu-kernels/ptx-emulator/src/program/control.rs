@@ -2,17 +2,21 @@
 
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, alternatives};
-use super::instruction::{Action, Shuffle, ShuffleMode, VoteMode};
+use super::instruction::{Action, Shuffle, ShuffleFunction, VoteFunction};
 use crate::ptx::syntax::Operand;
 
-const SHUFFLES: [(&str, ShuffleMode); 4] = [
-    ("up", ShuffleMode::Up),
-    ("down", ShuffleMode::Down),
-    ("bfly", ShuffleMode::Butterfly),
-    ("idx", ShuffleMode::Index),
+const SHUFFLES: [(&str, ShuffleFunction); 4] = [
+    ("up", |lane, b, _, last| (lane - b, lane - b >= last)),
+    ("down", |lane, b, _, last| (lane + b, lane + b <= last)),
+    ("bfly", |lane, b, _, last| (lane ^ b, lane ^ b <= last)),
+    ("idx", |lane, b, segment, last| (lane & segment | b & !segment, lane & segment | b & !segment <= last)),
 ];
-const VOTES: [(&str, VoteMode); 4] =
-    [("all", VoteMode::All), ("any", VoteMode::Any), ("uni", VoteMode::Uniform), ("ballot", VoteMode::Ballot)];
+const VOTES: [(&str, VoteFunction); 4] = [
+    ("all", |ballot, members| u64::from(ballot == members)),
+    ("any", |ballot, _| u64::from(ballot != 0)),
+    ("uni", |ballot, members| u64::from(ballot == members || ballot == 0)),
+    ("ballot", |ballot, _| u64::from(ballot)),
+];
 
 /// Adds the forms of control flow, barriers, shuffles and votes.
 pub(super) fn forms(table: &mut Table) {
@@ -67,7 +71,7 @@ fn barrier(i: &mut Decoder) -> Decoded {
 
 /// Decodes `shfl.sync.mode.b32 d{|p}, a, b, c, members` (section 9.7.9.6).
 fn shuffle(i: &mut Decoder) -> Decoded {
-    let mode = i.one_of(&SHUFFLES).expect("the form has a mode");
+    let function = i.one_of(&SHUFFLES).expect("the form has a mode");
     let [d, a, b, c, members] = exactly(i.operands)?;
     let (a, b, c) = (i.source(a, 32)?, i.source(b, 32)?, i.source(c, 32)?);
     let members = i.source(members, 32)?;
@@ -75,14 +79,14 @@ fn shuffle(i: &mut Decoder) -> Decoded {
         Operand::Pair(parts) => (i.dest(&parts[0], 32)?, Some(i.dest(&parts[1], 1)?)),
         d => (i.dest(d, 32)?, None),
     };
-    Ok(Action::Shuffle(Shuffle { mode, d, p, a, b, c, members }))
+    Ok(Action::Shuffle(Shuffle { function, d, p, a, b, c, members }))
 }
 
 /// Decodes `vote.sync.mode d, {!}p, members` (section 9.7.13.10).
 fn vote(i: &mut Decoder) -> Decoded {
-    let mode = i.one_of(&VOTES).expect("the form has a mode");
+    let function = i.one_of(&VOTES).expect("the form has a mode");
     let [d, p, members] = exactly(i.operands)?;
     let (p, negated) = i.negatable(p)?;
     let members = i.source(members, 32)?;
-    Ok(Action::Vote { d: i.any_dest(d, i.typ().bits())?, p, negated, members, mode })
+    Ok(Action::Vote { d: i.any_dest(d, i.typ().bits())?, p, negated, members, function })
 }

@@ -1,7 +1,5 @@
 //! One instruction that is being decoded, with its modifiers, and its operands as register slots (PTX ISA, chapter 6).
 
-use std::cmp::Ordering;
-
 use super::instruction::{Action, Special};
 use super::names::{Meaning, Names};
 use super::registers::Register;
@@ -10,24 +8,29 @@ use crate::ptx::syntax::{Instruction, Operand, Type};
 /// A result of decoding. The error is a message without line and mnemonic.
 pub(super) type Decoded<T = Action> = Result<T, String>;
 
-/// A function from an axis to its special register.
-type OfAxis = fn(usize) -> Special;
-
-/// The special registers along an axis, without the axis.
-const AXES: [(&str, OfAxis); 4] =
-    [("%tid.", Special::Tid), ("%ntid.", Special::Ntid), ("%ctaid.", Special::Ctaid), ("%nctaid.", Special::Nctaid)];
-
-/// The other special registers of 32 bits.
-const SPECIALS: [(&str, Special); 9] = [
-    ("%laneid", Special::Lane),
-    ("%laneid.x", Special::Lane),
-    ("%warpid", Special::Warp),
-    ("%nwarpid", Special::Warps),
-    ("%lanemask_eq", Special::LaneMask(Ordering::Equal, false)),
-    ("%lanemask_lt", Special::LaneMask(Ordering::Less, false)),
-    ("%lanemask_le", Special::LaneMask(Ordering::Less, true)),
-    ("%lanemask_gt", Special::LaneMask(Ordering::Greater, false)),
-    ("%lanemask_ge", Special::LaneMask(Ordering::Greater, true)),
+/// The special registers of 32 bits.
+const SPECIALS: [Special; 21] = [
+    ("%tid.x", |thread| thread.tid[0]),
+    ("%tid.y", |thread| thread.tid[1]),
+    ("%tid.z", |thread| thread.tid[2]),
+    ("%ntid.x", |thread| thread.ntid[0]),
+    ("%ntid.y", |thread| thread.ntid[1]),
+    ("%ntid.z", |thread| thread.ntid[2]),
+    ("%ctaid.x", |thread| thread.ctaid[0]),
+    ("%ctaid.y", |thread| thread.ctaid[1]),
+    ("%ctaid.z", |thread| thread.ctaid[2]),
+    ("%nctaid.x", |thread| thread.nctaid[0]),
+    ("%nctaid.y", |thread| thread.nctaid[1]),
+    ("%nctaid.z", |thread| thread.nctaid[2]),
+    ("%laneid", |thread| thread.laneid),
+    ("%laneid.x", |thread| thread.laneid),
+    ("%warpid", |thread| thread.warpid),
+    ("%nwarpid", |thread| thread.nwarpid),
+    ("%lanemask_eq", |thread| 1 << thread.laneid),
+    ("%lanemask_lt", |thread| !(u32::MAX << thread.laneid)),
+    ("%lanemask_le", |thread| !(!1 << thread.laneid)),
+    ("%lanemask_gt", |thread| !1 << thread.laneid),
+    ("%lanemask_ge", |thread| u32::MAX << thread.laneid),
 ];
 
 /// An instruction that is being decoded. The families of instructions call it `i`.
@@ -150,14 +153,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn special(&mut self, name: &str) -> Decoded<usize> {
-        let along = |(prefix, special): &(&str, OfAxis)| {
-            let axis = name.strip_prefix(prefix)?;
-            ["x", "y", "z"].iter().position(|known| *known == axis).map(special)
-        };
-        let other = || SPECIALS.iter().find(|(known, _)| *known == name).map(|(_, special)| *special);
-        let special = AXES.iter().find_map(along).or_else(other);
+        let special = SPECIALS.iter().find(|(known, _)| *known == name);
         let special = special.ok_or_else(|| format!("special register `{name}` is not of the subset"))?;
-        Ok(self.names.special(special))
+        Ok(self.names.special(*special))
     }
 
     /// Returns the register of a result of any width. `_` becomes a new register of `bits` bits.

@@ -46,20 +46,19 @@ pub struct Program {
     pub declared_registers: u32,
 }
 
-/// A special register of 32 bits (PTX ISA, chapter 10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Special {
-    /// `%tid`, `%ntid`, `%ctaid` and `%nctaid` along an axis.
-    Tid(usize),
-    Ntid(usize),
-    Ctaid(usize),
-    Nctaid(usize),
-    Lane,
-    Warp,
-    Warps,
-    /// The mask `%lanemask_*` of the lanes that compare like this to the lane, and whether the lane itself is one of them.
-    LaneMask(std::cmp::Ordering, bool),
+/// A thread as its special registers of 32 bits show it (PTX ISA, chapter 10), under their names.
+pub struct Thread {
+    pub tid: [u32; 3],
+    pub ntid: [u32; 3],
+    pub ctaid: [u32; 3],
+    pub nctaid: [u32; 3],
+    pub laneid: u32,
+    pub warpid: u32,
+    pub nwarpid: u32,
 }
+
+/// The name of a special register, and its value in a thread.
+pub type Special = (&'static str, fn(&Thread) -> u32);
 
 /// An instruction.
 pub struct Inst {
@@ -100,7 +99,7 @@ pub enum Action {
     /// The instruction `shfl.sync`.
     Shuffle(Shuffle),
     /// The instruction `vote.sync`.
-    Vote { d: Register, p: usize, negated: bool, members: usize, mode: VoteMode },
+    Vote { d: Register, p: usize, negated: bool, members: usize, function: VoteFunction },
     /// The instruction `activemask`.
     ActiveMask { d: usize },
     /// A read of `%clock` or `%globaltimer`.
@@ -161,7 +160,7 @@ pub struct Atomic {
 
 /// The instruction `shfl.sync` (PTX ISA, section 9.7.9.6), with the operands' names of that section.
 pub struct Shuffle {
-    pub mode: ShuffleMode,
+    pub function: ShuffleFunction,
     pub d: usize,
     pub p: Option<usize>,
     pub a: usize,
@@ -170,20 +169,9 @@ pub struct Shuffle {
     pub members: usize,
 }
 
-/// The lane that a lane of a shuffle reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShuffleMode {
-    Up,
-    Down,
-    Butterfly,
-    Index,
-}
+/// The lane that a shuffle reads, and whether it is in the segment, as a function of the reading lane, the operand `b`,
+/// the segment's mask and its last lane.
+pub type ShuffleFunction = fn(i32, i32, i32, i32) -> (i32, bool);
 
-/// The result of a vote (PTX ISA, section 9.7.13.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VoteMode {
-    All,
-    Any,
-    Uniform,
-    Ballot,
-}
+/// The result of a vote (PTX ISA, section 9.7.13.10), from the mask of the members that vote yes and that of all members.
+pub type VoteFunction = fn(u32, u32) -> u64;

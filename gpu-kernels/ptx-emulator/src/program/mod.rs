@@ -19,7 +19,7 @@ mod rounding;
 
 pub use decode::{Variant, variants};
 pub use instruction::{
-    Access, Action, Atomic, Inst, NEVER, Order, Program, Scope, Shuffle, ShuffleMode, Special, VoteMode, window,
+    Access, Action, Atomic, Inst, NEVER, Order, Program, Scope, Shuffle, Thread, VoteFunction, window,
 };
 pub use link::{Linked, link};
 pub use registers::{Register, Registers};

@@ -88,7 +88,7 @@ impl Names {
     }
 
     pub(super) fn special(&mut self, special: Special) -> usize {
-        if let Some((slot, _)) = self.specials.iter().find(|(_, known)| *known == special) {
+        if let Some((slot, _)) = self.specials.iter().find(|(_, (name, _))| *name == special.0) {
             return *slot;
         }
         let slot = self.new_register(32, 0).slot();

@@ -1,13 +1,13 @@
 //! The schedule of a launch, in which blocks become resident, and blocks and warps take turns.
 
 use super::fault::{Fault, FaultKind, Violation};
-use super::happens_before::{Released, VectorClock};
-use super::launch::{DeviceProperties, Launch};
+use super::happens_before::{Accessor, Released, VectorClock};
+use super::launch::{DeviceProperties, Dims, Launch};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
-use super::timing::{LATENCIES, kind, later};
+use super::timing::{kind, later};
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
-use crate::program::Special;
+use crate::program::Thread;
 
 /// The number of instructions of a warp's turn in ascending order.
 const QUANTUM: usize = 1 << 14;
@@ -75,7 +75,7 @@ impl Simulator {
             memory: &mut self.memory,
             released: Released::default(),
             profile: Profile::new(launch),
-            latencies: program.code.iter().map(|inst| LATENCIES[kind(inst)].1).collect(),
+            latencies: program.code.iter().map(|inst| kind(inst).1).collect(),
             shared_base: u64::from(self.device.shared_reserved()),
             first_epoch: self.next_epoch,
             threads_per_block: threads,
@@ -121,10 +121,11 @@ impl Run<'_, '_> {
         let dims = self.launch.dims;
         let warps = (0..self.threads_per_block.div_ceil(32)).map(|w| {
             let left = self.threads_per_block - 32 * w;
-            let mut warp = Warp::new(&self.launch, w, if left >= 32 { u32::MAX } else { (1 << left) - 1 });
-            for (slot, special) in &self.launch.program.specials {
-                let value = |lane: usize| self.special(special, index, 32 * w + lane as u32);
-                warp.registers.b32[*slot] = std::array::from_fn(value);
+            let agent = Accessor { block: index, warp: w, first_epoch: self.first_epoch, ..Accessor::default() };
+            let mut warp = Warp::new(&self.launch, agent, if left >= 32 { u32::MAX } else { (1 << left) - 1 });
+            for (slot, (_, value)) in &self.launch.program.specials {
+                warp.registers.b32[*slot] =
+                    std::array::from_fn(|lane| value(&self.thread(index, 32 * w + lane as u32)));
             }
             warp
         });
@@ -132,22 +133,18 @@ impl Run<'_, '_> {
         Block { warps: warps.collect(), state: BlockState { index, shared, epoch: self.first_epoch, time: 0 } }
     }
 
-    /// Returns the value of a special register in a thread.
-    fn special(&self, special: &Special, block: u32, thread: u32) -> u32 {
-        let coordinate = |index: u32, [x, y, _]: [u32; 3], axis: usize| [index % x, index / x % y, index / x / y][axis];
-        let dims = self.launch.dims;
-        let lane = thread % 32;
-        match special {
-            Special::Tid(axis) => coordinate(thread, dims.block, *axis),
-            Special::Ntid(axis) => dims.block[*axis],
-            Special::Ctaid(axis) => coordinate(block, dims.grid, *axis),
-            Special::Nctaid(axis) => dims.grid[*axis],
-            Special::Lane => lane,
-            Special::Warp => thread / 32,
-            Special::Warps => self.threads_per_block.div_ceil(32),
-            Special::LaneMask(order, or_equal) => (0..32)
-                .filter(|other: &u32| other.cmp(&lane) == *order || *or_equal && *other == lane)
-                .fold(0, |mask, other| mask | 1 << other),
+    /// Returns a thread by its index in its block, and the index of the block.
+    fn thread(&self, block: u32, thread: u32) -> Thread {
+        let coordinates = |index: u32, [x, y, _]: [u32; 3]| [index % x, index / x % y, index / x / y];
+        let Dims { grid: nctaid, block: ntid, .. } = self.launch.dims;
+        Thread {
+            tid: coordinates(thread, ntid),
+            ntid,
+            ctaid: coordinates(block, nctaid),
+            nctaid,
+            laneid: thread % 32,
+            warpid: thread / 32,
+            nwarpid: self.threads_per_block.div_ceil(32),
         }
     }
 
@@ -181,7 +178,7 @@ impl Run<'_, '_> {
         };
         if let Some(other) = block.warps.iter().find(|warp| warp.state != first.state) {
             let does = if other.state == WarpState::Exited { "has exited" } else { "waits at another barrier" };
-            let message = format!("this warp waits, but warp {} {does}", other.index);
+            let message = format!("this warp waits, but warp {} {does}", other.agent.warp);
             return Err(self.fault(block.state.index, first, *Violation::new(FaultKind::Barrier, None, message)));
         }
         let mut clock = VectorClock::default();
@@ -221,7 +218,7 @@ impl Run<'_, '_> {
             kind: violation.kind,
             kernel: self.launch.program.name.clone(),
             block,
-            warp: warp.index,
+            warp: warp.agent.warp,
             lane: violation.lane,
             line: self.launch.program.code[warp.pc].line,
             location,

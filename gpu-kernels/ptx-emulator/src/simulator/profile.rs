@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::launch::Launch;
-use super::timing::{Cycles, LATENCIES, kind, later};
+use super::timing::{Cycles, kind, later};
 use crate::program::Program;
 
 /// The counts of one instruction, or the sums over several.
@@ -69,7 +69,7 @@ impl<'a> Profile<'a> {
         let mut by_op: BTreeMap<&str, Counts> = BTreeMap::new();
         let op_names = op_names(program, self.launch.files, ops);
         for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(op_names) {
-            by_kind.entry(LATENCIES[kind(inst)].0).or_default().add(counts);
+            by_kind.entry(kind(inst).0).or_default().add(counts);
             by_op.entry(op).or_default().add(counts);
         }
         let dims = self.launch.dims;

@@ -2,7 +2,7 @@
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::warp::{Warp, lanes};
-use crate::program::{Register, Shuffle, ShuffleMode, VoteMode};
+use crate::program::{Register, Shuffle, VoteFunction};
 
 impl Warp {
     /// Synchronises the lanes of `mask` with the members that register `slot` names, and returns the members.
@@ -26,7 +26,7 @@ impl Warp {
             let message = format!("the members are {all:#x}, but only lanes {mask:#x} are active");
             return Err(Violation::new(FaultKind::Shuffle, (all & !mask).trailing_zeros(), message));
         }
-        self.convergences += u32::from(all == self.live());
+        self.agent.convergences += u32::from(all == self.live());
         Ok(all)
     }
 
@@ -39,14 +39,9 @@ impl Warp {
             let b = self.registers.b32[shuffle.b][lane as usize] & 31;
             let c = self.registers.b32[shuffle.c][lane as usize];
             let (clamp, segment) = (c & 31, c >> 8 & 31);
-            let (min, max) = (lane & segment, lane & segment | clamp & !segment);
-            let (source, inside) = match shuffle.mode {
-                ShuffleMode::Up => (lane.wrapping_sub(b), lane as i32 - b as i32 >= max as i32),
-                ShuffleMode::Down => (lane + b, lane + b <= max),
-                ShuffleMode::Butterfly => (lane ^ b, lane ^ b <= max),
-                ShuffleMode::Index => (min | b & !segment, (min | b & !segment) <= max),
-            };
-            let source = if inside { source } else { lane };
+            let last = lane & segment | clamp & !segment;
+            let (source, inside) = (shuffle.function)(lane as i32, b as i32, segment as i32, last as i32);
+            let source = if inside { source as u32 } else { lane };
             if members >> source & 1 == 0 {
                 let message = format!("the lane reads lane {source}, which must be one of the members {members:#x}");
                 return Err(Violation::new(FaultKind::Shuffle, lane, message));
@@ -64,21 +59,10 @@ impl Warp {
     }
 
     /// Executes a vote on the predicate whose lanes are `p`.
-    pub fn vote(&mut self, d: Register, p: u32, mode: VoteMode, members: usize, mask: u32) -> Checked {
+    pub fn vote(&mut self, d: Register, p: u32, function: VoteFunction, members: usize, mask: u32) -> Checked {
         let members = self.converge(members, mask)?;
-        let ballot = p & members;
-        let answer = match mode {
-            VoteMode::All => ballot == members,
-            VoteMode::Any => ballot != 0,
-            VoteMode::Uniform => ballot == members || ballot == 0,
-            VoteMode::Ballot => {
-                lanes(mask).for_each(|lane| self.registers.set(d, lane, u64::from(ballot)));
-                return Ok(());
-            }
-        };
-        if let Register::Predicate(slot) = d {
-            self.registers.set_predicate(slot, mask, if answer { u32::MAX } else { 0 });
-        }
+        let value = function(p & members, members);
+        lanes(mask).for_each(|lane| self.registers.set(d, lane, value));
         Ok(())
     }
 }

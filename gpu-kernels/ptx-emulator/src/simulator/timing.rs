@@ -5,45 +5,29 @@ use std::collections::HashMap;
 use crate::program::{Action, Inst, Register};
 use crate::ptx::syntax::Space;
 
-/// The kinds of instructions with the cycles from issue to the first use of the result.
+/// Returns the name of an instruction's kind, and the cycles from its issue to the first use of its result.
 ///
 /// The latencies are of the order that microbenchmarks of recent GPUs report. Those of divisions and square roots stand
 /// for the instruction sequences that ptxas generates.
-pub const LATENCIES: [(&str, u32); 12] = [
-    ("arithmetic, logic, comparison, move", 4),
-    ("conversion", 12),
-    ("division, square root", 40),
-    ("integer division", 100),
-    ("double precision", 16),
-    ("parameter, constant", 8),
-    ("shared memory", 24),
-    ("local memory", 34),
-    ("global or generic memory", 250),
-    ("shuffle, vote", 24),
-    ("atomic", 300),
-    ("barrier, fence", 20),
-];
-
-/// Returns the index in [`LATENCIES`] of an instruction's kind.
-pub fn kind(inst: &Inst) -> usize {
+pub fn kind(inst: &Inst) -> (&'static str, u32) {
     let mnemonic = inst.mnemonic.as_str();
     let is = |prefix: &str| mnemonic.starts_with(prefix);
     let divides = is("div") || is("rem") || is("sqrt") || is("rcp");
     match &inst.action {
         Action::Load(access) | Action::Store(access) => match access.space {
-            Space::Param | Space::Const => 5,
-            Space::Shared => 6,
-            Space::Local => 7,
-            Space::Generic | Space::Global => 8,
+            Space::Param | Space::Const => ("parameter, constant", 8),
+            Space::Shared => ("shared memory", 24),
+            Space::Local => ("local memory", 34),
+            Space::Generic | Space::Global => ("global or generic memory", 250),
         },
-        Action::Shuffle(_) | Action::Vote { .. } | Action::ActiveMask { .. } => 9,
-        Action::Atomic(_) => 10,
-        Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => 11,
-        Action::Compute(_) if mnemonic.ends_with("f64") && !is("mov") => 4,
-        Action::Compute(_) if divides && mnemonic.ends_with("f32") => 2,
-        Action::Compute(_) if divides => 3,
-        Action::Compute(_) if is("cvt.") && mnemonic.contains(".f") => 1,
-        _ => 0,
+        Action::Shuffle(_) | Action::Vote { .. } | Action::ActiveMask { .. } => ("shuffle, vote", 24),
+        Action::Atomic(_) => ("atomic", 300),
+        Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => ("barrier, fence", 20),
+        Action::Compute(_) if mnemonic.ends_with("f64") && !is("mov") => ("double precision", 16),
+        Action::Compute(_) if divides && mnemonic.ends_with("f32") => ("division, square root", 40),
+        Action::Compute(_) if divides => ("integer division", 100),
+        Action::Compute(_) if is("cvt.") && mnemonic.contains(".f") => ("conversion", 12),
+        _ => ("arithmetic, logic, comparison, move", 4),
     }
 }
 

@@ -61,7 +61,6 @@ struct Path {
 }
 
 pub struct Warp {
-    pub index: u32,
     pub state: WarpState,
     pub registers: Registers,
     /// The local memory of all lanes, one after the other.
@@ -70,10 +69,8 @@ pub struct Warp {
     pub timing: Timing,
     /// The mask of the lanes that exist.
     pub lanes: u32,
-    /// The number of barriers and `bar.warp.sync`s that all live lanes have passed.
-    pub syncs: u32,
-    /// The number in `syncs` plus that of shuffles and votes.
-    pub convergences: u32,
+    /// The warp as an accessor, without what changes between its accesses.
+    pub agent: Accessor,
     /// The reconvergence stack. The last path runs.
     paths: Vec<Path>,
     /// The instruction that was executed last.
@@ -82,17 +79,15 @@ pub struct Warp {
 
 impl Warp {
     /// Returns a warp at the start of a launch's kernel.
-    pub fn new(launch: &Launch, index: u32, lanes: u32) -> Self {
+    pub fn new(launch: &Launch, agent: Accessor, lanes: u32) -> Self {
         Self {
-            index,
+            agent,
             state: WarpState::Ready,
             registers: launch.program.registers.clone(),
             local: Segment::new(launch.program.local_size * 32),
             sync: SyncState::default(),
             timing: Timing::default(),
             lanes,
-            syncs: 0,
-            convergences: 0,
             paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER }],
             pc: 0,
         }
@@ -105,25 +100,15 @@ impl Warp {
 
     /// Returns this warp as the accessor of an instruction.
     pub fn accessor(&self, env: &Env, pc: usize, strong: bool) -> Accessor {
-        Accessor {
-            block: env.block.index,
-            warp: self.index,
-            epoch: env.block.epoch,
-            time: env.block.time,
-            syncs: self.syncs,
-            convergences: self.convergences,
-            first_epoch: env.run.first_epoch,
-            pc: pc as u32,
-            strong,
-        }
+        Accessor { epoch: env.block.epoch, time: env.block.time, pc: pc as u32, strong, ..self.agent }
     }
 
     /// Continues after a barrier, with all accesses that happened before any warp's arrival.
     pub fn pass_barrier(&mut self, clock: &VectorClock, end: Cycles) {
         self.state = WarpState::Ready;
         self.sync.clock.join(clock);
-        self.syncs += 1;
-        self.convergences += 1;
+        self.agent.syncs += 1;
+        self.agent.convergences += 1;
         self.timing.wait(end);
     }
 
@@ -214,12 +199,12 @@ impl Warp {
             }
             Action::WarpSync { members } => {
                 let members = self.converge(*members, mask)?;
-                self.syncs += u32::from(members == self.live());
+                self.agent.syncs += u32::from(members == self.live());
             }
             Action::Shuffle(shuffle) => self.shuffle(shuffle, mask)?,
-            Action::Vote { d, p, negated, members, mode } => {
+            Action::Vote { d, p, negated, members, function } => {
                 let p = self.registers.predicates[*p] ^ if *negated { u32::MAX } else { 0 };
-                self.vote(*d, p, *mode, *members, mask)?;
+                self.vote(*d, p, *function, *members, mask)?;
             }
             Action::ActiveMask { d } => lanes(mask).for_each(|lane| self.registers.b32[*d][lane as usize] = mask),
             Action::Clock { d } => {
