@@ -1,7 +1,7 @@
 //! The state of the driver, loads and launches, and the frame of each call.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,11 +56,11 @@ pub struct DriverState {
     pub gpu: Gpu,
     pub modules: HashMap<Handle, Module>,
     pub functions: HashMap<Handle, Function>,
-    pub contexts: HashSet<Handle>,
+    pub contexts: HashMap<Handle, ()>,
     pub primary: Handle,
     /// The number of times that the primary context is retained.
     pub primary_retained: u32,
-    pub streams: HashSet<Handle>,
+    pub streams: HashMap<Handle, ()>,
     /// The events with the time at which they were recorded.
     pub events: HashMap<Handle, Option<Instant>>,
     /// The error of an earlier launch, which all calls in a context return from then on.
@@ -129,9 +129,12 @@ impl DriverState {
         Ok(Self { config, gpu, log, profile, last_handle: 0x1000, ..Self::default() })
     }
 
-    pub fn handle(&mut self) -> Handle {
+    /// Adds an object to one of the maps of the state, and returns its handle.
+    pub fn insert<T>(&mut self, map: fn(&mut Self) -> &mut HashMap<Handle, T>, object: T) -> Handle {
         self.last_handle += 16;
-        self.last_handle
+        let handle = self.last_handle;
+        map(self).insert(handle, object);
+        handle
     }
 
     /// Frees all resources of contexts.
@@ -167,9 +170,7 @@ impl DriverState {
             return Err((codes::INVALID_PTX, message));
         }
         let module = self.gpu.link(&module).map_err(invalid)?;
-        let handle = self.handle();
-        self.modules.insert(handle, module);
-        Ok(handle)
+        Ok(self.insert(|state| &mut state.modules, module))
     }
 
     /// Launches a kernel with the bytes `argument(i, len)` as argument `i`. A fault becomes the sticky error.
@@ -242,7 +243,7 @@ impl DriverState {
             return Err(codes::NOT_INITIALIZED);
         }
         if needs == Needs::Context {
-            if !self.contexts.contains(&current()) {
+            if !self.contexts.contains_key(&current()) {
                 return Err(codes::INVALID_CONTEXT);
             }
             self.sticky_error.map_or(Ok(()), Err)?;

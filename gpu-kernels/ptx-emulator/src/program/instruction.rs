@@ -42,8 +42,6 @@ pub struct Program {
     pub max_threads: Option<u32>,
     /// The first instruction whose result differs between GPUs, as an error that gives the reason.
     pub inexact: Option<Error>,
-    /// The number of registers of 32 bits that the PTX declares, an upper bound of those that a thread needs.
-    pub declared_registers: u32,
 }
 
 /// A thread as its special registers of 32 bits show it (PTX ISA, chapter 10), under their names.

@@ -7,7 +7,7 @@ use super::instruction::{Action, Inst, NEVER, Program};
 use super::names::{Frame, Meaning, Names};
 use super::reconvergence::find_reconvergence;
 use crate::ptx::Error;
-use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation, Space, Statement, Type, Variable};
+use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation, Space, Statement, Variable};
 
 /// The limit of a kernel's instructions after inlining. A kernel with more has functions that call each other too deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
@@ -146,7 +146,6 @@ impl<'a> Builder<'a> {
         };
         for (name, typ) in &body.registers {
             let register = self.names.new_register(typ.bits(), 0);
-            self.program.declared_registers += typ.bits().div_ceil(32) * u32::from(*typ != Type::Pred);
             self.names.frame.names.insert(name.clone(), Meaning::Register(register));
         }
         for variable in body.variables.iter().filter(|variable| variable.space != Space::Shared) {

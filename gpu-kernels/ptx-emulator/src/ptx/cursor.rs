@@ -36,13 +36,9 @@ impl<'a> Cursor<'a> {
 
     /// Returns an error that names the next token and the expected one.
     pub(super) fn expected<T>(&self, expected: &str) -> Parsed<T> {
-        let found = match self.peek() {
-            Kind::Word(word) | Kind::Str(word) => format!("`{word}`"),
-            Kind::Dot(word) => format!("`.{word}`"),
-            Kind::Int(value) => format!("{value}"),
-            Kind::F32(_) | Kind::F64(_) => "a floating-point constant".into(),
-            Kind::Punct(c) => format!("`{c}`"),
-            Kind::End => "the end of the text".into(),
+        let found = match self.tokens[self.at] {
+            Token { kind: Kind::End, .. } => "the end of the text".into(),
+            Token { text, .. } => format!("`{text}`"),
         };
         self.error(format!("expected {expected}, found {found}"))
     }

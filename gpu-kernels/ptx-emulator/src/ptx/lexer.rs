@@ -26,6 +26,8 @@ impl std::error::Error for Error {}
 pub struct Token<'a> {
     /// The kind, with the token's value.
     pub kind: Kind<'a>,
+    /// The token as written.
+    pub text: &'a str,
     /// The line, from 1.
     pub line: u32,
 }
@@ -55,9 +57,9 @@ pub fn tokens(text: &str) -> Parsed<Vec<Token<'_>>> {
     let mut tokens = Vec::new();
     loop {
         lexer.skip_blanks()?;
-        let line = lexer.line;
+        let (start, line) = (lexer.at, lexer.line);
         let kind = lexer.next_kind()?;
-        tokens.push(Token { kind, line });
+        tokens.push(Token { kind, text: &text[start..lexer.at], line });
         if kind == Kind::End {
             return Ok(tokens);
         }

@@ -165,11 +165,9 @@ fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code
 }
 
 fn new_context(state: &mut DriverState) -> Handle {
-    let handle = state.handle();
-    state.contexts.insert(handle);
-    handle
+    state.insert(|state| &mut state.contexts, ())
 }
 
 fn known(state: &DriverState, context: Handle) -> Result<(), Code> {
-    if state.contexts.contains(&context) { Ok(()) } else { Err(codes::INVALID_CONTEXT) }
+    state.contexts.get(&context).copied().ok_or(codes::INVALID_CONTEXT)
 }
