@@ -70,6 +70,13 @@ pub struct Evaluation {
     pub tokens: u64,
 }
 
+impl Evaluation {
+    /// Returns the mean cross-entropy of a token, in nats.
+    pub fn loss(self) -> f64 {
+        self.nll / self.tokens as f64
+    }
+}
+
 impl TrainState {
     /// Returns a model before its first step.
     ///
