@@ -87,11 +87,6 @@ fn uniforms(seed: u64, sample_index: u64) -> impl FnMut() -> f64 {
     move || f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
 }
 
-/// Converts the report of a step of the reference.
-fn step_log(reference::StepLog { loss, grad_norm }: reference::StepLog) -> StepLog {
-    StepLog { loss, grad_norm }
-}
-
 impl Device for Reference {
     fn description(&self) -> String {
         "reference (scalar autograd, f64)".to_owned()
@@ -109,7 +104,7 @@ impl Device for Reference {
         let Self { model, config, train, .. } = self;
         let step = |_| {
             let documents = batch(train, model.step, config.batch);
-            step_log(model.train_step(&documents, &adamw_at(config, model.step)))
+            model.train_step(&documents, &adamw_at(config, model.step))
         };
         Ok((0..steps).map(step).collect())
     }
@@ -118,23 +113,20 @@ impl Device for Reference {
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, train, .. } = self;
         let documents = batch(train, model.step, config.batch);
-        Ok(step_log(model.clipped_gradients(&documents, config.optimizer.max_grad_norm).0))
+        Ok(model.clipped_gradients(&documents, config.optimizer.max_grad_norm).0)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        let documents = (0..documents.min(self.val.len())).map(|i| self.val.get(i));
-        let reference::Evaluation { nll, tokens } = self.model.evaluate(documents);
-        Ok(Evaluation { nll, tokens })
+        Ok(self.model.evaluate((0..documents.min(self.val.len())).map(|i| self.val.get(i))))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         validate::sampling(self.shape, config)?;
-        let &SampleConfig { top_k, temperature, seed, prompt, logprobs: keep } = config;
-        let sample = |sample_index| {
-            let uniform = uniforms(seed, sample_index);
-            let reference::generate::Sample { tokens, logprobs } =
-                self.model.generate(SamplingParams { top_k, temperature }, prompt, uniform);
-            Sample { tokens, logprobs: if keep { logprobs } else { Vec::new() } }
+        let &SampleConfig { top_k, temperature, seed, prompt, logprobs } = config;
+        let params = SamplingParams { top_k, temperature };
+        let sample = |i| {
+            let sample = self.model.generate(params, prompt, uniforms(seed, i));
+            if logprobs { sample } else { Sample { logprobs: Vec::new(), ..sample } }
         };
         Ok(samples.map(sample).collect())
     }

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use gpu_kernels::shape::RuntimeShape;
 use rayon::prelude::*;
+pub use reference::generate::Sample;
+pub use reference::{Evaluation, StepLog};
 
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
@@ -38,15 +40,6 @@ impl DeviceKind {
     }
 }
 
-/// The results of one training step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepLog {
-    /// The mean cross-entropy over the positions of the step's documents before the update, in nats.
-    pub loss: f64,
-    /// The gradient's global norm before clipping.
-    pub grad_norm: f64,
-}
-
 /// The state that training changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -75,32 +68,6 @@ pub struct ModelSetup {
     pub train: TrainConfig,
     /// The state that training starts from.
     pub state: State,
-}
-
-/// The result of a validation pass.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluation {
-    /// The sum of the negative log-likelihoods of all tokens, in nats.
-    pub nll: f64,
-    /// The number of tokens.
-    pub tokens: u64,
-}
-
-impl Evaluation {
-    /// Returns the mean negative log-likelihood per token.
-    pub fn loss(self) -> f64 {
-        self.nll / self.tokens as f64
-    }
-}
-
-/// A generated text.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// The tokens without `<BOS>`, at most `block_size`.
-    pub tokens: Vec<u32>,
-    /// The log-probability of each token, and of the `<BOS>` that ended the text, if one did. They are those of the
-    /// model's whole distribution at temperature 1. Without [`SampleConfig::logprobs`] there are none.
-    pub logprobs: Vec<f64>,
 }
 
 /// A device that holds a model's state and its corpus and computes on them.
@@ -138,7 +105,7 @@ pub trait Device {
         Ok(())
     }
 
-    /// Generates the samples with these indices.
+    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities.
     ///
     /// # Errors
     /// If the configuration does not fit the model, or the device fails.
