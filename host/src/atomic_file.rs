@@ -25,7 +25,7 @@ impl AtomicFile {
     /// Checks that a file can be written to `path`, and leaves everything as it is.
     ///
     /// # Errors
-    /// [`Error::NotWritable`] if the folder does not exist or cannot be written to, or if the path is anything but a
+    /// [`Error::Save`] if the folder does not exist or cannot be written to, or if the path is anything but a
     /// writable file.
     pub fn new(path: &Path) -> Result<Self> {
         let checked = || {
@@ -35,7 +35,7 @@ impl AtomicFile {
             fs::remove_file(&file.temporary)?;
             Ok(file)
         };
-        checked().map_err(|source| Error::NotWritable { path: path.to_owned(), source })
+        checked().map_err(|source| Error::Save { path: path.to_owned(), source })
     }
 
     fn at(path: &Path) -> io::Result<Self> {

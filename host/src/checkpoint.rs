@@ -1,4 +1,4 @@
-//! Checkpoints, which are safetensors files with a model's weights, the optimiser's moments and the settings of the run.
+//! Checkpoints, which are safetensors files with a model's weights, the optimiser's moments and the run's settings.
 //!
 //! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on.
 //! All are `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions,
@@ -14,9 +14,10 @@ use gpu_kernels::tensor::Tensor;
 use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
-use crate::config::ModelConfig;
+use crate::atomic_file::AtomicFile;
 use crate::device::State;
 use crate::error::{Error, Result};
+use crate::model::Model;
 
 mod file;
 mod format;
@@ -24,7 +25,7 @@ mod validate;
 
 use self::file::CheckpointFile;
 pub use self::format::RunInfo;
-use self::format::{FORMAT_VERSION, METADATA, PREFIXES, dimensions, key};
+use self::format::{FORMAT_VERSION, METADATA, PREFIXES, dimensions};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {
@@ -32,33 +33,32 @@ pub fn fingerprint(documents: &[&str]) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A model as a checkpoint describes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredModel {
-    /// The model's dimensions.
-    pub config: ModelConfig,
-    /// The characters of tokens 1 and up.
-    pub vocabulary: Vec<char>,
-    /// The weights, with step and moments if the file has them, else with zeros.
-    pub state: State,
-}
+impl Model {
+    /// Reads a model from a safetensors file that states its dimensions and its vocabulary, as [`Self::save`] and the
+    /// command line's `--save` write it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds no such model.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let file = CheckpointFile::open(path.as_ref())?;
+        let (shape, tokenizer) = file.model()?;
+        Ok(Self { state: file.state(shape, tokenizer.chars())?, tokenizer })
+    }
 
-/// Reads the checkpoint at `path` with the dimensions and the vocabulary that it states.
-///
-/// # Errors
-/// If the file cannot be read, is not a checkpoint, does not state its model, or has a value that is not finite.
-pub fn read(path: &Path) -> Result<StoredModel> {
-    let file = CheckpointFile::open(path)?;
-    let (config, vocabulary) = file.model()?;
-    let state = file.state(config.shape(vocabulary.len() + 1)?, &vocabulary)?;
-    Ok(StoredModel { config, vocabulary, state })
+    /// Writes the model to a safetensors file. A failure leaves an earlier file as it was.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        AtomicFile::new(path.as_ref())?.save(&to_bytes(&self.state, self.tokenizer.chars(), None)?)
+    }
 }
 
 /// Reads the checkpoint at `path` for a model of this shape and vocabulary. Step and moments are zero if the file has
 /// none.
 ///
 /// # Errors
-/// If the file cannot be read, is not a checkpoint, holds another model or vocabulary, or has a value that is not finite.
+/// If the file cannot be read, is not a checkpoint, holds another model, or has a value that is not finite.
 pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
     CheckpointFile::open(path)?.state(shape, vocabulary)
 }
@@ -70,7 +70,7 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
-    file.validate_run(run).map_err(|mismatch| file.mismatch(mismatch))?;
+    file.validate_run(run)?;
     Ok(state)
 }
 
@@ -78,11 +78,11 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
 /// bytes.
 ///
 /// # Errors
-/// [`Error::Store`] if the header is larger than the format allows.
+/// [`Error::Failed`] if the header is larger than the format allows.
 pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Result<Vec<u8>> {
     let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
     let mut metadata: Map<String, Value> = entries.collect();
-    metadata.extend(dimensions(state.weights.shape).map(|(flag, size)| (key(flag), json!(size))));
+    metadata.extend(dimensions(state.weights.shape).map(|(key, size)| (key.to_owned(), json!(size))));
     metadata.insert("format_version".to_owned(), json!(FORMAT_VERSION));
     metadata.insert("step".to_owned(), json!(state.step));
     metadata.insert("vocabulary".to_owned(), json!(vocabulary));
@@ -95,7 +95,7 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Re
     });
     let metadata = HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())]);
     let bytes = safetensors::serialize(tensors, Some(metadata));
-    bytes.map_err(|error| Error::Store { source: error.to_string().into() })
+    bytes.map_err(|error| Error::failed("store the model as safetensors", "choose fewer layers", error.to_string()))
 }
 
 /// A tensor on its way into a file.

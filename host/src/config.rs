@@ -38,10 +38,10 @@ impl ModelConfig {
     pub fn shape(self, vocab: usize) -> Result<RuntimeShape> {
         let Self { n_embd, n_head, n_layer, block_size } = self;
         for (flag, size) in
-            [("--n-embd", n_embd), ("--n-head", n_head), ("--n-layer", n_layer), ("--block-size", block_size)]
+            [("`--n-embd`", n_embd), ("`--n-head`", n_head), ("`--n-layer`", n_layer), ("`--block-size`", block_size)]
         {
             if size == 0 {
-                return Err(Error::ZeroDimension { flag });
+                return Err(Error::argument(flag, "at least 1", &size, "choose at least 1"));
             }
         }
         if n_embd % n_head != 0 {
@@ -49,15 +49,14 @@ impl ModelConfig {
         }
         let [v, t, c, l] = [vocab, block_size, n_embd, n_layer].map(|size| size as u128);
         let params = c.saturating_mul(v.saturating_add(t).saturating_add(l.saturating_mul(12).saturating_mul(c)));
+        let too_large = |size, unit, max| Error::TooLarge { size, unit, max, n_embd, n_layer, block_size, vocab };
         if params > MAX_PARAMS {
-            let max = MAX_PARAMS;
-            return Err(Error::TooManyParameters { params, max, n_embd, n_layer, block_size, vocab });
+            return Err(too_large(params, "parameters", MAX_PARAMS));
         }
         // The square of the block size comes from the attention's probabilities.
         let activations = l * (t + 16) * (t + 16) * (c + 16);
         if activations > MAX_ACTIVATIONS {
-            let max = MAX_ACTIVATIONS;
-            return Err(Error::TooManyActivations { activations, max, n_embd, n_layer, block_size });
+            return Err(too_large(activations, "activations", MAX_ACTIVATIONS));
         }
         Ok(RuntimeShape {
             vocab: vocab as u32,

@@ -27,7 +27,7 @@ pub fn watch() -> Result<Arc<AtomicBool>> {
         // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))
             .and_then(|_| flag::register(signal, Arc::clone(&requested)))
-            .map_err(|source| Error::Signals { source })?;
+            .map_err(|error| Error::failed("watch for Ctrl-C", "", error))?;
     }
     Ok(requested)
 }

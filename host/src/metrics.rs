@@ -42,10 +42,10 @@ impl Metrics {
     /// `append`.
     ///
     /// # Errors
-    /// [`Error::OpenMetrics`] if the file cannot be written, or has something else than metrics.
+    /// [`Error::Metrics`] if the file cannot be written, or has something else than metrics.
     pub fn create(path: &Path, append: bool, runs: Vec<Run>) -> Result<Self> {
         let path = path.to_owned();
-        let file = Output::open(&path, append).map_err(|source| Error::OpenMetrics { path: path.clone(), source })?;
+        let file = Output::open(&path, append).map_err(|source| Error::Metrics { path: path.clone(), source })?;
         let (sender, messages) = sync_channel(WAITING);
         let writer = thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
@@ -63,7 +63,7 @@ impl Metrics {
     /// Writes the steps of a training, and its validation losses with the steps that they follow. Other events have no metrics.
     ///
     /// # Errors
-    /// [`Error::WriteMetrics`] if the file could not be written.
+    /// [`Error::Metrics`] if the file could not be written.
     pub fn record(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Steps(steps) if steps.is_validated => self.held = Some(steps.clone()),
@@ -87,7 +87,7 @@ impl Metrics {
     /// Waits until all steps so far are written.
     ///
     /// # Errors
-    /// [`Error::WriteMetrics`] if the file could not be written.
+    /// [`Error::Metrics`] if the file could not be written.
     pub fn flush(&mut self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
         match &self.sender {
@@ -99,7 +99,7 @@ impl Metrics {
     /// Waits until everything is written, and closes the file.
     ///
     /// # Errors
-    /// [`Error::WriteMetrics`] if the file could not be written.
+    /// [`Error::Metrics`] if the file could not be written.
     pub fn finish(&mut self) -> Result<()> {
         if let (Some(steps), Some(sender)) = (self.held.take(), &self.sender) {
             // If the thread has ended, its error is returned below.
@@ -108,7 +108,7 @@ impl Metrics {
         self.sender = None;
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked")));
-        written.map_err(|source| Error::WriteMetrics { path: self.path.clone(), source })
+        written.map_err(|source| Error::Metrics { path: self.path.clone(), source })
     }
 }
 

@@ -54,13 +54,16 @@ impl Plot {
     /// Returns a plot of a training of `steps` steps. The extension of `path` decides between SVG and PNG.
     ///
     /// # Errors
-    /// [`Error::PlotFormat`] if `path` has another extension, [`Error::NotWritable`] if it cannot be written to.
+    /// [`Error::Usage`] if `path` has another extension, [`Error::Save`] if it cannot be written to.
     pub fn new(path: &Path, steps: u64) -> Result<Self> {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let png = match extension.as_deref() {
             Some("svg") => false,
             Some("png") => true,
-            _ => return Err(Error::PlotFormat { path: path.to_owned() }),
+            _ => {
+                let message = format!("cannot plot to `{}`: its name ends in neither .svg nor .png", path.display());
+                return Err(Error::usage(message, "choose one of them, as in `--plot losses.svg`"));
+            }
         };
         let file = AtomicFile::new(path)?;
         Ok(Self { file, png, series: Vec::new(), steps_per_bin: steps.div_ceil(BINS).max(1), first: 0 })
@@ -101,10 +104,11 @@ impl Plot {
     /// Draws everything that was recorded, and writes the file.
     ///
     /// # Errors
-    /// [`Error::DrawPlot`] if the plot cannot be drawn, [`Error::Save`] if the file cannot be written.
+    /// [`Error::Failed`] if the plot cannot be drawn, [`Error::Save`] if the file cannot be written.
     pub fn save(&self) -> Result<()> {
         let drawn = if self.png { self.png() } else { self.svg() };
-        self.file.save(&drawn.map_err(|source| Error::DrawPlot { path: self.path().to_owned(), source })?)
+        let action = format!("draw `{}`", self.path().display());
+        self.file.save(&drawn.map_err(|error| Error::failed(action, "leave `--plot` out", error))?)
     }
 
     /// Returns the path as the user gave it.

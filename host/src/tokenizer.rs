@@ -32,13 +32,13 @@ impl Tokenizer {
     /// # Errors
     /// If there are no characters, or they are not distinct and sorted by code point.
     pub fn from_chars(chars: Vec<char>) -> Result<Self> {
-        if chars.is_empty() {
-            return Err(Error::EmptyVocabulary);
+        const EXPECTED: &str = "distinct characters in the order of their code points";
+        const HINT: &str = "sort the characters, and remove those that stand twice";
+        if chars.is_empty() || !chars.is_sorted_by(|first, second| first < second) {
+            let value: String = chars.iter().collect();
+            return Err(Error::argument("a vocabulary", EXPECTED, &format!("{value:?}"), HINT));
         }
-        match chars.array_windows().find(|[first, second]| first >= second) {
-            Some(&[first, second]) => Err(Error::UnsortedVocabulary { first, second }),
-            None => Ok(Self { chars }),
-        }
+        Ok(Self { chars })
     }
 
     /// Returns V, the number of tokens with `<BOS>`.

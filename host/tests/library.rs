@@ -79,7 +79,7 @@ fn a_step_of_no_document_is_refused_on_every_device() {
     let corpus = Corpus::from_text(NAMES).unwrap();
     for device in [DeviceKind::Cpu, DeviceKind::Reference] {
         let refused = Trainer::new(&Config { batch: 0, device, ..config(42) }, &corpus);
-        assert!(matches!(refused.err(), Some(Error::Batch { batch: 0 })), "{device:?}");
+        assert!(matches!(refused.err(), Some(Error::Argument { name: "a batch", .. })), "{device:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reading of a checkpoint, which reads the header first, and the data once the header has turned out to be the model's.
+//! The reading of a checkpoint. The data is read once the header has turned out to be the model's.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,9 +8,9 @@ use gpu_kernels::shape::RuntimeShape;
 use safetensors::tensor::{Metadata as Header, TensorInfo};
 use serde_json::Value;
 
-use super::format::{DIMENSION_FLAGS, FORMAT_VERSION, METADATA, PREFIXES, key};
+use super::format::{DIMENSIONS, FORMAT_VERSION, METADATA, PREFIXES};
 use crate::device::State;
-use crate::error::{Error, Mismatch, Result};
+use crate::error::{Cause, Error, Result};
 use crate::weights::Weights;
 
 /// The longest header that safetensors allows, in bytes.
@@ -22,8 +22,8 @@ pub(super) struct Metadata {
     /// The whole object.
     pub(super) json: Value,
     pub(super) step: Option<u64>,
-    /// The values of [`DIMENSION_FLAGS`].
-    pub(super) dimensions: [Option<u64>; 4],
+    /// The values of [`DIMENSIONS`].
+    pub(super) dimensions: [Option<usize>; 4],
     pub(super) vocabulary: Option<Vec<char>>,
 }
 
@@ -40,15 +40,17 @@ impl Metadata {
         if let Some(version) = integer("format_version")?.filter(|&version| version > FORMAT_VERSION) {
             return Err(format!("its format has version {version}, the newest known here is {FORMAT_VERSION}"));
         }
-        let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS.map(|flag| integer(&key(flag)));
+        let mut dimensions = [None; 4];
+        for (dimension, key) in dimensions.iter_mut().zip(DIMENSIONS) {
+            *dimension = integer(key)?.map(|size| size as usize);
+        }
         let character = |entry: &Value| entry.as_str()?.parse().ok();
         let characters = |value: &Value| -> Option<Vec<char>> { value.as_array()?.iter().map(character).collect() };
         let vocabulary = match &json["vocabulary"] {
             Value::Null => None,
             value => Some(characters(value).ok_or("`vocabulary` is not an array of characters")?),
         };
-        let (step, dimensions) = (integer("step")?, [n_embd?, n_head?, n_layer?, block_size?]);
-        Ok(Self { json, step, dimensions, vocabulary })
+        Ok(Self { step: integer("step")?, dimensions, vocabulary, json })
     }
 }
 
@@ -63,8 +65,7 @@ pub(super) struct CheckpointFile {
 impl CheckpointFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let unreadable = |source| Error::ReadCheckpoint { path: path.to_owned(), source };
-        let format = |source: String| Error::Format { path: path.to_owned(), source: source.into() };
-        let length = |verdict, source: String| Error::Length { path: path.to_owned(), verdict, source: source.into() };
+        let format = |defect, cause: String| Error::Format { path: path.to_owned(), defect, source: cause.into() };
         let data = open_regular(path).map_err(unreadable)?;
         let len = data.metadata().map_err(unreadable)?.len();
         let read = |len: u64| -> Result<Vec<u8>> {
@@ -74,19 +75,19 @@ impl CheckpointFile {
         };
         let header_len = read(size_of::<u64>() as u64)?.try_into().ok().map(u64::from_le_bytes);
         if header_len > Some(MAX_HEADER) {
-            return Err(format("header too large".to_owned()));
+            return Err(format("is not a safetensors file", "header too large".to_owned()));
         }
         let header = read(header_len.unwrap_or(0))?;
         let Some(header_len) = header_len.filter(|&header_len| header_len == header.len() as u64) else {
             let cause = format!("it ends after {len} bytes, in its header");
-            return Err(length("is truncated, or not a safetensors file", cause));
+            return Err(format("is truncated, or not a safetensors file", cause));
         };
-        let header: Header =
-            serde_json::from_slice(&header).map_err(|error| format(format!("invalid header: {error}")))?;
+        let header: Header = serde_json::from_slice(&header)
+            .map_err(|error| format("is not a safetensors file", format!("invalid header: {error}")))?;
         let stated = (size_of::<u64>() as u64 + header_len).saturating_add(header.data_len() as u64);
         if len != stated {
-            let verdict = if len < stated { "is truncated" } else { "is longer than it should be" };
-            return Err(length(verdict, format!("it has {len} bytes, expected {stated}")));
+            let defect = if len < stated { "is truncated" } else { "is longer than it should be" };
+            return Err(format(defect, format!("it has {len} bytes, expected {stated}")));
         }
         let path = path.to_owned();
         match Metadata::parse(&header) {
@@ -97,7 +98,7 @@ impl CheckpointFile {
 
     /// Returns the file's state, if it is that of a model of this shape and vocabulary.
     pub(super) fn state(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
-        self.validate_model(shape, vocabulary).map_err(|mismatch| self.mismatch(mismatch))?;
+        self.validate_model(shape, vocabulary)?;
         let mut data = Vec::new();
         (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
         let [weights, m, v] = PREFIXES;
@@ -130,7 +131,9 @@ impl CheckpointFile {
             values.iter_mut().zip(bytes).for_each(|(value, &bytes)| *value = f32::from_le_bytes(bytes));
             if let Some(i) = values.iter().position(|value| !value.is_finite()) {
                 let (row, col) = (i / tensor.shape()[1], i % tensor.shape()[1]);
-                return Err(self.mismatch(Mismatch::NotFinite { value: values[i], tensor: name, row, col }));
+                let difference = format!("has the value {} in tensor `{name}` at [{row}, {col}]", values[i]);
+                let cure = "use an earlier checkpoint, since the run that wrote this one has diverged";
+                return Err(self.mismatch(difference, cure));
             }
         }
         Ok(array)
@@ -140,8 +143,12 @@ impl CheckpointFile {
         Error::ReadCheckpoint { path: self.path.clone(), source }
     }
 
-    pub(super) fn mismatch(&self, mismatch: Mismatch) -> Error {
-        Error::Mismatch { path: self.path.clone(), mismatch }
+    pub(super) fn unusable(&self, source: impl Into<Cause>) -> Error {
+        Error::Metadata { path: self.path.clone(), source: source.into() }
+    }
+
+    pub(super) fn mismatch(&self, difference: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Mismatch { path: self.path.clone(), difference: difference.into(), hint: hint.into() }
     }
 }
 

@@ -45,16 +45,16 @@ impl RunInfo {
     }
 }
 
-/// The flags that set the model's dimensions.
-pub(super) const DIMENSION_FLAGS: [&str; 4] = ["--n-embd", "--n-head", "--n-layer", "--block-size"];
+/// The keys of the model's dimensions.
+pub(super) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
 
-/// Returns the model's dimensions, each with the flag that sets it.
+/// Returns the model's dimensions, each with its key.
 pub(super) fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
-    let [n_embd, n_head, n_layer, block_size] = DIMENSION_FLAGS;
+    let [n_embd, n_head, n_layer, block_size] = DIMENSIONS;
     [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
 }
 
-/// Returns the metadata's key for a flag, such as `n_embd` for `--n-embd`.
-pub(super) fn key(flag: &str) -> String {
-    flag.trim_start_matches('-').replace('-', "_")
+/// Returns the flag for a key of the metadata, such as `--n-embd` for `n_embd`.
+pub(super) fn flag(key: &str) -> String {
+    format!("--{}", key.replace('_', "-"))
 }

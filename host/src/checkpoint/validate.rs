@@ -5,99 +5,130 @@ use std::collections::HashSet;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
-use serde_json::Value;
 
 use super::file::CheckpointFile;
-use super::format::{DIMENSION_FLAGS, PREFIXES, RunInfo, dimensions, key};
+use super::format::{DIMENSIONS, PREFIXES, RunInfo, dimensions, flag};
 use crate::config::ModelConfig;
-use crate::error::{Mismatch, Result};
+use crate::error::Result;
+use crate::tokenizer::Tokenizer;
+
+const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
 
 impl CheckpointFile {
-    /// Returns the dimensions and the vocabulary that the metadata states.
-    pub(super) fn model(&self) -> Result<(ModelConfig, Vec<char>)> {
-        let dimension = |i: usize| {
-            let size = self.metadata.dimensions[i].and_then(|size| size.try_into().ok());
-            size.ok_or_else(|| self.mismatch(Mismatch::Unstated { key: key(DIMENSION_FLAGS[i]) }))
+    /// Returns the shape and the vocabulary that the metadata states.
+    pub(super) fn model(&self) -> Result<(RuntimeShape, Tokenizer)> {
+        let unstated = |key: &str| {
+            let hint = "load it as the weights of a model of known shape and vocabulary";
+            self.mismatch(format!("does not say its `{key}`"), hint)
         };
-        let (n_embd, n_head, n_layer, block_size) = (dimension(0)?, dimension(1)?, dimension(2)?, dimension(3)?);
-        let unstated = || self.mismatch(Mismatch::Unstated { key: "vocabulary".to_owned() });
-        let vocabulary = self.metadata.vocabulary.clone().ok_or_else(unstated)?;
-        Ok((ModelConfig { n_embd, n_head, n_layer, block_size }, vocabulary))
+        let size = |i: usize| self.metadata.dimensions[i].ok_or_else(|| unstated(DIMENSIONS[i]));
+        let config = ModelConfig { n_embd: size(0)?, n_head: size(1)?, n_layer: size(2)?, block_size: size(3)? };
+        let vocabulary = self.metadata.vocabulary.clone().ok_or_else(|| unstated("vocabulary"))?;
+        let tokenizer = Tokenizer::from_chars(vocabulary).map_err(|error| self.unusable(error))?;
+        let shape = config.shape(tokenizer.vocab_size()).map_err(|error| self.unusable(error))?;
+        Ok((shape, tokenizer))
     }
 
     /// Rejects a file of another model than one of this shape and vocabulary.
-    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<(), Mismatch> {
+    pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<()> {
         if let Some(stored) = self.metadata.vocabulary.as_deref().filter(|&stored| stored != vocabulary) {
-            let difference = stored.iter().zip(vocabulary).position(|(stored, expected)| stored != expected);
-            // Without a difference, one is the beginning of the other.
-            let i = difference.unwrap_or(stored.len().min(vocabulary.len()));
-            let (stored, expected) = (stored.get(i).copied(), vocabulary.get(i).copied());
-            return Err(Mismatch::Vocabulary { token: i + 1, stored, expected });
+            let i = (0..stored.len()).find(|&i| stored.get(i) != vocabulary.get(i)).unwrap_or(stored.len());
+            let [stored, expected] =
+                [stored, vocabulary].map(|chars| chars.get(i).map_or("missing".to_owned(), |c| format!("{c:?}")));
+            let token = format!("token {} is {stored} in the checkpoint and {expected} in the corpus", i + 1);
+            let difference = format!("has another vocabulary than the corpus: {token}");
+            return Err(self.mismatch(difference, USE_ITS_CORPUS));
         }
-        for ((flag, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
-            if let Some(stored) = stored.filter(|&stored| stored != expected as u64) {
-                return Err(Mismatch::Dimension { flag, stored, expected, fitting: self.fitting_flags(shape) });
+        for ((key, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
+            if let Some(stored) = stored.filter(|&stored| stored != expected) {
+                let flag = flag(key);
+                let difference = format!("holds a model of `{flag} {stored}`, not `{flag} {expected}`");
+                return Err(self.mismatch(difference, self.fitting_flags(shape)));
             }
         }
         self.compare_tensors(shape)
     }
 
     /// Rejects a file of another run, or one that lacks data that the run needs to go on.
-    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<(), Mismatch> {
+    pub(super) fn validate_run(&self, run: &RunInfo) -> Result<()> {
+        const RESUME_SAVED: &str = "resume a file that `--save` wrote";
+        let refused = |difference: &str, cure: &str| {
+            Err(self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`")))
+        };
         for (key, expected) in run.entries() {
-            let stored = &self.metadata.json[key];
+            let (stored, flag) = (&self.metadata.json[key], flag(key));
             if *stored == expected {
                 continue;
             }
-            return Err(match key {
-                _ if stored.is_null() => Mismatch::MissingEntry { key },
-                "corpus" => Mismatch::Corpus,
-                "shuffle" => Mismatch::Shuffle { shuffled: expected == Value::Bool(false) },
-                _ => {
-                    let flag = format!("--{}", key.replace('_', "-"));
-                    Mismatch::Setting { flag, stored: stored.to_string(), expected: expected.to_string() }
+            return match key {
+                _ if stored.is_null() => {
+                    refused(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED)
                 }
-            });
+                "corpus" => refused("belongs to another corpus", USE_ITS_CORPUS),
+                "shuffle" if run.shuffle => refused("belongs to a run with `--no-shuffle`", "give `--no-shuffle`"),
+                "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
+                _ => {
+                    let difference = format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`");
+                    refused(&difference, &format!("give `{flag} {stored}`"))
+                }
+            };
         }
         let steps = run.train.steps;
         match self.metadata.step.filter(|_| self.has_moments()) {
-            None => Err(Mismatch::WeightsOnly),
-            Some(step) if step > steps => Err(Mismatch::BeyondEnd { step, steps }),
+            None => refused("cannot be resumed: it lacks its step or the optimiser's moments", RESUME_SAVED),
+            Some(step) if step > steps => {
+                let difference = format!("cannot be resumed: it is at step {step} of a run of `--steps {steps}`");
+                refused(&difference, "use an earlier checkpoint")
+            }
             Some(_) => Ok(()),
         }
     }
 
     /// Rejects a missing tensor, and an unknown one, since a file with more tensors holds another model.
-    fn compare_tensors(&self, shape: RuntimeShape) -> Result<(), Mismatch> {
+    fn compare_tensors(&self, shape: RuntimeShape) -> Result<()> {
         let arrays = if self.has_moments() { &PREFIXES[..] } else { &PREFIXES[..1] };
-        let tensors = || arrays.iter().flat_map(|prefix| Layout(shape).tensors().map(move |tensor| (prefix, tensor)));
-        let names: Vec<String> = tensors().map(|(prefix, tensor)| format!("{prefix}{tensor}")).collect();
-        let fitting = || self.fitting_flags(shape);
-        if let Some(name) = names.iter().find(|name| self.header.info(name).is_none()) {
-            return Err(Mismatch::MissingTensor { tensor: name.clone(), fitting: fitting() });
+        let tensors = arrays.iter().flat_map(|prefix| {
+            Layout(shape).tensors().map(move |tensor| (format!("{prefix}{tensor}"), tensor.shape()))
+        });
+        let tensors: Vec<(String, [usize; 2])> = tensors.collect();
+        let refused = |difference: String| Err(self.mismatch(difference, self.fitting_flags(shape)));
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| self.header.info(name).is_none()) {
+            return refused(format!("has no tensor `{name}`"));
         }
-        for ((_, tensor), name) in tensors().zip(&names) {
-            let (name, stored, expected) = (name.clone(), self.info(name), tensor.shape());
-            if stored.shape != expected {
-                let stored = stored.shape.clone();
-                return Err(Mismatch::TensorShape { tensor: name, stored, expected, fitting: fitting() });
+        for (name, expected) in &tensors {
+            let (stored, dtype) = (&self.info(name).shape, self.info(name).dtype);
+            if stored != expected {
+                let difference = format!("has tensor `{name}` of shape {stored:?}, not {expected:?}");
+                // With the model's channels, only the vocabulary can differ.
+                let is_vocabulary = name.ends_with("wte") && stored.get(1) == Some(&expected[1]);
+                return if is_vocabulary {
+                    Err(self.mismatch(difference, USE_ITS_CORPUS))
+                } else {
+                    refused(difference)
+                };
             }
-            if stored.dtype != Dtype::F32 {
-                return Err(Mismatch::TensorType { tensor: name, dtype: stored.dtype.to_string() });
+            if dtype != Dtype::F32 {
+                let cure =
+                    "convert it before saving: `tensor.float()` in PyTorch, `array.astype(\"float32\")` in NumPy";
+                return Err(self.mismatch(format!("has tensor `{name}` as {dtype}, not F32"), cure));
             }
         }
-        let known: HashSet<String> = names.into_iter().collect();
+        let known: HashSet<String> = tensors.into_iter().map(|(name, _)| name).collect();
         match self.header.offset_keys().into_iter().find(|name| !known.contains(name)) {
-            Some(tensor) => Err(Mismatch::UnknownTensor { tensor, fitting: fitting() }),
+            Some(name) => refused(format!("has a tensor `{name}`, which this model does not have")),
             None => Ok(()),
         }
     }
 
-    /// Returns the flags that fit the file but not `shape`, such as `--n-embd 8`, or an empty text if there are none.
+    /// Returns the hint to choose the flags that fit the file but not `shape`, such as `--n-embd 8`.
     fn fitting_flags(&self, shape: RuntimeShape) -> String {
         let fitting = self.fitting_shape(shape).into_iter().flat_map(dimensions).zip(dimensions(shape));
-        let flags = fitting.filter(|(there, here)| there != here).map(|((flag, size), _)| format!("{flag} {size}"));
-        flags.collect::<Vec<_>>().join(" ")
+        let other = fitting.filter(|(there, here)| there != here);
+        let flags: Vec<String> = other.map(|((key, size), _)| format!("{} {size}", flag(key))).collect();
+        if flags.is_empty() {
+            return "give the tensors the names and shapes that `--save` writes".to_owned();
+        }
+        format!("choose the flags that the file fits: `{}`", flags.join(" "))
     }
 
     /// Returns the shape that the file has by its metadata, or else by its tensors, if there can be such a model.
@@ -105,8 +136,7 @@ impl CheckpointFile {
         let dimension = |name: &str, i: usize| self.header.info(name)?.shape.get(i).copied();
         let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
         let layers = self.header.offset_keys().iter().filter(is_layer).count();
-        let [n_embd, n_head, n_layer, block_size] =
-            self.metadata.dimensions.map(|stated| stated.and_then(|size| usize::try_from(size).ok()));
+        let [n_embd, n_head, n_layer, block_size] = self.metadata.dimensions;
         let n_embd = n_embd.or(dimension("wte", 1))?;
         // The tensors do not tell the heads. The largest number up to that of `shape` that divides the channels is
         // closest.

@@ -136,7 +136,9 @@ impl Display for Loss {
 /// Returns the outcome of writing to stdout. A reader that has gone is not an error.
 pub(super) fn printed(written: io::Result<()>) -> Result<()> {
     match written {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Stdout { source }),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::failed("write to stdout", "check the space, or redirect the results elsewhere", error))
+        }
         _ => Ok(()),
     }
 }

@@ -113,7 +113,8 @@ impl Cli {
     /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
     pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
         let prompt = &self.sampling.prompt;
-        tokenizer.encode(prompt).map_err(|error| Error::Prompt { prompt: prompt.clone(), source: error.into() })?;
+        let action = format!("sample from `--prompt {prompt}`");
+        tokenizer.encode(prompt).map_err(|error| Error::failed(action, "use characters that the corpus has", error))?;
         let characters = prompt.chars().count();
         if characters >= block_size {
             let s = if characters == 1 { "" } else { "s" };

@@ -73,7 +73,7 @@ fn objects(samples: &[TextSample], tokenizer: &Tokenizer) -> Result<String> {
         let mut tokens: Vec<String> = tokens.iter().map(|&token| tokenizer.decode(&[token])).collect();
         tokens.resize(logprobs.len(), "<BOS>".to_owned());
         let record = Record { sample: *number, text, tokens, logprobs };
-        lines += &serde_json::to_string(&record).map_err(|error| Error::Json { source: error.into() })?;
+        lines += &serde_json::to_string(&record).map_err(|error| Error::failed("write a sample as JSON", "", error))?;
         lines.push('\n');
     }
     Ok(lines)

@@ -20,7 +20,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch()?);
     if let Some(threads) = cli.run.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        pool.map_err(|error| Error::Threads { threads, source: error.into() })?;
+        pool.map_err(|error| Error::failed(format!("start `--threads {threads}`"), "ask for fewer", error))?;
     }
     cli.check_paths()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;

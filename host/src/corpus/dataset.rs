@@ -72,7 +72,8 @@ impl Dataset {
     /// character.
     pub fn new(documents: &[&str], seed: Option<u64>, tokenizer: Option<Tokenizer>) -> Result<Self> {
         if documents.len() < 2 {
-            return Err(Error::TooFewDocuments { documents: documents.len() });
+            let found = if documents.is_empty() { "has no document" } else { "has only one document" };
+            return Err(Error::TooFewDocuments { corpus: "the corpus".to_owned(), found });
         }
         validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
         let tokenizer = tokenizer.unwrap_or_else(|| Tokenizer::new(documents.iter().copied()));
@@ -88,9 +89,10 @@ impl Dataset {
         let encode = |order: &[usize]| {
             let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
             for &i in order {
-                tokenizer.encode_into(documents[i], &mut tokens).map_err(|source| {
-                    let start = documents[i].chars().take(40).collect();
-                    Error::Encode { document: i + 1, start, source: source.into() }
+                tokenizer.encode_into(documents[i], &mut tokens).map_err(|error| {
+                    let start: String = documents[i].chars().take(40).collect();
+                    let hint = "use a corpus with the characters of the given vocabulary alone";
+                    Error::failed(format!("encode document {} ({start:?})", i + 1), hint, error)
                 })?;
                 offsets.push(tokens.len() as u32);
             }
@@ -101,7 +103,11 @@ impl Dataset {
 }
 
 fn validate_len(tokens: u64) -> Result<()> {
-    if tokens > u64::from(u32::MAX) { Err(Error::TooManyTokens { tokens }) } else { Ok(()) }
+    if tokens > u64::from(u32::MAX) {
+        let expected = format!("at most {} tokens long", u32::MAX);
+        return Err(Error::argument("a corpus", expected, &format!("{tokens} tokens"), "use a part of it"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ impl Download {
     }
 
     fn failed(&self, reason: impl Into<Cause>) -> Error {
-        Error::Download { url: self.url.clone(), source: reason.into() }
+        Error::failed(format!("download {}", self.url), "check the network", reason)
     }
 
     /// Returns the whole body of the answer.

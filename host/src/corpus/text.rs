@@ -15,22 +15,21 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// If the bytes are not UTF-8, or have fewer than two documents.
 pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
-    let name = || name.to_owned();
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Error::NotUtf8 { name: name(), byte: error.as_bytes()[offset], offset }
+        Error::NotUtf8 { name: name.to_owned(), byte: error.as_bytes()[offset], offset }
     })?;
     // Some editors write a byte order mark, which belongs to no document.
     if text.starts_with('\u{FEFF}') {
         text.drain(..'\u{FEFF}'.len_utf8());
     }
-    let error = match documents(&text).take(2).count() {
-        0 if text.is_empty() => Error::NoDocument { name: name(), found: "is empty" },
-        0 => Error::NoDocument { name: name(), found: "has only white space" },
-        1 => Error::OneDocument { name: name() },
+    let found = match documents(&text).take(2).count() {
+        0 if text.is_empty() => "is empty",
+        0 => "has only white space",
+        1 => "has only one document",
         _ => return Ok(text),
     };
-    Err(error)
+    Err(Error::TooFewDocuments { corpus: format!("`{name}`"), found })
 }
 
 #[cfg(test)]

@@ -103,10 +103,12 @@ impl Cpu {
     /// Returns a model that is computed by these kernels, which must be among the [`available`] ones.
     ///
     /// # Errors
-    /// Those of [`Self::new`], and [`Error::InstructionSet`] if this processor cannot run the kernels.
+    /// Those of [`Self::new`], and [`Error::Argument`] if this processor cannot run the kernels.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         if !is_available(&kernels) {
-            return Err(Error::InstructionSet { isa: kernels.isa().name() });
+            const HINT: &str = "choose kernels of `available()`";
+            let isa = kernels.isa().name();
+            return Err(Error::argument("the kernels' instruction set", "one of this processor", &isa, HINT));
         }
         validate::model(&config, dataset, state)?;
         let shape = state.weights.shape;

@@ -60,14 +60,15 @@ pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape
     Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
 }
 
-/// Returns the number of samples of a launch.
-///
-/// # Errors
-/// [`Error::TooManySamples`] if 32 bits cannot count the samples, or an address cannot count their tokens.
+/// Returns the number of samples of a launch. Rejects more than 32 bits can count, or with more tokens than an address can count.
 pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<u32> {
     let samples = samples.end.saturating_sub(samples.start);
-    let count = u32::try_from(samples).ok().filter(|&n| (n as usize).checked_mul(shape.block_size()).is_some());
-    count.ok_or(Error::TooManySamples { samples })
+    let max = (usize::MAX / shape.block_size()).min(u32::MAX as usize) as u64;
+    if samples > max {
+        let expected = format!("at most {max}");
+        return Err(Error::argument("the samples of a launch", expected, &samples, "ask for fewer at a time"));
+    }
+    Ok(samples as u32)
 }
 
 /// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be

@@ -117,7 +117,7 @@ pub trait Device {
     /// Replaces the state.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::error::Error::StateShape) if the shape differs, or if the device fails.
+    /// If the shape differs, or the device fails.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 

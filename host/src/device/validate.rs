@@ -14,37 +14,54 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
     let [n_embd, n_head, n_layer, block_size] = [shape.n_embd(), shape.n_head(), shape.n_layer(), shape.block_size()];
     ModelConfig { n_embd, n_head, n_layer, block_size }.shape(shape.vocab())?;
     if !(1..=u32::MAX as usize).contains(&config.batch) {
-        return Err(Error::Batch { batch: config.batch });
+        let expected = format!("from 1 to {} documents", u32::MAX);
+        return Err(Error::argument("a batch", expected, &config.batch, "choose a batch of at least 1"));
     }
-    let largest = dataset.train.tokens().iter().chain(dataset.val.tokens()).max();
-    if let Some(&token) = largest.filter(|&&token| token >= shape.vocab) {
-        return Err(Error::Token { token, vocab: shape.vocab });
-    }
+    tokens(shape, dataset.train.tokens())?;
+    tokens(shape, dataset.val.tokens())?;
     self::state(shape, state)
+}
+
+/// Rejects tokens of documents that are not in the vocabulary.
+pub(super) fn tokens(shape: RuntimeShape, tokens: &[u32]) -> Result<()> {
+    const HINT: &str = "give the model the vocabulary of its documents";
+    match tokens.iter().max().filter(|&&token| token >= shape.vocab) {
+        Some(token) => Err(Error::argument("document tokens", format!("below {}", shape.vocab), token, HINT)),
+        None => Ok(()),
+    }
 }
 
 /// Rejects a state whose arrays do not have this shape.
 pub(super) fn state(shape: RuntimeShape, state: &State) -> Result<()> {
-    let fits = |array: &&Weights| array.shape == shape && array.values.len() == num_params(shape);
-    let all_fit = [&state.weights, &state.m, &state.v].iter().all(fits);
-    if all_fit { Ok(()) } else { Err(Error::StateShape) }
+    let len = num_params(shape);
+    let misfit = |array: &&&Weights| array.shape != shape || array.values.len() != len;
+    match [&state.weights, &state.m, &state.v].iter().find(misfit) {
+        Some(Weights { shape: other, values }) => {
+            let (expected, got) = (format!("{len} values of {shape:?}"), format!("{} of {other:?}", values.len()));
+            Err(Error::argument("an array of a state", expected, &got, "give a state of a model of this shape"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Rejects a configuration that a model of this shape cannot be sampled with.
 pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<()> {
     let &SampleConfig { top_k, temperature, prompt, .. } = config;
-    let RuntimeShape { vocab, .. } = shape;
-    if let Some(&token) = prompt.iter().find(|token| !(1..vocab).contains(token)) {
-        return Err(Error::PromptToken { token, vocab });
+    let RuntimeShape { vocab, block_size, .. } = shape;
+    if let Some(token) = prompt.iter().find(|token| !(1..vocab).contains(token)) {
+        const HINT: &str = "encode the prompt with the model's vocabulary, without `<BOS>`";
+        return Err(Error::argument("prompt tokens", format!("between 1 and {}", vocab - 1), token, HINT));
     }
     if prompt.len() >= shape.block_size() {
-        return Err(Error::PromptLength { tokens: prompt.len(), block_size: shape.block_size() });
+        let expected = format!("shorter than {block_size} tokens");
+        return Err(Error::argument("a prompt", expected, &prompt.len(), "shorten the prompt"));
     }
     if !(1..=shape.vocab()).contains(&top_k) {
-        return Err(Error::TopK { top_k, vocab });
+        let expected = format!("from 1 to {vocab}");
+        return Err(Error::argument("top-k", expected, &top_k, "choose at most the size of the vocabulary"));
     }
     if !(0.0..=f64::from(f32::MAX)).contains(&temperature) {
-        return Err(Error::Temperature { temperature });
+        return Err(Error::argument("temperature", "from 0 to 3.4e38", &temperature, "choose 0 or a positive value"));
     }
     Ok(())
 }

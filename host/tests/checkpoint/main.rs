@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use gpu_kernels::shape::RuntimeShape;
+use microgpt::Model;
 use microgpt::atomic_file::AtomicFile;
-use microgpt::checkpoint::{self, RunInfo, StoredModel, load, resume};
-use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
+use microgpt::checkpoint::{self, RunInfo, load, resume};
+use microgpt::config::{OptimizerConfig, TrainConfig};
 use microgpt::device::State;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
@@ -20,7 +21,7 @@ mod resume;
 
 /// A shape whose dimensions all differ.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };
-const VOCABULARY: [char; 3] = ['a', '"', 'ß'];
+const VOCABULARY: [char; 3] = ['"', 'a', 'ß'];
 
 /// Returns a state whose values all differ. Some are extreme.
 fn state() -> State {
@@ -147,7 +148,7 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
     assert_eq!(
         run,
         serde_json::json!({
-            "format_version": 1, "step": 1u64 << 40, "vocabulary": ["a", "\"", "ß"],
+            "format_version": 1, "step": 1u64 << 40, "vocabulary": ["\"", "a", "ß"],
             "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
             "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
@@ -168,12 +169,12 @@ fn weights_alone_are_a_checkpoint() {
 #[test]
 fn a_checkpoint_states_its_model() {
     let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, None).unwrap());
-    let StoredModel { config, vocabulary, state: stored } = checkpoint::read(&path).unwrap();
-    assert_eq!(config, ModelConfig { n_embd: 6, n_head: 3, n_layer: 2, block_size: 5 });
-    assert_eq!((&vocabulary[..], bits(&stored), stored.step), (&VOCABULARY[..], bits(&state()), 1 << 40));
+    let Model { tokenizer, state: stored } = Model::load(&path).unwrap();
+    assert_eq!((tokenizer.chars(), stored.weights.shape), (&VOCABULARY[..], SHAPE));
+    assert_eq!((bits(&stored), stored.step), (bits(&state()), 1 << 40));
     let report = resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap_err().report();
     assert!(report.contains("cannot be resumed: it does not say its `corpus`"), "{report}");
     let (_folder, path) = file(&Tensors::weights(&state().weights).bytes());
-    let report = checkpoint::read(&path).unwrap_err().report();
+    let report = Model::load(&path).unwrap_err().report();
     assert!(report.contains("does not say its `n_embd`") && report.contains("\nhint: "), "{report}");
 }

@@ -47,8 +47,8 @@ fn a_checkpoint_resumes_only_its_own_run() {
     }
     not_resumed(&bytes, &RunInfo { shuffle: false, ..RUN }, &["without `--no-shuffle`"]);
     not_resumed(&bytes, &RunInfo { corpus: 1, ..RUN }, &["another corpus"]);
-    let report = resume(&path, SHAPE, &['a', 'b'], &RUN).unwrap_err().report();
-    assert!(report.contains("token 2 is '\"' in the checkpoint and 'b'"), "{report}");
+    let report = resume(&path, SHAPE, &['"', 'b'], &RUN).unwrap_err().report();
+    assert!(report.contains("token 2 is 'a' in the checkpoint and 'b'"), "{report}");
     let other = RuntimeShape { n_layer: 1, ..SHAPE };
     let report = resume(&path, other, &VOCABULARY, &RUN).unwrap_err().report();
     assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");

@@ -33,23 +33,26 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let odd = State::new(Weights::zeros(RuntimeShape { n_head: 3, ..shape }));
     refused(open(config, &small, &odd).map(drop), "not divisible");
     let other = state(ModelConfig { n_embd: 8, ..model }, 4);
-    refused(open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop), "another shape");
+    refused(
+        open(config, &small, &State { m: other.m.clone(), ..fitting.clone() }).map(drop),
+        "got 864 of RuntimeShape",
+    );
     let mut short = fitting.clone();
     short.v.values.pop();
-    refused(open(config, &small, &short).map(drop), "another shape than the model");
+    refused(open(config, &small, &short).map(drop), "an array of a state must be");
     refused(open(TrainConfig { batch: 0, ..config }, &small, &fitting).map(drop), "documents, got 0");
 
     let mut device = open(config, &small, &fitting).unwrap_or_else(|error| panic!("{}", error.report()));
-    refused(device.upload(&other), "another shape than the model");
+    refused(device.upload(&other), "an array of a state must be");
     let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
     assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
-    refused(device.generate(&sample, 0..1 << 32).map(drop), "4294967296 samples are too many");
+    refused(device.generate(&sample, 0..1 << 32).map(drop), "at most 4294967295, got 4294967296");
     assert_eq!(device.evaluate(0).unwrap().tokens, 0);
     for (wrong, expected) in [
         (SampleConfig { prompt: &[1, 4_000_000_000], ..sample }, "between 1 and 3, got 4000000000"),
         (SampleConfig { prompt: &[4], ..sample }, "between 1 and 3, got 4"),
         (SampleConfig { prompt: &[1, 0], ..sample }, "between 1 and 3, got 0"),
-        (SampleConfig { prompt: &[1; 8], ..sample }, "fewer than 8 tokens, got 8"),
+        (SampleConfig { prompt: &[1; 8], ..sample }, "shorter than 8 tokens, got 8"),
         (SampleConfig { top_k: 0, ..sample }, "top-k must be from 1 to 4, got 0"),
         (SampleConfig { top_k: 5, ..sample }, "top-k must be from 1 to 4, got 5"),
         (SampleConfig { temperature: -1.0, ..sample }, "3.4e38, got -1"),

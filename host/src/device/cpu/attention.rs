@@ -6,6 +6,7 @@ use gpu_kernels::ops::attention::prob_index;
 use gpu_kernels::shape::Shape;
 use simt::View;
 
+use super::super::validate;
 use super::Cpu;
 use super::buffer::Buffer;
 use crate::error::{Error, Result};
@@ -21,11 +22,10 @@ impl Cpu {
     pub fn attention(&mut self, document: &[u32]) -> Result<Vec<f32>> {
         let s = self.shape;
         if document.len() < 2 {
-            return Err(Error::ShortDocument { tokens: document.len() });
+            const HINT: &str = "put `<BOS>` at both ends of the document";
+            return Err(Error::argument("a document", "at least 2 tokens long", &document.len(), HINT));
         }
-        if let Some(&token) = document.iter().find(|&&token| token >= s.vocab) {
-            return Err(Error::Token { token, vocab: s.vocab });
-        }
+        validate::tokens(s, document)?;
         let n = s.block_size().min(document.len() - 1);
         let mut workspace = Buffer::zeros(Activations::len(s))?;
         let (offsets, mut nll) = ([0, document.len() as u32], 0.0);

@@ -10,7 +10,7 @@ use super::memory::Plan;
 use super::model::Cuda;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Models of one shape on a GPU.
 pub struct CudaModels(Vec<Cuda>);
@@ -19,9 +19,12 @@ impl CudaModels {
     /// Returns these models on the first GPU, to be trained on this dataset.
     ///
     /// # Errors
-    /// Those of [`Cuda::new`], [`Error::NoModels`] if there are none, and an error if their shapes differ.
+    /// Those of [`Cuda::new`], and an error if the shapes of the models differ.
+    ///
+    /// # Panics
+    /// If there are no models.
     pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
-        let shape = setups.first().ok_or(Error::NoModels)?.state.weights.shape;
+        let shape = setups[0].state.weights.shape;
         for setup in setups {
             validate::model(&setup.train, dataset, &setup.state)?;
         }
