@@ -6,7 +6,6 @@ use super::session::{Session, Trained};
 use super::sweep::SweepResult;
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
-use crate::corpus::Source;
 use crate::device::State;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -17,7 +16,7 @@ use crate::weights::Weights;
 impl Session<'_> {
     /// Trains the models of a group side by side, and keeps the best if it is the best so far. `source` introduces the first
     /// group.
-    pub(super) fn train_group(&mut self, group: &[RunConfig], source: Option<&Source>) -> Result<()> {
+    pub(super) fn train_group(&mut self, group: &[RunConfig], source: Option<&str>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
         let states = runs.iter().map(|run| self.state(run)).collect::<Result<_>>()?;
@@ -66,7 +65,7 @@ impl Session<'_> {
     }
 
     /// Prints the lines before the steps of a group. `source` stands for the first group, whose lines introduce the whole run.
-    fn introduce(&mut self, trainer: &mut Trainer, source: Option<&Source>) -> Result<()> {
+    fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
         let params = num_params(trainer.device(0).shape());
         let Some(source) = source else { return self.console.line(&format!("num params: {params}")) };
         self.console.notice(format_args!("corpus: {source}"));

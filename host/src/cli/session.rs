@@ -45,7 +45,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let mut session =
         Session { cli, documents, dataset, stop, console, save, plot, run_info, best: None, results: Vec::new() };
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
-        let source = (i == 0).then_some(&corpus.source);
+        let source = (i == 0).then_some(&*corpus.source);
         // The first group reads the flag itself.
         if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, source) }
     });

@@ -1,62 +1,20 @@
 //! The sources of a corpus, such as a file, a download, or the embedded names.
 
-use std::error::Error as _;
-use std::fmt;
-use std::fs::{File, Metadata};
+use std::error::Error as StdError;
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::path::{Path, PathBuf};
-#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-use std::sync::Arc;
+use std::iter::successors;
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::tls::TlsConfig;
 
-use super::text::{EMBEDDED, documents, parse};
+use super::{EMBEDDED, documents, parse};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Cause, Error, Result};
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
-
-/// The source of a corpus. Its text completes the notice `corpus: ..`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A text from the program that uses this library.
-    Text,
-    /// A file.
-    File(PathBuf),
-    /// A download.
-    Downloaded {
-        /// The address.
-        url: String,
-        /// The file that keeps the text for the next run.
-        path: PathBuf,
-        /// The reason why the text could not be kept there, if it was not.
-        not_kept: Option<String>,
-    },
-    /// The embedded names.
-    Embedded {
-        /// The reason why the download failed, in one line.
-        reason: String,
-    },
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text => f.write_str("a text"),
-            Self::File(path) if *path == *STDIN => f.write_str("standard input"),
-            Self::File(path) => write!(f, "`{}`", path.display()),
-            Self::Downloaded { url, path, not_kept: None } => {
-                write!(f, "downloaded from {url}, kept as `{}`", path.display())
-            }
-            Self::Downloaded { url, path, not_kept: Some(reason) } => {
-                write!(f, "downloaded from {url}, not kept as `{}`: {reason}", path.display())
-            }
-            Self::Embedded { reason } => write!(f, "the embedded given names of the 1990 US Census ({reason})"),
-        }
-    }
-}
 
 /// A download for a run without a file, with its time-outs.
 #[derive(Clone, Debug)]
@@ -88,8 +46,8 @@ impl Default for Download {
 pub struct Corpus {
     /// The text.
     pub text: String,
-    /// The source of the text.
-    pub source: Source,
+    /// The source of the text, as a notice names it: a path in back-quotes, or a clause about the download.
+    pub source: String,
 }
 
 impl Corpus {
@@ -98,7 +56,7 @@ impl Corpus {
     /// # Errors
     /// If the text has fewer than two documents.
     pub fn from_text(text: impl Into<String>) -> Result<Self> {
-        Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: Source::Text })
+        Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: "a text".to_owned() })
     }
 
     /// Reads the file `input`, or standard input for [`STDIN`].
@@ -118,22 +76,30 @@ impl Corpus {
     /// Does what [`Self::load`] does without `input`, in this working directory and with this download.
     ///
     /// # Errors
-    /// If an `input.txt` exists that is not a corpus. A failed download leads to [`Source::Embedded`].
+    /// If an `input.txt` exists that is not a corpus. A failed download leads to the embedded names.
     pub fn load_in(directory: &Path, download: &Download) -> Result<Self> {
         let path = directory.join("input.txt");
         // If the file's existence cannot be determined, reading it reports the cause.
         if !matches!(path.try_exists(), Ok(false)) {
             return Self::read(&path);
         }
-        let url = download.url.clone();
-        match download.fetch().and_then(|bytes| parse(bytes, &url)) {
+        let url = &download.url;
+        Ok(match download.fetch().and_then(|bytes| parse(bytes, url)) {
             Ok(text) => {
-                let kept = AtomicFile::new(&path).and_then(|file| file.create(text.as_bytes()));
-                let not_kept = kept.err().map(|error| error.source().map_or(String::new(), ToString::to_string));
-                Ok(Self { text, source: Source::Downloaded { url, path, not_kept } })
+                let name = path.display();
+                let kept = match AtomicFile::new(&path).and_then(|file| file.create(text.as_bytes())) {
+                    Ok(()) => format!("kept as `{name}`"),
+                    Err(error) => format!("not kept as `{name}`: {}", error.source().unwrap_or(&error)),
+                };
+                Self { text, source: format!("downloaded from {url}, {kept}") }
             }
-            Err(error) => Ok(Self { text: EMBEDDED.to_owned(), source: Source::Embedded { reason: one_line(&error) } }),
-        }
+            Err(error) => {
+                let causes = successors(Some(&error as &dyn StdError), |&cause| cause.source());
+                let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ");
+                let source = format!("the embedded given names of the 1990 US Census ({reason})");
+                Self { text: EMBEDDED.to_owned(), source }
+            }
+        })
     }
 
     /// Returns the documents in the order of the text.
@@ -142,22 +108,29 @@ impl Corpus {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let bytes = read_file(path).map_err(|source| Error::ReadCorpus { path: path.to_owned(), source })?;
-        Ok(Self { text: parse(bytes, &path.display().to_string())?, source: Source::File(path.to_owned()) })
+        let bytes = read_bytes(path).map_err(|source| Error::ReadCorpus { path: path.to_owned(), source })?;
+        let name = path.display().to_string();
+        let source = if path == STDIN { "standard input".to_owned() } else { format!("`{name}`") };
+        Ok(Self { text: parse(bytes, &name)?, source })
     }
 }
 
 /// The longest corpus in bytes, which is about the largest number of tokens.
 const MAX_BYTES: u64 = 1 << 32;
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if path == STDIN {
         return read_to_end(io::stdin().lock(), 0);
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if is_device(&metadata) && !file.is_terminal() {
-        return Err(io::Error::other("it is a device, which may never end"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if (kind.is_char_device() || kind.is_block_device()) && !file.is_terminal() {
+            return Err(io::Error::other("it is a device, which may never end"));
+        }
     }
     read_to_end(file, metadata.len())
 }
@@ -176,77 +149,47 @@ fn read_to_end(file: impl Read, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[cfg(unix)]
-fn is_device(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    metadata.file_type().is_char_device() || metadata.file_type().is_block_device()
-}
-
-#[cfg(not(unix))]
-fn is_device(_: &Metadata) -> bool {
-    false
-}
-
 impl Download {
-    /// Returns a TLS implementation in Rust alone, which supports most processors.
-    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-    fn tls(&self) -> Result<TlsConfig> {
-        if self.needs_tls() && !graviola::util::is_cpu_supported() {
-            return Err(self.failed("TLS needs a processor that has AES and, on x86-64, AVX2"));
-        }
-        let provider = Arc::new(rustls_graviola::default_provider());
-        Ok(TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build())
-    }
-
-    #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
-    fn tls(&self) -> Result<TlsConfig> {
-        if self.needs_tls() {
-            return Err(self.failed("there is no TLS for this processor"));
-        }
-        Ok(TlsConfig::default())
-    }
-
-    fn needs_tls(&self) -> bool {
-        self.url.starts_with("https:")
-    }
-
-    fn failed(&self, reason: impl Into<Cause>) -> Error {
-        Error::failed(format!("download {}", self.url), "check the network", reason)
-    }
-
     /// Returns the whole body of the answer.
     fn fetch(&self) -> Result<Vec<u8>> {
-        let failed = |error: ureq::Error| {
-            let reason = match &error {
-                ureq::Error::StatusCode(code) => format!("the server answered with status {code}"),
-                ureq::Error::Timeout(_) => "it took too long".to_owned(),
-                ureq::Error::Io(error) => error.to_string(),
-                error => error.to_string(),
-            };
-            self.failed(reason)
+        let failed = |reason: Cause| Error::failed(format!("download {}", self.url), "check the network", reason);
+        let refused = |error: ureq::Error| {
+            failed(match error {
+                ureq::Error::StatusCode(code) => format!("the server answered with status {code}").into(),
+                ureq::Error::Timeout(_) => "it took too long".into(),
+                ureq::Error::Io(error) => error.into(),
+                error => error.into(),
+            })
         };
+        let (needs_tls, tls) = (self.url.starts_with("https:"), tls());
+        if needs_tls && tls.is_none() {
+            return Err(failed("TLS needs an AArch64 or x86-64 processor that has AES and, on x86-64, AVX2".into()));
+        }
         let mut config = ureq::Agent::config_builder()
-            .tls_config(self.tls()?)
+            .tls_config(tls.unwrap_or_default())
             // A redirect must not leave TLS.
-            .https_only(self.needs_tls())
+            .https_only(needs_tls)
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .timeout_global(Some(self.timeout));
         if !self.proxy {
             config = config.proxy(None);
         }
-        let mut response = ureq::Agent::from(config.build()).get(&self.url).call().map_err(failed)?;
+        let mut response = ureq::Agent::from(config.build()).get(&self.url).call().map_err(refused)?;
         // Without a stated length, a body that was cut looks like a whole one.
         if !["content-length", "transfer-encoding"].iter().any(|name| response.headers().contains_key(*name)) {
-            return Err(self.failed("the answer states no length"));
+            return Err(failed("the answer states no length".into()));
         }
-        response.body_mut().read_to_vec().map_err(failed)
+        response.body_mut().read_to_vec().map_err(refused)
     }
 }
 
-/// Returns an error and its causes in one line.
-fn one_line(error: &Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    text.lines().collect::<Vec<_>>().join(" ")
+/// Returns a TLS implementation in Rust alone, if it supports this processor.
+fn tls() -> Option<TlsConfig> {
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    if graviola::util::is_cpu_supported() {
+        let provider = std::sync::Arc::new(rustls_graviola::default_provider());
+        return Some(TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build());
+    }
+    None
 }
