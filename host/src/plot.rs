@@ -1,9 +1,6 @@
 //! A picture of the losses of a training over its steps.
 
-use std::ops::Range;
 use std::path::Path;
-
-use plotters::data::fitting_range;
 
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
@@ -33,12 +30,15 @@ struct Series {
     runs: Vec<Curve>,
 }
 
+/// A step and its loss.
+type Point = (f64, f64);
+
 /// The losses of a run.
 #[derive(Clone, Default)]
 struct Curve {
     bins: Vec<Bin>,
-    /// The validation losses, each with its step.
-    val: Vec<(f64, f64)>,
+    /// The validation losses.
+    val: Vec<Point>,
 }
 
 /// The training losses of neighbouring steps.
@@ -106,52 +106,49 @@ impl Plot {
     /// # Errors
     /// [`Error::Failed`] if the plot cannot be drawn, [`Error::Save`] if the file cannot be written.
     pub fn save(&self) -> Result<()> {
-        let drawn = if self.png { self.png() } else { self.svg() };
         let action = format!("draw `{}`", self.path().display());
-        self.file.save(&drawn.map_err(|error| Error::failed(action, "leave `--plot` out", error))?)
+        self.file.save(&self.draw().map_err(|error| Error::failed(action, "leave `--plot` out", error))?)
     }
 
     /// Returns the path as the user gave it.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
+}
 
-    /// Returns the ranges of the steps and of the losses, with room around the curves.
-    fn ranges(&self) -> [Range<f64>; 2] {
-        let mut points: Vec<(f64, f64)> = Vec::new();
-        for series in &self.series {
-            match &series.runs[..] {
-                [curve] if self.series.len() == 1 => points.extend(curve.means()),
-                _ => points.extend(series.spread(|summary| summary.min).into_iter().chain(series.spread(|s| s.max))),
-            }
-            points.extend(series.val());
-        }
-        let steps = fitting_range(points.iter().map(|point| &point.0));
-        let losses = fitting_range(points.iter().map(|point| &point.1));
-        let margin = ((losses.end - losses.start) * 0.05).max(1e-3);
-        [steps.start.min(steps.end - 1.0)..steps.end, losses.start - margin..losses.end + margin]
-    }
+/// The points that are drawn of a series.
+struct Points {
+    /// The losses of a run that is drawn alone.
+    losses: Vec<Point>,
+    /// The outline of the moving means of several runs.
+    band: Vec<Point>,
+    /// The moving mean over the runs.
+    mean: Vec<Point>,
+    /// The mean validation loss over the runs.
+    val: Vec<Point>,
 }
 
 impl Series {
-    /// Returns at each step a value that sums up the moving means of all runs.
-    fn spread(&self, value: impl Fn(Summary) -> f64) -> Vec<(f64, f64)> {
-        sum_up(&self.runs.iter().map(Curve::moving_mean).collect::<Vec<_>>(), value)
-    }
-
-    /// Returns the mean of the runs' validation losses at each step.
-    fn val(&self) -> Vec<(f64, f64)> {
-        sum_up(&self.runs.iter().map(|curve| &curve.val).collect::<Vec<_>>(), |summary| summary.mean)
+    fn points(&self, alone: bool) -> Points {
+        let training = sum_up(self.runs.iter().map(|curve| curve.means(WINDOW)).collect());
+        let val = sum_up(self.runs.iter().map(|curve| curve.val.clone()).collect());
+        let least = training.iter().map(|(step, losses)| (*step, losses.min));
+        let largest = training.iter().rev().map(|(step, losses)| (*step, losses.max));
+        let mean = |points: &[(f64, Summary)]| points.iter().map(|(step, losses)| (*step, losses.mean)).collect();
+        let (losses, band) = match &self.runs[..] {
+            [curve] if alone => (curve.means(0.0), Vec::new()),
+            [_] => (Vec::new(), Vec::new()),
+            _ => (Vec::new(), least.chain(largest).collect()),
+        };
+        Points { losses, band, mean: mean(&training), val: mean(&val) }
     }
 }
 
-/// Returns at each step a value that sums up the points of the curves. A curve may end earlier than another, where a run has
-/// diverged.
-fn sum_up(curves: &[impl AsRef<[(f64, f64)]>], value: impl Fn(Summary) -> f64) -> Vec<(f64, f64)> {
-    let longest = curves.iter().map(AsRef::as_ref).max_by_key(|curve| curve.len()).unwrap_or_default();
-    let values = |i: usize| curves.iter().filter_map(move |curve| curve.as_ref().get(i)).map(|point| point.1);
-    let points = longest.iter().enumerate();
-    points.filter_map(|(i, point)| Summary::of(values(i)).map(|summary| (point.0, value(summary)))).collect()
+/// Sums up the losses of the curves at each step. A curve may end earlier than another, where a run has diverged.
+fn sum_up(curves: Vec<Vec<Point>>) -> Vec<(f64, Summary)> {
+    let longest = curves.iter().max_by_key(|curve| curve.len()).map_or(&[][..], Vec::as_slice);
+    let losses = |i: usize| Summary::of(curves.iter().filter_map(move |curve| curve.get(i)).map(|point| point.1));
+    longest.iter().enumerate().filter_map(|(i, &(step, _))| Some((step, losses(i)?))).collect()
 }
 
 impl Curve {
@@ -163,14 +160,9 @@ impl Curve {
         }
     }
 
-    /// Returns the mean training loss of each bin.
-    fn means(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.bins.iter().map(|bin| (bin.middle, bin.sum / bin.count))
-    }
-
-    /// Returns the mean of the training losses around each bin.
-    fn moving_mean(&self) -> Vec<(f64, f64)> {
-        let reach = (self.bins.len() as f64 * WINDOW / 2.0) as usize;
+    /// Returns at each bin the mean of the training losses around it, in a window that covers this part of the training.
+    fn means(&self, window: f64) -> Vec<Point> {
+        let reach = (self.bins.len() as f64 * window / 2.0) as usize;
         let around = |i: usize| &self.bins[i.saturating_sub(reach)..self.bins.len().min(i + reach + 1)];
         let mean = |bins: &[Bin]| {
             let (sum, count) = bins.iter().fold((0.0, 0.0), |(sum, count), bin| (sum + bin.sum, count + bin.count));

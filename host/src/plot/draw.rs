@@ -1,12 +1,11 @@
 //! The drawing of a plot as an SVG or a PNG.
 
-use std::ops::Range;
-
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
+use plotters::data::fitting_range;
 use plotters::prelude::*;
 
-use super::{Plot, Series};
+use super::{Plot, Points};
 use crate::error::Cause;
 
 /// The chart, with the axes of steps and losses.
@@ -21,7 +20,7 @@ const COLOURS: [(u8, u8, u8); 7] =
 const MAX_LABELS: usize = 24;
 
 /// Returns the colour of a series. After the last colour, darker shades of them follow, and then lighter ones.
-fn colour(series: usize) -> RGBColor {
+fn colour_of(series: usize) -> RGBColor {
     let (r, g, b) = COLOURS[series % COLOURS.len()];
     let shade = |channel: u8| match series / COLOURS.len() % 3 {
         0 => channel,
@@ -32,15 +31,15 @@ fn colour(series: usize) -> RGBColor {
 }
 
 impl Plot {
-    pub(super) fn svg(&self) -> Result<Vec<u8>, Cause> {
-        let mut text = String::new();
-        self.draw(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())?;
-        Ok(text.into_bytes())
-    }
-
-    pub(super) fn png(&self) -> Result<Vec<u8>, Cause> {
+    /// Returns the bytes of the picture.
+    pub(super) fn draw(&self) -> Result<Vec<u8>, Cause> {
+        if !self.png {
+            let mut text = String::new();
+            self.draw_on(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())?;
+            return Ok(text.into_bytes());
+        }
         let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
-        self.draw(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
+        self.draw_on(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area())?;
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, SIZE.0, SIZE.1);
         encoder.set_color(png::ColorType::Rgb);
@@ -50,24 +49,16 @@ impl Plot {
         Ok(bytes)
     }
 
-    fn draw<B: DrawingBackend<ErrorType: 'static>>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Cause> {
+    fn draw_on<B: DrawingBackend<ErrorType: 'static>>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Cause> {
         // The PNG's letters are drawn with this font, and those of the SVG are measured with it.
         plotters::style::register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
             .map_err(|_| "the font is damaged")?;
         let alone = self.series.len() == 1;
+        let points: Vec<Points> = self.series.iter().map(|series| series.points(alone)).collect();
         area.fill(&WHITE)?;
-        let mut chart = axes(area, self.ranges(), alone)?;
-        for (i, series) in self.series.iter().enumerate() {
-            let label = match i {
-                _ if alone => Some("training loss, moving mean".to_owned()),
-                _ if i < MAX_LABELS => Some(series.label.clone()),
-                MAX_LABELS => Some(format!("and {} more", self.series.len() - i)),
-                _ => None,
-            };
-            draw_training(&mut chart, series, colour(i), alone, label)?;
-            let dots = colour(if alone { 1 } else { i });
-            let legend = (i + 1 == self.series.len()).then_some(if alone { dots } else { BLACK });
-            draw_validation(&mut chart, series, dots, legend)?;
+        let mut chart = axes(area, &points)?;
+        for (i, (series, points)) in self.series.iter().zip(points).enumerate() {
+            draw_series(&mut chart, points, &series.label, i, self.series.len())?;
         }
         chart
             .configure_series_labels()
@@ -82,12 +73,17 @@ impl Plot {
     }
 }
 
-/// Draws the axes.
+/// Draws the axes, which have room around the points.
 fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     area: &DrawingArea<B, Shift>,
-    [steps, losses]: [Range<f64>; 2],
-    alone: bool,
+    points: &[Points],
 ) -> Result<Chart<'a, B>, Cause> {
+    let all = || points.iter().flat_map(|points| [&points.losses, &points.band, &points.mean, &points.val]).flatten();
+    let steps = fitting_range(all().map(|point| &point.0));
+    let losses = fitting_range(all().map(|point| &point.1));
+    let margin = ((losses.end - losses.start) * 0.05).max(1e-3);
+    let steps = steps.start.min(steps.end - 1.0)..steps.end;
+    let losses = losses.start - margin..losses.end + margin;
     let mut chart = ChartBuilder::on(area)
         .margin(16)
         .margin_right(32)
@@ -104,56 +100,52 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
         .axis_desc_style(("sans-serif", 18))
         .x_label_formatter(&step_label)
         .x_desc("step")
-        .y_desc(if alone { "loss (nats a token)" } else { "loss (nats a token), lines: moving mean of training" })
+        .y_desc(if points.len() == 1 {
+            "loss (nats a token)"
+        } else {
+            "loss (nats a token), lines: moving mean of training"
+        })
         .draw()?;
     Ok(chart)
 }
 
-/// Draws the moving mean of the training losses of a series. Behind it is every loss of a lone run, or the band that
-/// the runs of several seeds keep to.
-fn draw_training<B: DrawingBackend<ErrorType: 'static>>(
+/// Draws series `i` of `count` series, and its entries in the legend. Behind the moving mean of its training losses is every
+/// loss of a lone run, or the band that the runs of several seeds keep to.
+fn draw_series<B: DrawingBackend<ErrorType: 'static>>(
     chart: &mut Chart<B>,
-    series: &Series,
-    colour: RGBColor,
-    alone: bool,
-    label: Option<String>,
+    Points { losses, band, mean, val }: Points,
+    label: &str,
+    i: usize,
+    count: usize,
 ) -> Result<(), Cause> {
-    match &series.runs[..] {
-        [curve] if alone => {
-            let drawn = chart.draw_series(LineSeries::new(curve.means(), colour.mix(0.3)))?;
-            drawn.label("training loss").legend(swatch(colour.mix(0.3).stroke_width(1)));
-        }
-        [_] => {}
-        _ => {
-            let below = series.spread(|summary| summary.min).into_iter();
-            let band: Vec<_> = below.chain(series.spread(|summary| summary.max).into_iter().rev()).collect();
-            let drawn = chart.draw_series([Polygon::new(band, colour.mix(0.2))])?;
-            if alone {
-                drawn.label("seeds, least to largest").legend(swatch(colour.mix(0.2).stroke_width(10)));
-            }
+    let (alone, colour) = (count == 1, colour_of(i));
+    if !losses.is_empty() {
+        let drawn = chart.draw_series(LineSeries::new(losses, colour.mix(0.3)))?;
+        drawn.label("training loss").legend(swatch(colour.mix(0.3).stroke_width(1)));
+    }
+    if !band.is_empty() {
+        let drawn = chart.draw_series([Polygon::new(band, colour.mix(0.2))])?;
+        if alone {
+            drawn.label("seeds, least to largest").legend(swatch(colour.mix(0.2).stroke_width(10)));
         }
     }
-    let style = colour.stroke_width(2);
-    let drawn = chart.draw_series(LineSeries::new(series.spread(|summary| summary.mean), style))?;
-    if let Some(label) = label {
-        drawn.label(label).legend(swatch(style));
+    let drawn = chart.draw_series(LineSeries::new(mean, colour.stroke_width(2)))?;
+    let label = match i {
+        _ if alone => "training loss, moving mean",
+        _ if i < MAX_LABELS => label,
+        MAX_LABELS => &format!("and {} more", count - i),
+        _ => "",
+    };
+    if !label.is_empty() {
+        drawn.label(label).legend(swatch(colour.stroke_width(2)));
     }
-    Ok(())
-}
-
-/// Draws the validation losses of a series, and their entry in the legend in the colour `legend`.
-fn draw_validation<B: DrawingBackend<ErrorType: 'static>>(
-    chart: &mut Chart<B>,
-    series: &Series,
-    colour: RGBColor,
-    legend: Option<RGBColor>,
-) -> Result<(), Cause> {
-    let val = series.val();
-    let drawn = chart.draw_series(val.iter().map(|&at| Circle::new(at, 4, colour.filled())))?;
-    if let Some(legend) = legend.filter(|_| !val.is_empty()) {
+    // A lone series has dots of another colour than its line. The legend has one entry for the dots of several series.
+    let (dots, legend) = if alone { (colour_of(1), colour_of(1)) } else { (colour, BLACK) };
+    let drawn = chart.draw_series(val.iter().map(|&at| Circle::new(at, 4, dots.filled())))?;
+    if i + 1 == count && !val.is_empty() {
         drawn.label("validation loss").legend(move |(x, y)| Circle::new((x + 12, y), 4, legend.filled()));
     }
-    chart.draw_series(LineSeries::new(val, colour.mix(0.6)))?;
+    chart.draw_series(LineSeries::new(val, dots.mix(0.6)))?;
     Ok(())
 }
 
