@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, ValueParser};
+use clap::builder::ValueParser;
 use clap::{ArgAction, Args, Parser, ValueEnum};
 use clap_complete::Shell;
 
@@ -90,23 +90,6 @@ pub(super) struct RunArgs {
     /// The seed of the shuffle, the initial weights and the samples
     #[arg(long, value_name = "N", default_value_t = Config::default().seed, value_parser = whole::<u64>(0..=u64::MAX))]
     pub(super) seed: u64,
-}
-
-/// The values of `--device`.
-impl ValueEnum for DeviceKind {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Self::Auto => "The GPU if there is one that can be used, else the CPU",
-            Self::Cuda => "The kernels on an NVIDIA GPU",
-            Self::Cpu => "The kernels on the CPU",
-            Self::Reference => "The scalar reference in double precision, slow and made to be read",
-        };
-        Some(PossibleValue::new(self.name()).help(help))
-    }
 }
 
 /// The output on the course of the run.

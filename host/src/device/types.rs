@@ -13,6 +13,7 @@ use crate::weights::Weights;
 
 /// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(target_family = "wasm"), derive(clap::ValueEnum))]
 pub enum DeviceKind {
     /// The GPU if one can be used, else the CPU.
     #[default]
@@ -21,23 +22,8 @@ pub enum DeviceKind {
     Cuda,
     /// The kernels on the CPU.
     Cpu,
-    /// The scalar reference in double precision, which is slow.
+    /// The scalar reference in double precision, slow and made to be read.
     Reference,
-}
-
-impl DeviceKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Cuda, Self::Cpu, Self::Reference];
-
-    /// Returns the name, as `--device` takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cuda => "cuda",
-            Self::Cpu => "cpu",
-            Self::Reference => "reference",
-        }
-    }
 }
 
 /// The state that training changes.
