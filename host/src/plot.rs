@@ -130,8 +130,8 @@ struct Points {
 
 impl Series {
     fn points(&self, alone: bool) -> Points {
-        let training = sum_up(self.runs.iter().map(|curve| curve.means(WINDOW)).collect());
-        let val = sum_up(self.runs.iter().map(|curve| curve.val.clone()).collect());
+        let training = sum_up(&self.runs.iter().map(|curve| curve.means(WINDOW)).collect::<Vec<_>>());
+        let val = sum_up(&self.runs.iter().map(|curve| curve.val.clone()).collect::<Vec<_>>());
         let least = training.iter().map(|(step, losses)| (*step, losses.min));
         let largest = training.iter().rev().map(|(step, losses)| (*step, losses.max));
         let mean = |points: &[(f64, Summary)]| points.iter().map(|(step, losses)| (*step, losses.mean)).collect();
@@ -145,7 +145,7 @@ impl Series {
 }
 
 /// Sums up the losses of the curves at each step. A curve may end earlier than another, where a run has diverged.
-fn sum_up(curves: Vec<Vec<Point>>) -> Vec<(f64, Summary)> {
+fn sum_up(curves: &[Vec<Point>]) -> Vec<(f64, Summary)> {
     let longest = curves.iter().max_by_key(|curve| curve.len()).map_or(&[][..], Vec::as_slice);
     let losses = |i: usize| Summary::of(curves.iter().filter_map(move |curve| curve.get(i)).map(|point| point.1));
     longest.iter().enumerate().filter_map(|(i, &(step, _))| Some((step, losses(i)?))).collect()
