@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::error::Error;
+use crate::error::Result;
 
 mod args;
 mod command;
@@ -20,26 +20,27 @@ use console::printed;
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        // Nothing can be done about a stderr that cannot be written.
+        let _ = writeln!(io::stderr(), "{}", error.report());
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nothing can be done about a stderr that cannot be written. The help goes to stdout.
-            let printed = if error.use_stderr() { error.print().or(Ok(())) } else { printed(error.print()) };
-            return printed.map_or_else(|error| fail(&error), |()| ExitCode::from(error.exit_code() as u8));
+            // The help goes to stdout, where it may be the only result.
+            let written = error.print();
+            if !error.use_stderr() {
+                printed(written)?;
+            }
+            return Ok(ExitCode::from(error.exit_code() as u8));
         }
     };
-    let ended = match cli.document() {
-        Some(text) => {
-            let mut out = io::stdout().lock();
-            printed(out.write_all(&text).and_then(|()| out.flush())).map(|()| ExitCode::SUCCESS)
-        }
-        None => session::run(&cli),
-    };
-    ended.unwrap_or_else(|error| fail(&error))
-}
-
-fn fail(error: &Error) -> ExitCode {
-    // Nothing can be done about a stderr that cannot be written.
-    let _ = writeln!(io::stderr(), "{}", error.report());
-    ExitCode::FAILURE
+    let Some(document) = cli.document() else { return session::run(&cli) };
+    let mut out = io::stdout().lock();
+    printed(out.write_all(&document).and_then(|()| out.flush()))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::ValueParser;
 use clap::{ArgAction, Args, Parser, ValueEnum};
@@ -13,12 +14,6 @@ use crate::run::RunConfig;
 use crate::sampler::Sampling;
 use crate::trainer::Config;
 
-/// The largest number of threads that can be asked for.
-const MAX_THREADS: u64 = 4096;
-/// The largest number of documents of a step.
-const MAX_BATCH: u64 = 1 << 24;
-/// The largest number of seeds.
-const MAX_SEEDS: u64 = 4096;
 /// The largest count. The whole numbers up to it are exact in an `f64`, which the learning rate's schedule needs.
 pub(super) const MAX_COUNT: u64 = 1 << 53;
 /// The largest dimension of a model. Indices fit 32 bits on every device.
@@ -60,7 +55,6 @@ pub struct Cli {
     pub(super) configs: Vec<RunConfig>,
 }
 
-/// The files, the device and the seed.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The corpus, UTF-8 text with one document on each line; - reads standard input [default: input.txt, or a download]
@@ -85,14 +79,13 @@ pub(super) struct RunArgs {
     #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
     pub(super) device: DeviceKind,
     /// The number of CPU threads [default: one for each core]
-    #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true, value_parser = whole::<usize>(1..=MAX_THREADS))]
+    #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true, value_parser = whole::<usize>(1..=4096))]
     pub(super) threads: Option<usize>,
     /// The seed of the shuffle, the initial weights and the samples
     #[arg(long, value_name = "N", default_value_t = Config::default().seed, value_parser = whole::<u64>(0..=u64::MAX))]
     pub(super) seed: u64,
 }
 
-/// The output on the course of the run.
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
     /// Print every N-th step, the first and the last; 0 prints none [default: every step, or about 500 lines of a longer
@@ -107,7 +100,6 @@ pub(super) struct ViewArgs {
     pub(super) plot: Option<PathBuf>,
 }
 
-/// The model's dimensions.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
     /// Channels of the residual stream
@@ -124,7 +116,6 @@ pub(super) struct ModelArgs {
     block_size: usize,
 }
 
-/// The training.
 #[derive(Debug, Args)]
 pub(super) struct TrainingArgs {
     /// Training steps; 0 only samples and needs --init-from
@@ -134,15 +125,15 @@ pub(super) struct TrainingArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=MAX_COUNT))]
     pub(super) stop_after: Option<u64>,
     /// Documents per step; their gradients are averaged. If there are fewer documents, they repeat
-    #[arg(long, value_name = "B", default_value_t = Config::default().batch, value_parser = whole::<usize>(1..=MAX_BATCH))]
+    #[arg(long, value_name = "B", default_value_t = Config::default().batch, value_parser = whole::<usize>(1..=1 << 24))]
     batch: usize,
     /// Train N models side by side, with initial weights from --seed, --seed + 1 and so on; the best is sampled and saved
-    #[arg(long, alias = "replicas", value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=MAX_SEEDS))]
+    #[arg(long, alias = "replicas", value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=4096))]
     pub(super) seeds: usize,
     /// Train one model for each of these values of another flag, or for each combination of several --sweep; the best is
     /// sampled and saved
     #[arg(long, value_name = "FLAG=X,Y,..")]
-    pub(super) sweep: Vec<String>,
+    pub(super) sweep: Vec<Sweep>,
     /// Validate after every N steps; 0 never validates
     #[arg(long, value_name = "N", default_value_t = Config::default().val_every, value_parser = whole::<u64>(0..=MAX_COUNT))]
     pub(super) val_every: u64,
@@ -169,7 +160,6 @@ pub(super) struct TrainingArgs {
     max_grad_norm: f64,
 }
 
-/// The sampling.
 #[derive(Debug, Args)]
 pub(super) struct SamplingArgs {
     /// Samples to generate
@@ -192,7 +182,6 @@ pub(super) struct SamplingArgs {
     pub(super) format: Format,
 }
 
-/// The format of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// One line for each sample
@@ -235,10 +224,9 @@ impl Cli {
 /// Parses a whole number within `range`.
 fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive<u64>) -> ValueParser {
     ValueParser::new(move |text: &str| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number
-            .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
+        let number =
+            text.parse().ok().filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
     })
 }
 
@@ -269,7 +257,28 @@ fn below_one() -> ValueParser {
     real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
 }
 
-/// Splits `FLAG=X,Y,..` into the flag without its dashes and the values.
-pub(super) fn split_sweep(sweep: &str) -> Option<(&str, &str)> {
-    sweep.split_once('=').map(|(flag, values)| (flag.trim().trim_start_matches("--"), values))
+/// The values of a flag that is swept, as `--sweep` takes them.
+#[derive(Clone, Debug)]
+pub(super) struct Sweep {
+    pub(super) text: String,
+    /// A flag that can be swept, without its dashes.
+    pub(super) flag: String,
+    pub(super) values: Vec<String>,
+}
+
+impl FromStr for Sweep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let flags =
+            "learning-rate, beta1, beta2, eps, weight-decay, max-grad-norm, batch, n-embd, n-head, n-layer, block-size";
+        let (flag, values) =
+            text.split_once('=').ok_or("expected a flag and its values, as in learning-rate=0.003,0.01")?;
+        let flag = flag.trim().trim_start_matches("--").to_owned();
+        if !flags.split(", ").any(|other| other == flag) {
+            return Err(format!("`{flag}` cannot be swept, expected one of {flags}"));
+        }
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        Ok(Self { text: text.to_owned(), flag, values })
+    }
 }

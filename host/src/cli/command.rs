@@ -2,13 +2,13 @@
 
 use std::env;
 use std::error::Error as _;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::args::{Cli, split_sweep};
+use super::args::{Cli, Sweep};
 use crate::error::Error;
 
 const HELP: &str = "`--help` describes every flag";
@@ -26,6 +26,12 @@ pub(super) fn command() -> Command {
 }
 
 impl Cli {
+    /// Reads a command line, which starts with the program's name. A value may come from one of `sweeps`.
+    pub(super) fn parse(command: Command, args: &[OsString], sweeps: &[Sweep]) -> Result<Self, clap::Error> {
+        let matches = command.try_get_matches_from(args).map_err(|error| with_hint(error, sweeps))?;
+        Self::from_arg_matches(&matches)
+    }
+
     /// Returns the completion script or the manual page, if that is all that is asked for.
     pub(super) fn document(&self) -> Option<Vec<u8>> {
         let mut text = Vec::new();
@@ -41,9 +47,8 @@ impl Cli {
     }
 }
 
-/// Gives clap's error the form of [`Error`], with a hint. Help and version stay as they are. A value may come from one of
-/// `sweeps`, `FLAG=X,Y,..` each.
-pub(super) fn with_hint(error: clap::Error, sweeps: &[String]) -> clap::Error {
+/// Gives clap's error the form of [`Error`], with a hint. Help and version stay as they are.
+fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     if !error.use_stderr() {
         return error;
     }
@@ -54,16 +59,20 @@ pub(super) fn with_hint(error: clap::Error, sweeps: &[String]) -> clap::Error {
         }
         _ => None,
     };
-    match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), expected) {
-        (Some(arg), Some(value), Some(expected)) => {
-            usage_error(&invalid_value(&arg.to_string(), &value.to_string(), &expected, sweeps))
-        }
-        _ => usage_error(&general(&error)),
+    let given = (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue));
+    if let ((Some(arg), Some(value)), Some(expected)) = (given, expected) {
+        return invalid_value(&arg.to_string(), &value.to_string(), &expected, sweeps).into();
     }
+    // The first paragraph is the message, and another may be a tip.
+    let text = error.render().to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
+    Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
 }
 
 /// Returns the error of a flag, as clap shows it in `arg`, that does not take `value`. The hint says where the value comes from.
-fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[String]) -> Error {
+fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[Sweep]) -> Error {
     let mut command = command();
     command.build();
     let flag = command.get_arguments().find(|flag| flag.to_string() == arg);
@@ -75,26 +84,19 @@ fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[String]) -> E
         (None, Some(default)) => (format!("--{name} {value}"), format!("the default is `--{name} {default}`; ")),
         (None, None) => (format!("--{name} {value}"), String::new()),
     };
-    let sweep = sweeps.iter().find(|sweep| split_sweep(sweep).is_some_and(|(flag, _)| flag == name));
-    let sweep = sweep.map_or(String::new(), |sweep| format!("`--sweep {sweep}`: "));
+    let sweep = sweeps.iter().find(|sweep| sweep.flag == name);
+    let sweep = sweep.map_or(String::new(), |Sweep { text, .. }| format!("`--sweep {text}`: "));
     Error::usage(format!("{sweep}`{given}`: {expected}"), hint + HELP)
 }
 
-/// Returns any other error of clap. Its first paragraph is the message, and another may be a tip.
-fn general(error: &clap::Error) -> Error {
-    let text = error.render().to_string();
-    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
-    Error::usage(message.trim_start_matches("error: ").trim_end(), hint)
-}
-
-/// Returns `error` for clap to print, in clap's colours and with its exit code.
-pub(super) fn usage_error(error: &Error) -> clap::Error {
-    let report = error.report();
-    let message = report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n";
-    // The command decides on the colours.
-    clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(&command())
+/// Makes an error one of a wrong command line, for clap to print in its colours and with its exit code.
+impl From<Error> for clap::Error {
+    fn from(error: Error) -> Self {
+        let report = error.report();
+        let message = report.strip_prefix("error: ").unwrap_or(&report).to_owned() + "\n";
+        // The command decides on the colours.
+        Self::raw(ErrorKind::ValueValidation, message).with_cmd(&command())
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::FromArgMatches;
 use clap::builder::Resettable;
 
-use super::args::{Cli, SamplingArgs};
-use super::command::{command, usage_error, with_hint};
+use super::args::{Cli, RunArgs, SamplingArgs, TrainingArgs};
+use super::command::command;
 use super::sweep;
 use crate::atomic_file::is_same;
 use crate::corpus::STDIN;
@@ -15,59 +14,55 @@ use crate::error::{Error, Result};
 use crate::sampler::Sampling;
 use crate::tokenizer::Tokenizer;
 
+/// The approximate number of steps that are printed by default.
+const MAX_LINES: u64 = 500;
+
 impl Cli {
     /// Reads the command line, which starts with the program's name.
     pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
         // The environment variables of a run do not conflict with a request for a document.
-        let alone = command().mut_args(|arg| arg.env(Resettable::Reset)).try_get_matches_from(&args);
-        if let Some(cli) = alone.ok().and_then(|matches| Self::from_arg_matches(&matches).ok())
-            && (cli.completions.is_some() || cli.man_page)
-        {
+        let alone = Self::parse(command().mut_args(|arg| arg.env(Resettable::Reset)), &args, &[]);
+        if let Some(cli) = alone.ok().filter(|cli| cli.completions.is_some() || cli.man_page) {
             return Ok(cli);
         }
-        let matches = command().try_get_matches_from(&args).map_err(|error| with_hint(error, &[]))?;
-        let mut cli = Self::from_arg_matches(&matches)?;
-        cli.check().map_err(|error| usage_error(&error))?;
+        let mut cli = Self::parse(command(), &args, &[])?;
         cli.configs = sweep::configs(&args, &cli)?;
-        cli.check_shapes().map_err(|error| usage_error(&error))?;
+        cli.check()?;
         Ok(cli)
     }
 
     /// Checks that the flags fit each other.
     fn check(&self) -> Result<()> {
-        // The vocabulary is not known yet. A model that fails with one token fails with every corpus.
-        self.model().shape(1)?;
-        let (steps, seeds) = (self.training.steps, self.training.seeds);
-        if steps == 0 && self.run.init_from.is_none() {
+        let (RunArgs { init_from, resume, .. }, TrainingArgs { steps, seeds, .. }) = (&self.run, &self.training);
+        let stop_after = self.stop_after();
+        if *steps == 0 && init_from.is_none() {
             let message = "`--steps 0` only samples, which needs trained weights";
             return Err(Error::usage(message, "add `--init-from FILE.safetensors`, or train for at least 1 step"));
         }
-        if let Some(stop) = self.training.stop_after.filter(|&stop| stop > steps) {
-            let message = format!("`--stop-after {stop}` is beyond `--steps {steps}`");
+        if stop_after > *steps {
+            let message = format!("`--stop-after {stop_after}` is beyond `--steps {steps}`");
             return Err(Error::usage(message, "lower `--stop-after`, or raise `--steps`, the length of the whole run"));
         }
-        if self.run.resume.is_some() && (seeds > 1 || !self.training.sweep.is_empty()) {
+        if resume.is_some() && (*seeds > 1 || !self.training.sweep.is_empty()) {
             let message = "`--resume` goes on with one model, not with those of `--seeds` or `--sweep`";
             return Err(Error::usage(message, "leave out `--resume`, or `--seeds` and `--sweep`"));
         }
-        if self.run.init_from.is_some() && seeds > 1 {
+        let Some(path) = init_from.as_deref().map(Path::display) else { return Ok(()) };
+        if *seeds > 1 {
             let message = format!("`--seeds {seeds}` would train equal models with `--init-from`");
             return Err(Error::usage(
                 message,
                 "leave one of the two out, since seeds differ only in their initial weights",
             ));
         }
+        let one = &self.configs[0];
+        if let Some(other) = self.configs.iter().find(|other| other.model != one.model) {
+            let message = format!("`--init-from {path}` has weights of one shape, not those of `{one}` and `{other}`");
+            let hint = "sweep only the optimiser's values or the batch, or leave `--init-from` out";
+            return Err(Error::usage(message, hint));
+        }
         Ok(())
-    }
-
-    /// Checks that a sweep keeps the shape of the weights that it starts from.
-    fn check_shapes(&self) -> Result<()> {
-        let (Some(path), [one, others @ ..]) = (&self.run.init_from, &self.configs[..]) else { return Ok(()) };
-        let Some(other) = others.iter().find(|other| other.model != one.model) else { return Ok(()) };
-        let file = path.display();
-        let message = format!("`--init-from {file}` has weights of one shape, not those of `{one}` and `{other}`");
-        Err(Error::usage(message, "sweep only the optimiser's values or the batch, or leave `--init-from` out"))
     }
 
     /// Refuses a file that would be written over another that the run reads or writes. A checkpoint may be resumed and saved.
@@ -93,9 +88,13 @@ impl Cli {
         Ok(())
     }
 
-    /// Returns the number of steps between two that are printed, or 0 to print none.
+    /// Returns the number of steps between two that are printed, or 0 to print none. Without `--log-every` it is the smallest
+    /// round number that keeps the lines below [`MAX_LINES`].
     pub(super) fn log_every(&self) -> u64 {
-        self.view.log_every.unwrap_or_else(|| log_every(self.training.steps))
+        let steps = self.training.steps;
+        let mut round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
+        let default = || round.find(|every| steps / every <= MAX_LINES).unwrap_or(steps);
+        self.view.log_every.unwrap_or_else(default)
     }
 
     /// Returns the sampling from a vocabulary of `vocab` tokens.
@@ -124,15 +123,6 @@ impl Cli {
         }
         Ok(())
     }
-}
-
-/// The approximate number of steps that are printed by default.
-const MAX_LINES: u64 = 500;
-
-/// Returns the default of `--log-every`, the smallest round number that keeps the lines below [`MAX_LINES`].
-fn log_every(steps: u64) -> u64 {
-    let round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
-    round.into_iter().find(|every| steps / every <= MAX_LINES).unwrap_or(steps)
 }
 
 #[cfg(test)]
@@ -195,6 +185,7 @@ mod tests {
 
     #[test]
     fn a_few_hundred_steps_are_printed_however_many_there_are() {
+        let log_every = |steps: u64| read(&format!("--init-from x --steps {steps}")).unwrap().log_every();
         for (steps, every) in [(0, 1), (7, 1), (500, 1), (501, 2), (1000, 2), (2000, 5), (1_000_000, 2000)] {
             assert_eq!(log_every(steps), every, "{steps}");
         }
