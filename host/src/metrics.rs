@@ -8,11 +8,10 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Map, Value};
 
-use crate::config::TrainConfig;
 use crate::device::StepLog;
 use crate::error::{Error, Result};
 use crate::run::{Run, Setting};
-use crate::trainer::{Event, Steps, Validation};
+use crate::trainer::{Event, Steps};
 
 mod file;
 use file::{Output, SEED};
@@ -20,21 +19,19 @@ use file::{Output, SEED};
 /// The metrics file of a training, and the thread that writes it.
 pub struct Metrics {
     path: PathBuf,
-    /// The steps whose validation is not known yet.
-    held: Option<Steps>,
-    sender: Option<SyncSender<Message>>,
-    writer: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<(SyncSender<Message>, JoinHandle<io::Result<()>>)>,
 }
 
 /// A message to the thread.
 enum Message {
-    /// The steps to write, and the validation losses of the runs after the last of them, if there are any.
-    Write { steps: Steps, val_losses: Option<Vec<f64>> },
+    Steps(Steps),
+    /// The validation losses of the runs after the last of the steps sent before.
+    Validation(Vec<f64>),
     /// A request for an answer when everything before it is written.
-    Answer(SyncSender<()>),
+    Flush(SyncSender<()>),
 }
 
-/// The number of launches that may wait to be written before training waits.
+/// The number of messages that may wait before training waits.
 const WAITING: usize = 8;
 
 impl Metrics {
@@ -49,15 +46,23 @@ impl Metrics {
         let (sender, messages) = sync_channel(WAITING);
         let writer = thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            messages.into_iter().try_for_each(|message| match message {
-                Message::Write { steps, val_losses } => {
-                    write(&mut out, &runs, &steps, val_losses.as_deref())?;
-                    out.flush()
+            // The steps whose validation is not known yet.
+            let mut held: Option<Steps> = None;
+            for message in messages {
+                match message {
+                    Message::Steps(steps) if steps.is_validated => held = Some(steps),
+                    Message::Steps(steps) => write(&mut out, &runs, &steps, None)?,
+                    Message::Validation(losses) => {
+                        held.take().map_or(Ok(()), |steps| write(&mut out, &runs, &steps, Some(&losses)))?;
+                    }
+                    Message::Flush(answer) => drop(answer.send(())),
                 }
-                Message::Answer(sender) => sender.send(()).map_err(io::Error::other),
-            })
+                out.flush()?;
+            }
+            held.map_or(Ok(()), |steps| write(&mut out, &runs, &steps, None))?;
+            out.flush()
         });
-        Ok(Self { path, held: None, sender: Some(sender), writer: Some(writer) })
+        Ok(Self { path, thread: Some((sender, writer)) })
     }
 
     /// Writes the steps of a training, and its validation losses with the steps that they follow. Other events have no metrics.
@@ -66,19 +71,15 @@ impl Metrics {
     /// [`Error::Metrics`] if the file could not be written.
     pub fn record(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Steps(steps) if steps.is_validated => self.held = Some(steps.clone()),
-            Event::Steps(steps) => self.send(steps.clone(), None)?,
-            Event::Validation(Validation { losses, .. }) => {
-                self.held.take().map_or(Ok(()), |steps| self.send(steps, Some(losses.clone())))?;
-            }
-            _ => {}
+            Event::Steps(steps) => self.send(Message::Steps(steps.clone())),
+            Event::Validation(validation) => self.send(Message::Validation(validation.losses.clone())),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn send(&mut self, steps: Steps, val_losses: Option<Vec<f64>>) -> Result<()> {
-        match &self.sender {
-            Some(sender) if sender.send(Message::Write { steps, val_losses }).is_ok() => Ok(()),
+    fn send(&mut self, message: Message) -> Result<()> {
+        match &self.thread {
+            Some((sender, _)) if sender.send(message).is_ok() => Ok(()),
             // The thread has ended with the error that `finish` returns.
             _ => self.finish(),
         }
@@ -90,10 +91,8 @@ impl Metrics {
     /// [`Error::Metrics`] if the file could not be written.
     pub fn flush(&mut self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
-        match &self.sender {
-            Some(sender) if sender.send(Message::Answer(answer)).is_ok() && answered.recv().is_ok() => Ok(()),
-            _ => self.finish(),
-        }
+        self.send(Message::Flush(answer))?;
+        answered.recv().or_else(|_| self.finish())
     }
 
     /// Waits until everything is written, and closes the file.
@@ -101,12 +100,8 @@ impl Metrics {
     /// # Errors
     /// [`Error::Metrics`] if the file could not be written.
     pub fn finish(&mut self) -> Result<()> {
-        if let (Some(steps), Some(sender)) = (self.held.take(), &self.sender) {
-            // If the thread has ended, its error is returned below.
-            let _ = sender.send(Message::Write { steps, val_losses: None });
-        }
-        self.sender = None;
-        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let Some((sender, writer)) = self.thread.take() else { return Ok(()) };
+        drop(sender);
         let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes it panicked")));
         written.map_err(|source| Error::Metrics { path: self.path.clone(), source })
     }
@@ -137,28 +132,26 @@ fn values(swept: &[Setting]) -> Map<String, Value> {
 
 /// Writes the objects of a launch in the order of steps.
 ///
-/// The text that all steps share is made once, and every value is written without a string of its own. A step of the smallest
-/// model takes little longer than its object.
+/// Every value is written without a string of its own. A step of the smallest model takes little longer than its object.
 fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
     let heads: Vec<String> = runs.iter().map(head).collect();
-    let mut ms = b",\"ms\":".to_vec();
-    number(&mut ms, steps.ms)?;
     for (i, step) in (steps.first..steps.end()).enumerate() {
+        let val_losses = val_losses.filter(|_| step + 1 == steps.end());
         for (index, (head, run)) in heads.iter().zip(runs).enumerate() {
             let StepLog { loss, grad_norm } = steps.logs[index][i];
-            let TrainConfig { steps: total, optimizer, .. } = &run.config.train;
+            let learning_rate = run.config.train.optimizer.learning_rate_at(step, run.config.train.steps);
             out.write_all(head.as_bytes())?;
             serde_json::to_writer(&mut *out, &(step + 1))?;
-            out.write_all(b",\"loss\":")?;
-            number(out, loss)?;
-            out.write_all(b",\"grad_norm\":")?;
-            number(out, grad_norm)?;
-            out.write_all(b",\"learning_rate\":")?;
-            number(out, optimizer.learning_rate_at(step, *total))?;
-            out.write_all(&ms)?;
-            if let Some(losses) = val_losses.filter(|_| step + 1 == steps.end()) {
-                out.write_all(b",\"val_loss\":")?;
-                number(out, losses[index])?;
+            let values = [
+                (r#","loss":"#, loss),
+                (r#","grad_norm":"#, grad_norm),
+                (r#","learning_rate":"#, learning_rate),
+                (r#","ms":"#, steps.ms),
+            ];
+            let val_loss = val_losses.map(|losses| (r#","val_loss":"#, losses[index]));
+            for (key, value) in values.into_iter().chain(val_loss) {
+                out.write_all(key.as_bytes())?;
+                number(out, value)?;
             }
             out.write_all(b"}\n")?;
         }
@@ -177,7 +170,7 @@ fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ModelConfig, OptimizerConfig};
+    use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
     use crate::run::RunConfig;
 
     fn setting(flag: &str, value: &str) -> Setting {
