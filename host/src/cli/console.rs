@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Result};
 use crate::summary::Summary;
@@ -44,8 +44,8 @@ impl<W: Write> Console<W> {
             .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
                 let _ = write!(out, "{:.0}/s", state.per_sec());
             });
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        self.bar = bar.with_style(style).with_position(step).with_finish(ProgressFinish::AndClear);
+        let bar = ProgressBar::new(total).with_style(style).with_position(step);
+        self.bar = bar.with_finish(ProgressFinish::AndClear);
         self.bar.reset_eta();
     }
 
@@ -93,10 +93,8 @@ impl<W: Write> Console<W> {
     pub(super) fn validation(&mut self, losses: &[f64]) -> Result<()> {
         let Some(Summary { mean, std, min, max }) = Summary::of(losses.iter().copied()) else { return Ok(()) };
         let [mean, std, min, max] = [mean, std, min, max].map(Loss);
-        if losses.len() == 1 {
-            return self.line(&format!("  val loss: {mean}"));
-        }
-        self.line(&format!("  val loss: {mean} (std {std}, best {min}, worst {max})"))
+        let spread = format!(" (std {std}, best {min}, worst {max})");
+        self.line(&format!("  val loss: {mean}{}", if losses.len() > 1 { &spread } else { "" }))
     }
 
     /// Prints a line of results.

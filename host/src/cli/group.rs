@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::session::{Session, Trained};
 use super::sweep::SweepResult;
+use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::device::State;
@@ -39,7 +40,10 @@ impl Session<'_> {
         }
         let finished = self.consume(&mut trainer, metrics.as_mut());
         let written = metrics.map_or(Ok(()), |mut metrics| metrics.finish());
-        let finished = finished.map_err(|error| with_saves(error, self.save.is_some()))?;
+        let finished = finished.map_err(|error| match error {
+            Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves: self.save.is_some() },
+            other => other,
+        })?;
         for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
             self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
         }
@@ -66,27 +70,26 @@ impl Session<'_> {
 
     /// Prints the lines before the steps of a group. `source` stands for the first group, whose lines introduce the whole run.
     fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
+        let Self { cli, console, documents, dataset, .. } = self;
         let params = num_params(trainer.device(0).shape());
-        let Some(source) = source else { return self.console.line(&format!("num params: {params}")) };
-        self.console.notice(format_args!("corpus: {source}"));
-        self.console.notice(format_args!("device: {}", trainer.description()));
-        let block_sizes: BTreeSet<usize> = self.cli.configs.iter().map(|config| config.model.block_size).collect();
-        for block_size in block_sizes {
-            let is_cut = |document: &&&str| document.chars().count() + 1 > block_size;
-            let (cut, all) = (self.documents.iter().filter(is_cut).count(), self.documents.len());
+        let Some(source) = source else { return console.line(&format!("num params: {params}")) };
+        console.notice(format_args!("corpus: {source}"));
+        console.notice(format_args!("device: {}", trainer.description()));
+        let all = documents.len();
+        for block_size in cli.configs.iter().map(|config| config.model.block_size).collect::<BTreeSet<_>>() {
+            let cut = documents.iter().filter(|document| document.chars().count() + 1 > block_size).count();
             if cut > 0 {
-                let text = format!("cut: {cut} of {all} documents to their first `--block-size {block_size}` tokens");
-                self.console.notice(text);
+                let tokens = format!("`--block-size {block_size}` tokens");
+                console.notice(format_args!("cut: {cut} of {all} documents to their first {tokens}"));
             }
         }
-        if let Some(path) = self.cli.run.resume.as_deref().filter(|_| trainer.step() >= self.cli.stop_after()) {
-            self.console.notice(format_args!("nothing to train: `{}` is at step {}", path.display(), trainer.step()));
+        let step = trainer.step();
+        if let Some(path) = cli.run.resume.as_deref().filter(|_| step >= cli.stop_after()) {
+            console.notice(format_args!("nothing to train: `{}` is at step {step}", path.display()));
         }
-        let (train, val, vocab) =
-            (self.dataset.train.len(), self.dataset.val.len(), self.dataset.tokenizer.vocab_size());
-        let docs = train + val;
-        self.console
-            .line(&format!("num docs: {docs} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}"))
+        let (train, val, vocab) = (dataset.train.len(), dataset.val.len(), dataset.tokenizer.vocab_size());
+        console
+            .line(&format!("num docs: {all} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}"))
     }
 
     /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.
@@ -114,19 +117,19 @@ impl Session<'_> {
         }
     }
 
-    /// Returns the validation loss of the best model so far, if it has one.
-    fn best_loss(&self) -> Option<f64> {
-        self.best.as_ref().map(Trained::loss).filter(|loss| loss.is_finite())
+    /// Returns the validation loss of the best model so far, or NaN if it has none.
+    fn best_loss(&self) -> f64 {
+        self.best.as_ref().map_or(f64::NAN, Trained::loss)
     }
 
     /// Saves a checkpoint, unless an earlier group has a better model.
     fn save_checkpoint(&self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) -> Result<()> {
-        if !is_better(checkpoint.val_loss, self.best_loss()) {
+        let Some(file) = self.save.as_ref().filter(|_| is_better(checkpoint.val_loss, self.best_loss())) else {
             return Ok(());
-        }
+        };
         // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
         let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        self.write_checkpoint(&checkpoint.run, &checkpoint.state)?;
+        self.write(file, &checkpoint.run, &checkpoint.state)?;
         flushed
     }
 
@@ -141,29 +144,20 @@ impl Session<'_> {
             self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
             return Ok(());
         }
-        self.write_checkpoint(&best.run, &best.finished.state)?;
+        self.write(file, &best.run, &best.finished.state)?;
         self.console.notice(format_args!("saved: `{name}`"));
         Ok(())
     }
 
-    fn write_checkpoint(&self, run: &Run, state: &State) -> Result<()> {
-        let Some(file) = &self.save else { return Ok(()) };
+    fn write(&self, file: &AtomicFile, run: &Run, state: &State) -> Result<()> {
         let run_info = RunInfo { train: run.config.train, ..self.run_info };
         file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info))?)
     }
 }
 
-/// Adds to the hint of a training that diverged that an earlier checkpoint may have been saved.
-fn with_saves(error: Error, saves: bool) -> Error {
-    match error {
-        Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves },
-        other => other,
-    }
-}
-
-/// Returns whether a model of this validation loss takes the place of the best before it.
-fn is_better(loss: f64, before: Option<f64>) -> bool {
-    before.is_none_or(|before| loss < before)
+/// Returns whether a model of this validation loss takes the place of the best before it, whose loss is NaN if there is none.
+fn is_better(loss: f64, before: f64) -> bool {
+    loss < before || before.is_nan()
 }
 
 #[cfg(test)]
@@ -172,9 +166,9 @@ mod tests {
 
     #[test]
     fn a_checkpoint_does_not_replace_a_better_model_of_another_group() {
-        for (before, better) in [(None, true), (Some(0.25), false), (Some(0.5), false), (Some(0.75), true)] {
-            assert_eq!(is_better(0.5, before), better, "{before:?}");
-            assert_eq!(is_better(f64::NAN, before), before.is_none(), "{before:?}");
+        for (before, better) in [(f64::NAN, true), (0.25, false), (0.5, false), (0.75, true)] {
+            assert_eq!(is_better(0.5, before), better, "{before}");
+            assert_eq!(is_better(f64::NAN, before), before.is_nan(), "{before}");
         }
     }
 }
