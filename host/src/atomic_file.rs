@@ -1,7 +1,7 @@
 //! Files that are written whole or not at all.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
 
@@ -29,23 +29,19 @@ impl AtomicFile {
     /// writable file.
     pub fn new(path: &Path) -> Result<Self> {
         let checked = || {
-            let file = Self::at(path)?;
+            let is_folder = path.as_os_str().to_string_lossy().ends_with(path::is_separator);
+            let resolved = resolve(path);
+            let Some(name) = resolved.file_name().filter(|_| !is_folder) else {
+                return Err(io::ErrorKind::IsADirectory.into());
+            };
+            let temporary = [".".as_ref(), name, ".microgpt-tmp".as_ref()].into_iter().collect::<OsString>();
+            let file = Self { path: path.to_owned(), temporary: resolved.with_file_name(temporary), resolved };
             file.check_existing()?;
             let _locked = file.open_temporary()?;
             fs::remove_file(&file.temporary)?;
             Ok(file)
         };
         checked().map_err(|source| Error::Save { path: path.to_owned(), source })
-    }
-
-    fn at(path: &Path) -> io::Result<Self> {
-        let is_folder = path.as_os_str().to_string_lossy().ends_with(path::is_separator);
-        let resolved = resolve(path);
-        let Some(file_name) = resolved.file_name().filter(|_| !is_folder) else {
-            return Err(io::ErrorKind::IsADirectory.into());
-        };
-        let temporary = [".".as_ref(), file_name, ".microgpt-tmp".as_ref()].into_iter().collect::<OsString>();
-        Ok(Self { path: path.to_owned(), temporary: resolved.with_file_name(temporary), resolved })
     }
 
     /// Returns the path as the user gave it.
@@ -92,8 +88,8 @@ impl AtomicFile {
             let file = File::options().create(true).truncate(false).write(true).open(&self.temporary)?;
             // Some file systems have no locks. On these, runs that write the same file at once are not protected.
             let _ = file.lock();
-            // The run that held the lock before has renamed or removed its file.
-            if is_at(&file, &self.temporary)? {
+            // The run that held the lock before may have renamed or removed this file.
+            if file_id(file.metadata()) == file_id(fs::symlink_metadata(&self.temporary)) {
                 file.set_len(0)?;
                 return Ok(file);
             }
@@ -123,15 +119,12 @@ impl AtomicFile {
     }
 }
 
-/// The largest number of links that are followed.
-const MAX_LINKS: usize = 40;
-
-/// Returns the one absolute name of the file that a path leads to, however the path is spelt.
-///
-/// Links are followed, also to a file that does not exist yet.
-pub fn resolve(path: &Path) -> PathBuf {
+/// Returns the one absolute name of the file that a path leads to, however the path is spelt. Links are followed, also to a file
+/// that does not exist yet.
+fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
+    // Linux follows as many links.
+    for _ in 0..40 {
         let Ok(link) = fs::read_link(&path) else { break };
         path = folder(&path).join(link);
     }
@@ -144,36 +137,24 @@ pub fn resolve(path: &Path) -> PathBuf {
 
 /// Returns whether two paths lead to one file, by links, hard links or another spelling.
 pub fn is_same(a: &Path, b: &Path) -> bool {
-    resolve(a) == resolve(b) || are_hard_links(a, b)
+    let id = file_id(fs::metadata(a));
+    resolve(a) == resolve(b) || (id.is_some() && id == file_id(fs::metadata(b)))
 }
 
+/// Returns the file system and the inode of a regular file.
 #[cfg(unix)]
-fn are_hard_links(a: &Path, b: &Path) -> bool {
+fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
-    let file = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino()));
-    file(a).is_some_and(|a| file(b) == Some(a))
+    metadata.ok().filter(Metadata::is_file).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Returns false, because the standard library identifies files on Unix alone.
+/// Returns `None`, since the standard library identifies files on Unix alone. On other systems no run can rename or remove a
+/// file that another has opened.
 #[cfg(not(unix))]
-fn are_hard_links(_: &Path, _: &Path) -> bool {
-    false
+fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
+    None
 }
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Returns whether this open file is the one at `path`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let file = file.metadata()?;
-    Ok(fs::symlink_metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (file.dev(), file.ino())))
-}
-
-/// Returns true, because on other systems no run can rename or remove a file that another has opened.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
 }
