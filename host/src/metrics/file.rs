@@ -7,9 +7,8 @@ use std::path::Path;
 /// A file of metrics, or a pipe or a device, to be written from its end or anew.
 pub(super) struct Output {
     file: File,
-    append: bool,
-    /// Whether the earlier content has been dealt with.
-    begun: bool,
+    /// The length to cut the file to before the first write.
+    kept: Option<u64>,
 }
 
 impl Output {
@@ -23,17 +22,16 @@ impl Output {
         if is_file && !is_metrics(&mut file)? {
             return Err(io::Error::other("it has something else than metrics"));
         }
-        Ok(Self { file, append, begun: !is_file })
+        let kept = if is_file && append { whole_lines(&mut file)? } else { 0 };
+        Ok(Self { file, kept: is_file.then_some(kept) })
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.begun {
-            let len = if self.append { whole_lines(&mut self.file)? } else { 0 };
+        if let Some(len) = self.kept.take() {
             self.file.set_len(len)?;
             self.file.seek(SeekFrom::Start(len))?;
-            self.begun = true;
         }
         self.file.write(bytes)
     }
