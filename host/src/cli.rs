@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod console;
 mod group;
+mod interrupt;
 mod parse;
 mod samples;
 mod session;

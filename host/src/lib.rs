@@ -33,8 +33,6 @@ pub mod corpus;
 pub mod device;
 pub mod error;
 #[cfg(not(target_family = "wasm"))]
-mod interrupt;
-#[cfg(not(target_family = "wasm"))]
 pub mod metrics;
 pub mod model;
 #[cfg(not(target_family = "wasm"))]

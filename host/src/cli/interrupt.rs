@@ -11,7 +11,7 @@ use signal_hook::flag;
 use crate::error::{Error, Result};
 
 /// The exit code of an interrupted run, 128 plus the number of SIGINT, as in shells.
-pub const EXIT_CODE: u8 = 130;
+pub(super) const EXIT_CODE: u8 = 130;
 
 const SIGNALS: &[i32] = &[
     SIGINT,
@@ -21,7 +21,7 @@ const SIGNALS: &[i32] = &[
 ];
 
 /// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag. Ignored signals stay ignored.
-pub fn watch() -> Result<Arc<AtomicBool>> {
+pub(super) fn watch() -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
     for &signal in SIGNALS.iter().filter(|&&signal| !is_ignored(signal)) {
         // The shutdown is registered first, so that at the first signal it finds the flag not yet set.

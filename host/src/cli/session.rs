@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use super::args::Cli;
 use super::console::{Console, Loss};
+use super::interrupt;
 use super::sweep::{SweepResult, table};
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
 use crate::corpus::{Corpus, Dataset};
 use crate::error::{Error, Result};
-use crate::interrupt;
 use crate::plot::Plot;
 use crate::run::{Run, group_by_shape};
 use crate::trainer::{Finished, StopHandle, Trainer};
