@@ -1,11 +1,11 @@
 //! The validation kernel. It runs the forward pass over many documents, one in a block at a time.
 
-use simt::{Grid, Target, U32View, View, inline};
+use simt::{Grid, Target, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
 use crate::layout::Layout;
-use crate::model::{Gpt, Pass};
+use crate::model::{Documents, Gpt, Pass};
 use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
 
@@ -47,13 +47,12 @@ impl Kernel for EvaluateArgs {
             let (len, size) = (Layout(s).len(), Activations::len(s));
             let mut memory = block.memory();
             // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
-            let (w, transposed, work, tokens, offsets, nll) = unsafe {
+            let (w, transposed, work, documents, nll) = unsafe {
                 (
                     memory.staged(self.params, len),
                     memory.staged(self.params_transposed, len),
                     memory.workspace(self.workspace.wrapping_add(block.index * size), size),
-                    U32View::new(self.tokens),
-                    U32View::new(self.offsets),
+                    Documents::new(self.tokens, self.offsets),
                     View::new(self.nll, self.documents as usize),
                 )
             };
@@ -63,14 +62,13 @@ impl Kernel for EvaluateArgs {
                 warp.fetch(&transposed);
                 warp.fetch(&work);
             }));
-            for document in block.grid_stride(self.documents as usize) {
-                let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
-                let n = s.block_size().min(end - start - 1);
-                let pass = Pass { document: tokens.at(start), n, work: work.view };
+            for i in block.grid_stride(self.documents as usize) {
+                let (document, n) = documents.get(s, i);
+                let pass = Pass { document, n, work: work.view };
                 model.forward(block, pass, inline!(|_| {}), inline!(|_, _| {}));
                 block.each_warp(inline!(move |warp| {
                     if warp.index == 0 {
-                        nll.store_scalar(document, cross_entropy::total(&pass.cross_entropy(s), n));
+                        nll.store_scalar(i, cross_entropy::total(&pass.cross_entropy(s), n));
                     }
                 }));
             }

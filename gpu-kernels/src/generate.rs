@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::model::Gpt;
 use crate::ops::attention::{self, Query};
 use crate::ops::embed::{self, Inputs};
-use crate::ops::linear::{self, Linear};
+use crate::ops::linear;
 use crate::ops::rmsnorm::{self, RmsNorm};
 use crate::ops::{Tokens, mlp, sample};
 use crate::shape::{RuntimeShape, Shape, TOKENS};
@@ -207,29 +207,23 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
         let tensors = layout.layer(l);
         rmsnorm::forward(warp, s, &RmsNorm { x, y: xn, rstd }, tokens);
         attend(warp, model, work, &inputs.positions, l);
-        let attn = Linear { x: work.at(w.attn), matrix: model.forward_matrix(tensors.attn_wo) };
+        let attn = model.linear(work.at(w.attn), tensors.attn_wo);
         linear::accumulate(warp, s, &attn, tokens, x);
         rmsnorm::forward(warp, s, &RmsNorm { x, y: xn, rstd }, tokens);
         linear::forward(
             warp,
             s,
-            &Linear { x: xn, matrix: model.forward_matrix(tensors.mlp_fc1) },
+            &model.linear(xn, tensors.mlp_fc1),
             tokens,
             inline!(|t, i, u| {
                 let h = mlp::forward(u);
                 h2.store(t * s.n_hidden_padded() + i, h * h);
             }),
         );
-        let fc2 = Linear { x: h2, matrix: model.forward_matrix(tensors.mlp_fc2) };
+        let fc2 = model.linear(h2, tensors.mlp_fc2);
         linear::accumulate(warp, s, &fc2, tokens, x);
     }
-    linear::forward(
-        warp,
-        s,
-        &Linear { x, matrix: model.forward_matrix(layout.model().wte) },
-        tokens,
-        inline!(|t, i, y| work.store(w.logits + t * s.vocab_padded() + i, y)),
-    );
+    linear::forward_into(warp, s, &model.linear(x, layout.model().wte), tokens, work.at(w.logits));
 }
 
 /// Computes the attention of every slot in layer `l`, and adds the slot's key and value to the cache.

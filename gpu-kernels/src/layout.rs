@@ -4,7 +4,7 @@
 //! order of the table. Each is `[rows, cols]`, row-major and padded (see [`Axis`]). The transposed copies of the
 //! matrices form a fifth array with these offsets, so that forward and backward pass both read weights along the lanes.
 
-use simt::{HALF_WARP, round_up};
+use simt::{F32x32, HALF_WARP, View, div, rem, round_up};
 
 use crate::shape::Shape;
 
@@ -129,10 +129,79 @@ impl Place {
         self.rows * self.cols
     }
 
-    /// Returns the number of blocks of 16 by 16 elements.
+    /// Returns the number of blocks of `height` by 16 elements.
     #[inline(always)]
-    pub fn blocks(self) -> usize {
-        (self.rows / HALF_WARP) * (self.cols / HALF_WARP)
+    pub fn blocks(self, height: usize) -> usize {
+        (self.rows / height) * (self.cols / HALF_WARP)
+    }
+
+    /// Returns block `i` of those of `height` by 16 elements, row by row.
+    #[inline(always)]
+    pub fn block(self, height: usize, i: usize) -> WeightBlock {
+        let wide = self.cols / HALF_WARP;
+        WeightBlock { tensor: self, row: div(i, wide) * height, col: rem(i, wide) * HALF_WARP }
+    }
+}
+
+/// A block of a tensor, 16 columns wide. It is accessed in pairs of rows.
+#[derive(Clone, Copy)]
+pub struct WeightBlock {
+    /// The tensor.
+    pub tensor: Place,
+    /// The block's first row.
+    pub row: usize,
+    /// The block's first column.
+    pub col: usize,
+}
+
+impl WeightBlock {
+    /// Returns the offset of the first row of pair `pair`. The second row follows [`Place::cols`] elements later.
+    #[inline(always)]
+    pub fn at(self, pair: usize) -> usize {
+        let Place { offset, cols, .. } = self.tensor;
+        offset + self.row * cols + self.col + 2 * pair * cols
+    }
+
+    /// Loads the first `N` pairs of rows from a flat array.
+    #[inline(always)]
+    pub fn load<const N: usize>(self, array: View) -> [F32x32; N] {
+        let mut rows = [F32x32::splat(0.0); N];
+        for pair in 0..N {
+            rows[pair] = array.load_halves(self.at(pair), self.tensor.cols);
+        }
+        rows
+    }
+
+    /// Stores the first `N` pairs of rows in a flat array.
+    #[inline(always)]
+    pub fn store<const N: usize>(self, array: View, rows: [F32x32; N]) {
+        for pair in 0..N {
+            array.store_halves(self.at(pair), self.tensor.cols, rows[pair]);
+        }
+    }
+}
+
+/// The flat arrays, as the host's pointers, in the block's memory, or as views.
+#[derive(Clone, Copy)]
+pub struct Arrays<A> {
+    /// The parameters.
+    pub w: A,
+    /// The transposed copies of the matrices.
+    pub transposed: A,
+    /// The gradients, not yet clipped.
+    pub grads: A,
+    /// The first moments.
+    pub m: A,
+    /// The second moments.
+    pub v: A,
+}
+
+impl<A> Arrays<A> {
+    /// Applies `f` to each array.
+    #[inline(always)]
+    pub fn map<B>(self, mut f: impl FnMut(A) -> B) -> Arrays<B> {
+        let Self { w, transposed, grads, m, v } = self;
+        Arrays { w: f(w), transposed: f(transposed), grads: f(grads), m: f(m), v: f(v) }
     }
 }
 

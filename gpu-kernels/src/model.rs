@@ -7,7 +7,7 @@ use crate::layout::{Layout, Place};
 use crate::ops::attention::{self, Attention, AttentionBackward};
 use crate::ops::cross_entropy::{self, CrossEntropy};
 use crate::ops::embed::{self, Embed, Inputs};
-use crate::ops::linear::{self, Linear, MatrixView};
+use crate::ops::linear::{self, Linear};
 use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
 use crate::ops::{Tokens, half_warps, mlp};
 use crate::shape::{Shape, TOKENS};
@@ -23,6 +23,32 @@ pub struct Gpt<S> {
     pub w: View,
     /// The transposed matrices, `[in, out]`.
     pub transposed: View,
+}
+
+/// The documents of a launch.
+#[derive(Clone, Copy)]
+pub struct Documents {
+    tokens: U32View,
+    offsets: U32View,
+}
+
+impl Documents {
+    /// Returns the documents in `tokens`, of which `offsets` has each one's begin and the last one's end.
+    ///
+    /// # Safety
+    /// The conditions of [`U32View::new`] hold.
+    #[inline(always)]
+    pub unsafe fn new(tokens: *const u32, offsets: *const u32) -> Self {
+        // SAFETY: the caller keeps the contract of `U32View::new`.
+        unsafe { Self { tokens: U32View::new(tokens), offsets: U32View::new(offsets) } }
+    }
+
+    /// Returns the tokens of document `i` and the number of positions that it trains, `min(T, tokens - 1)`.
+    #[inline(always)]
+    pub fn get<S: Shape>(self, s: S, i: usize) -> (U32View, usize) {
+        let (start, end) = (self.offsets.load_uniform(i), self.offsets.load_uniform(i + 1));
+        (self.tokens.at(start), s.block_size().min(end - start - 1))
+    }
 }
 
 /// One document on its way through the model.
@@ -58,16 +84,16 @@ impl Pass {
 }
 
 impl<S: Shape> Gpt<S> {
-    /// Returns a matrix as the forward pass reads it, contracted over its inputs.
+    /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
     #[inline(always)]
-    pub fn forward_matrix(&self, matrix: Place) -> MatrixView {
-        MatrixView { w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
+    pub fn linear(&self, x: View, matrix: Place) -> Linear {
+        Linear { x, w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
     }
 
-    /// Returns a matrix as the backward pass reads it, contracted over its outputs.
+    /// Returns the product of `dy` with a matrix as the backward pass computes it, contracted over the matrix's outputs.
     #[inline(always)]
-    pub fn backward_matrix(&self, matrix: Place) -> MatrixView {
-        MatrixView { w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
+    fn linear_backward(&self, dy: View, matrix: Place) -> Linear {
+        Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
 
     /// Runs the forward pass, a group of tokens a warp. A barrier precedes each attention, which reads other tokens' keys.
@@ -177,12 +203,12 @@ impl<S: Shape> Gpt<S> {
         store: impl Fn(usize, usize, usize, F32x16),
     ) {
         for which in 0..3 {
-            let matrix = self.forward_matrix(self.layout.layer(l).attn_qkv(which));
+            let product = self.linear(xn, self.layout.layer(l).attn_qkv(which));
             let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
             linear::forward(
                 warp,
                 self.s,
-                &Linear { x: xn, matrix },
+                &product,
                 tokens,
                 inline!(|t, i, y| store(which, t, i, y * F32x16::splat(scale))),
             );
@@ -201,13 +227,13 @@ impl<S: Shape> Gpt<S> {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
         let f = s.n_hidden_padded();
         attention::forward(warp, s, &Self::attention(&a), tokens);
-        let wo = Linear { x: a.attn, matrix: self.forward_matrix(tensors.attn_wo) };
+        let wo = self.linear(a.attn, tensors.attn_wo);
         linear::accumulate(warp, s, &wo, tokens, a.x);
         rmsnorm::forward(warp, s, &RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, tokens);
         linear::forward(
             warp,
             s,
-            &Linear { x: a.xn_mlp, matrix: self.forward_matrix(tensors.mlp_fc1) },
+            &self.linear(a.xn_mlp, tensors.mlp_fc1),
             tokens,
             inline!(|t, i, u| {
                 let h = mlp::forward(u);
@@ -215,7 +241,7 @@ impl<S: Shape> Gpt<S> {
                 a.h2.store(t * f + i, h * h);
             }),
         );
-        let fc2 = Linear { x: a.h2, matrix: self.forward_matrix(tensors.mlp_fc2) };
+        let fc2 = self.linear(a.h2, tensors.mlp_fc2);
         linear::accumulate(warp, s, &fc2, tokens, a.x);
     }
 
@@ -223,8 +249,8 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, 0));
-        let wte = Linear { x: a.x, matrix: self.forward_matrix(self.layout.model().wte) };
-        linear::forward(warp, s, &wte, tokens, inline!(|t, i, y| a.logits.store(t * s.vocab_padded() + i, y)));
+        let wte = self.linear(a.x, self.layout.model().wte);
+        linear::forward_into(warp, s, &wte, tokens, a.logits);
         cross_entropy::forward(warp, s, &pass.cross_entropy(s), tokens);
     }
 
@@ -233,20 +259,8 @@ impl<S: Shape> Gpt<S> {
     pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
         cross_entropy::backward(warp, s, &pass.cross_entropy(s), tokens);
-        let wte = self.backward_matrix(self.layout.model().wte);
-        self.product(warp, a.logits, wte, tokens, a.dx_out);
-    }
-
-    /// Computes `y = x w` for `x: [T, rows]` and `y: [T, cols]`.
-    #[inline(always)]
-    fn product(&self, warp: &Warp, x: View, matrix: MatrixView, tokens: Tokens, y: View) {
-        linear::forward(
-            warp,
-            self.s,
-            &Linear { x, matrix },
-            tokens,
-            inline!(|t, i, value| y.store(t * matrix.cols + i, value)),
-        );
+        let wte = self.linear_backward(a.logits, self.layout.model().wte);
+        linear::forward_into(warp, s, &wte, tokens, a.dx_out);
     }
 
     /// Computes layer `l` backward, from its output to the gradients of scores and queries.
@@ -257,14 +271,14 @@ impl<S: Shape> Gpt<S> {
         linear::forward(
             warp,
             s,
-            &Linear { x: a.dx_out, matrix: self.backward_matrix(tensors.mlp_fc2) },
+            &self.linear_backward(a.dx_out, tensors.mlp_fc2),
             tokens,
             inline!(|t, i, dh2| a.dh.store(t * f + i, mlp::backward(dh2, a.h.load(t * f + i)))),
         );
-        self.product(warp, a.dh, self.backward_matrix(tensors.mlp_fc1), tokens, a.dx_mid);
+        linear::forward_into(warp, s, &self.linear_backward(a.dh, tensors.mlp_fc1), tokens, a.dx_mid);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
         rmsnorm::backward(warp, s, &norm, tokens);
-        self.product(warp, a.dx_mid, self.backward_matrix(tensors.attn_wo), tokens, a.dattn);
+        linear::forward_into(warp, s, &self.linear_backward(a.dx_mid, tensors.attn_wo), tokens, a.dattn);
         attention::backward_queries(warp, s, &Self::attention_backward(&a), tokens);
     }
 
@@ -285,7 +299,7 @@ impl<S: Shape> Gpt<S> {
             warp,
             s,
             3,
-            inline!(|which| Linear { x: a.dqkv(s, which), matrix: self.backward_matrix(tensors.attn_qkv(which)) }),
+            inline!(|which| self.linear_backward(a.dqkv(s, which), tensors.attn_qkv(which))),
             tokens,
             inline!(|t, i, y| dx.store(t * s.n_embd_padded() + i, y)),
         );

@@ -1,13 +1,13 @@
 //! The fused training kernel, which runs any number of steps in one launch.
 
-use simt::{Block, Grid, HALF_WARP, Memory, Staged, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
+use simt::{Block, Grid, HALF_WARP, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
-use crate::layout::Layout;
-use crate::model::{Gpt, Pass};
-use crate::ops::adamw::{AdamW, AdamWParams, StepCoefficients, WeightViews};
-use crate::ops::{clip, cross_entropy};
+use crate::layout::{Arrays, Layout};
+use crate::model::{Documents, Gpt, Pass};
+use crate::ops::adamw::{AdamWParams, StepCoefficients};
+use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
 
 pub mod batch;
@@ -77,106 +77,57 @@ pub struct TrainModelsArgs {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<TrainArgs>() == 136 && size_of::<TrainModelsArgs>() == 32);
 
-/// The arrays that a block trains on.
-#[derive(Clone, Copy)]
-struct Arrays {
-    w: Staged,
-    transposed: Staged,
-    grads: Staged,
-    m: Staged,
-    v: Staged,
-    work: Staged,
-}
-
-impl Views for Arrays {
+impl TrainArgs {
+    /// Returns the flat arrays.
     #[inline(always)]
-    fn map(self, f: impl Fn(View) -> View) -> Self {
-        let f = &f;
-        let Self { w, transposed, grads, m, v, work } = self;
-        let (w, transposed, grads) = (w.map(f), transposed.map(f), grads.map(f));
-        Self { w, transposed, grads, m: m.map(f), v: v.map(f), work: work.map(f) }
+    fn arrays(&self) -> Arrays<*mut f32> {
+        Arrays { w: self.params, transposed: self.params_transposed, grads: self.grads, m: self.m, v: self.v }
     }
-}
 
-impl Arrays {
-    /// Returns the arrays of `args` in the block's memory.
+    /// Returns step `step` of the launch.
     ///
     /// # Safety
-    /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
+    /// The pointers are valid for the lengths that the fields' docs state.
     #[inline(always)]
-    unsafe fn new<S: Shape>(memory: &mut Memory, s: S, args: &TrainArgs) -> Self {
-        let len = Layout(s).len();
-        // SAFETY: the caller vouches for pointers and lengths.
-        unsafe {
-            Self {
-                w: memory.staged(args.params, len),
-                transposed: memory.staged(args.params_transposed, len),
-                grads: memory.staged(args.grads, len),
-                m: memory.staged(args.m, len),
-                v: memory.staged(args.v, len),
-                work: memory.workspace(args.workspace, train_workspace_len(s)),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn weights(&self) -> WeightViews {
-        let Self { w, transposed, grads, m, v, .. } = self;
-        WeightViews { w: w.view, transposed: transposed.view, grads: grads.view, m: m.view, v: v.view }
-    }
-
-    #[inline(always)]
-    fn fetch(&self, warp: &Warp) {
-        let Self { w, transposed, grads, m, v, work } = self;
-        warp.fetch(w);
-        warp.fetch(transposed);
-        warp.fetch(grads);
-        warp.fetch(m);
-        warp.fetch(v);
-        warp.fetch(work);
-    }
-
-    #[inline(always)]
-    fn write_back(&self, warp: &Warp) {
-        let Self { w, transposed, grads, m, v, work: _ } = self;
-        warp.write_back(w);
-        warp.write_back(transposed);
-        warp.write_back(grads);
-        warp.write_back(m);
-        warp.write_back(v);
+    unsafe fn step(&self, step: usize) -> Step {
+        let steps = self.steps as usize;
+        // SAFETY: the caller vouches for the pointers, and so for three coefficients and two reports a step.
+        let (coefficients, log) = unsafe {
+            let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps).at(3 * step);
+            (coefficients, View::new(self.log.cast(), 2 * steps).at(2 * step))
+        };
+        let coefficients = StepCoefficients {
+            sqrt_scale: coefficients.load_scalar(0),
+            eps: coefficients.load_scalar(1),
+            decay: coefficients.load_scalar(2),
+        };
+        Step { coefficients, log }
     }
 }
 
-/// The documents of a launch.
+/// A step of a launch.
 #[derive(Clone, Copy)]
-struct Documents {
-    /// The tokens of all documents.
-    tokens: U32View,
-    /// The offset of each document.
-    offsets: U32View,
-}
-
-impl Documents {
-    /// Returns the documents of `args`.
-    ///
-    /// # Safety
-    /// The pointers of `args` are valid for the lengths that [`TrainArgs`] states.
-    #[inline(always)]
-    unsafe fn new(args: &TrainArgs) -> Self {
-        // SAFETY: the caller vouches for pointers and lengths.
-        unsafe { Self { tokens: U32View::new(args.tokens), offsets: U32View::new(args.offsets) } }
-    }
+struct Step {
+    coefficients: StepCoefficients,
+    /// The place of the report.
+    log: View,
 }
 
 /// A block's training of one model.
 #[derive(Clone, Copy)]
 struct Train<S> {
     s: S,
-    weights: Weights<S>,
+    arrays: Arrays<View>,
+    /// The block's workspace, [`train_workspace_len`] elements.
     work: View,
     documents: Documents,
-    /// `[2, document_len]`: the documents of this step and of the next, each after its number of positions.
-    fetched: U32View,
+}
+
+impl<S: Shape> Views for Train<S> {
+    #[inline(always)]
+    fn map(self, f: impl Fn(View) -> View) -> Self {
+        Self { arrays: self.arrays.map(&f), work: f(self.work), ..self }
+    }
 }
 
 /// Returns the number of elements in `train`'s workspace. It has the activations, a partial sum of squares for each
@@ -201,73 +152,61 @@ impl Kernel for TrainArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
-            let steps = self.steps as usize;
-            // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
-            let (arrays, documents, coefficients, log) = unsafe {
-                let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps);
-                let log = View::new(self.log.cast(), 2 * steps);
-                (Arrays::new(&mut block.memory(), s, self), Documents::new(self), coefficients, log)
+            let (mut memory, len) = (block.memory(), Layout(s).len());
+            // SAFETY: the caller vouches for pointers and lengths.
+            let (arrays, work, documents) = unsafe {
+                let arrays = self.arrays().map(inline!(|array| memory.staged(array, len)));
+                let work = memory.workspace(self.workspace, train_workspace_len(s));
+                (arrays, work, Documents::new(self.tokens, self.offsets))
             };
-            let train = Train::new(s, &arrays, documents);
+            let train = Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view, documents };
             let mut document = self.first_document as usize;
-            block.each_warp(inline!(move |warp| arrays.fetch(warp)));
+            block.each_warp(inline!(move |warp| {
+                arrays.map(inline!(|array| warp.fetch(&array)));
+                warp.fetch(&work);
+            }));
             block.each_warp(inline!(move |warp| train.fetch(warp, 0, document)));
             block.iterate(
-                steps,
-                arrays,
-                inline!(|step, arrays| {
+                self.steps as usize,
+                train,
+                inline!(|i, train| {
                     // The coefficients are loaded early, so that the update need not wait for them.
-                    let coefficients = load_coefficients(coefficients, step);
+                    // SAFETY: the caller vouches for pointers and lengths.
+                    let step = unsafe { self.step(i) };
                     document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
-                    let train = Train::new(s, &arrays, documents);
-                    let pass = train.pass(step);
-                    train.forward_backward(block, pass, Some(Next { step: step + 1, document }));
-                    train.weights.weight_gradients(block, pass, false);
-                    train.update(block, pass, &self.optimizer, &coefficients, log.at(2 * step));
+                    let pass = train.pass(i);
+                    train.forward_backward(block, pass, inline!(move |warp| train.fetch(warp, i + 1, document)));
+                    let weights = train.weights();
+                    weights.weight_gradients(block, pass, false);
+                    weights.update(block, Warp::block_share, &self.optimizer, step, inline!(move || train.loss(&pass)));
                 }),
             );
-            block.each_warp(inline!(move |warp| arrays.write_back(warp)));
+            block.each_warp(inline!(move |warp| {
+                arrays.map(inline!(|array| warp.write_back(&array)));
+            }));
         }));
     }
 }
 
-/// Loads the coefficients of a step of the launch.
-#[inline(always)]
-fn load_coefficients(coefficients: View, step: usize) -> StepCoefficients {
-    StepCoefficients {
-        sqrt_scale: coefficients.load_scalar(3 * step),
-        eps: coefficients.load_scalar(3 * step + 1),
-        decay: coefficients.load_scalar(3 * step + 2),
-    }
-}
-
-/// The next step and its document, which is fetched during this step.
-#[derive(Clone, Copy)]
-struct Next {
-    step: usize,
-    document: usize,
-}
-
 impl<S: Shape> Train<S> {
+    /// Returns the weights, with their sums of squares after the activations in the workspace.
     #[inline(always)]
-    fn new(s: S, arrays: &Arrays, documents: Documents) -> Self {
-        let (views, work) = (arrays.weights(), arrays.work.view);
-        let squares = work.at(Activations::len(s));
-        let fetched = squares.at(gradient_blocks(s) * HALF_WARP).as_u32();
-        Self { s, weights: Weights { s, views, squares }, work, documents, fetched }
+    fn weights(&self) -> Weights<S> {
+        Weights { s: self.s, arrays: self.arrays, squares: self.work.at(Activations::len(self.s)) }
     }
 
-    /// Returns the model with these weights.
+    /// Returns the place of a step's document, the number of its positions and its tokens. This step's and the next step's
+    /// documents alternate at the end of the workspace.
     #[inline(always)]
-    fn model(&self) -> Gpt<S> {
-        let WeightViews { w, transposed, .. } = self.weights.views;
-        Gpt { s: self.s, layout: Layout(self.s), w, transposed }
+    fn fetched(&self, step: usize) -> U32View {
+        let squares = self.weights().squares.at(gradient_blocks(self.s) * HALF_WARP);
+        squares.as_u32().at(step % 2 * document_len(self.s))
     }
 
     /// Returns the document that [`Self::fetch`] has fetched for this step.
     #[inline(always)]
     fn pass(&self, step: usize) -> Pass {
-        let document = self.fetched.at(step % 2 * document_len(self.s));
+        let document = self.fetched(step);
         Pass { document: document.at(1), n: document.load_uniform(0), work: self.work }
     }
 
@@ -275,54 +214,28 @@ impl<S: Shape> Train<S> {
     #[inline(always)]
     fn fetch(&self, warp: &Warp, step: usize, document: usize) {
         if warp.index == WARPS - 1 {
-            let Documents { tokens, offsets } = self.documents;
-            let (start, end) = (offsets.load_uniform(document), offsets.load_uniform(document + 1));
-            let n = self.s.block_size().min(end - start - 1);
-            let to = self.fetched.at(step % 2 * document_len(self.s));
+            let (document, n) = self.documents.get(self.s, document);
+            let to = self.fetched(step);
             to.store_scalar(0, n);
-            to.at(1).copy_from(tokens.at(start), n + 1);
+            to.at(1).copy_from(document, n + 1);
         }
     }
 
-    /// Computes the gradient of every activation, and fetches the next document meanwhile.
+    /// Computes the gradient of every activation. `before` runs first in each warp.
     #[inline(always)]
-    fn forward_backward<T: Target>(self, block: &Block<T>, pass: Pass, next: Option<Next>) {
-        let (model, last) = (self.model(), self.s.n_layer() - 1);
+    fn forward_backward<T: Target>(self, block: &Block<T>, pass: Pass, before: impl Fn(&Warp) + Copy) {
+        let Arrays { w, transposed, .. } = self.arrays;
+        let (model, last) = (Gpt { s: self.s, layout: Layout(self.s), w, transposed }, self.s.n_layer() - 1);
         model.forward(
             block,
             pass,
-            inline!(move |warp| {
-                if let Some(Next { step, document }) = next {
-                    self.fetch(warp, step, document);
-                }
-            }),
+            before,
             inline!(move |warp, tokens| {
                 model.lm_head_backward(warp, &pass, tokens);
                 model.backward_to_scores(warp, &pass, last, tokens);
             }),
         );
         model.backward(block, pass);
-    }
-
-    /// Clips, updates every weight and its moments, and writes loss and norm to `log`.
-    #[inline(always)]
-    fn update<T: Target>(
-        self,
-        block: &Block<T>,
-        pass: Pass,
-        params: &AdamWParams,
-        coefficients: &StepCoefficients,
-        log: View,
-    ) {
-        let norm = clip::norm(self.weights.squares, gradient_blocks(self.s));
-        let adamw = AdamW::new(params, coefficients, clip::scale(norm, params.max_grad_norm));
-        block.each_warp(inline!(move |warp| {
-            self.weights.update(warp, &adamw, inline!(|before, count| warp.block_stride_after(before, count)));
-            if warp.index == WARPS - 1 {
-                log.store_scalar(0, self.loss(&pass));
-                log.store_scalar(1, norm);
-            }
-        }));
     }
 
     /// Returns the mean loss of the document's positions.

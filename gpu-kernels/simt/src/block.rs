@@ -57,14 +57,10 @@ impl<T: Target> Block<T> {
         Strided { next: self.index, end: count, step: self.count }
     }
 
-    /// Returns the items of `0..count` that fall to `warp` in a grid-stride loop over the warps of all blocks.
-    ///
-    /// `before` items of other lists came first. Counting them in keeps all warps busy when short lists follow each other.
+    /// Returns the share of `warp` among the warps of all blocks.
     #[inline(always)]
-    pub fn grid_stride_warps(&self, warp: &Warp, before: usize, count: usize) -> Strided {
-        let warps = self.count * WARPS;
-        let index = self.index * WARPS + warp.index;
-        Strided { next: rem(index + warps - rem(before, warps), warps), end: count, step: warps }
+    pub fn grid_share(&self, warp: &Warp) -> Share {
+        Share { index: self.index * WARPS + warp.index, warps: self.count * WARPS }
     }
 
     /// Runs `work` for each warp, then waits for all warps. Every warp may then read what any warp wrote.
@@ -152,12 +148,10 @@ impl Warp {
         Strided { next: self.index, end: count, step: WARPS }
     }
 
-    /// Returns the items of `0..count` that fall to this warp after `before` items of other lists. Counting those in keeps
-    /// all warps busy when short lists follow each other.
+    /// Returns the share of this warp among the warps of its block.
     #[inline(always)]
-    #[allow(clippy::modulo_one)] // A block of the CPU has one warp.
-    pub fn block_stride_after(&self, before: usize, count: usize) -> Strided {
-        Strided { next: (self.index + WARPS - before % WARPS) % WARPS, end: count, step: WARPS }
+    pub fn block_share(&self) -> Share {
+        Share { index: self.index, warps: WARPS }
     }
 
     /// Returns the first items of the groups of `group` items in `0..count` that fall to this warp. The last group may
@@ -165,6 +159,23 @@ impl Warp {
     #[inline(always)]
     pub fn block_stride_groups(&self, group: usize, count: usize) -> Strided {
         Strided { next: self.index * group, end: count, step: WARPS * group }
+    }
+}
+
+/// The share of a warp in lists that several warps go through together.
+#[derive(Clone, Copy)]
+pub struct Share {
+    index: usize,
+    warps: usize,
+}
+
+impl Share {
+    /// Returns the items of `0..count` that fall to the warp after `before` items of other lists. Counting those in keeps all
+    /// warps busy when short lists follow each other.
+    #[inline(always)]
+    pub fn items(self, before: usize, count: usize) -> Strided {
+        let first = self.index + self.warps - rem(before, self.warps);
+        Strided { next: rem(first, self.warps), end: count, step: self.warps }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use simt::{F32x32, HALF_WARP, View, Warp};
 
-use crate::layout::Place;
+use crate::layout::{Arrays, WeightBlock};
 
 /// The addend of `v` in each step. It keeps `v` from becoming denormal, and its root stays far below eps.
 const V_BIAS: f32 = 1e-24;
@@ -58,60 +58,6 @@ pub struct AdamW {
     decay: F32x32,
 }
 
-/// The flat arrays of parameters, gradients and moments.
-#[derive(Clone, Copy)]
-pub struct WeightViews {
-    /// The parameters.
-    pub w: View,
-    /// The transposed copies of the matrices.
-    pub transposed: View,
-    /// The gradients, not yet clipped.
-    pub grads: View,
-    /// The first moments.
-    pub m: View,
-    /// The second moments.
-    pub v: View,
-}
-
-/// Pairs of rows of the flat arrays.
-#[derive(Clone, Copy)]
-pub struct RowPairs {
-    /// The offset of the first row's first element.
-    pub offset: usize,
-    /// The stride of rows, in elements.
-    pub stride: usize,
-    /// Whether the weights decay.
-    pub decays: bool,
-}
-
-impl RowPairs {
-    /// Returns the offset of the first row of pair `pair`.
-    #[inline(always)]
-    pub fn at(self, pair: usize) -> usize {
-        self.offset + 2 * pair * self.stride
-    }
-}
-
-/// A block of 16 by 16 weights of a matrix.
-#[derive(Clone, Copy)]
-pub struct WeightBlock {
-    /// The matrix.
-    pub matrix: Place,
-    /// The block's first row.
-    pub row: usize,
-    /// The block's first column.
-    pub col: usize,
-}
-
-impl WeightBlock {
-    /// Returns the block's rows.
-    #[inline(always)]
-    pub fn rows(self) -> RowPairs {
-        let Place { offset, cols, decays, .. } = self.matrix;
-        RowPairs { offset: offset + self.row * cols + self.col, stride: cols, decays }
-    }
-}
-
 impl AdamW {
     /// Returns the update of one step. `clip` is the factor that clips the gradients.
     #[inline(always)]
@@ -128,52 +74,48 @@ impl AdamW {
         }
     }
 
-    /// Updates the weights of `N` pairs of rows and their moments. Each lane accesses its own elements only.
+    /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
     ///
     /// Each operation is written for all pairs before the next one, because a root and a division take so long that a
     /// processor's out-of-order window holds little more than one pair.
     #[inline(always)]
-    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &WeightViews, rows: RowPairs) {
-        let stride = rows.stride;
+    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
+        let stride = block.tensor.cols;
         let zero = [F32x32::splat(0.0); N];
         let (mut w, mut m, mut v) = (zero, zero, zero);
         for pair in 0..N {
-            let g = a.grads.load_halves(rows.at(pair), stride);
-            let biased = a.v.load_halves(rows.at(pair), stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
+            let g = a.grads.load_halves(block.at(pair), stride);
+            let biased = a.v.load_halves(block.at(pair), stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
             v[pair] = (g * self.v_gain).mul_add(g, biased);
-            a.v.store_halves(rows.at(pair), stride, v[pair]);
+            a.v.store_halves(block.at(pair), stride, v[pair]);
         }
         let root = warp.sqrt(v);
         for pair in 0..N {
-            let g = a.grads.load_halves(rows.at(pair), stride);
-            w[pair] = a.w.load_halves(rows.at(pair), stride);
-            m[pair] = a.m.load_halves(rows.at(pair), stride) * self.beta1;
+            let g = a.grads.load_halves(block.at(pair), stride);
+            w[pair] = a.w.load_halves(block.at(pair), stride);
+            m[pair] = a.m.load_halves(block.at(pair), stride) * self.beta1;
             m[pair] = g.mul_add(self.m_gain, w[pair].mul_add(F32x32::splat(M_BIAS), m[pair]));
-            a.m.store_halves(rows.at(pair), stride, m[pair]);
+            a.m.store_halves(block.at(pair), stride, m[pair]);
         }
         for pair in 0..N {
             m[pair] = m[pair] / root[pair].mul_add(self.sqrt_scale, self.eps);
         }
-        let decay = if rows.decays { self.decay } else { F32x32::splat(0.0) };
+        let decay = if block.tensor.decays { self.decay } else { F32x32::splat(0.0) };
         for pair in 0..N {
-            a.w.store_halves(rows.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
+            a.w.store_halves(block.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
         }
     }
 
-    /// Updates a block of weights and its copy in the transposed matrix. Pairs of rows from `pairs` on are padding, which
-    /// stays zero.
+    /// Updates a block of 16 by 16 weights and its copy in the transposed matrix. Pairs of rows from `pairs` on are padding,
+    /// which stays zero.
     #[inline(always)]
-    pub fn update_block(&self, warp: &Warp, a: &WeightViews, block: WeightBlock, pairs: usize) {
-        let rows = block.rows();
+    pub fn update_block(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock, pairs: usize) {
+        let WeightBlock { tensor, row, col } = block;
         for pair in (0..pairs).step_by(PAIRS) {
-            self.update_rows::<PAIRS>(warp, a, RowPairs { offset: rows.at(pair), ..rows });
+            self.update_rows::<PAIRS>(warp, a, WeightBlock { row: row + 2 * pair, ..block });
         }
         // The update is too long to unroll, so the weights are loaded again. A lane reads its own writes.
-        let mut w = [F32x32::splat(0.0); HALF_WARP / 2];
-        for pair in 0..HALF_WARP / 2 {
-            w[pair] = a.w.load_halves(rows.at(pair), rows.stride);
-        }
-        let matrix = block.matrix;
-        a.transposed.store_transposed(matrix.offset + block.col * matrix.rows + block.row, matrix.rows, w);
+        let w = block.load::<{ HALF_WARP / 2 }>(a.w);
+        a.transposed.store_transposed(tensor.offset + col * tensor.rows + row, tensor.rows, w);
     }
 }

@@ -4,6 +4,7 @@ use simt::{F32x16, F32x32, HALF_WARP, U32View, View, Warp};
 
 use super::rmsnorm::rstd;
 use super::rows::half_warps;
+use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
 /// The views of [`forward`].
@@ -64,20 +65,20 @@ pub struct EmbedBackward {
     pub n: usize,
 }
 
-/// Adds the embedding's part to the gradient of `wte`, which already holds the part of the `lm_head`. It adds
+/// Adds the embedding's part to a block of the gradient of `wte`, which already holds the part of the `lm_head`. It adds
 /// `dwte[token_t] += dx[t]` for the document's tokens in order.
-///
-/// The warp computes the 16 rows from `row` on and the 16 channels from `col` on of `dwte: [V, C]`.
 #[inline(always)]
-pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, dwte: View, row: usize, col: usize) {
+pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, grads: View, block: WeightBlock) {
     let c = s.n_embd_padded();
+    let WeightBlock { tensor, row, col } = block;
     for t in 0..embed.n {
         let token = embed.document.load_scalar(t);
         if token >= row && token < row + HALF_WARP {
-            let sum = dwte.load(token * c + col) + embed.dx.load(t * c + col);
+            let at = tensor.offset + token * c + col;
+            let sum = grads.load(at) + embed.dx.load(t * c + col);
             // Both half-warps have read the row before either writes it, and have written it before either reads it again.
             warp.sync();
-            dwte.store(token * c + col, sum);
+            grads.store(at, sum);
             warp.sync();
         }
     }

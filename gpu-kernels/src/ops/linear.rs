@@ -3,26 +3,20 @@
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, inline};
 
 use super::rows::{Tokens, half_warps};
+use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
-/// A matrix that an op contracts over its rows, with its columns along the lanes.
-#[derive(Clone, Copy)]
-pub struct MatrixView {
-    /// The elements, row-major.
-    pub w: View,
-    /// The number of rows, which is the width of the input.
-    pub rows: usize,
-    /// The number of columns, which is the width of the output.
-    pub cols: usize,
-}
-
-/// An input with the matrix that it is multiplied by.
+/// An input with the matrix that it is multiplied by. The matrix is contracted over its rows, with its columns along the lanes.
 #[derive(Clone, Copy)]
 pub struct Linear {
     /// `[T, rows]`: the input.
     pub x: View,
     /// `[rows, cols]`: the matrix.
-    pub matrix: MatrixView,
+    pub w: View,
+    /// The number of rows, which is the width of the input.
+    pub rows: usize,
+    /// The number of columns, which is the width of the output.
+    pub cols: usize,
 }
 
 /// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..col + 16])`, half-warp by half-warp.
@@ -35,10 +29,17 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, sto
     forward_sum(warp, s, 1, inline!(|_| linear), tokens, store);
 }
 
+/// Computes `y: [T, cols]` as in [`forward`].
+#[inline(always)]
+pub fn forward_into<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, y: View) {
+    let cols = linear.cols;
+    forward(warp, s, linear, tokens, inline!(|t, i, value| y.store(t * cols + i, value)));
+}
+
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
 #[inline(always)]
 pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
-    let cols = linear.matrix.cols;
+    let cols = linear.cols;
     forward(
         warp,
         s,
@@ -70,7 +71,7 @@ pub fn forward_sum<S: Shape>(
 ) {
     const TWO: usize = if TOKENS < 2 { TOKENS } else { 2 };
     const FOUR: usize = if TOKENS < 4 { TOKENS } else { 4 };
-    for col in half_warps(term(0).matrix.cols) {
+    for col in half_warps(term(0).cols) {
         if S::IS_CONST || warp.accumulators(FOUR) < FOUR {
             sums::<TWO>(terms, &term, tokens, col, &store);
         } else {
@@ -95,8 +96,7 @@ fn sums<const N: usize>(
         // A warp has at least one token, so that the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
-                let Linear { x, matrix } = term(i);
-                let y = product::<N>(x.at((tokens.first + t) * matrix.rows), matrix, col);
+                let y = product::<N>(term(i), tokens.first + t, col);
                 for k in 0..N {
                     sum[k] = sum[k] + y[k].add_halves();
                 }
@@ -108,19 +108,20 @@ fn sums<const N: usize>(
     }
 }
 
-/// Returns 16 columns of the product for the first `N` tokens of `x`, before the half-warps' sums are added.
+/// Returns 16 columns of the product for `N` tokens from `t0` on, before the half-warps' sums are added.
 #[inline(always)]
-fn product<const N: usize>(x: View, m: MatrixView, col: usize) -> [F32x32; N] {
-    let mut y = [F32x32::splat(0.0); N];
-    for i in half_warps(m.rows) {
+fn product<const N: usize>(linear: Linear, t0: usize, col: usize) -> [F32x32; N] {
+    let Linear { x, w, rows, cols } = linear;
+    let (x, mut y) = (x.at(t0 * rows), [F32x32::splat(0.0); N]);
+    for i in half_warps(rows) {
         let x = x.window(i);
         let mut inputs = [x.broadcast_pairs(0); N];
         for t in 0..N {
-            inputs[t] = x.broadcast_pairs(t * m.rows);
+            inputs[t] = x.broadcast_pairs(t * rows);
         }
-        let w = m.w.window(i * m.cols + col);
+        let w = w.window(i * cols + col);
         for pair in 0..HALF_WARP / 2 {
-            let w = w.load_halves(2 * pair * m.cols, m.cols);
+            let w = w.load_halves(2 * pair * cols, cols);
             for t in 0..N {
                 y[t] = inputs[t].broadcast_pair(pair).mul_add(w, y[t]);
             }
@@ -129,30 +130,23 @@ fn product<const N: usize>(x: View, m: MatrixView, col: usize) -> [F32x32; N] {
     y
 }
 
-/// Sixteen columns of a matrix `[T, stride]`.
-#[derive(Clone, Copy)]
-pub struct Columns {
-    /// The first of the columns in row 0.
-    pub view: View,
-    /// The stride of rows, in elements.
-    pub stride: usize,
-}
-
 /// Returns the sum of `dw`, a block of 16 by 16 weights held as pairs of rows, and its gradient, `dw[r, c] + sum_t
-/// dy[t, r] x[t, c]` over the document's `n` positions in order.
+/// dy[t, r] x[t, c]` over the document's `n` positions in order, for `dy: [T, rows]` and `x: [T, cols]`.
 #[inline(always)]
 pub fn weight_gradient(
     warp: &Warp,
-    dy: Columns,
-    x: Columns,
+    block: WeightBlock,
+    dy: View,
+    x: View,
     n: usize,
     mut dw: [F32x32; HALF_WARP / 2],
 ) -> [F32x32; HALF_WARP / 2] {
+    let WeightBlock { tensor, row, col } = block;
     let count = warp.accumulators(HALF_WARP / 2);
     for first in (0..HALF_WARP / 2).step_by(count) {
         for t in 0..n {
-            let x = F32x32::broadcast(x.view.load(t * x.stride));
-            let dy = dy.view.broadcast_pairs(t * dy.stride);
+            let x = F32x32::broadcast(x.load(t * tensor.cols + col));
+            let dy = dy.broadcast_pairs(t * tensor.rows + row);
             for r in first..first + count {
                 dw[r] = dy.broadcast_pair(r).mul_add(x, dw[r]);
             }

@@ -9,15 +9,13 @@
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
 //! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
-use simt::{
-    AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Staged, Strided, Target, View, WARPS, div, inline, rem,
-};
+use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Target, View, WARPS, div, inline, rem};
 
 use super::weights::{Weights, gradient_blocks};
-use super::{Arrays, Documents, Train, TrainArgs, load_coefficients, train_workspace_len};
+use super::{Train, TrainArgs, train_workspace_len};
 use crate::kernel::Kernel;
-use crate::layout::Layout;
-use crate::ops::adamw::{AdamW, RowPairs, WeightViews};
+use crate::layout::{Arrays, Layout, WeightBlock};
+use crate::model::Documents;
 use crate::ops::clip;
 use crate::shape::{RuntimeShape, Shape};
 
@@ -72,12 +70,6 @@ pub fn shards(batch: usize) -> usize {
     batch.min(MAX_SHARDS)
 }
 
-/// Returns the number of shards in a span, for `shards` shards. The last span may have fewer.
-#[inline(always)]
-pub fn span_len(shards: usize) -> usize {
-    shards.div_ceil(MAX_SPANS)
-}
-
 /// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.grads`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradientArrays {
@@ -91,7 +83,7 @@ impl GradientArrays {
     /// Returns the arrays for the gradients of `shards` shards.
     #[inline(always)]
     pub fn new(shards: usize) -> Self {
-        let shards_each = if AS_ON_GPU { 1 } else { span_len(shards) };
+        let shards_each = if AS_ON_GPU { 1 } else { shards.div_ceil(MAX_SPANS) };
         Self { shards_each, count: shards.div_ceil(shards_each) }
     }
 }
@@ -148,32 +140,39 @@ impl Kernel for PhaseArgs {
 /// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
-    let (len, batch) = (Layout(s).len(), args.batch as usize);
+    let (len, batch, train) = (Layout(s).len(), args.batch as usize, &args.train);
     let GradientArrays { shards_each, .. } = GradientArrays::new(shards(batch));
-    let array = args.train.grads.wrapping_add(div(block.index, shards_each) * len);
+    let array = train.grads.wrapping_add(div(block.index, shards_each) * len);
     let joins = rem(block.index, shards_each) > 0;
-    let own = if joins { args.train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
+    let own = if joins { train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (arrays, documents, losses) = unsafe {
-        let arrays = Arrays {
-            w: memory.staged(args.train.params, len),
-            transposed: memory.staged(args.train.params_transposed, len),
-            grads: memory.staged(own, len),
-            m: Staged::in_place(View::new(args.train.m, len)),
-            v: Staged::in_place(View::new(args.train.v, len)),
-            work: memory.workspace(args.train.workspace, train_workspace_len(s)),
-        };
-        (arrays, Documents::new(&args.train), losses(args))
+    let (arrays, w, transposed, grads, work, documents, losses) = unsafe {
+        (
+            train.arrays().map(inline!(|array| View::new(array, len))),
+            memory.staged(train.params, len),
+            memory.staged(train.params_transposed, len),
+            memory.staged(own, len),
+            memory.workspace(train.workspace, train_workspace_len(s)),
+            Documents::new(train.tokens, train.offsets),
+            losses(args),
+        )
     };
-    let train = Train::new(s, &arrays, documents);
-    block.each_warp(inline!(move |warp| arrays.fetch(warp)));
+    let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
+    let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..arrays };
+    let train = Train { s, arrays, work: work.view, documents };
+    block.each_warp(inline!(move |warp| {
+        warp.fetch(&w);
+        warp.fetch(&transposed);
+        warp.fetch(&grads);
+        warp.fetch(&work);
+    }));
     for i in block.grid_stride(batch) {
-        let document = args.train.first_document as usize + step * batch + i;
-        block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, args.train.documents as usize))));
+        let document = first_document + step * batch + i;
+        block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
-        train.forward_backward(block, pass, None);
-        train.weights.weight_gradients(block, pass, i != block.index);
+        train.forward_backward(block, pass, inline!(|_| {}));
+        train.weights().weight_gradients(block, pass, i != block.index);
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {
                 losses.store_scalar(i, train.loss(&pass));
@@ -181,34 +180,67 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
         }));
     }
     block.each_warp(inline!(move |warp| {
-        warp.write_back(&arrays.grads);
+        warp.write_back(&grads);
         if joins {
             // SAFETY: the caller vouches for the array.
             let sum = unsafe { View::new(array, len) };
             for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
-                sum.store(i, sum.load(i) + arrays.grads.view.load(i));
+                sum.store(i, sum.load(i) + grads.view.load(i));
             }
         }
     }));
 }
 
-/// Sums all shards' gradients, for this block's share of the weights.
+/// Sums all shards' gradients, for this block's share of the weights. The sums replace the first array of gradients, and
+/// their squares are summed block by block.
 ///
 /// # Safety
 /// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) {
-    let shards = shards(args.batch as usize);
-    let GradientArrays { shards_each, count } = GradientArrays::new(shards);
     // SAFETY: the caller vouches for pointers and lengths.
-    let weights = unsafe { weights(s, args, count) };
+    let weights = unsafe { weights(s, args) };
+    let arrays = GradientArrays::new(shards(args.batch as usize)).count;
+    let scale = 1.0 / args.batch as f32;
     block.each_warp(inline!(move |warp| {
-        let span = span_len(shards) / shards_each;
-        weights.reduce_gradients(
-            Reduction { arrays: count, span, scale: 1.0 / args.batch as f32 },
-            inline!(|before, count| block.grid_stride_warps(warp, before, count)),
+        weights.each_block(
+            block.grid_share(warp),
+            inline!(|i, pair| reduce_block::<S, 1>(&weights, arrays, scale, i, pair)),
+            inline!(|i, _, block| reduce_block::<S, { HALF_WARP / 2 }>(&weights, arrays, scale, i, block)),
         );
     }));
+}
+
+/// Sums the gradients of the `N` pairs of rows of block `i`, and scales the sum.
+#[inline(always)]
+fn reduce_block<S: Shape, const N: usize>(
+    weights: &Weights<S>,
+    arrays: usize,
+    scale: f32,
+    i: usize,
+    block: WeightBlock,
+) {
+    let (grads, len) = (weights.arrays.grads, Layout(weights.s).len());
+    let span = arrays.div_ceil(MAX_SPANS);
+    let mut sum = [F32x32::splat(0.0); N];
+    let mut first = 0;
+    while first < arrays {
+        let mut span_sum = block.load::<N>(grads.at(first * len));
+        for array in first + 1..arrays.min(first + span) {
+            for r in 0..N {
+                span_sum[r] = span_sum[r] + grads.load_halves(array * len + block.at(r), block.tensor.cols);
+            }
+        }
+        for r in 0..N {
+            sum[r] = sum[r] + span_sum[r];
+        }
+        first += span;
+    }
+    for r in 0..N {
+        sum[r] = sum[r] * F32x32::splat(scale);
+    }
+    block.store(grads, sum);
+    weights.squares.store(i * HALF_WARP, clip::squares(sum));
 }
 
 /// Updates this block's share of the weights. The first block also reports the step.
@@ -217,42 +249,31 @@ unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) 
 /// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
 unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
-    let steps = args.train.steps as usize;
-    // SAFETY: the caller vouches for pointers and lengths, and for three coefficients and two reports a step.
-    let (weights, losses, coefficients, log) = unsafe {
-        let coefficients = View::new(args.train.coefficients.cast_mut().cast(), 3 * steps);
-        let log = View::new(args.train.log.cast(), 2 * steps).at(2 * step);
-        (weights(s, args, 1), losses(args), load_coefficients(coefficients, step), log)
-    };
-    let norm = clip::norm(weights.squares, gradient_blocks(s));
-    let params = &args.train.optimizer;
-    let adamw = AdamW::new(params, &coefficients, clip::scale(norm, params.max_grad_norm));
-    block.each_warp(inline!(move |warp| {
-        weights.update(warp, &adamw, inline!(|before, count| block.grid_stride_warps(warp, before, count)));
-        if block.index == 0 && warp.index == WARPS - 1 {
-            log.store_scalar(0, sum(losses, args.batch as usize) / args.batch as f32);
-            log.store_scalar(1, norm);
-        }
-    }));
+    // SAFETY: the caller vouches for pointers and lengths.
+    let (weights, losses, step) = unsafe { (weights(s, args), losses(args), args.train.step(step)) };
+    let batch = args.batch as usize;
+    weights.update(
+        block,
+        inline!(|warp| block.grid_share(warp)),
+        &args.train.optimizer,
+        step,
+        inline!(move || sum(losses, batch) / batch as f32),
+    );
 }
 
-/// Returns the weights in the memory that all blocks share, with `grads_arrays` arrays of gradients.
+/// Returns the weights in the memory that all blocks share. The view of the gradients reaches over all arrays of them.
 ///
 /// # Safety
 /// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
-unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, grads_arrays: usize) -> Weights<S> {
-    let (len, train) = (Layout(s).len(), &args.train);
+unsafe fn weights<S: Shape>(s: S, args: &BatchArgs) -> Weights<S> {
+    let (len, arrays) = (Layout(s).len(), args.train.arrays());
+    let grads_len = GradientArrays::new(shards(args.batch as usize)).count * len;
     // SAFETY: the caller vouches for pointers and lengths.
     unsafe {
-        let views = WeightViews {
-            w: View::new(train.params, len),
-            transposed: View::new(train.params_transposed, len),
-            grads: View::new(train.grads, grads_arrays * len),
-            m: View::new(train.m, len),
-            v: View::new(train.v, len),
-        };
-        Weights { s, views, squares: View::new(args.squares, squares_len(s)) }
+        let grads = View::new(arrays.grads, grads_len);
+        let arrays = Arrays { grads, ..arrays.map(inline!(|array| View::new(array, len))) };
+        Weights { s, arrays, squares: View::new(args.squares, squares_len(s)) }
     }
 }
 
@@ -264,61 +285,6 @@ unsafe fn weights<S: Shape>(s: S, args: &BatchArgs, grads_arrays: usize) -> Weig
 unsafe fn losses(args: &BatchArgs) -> View {
     // SAFETY: the caller vouches for the batch, rounded up to half-warps.
     unsafe { View::new(args.losses, (args.batch as usize).div_ceil(HALF_WARP) * HALF_WARP) }
-}
-
-/// The parameters of the sum of the arrays of gradients, [`Layout::len`] elements each.
-#[derive(Clone, Copy)]
-struct Reduction {
-    /// The number of arrays.
-    arrays: usize,
-    /// The number of arrays of a span, summed before their sum is added to those of the spans before.
-    span: usize,
-    /// The factor of the sum.
-    scale: f32,
-}
-
-impl<S: Shape> Weights<S> {
-    /// Sums the arrays of gradients, for the blocks of weights that `share` gives. The sums replace the first array, and their
-    /// squares are summed block by block.
-    #[inline(always)]
-    fn reduce_gradients(&self, reduction: Reduction, share: impl Fn(usize, usize) -> Strided) {
-        self.each_block(
-            share,
-            inline!(|i, block| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, block.rows())),
-            inline!(|i, pair| self.reduce_rows::<1>(reduction, i, pair.rows)),
-            inline!(|i, layer| self.reduce_rows::<{ HALF_WARP / 2 }>(reduction, i, layer.block.rows())),
-        );
-    }
-
-    /// Computes [`Self::reduce_gradients`] for the `N` pairs of rows of block `i`.
-    #[inline(always)]
-    fn reduce_rows<const N: usize>(&self, reduction: Reduction, i: usize, rows: RowPairs) {
-        let Reduction { arrays, span, scale } = reduction;
-        let (grads, len, stride) = (self.views.grads, Layout(self.s).len(), rows.stride);
-        let load = |array: usize, r: usize| grads.load_halves(array * len + rows.at(r), stride);
-        let mut sum = [F32x32::splat(0.0); N];
-        let mut first = 0;
-        while first < arrays {
-            let mut span_sum = [F32x32::splat(0.0); N];
-            for r in 0..N {
-                span_sum[r] = load(first, r);
-            }
-            for array in first + 1..arrays.min(first + span) {
-                for r in 0..N {
-                    span_sum[r] = span_sum[r] + load(array, r);
-                }
-            }
-            for r in 0..N {
-                sum[r] = sum[r] + span_sum[r];
-            }
-            first += span;
-        }
-        for r in 0..N {
-            sum[r] = sum[r] * F32x32::splat(scale);
-            grads.store_halves(rows.at(r), stride, sum[r]);
-        }
-        self.squares.store(i * HALF_WARP, clip::squares(sum));
-    }
 }
 
 /// Returns the sum of the first `n` values, sixteen at a time.

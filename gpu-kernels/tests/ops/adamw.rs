@@ -1,11 +1,10 @@
 //! The op `adamw` against the reference.
 
-use gpu_kernels::layout::{Kind, Layout, Place};
-use gpu_kernels::ops::adamw::{AdamW, AdamWParams, RowPairs, StepCoefficients, WeightBlock, WeightViews};
-use gpu_kernels::ops::half_warps;
+use gpu_kernels::layout::{Arrays, Kind, Layout, Place};
+use gpu_kernels::ops::adamw::{AdamW, AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::{TrainState, adamw, model};
-use simt::HALF_WARP;
+use simt::{HALF_WARP, View};
 
 use crate::support::{ROUNDING, launch, to_f64, values, view};
 use crate::tensors::{assert_close, norm};
@@ -29,15 +28,6 @@ fn config() -> reference::AdamW {
     }
 }
 
-/// The flat arrays in the kernels' padded layout.
-struct FlatArrays {
-    w: Vec<f32>,
-    transposed: Vec<f32>,
-    grads: Vec<f32>,
-    m: Vec<f32>,
-    v: Vec<f32>,
-}
-
 /// Copies `values`, flat and in the order of the checkpoint, to the padded layout.
 fn pack(values: &[f32], padded: &mut [f32]) {
     let mut rest = values;
@@ -56,53 +46,40 @@ fn matrices() -> impl Iterator<Item = Place> {
     Layout(SHAPE).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix).map(|tensor| tensor.place)
 }
 
+/// The flat arrays in the kernels' padded layout.
+struct FlatArrays(Arrays<Vec<f32>>);
+
 impl FlatArrays {
     fn new(weights: &[f32]) -> Self {
         let zeros = vec![0.0; Layout(SHAPE).len()];
-        let mut memory = Self {
-            w: zeros.clone(),
-            transposed: vec![f32::NAN; zeros.len()],
-            grads: zeros.clone(),
-            m: zeros.clone(),
-            v: zeros,
-        };
+        let transposed = vec![f32::NAN; zeros.len()];
+        let mut memory = Arrays { w: zeros.clone(), transposed, grads: zeros.clone(), m: zeros.clone(), v: zeros };
         pack(weights, &mut memory.w);
-        memory
+        Self(memory)
     }
 
-    fn views(&mut self) -> WeightViews {
-        WeightViews {
-            w: view(&mut self.w),
-            transposed: view(&mut self.transposed),
-            grads: view(&mut self.grads),
-            m: view(&mut self.m),
-            v: view(&mut self.v),
-        }
+    fn views(&mut self) -> Arrays<View> {
+        let Arrays { w, transposed, grads, m, v } = &mut self.0;
+        Arrays { w, transposed, grads, m, v }.map(|array| view(array))
     }
 
     /// Updates every tensor. Steps count from 1.
     fn update(&mut self, gradients: &[f32], step: i32) {
-        pack(gradients, &mut self.grads);
+        pack(gradients, &mut self.0.grads);
         let (params, coefficients, views) = (params(), coefficients(step), self.views());
         launch(|warp| {
             let adamw = AdamW::new(&params, &coefficients, CLIP);
             for tensor in Layout(SHAPE).tensors() {
-                let matrix = tensor.place;
-                let Place { offset, rows, cols, decays, .. } = matrix;
+                let place = tensor.place;
                 match tensor.spec.kind {
                     Kind::Matrix => {
-                        for row in warp.block_stride(rows / HALF_WARP).map(|row| row * HALF_WARP) {
-                            for col in half_warps(cols) {
-                                adamw.update_block(warp, &views, WeightBlock { matrix, row, col }, HALF_WARP / 2);
-                            }
+                        for i in warp.block_stride(place.blocks(HALF_WARP)) {
+                            adamw.update_block(warp, &views, place.block(HALF_WARP, i), HALF_WARP / 2);
                         }
                     }
                     Kind::Rows => {
-                        for pair in warp.block_stride(rows / 2) {
-                            for col in half_warps(cols) {
-                                let offset = offset + 2 * pair * cols + col;
-                                adamw.update_rows::<1>(warp, &views, RowPairs { offset, stride: cols, decays });
-                            }
+                        for i in warp.block_stride(place.blocks(2)) {
+                            adamw.update_rows::<1>(warp, &views, place.block(2, i));
                         }
                     }
                 }
@@ -115,8 +92,8 @@ impl FlatArrays {
         for matrix in matrices() {
             for i in 0..matrix.len() {
                 let (row, col) = (i / matrix.cols, i % matrix.cols);
-                let copy = self.transposed[matrix.offset + col * matrix.rows + row];
-                let w = self.w[matrix.offset + i];
+                let copy = self.0.transposed[matrix.offset + col * matrix.rows + row];
+                let w = self.0.w[matrix.offset + i];
                 let at = matrix.offset;
                 assert_eq!(
                     copy.to_bits(),
@@ -130,7 +107,7 @@ impl FlatArrays {
     /// Asserts that padding has no weight, no first moment and next to no second moment, and that all other moments are normal.
     /// Denormals would be slow.
     fn assert_padding_and_normal(&self, what: &str) {
-        let mut is_weight = vec![false; self.w.len()];
+        let mut is_weight = vec![false; self.0.w.len()];
         for tensor in Layout(SHAPE).tensors() {
             for i in 0..tensor.numel() {
                 is_weight[tensor.index(i)] = true;
@@ -138,7 +115,7 @@ impl FlatArrays {
         }
         assert_eq!(is_weight.iter().filter(|&&is| is).count(), Layout(SHAPE).num_params());
         for (i, is_weight) in is_weight.into_iter().enumerate() {
-            let (w, m, v) = (self.w[i], self.m[i], self.v[i]);
+            let (w, m, v) = (self.0.w[i], self.0.m[i], self.0.v[i]);
             let right = if is_weight { m.is_normal() } else { w == 0.0 && m == 0.0 && v < 1e-22 };
             assert!(right && v.is_normal(), "{what}: at {i}, weight: {is_weight}: w {w:e}, m {m:e}, v {v:e}");
         }
@@ -207,10 +184,10 @@ fn steps_agree_with_the_reference() {
         let steps = f64::from(step);
         // The bound counts the gain of each step, its product with `g`, and both multiply-adds. For `v` the gain is a
         // product.
-        assert_tensors_close(&format!("{what}: m"), &memory.m, &reference.m, 4.0 * steps);
-        assert_tensors_close(&format!("{what}: v"), &memory.v, &reference.v, 6.0 * steps);
+        assert_tensors_close(&format!("{what}: m"), &memory.0.m, &reference.m, 4.0 * steps);
+        assert_tensors_close(&format!("{what}: v"), &memory.0.v, &reference.v, 6.0 * steps);
         // The bound counts root, product, division and difference of each step, and the roundings of the three scalars.
-        assert_tensors_close(&format!("{what}: w"), &memory.w, &reference.weights, 8.0 * steps);
+        assert_tensors_close(&format!("{what}: w"), &memory.0.w, &reference.weights, 8.0 * steps);
         memory.assert_transposed(&what);
         memory.assert_padding_and_normal(&what);
     }
@@ -218,11 +195,12 @@ fn steps_agree_with_the_reference() {
 
 #[test]
 fn rows_without_decay_take_the_step_of_a_zero_decay() {
-    let (len, stride) = (2 * HALF_WARP, HALF_WARP);
+    let len = 2 * HALF_WARP;
     let update = |decays: bool, weight_decay: f32| {
         let mut memory = [values(1, len), vec![0.0; len], values(2, len), vec![0.0; len], vec![0.0; len]];
         let [w, transposed, grads, m, v] = memory.each_mut().map(|memory| view(memory));
-        let (views, rows) = (WeightViews { w, transposed, grads, m, v }, RowPairs { offset: 0, stride, decays });
+        let views = Arrays { w, transposed, grads, m, v };
+        let rows = Place { offset: 0, rows: 2, cols: HALF_WARP, decays }.block(2, 0);
         let coefficients = StepCoefficients { decay: weight_decay, ..coefficients(1) };
         launch(|warp| {
             if warp.index == 0 {

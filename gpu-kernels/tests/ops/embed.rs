@@ -1,6 +1,6 @@
 //! The op `embed` against the reference.
 
-use gpu_kernels::layout::Layout;
+use gpu_kernels::layout::{Layout, ModelTensors};
 use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, Inputs, backward_position, backward_token};
 use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
@@ -86,13 +86,13 @@ fn backward_agrees_with_the_reference() {
         // SAFETY: the document has the `n` tokens that are loaded, and outlives the launch.
         let tokens = unsafe { U32View::new(document.as_ptr()) };
         let embed = EmbedBackward { dx: dx.view(), document: tokens, n };
+        let ModelTensors { wte: wte_place, wpe: wpe_place } = Layout(s).model();
         launch(|warp| {
-            for row in warp.block_stride(s.vocab_padded() / HALF_WARP) {
-                for col in half_warps(c.padded) {
-                    backward_token(warp, s, &embed, dwte_view, row * HALF_WARP, col);
-                }
+            // The gradient of `wte` is at the begin of the flat array.
+            for i in warp.block_stride(wte_place.blocks(HALF_WARP)) {
+                backward_token(warp, s, &embed, dwte_view, wte_place.block(HALF_WARP, i));
             }
-            for pair in warp.block_stride(Layout(s).model().wpe.rows / 2) {
+            for pair in warp.block_stride(wpe_place.rows / 2) {
                 for col in half_warps(c.padded) {
                     let rows = backward_position(s, &embed, 2 * pair, col);
                     dwpe_view.store_halves(2 * pair * c.padded + col, c.padded, rows);

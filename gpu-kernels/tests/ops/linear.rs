@@ -1,7 +1,7 @@
 //! The op `linear` against the reference, with the product forward and backward, and the gradient of the matrix.
 
-use gpu_kernels::ops::half_warps;
-use gpu_kernels::ops::linear::{self, Columns, Linear, MatrixView, weight_gradient};
+use gpu_kernels::layout::Place;
+use gpu_kernels::ops::linear::{self, Linear, weight_gradient};
 use gpu_kernels::shape::{RuntimeShape, TOKEN_GROUP};
 use reference::model;
 use simt::{F32x32, HALF_WARP, round_up};
@@ -38,22 +38,17 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
             (Padded::unwritten(t, o), Padded::unwritten(t, i), Padded::unwritten(o.padded, i));
         let (x_view, dy_view) = (x_rows.view(), dy_rows.view());
         let (y_view, dx_view, dw_view) = (y.view(), dx.view(), dw.view());
-        let forward = Linear { x: x_view, matrix: MatrixView { w: transposed.view(), rows: i.padded, cols: o.padded } };
-        let backward = Linear { x: dy_view, matrix: MatrixView { w: straight.view(), rows: o.padded, cols: i.padded } };
+        let forward = Linear { x: x_view, w: transposed.view(), rows: i.padded, cols: o.padded };
+        let backward = Linear { x: dy_view, w: straight.view(), rows: o.padded, cols: i.padded };
         launch_tokens(n, |warp, tokens| {
             linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y_view.store(t * o.padded + col, y));
-            linear::forward(warp, SHAPE, &backward, tokens, |t, col, dx| dx_view.store(t * i.padded + col, dx));
+            linear::forward_into(warp, SHAPE, &backward, tokens, dx_view);
         });
         launch(|warp| {
-            for row in warp.block_stride(o.padded / HALF_WARP).map(|row| row * HALF_WARP) {
-                for col in half_warps(i.padded) {
-                    let dy = Columns { view: dy_view.at(row), stride: o.padded };
-                    let x = Columns { view: x_view.at(col), stride: i.padded };
-                    let block = weight_gradient(warp, dy, x, n, [F32x32::splat(0.0); HALF_WARP / 2]);
-                    for (r, rows) in block.into_iter().enumerate() {
-                        dw_view.store_halves((row + 2 * r) * i.padded + col, i.padded, rows);
-                    }
-                }
+            let matrix = Place { offset: 0, rows: o.padded, cols: i.padded, decays: true };
+            for block in warp.block_stride(matrix.blocks(HALF_WARP)).map(|i| matrix.block(HALF_WARP, i)) {
+                let zeros = [F32x32::splat(0.0); HALF_WARP / 2];
+                block.store(dw_view, weight_gradient(warp, block, dy_view, x_view, n, zeros));
             }
         });
         let expected = by_row(&x, input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w)), input), x));
@@ -87,10 +82,8 @@ fn sums_of_products_agree_with_the_reference() {
         let mut x_rows = x.each_ref().map(|x| Padded::new(t, i, x, f32::NAN));
         let mut transposed = w.each_ref().map(|w| Padded::new(i.padded, o, &transpose(w, input), 0.0));
         let (mut sum, mut accumulated) = (Padded::new(t, o, &skip, f32::NAN), Padded::new(t, o, &skip, f32::NAN));
-        let terms = [0, 1].map(|k| {
-            let matrix = MatrixView { w: transposed[k].view(), rows: i.padded, cols: o.padded };
-            Linear { x: x_rows[k].view(), matrix }
-        });
+        let terms =
+            [0, 1].map(|k| Linear { x: x_rows[k].view(), w: transposed[k].view(), rows: i.padded, cols: o.padded });
         let (sum_view, accumulated_view) = (sum.view(), accumulated.view());
         launch_tokens(n, |warp, tokens| {
             linear::forward_sum(

@@ -42,18 +42,6 @@ impl Memory {
 }
 
 impl Staged {
-    /// Returns an array that stays in the host's memory.
-    #[inline(always)]
-    pub fn in_place(view: View) -> Self {
-        Self { view }
-    }
-
-    /// Replaces the view.
-    #[inline(always)]
-    pub fn map(self, f: impl Fn(View) -> View) -> Self {
-        Self { view: f(self.view) }
-    }
-
     #[inline(always)]
     #[allow(clippy::unused_self)] // A GPU copies the array.
     pub(crate) fn fetch(self, _warp: usize) {}

@@ -65,18 +65,6 @@ impl Memory {
 }
 
 impl Staged {
-    /// Returns an array that stays in the host's memory.
-    #[inline(always)]
-    pub fn in_place(view: View) -> Self {
-        Self { view, host: None, len: 0 }
-    }
-
-    /// Replaces the view.
-    #[inline(always)]
-    pub fn map(self, f: impl Fn(View) -> View) -> Self {
-        Self { view: f(self.view), ..self }
-    }
-
     /// Copies the part of warp `warp` to the block's memory.
     #[inline(always)]
     pub(crate) fn fetch(self, warp: usize) {
