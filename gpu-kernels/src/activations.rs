@@ -1,33 +1,90 @@
 //! The activations of one document in a block's workspace.
 
-use simt::{HALF_WARP, View, round_up};
+use simt::{HALF_WARP, View, div, round_up};
 
-use crate::ops::attention;
 use crate::shape::Shape;
 
-/// Makes the views and their places from one table of the name and the length of each buffer, in elements.
+/// The arrangement of heads in a row of channels.
+#[derive(Clone, Copy)]
+pub(crate) struct Heads {
+    /// The number of channels of a half-warp that share a score.
+    pub width: usize,
+    /// The number of half-warps of a head.
+    pub half_warps: usize,
+    /// The number of groups of `half_warps` half-warps in a row.
+    pub groups: usize,
+}
+
+impl Heads {
+    #[inline(always)]
+    pub fn new<S: Shape>(s: S) -> Self {
+        let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
+        let width = s.head_dim_padded().min(HALF_WARP);
+        Self { width, half_warps, groups: div(s.n_attn_padded() / HALF_WARP, half_warps) }
+    }
+
+    /// Returns the first channel of each half-warp of a group.
+    #[inline(always)]
+    pub fn channels(self, group: usize) -> impl Iterator<Item = usize> {
+        (0..self.half_warps).map(move |i| (group * self.half_warps + i) * HALF_WARP)
+    }
+}
+
+/// Returns the offset of query `t` in a head group's probabilities.
+///
+/// The layout is `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
+#[inline(always)]
+pub fn probs_row(t: usize) -> usize {
+    t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
+}
+
+/// Returns the index of the probability of head `h`, query `t` and key `key <= t` among those of a document.
+pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
+    let channel = h * s.head_dim_padded();
+    let group = channel / HALF_WARP / Heads::new(s).half_warps;
+    group * probs_row(s.block_size_padded()) + probs_row(t) + key * HALF_WARP + channel % HALF_WARP
+}
+
+/// Returns the number of elements in a document's probabilities.
+#[inline(always)]
+pub fn probs_len<S: Shape>(s: S) -> usize {
+    Heads::new(s).groups * probs_row(s.block_size_padded())
+}
+
+/// Returns the number of elements in one query's probabilities in one head group.
+#[inline(always)]
+pub fn query_group_len<S: Shape>(s: S) -> usize {
+    s.block_size_padded() * HALF_WARP
+}
+
+/// Returns the number of elements in one query's probabilities.
+#[inline(always)]
+pub fn query_probs_len<S: Shape>(s: S) -> usize {
+    Heads::new(s).groups * query_group_len(s)
+}
+
+/// Makes the views of a workspace and their places from one table of the name and the length of each buffer, in elements.
 macro_rules! buffers {
     (
-        |$s:ident|
+        $(#[$type_doc:meta])*
+        $visibility:vis struct $type:ident($s:ident $(, $arg:ident)*)
         model { $($(#[$doc:meta])* $name:ident: $len:expr,)* }
         layer { $($(#[$ldoc:meta])* $lname:ident: $llen:expr,)* }
     ) => {
-        /// The activations of one layer, and those that layers share, in a block's workspace.
-        ///
-        /// Rows are tokens, T padded to token groups. Widths are padded: C, A (see [`Shape::n_attn_padded`]), 4C and V.
+        $(#[$type_doc])*
         #[derive(Clone, Copy)]
-        pub struct Activations {
+        $visibility struct $type {
             $($(#[$doc])* pub $name: View,)*
             $($(#[$ldoc])* pub $lname: View,)*
         }
 
-        impl Activations {
-            /// Returns the activations of layer `l` in the workspace `work`.
+        impl $type {
+            /// Returns the views of layer `l` in the workspace `work`.
             #[inline(always)]
-            pub fn new<S: Shape>($s: S, work: View, l: usize) -> Self {
+            pub fn new<S: Shape>($s: S, $($arg: usize,)* work: View, l: usize) -> Self {
                 let next = 0;
                 $(let ($name, next) = (work.at(next), next + round_up($len, HALF_WARP));)*
-                let next = next + l * Self::layer_len($s);
+                let next = next + l * Self::layer_len($s $(, $arg)*);
                 $(let ($lname, next) = (work.at(next), next + round_up($llen, HALF_WARP));)*
                 let _ = next;
                 Self { $($name,)* $($lname,)* }
@@ -35,18 +92,20 @@ macro_rules! buffers {
 
             /// Returns the number of elements in a layer's own buffers.
             #[inline(always)]
-            fn layer_len<S: Shape>($s: S) -> usize {
+            fn layer_len<S: Shape>($s: S $(, $arg: usize)*) -> usize {
                 0 $(+ round_up($llen, HALF_WARP))*
             }
 
-            /// Returns the number of elements in a block's workspace.
+            /// Returns the number of elements in the workspace.
             #[inline(always)]
-            pub fn len<S: Shape>($s: S) -> usize {
-                0 $(+ round_up($len, HALF_WARP))* + $s.n_layer() * Self::layer_len($s)
+            pub fn len<S: Shape>($s: S $(, $arg: usize)*) -> usize {
+                0 $(+ round_up($len, HALF_WARP))* + $s.n_layer() * Self::layer_len($s $(, $arg)*)
             }
         }
     };
 }
+
+pub(crate) use buffers;
 
 /// Returns the number of elements in a buffer `[T, width]`.
 #[inline(always)]
@@ -55,7 +114,10 @@ fn rows<S: Shape>(s: S, width: usize) -> usize {
 }
 
 buffers! {
-    |s|
+    /// The activations of one layer, and those that layers share, in a block's workspace.
+    ///
+    /// Rows are tokens, T padded to token groups. Widths are padded: C, A (see [`Shape::n_attn_padded`]), 4C and V.
+    pub struct Activations(s)
     model {
     /// `[T, C]`: the embedding after its norm, the input of layer 0.
     x_embed: rows(s, s.n_embd_padded()),
@@ -74,7 +136,7 @@ buffers! {
     /// `[T, A]`: the gradient of the attention's output.
     dattn: rows(s, s.n_attn_padded()),
     /// The gradient of the attention's scores, laid out like `probs`.
-    dscores: attention::probs_len(s),
+    dscores: probs_len(s),
     }
     layer {
     /// `[T, C]`: the input of attention, after its norm.
@@ -87,8 +149,8 @@ buffers! {
     k: rows(s, s.n_attn_padded()),
     /// `[T, A]`: the values.
     v: rows(s, s.n_attn_padded()),
-    /// The attention's probabilities, see [`attention::probs_row`].
-    probs: attention::probs_len(s),
+    /// The attention's probabilities, see [`probs_row`].
+    probs: probs_len(s),
     /// `[T, A]`: the attention's output.
     attn: rows(s, s.n_attn_padded()),
     /// `[T, C]`: the input of the MLP, after its norm.
@@ -114,17 +176,9 @@ buffers! {
     }
 }
 
-impl Activations {
-    /// Returns `q`, `k` or `v` (`which` 0, 1, 2), which are adjacent. The view is computed, because a GPU keeps a dynamically
-    /// indexed array in local memory.
-    #[inline(always)]
-    pub fn qkv<S: Shape>(&self, s: S, which: usize) -> View {
-        self.q.at(which * rows(s, s.n_attn_padded()))
-    }
-
-    /// Returns `dq`, `dk` or `dv` (`which` 0, 1, 2), see [`Self::qkv`].
-    #[inline(always)]
-    pub fn dqkv<S: Shape>(&self, s: S, which: usize) -> View {
-        self.dq.at(which * rows(s, s.n_attn_padded()))
-    }
+/// Returns one of three adjacent buffers, `q`, `k`, `v` or `dq`, `dk`, `dv` (`which` 0, 1, 2), of which `first` is the first. The
+/// view is computed, because a GPU keeps a dynamically indexed array in local memory.
+#[inline(always)]
+pub fn one_of_three<S: Shape>(s: S, first: View, which: usize) -> View {
+    first.at(which * rows(s, s.n_attn_padded()))
 }

@@ -4,7 +4,6 @@ use simt::{Grid, Target, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
-use crate::layout::Layout;
 use crate::model::{Documents, Gpt, Pass};
 use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
@@ -44,31 +43,20 @@ impl Kernel for EvaluateArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
-            let (len, size) = (Layout(s).len(), Activations::len(s));
-            let mut memory = block.memory();
-            // SAFETY: the caller vouches for pointers and lengths, and for `size` elements of workspace a block.
-            let (w, transposed, work, documents, nll) = unsafe {
-                (
-                    memory.staged(self.params, len),
-                    memory.staged(self.params_transposed, len),
-                    memory.workspace(self.workspace.wrapping_add(block.index * size), size),
-                    Documents::new(self.tokens, self.offsets),
-                    View::new(self.nll, self.documents as usize),
-                )
+            // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
+            let (model, work, documents, nll) = unsafe {
+                let (params, transposed, size) = (self.params, self.params_transposed, Activations::len(s));
+                let (model, work) = Gpt::stage(block, s, params, transposed, self.workspace, size);
+                let nll = View::new(self.nll, self.documents as usize);
+                (model, work, Documents::new(self.tokens, self.offsets), nll)
             };
-            let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
-            block.each_warp(inline!(move |warp| {
-                warp.fetch(&w);
-                warp.fetch(&transposed);
-                warp.fetch(&work);
-            }));
             for i in block.grid_stride(self.documents as usize) {
                 let (document, n) = documents.get(s, i);
-                let pass = Pass { document, n, work: work.view };
-                model.forward(block, pass, inline!(|_| {}), inline!(|_, _| {}));
+                let pass = Pass { document, n, work };
+                model.forward(block, pass, |_| {}, |_, _| {});
                 block.each_warp(inline!(move |warp| {
                     if warp.index == 0 {
-                        nll.store_scalar(i, cross_entropy::total(&pass.cross_entropy(s), n));
+                        nll.store_scalar(i, cross_entropy::total(&pass.activations(s, 0), n));
                     }
                 }));
             }

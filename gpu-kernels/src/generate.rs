@@ -4,14 +4,15 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, inline, round_up};
 
+use crate::activations::{buffers, query_group_len, query_probs_len};
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::model::Gpt;
 use crate::ops::attention::{self, Query};
 use crate::ops::embed::{self, Inputs};
 use crate::ops::linear;
-use crate::ops::rmsnorm::{self, RmsNorm};
-use crate::ops::{Tokens, mlp, sample};
+use crate::ops::rmsnorm::RmsNorm;
+use crate::ops::{Tokens, sample};
 use crate::shape::{RuntimeShape, Shape, TOKENS};
 
 /// The token that begins and ends every document.
@@ -69,51 +70,37 @@ pub fn uniform(rng: &mut Xoshiro128PlusPlus) -> f32 {
     (rng.next_u32() >> 8) as f32 / 16_777_216.0
 }
 
-/// A warp's part of the workspace, with rows for `tokens` samples and their cached keys and values. Fields are offsets
-/// in elements.
-#[derive(Clone, Copy)]
-struct Workspace {
-    x: usize,
-    rstd: usize,
-    xn: usize,
-    q: usize,
-    probs: usize,
-    attn: usize,
-    h2: usize,
-    logits: usize,
-    /// `[L, tokens, T, A]`.
-    keys: usize,
-    /// `[L, tokens, T, A]`.
-    values: usize,
-    len: usize,
+buffers! {
+    /// A warp's part of the workspace, with rows for `tokens` samples, and a layer's cached keys and values.
+    struct Workspace(s, tokens)
+    model {
+    x: tokens * s.n_embd_padded(),
+    rstd: tokens,
+    xn: tokens * s.n_embd_padded(),
+    q: tokens * s.n_attn_padded(),
+    probs: query_probs_len(s),
+    attn: tokens * s.n_attn_padded(),
+    h2: tokens * s.n_hidden_padded(),
+    logits: tokens * s.vocab_padded(),
+    }
+    layer {
+    /// `[tokens, T, A]`.
+    keys: tokens * cache_len(s),
+    /// `[tokens, T, A]`.
+    values: tokens * cache_len(s),
+    }
 }
 
-impl Workspace {
-    #[inline(always)]
-    fn new<S: Shape>(s: S, tokens: usize) -> Self {
-        let rstd = tokens * s.n_embd_padded();
-        let xn = rstd + round_up(tokens, HALF_WARP);
-        let q = xn + tokens * s.n_embd_padded();
-        let probs = q + tokens * s.n_attn_padded();
-        let attn = probs + attention::query_probs_len(s);
-        let h2 = attn + tokens * s.n_attn_padded();
-        let logits = h2 + tokens * s.n_hidden_padded();
-        let keys = logits + tokens * s.vocab_padded();
-        let cache = s.n_layer() * tokens * s.block_size_padded() * s.n_attn_padded();
-        Self { x: 0, rstd, xn, q, probs, attn, h2, logits, keys, values: keys + cache, len: keys + 2 * cache }
-    }
-
-    /// Returns the offset of slot `slot` in the cached keys or values of layer `l`.
-    #[inline(always)]
-    fn cache<S: Shape>(s: S, l: usize, slot: usize) -> usize {
-        (l * TOKENS + slot) * s.block_size_padded() * s.n_attn_padded()
-    }
+/// Returns the number of elements in one sample's cached keys or values of one layer.
+#[inline(always)]
+fn cache_len<S: Shape>(s: S) -> usize {
+    s.block_size_padded() * s.n_attn_padded()
 }
 
 /// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
 #[inline(always)]
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
-    warps * Workspace::new(s, tokens).len
+    warps * Workspace::len(s, tokens)
 }
 
 /// One of the samples that a warp works on at once.
@@ -152,34 +139,24 @@ impl Kernel for GenerateArgs {
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let args = *self;
         grid.each_block(inline!(|block| {
-            let (len, size) = (Layout(s).len(), Workspace::new(s, TOKENS).len);
-            let mut memory = block.memory();
-            // SAFETY: the caller vouches for pointers and lengths, and for `WARPS * size` elements of workspace a block.
-            let (w, transposed, work, io) = unsafe {
+            let size = Workspace::len(s, TOKENS);
+            // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
+            let (model, work, io) = unsafe {
+                let (params, transposed) = (args.params, args.params_transposed);
+                let (model, work) = Gpt::stage(block, s, params, transposed, args.workspace, WARPS * size);
                 let written = args.samples as usize * s.block_size();
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
-                (
-                    memory.staged(args.params, len),
-                    memory.staged(args.params_transposed, len),
-                    memory.workspace(args.workspace.wrapping_add(block.index * WARPS * size), WARPS * size),
-                    Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs },
-                )
+                (model, work, Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs })
             };
-            let model = Gpt { s, layout: Layout(s), w: w.view, transposed: transposed.view };
-            block.each_warp(inline!(move |warp| {
-                warp.fetch(&w);
-                warp.fetch(&transposed);
-                warp.fetch(&work);
-            }));
             block.each_warp(inline!(move |warp| {
                 let warps = block.count * WARPS;
                 let index = block.index * WARPS + warp.index;
-                let work = work.view.at(warp.index * size);
+                let work = work.at(warp.index * size);
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
                 while slots.iter().any(|slot| slot.sample < args.samples as usize) {
                     decode(warp, &model, work, &slots);
                     for (i, slot) in slots.iter_mut().enumerate() {
-                        let logits = work.at(Workspace::new(s, TOKENS).logits + i * s.vocab_padded());
+                        let logits = Workspace::new(s, TOKENS, work, 0).logits.at(i * s.vocab_padded());
                         advance(s, &args, &io, logits, slot);
                         if slot.position == 0 {
                             *slot = Slot::new(&args, slot.sample + warps * TOKENS);
@@ -195,66 +172,46 @@ impl Kernel for GenerateArgs {
 /// Computes the logits of the next token of every slot.
 #[inline(always)]
 fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKENS]) {
-    let (s, w, layout) = (model.s, Workspace::new(model.s, TOKENS), model.layout);
-    let tokens = Tokens { first: 0, end: TOKENS };
-    let (x, xn, rstd, h2) = (work.at(w.x), work.at(w.xn), work.at(w.rstd), work.at(w.h2));
+    let (s, tokens) = (model.s, Tokens { first: 0, end: TOKENS });
+    let Workspace { x, xn, rstd, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
+    let norm = RmsNorm { x, y: xn, rstd };
     let mut inputs = Inputs { tokens: [0; TOKENS], positions: [0; TOKENS] };
     for (i, slot) in slots.iter().enumerate() {
         (inputs.tokens[i], inputs.positions[i]) = (slot.token, slot.position);
     }
     embed::forward(warp, s, &model.embedding(x, rstd), &inputs, 0);
     for l in 0..s.n_layer() {
-        let tensors = layout.layer(l);
-        rmsnorm::forward(warp, s, &RmsNorm { x, y: xn, rstd }, tokens);
-        attend(warp, model, work, &inputs.positions, l);
-        let attn = model.linear(work.at(w.attn), tensors.attn_wo);
-        linear::accumulate(warp, s, &attn, tokens, x);
-        rmsnorm::forward(warp, s, &RmsNorm { x, y: xn, rstd }, tokens);
-        linear::forward(
-            warp,
-            s,
-            &model.linear(xn, tensors.mlp_fc1),
-            tokens,
-            inline!(|t, i, u| {
-                let h = mlp::forward(u);
-                h2.store(t * s.n_hidden_padded() + i, h * h);
-            }),
-        );
-        let fc2 = model.linear(h2, tensors.mlp_fc2);
-        linear::accumulate(warp, s, &fc2, tokens, x);
+        attend(warp, model, &Workspace::new(s, TOKENS, work, l), &norm, &inputs.positions, l);
+        linear::accumulate(warp, s, &model.linear(attn, Layout(s).layer(l).attn_wo), tokens, x);
+        model.mlp(warp, l, &norm, None, h2, tokens);
     }
-    linear::forward_into(warp, s, &model.linear(x, layout.model().wte), tokens, work.at(w.logits));
+    linear::forward_into(warp, s, &model.linear(x, Layout(s).model().wte), tokens, logits);
 }
 
 /// Computes the attention of every slot in layer `l`, and adds the slot's key and value to the cache.
 #[inline(always)]
-fn attend<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, positions: &[usize; TOKENS], l: usize) {
-    let (s, w, a) = (model.s, Workspace::new(model.s, TOKENS), model.s.n_attn_padded());
-    model.project_qkv(
-        warp,
-        l,
-        work.at(w.xn),
-        Tokens { first: 0, end: TOKENS },
-        inline!(|which, slot, i, y| {
-            let at = if which == 0 {
-                w.q + slot * a
-            } else {
-                let cache = if which == 1 { w.keys } else { w.values };
-                cache + Workspace::cache(s, l, slot) + positions[slot] * a
-            };
-            work.store(at + i, y);
-        }),
-    );
+fn attend<S: Shape>(
+    warp: &Warp,
+    model: &Gpt<S>,
+    work: &Workspace,
+    norm: &RmsNorm,
+    positions: &[usize; TOKENS],
+    l: usize,
+) {
+    let (s, a) = (model.s, model.s.n_attn_padded());
+    let &Workspace { q, keys, values, probs, attn, .. } = work;
+    model.project_qkv(warp, l, norm, Tokens { first: 0, end: TOKENS }, |which, slot, i, y| {
+        let cached = slot * cache_len(s) + positions[slot] * a;
+        match which {
+            0 => q.store(slot * a + i, y),
+            1 => keys.store(cached + i, y),
+            _ => values.store(cached + i, y),
+        }
+    });
     for slot in 0..TOKENS {
-        let cache = Workspace::cache(s, l, slot);
-        let query = Query {
-            q: work.at(w.q + slot * a),
-            k: work.at(w.keys + cache),
-            v: work.at(w.values + cache),
-            probs: work.at(w.probs),
-            group_stride: attention::query_group_len(s),
-            attn: work.at(w.attn + slot * a),
-        };
+        let (k, v) = (keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
+        let (q, attn) = (q.at(slot * a), attn.at(slot * a));
+        let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn };
         attention::attend(warp, s, &query, positions[slot]);
     }
 }

@@ -2,10 +2,10 @@
 
 use simt::{Block, F32x16, Target, U32View, View, Warp, inline};
 
-use crate::activations::Activations;
+use crate::activations::{Activations, one_of_three};
 use crate::layout::{Layout, Place};
-use crate::ops::attention::{self, Attention, AttentionBackward};
-use crate::ops::cross_entropy::{self, CrossEntropy};
+use crate::ops::attention;
+use crate::ops::cross_entropy;
 use crate::ops::embed::{self, Embed, Inputs};
 use crate::ops::linear::{self, Linear};
 use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
@@ -17,8 +17,6 @@ use crate::shape::{Shape, TOKENS};
 pub struct Gpt<S> {
     /// The dimensions.
     pub s: S,
-    /// The places of the tensors.
-    pub layout: Layout<S>,
     /// The parameters, `[out, in]`.
     pub w: View,
     /// The transposed matrices, `[in, out]`.
@@ -74,16 +72,37 @@ impl Pass {
     pub fn activations<S: Shape>(&self, s: S, l: usize) -> Activations {
         Activations::new(s, self.work, l)
     }
-
-    /// Returns the views of the loss.
-    #[inline(always)]
-    pub fn cross_entropy<S: Shape>(&self, s: S) -> CrossEntropy {
-        let Activations { logits, sum_exp, gap, .. } = self.activations(s, 0);
-        CrossEntropy { logits, sum_exp, gap, document: self.document }
-    }
 }
 
 impl<S: Shape> Gpt<S> {
+    /// Copies a model to the block's memory, and returns it with the block's workspace.
+    ///
+    /// # Safety
+    /// `params` and `transposed` are valid for [`Layout::len`] elements, and `workspace` for `size` elements for each block of
+    /// the grid.
+    #[inline(always)]
+    pub unsafe fn stage<T: Target>(
+        block: &Block<T>,
+        s: S,
+        params: *mut f32,
+        transposed: *mut f32,
+        workspace: *mut f32,
+        size: usize,
+    ) -> (Self, View) {
+        let (mut memory, len) = (block.memory(), Layout(s).len());
+        // SAFETY: the caller vouches for pointers and lengths.
+        let (w, transposed, work) = unsafe {
+            let workspace = workspace.wrapping_add(block.index * size);
+            (memory.staged(params, len), memory.staged(transposed, len), memory.workspace(workspace, size))
+        };
+        block.each_warp(inline!(move |warp| {
+            warp.fetch(&w);
+            warp.fetch(&transposed);
+            warp.fetch(&work);
+        }));
+        (Self { s, w: w.view, transposed: transposed.view }, work.view)
+    }
+
     /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
     #[inline(always)]
     pub fn linear(&self, x: View, matrix: Place) -> Linear {
@@ -174,7 +193,7 @@ impl<S: Shape> Gpt<S> {
     /// Returns the views of the embedding, with `x` and `rstd` for its results.
     #[inline(always)]
     pub fn embedding(&self, x: View, rstd: View) -> Embed {
-        let tensors = self.layout.model();
+        let tensors = Layout(self.s).model();
         Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), x, rstd }
     }
 
@@ -182,127 +201,95 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     fn before_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, l));
-        rmsnorm::forward(warp, s, &RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn }, tokens);
-        self.project_qkv(
-            warp,
-            l,
-            a.xn_attn,
-            tokens,
-            inline!(|which, t, i, y| a.qkv(s, which).store(t * s.n_attn_padded() + i, y)),
-        );
+        let norm = RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn };
+        self.project_qkv(warp, l, &norm, tokens, |which, t, i, y| {
+            one_of_three(s, a.q, which).store(t * s.n_attn_padded() + i, y);
+        });
     }
 
-    /// Hands `wq xn / sqrt(D)`, `wk xn` and `wv xn` to `store(which, token, channel, value)`, with `which` 0, 1, 2.
+    /// Normalises the residual stream, and hands `wq xn / sqrt(D)`, `wk xn` and `wv xn` to `store(which, token, channel, value)`,
+    /// with `which` 0, 1, 2.
     #[inline(always)]
     pub fn project_qkv(
         &self,
         warp: &Warp,
         l: usize,
-        xn: View,
+        norm: &RmsNorm,
         tokens: Tokens,
         store: impl Fn(usize, usize, usize, F32x16),
     ) {
+        rmsnorm::forward(warp, self.s, norm, tokens);
         for which in 0..3 {
-            let product = self.linear(xn, self.layout.layer(l).attn_qkv(which));
-            let scale = if which == 0 { attention::query_scale(self.s) } else { 1.0 };
-            linear::forward(
-                warp,
-                self.s,
-                &product,
-                tokens,
-                inline!(|t, i, y| store(which, t, i, y * F32x16::splat(scale))),
-            );
+            let product = self.linear(norm.y, Layout(self.s).layer(l).attn_qkv(which));
+            let scale = F32x16::splat(if which == 0 { attention::query_scale(self.s) } else { 1.0 });
+            linear::forward(warp, self.s, &product, tokens, |t, i, y| store(which, t, i, y * scale));
         }
-    }
-
-    /// Returns the views of layer `l`'s attention.
-    #[inline(always)]
-    fn attention(a: &Activations) -> Attention {
-        Attention { q: a.q, k: a.k, v: a.v, probs: a.probs, attn: a.attn }
     }
 
     /// Computes layer `l` from attention on.
     #[inline(always)]
     fn after_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
-        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
-        let f = s.n_hidden_padded();
-        attention::forward(warp, s, &Self::attention(&a), tokens);
-        let wo = self.linear(a.attn, tensors.attn_wo);
-        linear::accumulate(warp, s, &wo, tokens, a.x);
-        rmsnorm::forward(warp, s, &RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, tokens);
-        linear::forward(
-            warp,
-            s,
-            &self.linear(a.xn_mlp, tensors.mlp_fc1),
-            tokens,
-            inline!(|t, i, u| {
-                let h = mlp::forward(u);
-                a.h.store(t * f + i, h);
-                a.h2.store(t * f + i, h * h);
-            }),
-        );
-        let fc2 = self.linear(a.h2, tensors.mlp_fc2);
-        linear::accumulate(warp, s, &fc2, tokens, a.x);
+        let (s, a) = (self.s, pass.activations(self.s, l));
+        attention::forward(warp, s, &a, tokens);
+        let norm = RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp };
+        linear::accumulate(warp, s, &self.linear(a.attn, Layout(s).layer(l).attn_wo), tokens, a.x);
+        self.mlp(warp, l, &norm, Some(a.h), a.h2, tokens);
+    }
+
+    /// Adds the MLP of the normalised residual stream to the residual stream. `h` and `h2` keep `relu(fc1 xn)` and its square.
+    #[inline(always)]
+    pub fn mlp(&self, warp: &Warp, l: usize, norm: &RmsNorm, h: Option<View>, h2: View, tokens: Tokens) {
+        let (s, tensors) = (self.s, Layout(self.s).layer(l));
+        rmsnorm::forward(warp, s, norm, tokens);
+        linear::forward(warp, s, &self.linear(norm.y, tensors.mlp_fc1), tokens, |t, i, u| {
+            let (at, value) = (t * s.n_hidden_padded() + i, mlp::forward(u));
+            if let Some(h) = h {
+                h.store(at, value);
+            }
+            h2.store(at, value * value);
+        });
+        linear::accumulate(warp, s, &self.linear(h2, tensors.mlp_fc2), tokens, norm.x);
     }
 
     /// Computes `logits = wte x` and their cross-entropy.
     #[inline(always)]
     fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, 0));
-        let wte = self.linear(a.x, self.layout.model().wte);
-        linear::forward_into(warp, s, &wte, tokens, a.logits);
-        cross_entropy::forward(warp, s, &pass.cross_entropy(s), tokens);
+        linear::forward_into(warp, s, &self.linear(a.x, Layout(s).model().wte), tokens, a.logits);
+        cross_entropy::forward(warp, s, &a, pass.document, tokens);
     }
 
     /// Computes the gradients of the logits and of the last layer's output.
     #[inline(always)]
     pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
-        cross_entropy::backward(warp, s, &pass.cross_entropy(s), tokens);
-        let wte = self.linear_backward(a.logits, self.layout.model().wte);
-        linear::forward_into(warp, s, &wte, tokens, a.dx_out);
+        cross_entropy::backward(warp, s, &a, pass.document, tokens);
+        linear::forward_into(warp, s, &self.linear_backward(a.logits, Layout(s).model().wte), tokens, a.dx_out);
     }
 
     /// Computes layer `l` backward, from its output to the gradients of scores and queries.
     #[inline(always)]
     pub fn backward_to_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
-        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
-        let f = s.n_hidden_padded();
-        linear::forward(
-            warp,
-            s,
-            &self.linear_backward(a.dx_out, tensors.mlp_fc2),
-            tokens,
-            inline!(|t, i, dh2| a.dh.store(t * f + i, mlp::backward(dh2, a.h.load(t * f + i)))),
-        );
+        let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
+        linear::forward(warp, s, &self.linear_backward(a.dx_out, tensors.mlp_fc2), tokens, |t, i, dh2| {
+            let at = t * s.n_hidden_padded() + i;
+            a.dh.store(at, mlp::backward(dh2, a.h.load(at)));
+        });
         linear::forward_into(warp, s, &self.linear_backward(a.dh, tensors.mlp_fc1), tokens, a.dx_mid);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
         rmsnorm::backward(warp, s, &norm, tokens);
         linear::forward_into(warp, s, &self.linear_backward(a.dx_mid, tensors.attn_wo), tokens, a.dattn);
-        attention::backward_queries(warp, s, &Self::attention_backward(&a), tokens);
-    }
-
-    /// Returns the views of attention's backward pass.
-    #[inline(always)]
-    fn attention_backward(a: &Activations) -> AttentionBackward {
-        let &Activations { dattn, dscores, dq, dk, dv, .. } = a;
-        AttentionBackward { forward: Self::attention(a), dattn, dscores, dq, dk, dv }
+        attention::backward_queries(warp, s, &a, tokens);
     }
 
     /// Computes layer `l` backward, from the gradients of the scores to the layer's input.
     #[inline(always)]
     fn backward_from_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
-        let (s, a, tensors) = (self.s, pass.activations(self.s, l), self.layout.layer(l));
-        attention::backward_keys(warp, s, &Self::attention_backward(&a), tokens);
+        let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
+        attention::backward_keys(warp, s, &a, tokens);
         let dx = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
-        linear::forward_sum(
-            warp,
-            s,
-            3,
-            inline!(|which| self.linear_backward(a.dqkv(s, which), tensors.attn_qkv(which))),
-            tokens,
-            inline!(|t, i, y| dx.store(t * s.n_embd_padded() + i, y)),
-        );
+        let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
+        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| dx.store(t * s.n_embd_padded() + i, y));
         let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };
         rmsnorm::backward(warp, s, &norm, tokens);
         if l == 0 {

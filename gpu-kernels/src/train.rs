@@ -225,7 +225,7 @@ impl<S: Shape> Train<S> {
     #[inline(always)]
     fn forward_backward<T: Target>(self, block: &Block<T>, pass: Pass, before: impl Fn(&Warp) + Copy) {
         let Arrays { w, transposed, .. } = self.arrays;
-        let (model, last) = (Gpt { s: self.s, layout: Layout(self.s), w, transposed }, self.s.n_layer() - 1);
+        let (model, last) = (Gpt { s: self.s, w, transposed }, self.s.n_layer() - 1);
         model.forward(
             block,
             pass,
@@ -241,6 +241,6 @@ impl<S: Shape> Train<S> {
     /// Returns the mean loss of the document's positions.
     #[inline(always)]
     fn loss(&self, pass: &Pass) -> f32 {
-        cross_entropy::total(&pass.cross_entropy(self.s), pass.n) / pass.n as f32
+        cross_entropy::total(&pass.activations(self.s, 0), pass.n) / pass.n as f32
     }
 }

@@ -7,67 +7,10 @@
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
 
 use super::rows::{Tokens, half_warps};
+pub use crate::activations::prob_index;
+use crate::activations::{Activations, Heads, probs_row};
 use crate::math::exp;
 use crate::shape::Shape;
-
-/// The arrangement of heads in a row of channels.
-#[derive(Clone, Copy)]
-struct Heads {
-    /// The number of channels of a half-warp that share a score.
-    width: usize,
-    /// The number of half-warps of a head.
-    half_warps: usize,
-    /// The number of groups of `half_warps` half-warps in a row.
-    groups: usize,
-}
-
-impl Heads {
-    #[inline(always)]
-    fn new<S: Shape>(s: S) -> Self {
-        let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
-        let width = s.head_dim_padded().min(HALF_WARP);
-        Self { width, half_warps, groups: div(s.n_attn_padded() / HALF_WARP, half_warps) }
-    }
-
-    /// Returns the first channel of each half-warp of a group.
-    #[inline(always)]
-    fn channels(self, group: usize) -> impl Iterator<Item = usize> {
-        (0..self.half_warps).map(move |i| (group * self.half_warps + i) * HALF_WARP)
-    }
-}
-
-/// Returns the offset of query `t` in a head group's probabilities.
-///
-/// The layout is `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
-#[inline(always)]
-pub fn probs_row(t: usize) -> usize {
-    t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
-}
-
-/// Returns the index of the probability of head `h`, query `t` and key `key <= t` among those of a document.
-pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
-    let channel = h * s.head_dim_padded();
-    let group = channel / HALF_WARP / Heads::new(s).half_warps;
-    group * probs_row(s.block_size_padded()) + probs_row(t) + key * HALF_WARP + channel % HALF_WARP
-}
-
-/// Returns the number of elements in a document's probabilities.
-#[inline(always)]
-pub fn probs_len<S: Shape>(s: S) -> usize {
-    Heads::new(s).groups * probs_row(s.block_size_padded())
-}
-
-/// Returns the number of elements in one query's probabilities in one head group.
-#[inline(always)]
-pub fn query_group_len<S: Shape>(s: S) -> usize {
-    s.block_size_padded() * HALF_WARP
-}
-
-/// Returns the number of elements in one query's probabilities.
-#[inline(always)]
-pub fn query_probs_len<S: Shape>(s: S) -> usize {
-    Heads::new(s).groups * query_group_len(s)
-}
 
 /// Returns `1 / sqrt(D)`, the factor that queries are scaled by.
 #[inline(always)]
@@ -148,25 +91,10 @@ fn attend_group<S: Shape>(s: S, heads: Heads, query: &Query, group: usize, t: us
     }
 }
 
-/// The views of [`forward`].
-#[derive(Clone, Copy)]
-pub struct Attention {
-    /// `[T, A]`: the queries over `sqrt(D)`.
-    pub q: View,
-    /// `[T, A]`: the keys. They are complete, because a block barrier precedes the op.
-    pub k: View,
-    /// `[T, A]`: the values, complete like the keys.
-    pub v: View,
-    /// The probabilities, written, see [`probs_row`].
-    pub probs: View,
-    /// `[T, A]`: the output, written.
-    pub attn: View,
-}
-
-/// Computes [`attend`] for each query.
+/// Computes [`attend`] for each query. Keys and values are complete, because a block barrier precedes the op.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, attention: &Attention, tokens: Tokens) {
-    let &Attention { q, k, v, probs, attn } = attention;
+pub fn forward<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+    let &Activations { q, k, v, probs, attn, .. } = activations;
     let (a, heads) = (s.n_attn_padded(), Heads::new(s));
     for t in tokens.live() {
         let (q, probs, attn) = (q.at(t * a), probs.at(probs_row(t)), attn.at(t * a));
@@ -176,28 +104,11 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, attention: &Attention, tokens: Token
     warp.sync();
 }
 
-/// The views of [`backward_queries`] and [`backward_keys`].
-#[derive(Clone, Copy)]
-pub struct AttentionBackward {
-    /// The forward pass.
-    pub forward: Attention,
-    /// `[T, A]`: the gradient of the output.
-    pub dattn: View,
-    /// The gradient of the scores, laid out like the probabilities.
-    pub dscores: View,
-    /// `[T, A]`: the gradient of the unscaled queries.
-    pub dq: View,
-    /// `[T, A]`: the gradient of the keys.
-    pub dk: View,
-    /// `[T, A]`: the gradient of the values.
-    pub dv: View,
-}
-
 /// Computes the gradients of scores and queries, `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,
 /// `dq = sum_s dscore[s] k[s] / sqrt(D)`.
 #[inline(always)]
-pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
-    let &AttentionBackward { forward: Attention { k, v, probs, .. }, dattn, dscores, dq, .. } = attention;
+pub fn backward_queries<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+    let &Activations { k, v, probs, dattn, dscores, dq, .. } = activations;
     let (a, heads) = (s.n_attn_padded(), Heads::new(s));
     let scale = F32x16::splat(query_scale(s));
     for t in tokens.live() {
@@ -237,8 +148,8 @@ pub fn backward_queries<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackwa
 ///
 /// The gradients of every query's scores are complete, because a block barrier precedes the op.
 #[inline(always)]
-pub fn backward_keys<S: Shape>(warp: &Warp, s: S, attention: &AttentionBackward, tokens: Tokens) {
-    let &AttentionBackward { forward: Attention { q, probs, .. }, dattn, dscores, dk, dv, .. } = attention;
+pub fn backward_keys<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+    let &Activations { q, probs, dattn, dscores, dk, dv, .. } = activations;
     let (a, n, heads) = (s.n_attn_padded(), tokens.end, Heads::new(s));
     for key in tokens.live() {
         for i in half_warps(a) {

@@ -1,8 +1,9 @@
 //! Softmax cross-entropy over the vocabulary.
 
-use simt::{F32x16, HALF_WARP, Mask16, U32View, View, Warp};
+use simt::{F32x16, HALF_WARP, Mask16, U32View, Warp};
 
 use super::rows::{Tokens, half_warps};
+use crate::activations::Activations;
 use crate::math::{exp, ln};
 use crate::shape::{Shape, TOKENS};
 
@@ -12,32 +13,17 @@ pub fn in_vocab<S: Shape>(s: S, i: usize) -> Mask16 {
     Mask16::lanes_below(s.vocab() - i)
 }
 
-/// The views of [`forward`], [`backward`] and [`total`].
-#[derive(Clone, Copy)]
-pub struct CrossEntropy {
-    /// `[T, V]`: the logits, replaced by `e` in [`forward`] and by their gradient in [`backward`].
-    pub logits: View,
-    /// `[T]`: `sum_v e[v]`.
-    pub sum_exp: View,
-    /// `[T]`: `max - logits[target]`.
-    pub gap: View,
-    /// The document's tokens. The target of row `t` is token `t + 1`.
-    pub document: U32View,
-}
-
-impl CrossEntropy {
-    /// Returns the target of row `t`. Rows from the document's end on repeat the last target.
-    #[inline(always)]
-    fn target(&self, t: usize, tokens: Tokens) -> usize {
-        self.document.load_scalar(t.min(tokens.end - 1) + 1)
-    }
+/// Returns the target of row `t` of a document. Rows from the document's end on repeat the last target.
+#[inline(always)]
+fn target(document: U32View, t: usize, tokens: Tokens) -> usize {
+    document.load_scalar(t.min(tokens.end - 1) + 1)
 }
 
 /// Computes `e[v] = exp(logits[v] - max)`, `sum_exp = sum_v e[v]` and `gap = max - logits[target]`. The loss of a row is
-/// `ln(sum_exp) + gap`.
+/// `ln(sum_exp) + gap`. The target of row `t` is token `t + 1`, and `e` replaces the logits.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens) {
-    let (v, t0, logits) = (s.vocab_padded(), tokens.first, loss.logits);
+pub fn forward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, tokens: Tokens) {
+    let (v, t0, logits) = (s.vocab_padded(), tokens.first, a.logits);
     let mut max = [F32x16::splat(f32::NEG_INFINITY); TOKENS];
     for i in half_warps(v) {
         for t in 0..TOKENS {
@@ -48,8 +34,8 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens)
     let mut largest = [0.0; TOKENS];
     for t in 0..TOKENS {
         largest[t] = max[t].reduce_max();
-        let target = loss.target(t0 + t, tokens);
-        loss.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
+        let target = target(document, t0 + t, tokens);
+        a.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
     }
     // The targets' logits are read before the exponentials replace them.
     warp.sync();
@@ -68,25 +54,25 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens)
         }
     }
     for t in 0..TOKENS {
-        loss.sum_exp.store_scalar(t0 + t, sum[t].reduce_sum());
+        a.sum_exp.store_scalar(t0 + t, sum[t].reduce_sum());
     }
     warp.sync();
 }
 
 /// Computes the gradient of the mean loss with respect to the logits: `(e[v] / sum_exp - [v = target]) / n` with the `e` of
-/// [`forward`].
+/// [`forward`], which it replaces.
 #[inline(always)]
-pub fn backward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens) {
-    let (v, t0, e) = (s.vocab_padded(), tokens.first, loss.logits);
+pub fn backward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, tokens: Tokens) {
+    let (v, t0, e) = (s.vocab_padded(), tokens.first, a.logits);
     let inverse_n = 1.0 / tokens.end as f32;
     let mut scale = [0.0; TOKENS];
     for t in 0..TOKENS {
-        scale[t] = inverse_n / loss.sum_exp.load_scalar(t0 + t);
+        scale[t] = inverse_n / a.sum_exp.load_scalar(t0 + t);
     }
     for i in half_warps(v) {
         let mut d = [F32x16::splat(0.0); TOKENS];
         for t in 0..TOKENS {
-            let target = loss.target(t0 + t, tokens);
+            let target = target(document, t0 + t, tokens);
             let hit = Mask16::only(target.wrapping_sub(i)).select(F32x16::splat(inverse_n), F32x16::splat(0.0));
             d[t] = e.load((t0 + t) * v + i) * F32x16::splat(scale[t]) - hit;
         }
@@ -101,10 +87,10 @@ pub fn backward<S: Shape>(warp: &Warp, s: S, loss: &CrossEntropy, tokens: Tokens
 
 /// Returns the sum of the losses of a document's `n` positions, sixteen positions at a time.
 #[inline(always)]
-pub fn total(loss: &CrossEntropy, n: usize) -> f32 {
+pub fn total(a: &Activations, n: usize) -> f32 {
     let mut total = 0.0;
     for t in (0..n.div_ceil(HALF_WARP)).map(|i| i * HALF_WARP) {
-        let losses = ln(loss.sum_exp.load(t)) + loss.gap.load(t);
+        let losses = ln(a.sum_exp.load(t)) + a.gap.load(t);
         total += Mask16::lanes_below(n - t).select(losses, F32x16::splat(0.0)).reduce_sum();
     }
     total

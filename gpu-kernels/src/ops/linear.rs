@@ -1,6 +1,6 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, Warp, inline};
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
 
 use super::rows::{Tokens, half_warps};
 use crate::layout::WeightBlock;
@@ -25,33 +25,26 @@ pub struct Linear {
 /// the document's end on get the products of their rows of `x`, or zeros.
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
-    let linear = *linear;
-    forward_sum(warp, s, 1, inline!(|_| linear), tokens, store);
+    forward_sum(warp, s, 1, |_| *linear, tokens, store);
 }
 
 /// Computes `y: [T, cols]` as in [`forward`].
 #[inline(always)]
 pub fn forward_into<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, y: View) {
     let cols = linear.cols;
-    forward(warp, s, linear, tokens, inline!(|t, i, value| y.store(t * cols + i, value)));
+    forward(warp, s, linear, tokens, |t, i, value| y.store(t * cols + i, value));
 }
 
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
 #[inline(always)]
 pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
     let cols = linear.cols;
-    forward(
-        warp,
-        s,
-        linear,
-        tokens,
-        inline!(|t, i, y| {
-            let sum = x.load(t * cols + i) + y;
-            // Both half-warps have read the row before either replaces it.
-            warp.sync();
-            x.store(t * cols + i, sum);
-        }),
-    );
+    forward(warp, s, linear, tokens, |t, i, y| {
+        let sum = x.load(t * cols + i) + y;
+        // Both half-warps have read the row before either replaces it.
+        warp.sync();
+        x.store(t * cols + i, sum);
+    });
 }
 
 /// Computes the sum of the products of `terms` terms in order. Each product is computed as in [`forward`], and all have the same

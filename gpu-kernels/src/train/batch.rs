@@ -171,7 +171,7 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
         let document = first_document + step * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
-        train.forward_backward(block, pass, inline!(|_| {}));
+        train.forward_backward(block, pass, |_| {});
         train.weights().weight_gradients(block, pass, i != block.index);
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {

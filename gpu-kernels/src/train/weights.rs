@@ -3,6 +3,7 @@
 use simt::{Block, F32x32, HALF_WARP, Share, Target, View, WARPS, Warp, div, inline, rem};
 
 use super::Step;
+use crate::activations::one_of_three;
 use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Pass;
 use crate::ops::adamw::{AdamW, AdamWParams};
@@ -61,7 +62,7 @@ fn sources<S: Shape>(s: S, pass: &Pass, matrix: Matrix) -> (View, View) {
     };
     let a = pass.activations(s, l);
     if which < 3 {
-        (a.dqkv(s, which), a.xn_attn)
+        (one_of_three(s, a.dq, which), a.xn_attn)
     } else if which == 3 {
         (a.dx_mid, a.attn)
     } else if which == 4 {

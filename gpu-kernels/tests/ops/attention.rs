@@ -1,9 +1,7 @@
 //! The op `attention` against the reference.
 
-use gpu_kernels::ops::attention::{
-    self, Attention, AttentionBackward, Query, attend, backward_keys, backward_queries, prob_index, probs_len,
-    probs_row, query_group_len, query_probs_len, query_scale,
-};
+use gpu_kernels::activations::{Activations, prob_index, probs_len, probs_row, query_group_len, query_probs_len};
+use gpu_kernels::ops::attention::{self, Query, attend, backward_keys, backward_queries, query_scale};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::model::{self, Vector, softmax};
 use reference::value::{Tape, Value, dot};
@@ -56,7 +54,7 @@ impl Document {
             probs: vec![f32::NAN; probs_len(s)],
             attn: Padded::unwritten(t, a),
         };
-        let views = memory.views();
+        let views = memory.views(s);
         launch_tokens(n, |warp, tokens| attention::forward(warp, s, &views, tokens));
         memory
     }
@@ -77,13 +75,15 @@ impl Document {
 }
 
 impl Buffers {
-    fn views(&mut self) -> Attention {
-        Attention {
+    /// Returns the views of the forward pass. The others are not to be used.
+    fn views(&mut self, s: RuntimeShape) -> Activations {
+        Activations {
             q: self.q.view(),
             k: self.k.view(),
             v: self.v.view(),
             probs: view(&mut self.probs),
             attn: self.attn.view(),
+            ..Activations::new(s, view(&mut []), 0)
         }
     }
 }
@@ -144,13 +144,13 @@ fn backward_agrees_with_the_reference() {
         let mut dattn = Padded::new(t, a, &dy, f32::NAN);
         let mut dscores = vec![f32::NAN; probs_len(s)];
         let [mut dq, mut dk, mut dv] = [(); 3].map(|()| Padded::unwritten(t, a));
-        let views = AttentionBackward {
-            forward: memory.views(),
+        let views = Activations {
             dattn: dattn.view(),
             dscores: view(&mut dscores),
             dq: dq.view(),
             dk: dk.view(),
             dv: dv.view(),
+            ..memory.views(s)
         };
         launch_tokens(n, |warp, tokens| backward_queries(warp, s, &views, tokens));
         launch_tokens(n, |warp, tokens| backward_keys(warp, s, &views, tokens));
@@ -177,7 +177,7 @@ fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
         let mut memory = Document::new(s, n).forward();
         let mut probs = vec![f32::NAN; query_probs_len(s)];
         let mut attn = Padded::unwritten(1, Channels::heads(s));
-        let Attention { q, k, v, .. } = memory.views();
+        let Activations { q, k, v, .. } = memory.views(s);
         let query = Query {
             q: q.at((n - 1) * s.n_attn_padded()),
             k,

@@ -1,6 +1,7 @@
 //! The op `cross_entropy` against the reference.
 
-use gpu_kernels::ops::cross_entropy::{self, CrossEntropy, total};
+use gpu_kernels::activations::Activations;
+use gpu_kernels::ops::cross_entropy::{self, total};
 use gpu_kernels::shape::Shape;
 use reference::model;
 use reference::value::{Tape, Value};
@@ -39,9 +40,13 @@ fn forward_and_backward_agree_with_the_reference() {
         let (mut sum_exp, mut gap) = (scalars(t, &[]), scalars(t, &[]));
         // SAFETY: the document has the `n + 1` tokens that are loaded, and outlives the launches.
         let tokens = unsafe { U32View::new(document.as_ptr()) };
-        let loss =
-            CrossEntropy { logits: e.view(), sum_exp: view(&mut sum_exp), gap: view(&mut gap), document: tokens };
-        launch_tokens(n, |warp, tokens| cross_entropy::forward(warp, s, &loss, tokens));
+        let views = Activations {
+            logits: e.view(),
+            sum_exp: view(&mut sum_exp),
+            gap: view(&mut gap),
+            ..Activations::new(s, view(&mut []), 0)
+        };
+        launch_tokens(n, |warp, rows| cross_entropy::forward(warp, s, &views, tokens, rows));
         let tape = Tape::default();
         let expected = data(&nll(&leaves(&tape, &to_f64(&logits)), v.count, &document));
         let exponentials = e.rows(&format!("{what}: e"), n);
@@ -58,12 +63,12 @@ fn forward_and_backward_agree_with_the_reference() {
         let out = view(&mut total_nll);
         launch(|warp| {
             if warp.index == 0 {
-                out.store_scalar(0, total(&loss, n));
+                out.store_scalar(0, total(&views, n));
             }
         });
         assert_close(format!("{what}: total"), 1, &total_nll, &[sum], roundings * ROUNDING * (n as f64 + sum));
 
-        launch_tokens(n, |warp, tokens| cross_entropy::backward(warp, s, &loss, tokens));
+        launch_tokens(n, |warp, rows| cross_entropy::backward(warp, s, &views, tokens, rows));
         let input = Input { name: "logits", cols: v.count, values: &logits, gradient: e.rows(&what, n) };
         // The bound counts the roundings above, the divisions by the sum and by `n`, two products, and the difference.
         assert_gradients(&what, &[input], v.padded as f64 / 16.0 + 11.0, |_, inputs| {
