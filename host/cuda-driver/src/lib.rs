@@ -10,17 +10,6 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-/// Returns the size of the value that `function` returns.
-const fn returned_size<R>(_: fn() -> R) -> usize {
-    size_of::<R>()
-}
-
-const _: () = assert!(
-    returned_size(find_cuda_helper::include_cuda) > 0,
-    "GPU support needs the package `find_cuda_helper` of microgpt's repository in place of the registry's; \
-     hint: add it to the table `[patch.crates-io]` of your workspace, or depend on `host` with `default-features = false`"
-);
-
 /// The driver's library, by the name that every installation of the driver provides.
 const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 
