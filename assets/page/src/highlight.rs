@@ -6,7 +6,8 @@ use syntect::util::LinesWithEndings;
 
 use crate::escape;
 
-/// The classes, which page.css colours, with their scopes of syntect. The first scope that is a prefix of a token's scope counts.
+/// The classes, which page.css colours, with their scopes of syntect. The first scope that is a prefix of a token's
+/// scope counts.
 const CLASSES: [(char, &str); 12] = [
     ('d', "comment.line.documentation comment.block.documentation"),
     ('c', "comment"),

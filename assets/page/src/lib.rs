@@ -1,5 +1,5 @@
-//! The generator of the page `assets/microgpt.html`. The page shows the reference and the kernels side by side, op by op, and
-//! trains a model with the kernels, which it carries as a WebAssembly module.
+//! The generator of the page `assets/microgpt.html`. The page shows the reference and the kernels side by side, op by
+//! op, and trains a model with the kernels, which it carries as a WebAssembly module.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,8 @@ pub mod speed;
 /// The page's path in the repository.
 pub const PATH: &str = "assets/microgpt.html";
 
-/// The number of lines that are laid out together. They fill a third of a window, so that scrolling is many short tasks.
+/// The number of lines that are laid out together. They fill a third of a window, so that scrolling is many short
+/// tasks.
 const CHUNK: usize = 16;
 
 /// The page's initial settings, which are the defaults of the command line.
@@ -80,7 +81,8 @@ fn fill(template: &str, parts: &[(&str, String)]) -> Result<String> {
     Ok(html + rest)
 }
 
-/// Returns a source file as HTML. The browser lays out a chunk only where it comes into view, and knows its size before.
+/// Returns a source file as HTML. The browser lays out a chunk only where it comes into view, and knows its size
+/// before.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
     let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();

@@ -13,7 +13,8 @@ use crate::rust_cuda::{Toolchain, VARIABLES};
 /// The Rust target of rustc's back end.
 const TARGET: &str = "nvptx64-nvidia-cuda";
 
-/// A description of the kernels and of how to compile them. Paths are relative to the folder of the build script's package.
+/// A description of the kernels and of how to compile them. Paths are relative to the folder of the build script's
+/// package.
 #[derive(Clone, Copy, Debug)]
 pub struct PtxBuild<'a> {
     /// The package whose library holds the kernels.
@@ -22,8 +23,8 @@ pub struct PtxBuild<'a> {
     pub manifest: &'a str,
     /// The other files and folders whose changes make cargo run the build script again. Each must exist.
     pub sources: &'a [&'a str],
-    /// The values of `cfg(part = "..")` for which rustc compiles the package in parallel, one process each. Every kernel belongs to
-    /// one part. If empty, rustc compiles the package once, without such a `cfg`.
+    /// The values of `cfg(part = "..")` for which rustc compiles the package in parallel, one process each. Every
+    /// kernel belongs to one part. If empty, rustc compiles the package once, without such a `cfg`.
     pub parts: &'a [&'a str],
     /// The launch bounds of a kernel by its name.
     pub launch_bounds: fn(&str) -> LaunchBounds,
@@ -31,11 +32,11 @@ pub struct PtxBuild<'a> {
     pub min_arch: u32,
     /// The architecture if the environment variable `CUDA_ARCH` is unset.
     pub default_arch: u32,
-    /// The environment variable that selects the compiler: `rust-cuda`, `rustc` or `none`. If it is unset, the build takes
-    /// Rust-CUDA where its toolchain is found, else rustc.
+    /// The environment variable that selects the compiler: `rust-cuda`, `rustc` or `none`. If it is unset, the build
+    /// takes Rust-CUDA where its toolchain is found, else rustc.
     pub compiler_variable: &'a str,
-    /// The workspace in which Rust-CUDA compiles the kernels, if there is one. Its package `builder` is a program which takes the
-    /// architecture and the path of the PTX file as arguments, and which runs `cuda_builder`.
+    /// The workspace in which Rust-CUDA compiles the kernels, if there is one. Its package `builder` is a program which
+    /// takes the architecture and the path of the PTX file as arguments, and which runs `cuda_builder`.
     pub rust_cuda_workspace: Option<&'a str>,
 }
 
@@ -51,8 +52,8 @@ pub struct Ptx {
 }
 
 impl Ptx {
-    /// Writes each module to `dir` as `KERNEL.ptx`. Returns the source of a Rust expression that includes these files, a
-    /// `&[(&str, &str)]` of kernel names and PTX.
+    /// Writes each module to `dir` as `KERNEL.ptx`. Returns the source of a Rust expression that includes these files,
+    /// a `&[(&str, &str)]` of kernel names and PTX.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -79,8 +80,8 @@ struct Run {
 }
 
 impl Run {
-    /// Returns a run of cargo without the flags and profile settings of the build that runs the build script, which are meant for
-    /// the CPU.
+    /// Returns a run of cargo without the flags and profile settings of the build that runs the build script, which are
+    /// meant for the CPU.
     fn new(name: &str, arch: u32, ptx_dir: &Path) -> Self {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -93,8 +94,8 @@ impl Run {
 }
 
 impl PtxBuild<'_> {
-    /// Compiles the kernels in a build script, and prints the directives that make cargo run it again after a change. Returns
-    /// `None` if the environment asks for no PTX.
+    /// Compiles the kernels in a build script, and prints the directives that make cargo run it again after a change.
+    /// Returns `None` if the environment asks for no PTX.
     ///
     /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
     ///
@@ -113,11 +114,12 @@ impl PtxBuild<'_> {
         self.compile_in(target_dir, |name| env::var_os(name))
     }
 
-    /// Compiles the kernels as the variables of `environment` ask, into the folder `ptx` of `target_dir`. Returns `None` if they ask
-    /// for no PTX.
+    /// Compiles the kernels as the variables of `environment` ask, into the folder `ptx` of `target_dir`. Returns
+    /// `None` if they ask for no PTX.
     ///
     /// # Errors
-    /// If a variable has a value that the build cannot use, the compiler fails, its output cannot be split, or a file cannot be used.
+    /// If a variable has a value that the build cannot use, the compiler fails, its output cannot be split, or a file
+    /// cannot be used.
     pub fn compile_in(
         &self,
         target_dir: &Path,
@@ -201,21 +203,21 @@ impl PtxBuild<'_> {
         // own folders, which a reader of the PTX could not tell apart.
         cargo.args(["--config", "profile.release.debug='line-directives-only'"]);
         cargo.args(["--config", "profile.release.package.'*'.debug=false"]);
-        // A static library holds all code that the kernels call, core included, and needs no linker. LLVM optimises all of it
-        // as one module, and `--emit=asm` writes that module as PTX.
+        // A static library holds all code that the kernels call, core included, and needs no linker. LLVM optimises all
+        // of it as one module, and `--emit=asm` writes that module as PTX.
         cargo.args(["--crate-type", "staticlib", "--", "-Clto=fat", "-Cembed-bitcode=yes"]);
         cargo.arg(format!("--emit=asm={}", run.ptx.display()));
         cargo.args(self.parts.contains(&name).then(|| format!("--cfg=part=\"{name}\"")));
-        // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and LLVM takes a
-        // third longer.
+        // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and
+        // LLVM takes a third longer.
         cargo.arg("-Cllvm-args=-unroll-runtime=false");
         // The comments of this listing say where the code of each line was inlined. LLVM 22 writes no directive for it.
         cargo.arg("-Zverbose-asm");
         Ok(run)
     }
 
-    /// Returns rustc's flags for the kernels and all their dependencies, as `CARGO_ENCODED_RUSTFLAGS` takes them. LLVM inlines only
-    /// functions of the same target CPU, and every crate records its own attributes and source paths.
+    /// Returns rustc's flags for the kernels and all their dependencies, as `CARGO_ENCODED_RUSTFLAGS` takes them. LLVM
+    /// inlines only functions of the same target CPU, and every crate records its own attributes and source paths.
     fn flags_of_all_crates(&self, arch: u32) -> Result<String, Error> {
         // rustc only warns of an architecture that it does not know, and writes PTX that no driver accepts.
         let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());

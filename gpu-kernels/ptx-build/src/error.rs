@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// An error of a build. Its text names the thing and its value, and gives a hint where one helps. Lines after the first are the
-/// output of a program.
+/// An error of a build. Its text names the thing and its value, and gives a hint where one helps. Lines after the first
+/// are the output of a program.
 #[derive(Debug)]
 pub struct Error(pub(crate) String);
 

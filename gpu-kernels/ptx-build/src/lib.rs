@@ -3,7 +3,8 @@
 //! Two compilers can do it. rustc's own NVPTX back end needs only the Rust target `nvptx64-nvidia-cuda`. Rust-CUDA's
 //! `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
 //!
-//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only those that a run needs.
+//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only those that a run
+//! needs.
 //!
 //! # A build script
 //!

@@ -71,7 +71,7 @@
 //!   `bar.warp.sync`s of the whole warp order all accesses, and shuffles and votes order a read before a later write.
 //!   Lanes of one warp may write equal values to one location. Fences of block scope order nothing between blocks. For
 //!   each word, the checker remembers the bytes of the last writer only.
-//! - All contexts share the memory of the device. It is freed with the last context.
+//! - All contexts share the memory of the device, which is freed with the last context.
 //!
 //! # Reading order
 //!

@@ -8,8 +8,8 @@ fn module(gpu: &mut Gpu, text: &str) -> Module {
     gpu.load(&format!("{header}{text}")).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// Runs a kernel `k(to)` of this body, in which each of 32 threads writes one value, and returns the values. The registers are named
-/// as by libNVVM. `%r1` is the thread, and `%rd1` the address of its value.
+/// Runs a kernel `k(to)` of this body, in which each of 32 threads writes one value, and returns the values. The
+/// registers are named as by libNVVM. `%r1` is the thread, and `%rd1` the address of its value.
 fn run(definitions: &str, body: &str) -> Vec<u32> {
     let mut gpu = Gpu::new(DeviceProperties::default());
     let kernel = format!(
@@ -33,8 +33,8 @@ fn check(definitions: &str, body: &str, expected: impl Fn(u32) -> u32) {
     assert_eq!(run(definitions, body), (0..32).map(expected).collect::<Vec<_>>());
 }
 
-/// Calls a function that calls another, which is declared before it is defined. Arguments and results are in `.param` space
-/// (section 7.1).
+/// Calls a function that calls another, which is declared before it is defined. Arguments and results are in `.param`
+/// space (section 7.1).
 #[test]
 fn functions_pass_parameters_and_call_each_other() {
     let functions = "
@@ -97,7 +97,8 @@ fn functions_pass_parameters_and_call_each_other() {
 \tst.u32 \t[%rd1], %r1;
 \tret;
 }";
-    // The kernel computes the thread's square plus the thread by two functions, and gets the sum through a pointer to its stack.
+    // The kernel computes the thread's square plus the thread by two functions, and gets the sum through a pointer to
+    // its stack.
     let body = "
 \t{ // callseq 1, 0
 \t.param .b32 param0;
@@ -121,8 +122,8 @@ fn functions_pass_parameters_and_call_each_other() {
     check(functions, body, |thread| thread * thread + thread);
 }
 
-/// Reads initialised variables of a module in global and constant memory, some by addresses in others (section 5.4), and shared
-/// memory.
+/// Reads initialised variables of a module in global and constant memory, some by addresses in others (section 5.4),
+/// and shared memory.
 #[test]
 fn variables_of_a_module_have_their_initial_values() {
     let definitions = ".global .align 4 .b8 numbers[16] = {1, 0, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};\n\
@@ -227,6 +228,7 @@ fn registers_of_all_types_convert_and_shuffle() {
 \tld.local.v2.u32 \t{%r6, %r7}, [%SPL];
 \tadd.s32 \t%r8, %r6, %r7;
 \tst.global.u32 \t[%rd1], %r8;";
-    // Even lanes have 2 * (1 * 10 + 1), odd ones 2 * (2 * 10 + 1). Each gets its neighbour's value, plus the count of votes.
+    // Even lanes have 2 * (1 * 10 + 1), odd ones 2 * (2 * 10 + 1). Each gets its neighbour's value, plus the count of
+    // votes.
     check("", body, |thread| if thread % 2 == 0 { 42 + 16 } else { 22 + 16 });
 }

@@ -18,7 +18,8 @@ pub struct Grid<T> {
 }
 
 impl<T: Target> Grid<T> {
-    /// Returns the blocks `blocks` of a launch of `count` blocks. The host may run disjoint ranges on different threads.
+    /// Returns the blocks `blocks` of a launch of `count` blocks. The host may run disjoint ranges on different
+    /// threads.
     #[inline(always)]
     pub fn new(blocks: Range<usize>, count: usize, target: T) -> Self {
         Self { blocks, count, target }
@@ -82,7 +83,8 @@ impl<T: Target> Block<T> {
 
     /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
     ///
-    /// If they were visible, LLVM would hoist hundreds of address computations out of a GPU kernel's outer loop and spill them.
+    /// If they were visible, LLVM would hoist hundreds of address computations out of a GPU kernel's outer loop and
+    /// spill them.
     #[inline(always)]
     pub fn iterate<V: Views>(&self, count: usize, views: V, mut work: impl FnMut(usize, V)) {
         for i in 0..count {

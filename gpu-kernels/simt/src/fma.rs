@@ -14,7 +14,8 @@ use core::simd::{
 
 use crate::target::HALF_WARP;
 
-/// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a NaN.
+/// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a
+/// NaN.
 ///
 /// The function stays a call. It has some 400 instructions, and kernels use it in hundreds of places.
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -27,7 +28,8 @@ pub(super) fn mul_add(
     let product = a.cast::<f64>() * b.cast::<f64>();
     let c = c.cast::<f64>();
     let sum = product + c;
-    // Knuth's two-sum gives the rounding error of the addition exactly. No product of `f32` overflows or underflows in `f64`.
+    // Knuth's two-sum gives the rounding error of the addition exactly. No product of `f32` overflows or underflows in
+    // `f64`.
     let added = sum - product;
     let lost = (product - (sum - added)) + (c - added);
     // The sum becomes the odd one of the two neighbours around the exact value. If `sum` is the larger neighbour in
@@ -39,8 +41,8 @@ pub(super) fn mul_add(
     Simd::<f64, HALF_WARP>::from_bits(inexact.select(odd, sum.to_bits())).cast()
 }
 
-/// Returns `a * b + c` by WebAssembly's relaxed SIMD, which rounds once or twice as the processor does. Only a build that
-/// measures the cost of the exact function uses it.
+/// Returns `a * b + c` by WebAssembly's relaxed SIMD, which rounds once or twice as the processor does. Only a build
+/// that measures the cost of the exact function uses it.
 #[cfg(target_feature = "relaxed-simd")]
 #[inline(always)]
 pub(super) fn mul_add(
@@ -129,7 +131,8 @@ mod tests {
     }
 
     /// Tries the terms for which rounding twice goes wrong. The product lies on or beside the middle between two `f32`.
-    /// The other term is too small for the `f64` sum to hold, from just below its last bit down to the smallest denormal.
+    /// The other term is too small for the `f64` sum to hold, from just below its last bit down to the smallest
+    /// denormal.
     #[test]
     fn a_vanishing_term_breaks_a_tie() {
         let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46. Others below are exact ties.

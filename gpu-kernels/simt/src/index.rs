@@ -1,4 +1,5 @@
-//! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of one costs registers.
+//! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of one costs
+//! registers.
 
 /// Returns `n` rounded up to a multiple of `to`.
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! The kernels for the page, a [`Session`] behind two functions that a worker calls.
 //!
-//! The worker gets a buffer from [`buffer`], writes a request into it and calls [`call`]. Then it reads the reply from the buffer.
+//! The worker gets a buffer from [`buffer`], writes a request into it and calls [`call`]. Then it reads the reply from
+//! the buffer.
 
 use std::cell::RefCell;
 
@@ -23,7 +24,8 @@ pub extern "C" fn buffer(len: usize) -> *mut u8 {
     })
 }
 
-/// Replaces the request in the buffer by its reply, and returns the reply's length. [`buffer`] of that length returns its address.
+/// Replaces the request in the buffer by its reply, and returns the reply's length. [`buffer`] of that length returns
+/// its address.
 // SAFETY: no other function that is linked with this one has its name.
 #[unsafe(no_mangle)]
 pub extern "C" fn call() -> usize {

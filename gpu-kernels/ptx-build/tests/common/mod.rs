@@ -1,6 +1,7 @@
 //! NVIDIA's assembler and disassembler, for tests of kernels without a GPU. The tests of `host` use this file too.
 //!
-//! The programs `ptxas` and `nvdisasm` are taken from the search path, or from the environment variables `PTXAS` and `NVDISASM`.
+//! The programs `ptxas` and `nvdisasm` are taken from the search path, or from the environment variables `PTXAS` and
+//! `NVDISASM`.
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::env;
@@ -74,14 +75,15 @@ impl MachineCode {
         Ok(Self { operations: operations.collect(), bytes })
     }
 
-    /// Returns the number of instructions whose operation has this name, with any modifiers. For example, `LDS` counts `LDS.128`.
+    /// Returns the number of instructions whose operation has this name, with any modifiers. For example, `LDS` counts
+    /// `LDS.128`.
     pub fn count(&self, name: &str) -> usize {
         self.operations.iter().filter(|operation| operation.split('.').next() == Some(name)).count()
     }
 }
 
-/// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the resources of
-/// this kernel. The PTX lies beside that file, with the extension `ptx`.
+/// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the
+/// resources of this kernel. The PTX lies beside that file, with the extension `ptx`.
 pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, String> {
     let source = cubin.with_extension("ptx");
     fs::write(&source, ptx).map_err(|error| format!("cannot write `{}`: {error}", source.display()))?;

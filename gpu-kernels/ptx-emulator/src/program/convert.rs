@@ -155,7 +155,8 @@ impl Conversion {
     }
 }
 
-/// Returns whether `.sat` makes a difference. It does to floating point, and where `atype` has values that `dtype` lacks.
+/// Returns whether `.sat` makes a difference, as it does for floating-point results and where `atype` has values that
+/// `dtype` lacks.
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
@@ -181,7 +182,7 @@ fn integer(typ: Type, bits: u64) -> i128 {
     }
 }
 
-/// Returns the nearest integer of the type.
+/// Returns the integer of the type that is nearest to `value`.
 fn clamp(typ: Type, value: i128) -> u64 {
     let (low, high) = match typ {
         Type::S(bits) => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
@@ -190,7 +191,8 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if one of the types has 64 bits (`wide`).
+/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if one of the types has 64 bits
+/// (`wide`).
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),

@@ -1,4 +1,4 @@
-//! The decoding of instructions by the tables of their families, and the list of all that the tables have.
+//! The decoding of instructions by the tables of their families, and the list of all variants in these tables.
 
 use std::slice::from_ref;
 use std::sync::LazyLock;
@@ -17,8 +17,8 @@ static COMPUTE: LazyLock<Table> =
 /// All other instructions but `call`, which the builder inlines.
 static OTHERS: LazyLock<Table> = LazyLock::new(|| Table::of(&[memory::forms, control::forms, convert::address_forms]));
 
-/// Decodes an instruction, but for its source location. Returns it with the reason why its result differs between GPUs,
-/// if it does.
+/// Decodes an instruction without its source location. The text is the reason why the result differs between GPUs, or
+/// `None` if all GPUs give the same result.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
     let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
     let form = COMPUTE.find(opcode, modifiers).or_else(|| OTHERS.find(opcode, modifiers));
@@ -37,15 +37,16 @@ pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(I
 /// An instruction that the decoder accepts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variant {
-    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32 pred|pred,b32,b32,!pred`.
-    /// A constant (`const`) is listed only as the last of five operands. Elsewhere it may replace any source.
+    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32
+    /// pred|pred,b32,b32,!pred`. A constant (`const`) is listed only as the last of five operands. Elsewhere it may
+    /// replace any source.
     pub form: String,
     /// Whether the result is the same on every GPU.
     pub exact: bool,
 }
 
-/// Returns all variants, sorted. Tests must cover each. The list comes from trying the decoder with every combination
-/// of its tables' modifiers and of operands, so that it is complete.
+/// Returns all variants, sorted. Tests must cover each. The list is complete, because the decoder is tried with every
+/// combination of modifiers and operands.
 pub fn variants() -> Vec<Variant> {
     let mut names = Names::default();
     for (name, bits) in [("b16", 16), ("b32", 32), ("b64", 64), ("pred", 1)] {

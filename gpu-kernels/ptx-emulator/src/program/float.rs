@@ -1,7 +1,7 @@
 //! Floating-point arithmetic (PTX ISA, section 9.7.3).
 //!
-//! A NaN result in single precision is 0x7fffffff, as on GPUs (the manual leaves its bits open). In double precision it is the
-//! CPU's. `.ftz` replaces denormal inputs and results by zeros of their sign.
+//! A NaN result in single precision is 0x7fffffff, as on GPUs (the manual leaves its bits open). In double precision a
+//! NaN result is the CPU's. `.ftz` replaces denormal inputs and results by zeros of their sign.
 
 use super::decoder::Decoder;
 use super::forms::{Table, alternatives};
@@ -65,7 +65,8 @@ impl Mode {
     }
 }
 
-/// Adds instructions that round, by patterns in single and double precision, the CPU's operation, and that of any rounding.
+/// Adds instructions that round. A row has the patterns in single and double precision, the CPU's operation, and the
+/// operation in any rounding mode.
 macro_rules! rounded_forms {
     ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
         $table.add(&format!($single), |i| {
@@ -105,7 +106,7 @@ pub(super) fn forms(table: &mut Table) {
     }
     table.lanes("min.f64", |a: f64, b: f64| least(a, b, false));
     table.lanes("max.f64", |a: f64, b: f64| -least(-a, -b, false));
-    // These change only the sign bit, also that of a NaN.
+    // Negation and absolute value change only the sign bit, even of a NaN.
     table.lanes("neg.f32", |a: f32| -a);
     table.lanes("neg.ftz.f32", |a: f32| -flush(a));
     table.lanes("neg.f64", |a: f64| -a);
@@ -117,7 +118,8 @@ pub(super) fn forms(table: &mut Table) {
     approximate_forms(table);
 }
 
-/// Returns the smaller value, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan` (section 9.7.3.11).
+/// Returns the smaller value, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan` (section
+/// 9.7.3.11).
 fn least(a: f64, b: f64, nan: bool) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a < b || a == b && a.is_sign_negative() => a,
@@ -128,7 +130,8 @@ fn least(a: f64, b: f64, nan: bool) -> f64 {
     }
 }
 
-/// Adds the approximate instructions, computed in double precision and rounded. They run only where the settings allow it.
+/// Adds the approximate instructions, computed in double precision and rounded. They run only where the settings allow
+/// them.
 fn approximate_forms(table: &mut Table) {
     type Unary = fn(f64) -> f64;
     const REASON: &str = "approximate instructions give other bits on every GPU";

@@ -1,4 +1,4 @@
-//! The table of instructions, one row for each form, as the syntax sections of the PTX ISA write them.
+//! The table of instructions, with a row for each form in the notation of the PTX ISA's syntax sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice::from_ref;
@@ -27,15 +27,15 @@ pub(super) fn alternatives<T>(table: &[(&str, T)]) -> String {
 }
 
 impl Table {
-    /// Returns the table of the forms that some functions add.
+    /// Returns the table of the forms that the functions of some families add.
     pub(super) fn of(families: &[fn(&mut Self)]) -> Self {
         let mut table = Self::default();
         families.iter().for_each(|forms| forms(&mut table));
         table
     }
 
-    /// Adds a form. Its pattern is the opcode and the modifiers in their order, with `|` between alternatives and `?` after
-    /// optional ones, as in `min.ftz?.NaN?.f32` and `brev.b32|b64`.
+    /// Adds a form. Its pattern is the opcode and the modifiers in their order, with `|` between alternatives and `?`
+    /// after optional ones, as in `min.ftz?.NaN?.f32` and `brev.b32|b64`.
     pub(super) fn add(&mut self, pattern: &str, decode: impl Fn(&mut Decoder) -> Decoded + Send + Sync + 'static) {
         let mut parts = pattern.split('.');
         let opcode = parts.next().expect("a split has a first part");
@@ -62,7 +62,7 @@ impl Table {
         if let Some(form) = forms.iter().find(|form| form.mismatch(modifiers).is_none()) {
             return Some(Ok(form));
         }
-        // The error is about the modifier that no form gets past.
+        // The error names the first modifier that no form accepts.
         let mismatches = forms.iter().filter_map(|form| form.mismatch(modifiers));
         let furthest = mismatches.clone().map(|(at, _)| at).max().unwrap_or(0);
         let expected = mismatches.filter(|(at, _)| *at == furthest).flat_map(|(_, expected)| expected);
@@ -87,7 +87,8 @@ impl Form {
         (self.decode)(decoder)
     }
 
-    /// Returns the index of the first modifier that does not fit, and those of the form that would, or `None` if all fit.
+    /// Returns the index of the first modifier that does not fit, and the form's modifiers that would fit there, or
+    /// `None` if all modifiers fit.
     fn mismatch(&self, modifiers: &[String]) -> Option<(usize, &[Modifier])> {
         let (mut at, mut from) = (0, 0);
         for (index, modifier) in self.modifiers.iter().enumerate() {
@@ -126,8 +127,8 @@ pub(super) mod types {
     pub type s64 = i64;
 }
 
-/// Adds forms for each of some PTX types. A row `$name => $f` becomes the pattern `$name.$typ`, which computes `$f` in each lane.
-/// In `$f`, `$T` is the type, and `$W` the wider one that goes with it.
+/// Adds forms for each of some PTX types. A row `$name => $f` becomes the pattern `$name.$typ`, which computes `$f` in
+/// each lane. In `$f`, `$T` is the type, and `$W` the wider one that goes with it.
 macro_rules! typed_forms {
     ($table:ident, $T:ident in [$($typ:ident)*] $rows:tt) => {
         typed_forms! { $table, ($T, W) in [$(($typ, ()))*] $rows }

@@ -7,7 +7,8 @@ use crate::ptx::syntax::{SourceLocation, Space};
 /// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
 pub const NEVER: usize = usize::MAX;
 
-/// Returns the first generic address of a state space (PTX ISA, section 5.1.8), which is 0 for global and constant memory.
+/// Returns the first generic address of a state space (PTX ISA, section 5.1.8), which is 0 for global and constant
+/// memory.
 pub fn window(space: Space) -> u64 {
     match space {
         Space::Shared => 0x0100_0000_0000,
@@ -44,7 +45,7 @@ pub struct Program {
     pub inexact: Option<Error>,
 }
 
-/// A thread as its special registers of 32 bits show it (PTX ISA, chapter 10), under their names.
+/// The special registers of a thread that have 32 bits, under their names (PTX ISA, chapter 10).
 pub struct Thread {
     pub tid: [u32; 3],
     pub ntid: [u32; 3],
@@ -167,9 +168,10 @@ pub struct Shuffle {
     pub members: usize,
 }
 
-/// The lane that a shuffle reads, and whether it is in the segment, as a function of the reading lane, the operand `b`,
-/// the segment's mask and its last lane.
+/// The lane that a shuffle reads, and whether that lane is in range, as a function of the reading lane, the operand
+/// `b`, the segment's mask and its last lane.
 pub type ShuffleFunction = fn(i32, i32, i32, i32) -> (i32, bool);
 
-/// The result of a vote (PTX ISA, section 9.7.13.10), from the mask of the members that vote yes and that of all members.
+/// The result of a vote (PTX ISA, section 9.7.13.10), from the mask of the members that vote yes and that of all
+/// members.
 pub type VoteFunction = fn(u32, u32) -> u64;

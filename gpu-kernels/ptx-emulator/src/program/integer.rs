@@ -15,7 +15,7 @@ fn arithmetic(table: &mut Table) {
         "mad.hi" => |a: T, b: T, c: T| (((Wide::from(a) * Wide::from(b)) >> T::BITS) as T).wrapping_add(c),
         // Division by zero gives an unspecified value (section 9.7.1.7). GPUs give all ones.
         "div" => |a: T, b: T| if b == 0 { !0 } else { a.wrapping_div(b) },
-        // The remainder by zero is unspecified as well (section 9.7.1.8). Here it is the dividend.
+        // The remainder by zero is unspecified as well (section 9.7.1.8). The emulator gives the dividend.
         "rem" => |a: T, b: T| if b == 0 { a } else { a.wrapping_rem(b) },
         "min" => <T as Ord>::min,
         "max" => <T as Ord>::max,
@@ -61,8 +61,8 @@ pub(super) fn forms(table: &mut Table) {
         "popc" => T::count_ones,
         "clz" => T::leading_zeros,
     } }
-    // Only the lowest eight bits of position and length count. A signed field is extended by its highest bit. If it reaches
-    // beyond the value, it gets copies of the value's sign (section 9.7.1.18), as the wide type has them.
+    // Only the lowest eight bits of position and length count. A signed field is extended by its highest bit. A field
+    // that reaches beyond the value gets copies of the value's sign (section 9.7.1.18), which the wide type supplies.
     typed_forms! { table, (T, Wide) in [(u32, u128) (u64, u128) (s32, i128) (s64, i128)] {
         "bfe" => |a: T, at: u32, len: u32| {
             let unused = 128 - (len & 0xff).min(128);
@@ -99,7 +99,8 @@ fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
     b & !field | a.checked_shl(at).unwrap_or(0) & field
 }
 
-/// Returns the bytes of `a` and `b` that the selector's nibbles choose, or their signs for nibbles from 8 on (`prmt.b32`).
+/// Returns the bytes of `a` and `b` that the selector's nibbles choose, or their signs for nibbles from 8 on
+/// (`prmt.b32`).
 fn permute(a: u32, b: u32, selector: u32) -> u32 {
     let bytes = pair(a, b).to_le_bytes();
     u32::from_le_bytes([0, 4, 8, 12].map(|at| {

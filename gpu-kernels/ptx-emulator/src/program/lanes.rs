@@ -238,8 +238,8 @@ impl<T: Output<Place: Default>, const N: usize> Output for [T; N] {
     }
 }
 
-/// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. It is called for inactive
-/// lanes too, so it must not panic.
+/// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. It is called for
+/// inactive lanes too, so it must not panic.
 pub(super) trait LaneFunction<Sources, D> {
     /// Decodes the operands, the destination first.
     fn decode(self, decoder: &mut Decoder) -> Decoded;

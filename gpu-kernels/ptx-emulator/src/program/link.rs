@@ -1,4 +1,5 @@
-//! The step from a module to the program of each kernel, which lays out variables, inlines functions and resolves labels.
+//! The step from a module to the program of each kernel, which lays out variables, inlines functions and resolves
+//! labels.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +10,8 @@ use super::reconvergence::find_reconvergence;
 use crate::ptx::Error;
 use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation, Space, Statement, Variable};
 
-/// The limit of a kernel's instructions after inlining. A kernel with more has functions that call each other too deeply.
+/// The limit of a kernel's instructions after inlining. A kernel with more has functions that call each other too
+/// deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
 
 /// A module that is ready to run.
@@ -22,7 +24,8 @@ pub struct Linked {
     pub files: HashMap<u32, String>,
 }
 
-/// Links a module. `allocate` returns the address of new memory of a size. Shared memory begins at `shared_base`.
+/// Links a module. `allocate` takes a size and returns the address of new memory. Shared memory begins at
+/// `shared_base`.
 pub fn link(module: &Module, shared_base: u64, mut allocate: impl FnMut(u64) -> u64) -> Result<Linked, Error> {
     let (shared, others): (Vec<_>, Vec<_>) = module.variables.iter().partition(|v| v.space == Space::Shared);
     let mut addresses = HashMap::new();
@@ -108,7 +111,7 @@ fn build(kernel: &Function, symbols: &Symbols) -> Result<Program, Error> {
 }
 
 impl<'a> Builder<'a> {
-    /// Lays out the shared variables of the kernel, of the functions that it calls, and those of the module that they name.
+    /// Lays out the shared variables that the kernel and the functions it calls declare or name.
     fn shared_variables(&mut self, kernel: &'a Function) {
         let mut named = HashSet::new();
         let mut reached = vec![kernel];
@@ -202,7 +205,8 @@ impl<'a> Builder<'a> {
         self.program.code.push(inst);
     }
 
-    /// Returns the function of `call{.uni} (returned), function, (arguments);`, and its arguments by its parameters' names.
+    /// Returns the function of `call{.uni} (returned), function, (arguments);`, and its arguments by its parameters'
+    /// names.
     fn callee(&self, instruction: &Instruction) -> Result<(&'a Function, HashMap<String, Meaning>), String> {
         let (returned, rest) = match &instruction.operands[..] {
             [Operand::List(returned), rest @ ..] => (&returned[..], rest),

@@ -41,7 +41,8 @@ const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
 
-/// The atomic operations by name and types (section 9.7.13.4), but for floating-point sums, whose order differs between runs.
+/// The atomic operations by name and types (section 9.7.13.4), but for floating-point sums, whose order differs between
+/// runs.
 const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("and", "b32|b64", |old, b, _| old & b),
     ("or", "b32|b64", |old, b, _| old | b),
@@ -119,7 +120,7 @@ fn access(i: &mut Decoder, address: &Operand) -> Decoded<Access> {
 fn symbol(access: &mut Access, name: &str, space: Space, address: u64) -> Decoded<()> {
     let base = match (access.space, space) {
         (Space::Generic, space) => window(space),
-        // The parameters of functions are local variables of the kernel that they are inlined into.
+        // A function's parameters are local variables of the kernel into which the function is inlined.
         (Space::Param, Space::Local) => {
             access.space = Space::Local;
             0
@@ -147,7 +148,7 @@ fn elements<'a>(i: &Decoder, operand: &'a Operand) -> Decoded<&'a [Operand]> {
     Ok(elements)
 }
 
-/// Returns a register that holds the type of an access.
+/// Returns the register if it can hold the type of an access.
 fn wide_enough(register: Register, typ: Type) -> Decoded<Register> {
     match register {
         Register::Predicate(_) => Err("expected a register, found a predicate".into()),

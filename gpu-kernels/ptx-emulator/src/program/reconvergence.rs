@@ -1,7 +1,8 @@
 //! The points of reconvergence of branches, which are their immediate post-dominators.
 //!
-//! Post-dominators are dominators of the reversed graph of instructions, found as in Cooper, Harvey and Kennedy, "A simple, fast
-//! dominance algorithm", 2001. A trap has no successor. So a path that ends in one does not delay the others' reconvergence.
+//! Post-dominators are dominators of the reversed graph of instructions, found as in Cooper, Harvey and Kennedy, "A
+//! simple, fast dominance algorithm", 2001. A trap has no successor. So a path that ends in a trap does not delay the
+//! reconvergence of the other paths.
 
 use super::instruction::{Action, Inst, NEVER};
 

@@ -1,8 +1,8 @@
 //! Single-precision arithmetic in every rounding mode, by way of double precision rounded to odd.
 //!
-//! Rounding to odd keeps an exact result, and otherwise gives the neighbour whose last bit is set. A result that is rounded to
-//! odd at 53 bits rounds to 24 bits in any mode as the exact result would (Boldo and Melquiond, "Emulation of FMA and correctly
-//! rounded sums", 2008).
+//! Rounding to odd keeps an exact result, and otherwise gives the neighbour whose last bit is set. A result that is
+//! rounded to odd at 53 bits rounds to 24 bits in any mode as the exact result would (Boldo and Melquiond, "Emulation
+//! of FMA and correctly rounded sums", 2008).
 
 /// A rounding modifier of floating-point results (PTX ISA, section 9.7.3, table of rounding modifiers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,8 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     }
 }
 
-/// Gives a zero sum its sign, which is negative only if both addends are, or when rounding down (IEEE 754, section 6.3).
+/// Gives a zero sum its sign, which is negative only if both addends are, or when rounding down (IEEE 754, section
+/// 6.3).
 fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     if sum != 0.0 || a.is_sign_negative() == b.is_sign_negative() {
         sum

@@ -1,4 +1,5 @@
-//! Functions and their instructions (PTX ISA, sections 4.3 and 5.4, chapter 11), with the source locations that `.loc` gives.
+//! Functions and their instructions (PTX ISA, sections 4.3 and 5.4, chapter 11), with the source locations that `.loc`
+//! gives.
 
 use std::collections::HashMap;
 
@@ -168,7 +169,8 @@ impl BodyParser<'_, '_> {
 pub(super) type Chains = HashMap<u32, Vec<(u32, u32)>>;
 
 /// Returns the chains that comments give. For example, `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of
-/// each call. A build step writes them so for a compiler without `inlined_at`, which the directive has since version 7.2.
+/// each call. A build step writes such comments for a compiler that emits no `inlined_at`, which `.loc` has since PTX
+/// version 7.2.
 pub(super) fn chains(text: &str) -> Chains {
     let frame = |frame: &str| {
         let (file, line) = frame.split_once(':')?;
@@ -213,7 +215,7 @@ impl SourceLocations {
         }
         match chains.get(&line) {
             Some(chain) => frames.extend(chain),
-            // Line 0 is code of no line, whose file is that of the instruction before it.
+            // Line 0 marks code without a source line. Its file is that of the preceding instruction.
             None if at.1 == 0 && frames.len() == 1 => frames.clear(),
             None => {}
         }

@@ -13,7 +13,7 @@ use crate::program::Thread;
 const QUANTUM: usize = 1 << 14;
 
 /// The limits after which a launch without visible changes is stuck, as instructions per warp and as turns of every
-/// warp. The second limit is for waiting warps, which yield after each look at memory.
+/// warp. The second limit is for waiting warps, which yield after each read of memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
 
@@ -150,7 +150,7 @@ impl Run<'_, '_> {
 
     /// Gives each ready warp of a block a turn and returns the number of executed instructions.
     fn turn(&mut self, block: &mut Block, orders: &mut Orders) -> Result<u64, Box<Fault>> {
-        // An empty turn counts too, so that a launch with no ready warp ends.
+        // An empty turn counts too, so that a launch without a ready warp ends.
         let mut instructions = 1;
         for w in orders.order(block.warps.len()) {
             if block.warps[w].state != WarpState::Ready {

@@ -46,7 +46,8 @@ pub struct Accessor {
     pub time: u32,
     /// The number of barriers and `bar.warp.sync`s that the warp has passed. They order the accesses of its lanes.
     pub syncs: u32,
-    /// The number in `syncs` plus that of shuffles and votes. Each of these orders a read before it and a write after it.
+    /// The number in `syncs` plus that of shuffles and votes. Each of these orders a read before it and a write after
+    /// it.
     pub convergences: u32,
     /// The first epoch of the launch, which is at least 1. All accesses of earlier launches happened before.
     pub first_epoch: u32,
@@ -78,7 +79,7 @@ impl AccessRecord {
         !self.by_others(accessor) && self.by.epoch == accessor.epoch
     }
 
-    /// Returns whether the access includes any of `bytes`, and at most one of it and the current access is strong.
+    /// Returns whether the record includes any of `bytes`, and the recorded or the current access is weak.
     pub fn conflicts(&self, accessor: &Accessor, bytes: u8) -> bool {
         self.bytes & bytes != 0 && !(self.by.strong && accessor.strong)
     }
@@ -97,7 +98,8 @@ impl AccessRecord {
     }
 }
 
-/// The location of a strong access, as 0 for global memory, or the index plus 1 of a block with shared memory, and the address.
+/// The location of a strong access. The first number is 0 for global memory, or the index of the block plus 1 for
+/// shared memory. The second number is the address.
 pub type Location = (u32, u64);
 
 /// The clocks that strong writes have released.

@@ -110,8 +110,8 @@ impl Segment {
         })
     }
 
-    /// Records a write by one lane. Fails if the write races with another access. `same` tells that memory already
-    /// holds the written bytes, because the lanes of one warp may write equal values.
+    /// Records a write by one lane. Fails if the write races with another access. `same` tells whether memory already
+    /// holds the written bytes. The lanes of one warp may write equal values.
     pub fn record_write(
         &mut self,
         range: Range<usize>,

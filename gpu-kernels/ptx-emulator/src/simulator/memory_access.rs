@@ -34,8 +34,8 @@ impl Env<'_, '_, '_> {
         found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
     }
 
-    /// Returns the location through which an access synchronises, or `None` if it is weak, local, or of block scope in
-    /// a grid of several blocks.
+    /// Returns the location through which an access synchronises, or `None` if the access is weak, local, or of block
+    /// scope in a grid of several blocks.
     fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Location> {
         let wide = access.scope == Scope::Device || self.run.blocks == 1;
         let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };

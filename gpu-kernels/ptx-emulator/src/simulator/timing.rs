@@ -31,7 +31,8 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
     }
 }
 
-/// A time in cycles if instructions wait for dependences alone, and if they also issue in order, one per cycle.
+/// A time in cycles in two models. In the first, instructions wait for their dependences alone. In the second, they
+/// also issue in order, one per cycle.
 pub type Cycles = [u64; 2];
 
 /// Returns the later of two times in each model.

@@ -1,4 +1,5 @@
-//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6), with the value in memory and the returned one for each thread.
+//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6), with the value in memory and the returned one for each
+//! thread.
 
 use crate::case::cut;
 use crate::driver::{Driver, THREADS};
@@ -22,8 +23,8 @@ const FUNCTIONS: [(&str, &[&str], Function); 10] = [
     ("max", &["u32", "s32", "u64", "s64"], |old, b, _| old.max(b)),
 ];
 
-/// Returns the kernel that applies an operation to a copy of the row's first value in this state space, and writes the register
-/// `result`.
+/// Returns the kernel that applies an operation to a copy of the row's first value in this state space, and writes the
+/// register `result`.
 fn kernel(opcode: &str, space: &str, name: &str, typ: &str, result: &str) -> String {
     let bits = bits_of(typ);
     let d = if opcode == "atom" { "%d, " } else { "" };

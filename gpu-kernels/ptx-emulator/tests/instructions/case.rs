@@ -69,8 +69,8 @@ fn kinds(operands: &str) -> Vec<String> {
     kinds
 }
 
-/// Returns an operand's declaration, its name in the instruction, the code that loads it from `[%at+offset]`, and the code that
-/// stores it to `[%to]`.
+/// Returns an operand's declaration, its name in the instruction, the code that loads it from `[%at+offset]`, and the
+/// code that stores it to `[%to]`.
 fn operand(kind: &str, name: &str, offset: usize, constant: u64) -> [String; 4] {
     match kind {
         "const" => [String::new(), constant.to_string(), String::new(), String::new()],

@@ -1,4 +1,5 @@
-//! Floating-point arithmetic (PTX ISA, section 9.7.3) against LLVM's software arithmetic, and roots against integer arithmetic.
+//! Floating-point arithmetic (PTX ISA, section 9.7.3) against LLVM's software arithmetic, and roots against integer
+//! arithmetic.
 
 use rustc_apfloat::Round;
 use rustc_apfloat::ieee::{Double, Single};
@@ -23,8 +24,8 @@ fn rounded<F: Format>() -> [(&'static str, usize, bool, Function<F>); 8] {
     ]
 }
 
-/// Returns the smaller, or the greater, of two values, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan`
-/// (sections 9.7.3.11 and 9.7.3.12).
+/// Returns the smaller, or the greater, of two values, with -0 below +0. If one is a NaN, returns the other, or a NaN
+/// if `nan` (sections 9.7.3.11 and 9.7.3.12).
 fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a.is_zero() && b.is_zero() => {
@@ -50,8 +51,8 @@ fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
 /// An operation by its name and the number of its operands, as a function of bits.
 type Plain = (&'static str, usize, Box<dyn Fn(&[u64]) -> Expected>);
 
-/// Returns the operations that change a sign or choose an operand. The sign is the highest bit. The manual leaves open the other
-/// bits of a NaN.
+/// Returns the operations that change a sign or choose an operand. The sign is the highest bit. The manual leaves open
+/// the other bits of a NaN.
 fn plain<F: Format + 'static>(ftz: bool) -> Vec<Plain> {
     let sign = 1u64 << (F::BITS - 1);
     let input = move |x: u64| if ftz { flush(x) } else { x };

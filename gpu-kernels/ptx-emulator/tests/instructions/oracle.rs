@@ -96,8 +96,8 @@ pub fn saturate(bits: u64) -> u64 {
     if bits > 0x7f80_0000 { 0 } else { bits.min(0x3f80_0000) }
 }
 
-/// Returns the correctly rounded root by integer arithmetic. The mantissa is shifted until its integer root has enough bits. One
-/// more bit stands for the remainder, and half of the remaining exponent is applied at the end.
+/// Returns the correctly rounded root by integer arithmetic. The mantissa is shifted until its integer root has enough
+/// bits. One more bit stands for the remainder, and half of the remaining exponent is applied at the end.
 pub fn root<F: Format>(bits: u64, round: Round) -> F {
     let x = F::of(bits);
     if x.is_nan() || x.is_zero() || x.is_negative() {

@@ -60,8 +60,8 @@ fn any_integer(generator: &mut Random) -> u64 {
     bits >> (generator.next() % 64)
 }
 
-/// Returns zeros, denormals, the ends of the range, halves, infinities and NaNs, and the ends of the ranges of integer types, all
-/// with both signs.
+/// Returns zeros, denormals, the ends of the range, halves, infinities and NaNs, and the ends of the ranges of integer
+/// types, all with both signs.
 fn float_edges() -> Vec<u64> {
     let special =
         [0, 1, 2, 0x7f_ffff, 0x80_0000, 0x80_0001, 0x7f7f_ffff, 0x7f80_0000, 0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff];
@@ -71,8 +71,8 @@ fn float_edges() -> Vec<u64> {
     all.flat_map(|bits| [u64::from(bits), u64::from(bits | 0x8000_0000)]).collect()
 }
 
-/// Returns any bits, values near each other, whose sums cancel and round, or values of a few bits, whose results are often
-/// halfway between two others.
+/// Returns any bits, values near each other, whose sums cancel and round, or values of a few bits, whose results are
+/// often halfway between two others.
 fn any_float(generator: &mut Random) -> u64 {
     let bits = generator.next() as u32;
     u64::from(match generator.next() % 3 {

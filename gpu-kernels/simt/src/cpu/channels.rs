@@ -133,8 +133,8 @@ impl F32x16 {
         })
     }
 
-    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a butterfly
-    /// from the widest step to the narrowest.
+    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a
+    /// butterfly from the widest step to the narrowest.
     #[inline(always)]
     pub fn segmented_sum(self, width: usize) -> Self {
         let mut x = self;

@@ -29,8 +29,8 @@ impl Memory {
         Staged { view: unsafe { View::new(ptr, len) } }
     }
 
-    /// Makes room for `len` elements that begin as zeros and that the host does not read back. The host has put the zeros
-    /// at `ptr`.
+    /// Makes room for `len` elements that begin as zeros and that the host does not read back. The host has put the
+    /// zeros at `ptr`.
     ///
     /// # Safety
     /// The conditions of [`View::new`] hold.

@@ -63,10 +63,11 @@ pub(crate) fn warp_sync() {
     race::warp_sync();
 }
 
-/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so that two fit.
+/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so that
+/// two fit.
 ///
-/// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum is
-/// slow wherever it is kept.
+/// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum
+/// is slow wherever it is kept.
 #[inline(always)]
 pub(crate) fn accumulators(isa: Isa) -> usize {
     if isa == Isa::Avx2 { 2 } else { HALF_WARP }

@@ -1,10 +1,10 @@
 //! The race checker, which records the accesses to every element of shared memory since the last barrier.
 //!
 //! On the CPU warps run one after the other and the lanes of a vector at once, which hides races that a GPU would show.
-//! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. Two accesses of one element race if
-//! one is a write, and if they are of two warps with no block barrier between, or of two lanes of a warp with no `warp.sync()`
-//! between. A race panics with both source locations. Blocks have as many warps as on a GPU, which run in an order drawn from a
-//! seed.
+//! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. Two accesses of one element
+//! race if one is a write, and if they are of two warps with no block barrier between, or of two lanes of a warp with
+//! no `warp.sync()` between. A race panics with both source locations. Blocks have as many warps as on a GPU, which run
+//! in an order drawn from a seed.
 
 use core::cell::RefCell;
 use core::hash::{BuildHasherDefault, Hasher};

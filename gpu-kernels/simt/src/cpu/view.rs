@@ -9,11 +9,12 @@ use super::race;
 use super::transpose::transpose;
 use crate::target::HALF_WARP;
 
-/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four bytes.
+/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
+/// bytes.
 ///
 /// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
-/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call from
-/// ops. The race checker verifies it on every access.
+/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
+/// from ops. The race checker verifies it on every access.
 #[derive(Clone, Copy)]
 pub struct View {
     ptr: *mut f32,
@@ -43,8 +44,8 @@ impl View {
     /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps of the
-    /// same launch access them, and every access through these views stays within them.
+    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps
+    /// of the same launch access them, and every access through these views stays within them.
     #[inline(always)]
     #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
     pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
@@ -169,8 +170,8 @@ impl View {
 
     /// Returns the view that begins `offset` elements later, with its address in a register.
     ///
-    /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. The pointers exceed the registers,
-    /// and choosing them takes the compiler long.
+    /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. The pointers exceed the
+    /// registers, and choosing them takes the compiler long.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
         self.at(offset).in_register()
@@ -248,8 +249,8 @@ impl U32View {
     /// Returns a view of the elements at `ptr`.
     ///
     /// # Safety
-    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index that is
-    /// stored.
+    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index
+    /// that is stored.
     #[inline(always)]
     pub unsafe fn new(ptr: *const u32) -> Self {
         Self(View {

@@ -1,7 +1,7 @@
 //! Addresses in a block's shared memory, or in global memory if the arrays are too large for it.
 //!
-//! Each access names its address space, because a generic access is slower. The compiler knows an array's space once a kernel
-//! is inlined.
+//! Each access names its address space, because a generic access is slower. The compiler knows an array's space once a
+//! kernel is inlined.
 
 use super::ptx;
 
@@ -15,7 +15,8 @@ pub(super) struct Address {
     pub(super) space: Space,
 }
 
-/// The state space of an array. It is as wide as an address, because LLVM 7 keeps the padding of copied structs in memory.
+/// The state space of an array. It is as wide as an address, because LLVM 7 keeps the padding of copied structs in
+/// memory.
 #[derive(Clone, Copy, PartialEq)]
 #[repr(u64)]
 pub(super) enum Space {

@@ -119,8 +119,8 @@ impl F32x16 {
         Self(f32::from_bits(bits.0))
     }
 
-    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a butterfly
-    /// from the widest step to the narrowest.
+    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a
+    /// butterfly from the widest step to the narrowest.
     #[inline(always)]
     pub fn segmented_sum(self, width: usize) -> Self {
         Self(segmented_sum(self.0, width))

@@ -111,8 +111,8 @@ impl GridBarrier {
         Self { counter, blocks: blocks as u32, arrivals: 0 }
     }
 
-    /// Runs `work`, the block's part of a phase, then waits for every other block. Every block may then read what any block
-    /// wrote.
+    /// Runs `work`, the block's part of a phase, then waits for every other block. Every block may then read what any
+    /// block wrote.
     #[inline(always)]
     pub fn phase(&mut self, work: impl FnOnce()) {
         work();

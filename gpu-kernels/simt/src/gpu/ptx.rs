@@ -1,7 +1,7 @@
 //! The instructions that are not plain Rust.
 //!
-//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended, because LLVM turns sums of aligned
-//! addresses that it can see through into `or`, which no memory instruction can take as its offset.
+//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended, because LLVM turns sums of
+//! aligned addresses that it can see through into `or`, which no memory instruction can take as its offset.
 
 use core::arch::asm;
 
@@ -11,7 +11,8 @@ use super::compiler::thread;
 #[inline(always)]
 pub fn hide_b32(x: u32) -> u32 {
     let y: u32;
-    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its own.
+    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its
+    // own.
     unsafe { asm!("mov.b32 {}, {};", out(reg32) y, in(reg32) x, options(nomem, nostack, preserves_flags)) };
     y
 }
@@ -20,7 +21,8 @@ pub fn hide_b32(x: u32) -> u32 {
 #[inline(always)]
 pub fn hide_b64(x: u64) -> u64 {
     let y: u64;
-    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its own.
+    // SAFETY: the instruction only copies a register. The block is not `pure`, so that each call gives a value of its
+    // own.
     unsafe { asm!("mov.b64 {}, {};", out(reg64) y, in(reg64) x, options(nomem, nostack, preserves_flags)) };
     y
 }
@@ -79,9 +81,9 @@ pub fn half() -> u32 {
     half
 }
 
-/// Counts the block in and waits until the counter reaches `arrivals`. The block's first thread does both. The release makes this
-/// block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block barriers around the
-/// call extend both to all threads.
+/// Counts the block in and waits until the counter reaches `arrivals`. The block's first thread does both. The release
+/// makes this block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block
+/// barriers around the call extend both to all threads.
 ///
 /// # Safety
 /// `counter` is valid for reads and writes, and will reach `arrivals`.

@@ -6,11 +6,12 @@ use super::lanes::F32x32;
 use super::ptx;
 use crate::target::HALF_WARP;
 
-/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four bytes.
+/// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
+/// bytes.
 ///
 /// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
-/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call from
-/// ops. The race checker verifies it on every access.
+/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
+/// from ops. The race checker verifies it on every access.
 #[derive(Clone, Copy)]
 pub struct View(pub(super) Address);
 
@@ -18,8 +19,8 @@ impl View {
     /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps of the
-    /// same launch access them, and every access through these views stays within them.
+    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps
+    /// of the same launch access them, and every access through these views stays within them.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
@@ -59,8 +60,9 @@ impl View {
     /// goes to `i + c * stride + r`.
     #[inline(always)]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
-        // All lanes store at once, channels `stride` apart. If each stored the same row, most of them would conflict in one of
-        // the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow in the order `k xor c / 2`.
+        // All lanes store at once, channels `stride` apart. If each stored the same row, most of them would conflict in
+        // one of the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow in the order
+        // `k xor c / 2`.
         let first = ptx::lane() / 2 % 8;
         let x = swap_elements::<4>(swap_elements::<2>(swap_elements::<1>(rows, first), first), first);
         let lane_bytes = ptx::channel_bytes() * stride as u32 + 4 * ptx::half();
@@ -151,8 +153,8 @@ impl U32View {
     /// Returns a view of the elements at `ptr`.
     ///
     /// # Safety
-    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index that is
-    /// stored.
+    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index
+    /// that is stored.
     #[inline(always)]
     pub unsafe fn new(ptr: *const u32) -> Self {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })

@@ -1,4 +1,5 @@
-//! The interface to C, with the pointers that the caller passes and the macro that turns a table of functions into exports.
+//! The interface to C, with the pointers that the caller passes and the macro that turns a table of functions into
+//! exports.
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -61,7 +62,7 @@ impl Pointer<c_char> {
     }
 }
 
-/// Returns the value of an attribute. A row of the table has the name, the number and the value of one.
+/// Returns the value of an attribute. Each row of `attributes` has a name, a number and a value.
 pub fn value_of(attributes: &[(&str, c_int, u32)], attribute: c_int) -> Result<u32, Code> {
     let found = attributes.iter().find(|(_, number, _)| *number == attribute);
     found.map(|(_, _, value)| *value).ok_or(codes::INVALID_VALUE)
@@ -72,7 +73,8 @@ pub fn value_of(attributes: &[(&str, c_int, u32)], attribute: c_int) -> Result<u
 /// - the state that the call requires ([`Needs`](crate::driver::state::Needs)),
 /// - the names of one or more functions, with brackets for the parameters that a function takes after those of the row,
 /// - the parameters of the row,
-/// - the result of the call, as an expression of the parameters and the [`DriverState`](crate::driver::state::DriverState).
+/// - the result of the call, as an expression of the parameters and the
+///   [`DriverState`](crate::driver::state::DriverState).
 ///
 /// Each export logs its call, fails if the settings say so, and checks the required state first.
 macro_rules! exports {

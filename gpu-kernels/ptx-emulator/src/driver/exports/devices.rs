@@ -91,7 +91,8 @@ exports! {
     Context: cuCtxSynchronize => () |_state| Ok(());
 }
 
-/// Writes the text of an error. The functions that call it need no state, so that they work after any other call.
+/// Writes the text of an error. `cuGetErrorName` and `cuGetErrorString` need no state, so that they work after any
+/// other call.
 fn describe(text: Option<&'static str>, to: Pointer<*const c_char>) -> Code {
     let pointer = text.map_or(std::ptr::null(), |text| text.as_ptr().cast());
     to.set(pointer).and(text.map(|_| ()).ok_or(codes::INVALID_VALUE)).err().unwrap_or(0)
@@ -126,8 +127,8 @@ pub fn check(device: Ordinal) -> Result<(), Code> {
     if device == 0 { Ok(()) } else { Err(codes::INVALID_DEVICE) }
 }
 
-/// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver"). The table leaves out the prefix
-/// `CU_DEVICE_ATTRIBUTE_` of the names.
+/// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver"). The table leaves out the
+/// prefix `CU_DEVICE_ATTRIBUTE_` of the names.
 fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code> {
     let limits = device.limits();
     let attributes = [

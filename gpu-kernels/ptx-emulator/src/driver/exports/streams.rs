@@ -1,4 +1,5 @@
-//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control", which are synchronous.
+//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control", which are
+//! synchronous.
 
 use std::ffi::{c_int, c_uint};
 use std::time::Instant;
