@@ -99,8 +99,7 @@ impl PtxBuild<'_> {
     ///
     /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
     ///
-    /// # Errors
-    /// If cargo has not set `OUT_DIR`, as it does for a build script, and see [`Self::compile_in`].
+    /// # Errors If cargo has not set `OUT_DIR`, and in the cases of [`Self::compile_in`].
     pub fn compile(&self) -> Result<Option<Ptx>, Error> {
         for variable in ["CUDA_ARCH", self.compiler_variable].iter().chain(&VARIABLES) {
             println!("cargo::rerun-if-env-changed={variable}");
@@ -211,7 +210,8 @@ impl PtxBuild<'_> {
         // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and
         // LLVM takes a third longer.
         cargo.arg("-Cllvm-args=-unroll-runtime=false");
-        // The comments of this listing say where the code of each line was inlined. LLVM 22 writes no directive for it.
+        // The comments of this listing say where the code of each line was inlined. LLVM 22 writes no directive for
+        // inlined code.
         cargo.arg("-Zverbose-asm");
         Ok(run)
     }
@@ -226,11 +226,11 @@ impl PtxBuild<'_> {
         if !String::from_utf8_lossy(&known).split_whitespace().any(|cpu| cpu == format!("sm_{arch}")) {
             return Err(Error(format!("CUDA_ARCH={arch}: rustc's NVPTX backend knows no such architecture")));
         }
-        // A kernel would fetch the tables of jumps and of constants from memory.
+        // Without the second flag, a kernel would fetch tables of jumps and of constants from memory.
         let mut flags = vec![format!("-Ctarget-cpu=sm_{arch}"), "-Cjump-tables=no".to_owned()];
         let manifest = fs::canonicalize(self.manifest).map_err(Error::io("find", self.manifest))?;
         let root = manifest.parent().map(|root| (root.to_owned(), "."));
-        // The last prefix that fits counts.
+        // rustc applies the last prefix that fits, so the root follows the home folder.
         for (path, name) in env::home_dir().map(|home| (home, "~")).into_iter().chain(root) {
             flags.push(format!("--remap-path-prefix={}={name}", path.display()));
         }

@@ -1,7 +1,7 @@
 //! The step from Rust to PTX for a crate of kernels, inside the build script of the program that embeds the PTX.
 //!
-//! Two compilers can do it. rustc's own NVPTX back end needs only the Rust target `nvptx64-nvidia-cuda`. Rust-CUDA's
-//! `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
+//! Two compilers can take this step. rustc's own NVPTX back end needs only the Rust target `nvptx64-nvidia-cuda`.
+//! Rust-CUDA's `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
 //!
 //! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only those that a run
 //! needs.
@@ -35,8 +35,8 @@
 //! # The kernels
 //!
 //! For rustc's back end, the package's library is `no_std`, defines a panic handler, and exports each kernel as
-//! `#[unsafe(no_mangle)] pub unsafe extern "ptx-kernel" fn`. It may depend on other crates. `tests/kernels` of this
-//! package is an example. For Rust-CUDA, the caller provides a workspace that builds the same sources with
+//! `#[unsafe(no_mangle)] pub unsafe extern "ptx-kernel" fn`. The library may depend on other crates. `tests/kernels` of
+//! this package is an example. For Rust-CUDA, the caller provides a workspace that builds the same sources with
 //! `cuda_builder` (see [`PtxBuild::rust_cuda_workspace`]).
 
 mod build;

@@ -1,4 +1,4 @@
-//! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of one costs
+//! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of a panic costs
 //! registers.
 
 /// Returns `n` rounded up to a multiple of `to`.

@@ -1,14 +1,14 @@
 //! Warp-SPMD programming, for kernels that run on a GPU, as SIMD on a CPU, and as WebAssembly, from one source.
 //!
 //! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one value a lane. [`F32x16`] holds one
-//! value for each of 16 channels, and both half-warps hold the same ones. On the CPU they are SIMD vectors of 32 and 16
-//! values. On a GPU each is one register of a thread. A [`View`] is memory that the warps of a block share. A scalar is
-//! the same in all lanes.
+//! value for each of 16 channels, and both half-warps hold the same ones. On the CPU these types are SIMD vectors of 32
+//! and 16 values. On a GPU each type is one register of a thread. A [`View`] is memory that the warps of a block share.
+//! A scalar is the same in all lanes.
 //!
 //! Work is launched only through closures that end in a barrier. [`Block::each_warp`] ends in the block's, and on a GPU
 //! `GridBarrier::phase` in the grid's. So no barrier can be forgotten, and none can be reached by only some of the
 //! warps. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
-//! (feature `race-check`) finds missing ones.
+//! (feature `race-check`) finds a missing call.
 //!
 //! The modules `cpu` and `gpu` are the two backends of lanes, memory, and the levels of [`Block`]. `gpu/ptx.rs` holds
 //! every instruction that is not plain Rust. `gpu/compiler.rs` holds all that differs between the two compilers that
@@ -47,7 +47,7 @@ mod lanewise;
 
 /// Marks a closure `#[inline(always)]`, as in `inline!(move |warp| ..)`.
 ///
-/// A kernel is inlined whole into its entry, so that each instruction set compiles all of it.
+/// A kernel is inlined whole into its entry, so that all of the kernel is compiled for each instruction set.
 #[macro_export]
 macro_rules! inline {
     ($($closure:tt)*) => {

@@ -1,7 +1,7 @@
 //! The state of the driver, loads and launches, and the frame of each call.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,11 +56,11 @@ pub struct DriverState {
     pub gpu: Gpu,
     pub modules: HashMap<Handle, Module>,
     pub functions: HashMap<Handle, Function>,
-    pub contexts: HashMap<Handle, ()>,
+    pub contexts: HashSet<Handle>,
     pub primary: Handle,
     /// The number of times that the primary context is retained.
     pub primary_retained: u32,
-    pub streams: HashMap<Handle, ()>,
+    pub streams: HashSet<Handle>,
     /// The events with the time at which they were recorded.
     pub events: HashMap<Handle, Option<Instant>>,
     /// The error of an earlier launch, which all calls in a context return from then on.
@@ -129,12 +129,11 @@ impl DriverState {
         Ok(Self { config, gpu, log, profile, last_handle: 0x1000, ..Self::default() })
     }
 
-    /// Adds an object to one of the maps of the state, and returns its handle.
-    pub fn insert<T>(&mut self, map: fn(&mut Self) -> &mut HashMap<Handle, T>, object: T) -> Handle {
+    /// Calls `add` with a new handle, and returns the handle.
+    pub fn register<T>(&mut self, add: impl FnOnce(&mut Self, Handle) -> T) -> Handle {
         self.last_handle += 16;
-        let handle = self.last_handle;
-        map(self).insert(handle, object);
-        handle
+        add(self, self.last_handle);
+        self.last_handle
     }
 
     /// Frees all resources of contexts.
@@ -170,7 +169,7 @@ impl DriverState {
             return Err((codes::INVALID_PTX, message));
         }
         let module = self.gpu.link(&module).map_err(invalid)?;
-        Ok(self.insert(|state| &mut state.modules, module))
+        Ok(self.register(|state, handle| state.modules.insert(handle, module)))
     }
 
     /// Launches a kernel with the bytes `argument(i, len)` as argument `i`. A fault becomes the sticky error.
@@ -243,7 +242,7 @@ impl DriverState {
             return Err(codes::NOT_INITIALIZED);
         }
         if needs == Needs::Context {
-            if !self.contexts.contains_key(&current()) {
+            if !self.contexts.contains(&current()) {
                 return Err(codes::INVALID_CONTEXT);
             }
             self.sticky_error.map_or(Ok(()), Err)?;

@@ -30,7 +30,9 @@ impl Table {
     /// Returns the table of the forms that the functions of some families add.
     pub(super) fn of(families: &[fn(&mut Self)]) -> Self {
         let mut table = Self::default();
-        families.iter().for_each(|forms| forms(&mut table));
+        for forms in families {
+            forms(&mut table);
+        }
         table
     }
 

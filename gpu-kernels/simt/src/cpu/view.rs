@@ -93,7 +93,8 @@ impl View {
         self.write16(i, x);
     }
 
-    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, the upper one those from `i + stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from `i +
+    /// stride` on.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
@@ -170,8 +171,8 @@ impl View {
 
     /// Returns the view that begins `offset` elements later, with its address in a register.
     ///
-    /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. The pointers exceed the
-    /// registers, and choosing them takes the compiler long.
+    /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. There are more pointers
+    /// than registers, and LLVM takes long to choose the pointers.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
         self.at(offset).in_register()
@@ -289,7 +290,7 @@ impl U32View {
         self.load_scalar(i)
     }
 
-    /// Copies the first `count` elements of `from`, each lane every 32nd.
+    /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn copy_from(self, from: Self, count: usize) {

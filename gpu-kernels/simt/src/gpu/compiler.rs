@@ -1,5 +1,5 @@
-//! The differences between the two compilers that make PTX. These are rustc's own NVPTX backend, and that of Rust-CUDA,
-//! whose library is `cuda_std` (feature `rust-cuda`).
+//! The differences between the two compilers that make PTX. One is rustc's own NVPTX backend. The other is that of
+//! Rust-CUDA, whose library is `cuda_std` (feature `rust-cuda`).
 
 #[cfg(feature = "rust-cuda")]
 pub use rust_cuda::{block, blocks, shared_base, thread};

@@ -41,7 +41,7 @@ impl Memory {
     }
 
     /// Makes room for `len` elements, a multiple of [`HALF_WARP`], that begin as zeros and that the host does not read
-    /// back. They lie in shared memory if it is used, otherwise at `ptr`, where the host has put the zeros.
+    /// back. The elements lie in shared memory if it is used, otherwise at `ptr`, where the host has put the zeros.
     ///
     /// # Safety
     /// The conditions of [`Self::staged`] hold. If shared memory is used, `ptr` need not be valid.

@@ -104,8 +104,9 @@ pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     }
 }
 
-// Barriers and shuffles are LLVM's intrinsics. These are convergent, so that the compiler keeps all lanes together. It
-// may copy an `asm!`, or a function whose body is linked later (`cuda_std`'s barrier), into both sides of a branch.
+// Barriers and shuffles are LLVM's intrinsics. The intrinsics are convergent, so that the compiler keeps all lanes
+// together. LLVM may copy an `asm!`, or a function whose body is linked later (`cuda_std`'s barrier), into both sides
+// of a branch.
 unsafe extern "C" {
     #[link_name = "llvm.nvvm.shfl.sync.bfly.f32"]
     fn shfl_bfly(members: u32, x: f32, mask: u32, clamp: u32) -> f32;

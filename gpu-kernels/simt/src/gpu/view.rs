@@ -44,7 +44,8 @@ impl View {
         self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
     }
 
-    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, the upper one those from `i + stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from `i +
+    /// stride` on.
     #[inline(always)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
         F32x32(f32::from_bits(self.0.read(i, halves_bytes(stride))))
@@ -178,7 +179,7 @@ impl U32View {
         ptx::uniform(self.0.read(i, 0)) as usize
     }
 
-    /// Copies the first `count` elements of `from`, each lane every 32nd.
+    /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
     #[inline(always)]
     pub fn copy_from(self, from: Self, count: usize) {
         for i in (ptx::lane() as usize..count).step_by(2 * HALF_WARP) {

@@ -166,9 +166,9 @@ fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code
 }
 
 fn new_context(state: &mut DriverState) -> Handle {
-    state.insert(|state| &mut state.contexts, ())
+    state.register(|state, handle| state.contexts.insert(handle))
 }
 
 fn known(state: &DriverState, context: Handle) -> Result<(), Code> {
-    state.contexts.get(&context).copied().ok_or(codes::INVALID_CONTEXT)
+    if state.contexts.contains(&context) { Ok(()) } else { Err(codes::INVALID_CONTEXT) }
 }

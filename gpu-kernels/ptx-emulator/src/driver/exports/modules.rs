@@ -30,7 +30,9 @@ exports! {
         let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
         let kernel = found.kernel(&name).ok_or(codes::NOT_FOUND)?;
         let max_dynamic_shared = SHARED_PER_BLOCK.saturating_sub(kernel.shared_size as u32);
-        function.set(state.insert(|state| &mut state.functions, Function { module, name, max_dynamic_shared }))
+        function.set(state.register(|state, handle| {
+            state.functions.insert(handle, Function { module, name, max_dynamic_shared })
+        }))
     };
     Context: cuModuleGetGlobal_v2 => (
         address: Pointer<DevicePtr>, size: Pointer<usize>, module: Handle, name: Pointer<c_char>

@@ -14,14 +14,14 @@ const DEFAULT_STREAMS: Handle = 2;
 
 exports! {
     Context: cuStreamCreate, cuStreamCreateWithPriority[_priority: c_int] => (stream: Pointer<Handle>, _flags: c_uint)
-        |state| stream.set(state.insert(|state| &mut state.streams, ()));
+        |state| stream.set(state.register(|state, handle| state.streams.insert(handle)));
     Context: cuStreamDestroy_v2 => (stream: Handle)
-        |state| state.streams.remove(&stream).ok_or(codes::INVALID_HANDLE);
+        |state| if state.streams.remove(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) };
     Context: cuStreamSynchronize, cuStreamQuery => (stream: Handle) |state| check(state, stream);
     Context: cuStreamWaitEvent => (stream: Handle, event: Handle, _flags: c_uint)
         |state| check(state, stream).and_then(|()| recorded(state, event).map(|_| ()));
     Context: cuEventCreate => (event: Pointer<Handle>, _flags: c_uint)
-        |state| event.set(state.insert(|state| &mut state.events, None));
+        |state| event.set(state.register(|state, handle| state.events.insert(handle, None)));
     Context: cuEventDestroy_v2 => (event: Handle)
         |state| state.events.remove(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE);
     Context: cuEventRecord => (event: Handle, stream: Handle) |state| {
@@ -67,5 +67,5 @@ fn recorded(state: &DriverState, event: Handle) -> Result<Option<Instant>, Code>
 }
 
 fn check(state: &DriverState, stream: Handle) -> Result<(), Code> {
-    if stream <= DEFAULT_STREAMS || state.streams.contains_key(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
+    if stream <= DEFAULT_STREAMS || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
 }
