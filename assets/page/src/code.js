@@ -24,7 +24,7 @@ const code = (() => {
   /** Returns the offset in its pane of a file's line, from 1. */
   const top = (file, line) => offset(file) + (line - 1) * LINE;
 
-  // ---- Line numbers, which link to the lines.
+  // ---- Line numbers
   const numbers = new Map();
   /** Adds the numbers of a chunk's lines, or removes them where the browser skips the chunk. */
   const number = (chunk, skipped = false) => {
@@ -43,7 +43,7 @@ const code = (() => {
     addEventListener("contentvisibilityautostatechange", ({ target, skipped }) => target.matches(".chunk") && number(target, skipped), true);
   } else document.querySelectorAll(".chunk").forEach((chunk) => number(chunk));
 
-  // ---- Ops.
+  // ---- Ops
   /** Marks lines of a file. */
   const mark = (file, className, first, last) => {
     const mark = document.createElement("div");
@@ -111,7 +111,7 @@ const code = (() => {
     }, { passive: true });
   }
 
-  // ---- Views.
+  // ---- Views
   /** Shows the view and the op of the address, such as `#side-by-side/attention`. */
   const route = () => {
     const [view, op] = location.hash.slice(1).split("/");
@@ -131,7 +131,7 @@ const code = (() => {
   addEventListener("hashchange", route);
   route();
 
-  // ---- Search.
+  // ---- Search
   const query = $("query");
   const search = { text: "", hits: [], at: -1, due: 0, done: null };
   /** Returns the files of the view's panes, and all files in the live view. */
@@ -162,7 +162,7 @@ const code = (() => {
     clearTimeout(search.due);
     search.done = look();
   };
-  /** Goes `by` hits on. */
+  /** Moves on by `by` hits. */
   const next = async (by) => {
     if (query.value.toLowerCase() !== search.text) find();
     if (!(await search.done) || search.hits.length === 0) return;
@@ -199,7 +199,7 @@ const code = (() => {
     }
   };
 
-  // ---- Light and dark.
+  // ---- Light and dark
   /** Returns the stored theme, or stores `value`. */
   const stored = (value) => {
     try {
@@ -218,7 +218,7 @@ const code = (() => {
   };
   $("theme").onclick = switchTheme;
 
-  // ---- The keyboard.
+  // ---- The keyboard
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
     const step = { j: 1, k: -1 }[event.key];

@@ -3,7 +3,7 @@
 class Losses {
   /** The time constant of the running mean, in steps. */
   static MEAN = 50;
-  /** The most points. */
+  /** The largest number of points. */
   static POINTS = 500;
 
   constructor(steps) {
@@ -29,7 +29,7 @@ class Losses {
   }
 }
 
-/** Returns the loss curve, `width` by `height` pixels: its axes and legend as SVG, its paths by class, and a summary. */
+/** Returns the loss curve, `width` by `height` pixels, as axes and legend in SVG, paths by class, and a summary. */
 const curveOf = ({ points, validations, steps }, width, height) => {
   const [left, right, top, bottom] = [40, width - 14, 14, height - 30];
   const means = [...points.map((p) => p.mean), ...validations.map((v) => v.val_loss), 3.4, 2.4];

@@ -5,7 +5,10 @@ const live = (() => {
   const native = JSON.parse($("native").textContent);
   const SETTINGS = ["steps", "learning_rate", "seed", "n_embd", "n_head", "n_layer", "block_size"];
   const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
-  /** The state. `trapped` holds after a trap, `warm` once the module is optimised, `wanted` if the next model trains at once. */
+  /**
+   * The state. `trapped` is true after a trap, `warm` once the module is optimised, and `wanted` if the next model
+   * trains at once.
+   */
   const state = { worker: null, running: false, opened: null, corpus: null, losses: null, time: 0, step: 0, ready: false, trapped: false, warm: false, wanted: false };
 
   $("native-val").textContent = native.val_loss.toFixed(6);
@@ -54,7 +57,7 @@ const live = (() => {
     const open = settings();
     setRunning(false);
     state.opened = null;
-    // A worker that is not ready yet calls this again when it is.
+    // A worker that becomes ready calls this function again.
     if (!open || !state.ready) return;
     complain("");
     state.worker.postMessage({ asks: asks(), pace: pace(), open: { corpus: state.corpus, ...open } });
@@ -77,13 +80,13 @@ const live = (() => {
   /** Draws the curve. */
   const draw = () => {
     state.frame = 0;
-    // Another view hides the plot. When it is shown again, its size changes, and that draws.
+    // Another view hides the plot. When the plot is shown again, its size changes, and the observer of the size draws.
     const { clientWidth } = $("plot");
     if (!clientWidth || !state.losses) return;
     const width = Math.max(280, clientWidth);
     drawCurve($("plot"), curveOf(state.losses, width, width < 500 ? 220 : 280));
   };
-  /** Draws before the next frame, once however many reports arrive until then. */
+  /** Draws once before the next frame, however many reports arrive until then. */
   const redraw = () => (state.frame ||= requestAnimationFrame(draw));
 
   /** Shows a message of the worker. */

@@ -62,8 +62,8 @@ fn remapped_paths(root: &Path) -> Result<Vec<String>> {
         format!("--remap-path-prefix={cargo_home}=/cargo"),
         format!("--remap-path-prefix={}=/rust", sysroot.trim()),
     ];
-    // The folder of a registry is named after its address. The last prefix that fits counts, so these come after
-    // Cargo's home.
+    // The folder of a registry is named after its address. rustc applies the last prefix that fits, so the registries
+    // come after Cargo's home.
     for registry in fs::read_dir(Path::new(&cargo_home).join("registry/src")).into_iter().flatten().flatten() {
         flags.push(format!("--remap-path-prefix={}=/registry", registry.path().display()));
     }

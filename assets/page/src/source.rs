@@ -18,7 +18,7 @@ pub struct File {
     pub path: String,
     /// The contents.
     pub text: String,
-    /// The doc comment at its top.
+    /// The doc comment at the top of the file.
     doc: String,
     items: Vec<Documented>,
 }

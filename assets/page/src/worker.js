@@ -1,6 +1,7 @@
 "use strict";
-// The worker, which holds the model, so that the page's own thread stays free. The page sends `{module}` once, then messages
-// with `open`, `run`, `step`, `pace`, `asks` and `again`. assets/page/wasm/src/session.rs has the requests to the module.
+// This worker holds the model, so that the page's own thread stays free. The page sends `{module}` once, then messages
+// with `open`, `run`, `step`, `pace`, `asks` and `again`. assets/page/wasm/src/session.rs has the requests to the
+// module.
 
 /** The module's exports, once the module is compiled. */
 let exports;
@@ -19,7 +20,7 @@ const SLICE = 12;
 const REPORT = 80;
 /** The least time between two reports with the attention, in milliseconds. */
 const ATTENTION = 240;
-/** The most validations of a run. A curve could not show more. */
+/** The largest number of validations of a run. A curve could not show more. */
 const VALIDATIONS = 100;
 
 /** Returns the exports of a module, base64 of gzip. */
@@ -122,7 +123,7 @@ const loop = async () => {
       report = empty();
     }
   }
-  // Report the steps before a pause.
+  // Otherwise a pause would drop the steps since the last report.
   if (run === mine && report.losses.length > 0) send(report, true);
 };
 
@@ -140,7 +141,7 @@ const open = (settings, pace) => {
   run = { steps, step: 0, every, shown: 0, slice: 8, pace, vocab: opened.vocab, names, stops };
   postMessage({ opened, names: sample(), attention: attention() });
   if (warm) return;
-  // A browser optimises only code that has run often. So some steps are taken and discarded before the user waits for any.
+  // A browser optimises only code that has run often. So some steps are taken and discarded before the user waits.
   warm = true;
   call({ do: "train", steps: Math.min(steps, 300) });
   call({ do: "open", ...settings });

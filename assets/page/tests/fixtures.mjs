@@ -22,7 +22,7 @@ export const open = async (page, hash = "") => {
   await page.goto(PAGE + hash);
   await expect(page.locator("#opened")).toContainText("parameters");
 };
-/** Returns the value that an element shows. Locators use ids, because a search of the sources by role or text takes a second. */
+/** Returns the value that an element shows. Locators use ids, because a search by role or text takes a second. */
 export const number = async (page, id) => Number((await page.locator(id).textContent()).split("/")[0].replaceAll(",", ""));
 /** Waits for the end of a run. */
 export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")).toHaveText(steps);
@@ -30,8 +30,8 @@ export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")
 /** The trace categories that hold tasks. */
 export const TASKS = ["disabled-by-default-devtools.timeline"];
 /**
- * Returns the tasks of the busiest thread of this name. Their `tdur` is processor time in microseconds. Unlike `dur`, the time by
- * the clock, it excludes the waits for a core that other work on the computer causes.
+ * Returns the tasks of the busiest thread of this name. Their `tdur` is processor time in microseconds. Unlike `dur`,
+ * the time by the clock, `tdur` excludes the waits for a core that other work on the computer causes.
  */
 export const tasksOf = (trace, name) => {
   const { traceEvents } = JSON.parse(trace);

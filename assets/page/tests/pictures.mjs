@@ -1,5 +1,5 @@
-// Takes the README's pictures, assets/page.png and assets/loss.svg. With a folder as argument, takes screenshots of every view
-// at two widths, light and dark, for a look at a change.
+// Takes the README's pictures, assets/page.png and assets/loss.svg. With a folder as argument, takes screenshots of
+// every view at two widths, light and dark, for a look at a change.
 import { chromium } from "@playwright/test";
 import { mkdirSync, writeFileSync } from "node:fs";
 

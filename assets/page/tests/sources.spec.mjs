@@ -7,7 +7,7 @@ import { expect, open, test } from "./fixtures.mjs";
 /** Returns the ops with their places. */
 const places = (page) => page.evaluate(() => JSON.parse(document.getElementById("op-places").textContent));
 
-/** Returns the path and the line at the top of a pane, where an op's first line is put; line 0 while no source is there. */
+/** Returns the path and the line where a pane puts an op's first line. The line is 0 while no source is there. */
 const reading = (page, pane, below = 90) => page.evaluate(([pane, below]) => {
   const box = document.querySelector(pane).getBoundingClientRect();
   const range = document.caretRangeFromPoint(box.left + 80, box.top + below);

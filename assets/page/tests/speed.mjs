@@ -7,10 +7,13 @@ import { LAUNCH, generator, inRepository, pageModule } from "./browser.mjs";
 
 const { steps, times, relaxed } = JSON.parse(generator(["speed"]));
 
-/** The number of runs. The fastest of each launch counts, since other work on the machine only slows a launch. */
+/** The number of runs. The fastest of each launch counts, since other work on the computer only slows a launch. */
 const RUNS = 30;
 
-/** Returns the microseconds per step in the browser, and the hash at the end of a run. `launch` steps take some milliseconds. */
+/**
+ * Returns the microseconds per step in the browser, and the hash at the end of a run. `launch` steps take some
+ * milliseconds.
+ */
 const measure = async ({ module, steps, launch, runs }) => {
   const bytes = Uint8Array.from(atob(module), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));

@@ -156,7 +156,7 @@ impl Opened {
         Ok(Reply::Trained { step: self.step, losses: log.iter().map(|log| log.loss).collect() })
     }
 
-    /// Draws the samples from 0 on.
+    /// Draws `samples` samples, from index 0 on.
     fn sample(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Reply> {
         let config = SampleConfig { top_k, temperature, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;

@@ -6,8 +6,8 @@ use super::forms::Table;
 use super::lanes::{Negatable, Source};
 use crate::ptx::syntax::Operand;
 
-/// The comparison operators of sections 9.3.1 and 9.3.2, and whether each holds if the first operand is less than the
-/// second, equal to it, greater, or unordered because one of the two is a NaN.
+/// The comparison operators of sections 9.3.1 and 9.3.2, and whether each holds for less, equal, greater and unordered
+/// operands. Two operands are unordered if one is a NaN.
 const OPERATORS: [(&str, [bool; 4]); 18] = [
     ("eq", [false, true, false, false]),
     ("ne", [true, false, true, false]),

@@ -32,8 +32,8 @@ fn launch(body: &str, dims: Dims, device: DeviceProperties, order: u64) -> Resul
     gpu.launch(&module, "k", dims, &memory.to_le_bytes()).map(|_| ())
 }
 
-/// Checks in three orders of blocks and warps that the faulty body has a fault of this kind, at the statement after `^`
-/// if there is that mark, and that the mended body has none. Returns the last fault.
+/// Checks in three orders of blocks and warps that the faulty body has a fault of this kind, at the statement after the
+/// mark `^` if there is one, and that the mended body has none. Returns the last fault.
 #[track_caller]
 fn check_on(device: &DeviceProperties, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
     let (marked, mended) = (faulty.find('^'), mended.replace('^', ""));

@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::oracle::{Format, WIDTHS, flush, register, rows_of, value};
 use crate::values::Rows;
 
-/// A comparison by its name, and whether it holds for less, equal, greater, and for operands without an order.
+/// A comparison by its name, and whether the comparison holds for less, equal, greater and unordered operands.
 type Operator = (&'static str, [bool; 4]);
 
 /// The comparisons of all types (section 9.3.1).

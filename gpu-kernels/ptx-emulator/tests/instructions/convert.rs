@@ -14,7 +14,7 @@ fn integral() -> [(String, Round); 4] {
     ROUNDINGS.map(|(name, round)| (format!("{name}i"), round))
 }
 
-/// Returns the registers that may hold a type. Those of integer types may be wider (section 9.4.1).
+/// Returns the registers that may hold a type. Registers of integer types may be wider (section 9.4.1).
 fn registers(typ: &str) -> Vec<String> {
     let wide_enough = |bits: &u32| *bits >= bits_of(typ);
     if typ.starts_with('f') {

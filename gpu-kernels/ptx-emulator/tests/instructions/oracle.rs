@@ -60,7 +60,8 @@ pub trait Format: Float {
     const TYPE: &'static str;
     /// The number of bits below the exponent.
     const MANTISSA: u32;
-    /// The expected NaN. In single precision GPUs have one pattern. In double precision the manual leaves it open.
+    /// The expected NaN. In single precision GPUs have one pattern. In double precision the manual leaves the pattern
+    /// open.
     const NAN_RESULT: Expected;
 
     /// Returns the value of bits.
