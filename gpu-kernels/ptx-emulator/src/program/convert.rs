@@ -1,7 +1,7 @@
 //! Moves and conversions (PTX ISA, section 9.7.9).
 
 use super::decoder::{Decoded, Decoder, exactly};
-use super::float::{ROUNDINGS, canonical, flush};
+use super::float::{Mode, ROUNDINGS};
 use super::forms::{Table, alternatives};
 use super::instruction::{Action, window};
 use super::lanes::AnyWidth;
@@ -18,11 +18,13 @@ pub(super) fn forms(table: &mut Table) {
     table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64", mov);
     let (frnd, irnd, int) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
     // A conversion that rounds has a rounding modifier, and one of single precision may have `.ftz` (section 9.7.9.21).
-    cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x)), Rounding::Nearest));
-    cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f32.f64"), |c, x| c.narrow(f64::from_bits(x), c.rounding));
+    cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x))));
+    cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f32.f64"), |c, x| c.narrow(f64::from_bits(x)));
     cvt(table, "cvt.ftz?.sat?.f64.f32", |c, x| c.saturated(c.single(x)).to_bits());
     cvt(table, &format!("cvt.{irnd}?.sat?.f64.f64"), |c, x| c.saturated(c.integral(f64::from_bits(x))).to_bits());
-    cvt(table, &format!("cvt.{frnd}.f32.{int}"), |c, x| from_integer(integer(c.atype, x), c.rounding).to_bits().into());
+    cvt(table, &format!("cvt.{frnd}.f32.{int}"), |c, x| {
+        from_integer(integer(c.atype, x), c.mode.rounding).to_bits().into()
+    });
     cvt(table, &format!("cvt.rn.f64.{int}"), |c, x| (integer(c.atype, x) as f64).to_bits());
     cvt(table, &format!("cvt.{irnd}.ftz?.{int}.f32"), |c, x| {
         to_integer(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
@@ -83,10 +85,8 @@ fn mov(i: &mut Decoder) -> Decoded {
 struct Conversion {
     dtype: Type,
     atype: Type,
-    rounding: Rounding,
     integral: Option<Rounding>,
-    flush: bool,
-    saturate: bool,
+    mode: Mode,
 }
 
 impl Conversion {
@@ -112,27 +112,16 @@ impl Conversion {
                 return Err(format!("expected operands of types `.{dtype}` and `.{atype}`"));
             }
         }
-        Ok(Self {
-            dtype,
-            atype,
-            rounding: i.one_of(&ROUNDINGS).unwrap_or(Rounding::Nearest),
-            integral: i.one_of(&INTEGRAL),
-            flush: i.has("ftz"),
-            saturate: i.has("sat"),
-        })
+        Ok(Self { dtype, atype, integral: i.one_of(&INTEGRAL), mode: Mode::of(i) })
     }
 
     /// Returns the value of a single-precision source.
     fn single(self, bits: u64) -> f64 {
-        f64::from(self.flushed(f32::from_bits(bits as u32)))
-    }
-
-    fn flushed(self, x: f32) -> f32 {
-        if self.flush { flush(x) } else { x }
+        f64::from(self.mode.input(f32::from_bits(bits as u32)))
     }
 
     fn saturated(self, x: f64) -> f64 {
-        match self.saturate {
+        match self.mode.saturate {
             true if x > 0.0 => x.min(1.0),
             true => 0.0,
             false => x,
@@ -140,8 +129,8 @@ impl Conversion {
     }
 
     /// Returns the bits of a single-precision result.
-    fn narrow(self, x: f64, rounding: Rounding) -> u64 {
-        u64::from(canonical(self.flushed(rounding::narrow(self.saturated(x), rounding))).to_bits())
+    fn narrow(self, x: f64) -> u64 {
+        u64::from(self.mode.result(rounding::narrow(x, self.mode.rounding)).to_bits())
     }
 
     fn integral(self, x: f64) -> f64 {
@@ -155,8 +144,7 @@ impl Conversion {
     }
 }
 
-/// Returns whether `.sat` makes a difference, as it does for floating-point results and where `atype` has values that
-/// `dtype` lacks.
+/// Returns whether `.sat` has an effect, as on floating-point results and where `atype` has values that `dtype` lacks.
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
@@ -191,8 +179,7 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if one of the types has 64 bits
-/// (`wide`).
+/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if a type has 64 bits (`wide`).
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),

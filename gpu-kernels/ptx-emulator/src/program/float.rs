@@ -11,7 +11,7 @@ pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
 
 /// Replaces a NaN by the pattern that GPUs give. The compiler may replace a NaN by another, so the test is on the bits.
-pub(super) fn canonical(x: f32) -> f32 {
+fn canonical(x: f32) -> f32 {
     let bits = x.to_bits();
     f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
 }
@@ -23,34 +23,34 @@ pub(super) fn flush(x: f32) -> f32 {
 
 /// The modifiers that apply to inputs and results in single precision.
 #[derive(Clone, Copy)]
-struct Mode {
-    rounding: Rounding,
+pub(super) struct Mode {
+    pub(super) rounding: Rounding,
     flush: bool,
-    saturate: bool,
+    pub(super) saturate: bool,
 }
 
 impl Mode {
-    /// Reads the modifiers of an instruction that does not round.
-    fn of(i: &Decoder) -> Self {
-        Self { rounding: Rounding::Nearest, flush: i.has("ftz"), saturate: i.has("sat") }
+    /// Reads the modifiers. An instruction without a rounding modifier rounds to nearest.
+    pub(super) fn of(i: &Decoder) -> Self {
+        let rounding = i.one_of(&ROUNDINGS).unwrap_or(Rounding::Nearest);
+        Self { rounding, flush: i.has("ftz"), saturate: i.has("sat") }
     }
 
-    /// Reads the modifiers of an instruction that rounds.
+    /// Reads the modifiers of an operation that rounds, which a GPU may fuse if it has no rounding modifier.
     fn rounded(i: &mut Decoder) -> Self {
-        let rounding = i.one_of(&ROUNDINGS);
-        if rounding.is_none() {
+        if i.one_of(&ROUNDINGS).is_none() {
             i.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.3)");
         }
-        Self { rounding: rounding.unwrap_or(Rounding::Nearest), ..Self::of(i) }
+        Self::of(i)
     }
 
     #[inline(always)]
-    fn input(self, x: f32) -> f32 {
+    pub(super) fn input(self, x: f32) -> f32 {
         if self.flush { flush(x) } else { x }
     }
 
     #[inline(always)]
-    fn result(self, x: f32) -> f32 {
+    pub(super) fn result(self, x: f32) -> f32 {
         let x = self.input(x);
         match self.saturate {
             true if x > 0.0 => x.min(1.0),
@@ -118,8 +118,7 @@ pub(super) fn forms(table: &mut Table) {
     approximate_forms(table);
 }
 
-/// Returns the smaller value, with -0 below +0. If one is a NaN, returns the other, or a NaN if `nan` (section
-/// 9.7.3.11).
+/// Returns the smaller value, with -0 below +0. If one is NaN, returns the other, or NaN if `nan` (section 9.7.3.11).
 fn least(a: f64, b: f64, nan: bool) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a < b || a == b && a.is_sign_negative() => a,
@@ -130,8 +129,7 @@ fn least(a: f64, b: f64, nan: bool) -> f64 {
     }
 }
 
-/// Adds the approximate instructions, computed in double precision and rounded. They run only where the settings allow
-/// them.
+/// Adds the approximate instructions, computed in double precision and rounded. The settings must allow them.
 fn approximate_forms(table: &mut Table) {
     type Unary = fn(f64) -> f64;
     const REASON: &str = "approximate instructions give other bits on every GPU";
