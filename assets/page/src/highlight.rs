@@ -6,8 +6,7 @@ use syntect::util::LinesWithEndings;
 
 use crate::escape;
 
-/// The classes, which page.css colours, with their scopes of syntect. The first scope that is a prefix of a token's
-/// scope counts.
+/// The classes, which page.css colours, with their scopes of syntect. The first prefix of a token's scope is its class.
 const CLASSES: [(char, &str); 12] = [
     ('d', "comment.line.documentation comment.block.documentation"),
     ('c', "comment"),

@@ -18,8 +18,7 @@ pub mod speed;
 /// The page's path in the repository.
 pub const PATH: &str = "assets/microgpt.html";
 
-/// The number of lines that are laid out together. They fill a third of a window, so that scrolling is many short
-/// tasks.
+/// The number of lines that are laid out together. They fill a third of a window, so scrolling is many short tasks.
 const CHUNK: usize = 16;
 
 /// The page's initial settings, which are the defaults of the command line.
@@ -81,8 +80,7 @@ fn fill(template: &str, parts: &[(&str, String)]) -> Result<String> {
     Ok(html + rest)
 }
 
-/// Returns a source file as HTML. The browser lays out a chunk only where it comes into view, and knows its size
-/// before.
+/// Returns a source file as HTML. The browser lays out only chunks in view, and knows the sizes of all.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
     let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();

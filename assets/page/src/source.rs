@@ -107,8 +107,7 @@ fn position(crate_doc: &str, module: &str) -> usize {
     crate_doc.find(&format!("[`{module}`]")).unwrap_or(usize::MAX)
 }
 
-/// Returns the first function of the reference that computes the op `name`, with its position among all items and its
-/// file.
+/// Returns the reference's first function for the op `name`, with its position among all items, and its file.
 fn counterpart<'a>(reference: &'a [File], name: &str) -> Option<(usize, &'a File, &'a Documented)> {
     let wanted = COUNTERPARTS.iter().find(|(op, _)| *op == name).map_or(name, |(_, function)| function);
     let items = reference.iter().flat_map(|file| file.items.iter().map(move |item| (file, item)));
@@ -116,8 +115,8 @@ fn counterpart<'a>(reference: &'a [File], name: &str) -> Option<(usize, &'a File
     items.find(|(_, _, item)| item.doc.name.rsplit("::").next() == Some(wanted))
 }
 
-/// Returns an op for each file of the kernels whose name a function of the reference has, in the order of these
-/// functions.
+/// Returns an op for each file of the kernels that is named like a function of the reference, in these functions'
+/// order.
 pub fn ops(reference: &[File], kernels: &[File]) -> Vec<Op> {
     let op = |file: &File| {
         let (position, in_file, function) = counterpart(reference, file.name())?;

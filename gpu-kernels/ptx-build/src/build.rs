@@ -13,8 +13,7 @@ use crate::rust_cuda::{Toolchain, VARIABLES};
 /// The Rust target of rustc's back end.
 const TARGET: &str = "nvptx64-nvidia-cuda";
 
-/// A description of the kernels and of how to compile them. Paths are relative to the folder of the build script's
-/// package.
+/// The kernels, and how to compile them. Paths are relative to the folder of the build script's package.
 #[derive(Clone, Copy, Debug)]
 pub struct PtxBuild<'a> {
     /// The package whose library holds the kernels.
@@ -80,8 +79,8 @@ struct Run {
 }
 
 impl Run {
-    /// Returns a run of cargo without the flags and profile settings of the build that runs the build script, which are
-    /// meant for the CPU.
+    /// Returns a run of cargo without the flags and profiles of the build that runs the build script, which are for the
+    /// CPU.
     fn new(name: &str, arch: u32, ptx_dir: &Path) -> Self {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -99,7 +98,8 @@ impl PtxBuild<'_> {
     ///
     /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
     ///
-    /// # Errors If cargo has not set `OUT_DIR`, and in the cases of [`Self::compile_in`].
+    /// # Errors
+    /// If cargo has not set `OUT_DIR`, and in the cases of [`Self::compile_in`].
     pub fn compile(&self) -> Result<Option<Ptx>, Error> {
         for variable in ["CUDA_ARCH", self.compiler_variable].iter().chain(&VARIABLES) {
             println!("cargo::rerun-if-env-changed={variable}");
@@ -117,8 +117,7 @@ impl PtxBuild<'_> {
     /// `None` if they ask for no PTX.
     ///
     /// # Errors
-    /// If a variable has a value that the build cannot use, the compiler fails, its output cannot be split, or a file
-    /// cannot be used.
+    /// If a variable has an unusable value, the compiler fails, its output cannot be split, or a file cannot be used.
     pub fn compile_in(
         &self,
         target_dir: &Path,
@@ -210,8 +209,7 @@ impl PtxBuild<'_> {
         // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and
         // LLVM takes a third longer.
         cargo.arg("-Cllvm-args=-unroll-runtime=false");
-        // The comments of this listing say where the code of each line was inlined. LLVM 22 writes no directive for
-        // inlined code.
+        // The comments of this listing say where each line was inlined. LLVM 22 writes no directive for inlined code.
         cargo.arg("-Zverbose-asm");
         Ok(run)
     }

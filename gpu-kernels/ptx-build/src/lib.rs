@@ -3,8 +3,7 @@
 //! Two compilers can take this step. rustc's own NVPTX back end needs only the Rust target `nvptx64-nvidia-cuda`.
 //! Rust-CUDA's `rustc_codegen_nvvm` needs LLVM 7 and libNVVM, and is preferred where both are found.
 //!
-//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only those that a run
-//! needs.
+//! The compiler's output is split into one module per kernel, so that the CUDA driver compiles only what a run needs.
 //!
 //! # A build script
 //!

@@ -23,8 +23,8 @@ pub struct Module {
 }
 
 /// Deletes all comments from the PTX but those that say where the code of a line was inlined, and shortens these to
-/// file numbers and lines, innermost call first. A file number is that of a `.file` directive. New directives are added
-/// where needed.
+/// file numbers and lines, innermost call first. A file number is that of a `.file` directive, which is added where
+/// needed.
 ///
 /// For example, `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` becomes
 /// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are

@@ -1,7 +1,7 @@
 //! The kernels for the page, a [`Session`] behind two functions that a worker calls.
 //!
-//! The worker gets a buffer from [`buffer`], writes a request into it and calls [`call`]. Then it reads the reply from
-//! the buffer.
+//! The worker writes a request into a buffer from [`buffer`] and calls [`call`]. Then it reads the reply from the
+//! buffer.
 
 use std::cell::RefCell;
 

@@ -1,7 +1,6 @@
 //! The settings of the emulated driver, which it reads from the environment variable `PTX_EMULATOR`.
 //!
-//! The value of the variable is a list of `key=value` pairs with commas between them. The keys `fail` and `ops` may be
-//! repeated.
+//! The variable has a list of `key=value` pairs with commas between them. The keys `fail` and `ops` may be repeated.
 //!
 //! | key | value | default |
 //! |---|---|---|

@@ -37,9 +37,9 @@ pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(I
 /// An instruction that the decoder accepts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Variant {
-    /// The opcode, modifiers and kinds of operands, the destination first, as in `setp.lt.and.f32
-    /// pred|pred,b32,b32,!pred`. A constant (`const`) is listed only as the last of five operands. Elsewhere it may
-    /// replace any source.
+    /// The opcode, modifiers and kinds of operands, the destination first, as in
+    /// `setp.lt.and.f32 pred|pred,b32,b32,!pred`. A constant (`const`) is listed only as the last of five operands.
+    /// Elsewhere it may replace any source.
     pub form: String,
     /// Whether the result is the same on every GPU.
     pub exact: bool,

@@ -7,8 +7,7 @@ use crate::ptx::syntax::{SourceLocation, Space};
 /// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
 pub const NEVER: usize = usize::MAX;
 
-/// Returns the first generic address of a state space (PTX ISA, section 5.1.8), which is 0 for global and constant
-/// memory.
+/// Returns the first generic address of a state space (PTX ISA, section 5.1.8), 0 for global and constant memory.
 pub fn window(space: Space) -> u64 {
     match space {
         Space::Shared => 0x0100_0000_0000,
@@ -172,6 +171,5 @@ pub struct Shuffle {
 /// `b`, the segment's mask and its last lane.
 pub type ShuffleFunction = fn(i32, i32, i32, i32) -> (i32, bool);
 
-/// The result of a vote (PTX ISA, section 9.7.13.10), from the mask of the members that vote yes and that of all
-/// members.
+/// The result of a vote (PTX ISA, section 9.7.13.10), from the masks of the members that vote yes and of all members.
 pub type VoteFunction = fn(u32, u32) -> u64;

@@ -99,8 +99,7 @@ fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
     b & !field | a.checked_shl(at).unwrap_or(0) & field
 }
 
-/// Returns the bytes of `a` and `b` that the selector's nibbles choose, or their signs for nibbles from 8 on
-/// (`prmt.b32`).
+/// Returns the bytes of `a` and `b` that the selector's nibbles choose, or their signs from nibble 8 on (`prmt.b32`).
 fn permute(a: u32, b: u32, selector: u32) -> u32 {
     let bytes = pair(a, b).to_le_bytes();
     u32::from_le_bytes([0, 4, 8, 12].map(|at| {

@@ -1,5 +1,4 @@
-//! The step from a module to the program of each kernel, which lays out variables, inlines functions and resolves
-//! labels.
+//! The step from a module to each kernel's program, which lays out variables, inlines functions and resolves labels.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +9,7 @@ use super::reconvergence::find_reconvergence;
 use crate::ptx::Error;
 use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation, Space, Statement, Variable};
 
-/// The limit of a kernel's instructions after inlining. A kernel with more has functions that call each other too
-/// deeply.
+/// The limit of a kernel's instructions after inlining. A kernel with more calls too deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
 
 /// A module that is ready to run.
@@ -24,8 +22,7 @@ pub struct Linked {
     pub files: HashMap<u32, String>,
 }
 
-/// Links a module. `allocate` takes a size and returns the address of new memory. Shared memory begins at
-/// `shared_base`.
+/// Links a module. `allocate` takes a size and returns an address. Shared memory begins at `shared_base`.
 pub fn link(module: &Module, shared_base: u64, mut allocate: impl FnMut(u64) -> u64) -> Result<Linked, Error> {
     let (shared, others): (Vec<_>, Vec<_>) = module.variables.iter().partition(|v| v.space == Space::Shared);
     let mut addresses = HashMap::new();
@@ -205,8 +202,7 @@ impl<'a> Builder<'a> {
         self.program.code.push(inst);
     }
 
-    /// Returns the function of `call{.uni} (returned), function, (arguments);`, and its arguments by its parameters'
-    /// names.
+    /// Returns the function of `call{.uni} (returned), function, (arguments);`, and its arguments by parameter.
     fn callee(&self, instruction: &Instruction) -> Result<(&'a Function, HashMap<String, Meaning>), String> {
         let (returned, rest) = match &instruction.operands[..] {
             [Operand::List(returned), rest @ ..] => (&returned[..], rest),

@@ -45,8 +45,7 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     }
 }
 
-/// Gives a zero sum its sign, which is negative only if both addends are, or when rounding down (IEEE 754, section
-/// 6.3).
+/// Gives a zero sum its sign, negative only if both addends are or when rounding down (IEEE 754, section 6.3).
 fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     if sum != 0.0 || a.is_sign_negative() == b.is_sign_negative() {
         sum

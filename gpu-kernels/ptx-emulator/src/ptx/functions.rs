@@ -1,5 +1,4 @@
-//! Functions and their instructions (PTX ISA, sections 4.3 and 5.4, chapter 11), with the source locations that `.loc`
-//! gives.
+//! Functions and their instructions, with the source locations of `.loc` (PTX ISA, sections 4.3 and 5.4, chapter 11).
 
 use std::collections::HashMap;
 
@@ -169,8 +168,7 @@ impl BodyParser<'_, '_> {
 pub(super) type Chains = HashMap<u32, Vec<(u32, u32)>>;
 
 /// Returns the chains that comments give. For example, `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of
-/// each call. A build step writes such comments for a compiler that emits no `inlined_at`, which `.loc` has since PTX
-/// version 7.2.
+/// each call. A build step writes such comments for a compiler that emits no `inlined_at`, an attribute since PTX 7.2.
 pub(super) fn chains(text: &str) -> Chains {
     let frame = |frame: &str| {
         let (file, line) = frame.split_once(':')?;

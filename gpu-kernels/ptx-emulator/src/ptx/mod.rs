@@ -1,7 +1,6 @@
 //! The text of PTX, with lexer, syntax and parser for the subset that rustc's NVPTX backend and libNVVM emit.
 //!
-//! A construct outside of the subset is an error that names the line and the instruction. Sections are those of the PTX
-//! ISA.
+//! A construct outside of the subset is an error that names line and instruction. Sections are those of the PTX ISA.
 
 mod cursor;
 mod functions;

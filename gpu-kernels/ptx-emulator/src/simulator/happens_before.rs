@@ -46,8 +46,7 @@ pub struct Accessor {
     pub time: u32,
     /// The number of barriers and `bar.warp.sync`s that the warp has passed. They order the accesses of its lanes.
     pub syncs: u32,
-    /// The number in `syncs` plus that of shuffles and votes. Each of these orders a read before it and a write after
-    /// it.
+    /// The number in `syncs` plus that of shuffles and votes. Each orders a read before it and a write after it.
     pub convergences: u32,
     /// The first epoch of the launch, which is at least 1. All accesses of earlier launches happened before.
     pub first_epoch: u32,

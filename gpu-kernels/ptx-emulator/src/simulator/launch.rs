@@ -130,8 +130,7 @@ impl DeviceProperties {
         self.limits().shared - self.shared_reserved()
     }
 
-    /// Returns how many blocks of `threads` threads and `shared` bytes of shared memory can be resident on a
-    /// multiprocessor.
+    /// Returns how many blocks of `threads` threads and `shared` bytes of shared memory a multiprocessor can hold.
     pub fn resident_blocks(&self, threads: u32, shared: u32) -> u32 {
         let warps = threads.div_ceil(32).max(1);
         // A multiprocessor allocates registers to warps in units of 256.

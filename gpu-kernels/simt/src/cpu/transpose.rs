@@ -14,8 +14,8 @@ pub(super) fn transpose(rows: [F32x32; HALF_WARP / 2]) -> [F32x32; HALF_WARP / 2
     for i in 0..HALF_WARP / 2 {
         (x[2 * i], x[2 * i + 1]) = (rows[i].0.0, rows[i].1.0);
     }
-    // Quarter k of `y[i]` holds columns 4k and 4k + 1 of rows i and i + 1, and quarter k of `y[i + 1]` holds columns 4k
-    // + 2 and 4k + 3.
+    // Quarter k of `y[i]` holds columns 4k and 4k + 1 of rows i and i + 1, and quarter k of `y[i + 1]` holds the next
+    // two columns.
     let mut y = x;
     for i in (0..HALF_WARP).step_by(2) {
         let (a, b) = (x[i], x[i + 1]);

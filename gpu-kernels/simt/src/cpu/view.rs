@@ -93,8 +93,8 @@ impl View {
         self.write16(i, x);
     }
 
-    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from `i +
-    /// stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from
+    /// `i + stride` on.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {

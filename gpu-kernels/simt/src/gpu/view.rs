@@ -44,8 +44,8 @@ impl View {
         self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
     }
 
-    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from `i +
-    /// stride` on.
+    /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from
+    /// `i + stride` on.
     #[inline(always)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
         F32x32(f32::from_bits(self.0.read(i, halves_bytes(stride))))

@@ -1,5 +1,4 @@
-//! The interface to C, with the pointers that the caller passes and the macro that turns a table of functions into
-//! exports.
+//! The interface to C, with the pointers that callers pass and the macro that turns a table of functions into exports.
 
 use std::ffi::{CStr, c_char, c_int};
 

@@ -91,8 +91,7 @@ exports! {
     Context: cuCtxSynchronize => () |_state| Ok(());
 }
 
-/// Writes the text of an error. `cuGetErrorName` and `cuGetErrorString` need no state, so that they work after any
-/// other call.
+/// Writes the text of an error for `cuGetErrorName` and `cuGetErrorString`, which work even without a valid state.
 fn describe(text: Option<&'static str>, to: Pointer<*const c_char>) -> Code {
     let pointer = text.map_or(std::ptr::null(), |text| text.as_ptr().cast());
     to.set(pointer).and(text.map(|_| ()).ok_or(codes::INVALID_VALUE)).err().unwrap_or(0)

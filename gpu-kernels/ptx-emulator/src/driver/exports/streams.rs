@@ -1,5 +1,4 @@
-//! The sections "Stream Management" and "Event Management", and the launches of "Execution Control", which are
-//! synchronous.
+//! The sections "Stream Management" and "Event Management", and the synchronous launches of "Execution Control".
 
 use std::ffi::{c_int, c_uint};
 use std::time::Instant;
