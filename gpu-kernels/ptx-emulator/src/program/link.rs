@@ -9,7 +9,7 @@ use super::reconvergence::find_reconvergence;
 use crate::ptx::Error;
 use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation, Space, Statement, Variable};
 
-/// The limit of a kernel's instructions after inlining. A kernel with more calls too deeply.
+/// The limit of a kernel's instructions after inlining. A larger kernel nests its calls too deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
 
 /// A module that is ready to run.

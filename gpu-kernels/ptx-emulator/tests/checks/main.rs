@@ -174,7 +174,7 @@ fn shuffles_and_votes_with_inactive_lanes_are_found() {
     check(one_warp, FaultKind::Shuffle, &half("bar.warp.sync -1;", ""), &half("bar.warp.sync 0xffff;", ""));
 }
 
-/// The body of a grid barrier, in which each block increments a counter and waits until all blocks have.
+/// The body of a grid barrier, in which each block increments a counter and waits until all blocks have done so.
 const GRID_BARRIER: &str = "mov.u32 %r6, %nctaid.x; fence.acq_rel.gpu; atom.global.add.u32 %r7, [%rd1], 1;\n\
      WAIT: ld.acquire.gpu.global.u32 %r8, [%rd1]; setp.lt.u32 %p1, %r8, %r6; @%p1 bra WAIT;";
 
