@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let mut trainer = Trainer::side_by_side(&configs, &corpus)?;
     for event in &mut trainer {
         match event? {
-            Event::Diverged(diverged) => println!("{} diverged at step {}", diverged.run, diverged.step),
+            Event::Diverged { run, step, .. } => println!("{run} diverged at step {step}"),
             Event::Finished(finished) => {
                 for (config, loss) in configs.iter().zip(&finished.val_losses) {
                     println!("{:>4e}, seed {}: {loss:.4}", config.optimizer.learning_rate, config.seed);

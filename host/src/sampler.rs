@@ -23,7 +23,6 @@ use crate::device::cpu::Cpu;
 use crate::device::{Device, Sample};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::run::launch_len;
 use crate::tokenizer::Tokenizer;
 
 /// The way in which samples are drawn, with the defaults of the command line.
@@ -66,7 +65,8 @@ pub struct TextSample {
 
 /// An iterator of samples, which it draws a launch at a time.
 pub struct Sampler<'a> {
-    device: Lent<'a>,
+    /// A device of the sampler's own, or one that it borrows.
+    device: Box<dyn DerefMut<Target = dyn Device + 'a> + 'a>,
     tokenizer: &'a Tokenizer,
     sampling: Sampling,
     prompt: Vec<u32>,
@@ -78,9 +78,6 @@ pub struct Sampler<'a> {
     waiting: vec::IntoIter<TextSample>,
 }
 
-/// A device of the sampler's own, or one that it borrows.
-type Lent<'a> = Box<dyn DerefMut<Target = dyn Device + 'a> + 'a>;
-
 impl<'a> Sampler<'a> {
     /// Returns a sampler of `model` on the CPU.
     ///
@@ -91,30 +88,28 @@ impl<'a> Sampler<'a> {
         let text: String = model.tokenizer.chars().iter().collect();
         let dataset = Dataset::new(&[&text, &text], None, Some(model.tokenizer.clone()))?;
         let cpu: Box<dyn Device> = Box::new(Cpu::new(TrainConfig::default(), &dataset, &model.state)?);
-        Self::over(Box::new(cpu), &model.tokenizer, sampling)
+        Self::on(cpu, &model.tokenizer, sampling)
     }
 
     /// Returns a sampler of the model on a device.
     ///
     /// # Errors
-    /// If the prompt has a character outside of the vocabulary, or the device fails.
-    pub fn on(device: &'a mut dyn Device, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
-        Self::over(Box::new(device), tokenizer, sampling)
-    }
-
-    fn over(mut device: Lent<'a>, tokenizer: &'a Tokenizer, sampling: &Sampling) -> Result<Self> {
+    /// If the prompt has a character outside of the vocabulary.
+    pub fn on(
+        device: impl DerefMut<Target = dyn Device + 'a> + 'a,
+        tokenizer: &'a Tokenizer,
+        sampling: &Sampling,
+    ) -> Result<Self> {
         let shape = device.shape();
         let prompt = prompt_tokens(tokenizer, &sampling.prompt)?;
         let top_k = sampling.top_k.min(shape.vocab());
-        // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k` most likely
-        // tokens unless they are all of it.
+        // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k`
+        // most likely tokens unless they are all of it.
         let searches = if top_k < shape.vocab() { top_k } else { 1 };
         let token = num_params(shape) as u64 + searches as u64 * u64::from(shape.vocab);
-        let max_launch = launch_len(token.saturating_mul(shape.block_size.into()));
-        let sampling = Sampling { top_k, ..sampling.clone() };
-        // A GPU draws all samples at once.
-        device.prepare_samples(&config(&sampling, &prompt), 0..sampling.samples)?;
-        Ok(Self { device, tokenizer, sampling, prompt, max_launch, drawn: 0, waiting: Vec::new().into_iter() })
+        let max_launch = device.samples_per_launch(token.saturating_mul(shape.block_size.into()));
+        let (sampling, waiting) = (Sampling { top_k, ..sampling.clone() }, Vec::new().into_iter());
+        Ok(Self { device: Box::new(device), tokenizer, sampling, prompt, max_launch, drawn: 0, waiting })
     }
 
     /// Draws the samples of the next launch, or none if all are drawn.
@@ -124,7 +119,8 @@ impl<'a> Sampler<'a> {
     pub fn draw(&mut self) -> Result<Vec<TextSample>> {
         let first = self.drawn;
         self.drawn = self.sampling.samples.min(first + self.max_launch);
-        let config = config(&self.sampling, &self.prompt);
+        let &Sampling { top_k, temperature, seed, logprobs, .. } = &self.sampling;
+        let config = SampleConfig { top_k, temperature, seed, prompt: &self.prompt, logprobs };
         let samples = self.device.generate(&config, first..self.drawn)?;
         (first + 1..).zip(samples).map(|(number, sample)| text_sample(number, sample, self.tokenizer)).collect()
     }
@@ -152,12 +148,6 @@ impl Iterator for Sampler<'_> {
 fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
     let tokens = tokenizer.encode(prompt)?;
     Ok(tokens[1..tokens.len() - 1].to_vec())
-}
-
-/// Returns the configuration that a device takes.
-fn config<'a>(sampling: &Sampling, prompt: &'a [u32]) -> SampleConfig<'a> {
-    let &Sampling { top_k, temperature, seed, logprobs, .. } = sampling;
-    SampleConfig { top_k, temperature, seed, prompt, logprobs }
 }
 
 /// Returns a sample as text. Rejects a sample whose log-probabilities are not finite.

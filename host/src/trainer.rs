@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 use crate::config::num_params;
 use crate::corpus::Dataset;
-use crate::device::{Device, Evaluation, Models};
+use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, State, select};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::run::{Run, launch_len};
@@ -34,7 +34,7 @@ mod phases;
 mod start;
 
 pub use config::{Config, Schedule, StopHandle};
-pub use event::{Checkpoint, Diverged, Event, Finished, Steps, Validation};
+pub use event::{Checkpoint, Event, Finished, Steps, Validation};
 
 /// The training of one run, or of several side by side, as an iterator of events.
 ///
@@ -61,11 +61,7 @@ pub struct Trainer {
     val_losses: Vec<f64>,
     /// The step after which they were measured.
     validated: Option<u64>,
-    /// The step and the run whose trial step was finite.
-    tried: Option<(u64, usize)>,
     phase: Phase,
-    /// Whether the last event has happened.
-    is_done: bool,
     /// The reason to fail at the end, where the only run has diverged.
     failure: Option<Error>,
     /// The events that have happened and were not taken yet. An error is the last.
@@ -79,20 +75,46 @@ enum Phase {
     Validate,
     Checkpoint,
     Finish,
+    Done,
 }
 
 impl Trainer {
-    /// Starts the training of models that a device holds, from the step that they have reached. `runs` has one run for each.
+    /// Starts runs of one shape and batch size side by side, each from its state. See
+    /// [`group_by_shape`](crate::run::group_by_shape).
+    ///
+    /// # Errors
+    /// If a state does not fit the data set, or the device is missing or too small.
     ///
     /// # Panics
-    /// If there is no model.
-    pub fn on(mut models: Box<dyn Models>, runs: Vec<Run>, dataset: &Dataset, schedule: Schedule) -> Self {
-        let device = models.model(0);
-        let (description, step, shape) = (device.description(), device.step(), device.shape());
+    /// If there is no run, or not one state for each.
+    pub fn start(
+        runs: Vec<Run>,
+        states: Vec<State>,
+        dataset: &Dataset,
+        device: DeviceKind,
+        schedule: Schedule,
+    ) -> Result<Self> {
+        assert_eq!(runs.len(), states.len(), "each run starts from one state");
+        let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
+        let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
+        let (models, description) = select(device, dataset, &setups)?;
+        Ok(Self::on(models, description, runs, dataset, schedule))
+    }
+
+    /// Starts the training of models that a device holds, one for each run, from the step that they have reached.
+    fn on(
+        mut models: Box<dyn Models>,
+        description: String,
+        runs: Vec<Run>,
+        dataset: &Dataset,
+        schedule: Schedule,
+    ) -> Self {
+        let (step, shape) = (models.model(0).step(), models.model(0).shape());
         // A step multiplies each parameter at each position, once forward and twice backward.
         let document = 3 * num_params(shape) as u64 * u64::from(shape.block_size);
         let documents: u64 = runs.iter().map(|run| run.config.train.batch as u64).sum();
         Self {
+            models,
             description,
             tokenizer: dataset.tokenizer.clone(),
             schedule,
@@ -104,12 +126,9 @@ impl Trainer {
             alive: vec![true; runs.len()],
             val_losses: vec![f64::NAN; runs.len()],
             validated: None,
-            tried: None,
             phase: Phase::Launch,
-            is_done: false,
             failure: None,
             events: VecDeque::new(),
-            models,
             runs,
         }
     }
@@ -191,9 +210,9 @@ impl Iterator for Trainer {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Result<Event>> {
-        while self.events.is_empty() && !self.is_done {
+        while self.events.is_empty() && self.phase != Phase::Done {
             if let Err(error) = self.advance() {
-                self.is_done = true;
+                self.phase = Phase::Done;
                 self.events.push_back(Err(error));
             }
         }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Result};
 use crate::summary::Summary;
-use crate::trainer::{Diverged, Event, Steps};
+use crate::trainer::{Event, Steps};
 
 /// The output of the program. It never panics, even if stdout or stderr is closed.
 pub(super) struct Console<W> {
@@ -54,7 +54,7 @@ impl<W: Write> Console<W> {
         match event {
             Event::Steps(steps) => self.steps(steps)?,
             Event::Validation(validation) => self.validation(&validation.losses)?,
-            Event::Diverged(Diverged { run, step, reason }) => {
+            Event::Diverged { run, step, reason } => {
                 self.notice(format_args!("diverged: {run} at step {step}: {reason}"));
             }
             Event::Stopped { step } => {

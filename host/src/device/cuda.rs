@@ -9,7 +9,6 @@ mod kernels;
 mod memory;
 mod model;
 mod models;
-mod samples;
 
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::model::Cuda;

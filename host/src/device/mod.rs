@@ -9,5 +9,5 @@ mod select;
 mod types;
 mod validate;
 
-pub use self::select::{Selected, select};
+pub use self::select::select;
 pub use self::types::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog};

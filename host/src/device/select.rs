@@ -8,19 +8,12 @@ use super::types::{DeviceKind, ModelSetup, Models};
 use crate::corpus::Dataset;
 use crate::error::Result;
 
-/// Models on the device that was selected.
-pub struct Selected {
-    /// The models, in the order of their setups.
-    pub models: Box<dyn Models>,
-    /// The device, and for [`DeviceKind::Auto`] on a CPU the reason why no GPU was taken.
-    pub description: String,
-}
-
-/// Puts these models and their corpus on a device of this kind.
+/// Puts these models and their corpus on a device of this kind. Returns the models and a description of the device, with the
+/// reason why [`DeviceKind::Auto`] has taken no GPU.
 ///
 /// # Errors
 /// If [`DeviceKind::Cuda`] finds no usable GPU, a model does not fit the corpus, or memory is too small.
-pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<Selected> {
+pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<(Box<dyn Models>, String)> {
     let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
     let mut models: Box<dyn Models> = match kind {
         DeviceKind::Auto => match gpu(dataset, setups) {
@@ -31,7 +24,7 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
                 let cause = error.source().map(|cause| format!(": {}", cause.to_string().lines().next().unwrap_or("")));
                 let reason = format!("{error}{}", cause.unwrap_or_default());
                 let description = format!("{} (no GPU: {reason})", models.model(0).description());
-                return Ok(Selected { models: Box::new(models), description });
+                return Ok((Box::new(models), description));
             }
         },
         DeviceKind::Cuda => gpu(dataset, setups)?,
@@ -42,7 +35,7 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
         }
     };
     let description = models.model(0).description();
-    Ok(Selected { models, description })
+    Ok((models, description))
 }
 
 #[cfg(cuda)]

@@ -9,6 +9,7 @@ pub use reference::{Evaluation, StepLog};
 
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
+use crate::run::launch_len;
 use crate::weights::Weights;
 
 /// A kind of device.
@@ -84,11 +85,9 @@ pub trait Device {
     /// Evaluates the first `documents` validation documents, or all if there are fewer.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
 
-    /// Announces samples that [`Device::generate`] will return a few at a time. A GPU generates them in one launch and
-    /// keeps them.
-    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
-        let _ = (config, samples);
-        Ok(())
+    /// Returns the number of samples that make a launch, if each takes `work` multiplications.
+    fn samples_per_launch(&self, work: u64) -> u64 {
+        launch_len(work)
     }
 
     /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities.

@@ -11,7 +11,14 @@ pub enum Event {
     /// The steps of a launch.
     Steps(Steps),
     /// A run of several that dropped out.
-    Diverged(Diverged),
+    Diverged {
+        /// The run.
+        run: Run,
+        /// The step, from 1.
+        step: u64,
+        /// The value that is not finite.
+        reason: String,
+    },
     /// The validation losses after a step.
     Validation(Validation),
     /// The best run after a step that is due for a checkpoint.
@@ -55,17 +62,6 @@ impl Steps {
             (step, Summary::of(losses).map_or(f64::NAN, |summary| summary.mean))
         })
     }
-}
-
-/// A run of several that dropped out.
-#[derive(Clone, Debug)]
-pub struct Diverged {
-    /// The run.
-    pub run: Run,
-    /// The step, from 1.
-    pub step: u64,
-    /// The value that is not finite.
-    pub reason: String,
 }
 
 /// The validation losses after a step.

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Instant;
 
-use super::{Checkpoint, Diverged, Event, Finished, Phase, Schedule, Steps, Trainer, Validation};
+use super::{Checkpoint, Event, Finished, Phase, Schedule, Steps, Trainer, Validation};
 use crate::device::{State, StepLog};
 use crate::error::{Error, Result};
 
@@ -33,6 +33,7 @@ impl Trainer {
                 self.phase = Phase::Launch;
             }
             Phase::Finish => self.finish_runs()?,
+            Phase::Done => {}
         }
         Ok(())
     }
@@ -118,7 +119,7 @@ impl Trainer {
         let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
         let is_validated = self.validated == Some(self.step);
         self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated }));
-        self.is_done = true;
+        self.phase = Phase::Done;
         Ok(())
     }
 
@@ -130,16 +131,12 @@ impl Trainer {
             let device = self.models.model(run);
             let state = device.download()?;
             let arrays = [&state.weights, &state.m, &state.v].into_iter();
-            let is_tried = self.step == self.first || self.tried == Some((self.step, run));
             let reason = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
                 Some(value) => Some(format!("a value of the model is {value}")),
-                None if is_tried => None,
+                None if self.step == self.first => None,
                 None => defect(&device.trial_step(&state)?).map(|reason| format!("the next step's {reason}")),
             };
-            let Some(reason) = reason else {
-                self.tried = Some((self.step, run));
-                return Ok(Some((run, state)));
-            };
+            let Some(reason) = reason else { return Ok(Some((run, state))) };
             self.diverged(run, state.step, reason);
         }
         Ok(None)
@@ -152,7 +149,7 @@ impl Trainer {
             return;
         }
         if self.schedule.compares {
-            self.push(Event::Diverged(Diverged { run: self.runs[run].clone(), step, reason }));
+            self.push(Event::Diverged { run: self.runs[run].clone(), step, reason });
         } else {
             self.failure = Some(Error::Diverged { step, reason, saves: false });
         }

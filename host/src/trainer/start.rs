@@ -1,11 +1,11 @@
-//! The start of a training on a device of this computer.
+//! The start of a training on a corpus.
 
 use std::slice;
 
 use super::{Config, Schedule, Trainer};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, Dataset};
-use crate::device::{DeviceKind, ModelSetup, Selected, State, select};
+use crate::device::State;
 use crate::error::Result;
 use crate::run::{Run, RunConfig};
 use crate::weights::Weights;
@@ -34,30 +34,12 @@ impl Trainer {
         let dataset = Dataset::new(&documents, shuffle.then_some(seed), None)?;
         let shape = model.shape(dataset.tokenizer.vocab_size())?;
         let runs = configs.iter().map(|&Config { optimizer, seed, .. }| {
-            let config = RunConfig { swept: Vec::new(), model, train: TrainConfig { steps, batch, optimizer } };
-            Run { seed, config }
+            let train = TrainConfig { steps, batch, optimizer };
+            Run { seed, config: RunConfig { swept: Vec::new(), model, train } }
         });
         let states = configs.iter().map(|config| State::new(Weights::init(shape, config.seed))).collect();
         let compares = configs.len() > 1;
         let schedule = Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, compares };
         Self::start(runs.collect(), states, &dataset, device, schedule)
-    }
-
-    /// Starts runs of one shape and batch size side by side, each from its state. See
-    /// [`group_by_shape`](crate::run::group_by_shape).
-    ///
-    /// # Errors
-    /// If a state does not fit the data set, or the device is missing or too small.
-    pub fn start(
-        runs: Vec<Run>,
-        states: Vec<State>,
-        dataset: &Dataset,
-        device: DeviceKind,
-        schedule: Schedule,
-    ) -> Result<Self> {
-        let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
-        let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
-        let Selected { models, description } = select(device, dataset, &setups)?;
-        Ok(Self { description, ..Self::on(models, runs, dataset, schedule) })
     }
 }

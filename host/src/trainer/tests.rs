@@ -118,7 +118,13 @@ const SCHEDULE: Schedule =
 fn trainer(schedule: Schedule, models: &[Shared]) -> Trainer {
     let run = |seed| Run { seed, config: RunConfig { swept: vec![], model: ModelConfig::default(), train: TRAIN } };
     let dataset = Dataset::new(&["ab", "ba"], None, None).unwrap();
-    Trainer::on(Box::new(models.to_vec()), (0..models.len() as u64).map(run).collect(), &dataset, schedule)
+    Trainer::on(
+        Box::new(models.to_vec()),
+        String::new(),
+        (0..models.len() as u64).map(run).collect(),
+        &dataset,
+        schedule,
+    )
 }
 
 /// The events of a training, and its end.
@@ -287,7 +293,7 @@ fn of_several_models_the_best_is_kept_and_one_may_diverge() {
     assert_eq!(validations[0].losses, [1.5, 1.0, 0.5, 2.0]);
     assert_eq!((validations[0].loss(), validations[2].loss()), (1.25, 1.5));
     assert_eq!(trained.losses().len(), 10);
-    let diverged = |event: &Event| matches!(event, Event::Diverged(Diverged { run: Run { seed: 2, .. }, step: 6, .. }));
+    let diverged = |event: &Event| matches!(event, Event::Diverged { run: Run { seed: 2, .. }, step: 6, .. });
     assert_eq!(trained.events.iter().filter(|event| diverged(event)).count(), 1);
     // The training ends with the last run that is left.
     for model in &models {

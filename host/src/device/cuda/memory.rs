@@ -16,19 +16,18 @@ use crate::error::{Error, Result};
 
 /// Rejects a demand for more memory than the device has free, before any of it is allocated.
 pub(super) fn ensure_free(needed: usize) -> Result<()> {
-    let (free, total) = mem_get_info().map_err(failed("ask for the GPU's free memory"))?;
+    let (free, total) = free_and_total()?;
     if needed <= free { Ok(()) } else { Err(Error::GpuMemory { needed, free, total }) }
 }
 
-/// Returns the device's free memory in bytes.
-pub(super) fn free_bytes() -> Result<usize> {
-    Ok(mem_get_info().map_err(failed("ask for the GPU's free memory"))?.0)
+fn free_and_total() -> Result<(usize, usize)> {
+    mem_get_info().map_err(failed("ask for the GPU's free memory"))
 }
 
 /// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the
 /// free memory. There is at least one block if they have workspaces.
 pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
-    if workspace == 0 { Ok(blocks) } else { Ok(blocks.min(free_bytes()? / 4 / (4 * workspace)).max(1)) }
+    if workspace == 0 { Ok(blocks) } else { Ok(blocks.min(free_and_total()?.0 / 4 / (4 * workspace)).max(1)) }
 }
 
 /// Allocates `len` zeros.

@@ -15,21 +15,15 @@ use simt::GPU_WARPS;
 
 use super::super::marshal::{
     LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
-    step_logs, transpose, unpack,
+    step_logs, to_samples, transpose, unpack,
 };
 use super::super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
-use super::memory::{
-    Plan, affordable_blocks, download, ensure_free, free_bytes, overwrite, pointer, uninitialized, upload, zeros,
-};
-use super::samples::Generated;
+use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::Result;
 use crate::weights::Weights;
-
-/// The largest number of samples of a launch, since Ctrl-C waits for the launch to end.
-const MAX_PREPARED: u64 = 1 << 24;
 
 /// A model on a GPU.
 pub struct Cuda {
@@ -45,7 +39,6 @@ pub struct Cuda {
     squares: DeviceBuffer<f32>,
     losses: DeviceBuffer<f32>,
     barrier: DeviceBuffer<u32>,
-    generated: Option<Generated>,
     pub(super) gpu: Rc<Gpu>,
 }
 
@@ -64,7 +57,6 @@ impl Cuda {
             squares: zeros(plan.squares)?,
             losses: zeros(plan.losses)?,
             barrier: upload(&[0])?,
-            generated: None,
             plan,
             gpu,
         };
@@ -109,53 +101,9 @@ impl Cuda {
         Ok(TrainLaunch { args, steps, log, _coefficients: coefficients_array })
     }
 
-    /// Generates samples and leaves them on the device.
-    fn run_generate(&self, config: &SampleConfig, samples: Range<u64>) -> Result<Generated> {
-        validate::sampling(self.gpu.shape, config)?;
-        let (kernel, shape) = (self.gpu.kernels.choose::<GenerateArgs>()?, self.gpu.shape);
-        let len = Layout(shape).len();
-        let count = sample_count(&samples, shape)?;
-        let tokens = count as usize * shape.block_size();
-        let logprobs = if config.logprobs { tokens } else { 0 };
-        let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
-        let blocks = affordable_blocks(blocks, kernel.workspace)?;
-        let workspace_len = blocks * kernel.workspace;
-        ensure_free(4 * (tokens + logprobs + workspace_len))?;
-        let (workspace, prompt) = (zeros(workspace_len)?, upload(config.prompt)?);
-        let generated = Generated {
-            samples,
-            seed: config.seed,
-            top_k: config.top_k,
-            temperature: config.temperature,
-            prompt: config.prompt.to_vec(),
-            tokens: uninitialized(tokens)?,
-            logprobs: uninitialized(logprobs)?,
-        };
-        let args = GenerateArgs {
-            params: pointer(&self.params, len),
-            params_transposed: pointer(&self.transposed, len),
-            workspace: pointer(&workspace, workspace_len),
-            out: pointer(&generated.tokens, tokens),
-            logprobs: if config.logprobs { pointer(&generated.logprobs, logprobs) } else { ptr::null_mut() },
-            prompt: pointer(&prompt, config.prompt.len()),
-            seed: config.seed,
-            first_sample: generated.samples.start,
-            samples: count,
-            prompt_len: config.prompt.len() as u32,
-            top_k: config.top_k as u32,
-            inverse_temperature: inverse_temperature(config.temperature),
-            shape,
-        };
-        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling`
-        // has checked the configuration.
-        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
-        Ok(generated)
-    }
-
     /// Counts the steps of a launch that has ended, and returns their logs.
     pub(super) fn finish_launch(&mut self, launch: &TrainLaunch) -> Result<Vec<StepLog>> {
         self.step += launch.steps as u64;
-        self.generated = None;
         Ok(step_logs(&download(&launch.log, 0..LOG_LEN * launch.steps)?))
     }
 }
@@ -228,22 +176,42 @@ impl Device for Cuda {
         Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
     }
 
-    fn prepare_samples(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<()> {
-        self.generated = None;
-        let count = samples.end.saturating_sub(samples.start);
-        let values = if config.logprobs { 2 } else { 1 } * self.gpu.shape.block_size() as u64;
-        // More samples, or those that do not fit the memory, are generated when they are asked for.
-        if count <= MAX_PREPARED && 4 * values * count < free_bytes()? as u64 / 2 {
-            self.generated = Some(self.run_generate(config, samples)?);
-        }
-        Ok(())
+    fn samples_per_launch(&self, work: u64) -> u64 {
+        // This fills a GPU, and needs less than a gigabyte on the host.
+        ((1 << 36) / work).clamp(1, 1 << 18)
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        if let Some(generated) = self.generated.as_ref().filter(|generated| generated.has(config, &samples)) {
-            return generated.read(samples, self.gpu.shape.block_size());
-        }
-        self.run_generate(config, samples.clone())?.read(samples, self.gpu.shape.block_size())
+        validate::sampling(self.gpu.shape, config)?;
+        let (kernel, shape) = (self.gpu.kernels.choose::<GenerateArgs>()?, self.gpu.shape);
+        let count = sample_count(&samples, shape)?;
+        let (len, tokens) = (Layout(shape).len(), count as usize * shape.block_size());
+        let logprobs_len = if config.logprobs { tokens } else { 0 };
+        let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
+        let blocks = affordable_blocks(blocks, kernel.workspace)?;
+        let workspace_len = blocks * kernel.workspace;
+        ensure_free(4 * (tokens + logprobs_len + workspace_len))?;
+        let (workspace, prompt) = (zeros(workspace_len)?, upload(config.prompt)?);
+        let (out, logprobs) = (uninitialized(tokens)?, uninitialized(logprobs_len)?);
+        let args = GenerateArgs {
+            params: pointer(&self.params, len),
+            params_transposed: pointer(&self.transposed, len),
+            workspace: pointer(&workspace, workspace_len),
+            out: pointer(&out, tokens),
+            logprobs: if config.logprobs { pointer(&logprobs, tokens) } else { ptr::null_mut() },
+            prompt: pointer(&prompt, config.prompt.len()),
+            seed: config.seed,
+            first_sample: samples.start,
+            samples: count,
+            prompt_len: config.prompt.len() as u32,
+            top_k: config.top_k as u32,
+            inverse_temperature: inverse_temperature(config.temperature),
+            shape,
+        };
+        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling`
+        // has checked the configuration.
+        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        Ok(to_samples(&download(&out, 0..tokens)?, &download(&logprobs, 0..logprobs_len)?, shape.block_size()))
     }
 
     fn download(&mut self) -> Result<State> {
@@ -261,7 +229,7 @@ impl Device for Cuda {
         }
         transpose(self.gpu.shape, &padded, &mut transposed);
         overwrite(&mut self.transposed, &transposed)?;
-        (self.step, self.generated) = (state.step, None);
+        self.step = state.step;
         Ok(())
     }
 }
