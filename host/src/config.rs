@@ -49,7 +49,10 @@ impl ModelConfig {
         }
         let [v, t, c, l] = [vocab, block_size, n_embd, n_layer].map(|size| size as u128);
         let params = c.saturating_mul(v.saturating_add(t).saturating_add(l.saturating_mul(12).saturating_mul(c)));
-        let too_large = |size, unit, max| Error::TooLarge { size, unit, max, n_embd, n_layer, block_size, vocab };
+        let too_large = |size, unit, max| {
+            let model = format!("n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab}");
+            Error::TooLarge { size, unit, max, model }
+        };
         if params > MAX_PARAMS {
             return Err(too_large(params, "parameters", MAX_PARAMS));
         }

@@ -2,8 +2,8 @@
 #![expect(missing_docs, reason = "the message of a variant says what the variant and its fields are")]
 
 use std::error::Error as StdError;
-use std::io;
 use std::path::PathBuf;
+use std::{io, iter};
 
 /// A cause that this library has no type for, such as the text of a driver.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -28,19 +28,8 @@ pub enum Error {
     Failed { action: String, hint: &'static str, source: Cause },
     #[error("`--n-embd {n_embd}` is not divisible by `--n-head {n_head}`")]
     IndivisibleChannels { n_embd: usize, n_head: usize },
-    #[error(
-        "a model of {size} {unit} is too large (n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, \
-         vocabulary {vocab})"
-    )]
-    TooLarge {
-        size: u128,
-        unit: &'static str,
-        max: u128,
-        n_embd: usize,
-        n_layer: usize,
-        block_size: usize,
-        vocab: usize,
-    },
+    #[error("a model of {size} {unit} is too large ({model})")]
+    TooLarge { size: u128, unit: &'static str, max: u128, model: String },
     #[error("cannot read `{path}`")]
     ReadCorpus { path: PathBuf, source: io::Error },
     #[error("`{name}` is not UTF-8: the byte 0x{byte:02x} at offset {offset}")]
@@ -75,8 +64,6 @@ pub enum Error {
     TooOld { name: String, arch: u32, needed: u32 },
     #[error("cannot compile the kernels for this GPU")]
     Compile { code: Option<i32>, source: Cause },
-    #[error("{name} has no cooperative launch, which `--batch` needs")]
-    NoCooperativeLaunch { name: String },
     #[error("the GPU's memory is too small: {needed} bytes needed, {free} of {total} free")]
     GpuMemory { needed: usize, free: usize, total: usize },
     #[error("cannot {action}")]
@@ -97,12 +84,7 @@ pub enum Error {
 
 impl Error {
     /// Returns the error of an argument that is out of range.
-    pub fn argument(
-        name: &'static str,
-        expected: impl Into<String>,
-        value: &impl ToString,
-        hint: &'static str,
-    ) -> Self {
+    pub fn argument(name: &'static str, expected: impl Into<String>, value: &dyn ToString, hint: &'static str) -> Self {
         Self::Argument { name, expected: expected.into(), value: value.to_string(), hint }
     }
 
@@ -125,8 +107,8 @@ impl Error {
                 let below = (1..(*n_head).min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
                 &format!("choose a divisor of n_embd, for instance `--n-head {below}`")
             }
-            Self::TooLarge { max, .. } => {
-                &format!("lower --n-embd, --n-layer or --block-size; at most {max} are supported")
+            Self::TooLarge { unit, max, .. } => {
+                &format!("lower --n-embd, --n-layer or --block-size; at most {max} {unit} are supported")
             }
             Self::ReadCorpus { source, .. } => match source.kind() {
                 io::ErrorKind::FileTooLarge => "use a part of it",
@@ -170,7 +152,6 @@ impl Error {
             }
             // The compilers make no PTX for devices before compute capability 7.0.
             Self::TooOld { arch: arch @ 70.., .. } => &format!("build again with CUDA_ARCH={arch}"),
-            Self::NoCooperativeLaunch { .. } => "leave `--batch` out",
             Self::GpuMemory { .. } => OutOfMemory::HINT,
             Self::Compile { code, .. } | Self::Driver { code, .. } => match code.unwrap_or_default() {
                 2 => "end other programs on the GPU, whose memory is full, or make the model smaller",
@@ -190,16 +171,19 @@ impl Error {
     /// Returns the whole report as the program prints it, with a line `error:`, a line `caused by:` for each cause, and
     /// a line `hint:`.
     pub fn report(&self) -> String {
-        let mut text = format!("error: {self}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}\n  caused by: {error}");
-            cause = error.source();
-        }
-        if let Some(hint) = self.hint() {
-            text = format!("{text}\nhint: {hint}");
-        }
-        text
+        let causes = self.causes().map(|cause| format!("\n  caused by: {cause}"));
+        let hint = self.hint().map(|hint| format!("\nhint: {hint}"));
+        causes.chain(hint).fold(format!("error: {self}"), |text, line| text + &line)
+    }
+
+    /// Returns the message and the first line of each cause, in one line. The log of a compiler has many lines.
+    pub fn one_line(&self) -> String {
+        let causes = self.causes().map(|cause| cause.to_string().lines().next().unwrap_or_default().to_owned());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &dyn StdError> {
+        iter::successors(self.source(), |&cause| cause.source())
     }
 }
 

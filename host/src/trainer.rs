@@ -133,15 +133,11 @@ impl Trainer {
         }
     }
 
-    /// Returns the trainer with another stop handle, such as one that ends several trainers.
+    /// Returns the trainer with a handle that ends the training after the launch under way. The best model is then
+    /// validated and kept. A handle can end several trainers.
     #[must_use]
     pub fn stopped_by(self, stop: StopHandle) -> Self {
         Self { stop, ..self }
-    }
-
-    /// Returns a handle that ends the training after the launch under way. The best model is then validated and kept.
-    pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
     }
 
     /// Ends the training as if the last step taken was the last of the schedule.

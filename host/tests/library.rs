@@ -1,6 +1,8 @@
 //! The tests that the library trains, saves and samples as the program does.
 
-use microgpt::{Config, Corpus, DeviceKind, Error, Event, Model, OptimizerConfig, Sampler, Sampling, Trainer};
+use microgpt::{
+    Config, Corpus, DeviceKind, Error, Event, Model, OptimizerConfig, Sampler, Sampling, StopHandle, Trainer,
+};
 
 mod common;
 use common::{Folder, NAMES};
@@ -51,8 +53,9 @@ fn of_several_models_the_best_is_that_of_the_program() {
 #[test]
 fn a_training_that_is_stopped_leaves_its_model() {
     let corpus = Corpus::from_text(NAMES).unwrap();
-    let mut trainer = Trainer::new(&Config { steps: 1_000_000_000, ..config(42) }, &corpus).unwrap();
-    let stop = trainer.stop_handle();
+    let stop = StopHandle::default();
+    let trainer = Trainer::new(&Config { steps: 1_000_000_000, ..config(42) }, &corpus).unwrap();
+    let mut trainer = trainer.stopped_by(stop.clone());
     let mut events = Vec::new();
     for event in &mut trainer {
         stop.stop();

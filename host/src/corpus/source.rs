@@ -94,9 +94,7 @@ impl Corpus {
                 Self { text, source: format!("downloaded from {url}, {kept}") }
             }
             Err(error) => {
-                let causes = successors(Some(&error as &dyn StdError), |&cause| cause.source());
-                let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ");
-                let source = format!("the embedded given names of the 1990 US Census ({reason})");
+                let source = format!("the embedded given names of the 1990 US Census ({})", error.one_line());
                 Self { text: EMBEDDED.to_owned(), source }
             }
         })

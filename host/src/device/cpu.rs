@@ -1,4 +1,4 @@
-//! The CPU, with kernels for the fastest instruction set of the processor, and the blocks of a grid spread over threads.
+//! The CPU, with kernels for the processor's fastest instruction set, and the blocks of a grid spread over threads.
 
 mod attention;
 mod buffer;

@@ -60,7 +60,7 @@ pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape
     Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
 }
 
-/// Returns the number of samples of a launch. Rejects more than 32 bits can count, or with more tokens than an address can count.
+/// Returns the number of samples of a launch. Rejects more samples than 32 bits or tokens than an address can count.
 pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<u32> {
     let samples = samples.end.saturating_sub(samples.start);
     let max = (usize::MAX / shape.block_size()).min(u32::MAX as usize) as u64;

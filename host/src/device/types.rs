@@ -111,16 +111,11 @@ pub trait Device {
 /// Every method can fail with the errors of a [`Device`].
 #[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
 pub trait Models {
-    /// Returns the number of models.
-    fn count(&self) -> usize;
-
     /// Takes the next `steps` steps of every model and returns the logs, model by model.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
 
     /// Evaluates every model on the first `documents` validation documents.
-    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
-        (0..self.count()).map(|i| self.model(i).evaluate(documents)).collect()
-    }
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
 
     /// Returns model `i` alone.
     fn model(&mut self, i: usize) -> &mut dyn Device;
@@ -128,10 +123,6 @@ pub trait Models {
 
 /// Independent devices, which run on the threads of the CPU.
 impl<D: Device + Send> Models for Vec<D> {
-    fn count(&self) -> usize {
-        self.len()
-    }
-
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         self.par_iter_mut().map(|device| device.train(steps)).collect()
     }

@@ -7,11 +7,6 @@ use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use crate::device::DeviceKind;
 
 /// The configuration of a training on one corpus, with the defaults of the command line.
-///
-/// ```
-/// let config = microgpt::Config { steps: 100, ..Default::default() };
-/// assert_eq!(config.model.n_embd, 16);
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The model's dimensions.
@@ -65,8 +60,8 @@ pub struct Schedule {
     pub val_docs: usize,
     /// The number of steps between two checkpoints, or 0 for none.
     pub checkpoint_every: u64,
-    /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at the end,
-    /// and one that diverges drops out. Otherwise the training fails if its run diverges.
+    /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at
+    /// the end, and one that diverges drops out. Otherwise the training fails if its run diverges.
     pub compares: bool,
 }
 

@@ -123,8 +123,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns the best run and its state. No reported loss covers the last update, so the next step is tried first. A run that
-    /// would diverge there is dropped.
+    /// Returns the best run and its state. No reported loss covers the last update, so the next step is tried first. A
+    /// run that would diverge there is dropped.
     fn best(&mut self) -> Result<Option<(usize, State)>> {
         while self.any_alive() {
             let run = self.best_run();
@@ -162,7 +162,7 @@ fn defect(log: &StepLog) -> Option<String> {
     values.find(|&(_, value)| !is_finite(value)).map(|(name, value)| format!("{name} is {value:e}"))
 }
 
-/// Returns whether a value is finite in single precision, which the kernels and checkpoints use. The reference could go beyond.
+/// Returns whether a value is finite in single precision, which the kernels and checkpoints use.
 fn is_finite(value: f64) -> bool {
     (value as f32).is_finite()
 }

@@ -170,7 +170,8 @@ impl CudaKernels {
     pub fn choose<A: Args>(&self) -> Result<Kernel<A>> {
         const DEFAULT: DefaultShape = ConstShape;
         if A::GRID_BARRIER && !self.cooperative {
-            return Err(Error::NoCooperativeLaunch { name: self.name.clone() });
+            let message = format!("{} has no cooperative launch, which `--batch` needs", self.name);
+            return Err(Error::usage(message, "leave `--batch` out, or use `--device cpu`"));
         }
         let workspace = A::WORKSPACE(self.shape);
         let bytes = 4 * (A::WEIGHT_ARRAYS * Layout(self.shape).len() + workspace);

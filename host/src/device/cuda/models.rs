@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::super::types::{Device, ModelSetup, Models, State, StepLog};
+use super::super::types::{Device, Evaluation, ModelSetup, Models, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
 use super::kernels::CudaKernels;
@@ -39,7 +39,7 @@ impl CudaModels {
 
     /// Returns the seconds that the last launch took on the device.
     pub fn device_seconds(&self) -> f64 {
-        self.0.first().map_or(0.0, Cuda::device_seconds)
+        self.0[0].device_seconds()
     }
 }
 
@@ -56,10 +56,6 @@ impl Cuda {
 }
 
 impl Models for CudaModels {
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Trains all models in one launch with a block for each, if a step has one document.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         if self.0.iter().any(|model| model.config.batch > 1) {
@@ -69,6 +65,10 @@ impl Models for CudaModels {
         // SAFETY: `train_launch` states the lengths, and each model has its own arrays.
         unsafe { self.0[0].gpu.launch_train(launches.iter().map(|launch| launch.args), steps) }?;
         self.0.iter_mut().zip(&launches).map(|(model, launch)| model.finish_launch(launch)).collect()
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        self.0.iter_mut().map(|model| model.evaluate(documents)).collect()
     }
 
     fn model(&mut self, i: usize) -> &mut dyn Device {
