@@ -54,12 +54,11 @@ pub struct Cpu {
     grads: Buffer,
     m: Buffer,
     v: Buffer,
-    /// The workspaces, `train_workspace_len` elements for each thread that trains.
+    /// The workspaces, one for each thread that trains.
     workspace: Buffer,
     evaluate_workspace: Buffer,
-    /// The array of this name in `BatchArgs`, for steps of several documents.
+    // These are the arrays of the same names in `BatchArgs`.
     squares: Buffer,
-    /// The array of this name in `BatchArgs`, for steps of several documents.
     losses: Buffer,
 }
 
@@ -159,9 +158,9 @@ impl Cpu {
             batch: batch as u32,
             workspace_stride: 0,
         };
-        let (kernels, shared) = (self.kernels, &Shared(args));
-        let run = |phase: Phase, step: usize, thread: usize| {
-            let Shared(mut batch) = *shared;
+        let (kernels, shared, phases) = (self.kernels, &Shared(args), Phase::ALL.len());
+        phase_pool::each_phase(args.train.steps as usize * phases, threads, |i, thread| {
+            let (Shared(mut batch), phase, step) = (*shared, Phase::ALL[i % phases], i / phases);
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
             // A thread takes the shards of whole gradient arrays, one after the other, since they share its workspace.
             let first = |thread: usize| shards.min(thread * arrays / threads * shards_each);
@@ -171,10 +170,6 @@ impl Cpu {
             };
             // SAFETY: the buffers are valid as in `train`, and each thread has its own workspace and blocks.
             unsafe { kernels.train_batch(&PhaseArgs { batch, phase, step }, blocks, count) };
-        };
-        let phases = Phase::ALL.len();
-        phase_pool::each_phase(args.train.steps as usize * phases, threads, |phase, thread| {
-            run(Phase::ALL[phase % phases], phase / phases, thread);
         });
         Ok(())
     }
@@ -225,8 +220,7 @@ impl Device for Cpu {
             self.train_batch(args)?;
         } else {
             // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets.
-            // `with_kernels` has checked that the tokens are below the vocabulary and that this processor has the
-            // kernels.
+            // `with_kernels` has checked the tokens and that this processor has the kernels.
             unsafe { self.kernels.train(&args, 0..1, 1) };
         }
         self.step += steps as u64;
@@ -247,9 +241,8 @@ impl Device for Cpu {
             documents: documents as u32,
             shape: self.shape,
         });
-        let kernels = self.kernels;
+        let (kernels, args) = (self.kernels, &args);
         (0..blocks).into_par_iter().for_each(|block| {
-            let args = &args;
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
@@ -279,9 +272,8 @@ impl Device for Cpu {
             inverse_temperature: inverse_temperature(config.temperature),
             shape: self.shape,
         });
-        let kernels = self.kernels;
+        let (kernels, args) = (self.kernels, &args);
         (0..blocks).into_par_iter().for_each(|block| {
-            let args = &args;
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
             // sample, and `validate::sampling` has checked the configuration.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
@@ -290,12 +282,8 @@ impl Device for Cpu {
     }
 
     fn download(&mut self) -> Result<State> {
-        Ok(State {
-            step: self.step,
-            weights: unpack(self.shape, self.params.as_slice()),
-            m: unpack(self.shape, self.m.as_slice()),
-            v: unpack(self.shape, self.v.as_slice()),
-        })
+        let [weights, m, v] = [&self.params, &self.m, &self.v].map(|array| unpack(self.shape, array.as_slice()));
+        Ok(State { step: self.step, weights, m, v })
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {

@@ -9,15 +9,13 @@ use reference::generate::SamplingParams;
 use reference::model::Shape;
 use reference::{AdamW, TrainState};
 
+use super::marshal::first_document;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Dataset, Documents};
 use crate::error::Result;
 use crate::weights::Weights;
-
-/// The distance between the seeds of two samples' random streams, which is 2^64 over the golden ratio, made odd.
-const STREAM: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A reference [`TrainState`] and the documents that it learns from.
 pub struct Reference {
@@ -73,9 +71,9 @@ pub fn adamw_at(config: &TrainConfig, step: u64) -> AdamW {
 }
 
 /// Returns the documents of a step. After the last document of `train` the first one follows again.
-fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
-    let first = u128::from(step) * batch as u128;
-    (0..batch as u128).map(|i| train.get(((first + i) % train.len() as u128) as usize)).collect()
+fn batch<'a>(config: &TrainConfig, step: u64, train: &'a Documents) -> Vec<&'a [u32]> {
+    let first = first_document(config, step, train) as usize;
+    (first..first + config.batch).map(|i| train.get(i % train.len())).collect()
 }
 
 /// Returns the random stream of a sample, as uniform values in `[0, 1)`.
@@ -83,7 +81,9 @@ fn batch(train: &Documents, step: u64, batch: usize) -> Vec<&[u32]> {
 /// Every sample has a stream of its own, the same as in the kernels. So sample 7 depends neither on whether samples 1
 /// to 6 were drawn, nor on the device that draws it. A value has 24 random bits, which an `f32` holds exactly.
 fn uniforms(seed: u64, sample_index: u64) -> impl FnMut() -> f64 {
-    let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed.wrapping_add(sample_index.wrapping_mul(STREAM)));
+    // The seeds of two streams are apart by 2^64 over the golden ratio, made odd.
+    let seed = seed.wrapping_add(sample_index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut rng = Xoshiro128PlusPlus::seed_from_u64(seed);
     move || f64::from(rng.next_u32() >> 8) / f64::from(1 << 24)
 }
 
@@ -102,18 +102,14 @@ impl Device for Reference {
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let Self { model, config, train, .. } = self;
-        let step = |_| {
-            let documents = batch(train, model.step, config.batch);
-            model.train_step(&documents, &adamw_at(config, model.step))
-        };
-        Ok((0..steps).map(step).collect())
+        let steps = model.step..model.step + steps as u64;
+        Ok(steps.map(|step| model.train_step(&batch(config, step, train), &adamw_at(config, step))).collect())
     }
 
     /// Tries the step of the model itself, which holds more digits than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, train, .. } = self;
-        let documents = batch(train, model.step, config.batch);
-        Ok(model.clipped_gradients(&documents, config.optimizer.max_grad_norm).0)
+        Ok(model.clipped_gradients(&batch(config, model.step, train), config.optimizer.max_grad_norm).0)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {

@@ -90,19 +90,14 @@ pub trait Device {
         launch_len(work)
     }
 
-    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities.
-    ///
-    /// # Errors
-    /// If the configuration does not fit the model, or the device fails.
+    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities. A
+    /// configuration that does not fit the model is an error.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.
     fn download(&mut self) -> Result<State>;
 
-    /// Replaces the state.
-    ///
-    /// # Errors
-    /// If the shape differs, or the device fails.
+    /// Replaces the state. Another shape is an error.
     fn upload(&mut self, state: &State) -> Result<()>;
 }
 
