@@ -95,34 +95,29 @@ impl Trainer {
         schedule: Schedule,
     ) -> Result<Self> {
         assert_eq!(runs.len(), states.len(), "each run starts from one state");
+        let step = states[0].step;
         let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
         let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
         let (models, description) = select(device, dataset, &setups)?;
-        Ok(Self::on(models, description, runs, dataset, schedule))
+        Ok(Self { description, first: step, step, ..Self::on(models, runs, dataset, schedule) })
     }
 
-    /// Starts the training of models that a device holds, one for each run, from the step that they have reached.
-    fn on(
-        mut models: Box<dyn Models>,
-        description: String,
-        runs: Vec<Run>,
-        dataset: &Dataset,
-        schedule: Schedule,
-    ) -> Self {
-        let (step, shape) = (models.model(0).step(), models.model(0).shape());
+    /// Starts the training of models that a device holds, one for each run, from step 0.
+    fn on(mut models: Box<dyn Models>, runs: Vec<Run>, dataset: &Dataset, schedule: Schedule) -> Self {
+        let shape = models.model(0).shape();
         // A step multiplies each parameter at each position, once forward and twice backward.
         let document = 3 * num_params(shape) as u64 * u64::from(shape.block_size);
         let documents: u64 = runs.iter().map(|run| run.config.train.batch as u64).sum();
         Self {
             models,
-            description,
+            description: String::new(),
             tokenizer: dataset.tokenizer.clone(),
             schedule,
             stop: StopHandle::default(),
             stopped: false,
             max_launch: launch_len(document.saturating_mul(documents)),
-            first: step,
-            step,
+            first: 0,
+            step: 0,
             alive: vec![true; runs.len()],
             val_losses: vec![f64::NAN; runs.len()],
             validated: None,

@@ -192,10 +192,6 @@ impl Device for Cpu {
         self.shape
     }
 
-    fn step(&self) -> u64 {
-        self.step
-    }
-
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![0.0f32; LOG_LEN * steps];

@@ -8,8 +8,6 @@ mod gpu;
 mod kernels;
 mod memory;
 mod model;
-mod models;
 
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
-pub use self::model::Cuda;
-pub use self::models::CudaModels;
+pub use self::model::{Cuda, CudaModels};

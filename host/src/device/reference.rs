@@ -96,10 +96,6 @@ impl Device for Reference {
         self.shape
     }
 
-    fn step(&self) -> u64 {
-        self.model.step
-    }
-
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let Self { model, config, train, .. } = self;
         let steps = model.step..model.step + steps as u64;

@@ -68,9 +68,6 @@ pub trait Device {
     /// Returns the model's dimensions.
     fn shape(&self) -> RuntimeShape;
 
-    /// Returns the number of steps taken.
-    fn step(&self) -> u64;
-
     /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
     /// modulo their number.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;

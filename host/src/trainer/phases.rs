@@ -14,27 +14,22 @@ impl Trainer {
             self.stopped = self.stop.is_stopped();
         }
         let goes_on = self.step < self.schedule.stop_after && self.any_alive() && !self.stopped;
-        match self.phase {
-            Phase::Launch if goes_on => {
-                self.phase = if self.launch()? { Phase::Validate } else { Phase::Checkpoint };
-            }
+        self.phase = match self.phase {
+            Phase::Launch if goes_on => self.launch()?,
             Phase::Launch => {
                 if self.stopped {
                     self.push(Event::Stopped { step: self.step });
                 }
-                self.phase = Phase::Finish;
+                Phase::Finish
             }
             Phase::Validate => {
                 self.validate()?;
-                self.phase = Phase::Checkpoint;
+                Phase::Checkpoint
             }
-            Phase::Checkpoint => {
-                self.checkpoint()?;
-                self.phase = Phase::Launch;
-            }
+            Phase::Checkpoint => self.checkpoint()?,
             Phase::Finish => self.finish_runs()?,
-            Phase::Done => {}
-        }
+            Phase::Done => Phase::Done,
+        };
         Ok(())
     }
 
@@ -51,8 +46,8 @@ impl Trainer {
         every > 0 && self.step.is_multiple_of(every)
     }
 
-    /// Trains until the next step at which something is due. Returns whether that step is to be validated.
-    fn launch(&mut self) -> Result<bool> {
+    /// Trains until the next step at which something is due.
+    fn launch(&mut self) -> Result<Phase> {
         let Schedule { stop_after, val_every, checkpoint_every, compares, .. } = self.schedule;
         let first = self.step;
         let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
@@ -77,7 +72,7 @@ impl Trainer {
         let is_due = self.is_due(val_every) || self.stopped || (compares && is_last);
         let is_validated = is_due && self.any_alive();
         self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, is_last, is_validated })));
-        Ok(is_validated)
+        Ok(if is_validated { Phase::Validate } else { Phase::Checkpoint })
     }
 
     /// Validates every run.
@@ -95,18 +90,18 @@ impl Trainer {
     }
 
     /// Makes a checkpoint of the best run, if one is due and a run is alive.
-    fn checkpoint(&mut self) -> Result<()> {
+    fn checkpoint(&mut self) -> Result<Phase> {
         if self.is_due(self.schedule.checkpoint_every)
             && let Some((run, state)) = self.best()?
         {
             let val_loss = self.val_losses[run];
             self.push(Event::Checkpoint(Checkpoint { run: self.runs[run].clone(), val_loss, state }));
         }
-        Ok(())
+        Ok(Phase::Launch)
     }
 
     /// Ends the training, with an error if its only run has diverged.
-    fn finish_runs(&mut self) -> Result<()> {
+    fn finish_runs(&mut self) -> Result<Phase> {
         // Either the training was stopped before its first launch, or nothing was left to train.
         if (self.stopped || self.schedule.compares) && self.any_alive() && self.validated != Some(self.step) {
             self.validate()?;
@@ -119,8 +114,7 @@ impl Trainer {
         let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
         let is_validated = self.validated == Some(self.step);
         self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated }));
-        self.phase = Phase::Done;
-        Ok(())
+        Ok(Phase::Done)
     }
 
     /// Returns the best run and its state. No reported loss covers the last update, so the next step is tried first. A

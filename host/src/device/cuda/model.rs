@@ -1,4 +1,4 @@
-//! A model on a GPU.
+//! Models on a GPU.
 
 use std::ops::Range;
 use std::ptr;
@@ -17,17 +17,19 @@ use super::super::marshal::{
     LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
     step_logs, to_samples, transpose, unpack,
 };
-use super::super::types::{Device, Evaluation, Sample, State, StepLog};
+use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
 use super::super::validate;
 use super::gpu::Gpu;
+use super::kernels::CudaKernels;
 use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
 use crate::config::{SampleConfig, TrainConfig};
+use crate::corpus::Dataset;
 use crate::error::Result;
 use crate::weights::Weights;
 
 /// A model on a GPU.
 pub struct Cuda {
-    pub(super) config: TrainConfig,
+    config: TrainConfig,
     step: u64,
     plan: Plan,
     params: DeviceBuffer<f32>,
@@ -39,11 +41,21 @@ pub struct Cuda {
     squares: DeviceBuffer<f32>,
     losses: DeviceBuffer<f32>,
     barrier: DeviceBuffer<u32>,
-    pub(super) gpu: Rc<Gpu>,
+    gpu: Rc<Gpu>,
 }
 
 impl Cuda {
-    pub(super) fn on(gpu: Rc<Gpu>, config: TrainConfig, state: &State) -> Result<Self> {
+    /// Returns a model with this state on the first GPU, to be trained on this dataset.
+    ///
+    /// # Errors
+    /// If the model does not fit the dataset, or the GPU cannot be used.
+    pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        let setup = ModelSetup { train: config, state: state.clone() };
+        let mut models = CudaModels::new(dataset, &[setup])?;
+        Ok(models.0.remove(0))
+    }
+
+    fn on(gpu: Rc<Gpu>, config: TrainConfig, state: &State) -> Result<Self> {
         let (len, plan) = (Layout(gpu.shape).len(), Plan::new(&gpu.kernels, gpu.shape, config.batch)?);
         let mut cuda = Self {
             config,
@@ -77,7 +89,7 @@ impl Cuda {
     ///
     /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics
     /// otherwise. `validate::model` has checked the documents.
-    pub(super) fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
+    fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let (coefficients_array, log) = (upload(&coefficients)?, zeros::<f32>(LOG_LEN * steps)?);
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
@@ -102,15 +114,15 @@ impl Cuda {
     }
 
     /// Counts the steps of a launch that has ended, and returns their logs.
-    pub(super) fn finish_launch(&mut self, launch: &TrainLaunch) -> Result<Vec<StepLog>> {
+    fn finish_launch(&mut self, launch: &TrainLaunch) -> Result<Vec<StepLog>> {
         self.step += launch.steps as u64;
         Ok(step_logs(&download(&launch.log, 0..LOG_LEN * launch.steps)?))
     }
 }
 
 /// The arguments of a launch of training, and the arrays of theirs that live as long as the launch.
-pub(super) struct TrainLaunch {
-    pub(super) args: TrainArgs,
+struct TrainLaunch {
+    args: TrainArgs,
     steps: usize,
     log: DeviceBuffer<f32>,
     _coefficients: DeviceBuffer<f32>,
@@ -123,10 +135,6 @@ impl Device for Cuda {
 
     fn shape(&self) -> RuntimeShape {
         self.gpu.shape
-    }
-
-    fn step(&self) -> u64 {
-        self.step
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
@@ -231,5 +239,57 @@ impl Device for Cuda {
         overwrite(&mut self.transposed, &transposed)?;
         self.step = state.step;
         Ok(())
+    }
+}
+
+/// Models of one shape on a GPU.
+pub struct CudaModels(Vec<Cuda>);
+
+impl CudaModels {
+    /// Returns these models on the first GPU, to be trained on this dataset.
+    ///
+    /// # Errors
+    /// Those of [`Cuda::new`], and an error if the shapes of the models differ.
+    ///
+    /// # Panics
+    /// If there are no models.
+    pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
+        let shape = setups[0].state.weights.shape;
+        for setup in setups {
+            validate::model(&setup.train, dataset, &setup.state)?;
+        }
+        let bytes = |kernels: &CudaKernels| {
+            let plans = setups.iter().map(|setup| Plan::new(kernels, shape, setup.train.batch));
+            plans.map(|plan| Ok(plan?.bytes(shape))).sum()
+        };
+        let gpu = Rc::new(Gpu::open(shape, dataset, bytes)?);
+        let on_gpu = |setup: &ModelSetup| Cuda::on(Rc::clone(&gpu), setup.train, &setup.state);
+        Ok(Self(setups.iter().map(on_gpu).collect::<Result<_>>()?))
+    }
+
+    /// Returns the seconds that the last launch took on the device.
+    pub fn device_seconds(&self) -> f64 {
+        self.0[0].device_seconds()
+    }
+}
+
+impl Models for CudaModels {
+    /// Trains all models in one launch with a block for each, if a step has one document.
+    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
+        if self.0.iter().any(|model| model.config.batch > 1) {
+            return self.0.iter_mut().map(|model| model.train(steps)).collect();
+        }
+        let launches = self.0.iter().map(|model| model.train_launch(steps)).collect::<Result<Vec<_>>>()?;
+        // SAFETY: `train_launch` states the lengths, and each model has its own arrays.
+        unsafe { self.0[0].gpu.launch_train(launches.iter().map(|launch| launch.args), steps) }?;
+        self.0.iter_mut().zip(&launches).map(|(model, launch)| model.finish_launch(launch)).collect()
+    }
+
+    fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        self.0.iter_mut().map(|model| model.evaluate(documents)).collect()
+    }
+
+    fn model(&mut self, i: usize) -> &mut dyn Device {
+        &mut self.0[i]
     }
 }

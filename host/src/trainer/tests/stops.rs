@@ -1,0 +1,50 @@
+//! The tests of the end of a training before its last step.
+
+use super::*;
+
+#[test]
+fn a_stop_ends_after_the_launch_with_a_validation() {
+    let stop = StopHandle::default();
+    let models = share([fake(ModelConfig::default())]);
+    models[0].get().stop_at = Some((3, stop.clone()));
+    let schedule = Schedule { val_every: 6, stop_after: 100, ..SCHEDULE };
+    let trained = Trained::of(trainer(schedule, &models).stopped_by(stop.clone()));
+    assert_eq!(trained.end.unwrap().state.step, 6);
+    assert_eq!(models[0].get().evaluations, [6], "once, though it was due anyway");
+    assert!(matches!(trained.events.last(), Some(Event::Stopped { step: 6 })));
+    // This stop comes before the first launch.
+    let end = Trained::of(trainer(SCHEDULE, &models).stopped_by(stop)).end.unwrap();
+    assert_eq!((end.state.step, &models[0].get().evaluations[..]), (6, &[6, 6][..]));
+}
+
+// The stop comes between two launches, and takes effect at the end of the next.
+#[test]
+fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
+    let stop = StopHandle::default();
+    let models = share([fake(ModelConfig::default())]);
+    models[0].get().stop_validation = Some((4, stop.clone()));
+    // Launches end at 4, which is validated, and at 6, where a checkpoint is due.
+    let schedule = Schedule { stop_after: 5000, checkpoint_every: 6, ..SCHEDULE };
+    let (trained, text) = recorded(trainer(schedule, &models).stopped_by(stop));
+    let end = trained.end.as_ref().unwrap();
+    assert_eq!((end.state.step, end.is_validated), (6, true));
+    assert_eq!(models[0].get().evaluations, [4, 6]);
+    assert!(text.lines().last().unwrap().contains("\"step\":6,") && text.ends_with("\"val_loss\":0.5}\n"), "{text}");
+    // `is_last` marks the last launch, also when a stop comes between two launches.
+    let launches = trained.events.iter().filter_map(|event| match event {
+        Event::Steps(steps) => Some((steps.end(), steps.is_last)),
+        _ => None,
+    });
+    assert_eq!(launches.collect::<Vec<_>>(), [(4, false), (6, true)]);
+    assert_eq!(trained.checkpoints().len(), 1);
+}
+
+#[test]
+fn a_training_can_be_ended_between_two_events() {
+    let models = share([fake(ModelConfig::default())]);
+    let mut trainer = trainer(SCHEDULE, &models);
+    assert!(matches!(trainer.next(), Some(Ok(Event::Steps(_)))));
+    trainer.end_here();
+    assert_eq!(Trained::of(trainer).end.unwrap().steps, 4);
+    assert_eq!(models[0].get().launches, [4]);
+}
