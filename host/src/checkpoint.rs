@@ -20,12 +20,10 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 
 mod file;
-mod format;
 mod validate;
 
-use self::file::CheckpointFile;
-pub use self::format::RunInfo;
-use self::format::{FORMAT_VERSION, METADATA, PREFIXES, dimensions};
+pub use self::file::RunInfo;
+use self::file::{CheckpointFile, FORMAT_VERSION, METADATA, PREFIXES, dimensions};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {

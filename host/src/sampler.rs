@@ -1,12 +1,10 @@
 //! The sampling, as an iterator of samples.
 //!
 //! ```
-//! use microgpt::{Config, Corpus, Sampler, Sampling, Trainer};
-//!
-//! let corpus = Corpus::from_text("emma\nolivia\nava\nisabella\nsophia\n")?;
-//! let model = Trainer::new(&Config { steps: 50, ..Config::default() }, &corpus)?.finish()?;
-//! let sampling = Sampling { samples: 3, prompt: "a".to_owned(), ..Sampling::default() };
-//! for sample in Sampler::new(&model, &sampling)? {
+//! # use microgpt::{Config, Corpus, Sampler, Sampling, Trainer};
+//! # let corpus = Corpus::from_text("emma\nolivia\nava\nisabella\nsophia\n")?;
+//! # let model = Trainer::new(&Config { steps: 50, ..Config::default() }, &corpus)?.finish()?;
+//! for sample in Sampler::new(&model, &Sampling { prompt: "a".to_owned(), ..Sampling::default() })? {
 //!     assert!(sample?.text.starts_with('a'));
 //! }
 //! # Ok::<(), microgpt::Error>(())
@@ -101,7 +99,9 @@ impl<'a> Sampler<'a> {
         sampling: &Sampling,
     ) -> Result<Self> {
         let shape = device.shape();
-        let prompt = prompt_tokens(tokenizer, &sampling.prompt)?;
+        let prompt = tokenizer.encode(&sampling.prompt)?;
+        // The prompt is a beginning, so it ends without `<BOS>`. The kernels add the first `<BOS>`.
+        let prompt = prompt[1..prompt.len() - 1].to_vec();
         let top_k = sampling.top_k.min(shape.vocab());
         // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k`
         // most likely tokens unless they are all of it.
@@ -144,12 +144,6 @@ impl Iterator for Sampler<'_> {
     }
 }
 
-/// Returns the tokens of a prompt, without the `<BOS>` at both ends.
-fn prompt_tokens(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
-    let tokens = tokenizer.encode(prompt)?;
-    Ok(tokens[1..tokens.len() - 1].to_vec())
-}
-
 /// Returns a sample as text. Rejects a sample whose log-probabilities are not finite.
 fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
     let Sample { tokens, logprobs } = sample;
@@ -164,11 +158,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_is_tokens_of_the_corpus() {
+    fn a_prompt_is_tokens_of_the_vocabulary() {
         let tokenizer = Tokenizer::new(["abc"]);
-        assert!(prompt_tokens(&tokenizer, "").unwrap().is_empty());
-        assert_eq!(prompt_tokens(&tokenizer, "cab").unwrap(), [3, 1, 2]);
-        assert!(prompt_tokens(&tokenizer, "aX").is_err());
+        let shape = crate::config::ModelConfig::default().shape(tokenizer.vocab_size()).unwrap();
+        let model = Model { state: crate::device::State::new(crate::weights::Weights::zeros(shape)), tokenizer };
+        let tokens = |prompt: &str| {
+            let sampling = Sampling { prompt: prompt.to_owned(), ..Sampling::default() };
+            Sampler::new(&model, &sampling).map(|sampler| sampler.prompt)
+        };
+        assert!(tokens("").unwrap().is_empty());
+        assert_eq!(tokens("cab").unwrap(), [3, 1, 2]);
+        assert!(tokens("aX").is_err());
     }
 
     #[test]

@@ -1,17 +1,71 @@
-//! The reading of a checkpoint. The data is read once the header has turned out to be the model's.
+//! The format of a checkpoint and its reading. The data is read once the header has turned out to be the model's.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::tensor::{Metadata as Header, TensorInfo};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::format::{DIMENSIONS, FORMAT_VERSION, METADATA, PREFIXES};
+use crate::config::TrainConfig;
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
 use crate::weights::Weights;
+
+/// The version of the metadata that this program writes, and the newest that it reads.
+pub(super) const FORMAT_VERSION: u64 = 1;
+/// The name of the metadata's entry.
+pub(super) const METADATA: &str = "microgpt";
+/// The prefixes of the names of the weights, the first and the second moment.
+pub(super) const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
+
+/// The settings that decide, with the state, how a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunInfo {
+    /// The training.
+    pub train: TrainConfig,
+    /// The seed of the shuffle, the initial weights and the samples.
+    pub seed: u64,
+    /// Whether the documents are shuffled.
+    pub shuffle: bool,
+    /// The [`fingerprint`](super::fingerprint) of the documents.
+    pub corpus: u64,
+}
+
+impl RunInfo {
+    /// Returns the metadata's entries, which are named like the flags.
+    pub(super) fn entries(&self) -> [(&'static str, Value); 11] {
+        let TrainConfig { steps, batch, optimizer: o } = self.train;
+        [
+            ("corpus", json!(format!("{:016x}", self.corpus))),
+            ("shuffle", json!(self.shuffle)),
+            ("seed", json!(self.seed)),
+            ("steps", json!(steps)),
+            ("batch", json!(batch)),
+            ("learning_rate", json!(o.learning_rate)),
+            ("beta1", json!(o.beta1)),
+            ("beta2", json!(o.beta2)),
+            ("eps", json!(o.eps)),
+            ("weight_decay", json!(o.weight_decay)),
+            ("max_grad_norm", json!(o.max_grad_norm)),
+        ]
+    }
+}
+
+/// The keys of the model's dimensions.
+pub(super) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
+
+/// Returns the model's dimensions, each with its key.
+pub(super) fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
+    let [n_embd, n_head, n_layer, block_size] = DIMENSIONS;
+    [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
+}
+
+/// Returns the flag for a key of the metadata, such as `--n-embd` for `n_embd`.
+pub(super) fn flag(key: &str) -> String {
+    format!("--{}", key.replace('_', "-"))
+}
 
 /// The longest header that safetensors allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
@@ -66,7 +120,11 @@ impl CheckpointFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let unreadable = |source| Error::ReadCheckpoint { path: path.to_owned(), source };
         let format = |defect, cause: String| Error::Format { path: path.to_owned(), defect, source: cause.into() };
-        let data = open_regular(path).map_err(unreadable)?;
+        // The bytes of a device or a pipe may never end.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("it is not a regular file")));
+        }
+        let data = File::open(path).map_err(unreadable)?;
         let len = data.metadata().map_err(unreadable)?.len();
         let read = |len: u64| -> Result<Vec<u8>> {
             let mut bytes = Vec::new();
@@ -150,12 +208,4 @@ impl CheckpointFile {
     pub(super) fn mismatch(&self, difference: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::Mismatch { path: self.path.clone(), difference: difference.into(), hint: hint.into() }
     }
-}
-
-fn open_regular(path: &Path) -> io::Result<File> {
-    // The bytes of a device or a pipe may never end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    File::open(path)
 }

@@ -6,8 +6,7 @@ use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 
-use super::file::CheckpointFile;
-use super::format::{DIMENSIONS, PREFIXES, RunInfo, dimensions, flag};
+use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, dimensions, flag};
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;

@@ -133,7 +133,7 @@ pub(super) struct CudaKernels {
 impl CudaKernels {
     /// Returns the kernels for this shape on this device.
     pub fn new(device: CudaDevice, shape: RuntimeShape) -> Result<Self> {
-        let ptx = PTX.ok_or_else(|| not_built("GPU kernels (MICROGPT_PTX=none)"))?;
+        let ptx = PTX.ok_or_else(|| Error::NotBuilt { part: "GPU kernels (MICROGPT_PTX=none)".to_owned() })?;
         let attribute = |attribute| -> Result<usize> {
             let mut value = 0;
             // SAFETY: the call writes one integer to `value`.
@@ -198,7 +198,7 @@ impl CudaKernels {
     pub fn compiled<A: Args>(&self, kernel: &Kernel<A>) -> Result<Function<'_>> {
         let name = &kernel.name;
         let index = self.ptx.kernels.iter().position(|(kernel, _)| kernel == name);
-        let index = index.ok_or_else(|| not_built(&format!("the kernel `{name}`")))?;
+        let index = index.ok_or_else(|| Error::NotBuilt { part: format!("the kernel `{name}`") })?;
         let module = if let Some(module) = self.modules[index].get() {
             module
         } else {
@@ -213,10 +213,6 @@ impl CudaKernels {
         to_result(result, || format!("give `{name}` its shared memory"))?;
         Ok(function)
     }
-}
-
-fn not_built(part: &str) -> Error {
-    Error::NotBuilt { part: part.to_owned() }
 }
 
 fn block_size() -> BlockSize {
