@@ -28,7 +28,7 @@ use super::marshal::{
 use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
 use crate::config::{SampleConfig, TrainConfig, num_params};
-use crate::corpus::{Dataset, Documents};
+use crate::corpus::Dataset;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -46,8 +46,7 @@ pub struct Cpu {
     kernels: CpuKernels,
     shape: RuntimeShape,
     config: TrainConfig,
-    train: Documents,
-    val: Documents,
+    dataset: Dataset,
     step: u64,
     params: Buffer,
     transposed: Buffer,
@@ -117,8 +116,7 @@ impl Cpu {
             kernels,
             shape,
             config,
-            train: dataset.train.clone(),
-            val: dataset.val.clone(),
+            dataset: dataset.clone(),
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
@@ -202,12 +200,12 @@ impl Device for Cpu {
             m: self.m.as_mut_ptr(),
             v: self.v.as_mut_ptr(),
             workspace: self.workspace.as_mut_ptr(),
-            tokens: self.train.tokens().as_ptr(),
-            offsets: self.train.offsets().as_ptr(),
+            tokens: self.dataset.train.tokens().as_ptr(),
+            offsets: self.dataset.train.offsets().as_ptr(),
             coefficients: coefficients.as_ptr().cast(),
             log: log.as_mut_ptr().cast(),
-            first_document: first_document(&self.config, self.step, &self.train),
-            documents: self.train.len() as u32,
+            first_document: first_document(&self.config, self.step, &self.dataset.train),
+            documents: self.dataset.train.len() as u32,
             steps: steps as u32,
             shape: self.shape,
             optimizer: optimizer(&self.config.optimizer),
@@ -224,15 +222,15 @@ impl Device for Cpu {
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        let documents = documents.min(self.val.len());
+        let documents = documents.min(self.dataset.val.len());
         let mut nll = vec![0.0f32; documents];
         let blocks = EVALUATE_BLOCKS.min(documents);
         let args = Shared(EvaluateArgs {
             params: self.params.as_mut_ptr(),
             params_transposed: self.transposed.as_mut_ptr(),
             workspace: self.evaluate_workspace.as_mut_ptr(),
-            tokens: self.val.tokens().as_ptr(),
-            offsets: self.val.offsets().as_ptr(),
+            tokens: self.dataset.val.tokens().as_ptr(),
+            offsets: self.dataset.val.offsets().as_ptr(),
             nll: nll.as_mut_ptr(),
             documents: documents as u32,
             shape: self.shape,
@@ -242,7 +240,7 @@ impl Device for Cpu {
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
-        Ok(evaluation(&nll, &self.val, self.shape))
+        Ok(evaluation(&nll, &self.dataset.val, self.shape))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {

@@ -22,8 +22,7 @@ pub struct Reference {
     model: TrainState,
     shape: RuntimeShape,
     config: TrainConfig,
-    train: Documents,
-    val: Documents,
+    dataset: Dataset,
 }
 
 impl Reference {
@@ -33,8 +32,7 @@ impl Reference {
     /// If the model does not fit the dataset.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         validate::model(&config, dataset, state)?;
-        let (train, val) = (dataset.train.clone(), dataset.val.clone());
-        Ok(Self { model: to_model(state), shape: state.weights.shape, config, train, val })
+        Ok(Self { model: to_model(state), shape: state.weights.shape, config, dataset: dataset.clone() })
     }
 }
 
@@ -97,19 +95,19 @@ impl Device for Reference {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let Self { model, config, train, .. } = self;
+        let Self { model, config, dataset, .. } = self;
         let steps = model.step..model.step + steps as u64;
-        Ok(steps.map(|step| model.train_step(&batch(config, step, train), &adamw_at(config, step))).collect())
+        Ok(steps.map(|step| model.train_step(&batch(config, step, &dataset.train), &adamw_at(config, step))).collect())
     }
 
     /// Tries the step of the model itself, which holds more digits than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
-        let Self { model, config, train, .. } = self;
-        Ok(model.clipped_gradients(&batch(config, model.step, train), config.optimizer.max_grad_norm).0)
+        let Self { model, config, dataset, .. } = self;
+        Ok(model.clipped_gradients(&batch(config, model.step, &dataset.train), config.optimizer.max_grad_norm).0)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        Ok(self.model.evaluate((0..documents.min(self.val.len())).map(|i| self.val.get(i))))
+        Ok(self.model.evaluate((0..documents.min(self.dataset.val.len())).map(|i| self.dataset.val.get(i))))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {

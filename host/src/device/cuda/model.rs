@@ -41,6 +41,10 @@ pub struct Cuda {
     squares: DeviceBuffer<f32>,
     losses: DeviceBuffer<f32>,
     barrier: DeviceBuffer<u32>,
+    /// The coefficients of the steps of the last launch.
+    coefficients: DeviceBuffer<f32>,
+    /// The log of the last launch.
+    log: DeviceBuffer<f32>,
     gpu: Rc<Gpu>,
 }
 
@@ -69,6 +73,8 @@ impl Cuda {
             squares: zeros(plan.squares)?,
             losses: zeros(plan.losses)?,
             barrier: upload(&[0])?,
+            coefficients: zeros(0)?,
+            log: zeros(0)?,
             plan,
             gpu,
         };
@@ -85,15 +91,15 @@ impl Cuda {
         Ok(unpack(self.gpu.shape, &download(array, 0..Layout(self.gpu.shape).len())?))
     }
 
-    /// Returns the launch of the next `steps` steps.
+    /// Returns the arguments of a launch of the next `steps` steps.
     ///
     /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics
     /// otherwise. `validate::model` has checked the documents.
-    fn train_launch(&self, steps: usize) -> Result<TrainLaunch> {
+    fn train_args(&mut self, steps: usize) -> Result<TrainArgs> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
-        let (coefficients_array, log) = (upload(&coefficients)?, zeros::<f32>(LOG_LEN * steps)?);
+        (self.coefficients, self.log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
-        let args = TrainArgs {
+        Ok(TrainArgs {
             params: pointer(&self.params, len),
             params_transposed: pointer(&self.transposed, len),
             grads: pointer(&self.grads, self.plan.grads),
@@ -102,30 +108,21 @@ impl Cuda {
             workspace: pointer(&self.workspace, self.plan.workspace),
             tokens: pointer(&gpu.train.tokens, gpu.train.host.tokens().len()),
             offsets: pointer(&gpu.train.offsets, documents + 1),
-            coefficients: pointer(&coefficients_array, coefficients.len()).cast(),
-            log: pointer(&log, LOG_LEN * steps).cast(),
+            coefficients: pointer(&self.coefficients, coefficients.len()).cast(),
+            log: pointer(&self.log, LOG_LEN * steps).cast(),
             first_document: first_document(&self.config, self.step, &gpu.train.host),
             documents: documents as u32,
             steps: steps as u32,
             shape: gpu.shape,
             optimizer: optimizer(&self.config.optimizer),
-        };
-        Ok(TrainLaunch { args, steps, log, _coefficients: coefficients_array })
+        })
     }
 
     /// Counts the steps of a launch that has ended, and returns their logs.
-    fn finish_launch(&mut self, launch: &TrainLaunch) -> Result<Vec<StepLog>> {
-        self.step += launch.steps as u64;
-        Ok(step_logs(&download(&launch.log, 0..LOG_LEN * launch.steps)?))
+    fn finish_launch(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        self.step += steps as u64;
+        Ok(step_logs(&download(&self.log, 0..LOG_LEN * steps)?))
     }
-}
-
-/// The arguments of a launch of training, and the arrays of theirs that live as long as the launch.
-struct TrainLaunch {
-    args: TrainArgs,
-    steps: usize,
-    log: DeviceBuffer<f32>,
-    _coefficients: DeviceBuffer<f32>,
 }
 
 impl Device for Cuda {
@@ -138,25 +135,25 @@ impl Device for Cuda {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let launch = self.train_launch(steps)?;
+        let train = self.train_args(steps)?;
         if self.config.batch == 1 {
-            // SAFETY: `train_launch` states the lengths.
-            unsafe { self.gpu.launch_train([launch.args], steps) }?;
-            return self.finish_launch(&launch);
+            // SAFETY: `train_args` states the lengths.
+            unsafe { self.gpu.launch_train([train], steps) }?;
+            return self.finish_launch(steps);
         }
         overwrite(&mut self.barrier, &[0])?;
         let args = BatchArgs {
-            train: launch.args,
+            train,
             squares: pointer(&self.squares, self.plan.squares),
             losses: pointer(&self.losses, self.plan.losses),
             barrier: pointer(&self.barrier, 1),
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        // SAFETY: `train_launch` states the lengths. The other arrays have those of the plan for its blocks, and the
+        // SAFETY: `train_args` states the lengths. The other arrays have those of the plan for its blocks, and the
         // barrier is 0.
         unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }?;
-        self.finish_launch(&launch)
+        self.finish_launch(steps)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
@@ -279,10 +276,10 @@ impl Models for CudaModels {
         if self.0.iter().any(|model| model.config.batch > 1) {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
-        let launches = self.0.iter().map(|model| model.train_launch(steps)).collect::<Result<Vec<_>>>()?;
-        // SAFETY: `train_launch` states the lengths, and each model has its own arrays.
-        unsafe { self.0[0].gpu.launch_train(launches.iter().map(|launch| launch.args), steps) }?;
-        self.0.iter_mut().zip(&launches).map(|(model, launch)| model.finish_launch(launch)).collect()
+        let args = self.0.iter_mut().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
+        // SAFETY: `train_args` states the lengths, and each model has its own arrays.
+        unsafe { self.0[0].gpu.launch_train(args, steps) }?;
+        self.0.iter_mut().map(|model| model.finish_launch(steps)).collect()
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
