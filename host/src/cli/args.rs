@@ -16,20 +16,19 @@ use crate::trainer::Config;
 
 /// The largest count. The whole numbers up to it are exact in an `f64`, which the learning rate's schedule needs.
 pub(super) const MAX_COUNT: u64 = 1 << 53;
-/// The largest dimension of a model. Indices fit 32 bits on every device.
-const MAX_SIZE: u64 = 1 << 30;
-
 const AFTER_HELP: &str = "\
 Results go to stdout, notices and errors to stderr.
-Ctrl-C, SIGTERM or SIGHUP ends training after the launch under way; the model is then validated, saved and sampled. A second one ends the program at once.
-If a file cannot be written, the run ends with an error; a checkpoint keeps its last complete content.
-A link stays a link: the file that it points to is written.
+Ctrl-C, SIGTERM or SIGHUP ends training after the launch under way. The model is then validated, saved \
+and sampled. A second signal ends the program at once.
+If a file cannot be written, the run ends with an error. A checkpoint keeps its last complete content.
+If a path is a link, the file that it points to is written.
 NO_COLOR=1 turns colours off.
 Exit code: 0 for success, 1 for an error, 2 for a wrong command line, 130 for an interrupted run.";
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]
-#[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true, max_term_width = 120, after_help = AFTER_HELP)]
+#[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true)]
+#[command(max_term_width = 120, after_help = AFTER_HELP)]
 pub struct Cli {
     /// Print this help
     #[arg(short, long, action = ArgAction::HelpShort)]
@@ -57,7 +56,8 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The corpus, UTF-8 text with one document on each line; - reads standard input [default: input.txt, or a download]
+    /// The corpus, UTF-8 text with one document on each line, or - for standard input [default: input.txt, or a
+    /// download]
     #[arg(long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
     /// Keep the documents in the order of the file instead of shuffling them by the seed
@@ -72,14 +72,15 @@ pub(super) struct RunArgs {
     /// Save the trained model as a safetensors checkpoint
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
-    /// Save after every N steps too; 0 saves only at the end
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "save", value_parser = whole::<u64>(0..=MAX_COUNT))]
+    /// Save after every N steps too. 0 saves only at the end
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "save", value_parser = count(0))]
     pub(super) save_every: u64,
     /// The device to compute on
     #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
     pub(super) device: DeviceKind,
     /// The number of CPU threads [default: one for each core]
-    #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true, value_parser = whole::<usize>(1..=4096))]
+    #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true)]
+    #[arg(value_parser = whole::<usize>(1..=4096))]
     pub(super) threads: Option<usize>,
     /// The seed of the shuffle, the initial weights and the samples
     #[arg(long, value_name = "N", default_value_t = Config::default().seed, value_parser = whole::<u64>(0..=u64::MAX))]
@@ -88,11 +89,11 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
-    /// Print every N-th step, the first and the last; 0 prints none [default: every step, or about 500 lines of a longer
-    /// run]
-    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=MAX_COUNT))]
+    /// Print every N-th step, the first and the last. 0 prints none [default: every step, or about 500 lines of a
+    /// longer run]
+    #[arg(long, value_name = "N", value_parser = count(0))]
     pub(super) log_every: Option<u64>,
-    /// Write a JSON object for every step; replaces the file, or adds to it with --resume
+    /// Write a JSON object for every step to this file, which is replaced, or extended with --resume
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) metrics: Option<PathBuf>,
     /// Draw the losses when training ends
@@ -105,7 +106,7 @@ pub(super) struct ModelArgs {
     /// Channels of the residual stream
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_embd, value_parser = size())]
     n_embd: usize,
-    /// Attention heads; their number divides the channels
+    /// Attention heads, a divisor of --n-embd
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_head, value_parser = size())]
     n_head: usize,
     /// Layers
@@ -118,29 +119,32 @@ pub(super) struct ModelArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct TrainingArgs {
-    /// Training steps; 0 only samples and needs --init-from
-    #[arg(long, value_name = "N", default_value_t = Config::default().steps, value_parser = whole::<u64>(0..=MAX_COUNT))]
+    /// Training steps. 0 only samples and needs --init-from
+    #[arg(long, value_name = "N", default_value_t = Config::default().steps, value_parser = count(0))]
     pub(super) steps: u64,
-    /// End after step N of --steps; --resume can continue from there
-    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=MAX_COUNT))]
+    /// End after step N of --steps. --resume can continue from there
+    #[arg(long, value_name = "N", value_parser = count(1))]
     pub(super) stop_after: Option<u64>,
-    /// Documents per step; their gradients are averaged. If there are fewer documents, they repeat
-    #[arg(long, value_name = "B", default_value_t = Config::default().batch, value_parser = whole::<usize>(1..=1 << 24))]
+    /// Documents per step, whose gradients are averaged. If there are fewer documents, they repeat
+    #[arg(long, value_name = "B", default_value_t = Config::default().batch)]
+    #[arg(value_parser = whole::<usize>(1..=1 << 24))]
     batch: usize,
-    /// Train N models side by side, with initial weights from --seed, --seed + 1 and so on; the best is sampled and saved
+    /// Train N models side by side, with initial weights from --seed, --seed + 1 and so on. The best is sampled and
+    /// saved
     #[arg(long, alias = "replicas", value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=4096))]
     pub(super) seeds: usize,
-    /// Train one model for each of these values of another flag, or for each combination of several --sweep; the best is
-    /// sampled and saved
+    /// Train one model for each of these values of another flag, or for each combination of several --sweep. The best
+    /// is sampled and saved
     #[arg(long, value_name = "FLAG=X,Y,..")]
     pub(super) sweep: Vec<Sweep>,
-    /// Validate after every N steps; 0 never validates
-    #[arg(long, value_name = "N", default_value_t = Config::default().val_every, value_parser = whole::<u64>(0..=MAX_COUNT))]
+    /// Validate after every N steps. 0 never validates
+    #[arg(long, value_name = "N", default_value_t = Config::default().val_every, value_parser = count(0))]
     pub(super) val_every: u64,
     /// Validate on the first N validation documents
-    #[arg(long, value_name = "N", default_value_t = Config::default().val_docs, value_parser = whole::<usize>(1..=MAX_COUNT))]
+    #[arg(long, value_name = "N", default_value_t = Config::default().val_docs)]
+    #[arg(value_parser = whole::<usize>(1..=MAX_COUNT))]
     pub(super) val_docs: usize,
-    /// The learning rate of the first step; it falls to zero along half a cosine
+    /// The learning rate of the first step. It falls to zero along half a cosine
     #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().learning_rate)]
     learning_rate: f64,
     /// The decay of the optimiser's first moment
@@ -163,7 +167,7 @@ pub(super) struct TrainingArgs {
 #[derive(Debug, Args)]
 pub(super) struct SamplingArgs {
     /// Samples to generate
-    #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = whole::<u64>(1..=MAX_COUNT))]
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = count(1))]
     pub(super) samples: u64,
     /// The text that each sample starts with
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
@@ -174,7 +178,7 @@ pub(super) struct SamplingArgs {
     /// Draw from the N most likely tokens [default: 5, or all of a smaller vocabulary]
     #[arg(long, value_name = "N", value_parser = size())]
     pub(super) top_k: Option<usize>,
-    /// Divide the logits by this; 0 always takes the most likely token
+    /// Divide the logits by this. 0 always takes the most likely token
     #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature, value_parser = not_negative())]
     pub(super) temperature: f64,
     /// The format of the samples
@@ -186,7 +190,7 @@ pub(super) struct SamplingArgs {
 pub(super) enum Format {
     /// One line for each sample
     Text,
-    /// One JSON object for each sample, with the log-probability of every token; all other lines go to stderr
+    /// One JSON object for each sample, with the log-probability of every token. All other lines go to stderr
     Jsonl,
 }
 
@@ -230,9 +234,14 @@ fn whole<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive<
     })
 }
 
-/// Parses a dimension of the model.
+/// Parses a count from `min`.
+fn count(min: u64) -> ValueParser {
+    whole::<u64>(min..=MAX_COUNT)
+}
+
+/// Parses a dimension of the model. Indices fit 32 bits on every device.
 fn size() -> ValueParser {
-    whole::<usize>(1..=MAX_SIZE)
+    whole::<usize>(1..=1 << 30)
 }
 
 /// Parses a value from `min` to `max`, which `expected` describes. NaN is in no range.
