@@ -119,8 +119,8 @@ impl AtomicFile {
     }
 }
 
-/// Returns the one absolute name of the file that a path leads to, however the path is spelt. Links are followed, also to a file
-/// that does not exist yet.
+/// Returns the one absolute name of the file that a path leads to, however the path is spelt. Links are followed, also
+/// to a file that does not exist yet.
 fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     // Linux follows as many links.
@@ -148,8 +148,8 @@ fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     metadata.ok().filter(Metadata::is_file).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Returns `None`, since the standard library identifies files on Unix alone. On other systems no run can rename or remove a
-/// file that another has opened.
+/// Returns `None`, since the standard library identifies files on Unix alone. On other systems no run can rename or
+/// remove a file that another has opened.
 #[cfg(not(unix))]
 fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
     None

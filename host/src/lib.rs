@@ -1,7 +1,7 @@
 //! A tiny GPT, trained and sampled by kernels written in Rust.
 //!
-//! A [`Trainer`] trains a model on a [`Corpus`] as an iterator of [`Event`]s. The [`Model`] that it leaves can be saved, loaded and
-//! sampled from with a [`Sampler`].
+//! A [`Trainer`] trains a model on a [`Corpus`] as an iterator of [`Event`]s. The [`Model`] that it leaves can be
+//! saved, loaded and sampled from with a [`Sampler`].
 //!
 //! ```
 //! use microgpt::{Config, Corpus, Event, Sampler, Sampling, Trainer};

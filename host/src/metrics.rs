@@ -1,5 +1,5 @@
-//! The metrics of a training, a file with one JSON object on a line for every step of every run. A thread writes it, so that
-//! training need not wait.
+//! The metrics of a training, a file with one JSON object on a line for every step of every run. A thread writes it, so
+//! that training need not wait.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -35,8 +35,8 @@ enum Message {
 const WAITING: usize = 8;
 
 impl Metrics {
-    /// Opens the file for the steps of these runs. The first of them replaces the file's content, or is added to it with
-    /// `append`.
+    /// Opens the file for the steps of these runs. The first of them replaces the file's content, or is added to it
+    /// with `append`.
     ///
     /// # Errors
     /// [`Error::Metrics`] if the file cannot be written, or has something else than metrics.
@@ -65,7 +65,7 @@ impl Metrics {
         Ok(Self { path, thread: Some((sender, writer)) })
     }
 
-    /// Writes the steps of a training, and its validation losses with the steps that they follow. Other events have no metrics.
+    /// Writes the steps of an event, or the validation losses of the steps before it. Other events have no metrics.
     ///
     /// # Errors
     /// [`Error::Metrics`] if the file could not be written.
@@ -114,7 +114,7 @@ impl Drop for Metrics {
     }
 }
 
-/// Returns the start of a run's objects up to the number of the step. It has the seed and, in a sweep, the swept values.
+/// Returns the start of a run's objects, up to the number of the step.
 fn head(run: &Run) -> String {
     let swept = &run.config.swept;
     let sweep = if swept.is_empty() { String::new() } else { format!("\"sweep\":{},", Value::Object(values(swept))) };
@@ -130,9 +130,8 @@ fn values(swept: &[Setting]) -> Map<String, Value> {
     swept.iter().map(|Setting { flag, value }| (flag.clone(), number(value))).collect()
 }
 
-/// Writes the objects of a launch in the order of steps.
-///
-/// Every value is written without a string of its own. A step of the smallest model takes little longer than its object.
+/// Writes the objects of a launch in the order of steps. No value takes a string of its own, because a step of the
+/// smallest model takes little longer than its object.
 fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
     let heads: Vec<String> = runs.iter().map(head).collect();
     for (i, step) in (steps.first..steps.end()).enumerate() {
@@ -159,8 +158,8 @@ fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&
     Ok(())
 }
 
-/// Writes a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute it, gets
-/// no more digits than tell it from its neighbours.
+/// Writes a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute
+/// it, gets no more digits than tell it from its neighbours.
 fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
     let single = value as f32;
     let is_single = f64::from(single).to_bits() == value.to_bits();

@@ -160,7 +160,7 @@ impl Curve {
         }
     }
 
-    /// Returns at each bin the mean of the training losses around it, in a window that covers this part of the training.
+    /// Returns the mean training loss around each bin, in a window that covers this part of the training.
     fn means(&self, window: f64) -> Vec<Point> {
         let reach = (self.bins.len() as f64 * window / 2.0) as usize;
         let around = |i: usize| &self.bins[i.saturating_sub(reach)..self.bins.len().min(i + reach + 1)];

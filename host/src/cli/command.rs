@@ -71,7 +71,7 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
 }
 
-/// Returns the error of a flag, as clap shows it in `arg`, that does not take `value`. The hint says where the value comes from.
+/// Returns the error of a flag that does not take `value`. `arg` is the flag as clap shows it.
 fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[Sweep]) -> Error {
     let mut command = command();
     command.build();

@@ -1,4 +1,4 @@
-//! The output of the program. Results go to stdout in lines that scripts can rely on, notices and a progress bar to stderr.
+//! The output of the program, with results on stdout, and notices and a progress bar on stderr.
 
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};

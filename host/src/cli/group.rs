@@ -15,8 +15,7 @@ use crate::trainer::{Checkpoint, Event, Finished, Schedule, Trainer};
 use crate::weights::Weights;
 
 impl Session<'_> {
-    /// Trains the models of a group side by side, and keeps the best if it is the best so far. `source` introduces the first
-    /// group.
+    /// Trains a group, and keeps its best model if no group before has a better one. The first group has a `source`.
     pub(super) fn train_group(&mut self, group: &[RunConfig], source: Option<&str>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
@@ -68,7 +67,7 @@ impl Session<'_> {
         }
     }
 
-    /// Prints the lines before the steps of a group. `source` stands for the first group, whose lines introduce the whole run.
+    /// Prints the lines before the steps of a group. Those of the first group, which has a `source`, introduce the run.
     fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
         let Self { cli, console, documents, dataset, .. } = self;
         let params = num_params(trainer.device(0).shape());
@@ -155,7 +154,7 @@ impl Session<'_> {
     }
 }
 
-/// Returns whether a model of this validation loss takes the place of the best before it, whose loss is NaN if there is none.
+/// Returns whether a model of this loss takes the place of the best before it, whose loss is NaN if there is none.
 fn is_better(loss: f64, before: f64) -> bool {
     loss < before || before.is_nan()
 }

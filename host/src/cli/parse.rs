@@ -65,7 +65,7 @@ impl Cli {
         Ok(())
     }
 
-    /// Refuses a file that would be written over another that the run reads or writes. A checkpoint may be resumed and saved.
+    /// Refuses to write over a file that the run also reads or writes. A checkpoint may be both resumed and saved.
     pub(super) fn check_paths(&self) -> Result<()> {
         let corpus = self.run.input.as_deref().unwrap_or("input.txt".as_ref());
         // Each file with the verb of the error, if it is written.
@@ -88,8 +88,8 @@ impl Cli {
         Ok(())
     }
 
-    /// Returns the number of steps between two that are printed, or 0 to print none. Without `--log-every` it is the smallest
-    /// round number that keeps the lines below [`MAX_LINES`].
+    /// Returns the number of steps between two that are printed, or 0 to print none. Without `--log-every` it is the
+    /// smallest round number that keeps the lines below [`MAX_LINES`].
     pub(super) fn log_every(&self) -> u64 {
         let steps = self.training.steps;
         let mut round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));

@@ -41,7 +41,7 @@ impl Session<'_> {
     }
 }
 
-/// Returns a line for each sample. Its number has `width` columns. A `terminal` would obey the control characters of a sample.
+/// Returns a line for each sample, with a number of `width` columns. A `terminal` would obey control characters.
 fn lines(samples: &[TextSample], width: usize, terminal: bool) -> String {
     let mut lines = String::new();
     for TextSample { number, text, .. } in samples {

@@ -12,8 +12,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Opens the file, and leaves it as it is. The first write replaces its content. With `append`, the first write only removes
-    /// a last line that is incomplete, which a killed run can leave.
+    /// Opens the file, and leaves it as it is. The first write replaces its content. With `append`, the first write
+    /// only removes a last line that is incomplete, which a killed run can leave.
     pub(super) fn open(path: &Path, append: bool) -> io::Result<Self> {
         // A pipe or a device has no content to look at, and a pipe that is also opened for reading never ends.
         let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());

@@ -109,8 +109,8 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     Ok(chart)
 }
 
-/// Draws series `i` of `count` series, and its entries in the legend. Behind the moving mean of its training losses is every
-/// loss of a lone run, or the band that the runs of several seeds keep to.
+/// Draws series `i` of `count` series, and its entries in the legend. Behind the moving mean of its training losses is
+/// every loss of a lone run, or the band that the runs of several seeds keep to.
 fn draw_series<B: DrawingBackend<ErrorType: 'static>>(
     chart: &mut Chart<B>,
     Points { losses, band, mean, val }: Points,
