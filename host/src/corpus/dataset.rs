@@ -1,4 +1,4 @@
-//! The documents of a corpus as tokens.
+//! The documents of a corpus, as text and as tokens.
 
 use std::sync::Arc;
 
@@ -8,6 +8,36 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
+
+/// The names in `assets/`, for runs without a file and without a network.
+pub const EMBEDDED: &str = include_str!("../../../assets/names.txt");
+
+/// Returns the documents of a text in their order.
+pub fn documents(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// Returns the text in `bytes`. `name` is the file or the address, which an error names.
+///
+/// # Errors
+/// If the bytes are not UTF-8, or have fewer than two documents.
+pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Error::NotUtf8 { name: name.to_owned(), byte: error.as_bytes()[offset], offset }
+    })?;
+    // Some editors write a byte order mark, which belongs to no document.
+    if text.starts_with('\u{FEFF}') {
+        text.drain(..'\u{FEFF}'.len_utf8());
+    }
+    let found = match documents(&text).take(2).count() {
+        0 if text.is_empty() => "is empty",
+        0 => "has only white space",
+        1 => "has only one document",
+        _ => return Ok(text),
+    };
+    Err(Error::TooFewDocuments { corpus: format!("`{name}`"), found })
+}
 
 /// The tokens of one document or more, which clones share.
 ///
@@ -118,5 +148,15 @@ mod tests {
     fn more_tokens_than_32_bits_can_index_are_refused() {
         assert!(validate_len(u64::from(u32::MAX)).is_ok());
         assert!(validate_len(u64::from(u32::MAX) + 1).unwrap_err().to_string().contains("4294967296 tokens"));
+    }
+
+    #[test]
+    fn the_embedded_names_are_distinct_and_of_the_26_letters() {
+        let mut names: Vec<&str> = documents(EMBEDDED).collect();
+        assert_eq!(names.join("\n") + "\n", EMBEDDED, "one a line, nothing to trim");
+        assert!(Tokenizer::new(names.iter().copied()).chars().iter().copied().eq('a'..='z'));
+        assert_eq!(names.len(), 5163);
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|a, b| a < b));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ureq::tls::TlsConfig;
 
-use super::{EMBEDDED, documents, parse};
+use super::dataset::{EMBEDDED, documents, parse};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Cause, Error, Result};
 
