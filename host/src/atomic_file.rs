@@ -99,7 +99,14 @@ impl AtomicFile {
     fn write(&self, bytes: &[u8], publish: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<()> {
         let write = || {
             let mut file = self.open_temporary()?;
-            let written = self.fill(&mut file, bytes).and_then(|()| publish(&self.temporary, &self.resolved));
+            let written = file.write_all(bytes).and_then(|()| {
+                if let Ok(metadata) = fs::metadata(&self.resolved) {
+                    file.set_permissions(metadata.permissions())?;
+                }
+                // The content must reach the disk before the name does, or a power failure could leave an empty file.
+                file.sync_all()?;
+                publish(&self.temporary, &self.resolved)
+            });
             // The file is removed while it is locked, since another run could own the name afterwards.
             written.inspect_err(|_| drop(fs::remove_file(&self.temporary)))
         };
@@ -107,15 +114,6 @@ impl AtomicFile {
         // Syncing the folder takes the new name to the disk. Some file systems cannot, and the file is complete anyway.
         let _ = self.resolved.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())
-    }
-
-    fn fill(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)?;
-        if let Ok(metadata) = fs::metadata(&self.resolved) {
-            file.set_permissions(metadata.permissions())?;
-        }
-        // The content must reach the disk before the name does, or a power failure could leave an empty file.
-        file.sync_all()
     }
 }
 
