@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
 use crate::device::DeviceKind;
-use crate::run::RunConfig;
+use crate::run::{RunConfig, Setting};
 use crate::sampler::Sampling;
 use crate::trainer::Config;
 
@@ -183,11 +183,11 @@ pub(super) struct SamplingArgs {
     pub(super) temperature: f64,
     /// The format of the samples
     #[arg(long, default_value = "text")]
-    pub(super) format: Format,
+    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+enum Format {
     /// One line for each sample
     Text,
     /// One JSON object for each sample, with the log-probability of every token. All other lines go to stderr
@@ -195,18 +195,14 @@ pub(super) enum Format {
 }
 
 impl Cli {
-    /// Returns the model's dimensions.
-    pub(super) fn model(&self) -> ModelConfig {
+    /// Returns the configuration of a run. It comes from these swept values, which the flags already have.
+    pub(super) fn config(&self, swept: Vec<Setting>) -> RunConfig {
         let &ModelArgs { n_embd, n_head, n_layer, block_size } = &self.model;
-        ModelConfig { n_embd, n_head, n_layer, block_size }
-    }
-
-    /// Returns the steps, the batch and the optimiser.
-    pub(super) fn train(&self) -> TrainConfig {
         let &TrainingArgs { steps, batch, learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm, .. } =
             &self.training;
         let optimizer = Optimizer { learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm };
-        TrainConfig { steps, batch, optimizer }
+        let model = ModelConfig { n_embd, n_head, n_layer, block_size };
+        RunConfig { swept, model, train: TrainConfig { steps, batch, optimizer } }
     }
 
     /// Returns the step after which the run ends.

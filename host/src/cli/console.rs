@@ -94,12 +94,7 @@ impl<W: Write> Console<W> {
         let Some(Summary { mean, std, min, max }) = Summary::of(losses.iter().copied()) else { return Ok(()) };
         let [mean, std, min, max] = [mean, std, min, max].map(Loss);
         let spread = format!(" (std {std}, best {min}, worst {max})");
-        self.line(&format!("  val loss: {mean}{}", if losses.len() > 1 { &spread } else { "" }))
-    }
-
-    /// Prints a line of results.
-    pub(super) fn line(&mut self, line: &str) -> Result<()> {
-        self.lines(&format!("{line}\n"))
+        self.lines(&format!("  val loss: {mean}{}\n", if losses.len() > 1 { &spread } else { "" }))
     }
 
     /// Prints complete lines of results, which give way to JSON objects.
@@ -208,7 +203,7 @@ mod tests {
     fn with_jsonl_stdout_has_objects_only() {
         let mut out = Vec::new();
         let mut console = Console::new(&mut out, 1, true);
-        console.line("--- inference ---").and_then(|()| console.validation(&[1.0])).unwrap();
+        console.lines("--- inference ---\n").and_then(|()| console.validation(&[1.0])).unwrap();
         console.write("[1,2]\n").unwrap();
         assert_eq!(out, b"[1,2]\n");
     }
@@ -227,9 +222,9 @@ mod tests {
     #[test]
     fn a_closed_stdout_is_no_error_but_a_full_disk_is() {
         let mut console = Console::new(Broken(io::ErrorKind::BrokenPipe), 1, false);
-        assert!(console.line("").is_ok() && console.is_closed);
+        assert!(console.lines("\n").is_ok() && console.is_closed);
         let mut console = Console::new(Broken(io::ErrorKind::StorageFull), 1, false);
-        assert!(console.line("").unwrap_err().report().contains("hint:"));
+        assert!(console.lines("\n").unwrap_err().report().contains("hint:"));
         assert!(!console.is_closed);
     }
 }

@@ -71,7 +71,7 @@ impl Session<'_> {
     fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
         let Self { cli, console, documents, dataset, .. } = self;
         let params = num_params(trainer.device(0).shape());
-        let Some(source) = source else { return console.line(&format!("num params: {params}")) };
+        let Some(source) = source else { return console.lines(&format!("num params: {params}\n")) };
         console.notice(format_args!("corpus: {source}"));
         console.notice(format_args!("device: {}", trainer.description()));
         let all = documents.len();
@@ -87,8 +87,8 @@ impl Session<'_> {
             console.notice(format_args!("nothing to train: `{}` is at step {step}", path.display()));
         }
         let (train, val, vocab) = (dataset.train.len(), dataset.val.len(), dataset.tokenizer.vocab_size());
-        console
-            .line(&format!("num docs: {all} (train: {train}, val: {val})\nvocab size: {vocab}\nnum params: {params}"))
+        let docs = format!("num docs: {all} (train: {train}, val: {val})");
+        console.lines(&format!("{docs}\nvocab size: {vocab}\nnum params: {params}\n"))
     }
 
     /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.

@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract() {
         let cli = read("").unwrap();
-        assert_eq!(cli.model(), ModelConfig::default());
-        assert_eq!(cli.train(), TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() });
+        assert_eq!(cli.configs[0].model, ModelConfig::default());
+        assert_eq!(cli.configs[0].train, TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() });
         assert_eq!((cli.training.val_every, cli.training.val_docs), (100, 20));
         let prompt = String::new();
         let sampling = Sampling { samples: 20, top_k: 5, temperature: 0.6, seed: 42, prompt, logprobs: false };

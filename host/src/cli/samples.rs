@@ -19,7 +19,7 @@ impl Session<'_> {
         let sampling = cli.sampling(tokenizer.vocab_size())?;
         let skip: Option<HashSet<&str>> = cli.sampling.unique.then(|| documents.iter().copied().collect());
         let (width, terminal) = (sampling.samples.to_string().len().max(2), io::stdout().is_terminal());
-        console.line("--- inference ---")?;
+        console.lines("--- inference ---\n")?;
         let mut sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
         let (mut drawn, mut memorised) = (0, 0);
         while drawn < sampling.samples && !console.is_closed && stop.is_stopped() == interrupted {
@@ -35,7 +35,7 @@ impl Session<'_> {
             }
         }
         if skip.is_some() {
-            console.line(&format!("memorised: {memorised} of {drawn} samples stand in the corpus"))?;
+            console.lines(&format!("memorised: {memorised} of {drawn} samples stand in the corpus\n"))?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     }
     cli.check_paths()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
-    let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.train().steps)).transpose()?;
+    let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
     let documents: Vec<&str> = corpus.documents().collect();
     let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), None)?;
@@ -36,7 +36,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         cli.check_prompt(&dataset.tokenizer, config.model.block_size)?;
     }
     let run_info = RunInfo {
-        train: cli.train(),
+        train: cli.configs[0].train,
         seed: cli.run.seed,
         shuffle: !cli.run.no_shuffle,
         corpus: checkpoint::fingerprint(&documents),
@@ -114,10 +114,10 @@ impl Session<'_> {
             console.validation(&losses)?;
         }
         if cli.configs.len() > 1 {
-            console.line(&format!("--- sweep ---\n{}", table(&self.results)))?;
+            console.lines(&format!("--- sweep ---\n{}\n", table(&self.results)))?;
         }
         if cli.compares() {
-            console.line(&format!("best: {} | val loss {}", best.run, Loss(best.loss())))?;
+            console.lines(&format!("best: {} | val loss {}\n", best.run, Loss(best.loss())))?;
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
     }

@@ -36,10 +36,10 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
         // The values are read as if they stood on the command line.
         let overrides = swept.iter().map(|Setting { flag, value }| OsString::from(format!("--{flag}={value}")));
         let args: Vec<OsString> = args.iter().cloned().chain(overrides).collect();
-        let cli = Cli::parse(command().args_override_self(true), &args, sweeps)?;
+        let config = Cli::parse(command().args_override_self(true), &args, sweeps)?.config(swept);
         // The vocabulary is not known yet. A model that fails with one token fails with every corpus.
-        cli.model().shape(1)?;
-        Ok(RunConfig { swept, model: cli.model(), train: cli.train() })
+        config.model.shape(1)?;
+        Ok(config)
     };
     combinations.into_iter().map(config).collect()
 }
