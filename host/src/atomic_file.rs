@@ -121,7 +121,7 @@ impl AtomicFile {
 /// to a file that does not exist yet.
 fn resolve(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    // Linux follows as many links.
+    // Linux follows at most 40 links too.
     for _ in 0..40 {
         let Ok(link) = fs::read_link(&path) else { break };
         path = folder(&path).join(link);

@@ -22,7 +22,6 @@ use console::printed;
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
-        // Nothing can be done about a stderr that cannot be written.
         let _ = writeln!(io::stderr(), "{}", error.report());
         ExitCode::FAILURE
     })
@@ -32,7 +31,7 @@ fn run() -> Result<ExitCode> {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // The help goes to stdout, where it may be the only result.
+            // The help is a result, which stdout must take. Nothing can be done about a stderr that cannot be written.
             let written = error.print();
             if !error.use_stderr() {
                 printed(written)?;

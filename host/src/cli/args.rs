@@ -195,7 +195,7 @@ enum Format {
 }
 
 impl Cli {
-    /// Returns the configuration of a run. It comes from these swept values, which the flags already have.
+    /// Returns the configuration of a run, whose flags have these swept values.
     pub(super) fn config(&self, swept: Vec<Setting>) -> RunConfig {
         let &ModelArgs { n_embd, n_head, n_layer, block_size } = &self.model;
         let &TrainingArgs { steps, batch, learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm, .. } =

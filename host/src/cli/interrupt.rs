@@ -14,9 +14,12 @@ pub(super) const EXIT_CODE: u8 = 130;
 /// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag. Ignored signals stay ignored.
 pub(super) fn watch() -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
-    let mut signals = vec![SIGINT, SIGTERM];
-    #[cfg(unix)]
-    signals.push(signal_hook::consts::SIGHUP);
+    let signals = [
+        SIGINT,
+        SIGTERM,
+        #[cfg(unix)]
+        signal_hook::consts::SIGHUP,
+    ];
     for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
         // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::iter::successors;
 use std::path::Path;
 use std::time::Duration;
@@ -124,6 +124,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = file.metadata()?;
     #[cfg(unix)]
     {
+        use std::io::IsTerminal;
         use std::os::unix::fs::FileTypeExt;
         let kind = metadata.file_type();
         if (kind.is_char_device() || kind.is_block_device()) && !file.is_terminal() {
