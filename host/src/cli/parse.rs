@@ -34,35 +34,29 @@ impl Cli {
 
     /// Checks that the flags fit each other.
     fn check(&self) -> Result<()> {
-        let (RunArgs { init_from, resume, .. }, TrainingArgs { steps, seeds, .. }) = (&self.run, &self.training);
-        let stop_after = self.stop_after();
-        if *steps == 0 && init_from.is_none() {
+        let (RunArgs { init_from, resume, .. }, TrainingArgs { steps, seeds, sweep, .. }) = (&self.run, &self.training);
+        let (one, stop_after) = (&self.configs[0], self.stop_after());
+        let other_shape = self.configs.iter().find(|other| other.model != one.model);
+        let (message, hint) = if *steps == 0 && init_from.is_none() {
             let message = "`--steps 0` only samples, which needs trained weights";
-            return Err(Error::usage(message, "add `--init-from FILE.safetensors`, or train for at least 1 step"));
-        }
-        if stop_after > *steps {
+            (message.to_owned(), "add `--init-from FILE.safetensors`, or train for at least 1 step")
+        } else if stop_after > *steps {
             let message = format!("`--stop-after {stop_after}` is beyond `--steps {steps}`");
-            return Err(Error::usage(message, "lower `--stop-after`, or raise `--steps`, the length of the whole run"));
-        }
-        if resume.is_some() && (*seeds > 1 || !self.training.sweep.is_empty()) {
+            (message, "lower `--stop-after`, or raise `--steps`, the length of the whole run")
+        } else if resume.is_some() && (*seeds > 1 || !sweep.is_empty()) {
             let message = "`--resume` goes on with one model, not with those of `--seeds` or `--sweep`";
-            return Err(Error::usage(message, "leave out `--resume`, or `--seeds` and `--sweep`"));
-        }
-        let Some(path) = init_from.as_deref().map(Path::display) else { return Ok(()) };
-        if *seeds > 1 {
+            (message.to_owned(), "leave out `--resume`, or `--seeds` and `--sweep`")
+        } else if init_from.is_some() && *seeds > 1 {
             let message = format!("`--seeds {seeds}` would train equal models with `--init-from`");
-            return Err(Error::usage(
-                message,
-                "leave one of the two out, since seeds differ only in their initial weights",
-            ));
-        }
-        let one = &self.configs[0];
-        if let Some(other) = self.configs.iter().find(|other| other.model != one.model) {
+            (message, "leave one of the two out, since seeds differ only in their initial weights")
+        } else if let (Some(path), Some(other)) = (init_from, other_shape) {
+            let path = path.display();
             let message = format!("`--init-from {path}` has weights of one shape, not those of `{one}` and `{other}`");
-            let hint = "sweep only the optimiser's values or the batch, or leave `--init-from` out";
-            return Err(Error::usage(message, hint));
-        }
-        Ok(())
+            (message, "sweep only the optimiser's values or the batch, or leave `--init-from` out")
+        } else {
+            return Ok(());
+        };
+        Err(Error::usage(message, hint))
     }
 
     /// Refuses to write over a file that the run also reads or writes. A checkpoint may be both resumed and saved.
