@@ -9,7 +9,6 @@ use crate::error::Result;
 mod args;
 mod command;
 mod console;
-mod group;
 mod interrupt;
 mod parse;
 mod samples;

@@ -1,5 +1,7 @@
-//! A run of the program. It trains groups of models one after the other, and saves and samples the best of all.
+//! A run of the program. It trains groups of models one after the other, and saves and samples the best of all. The
+//! models of a group have one shape and train side by side.
 
+use std::collections::BTreeSet;
 use std::io::{self, StdoutLock};
 use std::process::ExitCode;
 
@@ -9,11 +11,15 @@ use super::interrupt;
 use super::sweep::{SweepResult, table};
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
+use crate::config::num_params;
 use crate::corpus::{Corpus, Dataset};
+use crate::device::State;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::plot::Plot;
-use crate::run::{Run, group_by_shape};
-use crate::trainer::{Finished, StopHandle, Trainer};
+use crate::run::{Run, RunConfig, group_by_shape, with_seeds};
+use crate::trainer::{Checkpoint, Event, Finished, Schedule, StopHandle, Trainer};
+use crate::weights::Weights;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
@@ -63,30 +69,168 @@ pub(super) struct Session<'a> {
     pub(super) dataset: Dataset,
     pub(super) stop: StopHandle,
     pub(super) console: Console<StdoutLock<'static>>,
-    pub(super) save: Option<AtomicFile>,
-    pub(super) plot: Option<Plot>,
-    pub(super) run_info: RunInfo,
+    save: Option<AtomicFile>,
+    plot: Option<Plot>,
+    run_info: RunInfo,
     /// The best model so far, on its device with those that were trained beside it.
     pub(super) best: Option<Trained>,
-    pub(super) results: Vec<SweepResult>,
+    results: Vec<SweepResult>,
 }
 
 /// The runs of a group that have ended.
 pub(super) struct Trained {
     pub(super) trainer: Trainer,
     /// The run of the best model.
-    pub(super) run: Run,
+    run: Run,
     pub(super) finished: Finished,
 }
 
 impl Trained {
     /// Returns the validation loss of the best model, or NaN if it has none.
-    pub(super) fn loss(&self) -> f64 {
+    fn loss(&self) -> f64 {
         self.finished.val_losses[self.finished.best]
     }
 }
 
 impl Session<'_> {
+    /// Trains a group, and keeps its best model if no group before has a better one. The first group has a `source`.
+    fn train_group(&mut self, group: &[RunConfig], source: Option<&str>) -> Result<()> {
+        let cli = self.cli;
+        let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
+        let states = runs.iter().map(|run| self.state(run)).collect::<Result<_>>()?;
+        let schedule = Schedule {
+            stop_after: cli.stop_after(),
+            val_every: cli.training.val_every,
+            val_docs: cli.training.val_docs,
+            checkpoint_every: cli.run.save_every,
+            compares: cli.compares(),
+        };
+        let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device, schedule)?;
+        let mut trainer = trainer.stopped_by(self.stop.clone());
+        // A resumed run adds to the file, and so does each group but the first.
+        let append = cli.run.resume.is_some() || source.is_none();
+        let metrics = cli.view.metrics.as_deref();
+        let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone())).transpose()?;
+        self.introduce(&mut trainer, source)?;
+        if let Some(plot) = &mut self.plot {
+            plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
+        }
+        let finished = self.consume(&mut trainer, metrics.as_mut());
+        let written = metrics.map_or(Ok(()), |mut metrics| metrics.finish());
+        let finished = finished.map_err(|error| match error {
+            Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves: self.save.is_some() },
+            other => other,
+        })?;
+        for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
+            self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
+        }
+        let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
+        if !is_better(trained.loss(), self.best_loss()) {
+            return written;
+        }
+        // The model is saved before the failure of another file ends the run.
+        let saved = self.save_best(&trained);
+        self.best = Some(trained);
+        written.and(saved)
+    }
+
+    /// Returns the state that a run starts from.
+    fn state(&self, run: &Run) -> Result<State> {
+        let tokenizer = &self.dataset.tokenizer;
+        let shape = run.config.model.shape(tokenizer.vocab_size())?;
+        match (&self.cli.run.resume, &self.cli.run.init_from) {
+            (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info),
+            (None, Some(path)) => Ok(State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights)),
+            (None, None) => Ok(State::new(Weights::init(shape, run.seed))),
+        }
+    }
+
+    /// Prints the lines before the steps of a group. Those of the first group, which has a `source`, introduce the run.
+    fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
+        let Self { cli, console, documents, dataset, .. } = self;
+        let params = num_params(trainer.device(0).shape());
+        let Some(source) = source else { return console.lines(&format!("num params: {params}\n")) };
+        console.notice(format_args!("corpus: {source}"));
+        console.notice(format_args!("device: {}", trainer.description()));
+        let all = documents.len();
+        for block_size in cli.configs.iter().map(|config| config.model.block_size).collect::<BTreeSet<_>>() {
+            let cut = documents.iter().filter(|document| document.chars().count() + 1 > block_size).count();
+            if cut > 0 {
+                let tokens = format!("`--block-size {block_size}` tokens");
+                console.notice(format_args!("cut: {cut} of {all} documents to their first {tokens}"));
+            }
+        }
+        let step = trainer.step();
+        if let Some(path) = cli.run.resume.as_deref().filter(|_| step >= cli.stop_after()) {
+            console.notice(format_args!("nothing to train: `{}` is at step {step}", path.display()));
+        }
+        let (train, val, vocab) = (dataset.train.len(), dataset.val.len(), dataset.tokenizer.vocab_size());
+        let docs = format!("num docs: {all} (train: {train}, val: {val})");
+        console.lines(&format!("{docs}\nvocab size: {vocab}\nnum params: {params}\n"))
+    }
+
+    /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.
+    fn consume(&mut self, trainer: &mut Trainer, mut metrics: Option<&mut Metrics>) -> Result<Finished> {
+        self.console.start(trainer.step(), self.cli.training.steps);
+        let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
+        loop {
+            if self.console.is_closed && !writes_files {
+                // The reader has gone, so further steps would be wasted.
+                trainer.end_here();
+            }
+            let event = trainer.next().expect("`Finished` or an error is the last event")?;
+            self.console.show(&event)?;
+            if let Some(plot) = &mut self.plot {
+                plot.record(&event);
+            }
+            if let Some(metrics) = &mut metrics {
+                metrics.record(&event)?;
+            }
+            match event {
+                Event::Checkpoint(checkpoint) => self.save_checkpoint(&checkpoint, metrics.as_deref_mut())?,
+                Event::Finished(finished) => return Ok(finished),
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the validation loss of the best model so far, or NaN if it has none.
+    fn best_loss(&self) -> f64 {
+        self.best.as_ref().map_or(f64::NAN, Trained::loss)
+    }
+
+    /// Saves a checkpoint, unless an earlier group has a better model.
+    fn save_checkpoint(&self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) -> Result<()> {
+        let Some(file) = self.save.as_ref().filter(|_| is_better(checkpoint.val_loss, self.best_loss())) else {
+            return Ok(());
+        };
+        // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
+        let flushed = metrics.map_or(Ok(()), Metrics::flush);
+        self.write(file, &checkpoint.run, &checkpoint.state)?;
+        flushed
+    }
+
+    /// Saves the best model, unless it has diverged.
+    fn save_best(&self, best: &Trained) -> Result<()> {
+        let Some(file) = self.save.as_ref().filter(|_| !self.cli.compares() || !best.loss().is_nan()) else {
+            return Ok(());
+        };
+        let name = file.path().display();
+        if best.finished.steps == 0 && self.stop.is_stopped() {
+            // The file may have a trained model.
+            self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
+            return Ok(());
+        }
+        self.write(file, &best.run, &best.finished.state)?;
+        self.console.notice(format_args!("saved: `{name}`"));
+        Ok(())
+    }
+
+    fn write(&self, file: &AtomicFile, run: &Run, state: &State) -> Result<()> {
+        let run_info = RunInfo { train: run.config.train, ..self.run_info };
+        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info))?)
+    }
+
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
     fn draw(&self, is_complete: bool) -> Result<()> {
         let Some(plot) = &self.plot else { return Ok(()) };
@@ -120,5 +264,23 @@ impl Session<'_> {
             console.lines(&format!("best: {} | val loss {}\n", best.run, Loss(best.loss())))?;
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
+    }
+}
+
+/// Returns whether a model of this loss takes the place of the best before it, whose loss is NaN if there is none.
+fn is_better(loss: f64, before: f64) -> bool {
+    loss < before || before.is_nan()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_does_not_replace_a_better_model_of_another_group() {
+        for (before, better) in [(f64::NAN, true), (0.25, false), (0.5, false), (0.75, true)] {
+            assert_eq!(is_better(0.5, before), better, "{before}");
+            assert_eq!(is_better(f64::NAN, before), before.is_nan(), "{before}");
+        }
     }
 }
