@@ -230,8 +230,50 @@ impl PtxBuild<'_> {
         let root = manifest.parent().map(|root| (root.to_owned(), "."));
         // rustc applies the last prefix that fits, so the root follows the home folder.
         for (path, name) in env::home_dir().map(|home| (home, "~")).into_iter().chain(root) {
-            flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+            flags.push(format!("--remap-path-prefix={}={name}", without_verbatim(&path.display().to_string())));
         }
         Ok(flags.join("\x1f"))
+    }
+}
+
+/// Returns a path without the prefix `\\?\` of Windows, which [`fs::canonicalize`] adds and cargo leaves out.
+fn without_verbatim(path: &str) -> String {
+    let Some(verbatim) = path.strip_prefix(r"\\?\") else { return path.to_owned() };
+    verbatim.strip_prefix(r"UNC\").map_or_else(|| verbatim.to_owned(), |share| format!(r"\\{share}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_windows_loses_its_verbatim_prefix() {
+        for (path, expected) in [
+            (r"\\?\C:\my repo\microgpt", r"C:\my repo\microgpt"),
+            (r"\\?\UNC\server\share\repo", r"\\server\share\repo"),
+            (r"D:\repo", r"D:\repo"),
+            ("/repo", "/repo"),
+        ] {
+            assert_eq!(without_verbatim(path), expected);
+        }
+    }
+
+    #[test]
+    fn included_files_have_paths_that_are_valid_literals() {
+        let folder = tempfile::tempdir().unwrap();
+        // On Unix these are the names of folders.
+        let name = if cfg!(windows) { "my repo" } else { r#"C:\new "repo"\target"# };
+        let out_dir = folder.path().join(name);
+        fs::create_dir(&out_dir).unwrap();
+        let modules = vec![Module { kernel: "train".to_owned(), ptx: "ret;\n".to_owned() }];
+        let source = Ptx { arch: 86, compiler: "rustc", modules }.write(&out_dir).unwrap();
+        let program = folder.path().join("included.rs");
+        fs::write(&program, format!("fn main() {{ let k: &[(&str, &str)] = {source}; print!(\"{{k:?}}\"); }}"))
+            .unwrap();
+        let executable = folder.path().join(format!("included{}", env::consts::EXE_SUFFIX));
+        let rustc = Command::new("rustc").arg(&program).arg("-o").arg(&executable).output().unwrap();
+        assert!(rustc.status.success(), "{}", String::from_utf8_lossy(&rustc.stderr));
+        let output = Command::new(&executable).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), r#"[("train", "ret;\n")]"#);
     }
 }

@@ -28,8 +28,11 @@ pub struct Module {
 ///
 /// For example, `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` becomes
 /// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are
-/// left out, because they would double the length of the text.
+/// left out, because they would double the length of the text. Windows' backslashes become slashes, so that every system
+/// makes the same PTX.
 pub fn shorten_comments(ptx: &str) -> String {
+    // PTX has backslashes in paths alone. The directives double them, and the comments do not.
+    let ptx = &ptx.replace(r"\\", "/").replace('\\', "/");
     // The first frame of a line is in the file of its directive.
     let file_of_line = |line| inline_frames(line).map(|(file, frames)| (frames[0].0, file));
     let mut numbers: HashMap<&str, u32> = ptx.lines().filter_map(file_of_line).collect();
@@ -40,7 +43,7 @@ pub fn shorten_comments(ptx: &str) -> String {
         let code = if file_number(line).is_some() { line } else { line.split("//").next().unwrap_or(line) };
         text += code.trim_end();
         let frames = inline_frames(line).map_or_else(Vec::new, |(_, frames)| frames);
-        let calls = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']));
+        let calls = frames.iter().skip(1).filter(|(path, _)| !path.starts_with(['/', '~']) && !has_drive(path));
         for (i, (path, line)) in calls.enumerate() {
             let number = *numbers.entry(path).or_insert_with(|| {
                 files.extend(["\t.file\t", &next.to_string(), " \"", path, "\"\n"]);
@@ -56,6 +59,11 @@ pub fn shorten_comments(ptx: &str) -> String {
     let last = text.rfind("\t.file\t").map_or(0, |at| at + text[at..].find('\n').map_or(0, |end| end + 1));
     text.insert_str(last, &files);
     text
+}
+
+/// Returns whether a path starts with a drive of Windows, such as `C:`.
+fn has_drive(path: &str) -> bool {
+    path.starts_with(|c: char| c.is_ascii_alphabetic()) && path[1..].starts_with(':')
 }
 
 /// Returns the file number of a `.loc` directive, and the frames of its comment, one or more, from the innermost on.

@@ -66,6 +66,18 @@ fn only_comments_about_inlined_code_stay() {
     assert_eq!(shorten_comments(PTX), expected);
 }
 
+#[test]
+fn the_paths_of_windows_become_those_of_other_systems() {
+    let windows = PTX
+        .replace("~/core/bool.rs", r"D:\rust\library\core\bool.rs")
+        .replace(r#""./src/tile.rs""#, r#"".\\src\\tile.rs""#)
+        .replace("src/tile.rs:", r"src\tile.rs:")
+        .replace("src/linear.rs:", r"src\linear.rs:")
+        .replace("src/train.rs:", r"src\train.rs:")
+        .replace('\n', "\r\n");
+    assert_eq!(shorten_comments(&windows), shorten_comments(PTX));
+}
+
 /// Returns launch bounds with one block per multiprocessor for the kernel `train`.
 fn bounds(kernel: &str) -> LaunchBounds {
     LaunchBounds { block_threads: 96, min_blocks: (kernel == "train").then_some(1) }
