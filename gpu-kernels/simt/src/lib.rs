@@ -61,6 +61,8 @@ mod block;
 mod cpu;
 #[cfg(any(target_arch = "wasm32", test))]
 mod fma;
+#[cfg(any(windows, test))]
+mod fmaf;
 #[cfg(target_arch = "nvptx64")]
 mod gpu;
 mod index;

@@ -5,7 +5,7 @@
 
 use super::decoder::Decoder;
 use super::forms::{Table, alternatives};
-use super::rounding::{self, Rounding};
+use super::rounding::{self, FusedMultiplyAdd as _, Rounding};
 
 pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
@@ -91,8 +91,8 @@ pub(super) fn forms(table: &mut Table) {
         "add.{rnd}?.ftz?.sat?.f32", "add.rn?.f64": |a, b| a + b, rounding::add;
         "sub.{rnd}?.ftz?.sat?.f32", "sub.rn?.f64": |a, b| a - b, rounding::sub;
         "mul.{rnd}?.ftz?.sat?.f32", "mul.rn?.f64": |a, b| a * b, rounding::mul;
-        "fma.{rnd}.ftz?.sat?.f32", "fma.rn.f64": |a, b, c| a.mul_add(b, c), rounding::fma;
-        "mad.{rnd}.ftz?.sat?.f32", "mad.rn.f64": |a, b, c| a.mul_add(b, c), rounding::fma;
+        "fma.{rnd}.ftz?.sat?.f32", "fma.rn.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma;
+        "mad.{rnd}.ftz?.sat?.f32", "mad.rn.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma;
         "div.{rnd}.ftz?.f32", "div.rn.f64": |a, b| a / b, rounding::div;
         "rcp.{rnd}.ftz?.f32", "rcp.rn.f64": |a| 1.0 / a, rounding::rcp;
         "sqrt.{rnd}.ftz?.f32", "sqrt.rn.f64": |a| a.sqrt(), rounding::sqrt;

@@ -17,6 +17,24 @@ pub enum Rounding {
     Up,
 }
 
+/// A multiply-add that rounds once. That of std is the C library's on processors without such an instruction, and on Windows
+/// the library of MinGW rounds twice.
+pub trait FusedMultiplyAdd {
+    fn fused_multiply_add(self, b: Self, c: Self) -> Self;
+}
+
+impl FusedMultiplyAdd for f32 {
+    fn fused_multiply_add(self, b: Self, c: Self) -> Self {
+        if cfg!(windows) { libm::fmaf(self, b, c) } else { self.mul_add(b, c) }
+    }
+}
+
+impl FusedMultiplyAdd for f64 {
+    fn fused_multiply_add(self, b: Self, c: Self) -> Self {
+        if cfg!(windows) { libm::fma(self, b, c) } else { self.mul_add(b, c) }
+    }
+}
+
 /// Rounds `value + error` to odd, where `value` is the sum rounded to nearest.
 pub fn odd(value: f64, error: f64) -> f64 {
     if error == 0.0 || !value.is_finite() || value.to_bits() & 1 == 1 {
@@ -87,7 +105,7 @@ pub fn div(a: f32, b: f32, rounding: Rounding) -> f32 {
     if !quotient.is_finite() || quotient == 0.0 || b.is_infinite() {
         return narrow(quotient, rounding);
     }
-    let remainder = (-quotient).mul_add(b, a);
+    let remainder = (-quotient).fused_multiply_add(b, a);
     narrow(odd(quotient, if b > 0.0 { remainder } else { -remainder }), rounding)
 }
 
@@ -101,7 +119,7 @@ pub fn sqrt(a: f32, rounding: Rounding) -> f32 {
     if !root.is_finite() || root == 0.0 {
         return narrow(root, rounding);
     }
-    narrow(odd(root, (-root).mul_add(root, a)), rounding)
+    narrow(odd(root, (-root).fused_multiply_add(root, a)), rounding)
 }
 
 #[cfg(test)]
@@ -124,7 +142,7 @@ mod tests {
             assert_eq!(add(a, b, Rounding::Nearest), a + b);
             assert_eq!(mul(a, b, Rounding::Nearest), a * b);
             assert_eq!(div(a, b, Rounding::Nearest), a / b);
-            assert_eq!(fma(a, b, c, Rounding::Nearest), a.mul_add(b, c));
+            assert_eq!(fma(a, b, c, Rounding::Nearest), a.fused_multiply_add(b, c));
             assert_eq!(sqrt(a.abs(), Rounding::Nearest), a.abs().sqrt());
             for f in [add, mul, div] {
                 let [nearest, zero, down, up] = MODES.map(|mode| f(a, b, mode));
