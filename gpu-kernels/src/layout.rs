@@ -34,38 +34,16 @@ impl Axis {
             Self::Hidden => 4 * s.n_embd(),
         }
     }
-}
 
-/// The padded length of each axis, computed once for many tensors.
-#[derive(Clone, Copy)]
-struct PaddedLens {
-    vocab: usize,
-    positions: usize,
-    channels: usize,
-    heads: usize,
-    hidden: usize,
-}
-
-impl PaddedLens {
+    /// Returns the length with padding.
     #[inline(always)]
-    fn new<S: Shape>(s: S) -> Self {
-        Self {
-            vocab: s.vocab_padded(),
-            positions: round_up(s.block_size(), 2),
-            channels: s.n_embd_padded(),
-            heads: s.n_attn_padded(),
-            hidden: s.n_hidden_padded(),
-        }
-    }
-
-    #[inline(always)]
-    fn of(self, axis: Axis) -> usize {
-        match axis {
-            Axis::Vocab => self.vocab,
-            Axis::Positions => self.positions,
-            Axis::Channels => self.channels,
-            Axis::Heads => self.heads,
-            Axis::Hidden => self.hidden,
+    fn padded_len<S: Shape>(self, s: S) -> usize {
+        match self {
+            Self::Vocab => s.vocab_padded(),
+            Self::Positions => round_up(s.block_size(), 2),
+            Self::Channels => s.n_embd_padded(),
+            Self::Heads => s.n_attn_padded(),
+            Self::Hidden => s.n_hidden_padded(),
         }
     }
 }
@@ -118,9 +96,9 @@ pub struct Place {
 
 impl Place {
     #[inline(always)]
-    fn new(lens: PaddedLens, offset: usize, spec: Spec) -> Self {
+    fn new<S: Shape>(s: S, offset: usize, spec: Spec) -> Self {
         let [rows, cols] = spec.axes;
-        Self { offset, rows: lens.of(rows), cols: lens.of(cols), decays: spec.decays }
+        Self { offset, rows: rows.padded_len(s), cols: cols.padded_len(s), decays: spec.decays }
     }
 
     /// Returns the number of elements.
@@ -229,17 +207,19 @@ macro_rules! tensors {
 
         #[allow(non_upper_case_globals)]
         mod table {
-            use super::{Axis::*, Init, Kind, Spec};
-            $(tensors!(@spec $name: $axes, $init, $decays, $kind);)*
-            $(tensors!(@spec $lname: $laxes, $linit, $ldecays, $lkind);)*
+            use super::{Axis::*, Init::*, Kind::*, Spec};
+            $(pub const $name: Spec =
+                Spec { name: stringify!($name), axes: $axes, init: $init, decays: $decays, kind: $kind };)*
+            $(pub const $lname: Spec =
+                Spec { name: stringify!($lname), axes: $laxes, init: $linit, decays: $ldecays, kind: $lkind };)*
         }
 
         impl<S: Shape> Layout<S> {
             /// Returns the places of the tensors that the model has once.
             #[inline(always)]
             pub fn model(self) -> ModelTensors {
-                let (lens, next) = (PaddedLens::new(self.0), 0);
-                $(let $name = Place::new(lens, next, table::$name); let next = next + $name.len();)*
+                let next = 0;
+                $(let $name = Place::new(self.0, next, table::$name); let next = next + $name.len();)*
                 let _ = next;
                 ModelTensors { $($name,)* }
             }
@@ -247,21 +227,17 @@ macro_rules! tensors {
             /// Returns the places of the tensors of layer `l`.
             #[inline(always)]
             pub fn layer(self, l: usize) -> LayerTensors {
-                let lens = PaddedLens::new(self.0);
-                let next = Self::model_len(lens) + l * Self::layer_len(lens);
-                $(let $lname = Place::new(lens, next, table::$lname); let next = next + $lname.len();)*
+                let next = self.layer_offset(l);
+                $(let $lname = Place::new(self.0, next, table::$lname); let next = next + $lname.len();)*
                 let _ = next;
                 LayerTensors { $($lname,)* }
             }
 
             #[inline(always)]
-            fn model_len(lens: PaddedLens) -> usize {
-                0 $(+ Place::new(lens, 0, table::$name).len())*
-            }
-
-            #[inline(always)]
-            fn layer_len(lens: PaddedLens) -> usize {
-                0 $(+ Place::new(lens, 0, table::$lname).len())*
+            fn layer_offset(self, l: usize) -> usize {
+                let model = 0 $(+ Place::new(self.0, 0, table::$name).len())*;
+                let layer = 0 $(+ Place::new(self.0, 0, table::$lname).len())*;
+                model + l * layer
             }
 
             /// Returns the layer, the row and the place of every tensor, in the order of the arrays.
@@ -274,15 +250,6 @@ macro_rules! tensors {
                 [$((None, table::$name, model.$name),)*].into_iter().chain(layers)
             }
         }
-    };
-    (@spec $name:ident: $axes:expr, $init:ident, $decays:literal, $kind:ident) => {
-        pub const $name: Spec = Spec {
-            name: stringify!($name),
-            axes: $axes,
-            init: Init::$init,
-            decays: $decays,
-            kind: Kind::$kind,
-        };
     };
 }
 
@@ -322,7 +289,6 @@ impl<S: Shape> Layout<S> {
     /// Returns the number of elements in each flat array.
     #[inline(always)]
     pub fn len(self) -> usize {
-        let lens = PaddedLens::new(self.0);
-        Self::model_len(lens) + self.0.n_layer() * Self::layer_len(lens)
+        self.layer_offset(self.0.n_layer())
     }
 }
