@@ -57,12 +57,6 @@ pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
 
-/// Returns the number of elements in one query's probabilities.
-#[inline(always)]
-pub fn query_probs_len<S: Shape>(s: S) -> usize {
-    Heads::new(s).groups * query_group_len(s)
-}
-
 /// Makes the views of a workspace and their places from one table of the name and the length of each buffer, in elements.
 macro_rules! buffers {
     (

@@ -4,7 +4,7 @@ use simt::{Grid, Target, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
-use crate::model::{Documents, Gpt, Pass};
+use crate::model::{Documents, Gpt};
 use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
 
@@ -30,10 +30,6 @@ pub struct EvaluateArgs {
     pub shape: RuntimeShape,
 }
 
-// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<EvaluateArgs>() == 72);
-
 impl Kernel for EvaluateArgs {
     fn shape(&self) -> RuntimeShape {
         self.shape
@@ -51,12 +47,11 @@ impl Kernel for EvaluateArgs {
                 (model, work, Documents::new(self.tokens, self.offsets), nll)
             };
             for i in block.grid_stride(self.documents as usize) {
-                let (document, n) = documents.get(s, i);
-                let pass = Pass { document, n, work };
+                let pass = documents.pass(s, i, work);
                 model.forward(block, pass, |_| {}, |_, _| {});
                 block.each_warp(inline!(move |warp| {
                     if warp.index == 0 {
-                        nll.store_scalar(i, cross_entropy::total(&pass.activations(s, 0), n));
+                        nll.store_scalar(i, cross_entropy::total(&pass.activations(s, 0), pass.n));
                     }
                 }));
             }

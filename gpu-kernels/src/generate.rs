@@ -4,7 +4,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, inline, round_up};
 
-use crate::activations::{buffers, query_group_len, query_probs_len};
+use crate::activations::{Heads, buffers, query_group_len};
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::model::Gpt;
@@ -54,22 +54,6 @@ pub struct GenerateArgs {
     pub shape: RuntimeShape,
 }
 
-// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<GenerateArgs>() == 104);
-
-/// Returns the random stream of sample `sample`.
-#[inline(always)]
-pub fn stream(seed: u64, sample: u64) -> Xoshiro128PlusPlus {
-    Xoshiro128PlusPlus::seed_from_u64(seed.wrapping_add(sample.wrapping_mul(STREAM)))
-}
-
-/// Draws the next value of a stream, uniform in `[0, 1)`.
-#[inline(always)]
-pub fn uniform(rng: &mut Xoshiro128PlusPlus) -> f32 {
-    (rng.next_u32() >> 8) as f32 / 16_777_216.0
-}
-
 buffers! {
     /// A warp's part of the workspace, with rows for `tokens` samples, and a layer's cached keys and values.
     struct Workspace(s, tokens)
@@ -78,7 +62,7 @@ buffers! {
     rstd: tokens,
     xn: tokens * s.n_embd_padded(),
     q: tokens * s.n_attn_padded(),
-    probs: query_probs_len(s),
+    probs: Heads::new(s).groups * query_group_len(s),
     attn: tokens * s.n_attn_padded(),
     h2: tokens * s.n_hidden_padded(),
     logits: tokens * s.vocab_padded(),
@@ -116,7 +100,8 @@ struct Slot {
 impl Slot {
     #[inline(always)]
     fn new(args: &GenerateArgs, sample: usize) -> Self {
-        let rng = stream(args.seed, args.first_sample.wrapping_add(sample as u64));
+        let stream = args.first_sample.wrapping_add(sample as u64).wrapping_mul(STREAM);
+        let rng = Xoshiro128PlusPlus::seed_from_u64(args.seed.wrapping_add(stream));
         Self { sample, position: 0, token: BOS, rng }
     }
 }
@@ -225,7 +210,8 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
     slot.token = if slot.position < args.prompt_len as usize {
         io.prompt.load_scalar(slot.position)
     } else {
-        sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform(&mut slot.rng))
+        let uniform = (slot.rng.next_u32() >> 8) as f32 / 16_777_216.0;
+        sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform)
     };
     let at = slot.sample * s.block_size() + slot.position;
     io.out.store_scalar(at, slot.token);

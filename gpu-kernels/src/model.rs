@@ -41,11 +41,11 @@ impl Documents {
         unsafe { Self { tokens: U32View::new(tokens), offsets: U32View::new(offsets) } }
     }
 
-    /// Returns the tokens of document `i` and the number of positions that it trains, `min(T, tokens - 1)`.
+    /// Returns document `i` with a block's workspace.
     #[inline(always)]
-    pub fn get<S: Shape>(self, s: S, i: usize) -> (U32View, usize) {
+    pub fn pass<S: Shape>(self, s: S, i: usize, work: View) -> Pass {
         let (start, end) = (self.offsets.load_uniform(i), self.offsets.load_uniform(i + 1));
-        (self.tokens.at(start), s.block_size().min(end - start - 1))
+        Pass { document: self.tokens.at(start), n: s.block_size().min(end - start - 1), work }
     }
 }
 

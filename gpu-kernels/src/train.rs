@@ -73,10 +73,6 @@ pub struct TrainModelsArgs {
     pub shape: RuntimeShape,
 }
 
-// The host and the PTX must agree on the structs' layout. (Pointers are narrower in WebAssembly.)
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<TrainArgs>() == 136 && size_of::<TrainModelsArgs>() == 32);
-
 impl TrainArgs {
     /// Returns the flat arrays.
     #[inline(always)]
@@ -84,33 +80,21 @@ impl TrainArgs {
         Arrays { w: self.params, transposed: self.params_transposed, grads: self.grads, m: self.m, v: self.v }
     }
 
-    /// Returns step `step` of the launch.
+    /// Returns the coefficients of step `step` of the launch, and the place of its report.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     #[inline(always)]
-    unsafe fn step(&self, step: usize) -> Step {
+    unsafe fn step(&self, step: usize) -> (StepCoefficients, View) {
         let steps = self.steps as usize;
         // SAFETY: the caller vouches for the pointers, and so for three coefficients and two reports a step.
         let (coefficients, log) = unsafe {
             let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps).at(3 * step);
             (coefficients, View::new(self.log.cast(), 2 * steps).at(2 * step))
         };
-        let coefficients = StepCoefficients {
-            sqrt_scale: coefficients.load_scalar(0),
-            eps: coefficients.load_scalar(1),
-            decay: coefficients.load_scalar(2),
-        };
-        Step { coefficients, log }
+        let load = |i| coefficients.load_scalar(i);
+        (StepCoefficients { sqrt_scale: load(0), eps: load(1), decay: load(2) }, log)
     }
-}
-
-/// A step of a launch.
-#[derive(Clone, Copy)]
-struct Step {
-    coefficients: StepCoefficients,
-    /// The place of the report.
-    log: View,
 }
 
 /// A block's training of one model.
@@ -172,13 +156,14 @@ impl Kernel for TrainArgs {
                 inline!(|i, train| {
                     // The coefficients are loaded early, so that the update need not wait for them.
                     // SAFETY: the caller vouches for pointers and lengths.
-                    let step = unsafe { self.step(i) };
+                    let (coefficients, log) = unsafe { self.step(i) };
                     document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
                     let pass = train.pass(i);
                     train.forward_backward(block, pass, inline!(move |warp| train.fetch(warp, i + 1, document)));
                     let weights = train.weights();
                     weights.weight_gradients(block, pass, false);
-                    weights.update(block, Warp::block_share, &self.optimizer, step, inline!(move || train.loss(&pass)));
+                    let loss = move || train.loss(&pass);
+                    weights.update(block, Warp::block_share, &self.optimizer, coefficients, log, loss);
                 }),
             );
             block.each_warp(inline!(move |warp| {
@@ -214,8 +199,7 @@ impl<S: Shape> Train<S> {
     #[inline(always)]
     fn fetch(&self, warp: &Warp, step: usize, document: usize) {
         if warp.index == WARPS - 1 {
-            let (document, n) = self.documents.get(self.s, document);
-            let to = self.fetched(step);
+            let (to, Pass { document, n, .. }) = (self.fetched(step), self.documents.pass(self.s, document, self.work));
             to.store_scalar(0, n);
             to.at(1).copy_from(document, n + 1);
         }

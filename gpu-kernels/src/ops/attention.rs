@@ -6,7 +6,7 @@
 
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
 
-use super::rows::{Tokens, half_warps};
+use super::{Tokens, half_warps};
 pub use crate::activations::prob_index;
 use crate::activations::{Activations, Heads, probs_row};
 use crate::math::exp;
@@ -25,7 +25,6 @@ fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
 }
 
 /// The views of one query.
-#[derive(Clone, Copy)]
 pub struct Query {
     /// `[A]`: the query over `sqrt(D)`.
     pub q: View,
@@ -44,64 +43,50 @@ pub struct Query {
 /// Computes `attn = sum_s softmax_s(q k[s]) v[s]` over the keys `s <= t`, for the query at position `t` and every head.
 #[inline(always)]
 pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
-    attend_heads(s, Heads::new(s), query, t);
-    warp.sync();
-}
-
-/// Computes [`attend`] without synchronising the warp.
-#[inline(always)]
-fn attend_heads<S: Shape>(s: S, heads: Heads, query: &Query, t: usize) {
+    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
     for group in 0..heads.groups {
-        attend_group(s, heads, query, group, t);
-    }
-}
-
-/// Computes [`attend`] for the heads of one group.
-#[inline(always)]
-fn attend_group<S: Shape>(s: S, heads: Heads, query: &Query, group: usize, t: usize) {
-    let a = s.n_attn_padded();
-    let (p, k, v) = (query.probs.at(group * query.group_stride), query.k, query.v);
-    let mut max = F32x32::splat(f32::NEG_INFINITY);
-    for (key, both) in key_pairs(t) {
-        let mut score = F32x32::splat(0.0);
-        for i in heads.channels(group) {
-            score = F32x32::broadcast(query.q.load(i)).mul_add(k.load_halves(key * a + i, a), score);
+        let (p, k, v) = (query.probs.at(group * query.group_stride), query.k, query.v);
+        let mut max = F32x32::splat(f32::NEG_INFINITY);
+        for (key, both) in key_pairs(t) {
+            let mut score = F32x32::splat(0.0);
+            for i in heads.channels(group) {
+                score = F32x32::broadcast(query.q.load(i)).mul_add(k.load_halves(key * a + i, a), score);
+            }
+            let score = score.segmented_sum(heads.width).upper_where(both, f32::NEG_INFINITY);
+            p.store_halves(key * HALF_WARP, HALF_WARP, score);
+            max = max.max(score);
         }
-        let score = score.segmented_sum(heads.width).upper_where(both, f32::NEG_INFINITY);
-        p.store_halves(key * HALF_WARP, HALF_WARP, score);
-        max = max.max(score);
-    }
-    let max = F32x32::broadcast(max.max_halves());
-    let mut sum = F32x32::splat(0.0);
-    for (key, both) in key_pairs(t) {
-        let e = (p.load_halves(key * HALF_WARP, HALF_WARP) - max).map(exp).upper_where(both, 0.0);
-        p.store_halves(key * HALF_WARP, HALF_WARP, e);
-        sum = sum + e;
-    }
-    let scale = F32x32::broadcast(F32x16::splat(1.0) / sum.add_halves());
-    for (key, _) in key_pairs(t) {
-        p.store_halves(key * HALF_WARP, HALF_WARP, p.load_halves(key * HALF_WARP, HALF_WARP) * scale);
-    }
-    for i in heads.channels(group) {
+        let max = F32x32::broadcast(max.max_halves());
         let mut sum = F32x32::splat(0.0);
-        for (key, _) in key_pairs(t) {
-            sum = p.load_halves(key * HALF_WARP, HALF_WARP).mul_add(v.load_halves(key * a + i, a), sum);
+        for (key, both) in key_pairs(t) {
+            let e = (p.load_halves(key * HALF_WARP, HALF_WARP) - max).map(exp).upper_where(both, 0.0);
+            p.store_halves(key * HALF_WARP, HALF_WARP, e);
+            sum = sum + e;
         }
-        query.attn.store(i, sum.add_halves());
+        let scale = F32x32::broadcast(F32x16::splat(1.0) / sum.add_halves());
+        for (key, _) in key_pairs(t) {
+            p.store_halves(key * HALF_WARP, HALF_WARP, p.load_halves(key * HALF_WARP, HALF_WARP) * scale);
+        }
+        for i in heads.channels(group) {
+            let mut sum = F32x32::splat(0.0);
+            for (key, _) in key_pairs(t) {
+                sum = p.load_halves(key * HALF_WARP, HALF_WARP).mul_add(v.load_halves(key * a + i, a), sum);
+            }
+            query.attn.store(i, sum.add_halves());
+        }
     }
+    warp.sync();
 }
 
 /// Computes [`attend`] for each query. Keys and values are complete, because a block barrier precedes the op.
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
     let &Activations { q, k, v, probs, attn, .. } = activations;
-    let (a, heads) = (s.n_attn_padded(), Heads::new(s));
+    let (a, group_stride) = (s.n_attn_padded(), probs_row(s.block_size_padded()));
     for t in tokens.live() {
-        let (q, probs, attn) = (q.at(t * a), probs.at(probs_row(t)), attn.at(t * a));
-        let query = Query { q, k, v, probs, group_stride: probs_row(s.block_size_padded()), attn };
-        attend_heads(s, heads, &query, t);
+        let query = Query { q: q.at(t * a), k, v, probs: probs.at(probs_row(t)), group_stride, attn: attn.at(t * a) };
+        attend(warp, s, &query, t);
     }
-    warp.sync();
 }
 
 /// Computes the gradients of scores and queries, `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,

@@ -2,7 +2,7 @@
 
 use simt::{F32x16, HALF_WARP, Mask16, U32View, Warp};
 
-use super::rows::{Tokens, half_warps};
+use super::{Tokens, half_warps};
 use crate::activations::Activations;
 use crate::math::{exp, ln};
 use crate::shape::{Shape, TOKENS};

@@ -1,14 +1,12 @@
 //! Token and position embeddings, and the norm of their sum.
 
-use simt::{F32x16, F32x32, HALF_WARP, U32View, View, Warp};
+use simt::{F32x32, HALF_WARP, U32View, View, Warp};
 
-use super::rmsnorm::rstd;
-use super::rows::half_warps;
+use super::rmsnorm::normalize;
 use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
 /// The views of [`forward`].
-#[derive(Clone, Copy)]
 pub struct Embed {
     /// `[V, C]`: the token embedding.
     pub wte: View,
@@ -21,7 +19,6 @@ pub struct Embed {
 }
 
 /// The inputs of the rows that one warp embeds.
-#[derive(Clone, Copy)]
 pub struct Inputs {
     /// The tokens.
     pub tokens: [usize; TOKENS],
@@ -35,27 +32,10 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, inputs: &Inputs, t0: 
     let c = s.n_embd_padded();
     let sum =
         |t: usize, i: usize| embed.wte.load(inputs.tokens[t] * c + i) + embed.wpe.load(inputs.positions[t] * c + i);
-    let mut squares = [F32x16::splat(0.0); TOKENS];
-    for i in half_warps(c) {
-        for t in 0..TOKENS {
-            let e = sum(t, i);
-            squares[t] = e.mul_add(e, squares[t]);
-        }
-    }
-    let scale = rstd(s, squares);
-    for t in 0..TOKENS {
-        embed.rstd.store_scalar(t0 + t, scale[t]);
-    }
-    for i in half_warps(c) {
-        for t in 0..TOKENS {
-            embed.x.store((t0 + t) * c + i, sum(t, i) * F32x16::splat(scale[t]));
-        }
-    }
-    warp.sync();
+    normalize(warp, s, sum, embed.x, embed.rstd, t0);
 }
 
 /// The inputs of [`backward_token`] and [`backward_position`].
-#[derive(Clone, Copy)]
 pub struct EmbedBackward {
     /// `[T, C]`: the gradient of the sum of the embeddings.
     pub dx: View,

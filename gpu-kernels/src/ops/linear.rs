@@ -2,7 +2,7 @@
 
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
 
-use super::rows::{Tokens, half_warps};
+use super::{Tokens, half_warps};
 use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 

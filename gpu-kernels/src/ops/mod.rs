@@ -12,7 +12,31 @@ pub mod embed;
 pub mod linear;
 pub mod mlp;
 pub mod rmsnorm;
-pub mod rows;
 pub mod sample;
 
-pub use rows::{Tokens, half_warps};
+use simt::HALF_WARP;
+
+use crate::shape::TOKENS;
+
+/// The tokens of one warp, the rows `first .. first + TOKENS`. Rows from `end` on are computed too, but never read.
+#[derive(Clone, Copy)]
+pub struct Tokens {
+    /// The first row.
+    pub first: usize,
+    /// The end of the document's rows.
+    pub end: usize,
+}
+
+impl Tokens {
+    /// Returns the rows that the document has.
+    #[inline(always)]
+    pub fn live(self) -> core::ops::Range<usize> {
+        self.first..self.end.min(self.first + TOKENS)
+    }
+}
+
+/// Returns the first channel of each half-warp in a row of `n` channels.
+#[inline(always)]
+pub fn half_warps(n: usize) -> impl Iterator<Item = usize> {
+    (0..n / HALF_WARP).map(|i| i * HALF_WARP)
+}

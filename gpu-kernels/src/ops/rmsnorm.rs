@@ -2,30 +2,13 @@
 
 use simt::{F32x16, View, Warp, sqrt};
 
-use super::rows::{Tokens, half_warps};
+use super::{Tokens, half_warps};
 use crate::shape::{Shape, TOKENS};
 
 /// The addend of the mean square.
 const EPS: f32 = 1e-5;
 
-/// Returns 1 / rms of each token from its channels' squares, summed over half-warps.
-///
-/// The result is NaN if the sum overflows. Otherwise a model that has diverged would go on with zeros.
-#[inline(always)]
-pub fn rstd<S: Shape>(s: S, squares: [F32x16; TOKENS]) -> [f32; TOKENS] {
-    let mut rstd = [0.0; TOKENS];
-    for t in 0..TOKENS {
-        rstd[t] = squares[t].reduce_sum();
-    }
-    for rstd in &mut rstd {
-        let mean = *rstd / s.n_embd() as f32 + EPS;
-        *rstd = 1.0 / sqrt(mean) + 0.0 * mean;
-    }
-    rstd
-}
-
 /// The views of [`forward`].
-#[derive(Clone, Copy)]
 pub struct RmsNorm {
     /// `[T, C]`: the input.
     pub x: View,
@@ -39,28 +22,42 @@ pub struct RmsNorm {
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens) {
     let (c, t0) = (s.n_embd_padded(), tokens.first);
+    normalize(warp, s, |t, i| norm.x.load((t0 + t) * c + i), norm.y, norm.rstd, t0);
+}
+
+/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on.
+///
+/// `rstd` is NaN if the sum of squares overflows. Otherwise a model that has diverged would go on with zeros.
+#[inline(always)]
+pub fn normalize<S: Shape>(warp: &Warp, s: S, x: impl Fn(usize, usize) -> F32x16, y: View, rstd: View, t0: usize) {
+    let c = s.n_embd_padded();
     let mut squares = [F32x16::splat(0.0); TOKENS];
     for i in half_warps(c) {
         for t in 0..TOKENS {
-            let x = norm.x.load((t0 + t) * c + i);
+            let x = x(t, i);
             squares[t] = x.mul_add(x, squares[t]);
         }
     }
-    let scale = rstd(s, squares);
+    let mut scale = [0.0; TOKENS];
     for t in 0..TOKENS {
-        norm.rstd.store_scalar(t0 + t, scale[t]);
+        scale[t] = squares[t].reduce_sum();
+    }
+    for t in 0..TOKENS {
+        let mean = scale[t] / s.n_embd() as f32 + EPS;
+        scale[t] = 1.0 / sqrt(mean) + 0.0 * mean;
+    }
+    for t in 0..TOKENS {
+        rstd.store_scalar(t0 + t, scale[t]);
     }
     for i in half_warps(c) {
         for t in 0..TOKENS {
-            let at = (t0 + t) * c + i;
-            norm.y.store(at, norm.x.load(at) * F32x16::splat(scale[t]));
+            y.store((t0 + t) * c + i, x(t, i) * F32x16::splat(scale[t]));
         }
     }
     warp.sync();
 }
 
 /// The views of [`backward`].
-#[derive(Clone, Copy)]
 pub struct RmsNormBackward {
     /// `[T, C]`: the norm's output.
     pub y: View,

@@ -3,7 +3,7 @@
 use simt::{F32x16, HALF_WARP, Mask16, View};
 
 use super::cross_entropy::in_vocab;
-use super::rows::half_warps;
+use super::half_warps;
 use crate::math::{exp, ln};
 use crate::shape::Shape;
 

@@ -9,7 +9,9 @@
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
 //! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
-use simt::{AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Target, View, WARPS, div, inline, rem};
+use simt::{
+    AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Target, View, WARPS, Warp, div, inline, rem, round_up,
+};
 
 use super::weights::{Weights, gradient_blocks};
 use super::{Train, TrainArgs, train_workspace_len};
@@ -59,10 +61,6 @@ pub struct BatchArgs {
     /// The number of documents of a step.
     pub batch: u32,
 }
-
-// The host and the PTX must agree on the struct's layout. (Pointers are narrower in WebAssembly.)
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<BatchArgs>() == 176);
 
 /// Returns the number of shards of a step of `batch` documents.
 #[inline(always)]
@@ -121,13 +119,26 @@ impl Kernel for PhaseArgs {
     /// Runs one phase of a step in the grid's blocks.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        let Self { batch: args, phase, step } = self;
+        let (train, batch, len) = (&args.train, args.batch as usize, Layout(s).len());
+        let arrays = GradientArrays::new(shards(batch));
         grid.each_block(inline!(|block| {
-            // SAFETY: the caller keeps the contract of `Kernel::run`.
-            unsafe {
-                match self.phase {
-                    Phase::Gradients => gradients(block, s, &self.batch, self.step),
-                    Phase::Reduce => reduce(block, s, &self.batch),
-                    Phase::Update => update(block, s, &self.batch, self.step),
+            // SAFETY: the caller vouches for pointers and lengths, and for losses rounded up to half-warps.
+            let (weights, losses, (coefficients, log)) = unsafe {
+                let views = train.arrays().map(inline!(|array| View::new(array, len)));
+                // The view of the gradients reaches over all arrays of them.
+                let views = Arrays { grads: View::new(train.grads, arrays.count * len), ..views };
+                let weights = Weights { s, arrays: views, squares: View::new(args.squares, squares_len(s)) };
+                (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(*step))
+            };
+            match phase {
+                // SAFETY: the caller keeps the contract of `Kernel::run`.
+                Phase::Gradients => unsafe { gradients(block, weights, args, *step, losses) },
+                Phase::Reduce => reduce(block, weights, arrays.count, 1.0 / batch as f32),
+                Phase::Update => {
+                    let share = |warp: &Warp| block.grid_share(warp);
+                    let loss = move || sum(losses, batch) / batch as f32;
+                    weights.update(block, share, &train.optimizer, coefficients, log, loss);
                 }
             }
         }));
@@ -139,27 +150,32 @@ impl Kernel for PhaseArgs {
 /// # Safety
 /// The conditions of [`Kernel::run`] hold.
 #[inline(always)]
-unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
-    let (len, batch, train) = (Layout(s).len(), args.batch as usize, &args.train);
-    let GradientArrays { shards_each, .. } = GradientArrays::new(shards(batch));
+unsafe fn gradients<T: Target, S: Shape>(
+    block: &Block<T>,
+    weights: Weights<S>,
+    args: &BatchArgs,
+    step: usize,
+    losses: View,
+) {
+    let (s, batch, train) = (weights.s, args.batch as usize, &args.train);
+    let (len, GradientArrays { shards_each, .. }) = (Layout(s).len(), GradientArrays::new(shards(batch)));
+    let sum = weights.arrays.grads.at(div(block.index, shards_each) * len);
     let array = train.grads.wrapping_add(div(block.index, shards_each) * len);
     let joins = rem(block.index, shards_each) > 0;
     let own = if joins { train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (arrays, w, transposed, grads, work, documents, losses) = unsafe {
+    let (w, transposed, grads, work, documents) = unsafe {
         (
-            train.arrays().map(inline!(|array| View::new(array, len))),
             memory.staged(train.params, len),
             memory.staged(train.params_transposed, len),
             memory.staged(own, len),
             memory.workspace(train.workspace, train_workspace_len(s)),
             Documents::new(train.tokens, train.offsets),
-            losses(args),
         )
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
-    let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..arrays };
+    let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..weights.arrays };
     let train = Train { s, arrays, work: work.view, documents };
     block.each_warp(inline!(move |warp| {
         warp.fetch(&w);
@@ -182,8 +198,6 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     block.each_warp(inline!(move |warp| {
         warp.write_back(&grads);
         if joins {
-            // SAFETY: the caller vouches for the array.
-            let sum = unsafe { View::new(array, len) };
             for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
                 sum.store(i, sum.load(i) + grads.view.load(i));
             }
@@ -191,17 +205,10 @@ unsafe fn gradients<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArg
     }));
 }
 
-/// Sums all shards' gradients, for this block's share of the weights. The sums replace the first array of gradients, and
-/// their squares are summed block by block.
-///
-/// # Safety
-/// The conditions of [`Kernel::run`] hold.
+/// Sums `arrays` arrays of gradients, for this block's share of the weights, and scales the sums. They replace the first array,
+/// and their squares are summed block by block.
 #[inline(always)]
-unsafe fn reduce<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs) {
-    // SAFETY: the caller vouches for pointers and lengths.
-    let weights = unsafe { weights(s, args) };
-    let arrays = GradientArrays::new(shards(args.batch as usize)).count;
-    let scale = 1.0 / args.batch as f32;
+fn reduce<T: Target, S: Shape>(block: &Block<T>, weights: Weights<S>, arrays: usize, scale: f32) {
     block.each_warp(inline!(move |warp| {
         weights.each_block(
             block.grid_share(warp),
@@ -241,50 +248,6 @@ fn reduce_block<S: Shape, const N: usize>(
     }
     block.store(grads, sum);
     weights.squares.store(i * HALF_WARP, clip::squares(sum));
-}
-
-/// Updates this block's share of the weights. The first block also reports the step.
-///
-/// # Safety
-/// The conditions of [`Kernel::run`] hold.
-#[inline(always)]
-unsafe fn update<T: Target, S: Shape>(block: &Block<T>, s: S, args: &BatchArgs, step: usize) {
-    // SAFETY: the caller vouches for pointers and lengths.
-    let (weights, losses, step) = unsafe { (weights(s, args), losses(args), args.train.step(step)) };
-    let batch = args.batch as usize;
-    weights.update(
-        block,
-        inline!(|warp| block.grid_share(warp)),
-        &args.train.optimizer,
-        step,
-        inline!(move || sum(losses, batch) / batch as f32),
-    );
-}
-
-/// Returns the weights in the memory that all blocks share. The view of the gradients reaches over all arrays of them.
-///
-/// # Safety
-/// The conditions of [`Kernel::run`] hold.
-#[inline(always)]
-unsafe fn weights<S: Shape>(s: S, args: &BatchArgs) -> Weights<S> {
-    let (len, arrays) = (Layout(s).len(), args.train.arrays());
-    let grads_len = GradientArrays::new(shards(args.batch as usize)).count * len;
-    // SAFETY: the caller vouches for pointers and lengths.
-    unsafe {
-        let grads = View::new(arrays.grads, grads_len);
-        let arrays = Arrays { grads, ..arrays.map(inline!(|array| View::new(array, len))) };
-        Weights { s, arrays, squares: View::new(args.squares, squares_len(s)) }
-    }
-}
-
-/// Returns the losses of a step's documents.
-///
-/// # Safety
-/// The conditions of [`Kernel::run`] hold.
-#[inline(always)]
-unsafe fn losses(args: &BatchArgs) -> View {
-    // SAFETY: the caller vouches for the batch, rounded up to half-warps.
-    unsafe { View::new(args.losses, (args.batch as usize).div_ceil(HALF_WARP) * HALF_WARP) }
 }
 
 /// Returns the sum of the first `n` values, sixteen at a time.

@@ -2,11 +2,10 @@
 
 use simt::{Block, F32x32, HALF_WARP, Share, Target, View, WARPS, Warp, div, inline, rem};
 
-use super::Step;
 use crate::activations::one_of_three;
 use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Pass;
-use crate::ops::adamw::{AdamW, AdamWParams};
+use crate::ops::adamw::{AdamW, AdamWParams, StepCoefficients};
 use crate::ops::clip;
 use crate::ops::embed::{self, EmbedBackward};
 use crate::ops::linear::weight_gradient;
@@ -153,11 +152,12 @@ impl<S: Shape> Weights<S> {
         block: &Block<T>,
         share: impl Fn(&Warp) -> Share + Copy,
         params: &AdamWParams,
-        step: Step,
+        coefficients: StepCoefficients,
+        log: View,
         loss: impl Fn() -> f32 + Copy,
     ) {
         let norm = clip::norm(self.squares, gradient_blocks(self.s));
-        let adamw = AdamW::new(params, &step.coefficients, clip::scale(norm, params.max_grad_norm));
+        let adamw = AdamW::new(params, &coefficients, clip::scale(norm, params.max_grad_norm));
         block.each_warp(inline!(move |warp| {
             self.each_block(
                 share(warp),
@@ -168,8 +168,8 @@ impl<S: Shape> Weights<S> {
                 }),
             );
             if block.index == 0 && warp.index == WARPS - 1 {
-                step.log.store_scalar(0, loss());
-                step.log.store_scalar(1, norm);
+                log.store_scalar(0, loss());
+                log.store_scalar(1, norm);
             }
         }));
     }
