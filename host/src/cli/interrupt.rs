@@ -24,7 +24,7 @@ pub(super) fn watch() -> Result<Arc<AtomicBool>> {
         // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))
             .and_then(|_| flag::register(signal, Arc::clone(&requested)))
-            .map_err(|error| Error::failed("watch for Ctrl-C", "", error))?;
+            .map_err(|error| Error::failed("watch for Ctrl-C", "run the program where it may handle signals", error))?;
     }
     Ok(requested)
 }

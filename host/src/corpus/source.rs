@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::fs::File;
 use std::io::{self, Read};
-use std::iter::successors;
 use std::path::Path;
 use std::time::Duration;
 

@@ -49,5 +49,7 @@ fn gpu(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Box<dyn Models>> {
 
 #[cfg(not(cuda))]
 fn gpu(_: &Dataset, _: &[ModelSetup]) -> Result<Box<dyn Models>> {
-    Err(crate::error::Error::NotBuilt { part: "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned() })
+    Err(crate::error::Error::NotBuilt {
+        part: "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned(),
+    })
 }
