@@ -42,6 +42,11 @@
 #[cfg(feature = "race-check")]
 extern crate std;
 
+// Elsewhere the kernels would miscompute. Checkpoints and tokens are little-endian, views index with 64 bits (WebAssembly's
+// models are small), and a processor of 32 bits may round intermediate results to 80 bits.
+#[cfg(not(any(all(target_pointer_width = "64", target_endian = "little"), target_family = "wasm")))]
+compile_error!("microgpt needs a little-endian target of 64 bits, or WebAssembly");
+
 #[macro_use]
 mod lanewise;
 
