@@ -20,7 +20,9 @@ pub enum Isa {
     Avx512,
     /// x86-64 with AVX2 and FMA. It has sixteen vector registers.
     Avx2,
-    /// The instruction set that every CPU of the architecture has.
+    /// AArch64 with NEON, which every such CPU has. It has 32 vector registers of four values each.
+    Neon,
+    /// The instruction set that every CPU of another architecture has, or of x86-64 without the extensions above.
     Baseline,
     /// The instruction set of GPUs, PTX.
     Ptx,
@@ -32,6 +34,7 @@ impl Isa {
         match self {
             Self::Avx512 => "AVX-512",
             Self::Avx2 => "AVX2",
+            Self::Neon => "NEON",
             Self::Baseline => "baseline",
             Self::Ptx => "PTX",
         }

@@ -108,11 +108,13 @@ macro_rules! compile {
 compile!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, Isa::Avx512, constant: true);
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 compile!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
+#[cfg(target_arch = "aarch64")]
+compile!(neon, Isa::Neon, constant: true);
 // Without FMA instructions each multiply-add is a call. Constants would save little of that, and would slow the
 // compiler.
 #[cfg(target_arch = "x86_64")]
 compile!(baseline, Isa::Baseline, constant: false);
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile!(baseline, Isa::Baseline, constant: true);
 
 /// The kernels for each instruction set of the architecture, the fastest first.
@@ -121,7 +123,13 @@ compile!(baseline, Isa::Baseline, constant: true);
 /// uses it, and by the profile of that crate.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
+/// The kernels for NEON alone, which every CPU of the architecture has.
+#[cfg(target_arch = "aarch64")]
+pub static ALL: [CpuKernels; 1] = [neon::KERNELS];
 /// The kernels for the baseline alone. Under the race checker each access is a call, so that other instruction sets
 /// would gain nothing.
-#[cfg(any(not(target_arch = "x86_64"), feature = "race-check"))]
+#[cfg(any(
+    all(target_arch = "x86_64", feature = "race-check"),
+    not(any(target_arch = "x86_64", target_arch = "aarch64"))
+))]
 pub static ALL: [CpuKernels; 1] = [baseline::KERNELS];

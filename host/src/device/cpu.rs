@@ -80,7 +80,7 @@ fn is_available(kernels: &CpuKernels) -> bool {
         }
         Isa::Avx2 => avx2,
         Isa::Baseline => true,
-        Isa::Ptx => false,
+        Isa::Neon | Isa::Ptx => false,
     }
 }
 

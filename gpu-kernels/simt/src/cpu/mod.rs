@@ -26,9 +26,9 @@ pub use view::{BroadcastPairs, U32View, View};
 #[derive(Clone, Copy)]
 pub struct AnyCpu;
 
-// SAFETY: every CPU has the baseline instruction set.
+// SAFETY: every CPU has the baseline instruction set, and NEON is AArch64's.
 unsafe impl Target for AnyCpu {
-    const ISA: Isa = Isa::Baseline;
+    const ISA: Isa = if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Baseline };
 }
 
 /// Runs `work` for each of the blocks.
@@ -63,14 +63,14 @@ pub(crate) fn warp_sync() {
     race::warp_sync();
 }
 
-/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers, so that
-/// two fit.
+/// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers or eight
+/// of NEON's 32, so that two fit beside their operands.
 ///
 /// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum
 /// is slow wherever it is kept.
 #[inline(always)]
 pub(crate) fn accumulators(isa: Isa) -> usize {
-    if isa == Isa::Avx2 { 2 } else { HALF_WARP }
+    if matches!(isa, Isa::Avx2 | Isa::Neon) { 2 } else { HALF_WARP }
 }
 
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
