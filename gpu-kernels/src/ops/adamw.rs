@@ -15,8 +15,9 @@ const V_BIAS: f32 = 1e-24;
 /// and leaves the moments of padding exactly zero.
 const M_BIAS: f32 = 1e-20;
 
-/// The pairs of rows that [`AdamW::update_block`] updates at once.
-const PAIRS: usize = 2;
+/// The pairs of rows that [`AdamW::update_block`] updates at once. Two keep a divider busy. With NEON one pair has as many
+/// vectors as two have with AVX2, and two would spill.
+const PAIRS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 2 };
 
 /// The optimiser's constants.
 #[derive(Clone, Copy, Debug)]
@@ -49,28 +50,27 @@ pub struct StepCoefficients {
 /// The values that the updates of all weights share in one step.
 #[derive(Clone, Copy)]
 pub struct AdamW {
-    beta1: F32x32,
-    beta2: F32x32,
-    m_gain: F32x32,
-    v_gain: F32x32,
-    sqrt_scale: F32x32,
-    eps: F32x32,
-    decay: F32x32,
+    beta1: f32,
+    beta2: f32,
+    m_gain: f32,
+    v_gain: f32,
+    sqrt_scale: f32,
+    eps: f32,
+    decay: f32,
 }
 
 impl AdamW {
     /// Returns the update of one step. `clip` is the factor that clips the gradients.
     #[inline(always)]
     pub fn new(params: &AdamWParams, step: &StepCoefficients, clip: f32) -> Self {
-        let splat = F32x32::splat;
         Self {
-            beta1: splat(params.beta1),
-            beta2: splat(params.beta2),
-            m_gain: splat(params.one_minus_beta1 * clip),
-            v_gain: splat(params.one_minus_beta2 * (clip * clip)),
-            sqrt_scale: splat(step.sqrt_scale),
-            eps: splat(step.eps),
-            decay: splat(-step.decay),
+            beta1: params.beta1,
+            beta2: params.beta2,
+            m_gain: params.one_minus_beta1 * clip,
+            v_gain: params.one_minus_beta2 * (clip * clip),
+            sqrt_scale: step.sqrt_scale,
+            eps: step.eps,
+            decay: -step.decay,
         }
     }
 
@@ -80,27 +80,27 @@ impl AdamW {
     /// processor's out-of-order window holds little more than one pair.
     #[inline(always)]
     pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
-        let stride = block.tensor.cols;
-        let zero = [F32x32::splat(0.0); N];
+        let (stride, splat) = (block.tensor.cols, F32x32::splat);
+        let zero = [splat(0.0); N];
         let (mut w, mut m, mut v) = (zero, zero, zero);
         for pair in 0..N {
             let g = a.grads.load_halves(block.at(pair), stride);
-            let biased = a.v.load_halves(block.at(pair), stride).mul_add(self.beta2, F32x32::splat(V_BIAS));
-            v[pair] = (g * self.v_gain).mul_add(g, biased);
+            let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(self.beta2), splat(V_BIAS));
+            v[pair] = (g * splat(self.v_gain)).mul_add(g, biased);
             a.v.store_halves(block.at(pair), stride, v[pair]);
         }
         let root = warp.sqrt(v);
         for pair in 0..N {
             let g = a.grads.load_halves(block.at(pair), stride);
             w[pair] = a.w.load_halves(block.at(pair), stride);
-            m[pair] = a.m.load_halves(block.at(pair), stride) * self.beta1;
-            m[pair] = g.mul_add(self.m_gain, w[pair].mul_add(F32x32::splat(M_BIAS), m[pair]));
+            m[pair] = a.m.load_halves(block.at(pair), stride) * splat(self.beta1);
+            m[pair] = g.mul_add(splat(self.m_gain), w[pair].mul_add(splat(M_BIAS), m[pair]));
             a.m.store_halves(block.at(pair), stride, m[pair]);
         }
         for pair in 0..N {
-            m[pair] = m[pair] / root[pair].mul_add(self.sqrt_scale, self.eps);
+            m[pair] = m[pair] / root[pair].mul_add(splat(self.sqrt_scale), splat(self.eps));
         }
-        let decay = if block.tensor.decays { self.decay } else { F32x32::splat(0.0) };
+        let decay = splat(if block.tensor.decays { self.decay } else { 0.0 });
         for pair in 0..N {
             a.w.store_halves(block.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
         }
