@@ -20,7 +20,7 @@ pub enum Isa {
     Avx512,
     /// x86-64 with AVX2 and FMA. It has sixteen vector registers.
     Avx2,
-    /// AArch64 with NEON, which every such CPU has. It has 32 vector registers of four values each.
+    /// `aarch64` with NEON, which every such CPU has. It has 32 vector registers of four values each.
     Neon,
     /// The instruction set that every CPU of another architecture has, or of x86-64 without the extensions above.
     Baseline,

@@ -26,7 +26,7 @@ pub use view::{BroadcastPairs, U32View, View};
 #[derive(Clone, Copy)]
 pub struct AnyCpu;
 
-// SAFETY: every CPU has the baseline instruction set, and NEON is AArch64's.
+// SAFETY: every CPU has the baseline instruction set, and every `aarch64` CPU has NEON.
 unsafe impl Target for AnyCpu {
     const ISA: Isa = if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Baseline };
 }

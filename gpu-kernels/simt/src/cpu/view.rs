@@ -155,24 +155,18 @@ impl View {
     /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
     #[inline(always)]
     pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
-        BroadcastPairs(self.at(i))
-    }
-
-    #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
-    fn load_broadcast_pair(self, i: usize) -> F32x32 {
-        #[cfg(feature = "race-check")]
-        for half in 0..2 {
-            self.check(i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+        BroadcastPairs {
+            view: self.at(i),
+            #[cfg(target_arch = "aarch64")]
+            lanes: self.read16(i),
         }
-        // SAFETY: both elements lie within the array (see the type).
-        unsafe { F32x32(F32x16::splat(*self.ptr.add(i)), F32x16::splat(*self.ptr.add(i + 1))) }
     }
 
     /// Returns the view that begins `offset` elements later, with its address in a register.
     ///
     /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. There are more pointers
-    /// than registers, and LLVM takes long to choose the pointers.
+    /// than registers, and LLVM takes long to choose the pointers. On `aarch64` LLVM loads all windows first, and spills
+    /// them.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
         self.at(offset).in_register()
@@ -180,9 +174,9 @@ impl View {
 
     #[inline(always)]
     fn in_register(self) -> Self {
-        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))]
+        #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(unused_mut))]
         let mut view = self;
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         #[expect(clippy::pointers_in_nomem_asm_block, reason = "the pointer is only a value here")]
         // SAFETY: the block contains no instruction.
         unsafe {
@@ -229,16 +223,39 @@ impl View {
 
 /// Sixteen adjacent elements, taken in pairs with one element for each half-warp.
 ///
-/// [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory.
+/// On x86-64 [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory. NEON
+/// multiplies by a lane of a register, so that `aarch64` loads four elements at once.
 #[derive(Clone, Copy)]
-pub struct BroadcastPairs(View);
+pub struct BroadcastPairs {
+    #[cfg_attr(all(target_arch = "aarch64", not(feature = "race-check")), expect(dead_code))]
+    view: View,
+    #[cfg(target_arch = "aarch64")]
+    lanes: F32x16,
+}
 
 impl BroadcastPairs {
     /// Returns element `2 i` in every lane of the lower half-warp and element `2 i + 1` in every lane of the upper one.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn broadcast_pair(&self, i: usize) -> F32x32 {
-        self.0.load_broadcast_pair(2 * i)
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.view.check(2 * i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+        }
+        F32x32(F32x16::splat(self.element(2 * i)), F32x16::splat(self.element(2 * i + 1)))
+    }
+
+    #[cfg(not(target_arch = "aarch64"))]
+    #[inline(always)]
+    fn element(&self, i: usize) -> f32 {
+        // SAFETY: the element lies within the array (see `View`).
+        unsafe { *self.view.ptr.add(i) }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    fn element(&self, i: usize) -> f32 {
+        self.lanes.0[i]
     }
 }
 
