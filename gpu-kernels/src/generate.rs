@@ -9,10 +9,8 @@ use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::model::Gpt;
 use crate::ops::attention::{self, Query};
-use crate::ops::embed::{self, Inputs};
-use crate::ops::linear;
 use crate::ops::rmsnorm::RmsNorm;
-use crate::ops::{Tokens, sample};
+use crate::ops::{Tokens, embed, linear, sample};
 use crate::shape::{RuntimeShape, Shape, TOKENS};
 
 /// The token that begins and ends every document.
@@ -160,13 +158,13 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     let (s, tokens) = (model.s, Tokens { first: 0, end: TOKENS });
     let Workspace { x, xn, rstd, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
     let norm = RmsNorm { x, y: xn, rstd };
-    let mut inputs = Inputs { tokens: [0; TOKENS], positions: [0; TOKENS] };
+    let (mut ids, mut positions) = ([0; TOKENS], [0; TOKENS]);
     for (i, slot) in slots.iter().enumerate() {
-        (inputs.tokens[i], inputs.positions[i]) = (slot.token, slot.position);
+        (ids[i], positions[i]) = (slot.token, slot.position);
     }
-    embed::forward(warp, s, &model.embedding(x, rstd), &inputs, 0);
+    embed::forward(warp, s, &model.embedding(ids, positions), x, rstd, 0);
     for l in 0..s.n_layer() {
-        attend(warp, model, &Workspace::new(s, TOKENS, work, l), &norm, &inputs.positions, l);
+        attend(warp, model, &Workspace::new(s, TOKENS, work, l), &norm, &positions, l);
         linear::accumulate(warp, s, &model.linear(attn, Layout(s).layer(l).attn_wo), tokens, x);
         model.mlp(warp, l, &norm, None, h2, tokens);
     }

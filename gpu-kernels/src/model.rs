@@ -4,12 +4,10 @@ use simt::{Block, F32x16, Target, U32View, View, Warp, inline};
 
 use crate::activations::{Activations, one_of_three};
 use crate::layout::{Layout, Place};
-use crate::ops::attention;
-use crate::ops::cross_entropy;
-use crate::ops::embed::{self, Embed, Inputs};
+use crate::ops::embed::{self, Embed};
 use crate::ops::linear::{self, Linear};
 use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
-use crate::ops::{Tokens, half_warps, mlp};
+use crate::ops::{Tokens, attention, cross_entropy, half_warps, mlp};
 use crate::shape::{Shape, TOKENS};
 
 /// The model's parameters in both orientations.
@@ -174,13 +172,13 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     fn embed(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
-        let mut inputs = Inputs { tokens: [0; TOKENS], positions: [0; TOKENS] };
+        let (mut ids, mut positions) = ([0; TOKENS], [0; TOKENS]);
         for t in 0..TOKENS {
             // Rows from the document's end on repeat its last token, so that every load is within the document.
-            inputs.positions[t] = (t0 + t).min(tokens.end - 1);
-            inputs.tokens[t] = pass.document.load_scalar(inputs.positions[t]);
+            positions[t] = (t0 + t).min(tokens.end - 1);
+            ids[t] = pass.document.load_scalar(positions[t]);
         }
-        embed::forward(warp, s, &self.embedding(a.x_embed, a.rstd_embed), &inputs, t0);
+        embed::forward(warp, s, &self.embedding(ids, positions), a.x_embed, a.rstd_embed, t0);
         for i in half_warps(s.n_embd_padded()) {
             for t in 0..TOKENS {
                 let at = (t0 + t) * s.n_embd_padded() + i;
@@ -190,11 +188,11 @@ impl<S: Shape> Gpt<S> {
         warp.sync();
     }
 
-    /// Returns the views of the embedding, with `x` and `rstd` for its results.
+    /// Returns the inputs of the embedding of these tokens.
     #[inline(always)]
-    pub fn embedding(&self, x: View, rstd: View) -> Embed {
+    pub fn embedding(&self, tokens: [usize; TOKENS], positions: [usize; TOKENS]) -> Embed {
         let tensors = Layout(self.s).model();
-        Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), x, rstd }
+        Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), tokens, positions }
     }
 
     /// Computes layer `l` up to queries, keys and values.

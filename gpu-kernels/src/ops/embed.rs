@@ -6,33 +6,24 @@ use super::rmsnorm::normalize;
 use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
-/// The views of [`forward`].
+/// The inputs of [`forward`].
 pub struct Embed {
     /// `[V, C]`: the token embedding.
     pub wte: View,
     /// `[T, C]`: the position embedding.
     pub wpe: View,
-    /// `[T, C]`: the embedding after its norm, written.
-    pub x: View,
-    /// `[T]`: 1 / rms, written.
-    pub rstd: View,
-}
-
-/// The inputs of the rows that one warp embeds.
-pub struct Inputs {
-    /// The tokens.
+    /// The tokens of the rows that the warp embeds.
     pub tokens: [usize; TOKENS],
-    /// Their positions.
+    /// The positions of the tokens.
     pub positions: [usize; TOKENS],
 }
 
-/// Computes `x = rmsnorm(wte[token] + wpe[pos])` for the rows from `t0` on.
+/// Computes `x = rmsnorm(wte[token] + wpe[pos])`, `[T, C]`, and the norm's `rstd`, `[T]`, for the rows from `t0` on.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, inputs: &Inputs, t0: usize) {
+pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, x: View, rstd: View, t0: usize) {
     let c = s.n_embd_padded();
-    let sum =
-        |t: usize, i: usize| embed.wte.load(inputs.tokens[t] * c + i) + embed.wpe.load(inputs.positions[t] * c + i);
-    normalize(warp, s, sum, embed.x, embed.rstd, t0);
+    let sum = |t: usize, i: usize| embed.wte.load(embed.tokens[t] * c + i) + embed.wpe.load(embed.positions[t] * c + i);
+    normalize(warp, s, sum, x, rstd, t0);
 }
 
 /// The inputs of [`backward_token`] and [`backward_position`].

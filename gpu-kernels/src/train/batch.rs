@@ -134,7 +134,7 @@ impl Kernel for PhaseArgs {
             match phase {
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
                 Phase::Gradients => unsafe { gradients(block, weights, args, *step, losses) },
-                Phase::Reduce => reduce(block, weights, arrays.count, 1.0 / batch as f32),
+                Phase::Reduce => weights.reduce(block, arrays.count, 1.0 / batch as f32),
                 Phase::Update => {
                     let share = |warp: &Warp| block.grid_share(warp);
                     let loss = move || sum(losses, batch) / batch as f32;
@@ -205,49 +205,45 @@ unsafe fn gradients<T: Target, S: Shape>(
     }));
 }
 
-/// Sums `arrays` arrays of gradients, for this block's share of the weights, and scales the sums. They replace the first array,
-/// and their squares are summed block by block.
-#[inline(always)]
-fn reduce<T: Target, S: Shape>(block: &Block<T>, weights: Weights<S>, arrays: usize, scale: f32) {
-    block.each_warp(inline!(move |warp| {
-        weights.each_block(
-            block.grid_share(warp),
-            inline!(|i, pair| reduce_block::<S, 1>(&weights, arrays, scale, i, pair)),
-            inline!(|i, _, block| reduce_block::<S, { HALF_WARP / 2 }>(&weights, arrays, scale, i, block)),
-        );
-    }));
-}
+impl<S: Shape> Weights<S> {
+    /// Sums `arrays` arrays of gradients, for the block's share of the weights, and scales the sums. They replace the first
+    /// array, and their squares are summed block by block.
+    #[inline(always)]
+    fn reduce<T: Target>(self, block: &Block<T>, arrays: usize, scale: f32) {
+        block.each_warp(inline!(move |warp| {
+            self.each_block(
+                block.grid_share(warp),
+                inline!(|i, pair| self.reduce_block::<1>(arrays, scale, i, pair)),
+                inline!(|i, _, block| self.reduce_block::<{ HALF_WARP / 2 }>(arrays, scale, i, block)),
+            );
+        }));
+    }
 
-/// Sums the gradients of the `N` pairs of rows of block `i`, and scales the sum.
-#[inline(always)]
-fn reduce_block<S: Shape, const N: usize>(
-    weights: &Weights<S>,
-    arrays: usize,
-    scale: f32,
-    i: usize,
-    block: WeightBlock,
-) {
-    let (grads, len) = (weights.arrays.grads, Layout(weights.s).len());
-    let span = arrays.div_ceil(MAX_SPANS);
-    let mut sum = [F32x32::splat(0.0); N];
-    let mut first = 0;
-    while first < arrays {
-        let mut span_sum = block.load::<N>(grads.at(first * len));
-        for array in first + 1..arrays.min(first + span) {
-            for r in 0..N {
-                span_sum[r] = span_sum[r] + grads.load_halves(array * len + block.at(r), block.tensor.cols);
+    /// Computes [`Self::reduce`] for the `N` pairs of rows of block `i`.
+    #[inline(always)]
+    fn reduce_block<const N: usize>(&self, arrays: usize, scale: f32, i: usize, block: WeightBlock) {
+        let (grads, len, span) = (self.arrays.grads, Layout(self.s).len(), arrays.div_ceil(MAX_SPANS));
+        let mut sum = [F32x32::splat(0.0); N];
+        let mut first = 0;
+        while first < arrays {
+            let mut span_sum = block.load::<N>(grads.at(first * len));
+            for array in first + 1..arrays.min(first + span) {
+                let rows = block.load::<N>(grads.at(array * len));
+                for r in 0..N {
+                    span_sum[r] = span_sum[r] + rows[r];
+                }
             }
+            for r in 0..N {
+                sum[r] = sum[r] + span_sum[r];
+            }
+            first += span;
         }
         for r in 0..N {
-            sum[r] = sum[r] + span_sum[r];
+            sum[r] = sum[r] * F32x32::splat(scale);
         }
-        first += span;
+        block.store(grads, sum);
+        self.squares.store(i * HALF_WARP, clip::squares(sum));
     }
-    for r in 0..N {
-        sum[r] = sum[r] * F32x32::splat(scale);
-    }
-    block.store(grads, sum);
-    weights.squares.store(i * HALF_WARP, clip::squares(sum));
 }
 
 /// Returns the sum of the first `n` values, sixteen at a time.

@@ -1,7 +1,7 @@
 //! The op `embed` against the reference.
 
 use gpu_kernels::layout::{Layout, ModelTensors};
-use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, Inputs, backward_position, backward_token};
+use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, backward_position, backward_token};
 use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
 use gpu_kernels::shape::Shape;
@@ -47,11 +47,12 @@ fn forward_agrees_with_the_reference() {
         }
         let mut positions = Padded::new(Layout(s).model().wpe.rows, c, &wpe, f32::NAN);
         let (mut x, mut got_rstd) = (Padded::unwritten(t, c), scalars(t, &[]));
-        let embed = Embed { wte: tokens.view(), wpe: positions.view(), x: x.view(), rstd: view(&mut got_rstd) };
+        let (wte_view, wpe_view, x_view, rstd_view) = (tokens.view(), positions.view(), x.view(), view(&mut got_rstd));
         launch_tokens(n, |warp, rows| {
             let positions = std::array::from_fn(|t| (rows.first + t).min(n - 1));
-            let inputs = Inputs { tokens: positions.map(|t| document[t] as usize), positions };
-            embed::forward(warp, s, &embed, &inputs, rows.first);
+            let embed =
+                Embed { wte: wte_view, wpe: wpe_view, tokens: positions.map(|t| document[t] as usize), positions };
+            embed::forward(warp, s, &embed, x_view, rstd_view, rows.first);
         });
         let what = format!("{s:?}, n = {n}");
         let (sum, expected) = reference(&wte, &wpe, &document, n, c.count);
