@@ -1,6 +1,6 @@
 //! The validation kernel. It runs the forward pass over many documents, one in a block at a time.
 
-use simt::{Grid, Target, View, inline};
+use simt::{Grid, Target, U32View, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
@@ -44,7 +44,8 @@ impl Kernel for EvaluateArgs {
                 let (params, transposed, size) = (self.params, self.params_transposed, Activations::len(s));
                 let (model, work) = Gpt::stage(block, s, params, transposed, self.workspace, size);
                 let nll = View::new(self.nll, self.documents as usize);
-                (model, work, Documents::new(self.tokens, self.offsets), nll)
+                let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
+                (model, work, Documents { tokens, offsets }, nll)
             };
             for i in block.grid_stride(self.documents as usize) {
                 let pass = documents.pass(s, i, work);

@@ -152,11 +152,11 @@ impl Kernel for GenerateArgs {
     }
 }
 
-/// Computes the logits of the next token of every slot.
+/// Computes the logits of the next token of every slot, and adds the slot's keys and values to the cache.
 #[inline(always)]
 fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKENS]) {
-    let (s, tokens) = (model.s, Tokens { first: 0, end: TOKENS });
-    let Workspace { x, xn, rstd, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
+    let (s, a, tokens) = (model.s, model.s.n_attn_padded(), Tokens { first: 0, end: TOKENS });
+    let Workspace { x, xn, rstd, q, probs, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
     let norm = RmsNorm { x, y: xn, rstd };
     let (mut ids, mut positions) = ([0; TOKENS], [0; TOKENS]);
     for (i, slot) in slots.iter().enumerate() {
@@ -164,39 +164,25 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     }
     embed::forward(warp, s, &model.embedding(ids, positions), x, rstd, 0);
     for l in 0..s.n_layer() {
-        attend(warp, model, &Workspace::new(s, TOKENS, work, l), &norm, &positions, l);
+        let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, l);
+        model.project_qkv(warp, l, &norm, tokens, |which, slot, i, y| {
+            let cached = slot * cache_len(s) + positions[slot] * a;
+            match which {
+                0 => q.store(slot * a + i, y),
+                1 => keys.store(cached + i, y),
+                _ => values.store(cached + i, y),
+            }
+        });
+        for slot in 0..TOKENS {
+            let (k, v) = (keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
+            let (q, attn) = (q.at(slot * a), attn.at(slot * a));
+            let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn };
+            attention::attend(warp, s, &query, positions[slot]);
+        }
         linear::accumulate(warp, s, &model.linear(attn, Layout(s).layer(l).attn_wo), tokens, x);
         model.mlp(warp, l, &norm, None, h2, tokens);
     }
     linear::forward_into(warp, s, &model.linear(x, Layout(s).model().wte), tokens, logits);
-}
-
-/// Computes the attention of every slot in layer `l`, and adds the slot's key and value to the cache.
-#[inline(always)]
-fn attend<S: Shape>(
-    warp: &Warp,
-    model: &Gpt<S>,
-    work: &Workspace,
-    norm: &RmsNorm,
-    positions: &[usize; TOKENS],
-    l: usize,
-) {
-    let (s, a) = (model.s, model.s.n_attn_padded());
-    let &Workspace { q, keys, values, probs, attn, .. } = work;
-    model.project_qkv(warp, l, norm, Tokens { first: 0, end: TOKENS }, |which, slot, i, y| {
-        let cached = slot * cache_len(s) + positions[slot] * a;
-        match which {
-            0 => q.store(slot * a + i, y),
-            1 => keys.store(cached + i, y),
-            _ => values.store(cached + i, y),
-        }
-    });
-    for slot in 0..TOKENS {
-        let (k, v) = (keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
-        let (q, attn) = (q.at(slot * a), attn.at(slot * a));
-        let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn };
-        attention::attend(warp, s, &query, positions[slot]);
-    }
 }
 
 /// Draws a slot's next token, or takes it from the prompt, and writes it. A slot whose sample has ended is back at position 0.

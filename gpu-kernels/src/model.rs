@@ -1,13 +1,13 @@
 //! The model's forward and backward pass over one document, as a table of contents of the ops.
 
-use simt::{Block, F32x16, Target, U32View, View, Warp, inline};
+use simt::{Block, F32x16, Target, U32View, View, Warp, half_warps, inline};
 
 use crate::activations::{Activations, one_of_three};
 use crate::layout::{Layout, Place};
 use crate::ops::embed::{self, Embed};
 use crate::ops::linear::{self, Linear};
 use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
-use crate::ops::{Tokens, attention, cross_entropy, half_warps, mlp};
+use crate::ops::{Tokens, attention, cross_entropy, mlp};
 use crate::shape::{Shape, TOKENS};
 
 /// The model's parameters in both orientations.
@@ -24,21 +24,13 @@ pub struct Gpt<S> {
 /// The documents of a launch.
 #[derive(Clone, Copy)]
 pub struct Documents {
-    tokens: U32View,
-    offsets: U32View,
+    /// The tokens of all documents.
+    pub tokens: U32View,
+    /// The offset of each document in `tokens`, and the end of the last one.
+    pub offsets: U32View,
 }
 
 impl Documents {
-    /// Returns the documents in `tokens`, of which `offsets` has each one's begin and the last one's end.
-    ///
-    /// # Safety
-    /// The conditions of [`U32View::new`] hold.
-    #[inline(always)]
-    pub unsafe fn new(tokens: *const u32, offsets: *const u32) -> Self {
-        // SAFETY: the caller keeps the contract of `U32View::new`.
-        unsafe { Self { tokens: U32View::new(tokens), offsets: U32View::new(offsets) } }
-    }
-
     /// Returns document `i` with a block's workspace.
     #[inline(always)]
     pub fn pass<S: Shape>(self, s: S, i: usize, work: View) -> Pass {

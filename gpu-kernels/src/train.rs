@@ -141,7 +141,8 @@ impl Kernel for TrainArgs {
             let (arrays, work, documents) = unsafe {
                 let arrays = self.arrays().map(inline!(|array| memory.staged(array, len)));
                 let work = memory.workspace(self.workspace, train_workspace_len(s));
-                (arrays, work, Documents::new(self.tokens, self.offsets))
+                let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
+                (arrays, work, Documents { tokens, offsets })
             };
             let train = Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view, documents };
             let mut document = self.first_document as usize;
@@ -163,7 +164,7 @@ impl Kernel for TrainArgs {
                     let weights = train.weights();
                     weights.weight_gradients(block, pass, false);
                     let loss = move || train.loss(&pass);
-                    weights.update(block, Warp::block_share, &self.optimizer, coefficients, log, loss);
+                    weights.update(block, Warp::block_share, self.optimizer, coefficients, log, loss);
                 }),
             );
             block.each_warp(inline!(move |warp| {

@@ -7,8 +7,8 @@ use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
 use crate::index::rem;
-use crate::target::{Isa, Target, WARPS};
-use backend::{F32x32, Memory, Staged, View};
+use crate::target::{HALF_WARP, Isa, Target, WARPS};
+use backend::{F32x16, F32x32, Mask16, Memory, Staged, View};
 
 /// The blocks of a launch that the caller runs.
 pub struct Grid<T> {
@@ -33,6 +33,18 @@ impl<T: Target> Grid<T> {
             #[inline(always)]
             |index| work(&Block { index, count: self.count, target: self.target }),
         );
+    }
+}
+
+impl View {
+    /// Returns the sum of the first `n` elements, sixteen at a time.
+    #[inline(always)]
+    pub fn sum(self, n: usize) -> f32 {
+        let mut sum = F32x16::splat(0.0);
+        for i in (0..n).step_by(HALF_WARP) {
+            sum = sum + Mask16::lanes_below(n - i).select(self.load(i), F32x16::splat(0.0));
+        }
+        sum.reduce_sum()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Index arithmetic that cannot panic. A kernel on a GPU has no way to report a panic, and the code of a panic costs
 //! registers.
 
+use crate::target::HALF_WARP;
+
 /// Returns `n` rounded up to a multiple of `to`.
 #[inline(always)]
 pub const fn round_up(n: usize, to: usize) -> usize {
@@ -17,4 +19,10 @@ pub const fn div(a: usize, b: usize) -> usize {
 #[inline(always)]
 pub const fn rem(a: usize, b: usize) -> usize {
     a % if b == 0 { 1 } else { b }
+}
+
+/// Returns the first channel of each half-warp in a row of `n` channels.
+#[inline(always)]
+pub fn half_warps(n: usize) -> impl DoubleEndedIterator<Item = usize> {
+    (0..n / HALF_WARP).map(|i| i * HALF_WARP)
 }

@@ -88,5 +88,5 @@ pub use cpu::{AnyCpu, sqrt_from_estimate};
 pub use cuda_std;
 #[cfg(target_arch = "nvptx64")]
 pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
-pub use index::{div, rem, round_up};
+pub use index::{div, half_warps, rem, round_up};
 pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARPS};

@@ -47,60 +47,48 @@ pub struct StepCoefficients {
     pub decay: f32,
 }
 
-/// The values that the updates of all weights share in one step.
+/// The update of one step, which all weights share.
 #[derive(Clone, Copy)]
 pub struct AdamW {
-    beta1: f32,
-    beta2: f32,
-    m_gain: f32,
-    v_gain: f32,
-    sqrt_scale: f32,
-    eps: f32,
-    decay: f32,
+    /// The optimiser's constants.
+    pub params: AdamWParams,
+    /// The step's coefficients.
+    pub step: StepCoefficients,
+    /// The factor that clips the gradients.
+    pub clip: f32,
 }
 
 impl AdamW {
-    /// Returns the update of one step. `clip` is the factor that clips the gradients.
-    #[inline(always)]
-    pub fn new(params: &AdamWParams, step: &StepCoefficients, clip: f32) -> Self {
-        Self {
-            beta1: params.beta1,
-            beta2: params.beta2,
-            m_gain: params.one_minus_beta1 * clip,
-            v_gain: params.one_minus_beta2 * (clip * clip),
-            sqrt_scale: step.sqrt_scale,
-            eps: step.eps,
-            decay: -step.decay,
-        }
-    }
-
     /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
     ///
     /// Each operation is written for all pairs before the next one, because a root and a division take so long that a
     /// processor's out-of-order window holds little more than one pair.
     #[inline(always)]
     pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
-        let (stride, splat) = (block.tensor.cols, F32x32::splat);
+        let Self { params, step, clip } = *self;
+        let splat = F32x32::splat;
+        let (m_gain, v_gain) = (params.one_minus_beta1 * clip, params.one_minus_beta2 * (clip * clip));
+        let stride = block.tensor.cols;
         let zero = [splat(0.0); N];
         let (mut w, mut m, mut v) = (zero, zero, zero);
         for pair in 0..N {
             let g = a.grads.load_halves(block.at(pair), stride);
-            let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(self.beta2), splat(V_BIAS));
-            v[pair] = (g * splat(self.v_gain)).mul_add(g, biased);
+            let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(params.beta2), splat(V_BIAS));
+            v[pair] = (g * splat(v_gain)).mul_add(g, biased);
             a.v.store_halves(block.at(pair), stride, v[pair]);
         }
         let root = warp.sqrt(v);
         for pair in 0..N {
             let g = a.grads.load_halves(block.at(pair), stride);
             w[pair] = a.w.load_halves(block.at(pair), stride);
-            m[pair] = a.m.load_halves(block.at(pair), stride) * splat(self.beta1);
-            m[pair] = g.mul_add(splat(self.m_gain), w[pair].mul_add(splat(M_BIAS), m[pair]));
+            m[pair] = a.m.load_halves(block.at(pair), stride) * splat(params.beta1);
+            m[pair] = g.mul_add(splat(m_gain), w[pair].mul_add(splat(M_BIAS), m[pair]));
             a.m.store_halves(block.at(pair), stride, m[pair]);
         }
         for pair in 0..N {
-            m[pair] = m[pair] / root[pair].mul_add(splat(self.sqrt_scale), splat(self.eps));
+            m[pair] = m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
         }
-        let decay = splat(if block.tensor.decays { self.decay } else { 0.0 });
+        let decay = splat(if block.tensor.decays { -step.decay } else { 0.0 });
         for pair in 0..N {
             a.w.store_halves(block.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
         }

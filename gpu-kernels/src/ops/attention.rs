@@ -4,9 +4,9 @@
 //! and the upper one the odd ones. A head narrower than a half-warp fills a segment of the lanes, and a wider head
 //! takes several half-warps.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div};
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div, half_warps};
 
-use super::{Tokens, half_warps};
+use super::Tokens;
 pub use crate::activations::prob_index;
 use crate::activations::{Activations, Heads, probs_row};
 use crate::math::exp;

@@ -1,8 +1,8 @@
 //! Softmax cross-entropy over the vocabulary.
 
-use simt::{F32x16, HALF_WARP, Mask16, U32View, Warp};
+use simt::{F32x16, HALF_WARP, Mask16, U32View, Warp, half_warps};
 
-use super::{Tokens, half_warps};
+use super::Tokens;
 use crate::activations::Activations;
 use crate::math::{exp, ln};
 use crate::shape::{Shape, TOKENS};

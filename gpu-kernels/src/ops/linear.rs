@@ -1,8 +1,8 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp, half_warps};
 
-use super::{Tokens, half_warps};
+use super::Tokens;
 use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
@@ -123,17 +123,10 @@ fn product<const N: usize>(linear: Linear, t0: usize, col: usize) -> [F32x32; N]
     y
 }
 
-/// Returns the sum of `dw`, a block of 16 by 16 weights held as pairs of rows, and its gradient, `dw[r, c] + sum_t
-/// dy[t, r] x[t, c]` over the document's `n` positions in order, for `dy: [T, rows]` and `x: [T, cols]`.
+/// Computes the gradient of a block of 16 by 16 weights, held as pairs of rows, `dw[r, c] += sum_t dy[t, r] x[t, c]` over the
+/// document's `n` positions in order, for `dy: [T, rows]` and `x: [T, cols]`.
 #[inline(always)]
-pub fn weight_gradient(
-    warp: &Warp,
-    block: WeightBlock,
-    dy: View,
-    x: View,
-    n: usize,
-    mut dw: [F32x32; HALF_WARP / 2],
-) -> [F32x32; HALF_WARP / 2] {
+pub fn weight_gradient(warp: &Warp, block: WeightBlock, dy: View, x: View, n: usize, dw: &mut [F32x32; HALF_WARP / 2]) {
     let WeightBlock { tensor, row, col } = block;
     let count = warp.accumulators(HALF_WARP / 2);
     for first in (0..HALF_WARP / 2).step_by(count) {
@@ -145,5 +138,4 @@ pub fn weight_gradient(
             }
         }
     }
-    dw
 }

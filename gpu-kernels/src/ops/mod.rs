@@ -14,8 +14,6 @@ pub mod mlp;
 pub mod rmsnorm;
 pub mod sample;
 
-use simt::HALF_WARP;
-
 use crate::shape::TOKENS;
 
 /// The tokens of one warp, the rows `first .. first + TOKENS`. Rows from `end` on are computed too, but never read.
@@ -33,10 +31,4 @@ impl Tokens {
     pub fn live(self) -> core::ops::Range<usize> {
         self.first..self.end.min(self.first + TOKENS)
     }
-}
-
-/// Returns the first channel of each half-warp in a row of `n` channels.
-#[inline(always)]
-pub fn half_warps(n: usize) -> impl Iterator<Item = usize> {
-    (0..n / HALF_WARP).map(|i| i * HALF_WARP)
 }

@@ -1,8 +1,8 @@
 //! The root-mean-square norm without gain, `y = x / sqrt(mean(x^2) + 1e-5)`.
 
-use simt::{F32x16, View, Warp, sqrt};
+use simt::{F32x16, View, Warp, half_warps, sqrt};
 
-use super::{Tokens, half_warps};
+use super::Tokens;
 use crate::shape::{Shape, TOKENS};
 
 /// The addend of the mean square.

@@ -1,9 +1,8 @@
 //! The draw of the next token from logits, with top-k and a temperature.
 
-use simt::{F32x16, HALF_WARP, Mask16, View};
+use simt::{F32x16, Mask16, View, half_warps};
 
 use super::cross_entropy::in_vocab;
-use super::half_warps;
 use crate::math::{exp, ln};
 use crate::shape::Shape;
 
@@ -41,7 +40,7 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     }
     let logit = max.reduce_max();
     let mut token = 0;
-    for i in (0..s.vocab_padded() / HALF_WARP).rev().map(|i| i * HALF_WARP) {
+    for i in half_warps(s.vocab_padded()).rev() {
         let hits = candidates(i).eq(F32x16::splat(logit)).to_bitmask();
         if hits != 0 {
             token = i + hits.trailing_zeros() as usize;

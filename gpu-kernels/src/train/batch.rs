@@ -9,9 +9,7 @@
 //! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
 //! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
 
-use simt::{
-    AS_ON_GPU, Block, F32x16, F32x32, Grid, HALF_WARP, Mask16, Target, View, WARPS, Warp, div, inline, rem, round_up,
-};
+use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, rem, round_up};
 
 use super::weights::{Weights, gradient_blocks};
 use super::{Train, TrainArgs, train_workspace_len};
@@ -137,8 +135,8 @@ impl Kernel for PhaseArgs {
                 Phase::Reduce => weights.reduce(block, arrays.count, 1.0 / batch as f32),
                 Phase::Update => {
                     let share = |warp: &Warp| block.grid_share(warp);
-                    let loss = move || sum(losses, batch) / batch as f32;
-                    weights.update(block, share, &train.optimizer, coefficients, log, loss);
+                    let loss = move || losses.sum(batch) / batch as f32;
+                    weights.update(block, share, train.optimizer, coefficients, log, loss);
                 }
             }
         }));
@@ -171,7 +169,7 @@ unsafe fn gradients<T: Target, S: Shape>(
             memory.staged(train.params_transposed, len),
             memory.staged(own, len),
             memory.workspace(train.workspace, train_workspace_len(s)),
-            Documents::new(train.tokens, train.offsets),
+            Documents { tokens: U32View::new(train.tokens), offsets: U32View::new(train.offsets) },
         )
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
@@ -244,14 +242,4 @@ impl<S: Shape> Weights<S> {
         block.store(grads, sum);
         self.squares.store(i * HALF_WARP, clip::squares(sum));
     }
-}
-
-/// Returns the sum of the first `n` values, sixteen at a time.
-#[inline(always)]
-fn sum(values: View, n: usize) -> f32 {
-    let mut sum = F32x16::splat(0.0);
-    for i in (0..n).step_by(HALF_WARP) {
-        sum = sum + Mask16::lanes_below(n - i).select(values.load(i), F32x16::splat(0.0));
-    }
-    sum.reduce_sum()
 }

@@ -131,7 +131,7 @@ impl<S: Shape> Weights<S> {
                         dw = block.load(grads);
                     }
                     let (dy, x) = sources(s, &pass, matrix);
-                    dw = weight_gradient(warp, block, dy, x, pass.n, dw);
+                    weight_gradient(warp, block, dy, x, pass.n, &mut dw);
                     block.store(grads, dw);
                     if let Matrix::Wte = matrix {
                         // The gradient so far is the part of the `lm_head`.
@@ -151,13 +151,13 @@ impl<S: Shape> Weights<S> {
         self,
         block: &Block<T>,
         share: impl Fn(&Warp) -> Share + Copy,
-        params: &AdamWParams,
-        coefficients: StepCoefficients,
+        params: AdamWParams,
+        step: StepCoefficients,
         log: View,
         loss: impl Fn() -> f32 + Copy,
     ) {
         let norm = clip::norm(self.squares, gradient_blocks(self.s));
-        let adamw = AdamW::new(params, &coefficients, clip::scale(norm, params.max_grad_norm));
+        let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
         block.each_warp(inline!(move |warp| {
             self.each_block(
                 share(warp),

@@ -66,9 +66,8 @@ impl FlatArrays {
     /// Updates every tensor. Steps count from 1.
     fn update(&mut self, gradients: &[f32], step: i32) {
         pack(gradients, &mut self.0.grads);
-        let (params, coefficients, views) = (params(), coefficients(step), self.views());
+        let (adamw, views) = (AdamW { params: params(), step: coefficients(step), clip: CLIP }, self.views());
         launch(|warp| {
-            let adamw = AdamW::new(&params, &coefficients, CLIP);
             for tensor in Layout(SHAPE).tensors() {
                 let place = tensor.place;
                 match tensor.spec.kind {
@@ -201,10 +200,10 @@ fn rows_without_decay_take_the_step_of_a_zero_decay() {
         let [w, transposed, grads, m, v] = memory.each_mut().map(|memory| view(memory));
         let views = Arrays { w, transposed, grads, m, v };
         let rows = Place { offset: 0, rows: 2, cols: HALF_WARP, decays }.block(2, 0);
-        let coefficients = StepCoefficients { decay: weight_decay, ..coefficients(1) };
+        let step = StepCoefficients { decay: weight_decay, ..coefficients(1) };
         launch(|warp| {
             if warp.index == 0 {
-                AdamW::new(&params(), &coefficients, CLIP).update_rows::<1>(warp, &views, rows);
+                AdamW { params: params(), step, clip: CLIP }.update_rows::<1>(warp, &views, rows);
             }
         });
         memory.map(|memory| memory.iter().map(|x| x.to_bits()).collect::<Vec<_>>())

@@ -2,12 +2,11 @@
 
 use gpu_kernels::layout::{Layout, ModelTensors};
 use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, backward_position, backward_token};
-use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
 use gpu_kernels::shape::Shape;
 use reference::model::{self, Vector};
 use reference::value::{Tape, Value, dot};
-use simt::{HALF_WARP, U32View};
+use simt::{HALF_WARP, U32View, half_warps};
 
 use crate::rmsnorm::rstd;
 use crate::support::{

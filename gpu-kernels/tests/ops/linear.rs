@@ -47,8 +47,9 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
         launch(|warp| {
             let matrix = Place { offset: 0, rows: o.padded, cols: i.padded, decays: true };
             for block in warp.block_stride(matrix.blocks(HALF_WARP)).map(|i| matrix.block(HALF_WARP, i)) {
-                let zeros = [F32x32::splat(0.0); HALF_WARP / 2];
-                block.store(dw_view, weight_gradient(warp, block, dy_view, x_view, n, zeros));
+                let mut dw = [F32x32::splat(0.0); HALF_WARP / 2];
+                weight_gradient(warp, block, dy_view, x_view, n, &mut dw);
+                block.store(dw_view, dw);
             }
         });
         let expected = by_row(&x, input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w)), input), x));

@@ -1,11 +1,10 @@
 //! The op `mlp`, the activation function between its two matrices, against the reference.
 
-use gpu_kernels::ops::half_warps;
 use gpu_kernels::ops::mlp::{backward, forward};
 use gpu_kernels::shape::{TOKEN_GROUP, TOKENS};
 use reference::model::{Vector, mlp};
 use reference::value::{Tape, Value};
-use simt::{F32x16, round_up};
+use simt::{F32x16, half_warps, round_up};
 
 use crate::support::{
     Channels, Input, Padded, assert_gradients, by_row, launch_tokens, leaves, matrix, values, weighted,
