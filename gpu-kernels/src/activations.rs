@@ -99,8 +99,6 @@ macro_rules! buffers {
     };
 }
 
-pub(crate) use buffers;
-
 /// Returns the number of elements in a buffer `[T, width]`.
 #[inline(always)]
 fn rows<S: Shape>(s: S, width: usize) -> usize {

@@ -4,7 +4,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, inline, round_up};
 
-use crate::activations::{Heads, buffers, query_group_len};
+use crate::activations::{Heads, query_group_len};
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::model::Gpt;

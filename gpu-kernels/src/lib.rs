@@ -9,6 +9,7 @@
 // Ops index several arrays by one token or row, because `for t in 0..TOKENS` reads like the math.
 #![allow(clippy::needless_range_loop)]
 
+#[macro_use]
 pub mod activations;
 #[cfg(feature = "entries")]
 pub mod entry;

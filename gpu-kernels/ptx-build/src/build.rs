@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_path_of_windows_loses_its_verbatim_prefix() {
         for (path, expected) in [
-            (r"\\?\C:\my repo\microgpt", r"C:\my repo\microgpt"),
+            (r"\\?\C:\my repo\kernels", r"C:\my repo\kernels"),
             (r"\\?\UNC\server\share\repo", r"\\server\share\repo"),
             (r"D:\repo", r"D:\repo"),
             ("/repo", "/repo"),

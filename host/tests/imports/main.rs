@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use graph::Crate;
 
 /// The source folder of each crate.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "gpu-kernels/simt/src",
     "gpu-kernels/src",
     "gpu-kernels/ptx-build/src",
     "gpu-kernels/ptx-emulator/src",
+    "host/cuda-driver/src",
     "host/reference/src",
     "host/src",
     "assets/page/src",
