@@ -145,7 +145,9 @@ impl Error {
     /// Returns the cure of a failure of the GPU, if there is one.
     fn gpu_cure(&self) -> Option<String> {
         let cure = match self {
-            Self::NotBuilt { .. } => "build it again for Linux, without MICROGPT_PTX=none",
+            Self::NotBuilt { .. } => {
+                "build it again for Linux or Windows, with the feature `cuda` and without MICROGPT_PTX=none"
+            }
             Self::NoDriver { .. } => "install NVIDIA's driver (the CUDA toolkit is not needed)",
             Self::NoGpu { visible: Some(visible) } => {
                 &format!("unset CUDA_VISIBLE_DEVICES, which is `{visible}`, or name an existing GPU in it")

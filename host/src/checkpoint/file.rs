@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::tensor::{Metadata as Header, TensorInfo};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::TrainConfig;
@@ -87,9 +88,8 @@ impl Metadata {
             return Ok(Self::default());
         };
         let json: Value = serde_json::from_str(text).map_err(|error| format!("`{METADATA}` is not JSON: {error}"))?;
-        let integer = |key: &str| match &json[key] {
-            Value::Null => Ok(None),
-            value => value.as_u64().map(Some).ok_or_else(|| format!("`{key}` is {value}, not a whole number")),
+        let integer = |key: &str| -> Result<Option<u64>, String> {
+            Option::deserialize(&json[key]).map_err(|_| format!("`{key}` is {}, not a whole number", json[key]))
         };
         if let Some(version) = integer("format_version")?.filter(|&version| version > FORMAT_VERSION) {
             return Err(format!("its format has version {version}, the newest known here is {FORMAT_VERSION}"));
@@ -98,12 +98,8 @@ impl Metadata {
         for (dimension, key) in dimensions.iter_mut().zip(DIMENSIONS) {
             *dimension = integer(key)?.map(|size| size as usize);
         }
-        let character = |entry: &Value| entry.as_str()?.parse().ok();
-        let characters = |value: &Value| -> Option<Vec<char>> { value.as_array()?.iter().map(character).collect() };
-        let vocabulary = match &json["vocabulary"] {
-            Value::Null => None,
-            value => Some(characters(value).ok_or("`vocabulary` is not an array of characters")?),
-        };
+        let vocabulary = Option::deserialize(&json["vocabulary"]);
+        let vocabulary = vocabulary.map_err(|_| "`vocabulary` is not an array of characters")?;
         Ok(Self { step: integer("step")?, dimensions, vocabulary, json })
     }
 }
