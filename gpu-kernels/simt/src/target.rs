@@ -22,7 +22,7 @@ pub enum Isa {
     Avx2,
     /// `aarch64` with NEON, which every such CPU has. It has 32 vector registers of four values each.
     Neon,
-    /// The instruction set that every CPU of another architecture has, or of x86-64 without the extensions above.
+    /// The instruction set that every CPU of an architecture other than `aarch64` has.
     Baseline,
     /// The instruction set of GPUs, PTX.
     Ptx,
