@@ -1,8 +1,9 @@
 //! The activations of one document in a block's workspace.
 
-use simt::{HALF_WARP, View, div, round_up};
+use simt::{HALF_WARP, U32View, View, Warp, div, round_up};
 
-use crate::shape::Shape;
+use crate::ops::Tokens;
+use crate::shape::{Shape, TOKENS};
 
 /// The arrangement of heads in a row of channels.
 #[derive(Clone, Copy)]
@@ -16,7 +17,6 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    #[inline(always)]
     pub fn new<S: Shape>(s: S) -> Self {
         let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
         let width = s.head_dim_padded().min(HALF_WARP);
@@ -24,7 +24,6 @@ impl Heads {
     }
 
     /// Returns the first channel of each half-warp of a group.
-    #[inline(always)]
     pub fn channels(self, group: usize) -> impl Iterator<Item = usize> {
         (0..self.half_warps).map(move |i| (group * self.half_warps + i) * HALF_WARP)
     }
@@ -33,7 +32,6 @@ impl Heads {
 /// Returns the offset of query `t` in a head group's probabilities.
 ///
 /// The layout is `[head group][query][key pair][2 x 16 lanes]`. Query `t` has the pairs of keys `(s, s + 1)` up to `t`.
-#[inline(always)]
 pub fn probs_row(t: usize) -> usize {
     t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
 }
@@ -46,13 +44,11 @@ pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
 }
 
 /// Returns the number of elements in a document's probabilities.
-#[inline(always)]
 pub fn probs_len<S: Shape>(s: S) -> usize {
     Heads::new(s).groups * probs_row(s.block_size_padded())
 }
 
 /// Returns the number of elements in one query's probabilities in one head group.
-#[inline(always)]
 pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
@@ -100,7 +96,6 @@ macro_rules! buffers {
 }
 
 /// Returns the number of elements in a buffer `[T, width]`.
-#[inline(always)]
 fn rows<S: Shape>(s: S, width: usize) -> usize {
     s.block_size_padded() * width
 }
@@ -168,9 +163,31 @@ buffers! {
     }
 }
 
+/// One document on its way through the model.
+#[derive(Clone, Copy)]
+pub struct Pass {
+    /// The document's tokens, `[BOS, .., BOS]`.
+    pub document: U32View,
+    /// The number of positions that are trained, `min(T, tokens - 1)`.
+    pub n: usize,
+    /// The block's workspace, see [`Activations`].
+    pub work: View,
+}
+
+impl Pass {
+    /// Returns each group of tokens that falls to `warp`.
+    pub fn tokens(self, warp: &Warp) -> impl Iterator<Item = Tokens> {
+        warp.block_stride_groups(TOKENS, self.n).map(move |first| Tokens { first, end: self.n })
+    }
+
+    /// Returns the activations of layer `l`.
+    pub fn activations<S: Shape>(&self, s: S, l: usize) -> Activations {
+        Activations::new(s, self.work, l)
+    }
+}
+
 /// Returns one of three adjacent buffers, `q`, `k`, `v` or `dq`, `dk`, `dv` (`which` 0, 1, 2), of which `first` is the first. The
 /// view is computed, because a GPU keeps a dynamically indexed array in local memory.
-#[inline(always)]
 pub fn one_of_three<S: Shape>(s: S, first: View, which: usize) -> View {
     first.at(which * rows(s, s.n_attn_padded()))
 }

@@ -74,13 +74,11 @@ buffers! {
 }
 
 /// Returns the number of elements in one sample's cached keys or values of one layer.
-#[inline(always)]
 fn cache_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * s.n_attn_padded()
 }
 
 /// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
-#[inline(always)]
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
     warps * Workspace::len(s, tokens)
 }

@@ -25,7 +25,6 @@ pub enum Axis {
 
 impl Axis {
     /// Returns the length without padding.
-    #[inline(always)]
     pub fn len<S: Shape>(self, s: S) -> usize {
         match self {
             Self::Vocab => s.vocab(),
@@ -36,7 +35,6 @@ impl Axis {
     }
 
     /// Returns the length with padding.
-    #[inline(always)]
     fn padded_len<S: Shape>(self, s: S) -> usize {
         match self {
             Self::Vocab => s.vocab_padded(),
@@ -102,19 +100,16 @@ impl Place {
     }
 
     /// Returns the number of elements.
-    #[inline(always)]
     pub fn len(self) -> usize {
         self.rows * self.cols
     }
 
     /// Returns the number of blocks of `height` by 16 elements.
-    #[inline(always)]
     pub fn blocks(self, height: usize) -> usize {
         (self.rows / height) * (self.cols / HALF_WARP)
     }
 
     /// Returns block `i` of those of `height` by 16 elements, row by row.
-    #[inline(always)]
     pub fn block(self, height: usize, i: usize) -> WeightBlock {
         let wide = self.cols / HALF_WARP;
         WeightBlock { tensor: self, row: div(i, wide) * height, col: rem(i, wide) * HALF_WARP }
@@ -134,7 +129,6 @@ pub struct WeightBlock {
 
 impl WeightBlock {
     /// Returns the offset of the first row of pair `pair`. The second row follows [`Place::cols`] elements later.
-    #[inline(always)]
     pub fn at(self, pair: usize) -> usize {
         let Place { offset, cols, .. } = self.tensor;
         offset + self.row * cols + self.col + 2 * pair * cols
@@ -279,7 +273,6 @@ tensors! {
 impl LayerTensors {
     /// Returns the place of `attn_wq`, `attn_wk` or `attn_wv` (`which` 0, 1, 2). They are adjacent and of one size. The place
     /// is computed, because a GPU keeps a dynamically indexed array in local memory.
-    #[inline(always)]
     pub fn attn_qkv(self, which: usize) -> Place {
         Place { offset: self.attn_wq.offset + which * self.attn_wq.len(), ..self.attn_wq }
     }
@@ -287,7 +280,6 @@ impl LayerTensors {
 
 impl<S: Shape> Layout<S> {
     /// Returns the number of elements in each flat array.
-    #[inline(always)]
     pub fn len(self) -> usize {
         self.layer_offset(self.0.n_layer())
     }

@@ -2,7 +2,7 @@
 
 use simt::{Block, F32x16, Target, U32View, View, Warp, half_warps, inline};
 
-use crate::activations::{Activations, one_of_three};
+use crate::activations::{Pass, one_of_three};
 use crate::layout::{Layout, Place};
 use crate::ops::embed::{self, Embed};
 use crate::ops::linear::{self, Linear};
@@ -32,35 +32,9 @@ pub struct Documents {
 
 impl Documents {
     /// Returns document `i` with a block's workspace.
-    #[inline(always)]
     pub fn pass<S: Shape>(self, s: S, i: usize, work: View) -> Pass {
         let (start, end) = (self.offsets.load_uniform(i), self.offsets.load_uniform(i + 1));
         Pass { document: self.tokens.at(start), n: s.block_size().min(end - start - 1), work }
-    }
-}
-
-/// One document on its way through the model.
-#[derive(Clone, Copy)]
-pub struct Pass {
-    /// The document's tokens, `[BOS, .., BOS]`.
-    pub document: U32View,
-    /// The number of positions that are trained, `min(T, tokens - 1)`.
-    pub n: usize,
-    /// The block's workspace, see [`Activations`].
-    pub work: View,
-}
-
-impl Pass {
-    /// Returns each group of tokens that falls to `warp`.
-    #[inline(always)]
-    pub fn tokens(self, warp: &Warp) -> impl Iterator<Item = Tokens> {
-        warp.block_stride_groups(TOKENS, self.n).map(move |first| Tokens { first, end: self.n })
-    }
-
-    /// Returns the activations of layer `l`.
-    #[inline(always)]
-    pub fn activations<S: Shape>(&self, s: S, l: usize) -> Activations {
-        Activations::new(s, self.work, l)
     }
 }
 
@@ -94,13 +68,11 @@ impl<S: Shape> Gpt<S> {
     }
 
     /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
-    #[inline(always)]
     pub fn linear(&self, x: View, matrix: Place) -> Linear {
         Linear { x, w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
     }
 
     /// Returns the product of `dy` with a matrix as the backward pass computes it, contracted over the matrix's outputs.
-    #[inline(always)]
     fn linear_backward(&self, dy: View, matrix: Place) -> Linear {
         Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
@@ -181,7 +153,6 @@ impl<S: Shape> Gpt<S> {
     }
 
     /// Returns the inputs of the embedding of these tokens.
-    #[inline(always)]
     pub fn embedding(&self, tokens: [usize; TOKENS], positions: [usize; TOKENS]) -> Embed {
         let tensors = Layout(self.s).model();
         Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), tokens, positions }
@@ -246,14 +217,14 @@ impl<S: Shape> Gpt<S> {
     fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, 0));
         linear::forward_into(warp, s, &self.linear(a.x, Layout(s).model().wte), tokens, a.logits);
-        cross_entropy::forward(warp, s, &a, pass.document, tokens);
+        cross_entropy::forward(warp, s, pass, tokens);
     }
 
     /// Computes the gradients of the logits and of the last layer's output.
     #[inline(always)]
     pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
-        cross_entropy::backward(warp, s, &a, pass.document, tokens);
+        cross_entropy::backward(warp, s, pass, tokens);
         linear::forward_into(warp, s, &self.linear_backward(a.logits, Layout(s).model().wte), tokens, a.dx_out);
     }
 

@@ -27,68 +27,57 @@ pub trait Shape: Copy + Send + Sync {
     fn to_runtime(self) -> RuntimeShape;
 
     /// Returns V, the number of distinct tokens, `<BOS>` included.
-    #[inline(always)]
     fn vocab(self) -> usize {
         self.to_runtime().vocab as usize
     }
 
     /// Returns T, the context length and the most positions that a document trains.
-    #[inline(always)]
     fn block_size(self) -> usize {
         self.to_runtime().block_size as usize
     }
 
     /// Returns C, the number of channels of the residual stream.
-    #[inline(always)]
     fn n_embd(self) -> usize {
         self.to_runtime().n_embd as usize
     }
 
     /// Returns H, the number of attention heads. H divides C.
-    #[inline(always)]
     fn n_head(self) -> usize {
         self.to_runtime().n_head as usize
     }
 
     /// Returns L, the number of layers.
-    #[inline(always)]
     fn n_layer(self) -> usize {
         self.to_runtime().n_layer as usize
     }
 
     /// Returns D, the number of channels of a head, `C / H`.
-    #[inline(always)]
     fn head_dim(self) -> usize {
         div(self.n_embd(), self.n_head())
     }
 
     /// Returns V rounded up to half-warps.
-    #[inline(always)]
     fn vocab_padded(self) -> usize {
         round_up(self.vocab(), HALF_WARP)
     }
 
     /// Returns T rounded up to token groups.
-    #[inline(always)]
     fn block_size_padded(self) -> usize {
         round_up(self.block_size(), TOKEN_GROUP)
     }
 
     /// Returns C rounded up to half-warps.
-    #[inline(always)]
     fn n_embd_padded(self) -> usize {
         round_up(self.n_embd(), HALF_WARP)
     }
 
     /// Returns the hidden width of the MLP, `4 C`, rounded up to half-warps.
-    #[inline(always)]
     fn n_hidden_padded(self) -> usize {
         round_up(4 * self.n_embd(), HALF_WARP)
     }
 
     /// Returns D, up to 16 padded to a power of two and above to half-warps, so that a head never straddles a
     /// half-warp.
-    #[inline(always)]
     fn head_dim_padded(self) -> usize {
         let d = self.head_dim();
         // Rust-CUDA's compiler miscounts the leading zeros of 64 bits, so 32 bits are used.
@@ -96,7 +85,6 @@ pub trait Shape: Copy + Send + Sync {
     }
 
     /// Returns A, the width of queries, keys and values, which is H padded heads rounded up to half-warps.
-    #[inline(always)]
     fn n_attn_padded(self) -> usize {
         round_up(self.n_head() * self.head_dim_padded(), HALF_WARP)
     }
@@ -112,7 +100,6 @@ pub type DefaultShape = ConstShape<27, 8, 16, 4, 1>;
 impl<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32> Shape for ConstShape<V, T, C, H, L> {
     const IS_CONST: bool = true;
 
-    #[inline(always)]
     fn to_runtime(self) -> RuntimeShape {
         RuntimeShape { vocab: V, block_size: T, n_embd: C, n_head: H, n_layer: L }
     }
@@ -137,7 +124,6 @@ pub struct RuntimeShape {
 impl Shape for RuntimeShape {
     const IS_CONST: bool = false;
 
-    #[inline(always)]
     fn to_runtime(self) -> Self {
         self
     }

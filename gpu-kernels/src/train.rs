@@ -2,10 +2,10 @@
 
 use simt::{Block, Grid, HALF_WARP, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
 
-use crate::activations::Activations;
+use crate::activations::{Activations, Pass};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout};
-use crate::model::{Documents, Gpt, Pass};
+use crate::model::{Documents, Gpt};
 use crate::ops::adamw::{AdamWParams, StepCoefficients};
 use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
@@ -75,7 +75,6 @@ pub struct TrainModelsArgs {
 
 impl TrainArgs {
     /// Returns the flat arrays.
-    #[inline(always)]
     fn arrays(&self) -> Arrays<*mut f32> {
         Arrays { w: self.params, transposed: self.params_transposed, grads: self.grads, m: self.m, v: self.v }
     }
@@ -122,7 +121,6 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
 }
 
 /// Returns the number of elements in a document in the workspace, the number of positions and up to `T + 1` tokens.
-#[inline(always)]
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size() + 2, HALF_WARP)
 }
@@ -226,6 +224,6 @@ impl<S: Shape> Train<S> {
     /// Returns the mean loss of the document's positions.
     #[inline(always)]
     fn loss(&self, pass: &Pass) -> f32 {
-        cross_entropy::total(&pass.activations(self.s, 0), pass.n) / pass.n as f32
+        cross_entropy::total(self.s, pass) / pass.n as f32
     }
 }

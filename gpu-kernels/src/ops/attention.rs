@@ -13,13 +13,11 @@ use crate::math::exp;
 use crate::shape::Shape;
 
 /// Returns `1 / sqrt(D)`, the factor that queries are scaled by.
-#[inline(always)]
 pub fn query_scale<S: Shape>(s: S) -> f32 {
     1.0 / simt::sqrt(s.head_dim() as f32)
 }
 
 /// Returns the pairs of keys that query `t` sees, as the first key and whether the query sees the second one.
-#[inline(always)]
 fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
     (0..=t / 2).map(move |pair| (2 * pair, 2 * pair < t))
 }

@@ -26,7 +26,6 @@ pub fn norm(partial: View, blocks: usize) -> f32 {
 }
 
 /// Returns the factor of the gradients: 1, or `max_norm / norm` if the norm exceeds `max_norm`.
-#[inline(always)]
 pub fn scale(norm: f32, max_norm: f32) -> f32 {
     if norm > max_norm { max_norm / norm } else { 1.0 }
 }

@@ -1,29 +1,28 @@
 //! Softmax cross-entropy over the vocabulary.
 
-use simt::{F32x16, HALF_WARP, Mask16, U32View, Warp, half_warps};
+use simt::{F32x16, HALF_WARP, Mask16, Warp, half_warps};
 
 use super::Tokens;
-use crate::activations::Activations;
+use crate::activations::{Activations, Pass};
 use crate::math::{exp, ln};
 use crate::shape::{Shape, TOKENS};
 
 /// Returns the channels of the half-warp from token `i` on that are tokens rather than padding.
-#[inline(always)]
 pub fn in_vocab<S: Shape>(s: S, i: usize) -> Mask16 {
     Mask16::lanes_below(s.vocab() - i)
 }
 
 /// Returns the target of row `t` of a document. Rows from the document's end on repeat the last target.
-#[inline(always)]
-fn target(document: U32View, t: usize, tokens: Tokens) -> usize {
-    document.load_scalar(t.min(tokens.end - 1) + 1)
+fn target(pass: &Pass, t: usize) -> usize {
+    pass.document.load_scalar(t.min(pass.n - 1) + 1)
 }
 
 /// Computes `e[v] = exp(logits[v] - max)`, `sum_exp = sum_v e[v]` and `gap = max - logits[target]`. The loss of a row is
 /// `ln(sum_exp) + gap`. The target of row `t` is token `t + 1`, and `e` replaces the logits.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, tokens: Tokens) {
-    let (v, t0, logits) = (s.vocab_padded(), tokens.first, a.logits);
+pub fn forward<S: Shape>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens) {
+    let (v, t0, a) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));
+    let logits = a.logits;
     let mut max = [F32x16::splat(f32::NEG_INFINITY); TOKENS];
     for i in half_warps(v) {
         for t in 0..TOKENS {
@@ -34,7 +33,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, 
     let mut largest = [0.0; TOKENS];
     for t in 0..TOKENS {
         largest[t] = max[t].reduce_max();
-        let target = target(document, t0 + t, tokens);
+        let target = target(pass, t0 + t);
         a.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
     }
     // The targets' logits are read before the exponentials replace them.
@@ -62,17 +61,17 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, 
 /// Computes the gradient of the mean loss with respect to the logits: `(e[v] / sum_exp - [v = target]) / n` with the `e` of
 /// [`forward`], which it replaces.
 #[inline(always)]
-pub fn backward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View, tokens: Tokens) {
-    let (v, t0, e) = (s.vocab_padded(), tokens.first, a.logits);
+pub fn backward<S: Shape>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens) {
+    let (v, t0, Activations { logits: e, sum_exp, .. }) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));
     let inverse_n = 1.0 / tokens.end as f32;
     let mut scale = [0.0; TOKENS];
     for t in 0..TOKENS {
-        scale[t] = inverse_n / a.sum_exp.load_scalar(t0 + t);
+        scale[t] = inverse_n / sum_exp.load_scalar(t0 + t);
     }
     for i in half_warps(v) {
         let mut d = [F32x16::splat(0.0); TOKENS];
         for t in 0..TOKENS {
-            let target = target(document, t0 + t, tokens);
+            let target = target(pass, t0 + t);
             let hit = Mask16::only(target.wrapping_sub(i)).select(F32x16::splat(inverse_n), F32x16::splat(0.0));
             d[t] = e.load((t0 + t) * v + i) * F32x16::splat(scale[t]) - hit;
         }
@@ -85,10 +84,10 @@ pub fn backward<S: Shape>(warp: &Warp, s: S, a: &Activations, document: U32View,
     warp.sync();
 }
 
-/// Returns the sum of the losses of a document's `n` positions, sixteen positions at a time.
+/// Returns the sum of the losses of a document's positions, sixteen positions at a time.
 #[inline(always)]
-pub fn total(a: &Activations, n: usize) -> f32 {
-    let mut total = 0.0;
+pub fn total<S: Shape>(s: S, pass: &Pass) -> f32 {
+    let (n, a, mut total) = (pass.n, pass.activations(s, 0), 0.0);
     for t in (0..n.div_ceil(HALF_WARP)).map(|i| i * HALF_WARP) {
         let losses = ln(a.sum_exp.load(t)) + a.gap.load(t);
         total += Mask16::lanes_below(n - t).select(losses, F32x16::splat(0.0)).reduce_sum();

@@ -1,8 +1,9 @@
 //! Token and position embeddings, and the norm of their sum.
 
-use simt::{F32x32, HALF_WARP, U32View, View, Warp};
+use simt::{F32x32, HALF_WARP, View, Warp};
 
 use super::rmsnorm::normalize;
+use crate::activations::Pass;
 use crate::layout::WeightBlock;
 use crate::shape::{Shape, TOKENS};
 
@@ -26,27 +27,17 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, x: View, rstd: View, 
     normalize(warp, s, sum, x, rstd, t0);
 }
 
-/// The inputs of [`backward_token`] and [`backward_position`].
-pub struct EmbedBackward {
-    /// `[T, C]`: the gradient of the sum of the embeddings.
-    pub dx: View,
-    /// The document's tokens.
-    pub document: U32View,
-    /// The number of positions that the document trains.
-    pub n: usize,
-}
-
 /// Adds the embedding's part to a block of the gradient of `wte`, which already holds the part of the `lm_head`. It adds
-/// `dwte[token_t] += dx[t]` for the document's tokens in order.
+/// `dwte[token_t] += dx_embed[t]` for the document's tokens in order.
 #[inline(always)]
-pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, grads: View, block: WeightBlock) {
-    let c = s.n_embd_padded();
+pub fn backward_token<S: Shape>(warp: &Warp, s: S, pass: &Pass, grads: View, block: WeightBlock) {
+    let (c, dx) = (s.n_embd_padded(), pass.activations(s, 0).dx_embed);
     let WeightBlock { tensor, row, col } = block;
-    for t in 0..embed.n {
-        let token = embed.document.load_scalar(t);
+    for t in 0..pass.n {
+        let token = pass.document.load_scalar(t);
         if token >= row && token < row + HALF_WARP {
             let at = tensor.offset + token * c + col;
-            let sum = grads.load(at) + embed.dx.load(t * c + col);
+            let sum = grads.load(at) + dx.load(t * c + col);
             // Both half-warps have read the row before either writes it, and have written it before either reads it again.
             warp.sync();
             grads.store(at, sum);
@@ -55,13 +46,9 @@ pub fn backward_token<S: Shape>(warp: &Warp, s: S, embed: &EmbedBackward, grads:
     }
 }
 
-/// Returns the gradient of rows `t` and `t + 1` of `wpe`, 16 channels from `col` on. It is zero from the document's end on.
+/// Returns the gradient of a pair of rows of `wpe`, 16 channels wide. It is zero from the document's end on.
 #[inline(always)]
-pub fn backward_position<S: Shape>(s: S, embed: &EmbedBackward, t: usize, col: usize) -> F32x32 {
-    let c = s.n_embd_padded();
-    if t < embed.n {
-        embed.dx.load_halves(t * c + col, c).upper_where(t + 1 < embed.n, 0.0)
-    } else {
-        F32x32::splat(0.0)
-    }
+pub fn backward_position<S: Shape>(s: S, pass: &Pass, pair: WeightBlock) -> F32x32 {
+    let (c, t, dx) = (s.n_embd_padded(), pair.row, pass.activations(s, 0).dx_embed);
+    if t < pass.n { dx.load_halves(t * c + pair.col, c).upper_where(t + 1 < pass.n, 0.0) } else { F32x32::splat(0.0) }
 }

@@ -3,13 +3,11 @@
 use simt::F32x16;
 
 /// Returns `h = relu(u)`. NaN stays NaN, as in `if 0 > u { 0 } else { u }`.
-#[inline(always)]
 pub fn forward(u: F32x16) -> F32x16 {
     F32x16::splat(0.0).max(u)
 }
 
 /// Returns the gradient of `u` from that of `h^2`, `du = dh2 2 h`. It is zero where `u` was not positive.
-#[inline(always)]
 pub fn backward(dh2: F32x16, h: F32x16) -> F32x16 {
     dh2 * (h + h)
 }

@@ -27,7 +27,6 @@ pub struct Tokens {
 
 impl Tokens {
     /// Returns the rows that the document has.
-    #[inline(always)]
     pub fn live(self) -> core::ops::Range<usize> {
         self.first..self.end.min(self.first + TOKENS)
     }

@@ -77,7 +77,6 @@ pub struct GradientArrays {
 
 impl GradientArrays {
     /// Returns the arrays for the gradients of `shards` shards.
-    #[inline(always)]
     pub fn new(shards: usize) -> Self {
         let shards_each = if AS_ON_GPU { 1 } else { shards.div_ceil(MAX_SPANS) };
         Self { shards_each, count: shards.div_ceil(shards_each) }
@@ -92,7 +91,6 @@ pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
 }
 
 /// Returns the number of elements in [`BatchArgs::squares`].
-#[inline(always)]
 pub fn squares_len<S: Shape>(s: S) -> usize {
     gradient_blocks(s) * HALF_WARP
 }

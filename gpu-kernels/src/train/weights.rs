@@ -2,13 +2,11 @@
 
 use simt::{Block, F32x32, HALF_WARP, Share, Target, View, WARPS, Warp, div, inline, rem};
 
-use crate::activations::one_of_three;
+use crate::activations::{Pass, one_of_three};
 use crate::layout::{Arrays, Layout, WeightBlock};
-use crate::model::Pass;
 use crate::ops::adamw::{AdamW, AdamWParams, StepCoefficients};
-use crate::ops::clip;
-use crate::ops::embed::{self, EmbedBackward};
 use crate::ops::linear::weight_gradient;
+use crate::ops::{clip, embed};
 use crate::shape::Shape;
 
 /// A matrix of the model.
@@ -114,11 +112,10 @@ impl<S: Shape> Weights<S> {
     pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, pass: Pass, add: bool) {
         let (s, grads, squares) = (self.s, self.arrays.grads, self.squares);
         block.each_warp(inline!(move |warp| {
-            let embed = EmbedBackward { dx: pass.activations(s, 0).dx_embed, document: pass.document, n: pass.n };
             self.each_block(
                 warp.block_share(),
                 inline!(|i, pair| {
-                    let mut dw = [embed::backward_position(s, &embed, pair.row, pair.col)];
+                    let mut dw = [embed::backward_position(s, &pass, pair)];
                     if add {
                         dw[0] = pair.load::<1>(grads)[0] + dw[0];
                     }
@@ -136,7 +133,7 @@ impl<S: Shape> Weights<S> {
                     if let Matrix::Wte = matrix {
                         // The gradient so far is the part of the `lm_head`.
                         warp.sync();
-                        embed::backward_token(warp, s, &embed, grads, block);
+                        embed::backward_token(warp, s, &pass, grads, block);
                         dw = block.load(grads);
                     }
                     squares.store(i * HALF_WARP, clip::squares(dw));

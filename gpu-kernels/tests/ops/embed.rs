@@ -1,12 +1,13 @@
 //! The op `embed` against the reference.
 
+use gpu_kernels::activations::{Activations, Pass};
 use gpu_kernels::layout::{Layout, ModelTensors};
-use gpu_kernels::ops::embed::{self, Embed, EmbedBackward, backward_position, backward_token};
+use gpu_kernels::ops::embed::{self, Embed, backward_position, backward_token};
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
 use gpu_kernels::shape::Shape;
 use reference::model::{self, Vector};
 use reference::value::{Tape, Value, dot};
-use simt::{HALF_WARP, U32View, half_warps};
+use simt::{HALF_WARP, U32View};
 
 use crate::rmsnorm::rstd;
 use crate::support::{
@@ -85,18 +86,22 @@ fn backward_agrees_with_the_reference() {
         launch_tokens(n, |warp, tokens| rmsnorm::backward(warp, s, &norm, tokens));
         // SAFETY: the document has the `n` tokens that are loaded, and outlives the launch.
         let tokens = unsafe { U32View::new(document.as_ptr()) };
-        let embed = EmbedBackward { dx: dx.view(), document: tokens, n };
+        let mut work = vec![f32::NAN; Activations::len(s)];
+        let pass = Pass { document: tokens, n, work: view(&mut work) };
+        launch(|warp| {
+            for i in warp.block_stride(dx.memory.len()) {
+                pass.activations(s, 0).dx_embed.store_scalar(i, dx.memory[i]);
+            }
+        });
         let ModelTensors { wte: wte_place, wpe: wpe_place } = Layout(s).model();
         launch(|warp| {
             // The gradient of `wte` is at the begin of the flat array.
             for i in warp.block_stride(wte_place.blocks(HALF_WARP)) {
-                backward_token(warp, s, &embed, dwte_view, wte_place.block(HALF_WARP, i));
+                backward_token(warp, s, &pass, dwte_view, wte_place.block(HALF_WARP, i));
             }
-            for pair in warp.block_stride(wpe_place.rows / 2) {
-                for col in half_warps(c.padded) {
-                    let rows = backward_position(s, &embed, 2 * pair, col);
-                    dwpe_view.store_halves(2 * pair * c.padded + col, c.padded, rows);
-                }
+            for pair in warp.block_stride(wpe_place.blocks(2)).map(|i| wpe_place.block(2, i)) {
+                let at = pair.row * c.padded + pair.col;
+                dwpe_view.store_halves(at, c.padded, backward_position(s, &pass, pair));
             }
         });
         let what = format!("{s:?}, n = {n}");
