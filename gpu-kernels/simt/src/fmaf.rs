@@ -50,7 +50,7 @@ mod tests {
             } else {
                 (term(30), term(30), term(60))
             };
-            let [x, y, z] = [a, b, c].map(|x| Simd::<f32, HALF_WARP>::splat(x));
+            let [x, y, z] = [a, b, c].map(Simd::<f32, HALF_WARP>::splat);
             let (got, expected) = (mul_add(a, b, c), crate::fma::mul_add(x, y, z)[0]);
             let same = got.to_bits() == expected.to_bits() || (got.is_nan() && expected.is_nan());
             assert!(same, "{a:e} * {b:e} + {c:e}: expected {expected:e}, got {got:e}");
