@@ -160,7 +160,11 @@ impl Error {
                 218 | 222 => "update the driver, which may be too old for these kernels",
                 500 => "update the driver, which is too old",
                 803 | 804 => "restart the computer, since the driver was updated while it ran",
-                214 | 220 | 700 | 702..=719 => {
+                702 => {
+                    "lower --batch or make the model smaller, since a GPU that drives a display ends a launch after a time \
+                     limit, which is two seconds on Windows"
+                }
+                214 | 220 | 700 | 703..=719 => {
                     "run again, since the GPU stopped in the middle of its work (please report it if it happens again)"
                 }
                 _ => return None,

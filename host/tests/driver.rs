@@ -1,13 +1,13 @@
 //! The program's reports when the GPU's driver fails, tested on the emulated driver, which fails as its settings say.
 #![allow(missing_docs)]
-#![cfg(all(cuda, target_os = "linux"))]
+#![cfg(cuda)]
 
 mod common;
 mod emulated;
 
 use std::fs;
 use std::mem::offset_of;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin;
 use common::NAMES;
@@ -15,7 +15,8 @@ use emulated::Emulator;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::shape::RuntimeShape;
-use gpu_kernels::train::TrainModelsArgs;
+use gpu_kernels::train::batch::BatchArgs;
+use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use microgpt::device::cuda::PTX;
 use simt::GPU_WARPS;
 
@@ -26,10 +27,9 @@ fn run(emulator: &Emulator, settings: &str, device: &str) -> Output {
 
 fn run_batch(emulator: &Emulator, settings: &str, device: &str, batch: usize) -> Output {
     fs::write(emulator.path("names.txt"), NAMES).unwrap();
-    let mut command = Command::new(cargo_bin!("microgpt"));
+    let mut command = emulator.command(cargo_bin!("microgpt"), settings);
     command.args(["--steps", "2", "--val-every", "1", "--samples", "2", "--input"]).arg(emulator.path("names.txt"));
     command.args(["--device", device, "--batch", &batch.to_string()]);
-    emulator.configure(&mut command, settings);
     command.output().unwrap()
 }
 
@@ -56,9 +56,8 @@ fn a_missing_device_is_reported_with_a_hint() {
 fn an_empty_list_of_visible_devices_is_named() {
     let emulator = Emulator::new();
     fs::write(emulator.path("names.txt"), NAMES).unwrap();
-    let mut command = Command::new(cargo_bin!("microgpt"));
+    let mut command = emulator.command(cargo_bin!("microgpt"), "devices=0");
     command.args(["--device", "cuda", "--input"]).arg(emulator.path("names.txt")).env("CUDA_VISIBLE_DEVICES", "");
-    emulator.configure(&mut command, "devices=0");
     let output = command.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && stderr.contains("hint: unset CUDA_VISIBLE_DEVICES, which is ``"), "{stderr}");
@@ -142,6 +141,54 @@ fn a_run_calls_the_driver_in_order() {
     // Every allocation is freed.
     let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
     assert_eq!(count("cuMemAlloc_v2("), count("cuMemFree_v2("), "{log}");
+}
+
+/// Returns the steps, documents or samples of each launch of a kernel, whose number is at this offset of its arguments.
+fn items_of(log: &str, kernel: &str, offset: usize) -> Vec<u32> {
+    let of = |line: &&str| line.contains(&format!("kernel={kernel}_shared,"));
+    let items = log.lines().filter(of).map(|line| {
+        let params = line.split_once("params=").unwrap().1;
+        u32::from_str_radix(&params[2 * offset..2 * offset + 8], 16).unwrap().swap_bytes()
+    });
+    items.collect()
+}
+
+// A GPU that drives a display ends a launch after a time limit.
+#[test]
+fn launches_are_short_where_the_device_has_a_time_limit_and_give_the_same_bits() {
+    for args in ["", "--batch 3", "--seeds 2"] {
+        let run = |settings: &str| {
+            let emulator = Emulator::new();
+            fs::write(emulator.path("names.txt"), NAMES).unwrap();
+            let mut command = emulator.command(cargo_bin!("microgpt"), &format!("{settings},log=calls.txt"));
+            command.args("--device cuda --steps 9 --val-every 9 --val-docs 2 --samples 9 --input names.txt".split(' '));
+            command.args(args.split_whitespace()).args(["--save", "model"]).current_dir(emulator.path(""));
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let stdout = common::untimed(&String::from_utf8(output.stdout).unwrap());
+            let read = |name| fs::read(emulator.path(name)).unwrap();
+            (stdout, read("model"), String::from_utf8(read("calls.txt")).unwrap())
+        };
+        let (whole, split) = (run("timeout=0"), run("timeout=1"));
+        assert!((&whole.0, &whole.1) == (&split.0, &split.1), "{args}: {}{}", whole.0, split.0);
+        let (train, steps) = match args {
+            "--batch 3" => ("train_batch", offset_of!(BatchArgs, train) + offset_of!(TrainArgs, steps)),
+            _ => ("train", offset_of!(TrainModelsArgs, steps)),
+        };
+        let documents = offset_of!(EvaluateArgs, documents);
+        for (kernel, offset) in
+            [(train, steps), ("evaluate", documents), ("generate", offset_of!(GenerateArgs, samples))]
+        {
+            let (whole, split) = (items_of(&whole.2, kernel, offset), items_of(&split.2, kernel, offset));
+            assert!(split[0] == 1 && split.len() > whole.len(), "{args}: {kernel}: {whole:?} and {split:?}");
+            assert_eq!(split.iter().sum::<u32>(), whole.iter().sum::<u32>(), "{args}: {kernel}");
+        }
+    }
+}
+
+#[test]
+fn a_launch_that_exceeds_the_time_limit_is_explained() {
+    assert_fails("timeout=1,fail=cuStreamSynchronize:1:702", &["CUDA_ERROR_LAUNCH_TIMEOUT (702)", "drives a display"]);
 }
 
 // Blocks wait for each other, so the driver must run all of them at a time, or refuse.

@@ -8,6 +8,7 @@ mod gpu;
 mod kernels;
 mod memory;
 mod model;
+mod pace;
 
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::model::{Cuda, CudaModels};

@@ -1,49 +1,66 @@
 //! The emulated CUDA driver (`gpu-kernels/ptx-emulator`) in the place of the real one.
+#![allow(dead_code, reason = "no test uses all of it")]
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::env::{self, consts};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A folder where the emulator is `libcuda.so.1`.
+/// A folder where the emulator has the name of the driver's library.
 pub struct Emulator(TempDir);
 
 impl Emulator {
     /// Returns a folder with the emulator that cargo built with this test.
     pub fn new() -> Self {
-        let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
-        let library = deps.join("libptx_emulator.so");
+        let deps = env::current_exe().unwrap().parent().unwrap().to_path_buf();
+        let library = deps.join(format!("{}ptx_emulator{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
         assert!(library.is_file(), "cargo builds `{}` with the tests", library.display());
-        let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(library, folder.path().join("libcuda.so.1")).unwrap();
-        Self(folder)
+        let emulator = Self(tempfile::tempdir().unwrap());
+        link(&library, &emulator.path(if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" }));
+        emulator
     }
 
-    /// Lets a program find the emulator before any real driver, with these settings (see `ptx_emulator::config`).
-    pub fn configure(&self, command: &mut Command, settings: &str) {
-        let mut paths = vec![self.0.path().to_path_buf()];
-        paths.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
-        let paths: OsString = std::env::join_paths(paths).unwrap();
-        command.env("LD_LIBRARY_PATH", paths).env("PTX_EMULATOR", settings);
+    /// Returns a program that finds the emulator before any real driver, with these settings (see `ptx_emulator::config`).
+    pub fn command(&self, program: &Path, settings: &str) -> Command {
+        let mut command = if cfg!(windows) {
+            // Windows looks for a library beside the program, and for other places of the driver's only afterwards.
+            let program_here = self.path(Path::new(program.file_name().unwrap()));
+            if !program_here.exists() {
+                link(program, &program_here);
+            }
+            Command::new(program_here)
+        } else {
+            let present = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let paths = [self.path("")].into_iter().chain(env::split_paths(&present));
+            let mut command = Command::new(program);
+            command.env("LD_LIBRARY_PATH", env::join_paths(paths).unwrap());
+            command
+        };
+        command.env("PTX_EMULATOR", settings);
+        command
     }
 
     /// Returns the path of a file in the folder.
-    #[allow(dead_code)] // Not every test looks at one.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
+/// Gives a file a second path, by a copy where the system has no symbolic links for everyone.
+fn link(file: &Path, path: &Path) {
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(file, path).unwrap();
+    #[cfg(not(unix))]
+    std::fs::hard_link(file, path).or_else(|_| std::fs::copy(file, path).map(drop)).unwrap();
+}
+
 /// Runs a test of this file that is ignored without a GPU, on the emulator.
-#[allow(dead_code)] // Not every file has such tests.
 #[track_caller]
 pub fn rerun(test: &str, settings: &str) {
     let emulator = Emulator::new();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", test]);
-    emulator.configure(&mut command, settings);
-    let output = command.output().unwrap();
+    let mut command = emulator.command(&env::current_exe().unwrap(), settings);
+    let output = command.args(["--ignored", "--exact", "--nocapture", test]).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && stdout.contains("1 passed"), "{test}, {settings}:\n{stdout}\n{stderr}");
 }

@@ -11,6 +11,7 @@
 //! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
 //! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.0 |
 //! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
+//! | `timeout` | 1 for a device with a time limit for launches, as one that drives a display; it is not enforced | 0 |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
 //! | `log` | file to which each call is written with its arguments and its result | |
@@ -39,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) device: DeviceProperties,
     pub(crate) driver: (u32, u32),
     pub(crate) failures: Vec<Failure>,
+    pub(crate) timeout: bool,
     pub(crate) order: u64,
     pub(crate) approximate: bool,
     pub(crate) log: Option<PathBuf>,
@@ -84,6 +86,7 @@ impl Config {
             "memory" => self.device.memory = bytes(value)?,
             "driver" => self.driver = version(value)?,
             "fail" => self.failures.push(failure(value)?),
+            "timeout" => self.timeout = ["0", "1"].contains(&value).then_some(value == "1")?,
             "order" => self.order = value.parse().ok()?,
             "approximate" => self.approximate = (value == "allow").then_some(true)?,
             "log" => self.log = Some(value.into()),
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_invalid_setting() {
-        for text in ["sms=0", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T"] {
+        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T"] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

@@ -1,6 +1,7 @@
 //! A GPU with a corpus and the kernels for one shape, which its models share.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use cust::context::Context;
 use cust::device::Device as CudaDevice;
@@ -35,6 +36,7 @@ impl DeviceDocuments {
 /// The part of a GPU that its models share.
 pub(super) struct Gpu {
     pub(super) shape: RuntimeShape,
+    /// The seconds that the last launch took on the device, or the last launches that follow each other.
     pub(super) seconds: Cell<f64>,
     // The fields are dropped in this order, so the context stands last.
     pub(super) train: DeviceDocuments,
@@ -101,6 +103,26 @@ impl Gpu {
         self.end.record(&self.stream).map_err(failed(action()))?;
         self.stream.synchronize().map_err(failed(action()))?;
         self.seconds.set(f64::from(self.end.elapsed_time_f32(&self.start).map_err(failed(action()))?) / 1e3);
+        Ok(())
+    }
+
+    /// Has `launch` launch a kernel for consecutive ranges of these items. There is one launch, or several where the device
+    /// has a time limit. A launch must call [`Self::launch`] once.
+    pub(super) fn in_launches<A: Args>(
+        &self,
+        items: usize,
+        mut launch: impl FnMut(Range<usize>) -> Result<()>,
+    ) -> Result<()> {
+        let pace = self.kernels.pace(&self.kernels.choose::<A>()?)?;
+        let (mut start, mut seconds) = (0, 0.0);
+        while start < items {
+            let end = pace.map_or(items, |pace| items.min(start.saturating_add(pace.items())));
+            launch(start..end)?;
+            seconds += self.seconds.get();
+            pace.inspect(|pace| pace.record(end - start, self.seconds.get()));
+            start = end;
+        }
+        self.seconds.set(seconds);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
 use simt::GPU_WARPS;
 
 use super::error::{failed, not_compiled};
+use super::pace::Pace;
 use crate::error::{Error, Result};
 
 /// The kernels as PTX, from the build script.
@@ -128,6 +129,8 @@ pub(super) struct CudaKernels {
     cooperative: bool,
     /// The modules of `Ptx::kernels`, compiled at first use.
     modules: Vec<OnceCell<Module>>,
+    /// The paces of `Ptx::kernels`, if the device has a time limit for launches.
+    paces: Option<Vec<Pace>>,
 }
 
 impl CudaKernels {
@@ -158,6 +161,8 @@ impl CudaKernels {
                 .saturating_sub(DECLARED_SHARED),
             cooperative: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH)? != 0,
             modules: ptx.kernels.iter().map(|_| OnceCell::new()).collect(),
+            paces: (attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT)? != 0)
+                .then(|| ptx.kernels.iter().map(|_| Pace::new()).collect()),
         })
     }
 
@@ -194,11 +199,22 @@ impl CudaKernels {
         Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
     }
 
+    /// Returns the index of a kernel in `Ptx::kernels`.
+    fn index<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
+        let index = self.ptx.kernels.iter().position(|(name, _)| *name == kernel.name);
+        index.ok_or_else(|| Error::NotBuilt { part: format!("the kernel `{}`", kernel.name) })
+    }
+
+    /// Returns the pace of a kernel's launches, if the device has a time limit for them.
+    pub fn pace<A: Args>(&self, kernel: &Kernel<A>) -> Result<Option<&Pace>> {
+        let index = self.index(kernel)?;
+        Ok(self.paces.as_ref().map(|paces| &paces[index]))
+    }
+
     /// Returns the compiled kernel. The driver compiles it at first use.
     pub fn compiled<A: Args>(&self, kernel: &Kernel<A>) -> Result<Function<'_>> {
         let name = &kernel.name;
-        let index = self.ptx.kernels.iter().position(|(kernel, _)| kernel == name);
-        let index = index.ok_or_else(|| Error::NotBuilt { part: format!("the kernel `{name}`") })?;
+        let index = self.index(kernel)?;
         let module = if let Some(module) = self.modules[index].get() {
             module
         } else {

@@ -3,14 +3,15 @@
 use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
+use std::slice;
 
 use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::train::TrainArgs;
 use gpu_kernels::train::batch::BatchArgs;
+use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use simt::GPU_WARPS;
 
 use super::super::marshal::{
@@ -118,29 +119,9 @@ impl Cuda {
         })
     }
 
-    /// Counts the steps of a launch that has ended, and returns their logs.
-    fn finish_launch(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        self.step += steps as u64;
-        Ok(step_logs(&download(&self.log, 0..LOG_LEN * steps)?))
-    }
-}
-
-impl Device for Cuda {
-    fn description(&self) -> String {
-        self.gpu.kernels.description()
-    }
-
-    fn shape(&self) -> RuntimeShape {
-        self.gpu.shape
-    }
-
-    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+    /// Takes steps of several documents in one launch.
+    fn launch_batches(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let train = self.train_args(steps)?;
-        if self.config.batch == 1 {
-            // SAFETY: `train_args` states the lengths.
-            unsafe { self.gpu.launch_train([train], steps) }?;
-            return self.finish_launch(steps);
-        }
         overwrite(&mut self.barrier, &[0])?;
         let args = BatchArgs {
             train,
@@ -156,28 +137,72 @@ impl Device for Cuda {
         self.finish_launch(steps)
     }
 
+    /// Counts the steps of a launch that has ended, and returns their logs.
+    fn finish_launch(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        self.step += steps as u64;
+        Ok(step_logs(&download(&self.log, 0..LOG_LEN * steps)?))
+    }
+}
+
+/// Trains models of one document a step, which share a GPU, with a block for each.
+fn train_side_by_side(models: &mut [Cuda], steps: usize) -> Result<Vec<Vec<StepLog>>> {
+    let (gpu, mut logs) = (Rc::clone(&models[0].gpu), vec![Vec::with_capacity(steps); models.len()]);
+    gpu.in_launches::<TrainModelsArgs>(steps, |range| {
+        let steps = range.len();
+        let args = models.iter_mut().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
+        // SAFETY: `train_args` states the lengths, and each model has its own arrays.
+        unsafe { gpu.launch_train(args, steps) }?;
+        for (model, logs) in models.iter_mut().zip(&mut logs) {
+            logs.extend(model.finish_launch(steps)?);
+        }
+        Ok(())
+    })?;
+    Ok(logs)
+}
+
+impl Device for Cuda {
+    fn description(&self) -> String {
+        self.gpu.kernels.description()
+    }
+
+    fn shape(&self) -> RuntimeShape {
+        self.gpu.shape
+    }
+
+    fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        if self.config.batch == 1 {
+            return Ok(train_side_by_side(slice::from_mut(self), steps)?.remove(0));
+        }
+        let (gpu, mut logs) = (Rc::clone(&self.gpu), Vec::with_capacity(steps));
+        gpu.in_launches::<BatchArgs>(steps, |range| {
+            logs.extend(self.launch_batches(range.len())?);
+            Ok(())
+        })?;
+        Ok(logs)
+    }
+
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
         let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
         let documents = documents.min(self.gpu.val.host.len());
-        let blocks = self.gpu.evaluate_blocks.min(documents);
         let nll = upload(&vec![0.0f32; documents])?;
         let len = Layout(self.gpu.shape).len();
-        let args = EvaluateArgs {
-            params: pointer(&self.params, len),
-            params_transposed: pointer(&self.transposed, len),
-            workspace: pointer(&self.gpu.evaluate_workspace, blocks * kernel.workspace),
-            tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
-            offsets: pointer(&self.gpu.val.offsets, self.gpu.val.host.len() + 1),
-            nll: pointer(&nll, documents),
-            documents: documents as u32,
-            shape: self.gpu.shape,
-        };
-        // The driver refuses a grid of no blocks.
-        if documents > 0 {
-            // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::model`
-            // has checked the tokens.
-            unsafe { self.gpu.launch(&kernel, blocks, args) }?;
-        }
+        let (offsets, nll_pointer) = (&self.gpu.val.offsets, pointer(&nll, documents));
+        self.gpu.in_launches::<EvaluateArgs>(documents, |range| {
+            let blocks = self.gpu.evaluate_blocks.min(range.len());
+            let args = EvaluateArgs {
+                params: pointer(&self.params, len),
+                params_transposed: pointer(&self.transposed, len),
+                workspace: pointer(&self.gpu.evaluate_workspace, blocks * kernel.workspace),
+                tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
+                offsets: pointer(offsets, self.gpu.val.host.len() + 1).wrapping_add(range.start),
+                nll: nll_pointer.wrapping_add(range.start),
+                documents: range.len() as u32,
+                shape: self.gpu.shape,
+            };
+            // SAFETY: `pointer` has checked the lengths, of which the range is a part, with a workspace for each of the
+            // blocks, and `validate::model` has checked the tokens.
+            unsafe { self.gpu.launch(&kernel, blocks, args) }
+        })?;
         Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
     }
 
@@ -207,15 +232,25 @@ impl Device for Cuda {
             prompt: pointer(&prompt, config.prompt.len()),
             seed: config.seed,
             first_sample: samples.start,
-            samples: count,
+            samples: 0,
             prompt_len: config.prompt.len() as u32,
             top_k: config.top_k as u32,
             inverse_temperature: inverse_temperature(config.temperature),
             shape,
         };
-        // SAFETY: `pointer` has checked the lengths, with a workspace for each of the blocks, and `validate::sampling`
-        // has checked the configuration.
-        unsafe { self.gpu.launch(&kernel, blocks, args) }?;
+        self.gpu.in_launches::<GenerateArgs>(count as usize, |range| {
+            let first = range.start * shape.block_size();
+            let args = GenerateArgs {
+                out: args.out.wrapping_add(first),
+                logprobs: if config.logprobs { args.logprobs.wrapping_add(first) } else { args.logprobs },
+                first_sample: args.first_sample.wrapping_add(range.start as u64),
+                samples: range.len() as u32,
+                ..args
+            };
+            // SAFETY: `pointer` has checked the lengths, of which the range is a part, with a workspace for each of the
+            // blocks, and `validate::sampling` has checked the configuration.
+            unsafe { self.gpu.launch(&kernel, blocks, args) }
+        })?;
         Ok(to_samples(&download(&out, 0..tokens)?, &download(&logprobs, 0..logprobs_len)?, shape.block_size()))
     }
 
@@ -271,15 +306,12 @@ impl CudaModels {
 }
 
 impl Models for CudaModels {
-    /// Trains all models in one launch with a block for each, if a step has one document.
+    /// Trains all models side by side, if a step has one document.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         if self.0.iter().any(|model| model.config.batch > 1) {
             return self.0.iter_mut().map(|model| model.train(steps)).collect();
         }
-        let args = self.0.iter_mut().map(|model| model.train_args(steps)).collect::<Result<Vec<_>>>()?;
-        // SAFETY: `train_args` states the lengths, and each model has its own arrays.
-        unsafe { self.0[0].gpu.launch_train(args, steps) }?;
-        self.0.iter_mut().map(|model| model.finish_launch(steps)).collect()
+        train_side_by_side(&mut self.0, steps)
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {

@@ -5,10 +5,11 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use super::abi::{Pointer, exports, value_of};
 use crate::driver::codes::{self, Code};
+use crate::driver::config::Config;
 use crate::driver::state::{
     DriverState, Handle, MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ, MAX_THREADS, SHARED_PER_BLOCK, current, pop, push,
 };
-use crate::simulator::{DeviceProperties, REGISTERS};
+use crate::simulator::REGISTERS;
 
 /// A `CUdevice`, the ordinal of a device.
 pub type Ordinal = c_int;
@@ -33,7 +34,7 @@ exports! {
         |state| check(device).and_then(|()| total.set(state.config.device.memory as usize));
     Initialised: cuDeviceGetAttribute => (value: Pointer<c_int>, attribute: c_int, device: Ordinal) |state| {
         check(device)?;
-        value.set(attribute_of(&state.config.device, attribute)? as c_int)
+        value.set(attribute_of(&state.config, attribute)? as c_int)
     };
     Initialised: cuDevicePrimaryCtxRetain => (context: Pointer<Handle>, device: Ordinal) |state| {
         check(device)?;
@@ -128,8 +129,8 @@ pub fn check(device: Ordinal) -> Result<(), Code> {
 
 /// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver"). The table leaves out the
 /// prefix `CU_DEVICE_ATTRIBUTE_` of the names.
-fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code> {
-    let limits = device.limits();
+fn attribute_of(config: &Config, attribute: c_int) -> Result<u32, Code> {
+    let (device, limits) = (&config.device, config.device.limits());
     let attributes = [
         ("MAX_THREADS_PER_BLOCK", 1, MAX_THREADS),
         ("MAX_BLOCK_DIM_X", 2, MAX_THREADS),
@@ -144,6 +145,7 @@ fn attribute_of(device: &DeviceProperties, attribute: c_int) -> Result<u32, Code
         ("MAX_REGISTERS_PER_BLOCK", 12, REGISTERS),
         ("CLOCK_RATE", 13, 1_500_000),
         ("MULTIPROCESSOR_COUNT", 16, device.sms),
+        ("KERNEL_EXEC_TIMEOUT", 17, config.timeout.into()),
         ("CONCURRENT_KERNELS", 31, 1),
         ("MAX_THREADS_PER_MULTIPROCESSOR", 39, limits.threads),
         ("UNIFIED_ADDRESSING", 41, 1),
