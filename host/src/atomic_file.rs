@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -54,7 +56,7 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Save`] if the file system reports an error.
     pub fn save(&self, bytes: &[u8]) -> Result<()> {
-        self.write(bytes, |temporary, path| fs::rename(temporary, path))
+        self.write(bytes, |temporary, path| patiently(|| fs::rename(temporary, path)))
     }
 
     /// Creates the file with these bytes.
@@ -85,7 +87,9 @@ impl AtomicFile {
                 let message = format!("`{}` is not a regular file", self.temporary.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
             }
-            let file = File::options().create(true).truncate(false).write(true).open(&self.temporary)?;
+            let mut options = File::options();
+            let options = options.create(true).truncate(false).write(true);
+            let file = patiently(|| options.open(&self.temporary))?;
             // Some file systems have no locks. On these, runs that write the same file at once are not protected.
             let _ = file.lock();
             // The run that held the lock before may have renamed or removed this file.
@@ -117,10 +121,31 @@ impl AtomicFile {
     }
 }
 
+/// Attempts to open or rename a file. Windows refuses that while another program holds the file open, as virus scanners do for a
+/// moment. So the attempt is repeated for two seconds there.
+fn patiently<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    // These are the codes of a file that is open elsewhere (5, 32) or locked (33).
+    let is_in_use = |error: &io::Error| cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33));
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_in_use(&error) => {
+                if start.elapsed() > Duration::from_secs(2) {
+                    let message = format!("{error} Perhaps another program has it open.");
+                    return Err(io::Error::new(error.kind(), message));
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Returns the one absolute name of the file that a path leads to, however the path is spelt. Links are followed, also
 /// to a file that does not exist yet.
 fn resolve(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
+    // On Windows, an absolute path tells a device such as `NUL` from a file, and has no trailing dots and blanks.
+    let mut path = if cfg!(windows) { path::absolute(path).unwrap_or_default() } else { path.to_owned() };
     // Linux follows at most 40 links too.
     for _ in 0..40 {
         let Ok(link) = fs::read_link(&path) else { break };
@@ -146,9 +171,16 @@ fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     metadata.ok().filter(Metadata::is_file).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Returns `None`, since the standard library identifies files on Unix alone. On other systems no run can rename or
-/// remove a file that another has opened.
-#[cfg(not(unix))]
+/// Returns the volume and the index of a regular file.
+#[cfg(windows)]
+fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
+    use std::os::windows::fs::MetadataExt;
+    let metadata = metadata.ok().filter(Metadata::is_file)?;
+    Some((metadata.volume_serial_number()?.into(), metadata.file_index()?))
+}
+
+/// Returns `None`, since the standard library identifies files on Unix and Windows alone.
+#[cfg(not(any(unix, windows)))]
 fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
     None
 }

@@ -22,6 +22,8 @@
 //!
 //! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`] is a model on one of them.
 
+#![cfg_attr(windows, feature(windows_by_handle))]
+
 #[cfg(not(target_family = "wasm"))]
 pub mod atomic_file;
 #[cfg(not(target_family = "wasm"))]
