@@ -34,7 +34,8 @@ impl AtomicFile {
             let is_folder = path.as_os_str().to_string_lossy().ends_with(path::is_separator);
             let resolved = resolve(path);
             let Some(name) = resolved.file_name().filter(|_| !is_folder) else {
-                return Err(io::ErrorKind::IsADirectory.into());
+                let is_device = !is_folder && !resolved.is_dir();
+                return Err(if is_device { not_a_file() } else { io::ErrorKind::IsADirectory.into() });
             };
             let temporary = [".".as_ref(), name, ".microgpt-tmp".as_ref()].into_iter().collect::<OsString>();
             let file = Self { path: path.to_owned(), temporary: resolved.with_file_name(temporary), resolved };
@@ -70,7 +71,7 @@ impl AtomicFile {
     fn check_existing(&self) -> io::Result<()> {
         match fs::metadata(&self.resolved) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
+            Ok(metadata) if !metadata.is_file() => Err(not_a_file()),
             // A rename would replace a read-only file, although it is protected.
             Ok(metadata) if metadata.permissions().readonly() => Err(io::Error::other("it is read-only")),
             Ok(_) => Ok(()),
@@ -119,6 +120,10 @@ impl AtomicFile {
         let _ = self.resolved.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())
     }
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::other("it is not a regular file")
 }
 
 /// Attempts to open or rename a file. Windows refuses that while another program holds the file open, as virus scanners do for a

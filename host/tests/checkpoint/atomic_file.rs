@@ -10,11 +10,12 @@ fn paths_that_cannot_be_written_are_refused_and_left_alone() {
     fs::set_permissions(&path, permissions).unwrap();
     for (bad, cause) in [
         (folder.path().to_owned(), "directory"),
-        (folder.path().join("none").join("model.safetensors"), "No such file"),
-        (path.join("model.safetensors"), "Not a directory"),
+        (folder.path().join("none").join("model.safetensors"), system("No such file")),
+        (path.join("model.safetensors"), system("Not a directory")),
         (path.clone(), "read-only"),
-        (folder.path().join("n".repeat(300)), "too long"),
-        (PathBuf::from("/dev/null"), "not a regular file"),
+        (folder.path().join("n".repeat(300)), system("too long")),
+        // Windows has such a folder only if someone has made it.
+        (PathBuf::from("/dev/null"), if cfg!(windows) { "os error" } else { "not a regular file" }),
         (folder.path().join("new/"), "directory"),
         (path.join(""), "directory"),
     ] {
@@ -125,7 +126,7 @@ fn saves_at_the_same_time_take_turns() {
 fn create_keeps_a_file_that_came_first() {
     let (folder, path) = file(b"old");
     let report = AtomicFile::new(&path).unwrap().create(b"new").unwrap_err().report();
-    assert!(report.contains("File exists"), "{report}");
+    assert!(report.contains(system("File exists")), "{report}");
     let other = folder.path().join("other");
     AtomicFile::new(&other).unwrap().create(b"new").unwrap();
     assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"old".to_vec(), b"new".to_vec()));

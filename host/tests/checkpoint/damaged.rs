@@ -161,7 +161,7 @@ fn metadata_that_cannot_be_understood_is_refused() {
 fn a_missing_file_and_a_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (path, cause) in
-        [(folder.path().join("none"), "No such file"), (folder.path().to_owned(), "not a regular file")]
+        [(folder.path().join("none"), system("No such file")), (folder.path().to_owned(), "not a regular file")]
     {
         let report = load(&path, SHAPE, &VOCABULARY).unwrap_err().report();
         assert!(report.contains(&*path.to_string_lossy()) && report.contains(cause), "{report}");

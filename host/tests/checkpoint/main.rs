@@ -16,8 +16,12 @@ use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
 mod atomic_file;
+#[path = "../common/mod.rs"]
+mod common;
 mod damaged;
 mod resume;
+
+use common::system;
 
 /// A shape whose dimensions all differ.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };

@@ -92,7 +92,7 @@ fn a_file_without_documents_is_refused() {
         folder.write(name, bytes);
         refused(folder.program(&format!("--input {name} --save model")), 1, &[&format!("`{name}`"), part]);
     }
-    refused(folder.program("--input missing"), 1, &["`missing`", "No such file"]);
+    refused(folder.program("--input missing"), 1, &["`missing`", system("No such file")]);
     refused(folder.program("--input ."), 1, &["`.`"]);
     assert!(!folder.path("model").exists());
 }
@@ -106,7 +106,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     folder.write("other.txt", NAMES.replace('v', "w"));
     let init = |from: &str| format!("--init-from {from} --save kept");
     folder.write("kept", "kept");
-    refused(folder.run(&init("missing")), 1, &["`missing`", "No such file"]);
+    refused(folder.run(&init("missing")), 1, &["`missing`", system("No such file")]);
     refused(folder.run(&init(".")), 1, &["`.`", "not a regular file"]);
     refused(folder.run(&init("cut")), 1, &["`cut` is truncated"]);
     refused(folder.run(&init("names.txt")), 1, &["`names.txt` is not a safetensors file"]);
@@ -125,9 +125,9 @@ fn a_path_that_cannot_be_written_is_refused_before_training() {
     let folder = Folder::new();
     folder.write("input.txt", NAMES);
     for (target, part) in [
-        ("none/model", "No such file"),
+        ("none/model", system("No such file")),
         (".", "directory"),
-        ("names.txt/model", "Not a directory"),
+        ("names.txt/model", system("Not a directory")),
         ("names.txt", "it is the corpus"),
         ("./../", "directory"),
         ("new/", "directory"),

@@ -8,7 +8,7 @@ use predicates::prelude::*;
 
 #[path = "../common/mod.rs"]
 mod common;
-use common::{Folder, NAMES, refused, untimed};
+use common::{Folder, NAMES, refused, system, untimed};
 
 mod bad_input;
 mod streams;
@@ -162,6 +162,42 @@ fn the_input_can_be_standard_input() {
     let mut command = folder.program("--input -");
     command.write_stdin("");
     refused(command, 1, &["`-` is empty"]);
+}
+
+#[test]
+fn the_line_ends_of_windows_give_the_same_model() {
+    let folder = Folder::new();
+    let run = |text: String| {
+        folder.write("text", text);
+        let mut command = folder.program("--input text --device cpu --steps 30 --save model");
+        let stdout = command.assert().success().get_output().stdout.clone();
+        (untimed(&String::from_utf8(stdout).unwrap()), std::fs::read(folder.path("model")).unwrap())
+    };
+    let unix = run(NAMES.to_owned());
+    assert!(unix == run(NAMES.replace('\n', "\r\n")));
+    assert!(unix == run(format!("\u{feff}{}", NAMES.replace('\n', "\r\n"))));
+}
+
+#[test]
+fn paths_may_be_absolute_have_blanks_and_be_longer_than_260_characters() {
+    let folder = Folder::new();
+    let long = (0..8).fold(folder.path("a folder"), |path, i| path.join(format!("{i} {}", "x".repeat(40))));
+    // Windows' programs make such folders by verbatim paths alone.
+    std::fs::create_dir_all(&long).unwrap();
+    let path = |name: &str| long.join(name);
+    assert!(path("names.txt").as_os_str().len() > 300);
+    std::fs::write(path("names.txt"), NAMES).unwrap();
+    let run = |args: &[(&str, &str)]| {
+        let mut command = folder.program("--device cpu --steps 3");
+        for (flag, name) in args {
+            command.arg(flag).arg(path(name));
+        }
+        command.assert().success();
+    };
+    run(&[("--input", "names.txt"), ("--save", "model"), ("--metrics", "steps.jsonl"), ("--plot", "losses.svg")]);
+    run(&[("--input", "names.txt"), ("--init-from", "model"), ("--save", "model")]);
+    let files = std::fs::read_dir(&long).unwrap().count();
+    assert_eq!(files, 4);
 }
 
 #[test]

@@ -62,6 +62,11 @@ impl Folder {
     }
 }
 
+/// Returns a part of the system's message for a failure that has this text on Unix. Windows has it in the user's language.
+pub fn system(unix: &'static str) -> &'static str {
+    if cfg!(windows) { "os error" } else { unix }
+}
+
 /// Removes the times from the program's stdout.
 pub fn untimed(stdout: &str) -> String {
     let untimed = |line: &str| match line.rsplit_once(" | ") {
