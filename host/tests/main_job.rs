@@ -1,0 +1,42 @@
+//! The job of the README, on the names that the program carries, leaves the same checkpoint on every system and processor.
+#![allow(missing_docs)]
+
+use std::path::Path;
+use std::process::Command;
+
+use assert_cmd::cargo::cargo_bin;
+use common::Folder;
+use microgpt::corpus::EMBEDDED;
+use sha2::{Digest, Sha256};
+
+mod common;
+#[cfg(cuda)]
+mod emulated;
+
+/// The checkpoint's SHA-256. If the kernels' arithmetic or the format changes on purpose, the record changes with it.
+const RECORD: &str = "91f09218b8687b9329183cb7ba0fdd9a2c0324652dd3c631a252598a4e38ade8";
+
+/// Runs the job by the program that `command` returns. Returns the SHA-256 of its checkpoint.
+fn checkpoint(command: impl FnOnce(&Path) -> Command, args: &str) -> String {
+    let folder = Folder::new();
+    folder.write("names.txt", EMBEDDED);
+    let mut command = command(cargo_bin!("microgpt"));
+    command.current_dir(&folder.0).args(["--input", "names.txt", "--save", "model.safetensors", "--steps", "500"]);
+    let output = command.args(args.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = Sha256::digest(std::fs::read(folder.path("model.safetensors")).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_main_job_leaves_the_checkpoint_of_record() {
+    assert_eq!(checkpoint(|program| Command::new(program), "--device cpu"), RECORD);
+}
+
+#[cfg(cuda)]
+#[test]
+fn the_main_job_leaves_the_checkpoint_of_record_on_the_emulated_driver() {
+    let emulator = emulated::Emulator::new();
+    let args = "--device cuda --val-every 0 --samples 1";
+    assert_eq!(checkpoint(|program| emulator.command(program, "timeout=1"), args), RECORD);
+}
