@@ -24,8 +24,7 @@ fn checkpoint(command: impl FnOnce(&Path) -> Command, args: &str) -> String {
     command.current_dir(&folder.0).args(["--input", "names.txt", "--save", "model.safetensors", "--steps", "500"]);
     let output = command.args(args.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let digest = Sha256::digest(std::fs::read(folder.path("model.safetensors")).unwrap());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(std::fs::read(folder.path("model.safetensors")).unwrap()))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Runs whose stdout or stderr is closed early or full.
 
+#[cfg(target_os = "linux")]
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
