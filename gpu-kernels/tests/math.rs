@@ -85,7 +85,7 @@ fn exp_is_exact_at_the_ends_of_its_range() {
     assert_eq!(apply(exp, 89.0), f32::INFINITY);
     assert_eq!(apply(exp, f32::INFINITY), f32::INFINITY);
     assert!(apply(exp, f32::NAN).is_nan());
-    // A NaN may have any sign and payload. That of a GPU is 0x7fffffff.
+    // A NaN may have any sign and payload. A GPU's NaN is 0x7fffffff.
     assert!(apply(exp, f32::from_bits(0x7fff_ffff)).is_nan());
     assert!(apply(exp, f32::from_bits(0xffc0_0001)).is_nan());
 }

@@ -20,7 +20,7 @@
 //! # Ok::<(), microgpt::Error>(())
 //! ```
 //!
-//! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`] is a model on one of them.
+//! The kernels run on the CPU and on NVIDIA GPUs with the same bits. A [`Device`] is a model on the CPU or a GPU.
 
 #![cfg_attr(windows, feature(windows_by_handle))]
 

@@ -35,7 +35,7 @@ enum Message {
 const WAITING: usize = 8;
 
 impl Metrics {
-    /// Opens the file for the steps of these runs. The first of them replaces the file's content, or is added to it
+    /// Opens the file for the steps of these runs. The first step replaces the file's content, or is added to it
     /// with `append`.
     ///
     /// # Errors

@@ -230,7 +230,7 @@ fn the_profile_of_a_run_sums_up() {
     assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");
     let mut rows = vec!["shared memory", "barrier, fence"];
     // The PTX of rustc's backend names the source of all inlined code, so that every instruction belongs to an op, a
-    // kernel or its entry. That of Rust-CUDA's compiler has no lines.
+    // kernel or its entry. The PTX of Rust-CUDA's compiler has no lines.
     if PTX.unwrap().compiler.contains("rustc_codegen_nvvm") {
         rows.push("without a line");
     } else {

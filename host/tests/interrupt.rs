@@ -118,7 +118,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let mut stdout = wait_for(&mut child, "step");
     signal(&child, "-HUP");
     ctrl_c(&child);
-    // A pipe holds far fewer lines, so these are printed after the signals.
+    // A pipe holds far fewer than 20,000 lines, so the last ones are printed after the signals.
     let steps = stdout.by_ref().lines().map_while(Result::ok).take_while(|line| line.starts_with("step"));
     assert_eq!(steps.take(20_000).count(), 20_000);
     // SIGTERM is not ignored.

@@ -1,4 +1,4 @@
-//! The sources that the page shows, in reading order, and the places of the ops in them.
+//! The sources that the page shows, in reading order, and the places of the ops in these sources.
 
 use std::fs;
 use std::path::Path;

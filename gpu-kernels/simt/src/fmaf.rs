@@ -1,5 +1,5 @@
-//! The C function `fmaf` for Windows, which the compiler calls on processors without a fused multiply-add. That of MinGW's
-//! library rounds twice.
+//! The C function `fmaf` for Windows, which the compiler calls on processors without a fused multiply-add. MinGW's own
+//! `fmaf` rounds twice.
 
 /// Returns `a * b + c`, rounded once, as [`crate::fma`] explains it for vectors.
 fn mul_add(a: f32, b: f32, c: f32) -> f32 {

@@ -122,7 +122,7 @@ impl Kernel for PhaseArgs {
             // SAFETY: the caller vouches for pointers and lengths, and for losses rounded up to half-warps.
             let (weights, losses, (coefficients, log)) = unsafe {
                 let views = train.arrays().map(inline!(|array| View::new(array, len)));
-                // The view of the gradients reaches over all arrays of them.
+                // The view of the gradients spans all gradient arrays.
                 let views = Arrays { grads: View::new(train.grads, arrays.count * len), ..views };
                 let weights = Weights { s, arrays: views, squares: View::new(args.squares, squares_len(s)) };
                 (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(*step))

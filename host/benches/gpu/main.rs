@@ -1,7 +1,7 @@
 //! The benchmark of the kernels on a GPU. Run it with `cargo bench -p host --bench gpu`, or with `.ci/gpu-check` after
 //! the GPU's tests.
 //!
-//! A figure is the device time between two events around one launch, as the median of several launches. That of
+//! A figure is the device time between two events around one launch, as the median of several launches. The figure of
 //! `generate` is of a single launch, and that of the whole process is wall time. The GPU must give the bits of the CPU
 //! before anything is timed. `--record FILE` keeps the figures. `--readme FILE` writes the table of the README from the
 //! record that is kept in the repository, and needs no GPU.

@@ -261,8 +261,8 @@ pub fn mlp<'t>(fc1: &[Vector<'t>], fc2: &[Vector<'t>], x: &[Value<'t>]) -> Vecto
 
 /// Returns how surprised the model is by `target`, `-ln(softmax(logits)[target])`, in nats.
 ///
-/// It is 0 for a prediction that was certain and right, and `ln V` for a model that holds all tokens for equally
-/// likely. Training begins at about that, `ln 27 = 3.30`. The cross-entropy is computed as
+/// This cross-entropy is 0 for a prediction that was certain and right, and `ln V` for a model that holds all tokens
+/// for equally likely. Training begins at about that, `ln 27 = 3.30`. The cross-entropy is computed as
 /// `ln(sum over j of exp(logits[j])) - logits[target]`, where the logarithm and the numerator's `exp` have cancelled,
 /// so that it stays finite where the probability is too small for an `f64`.
 pub fn cross_entropy<'t>(logits: &[Value<'t>], target: u32) -> Value<'t> {

@@ -19,7 +19,7 @@ const COLOURS: [(u8, u8, u8); 7] =
 /// The largest number of series that the legend has room for.
 const MAX_LABELS: usize = 24;
 
-/// Returns the colour of a series. After the last colour, darker shades of them follow, and then lighter ones.
+/// Returns the colour of a series. After the last colour, darker shades of all colours follow, and then lighter ones.
 fn colour_of(series: usize) -> RGBColor {
     let (r, g, b) = COLOURS[series % COLOURS.len()];
     let shade = |channel: u8| match series / COLOURS.len() % 3 {

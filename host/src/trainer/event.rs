@@ -32,7 +32,7 @@ pub enum Event {
     Finished(Finished),
 }
 
-/// The steps of a launch. A device takes many steps at once. After this event the model is that after the last of them.
+/// The steps of a launch. A device takes many steps at once. When this event comes, the model has taken the last step.
 #[derive(Clone, Debug)]
 pub struct Steps {
     /// The number of steps before these.

@@ -1,4 +1,4 @@
-//! The operands of an instruction (PTX ISA, sections 6.1 to 6.4), and the scopes of the names in them.
+//! The operands of an instruction (PTX ISA, sections 6.1 to 6.4), and the scopes of the names in operands.
 
 use std::collections::HashMap;
 

@@ -7,7 +7,8 @@ use crate::check;
 #[test]
 fn races_between_warps_are_found() {
     let two_warps = Dims::new(1, 64);
-    // Each thread reads what a thread of the other warp writes. The seed decides which of the two comes first.
+    // Each thread reads what a thread of the other warp writes. The seed decides whether the read or
+    // the write comes first.
     let exchange = |barrier| {
         format!(
             "st.shared.u32 [%r5], %r2; bar.sync 0; st.shared.u32 [%r5], %r1; {barrier} xor.b32 %r6, %r3, 128; add.u32 %r6, %r4, %r6; ld.shared.u32 %r7, [%r6];"

@@ -1,4 +1,4 @@
-//! A variant of an instruction, its oracle, and the kernel that runs it.
+//! A variant of an instruction, its oracle, and the kernel that runs the variant.
 
 use crate::driver::{Driver, THREADS};
 use crate::values::{Rows, rows};

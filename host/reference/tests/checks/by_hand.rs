@@ -125,7 +125,7 @@ fn mlp_squares_what_is_positive() {
 fn cross_entropy_is_the_negative_log_probability_of_the_target() {
     let tape = Tape::default();
     let logits = leaves(&tape, &[3f64.ln(), 0.0]);
-    // The probabilities are 3/4 and 1/4, so the second costs ln 4. Its gradient is p - (1 at the target).
+    // The probabilities are 3/4 and 1/4, so the second token costs ln 4. The gradient is p - (1 at the target).
     let nll = cross_entropy(&logits, 1);
     nll.backward();
     assert_close("nll", 0, 4f64.ln(), nll.data(), 1e-15);
