@@ -122,7 +122,7 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     }
     cpu.train(950).unwrap();
     let loss = cpu.evaluate(usize::MAX).unwrap().loss();
-    // The comparison is the cross-entropy of the validation tokens under the frequencies of the training tokens, each plus one.
+    // The baseline is the cross-entropy of a unigram model with add-one smoothing on the validation tokens.
     let mut counts = vec![1.0f64; dataset.tokenizer.vocab_size()];
     for i in 0..dataset.train.len() {
         dataset.train.get(i)[1..].iter().for_each(|&token| counts[token as usize] += 1.0);

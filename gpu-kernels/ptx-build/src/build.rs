@@ -224,7 +224,7 @@ impl PtxBuild<'_> {
         if !String::from_utf8_lossy(&known).split_whitespace().any(|cpu| cpu == format!("sm_{arch}")) {
             return Err(Error(format!("CUDA_ARCH={arch}: rustc's NVPTX backend knows no such architecture")));
         }
-        // Without the second flag, a kernel would fetch tables of jumps and of constants from memory.
+        // Without the second flag, a kernel would read jump tables and lookup tables from memory.
         let mut flags = vec![format!("-Ctarget-cpu=sm_{arch}"), "-Cjump-tables=no".to_owned()];
         let manifest = fs::canonicalize(self.manifest).map_err(Error::io("find", self.manifest))?;
         let root = manifest.parent().map(|root| (root.to_owned(), "."));

@@ -32,7 +32,7 @@ pub(super) fn mul_add(
     // `f64`.
     let added = sum - product;
     let lost = (product - (sum - added)) + (c - added);
-    // The sum becomes the odd one of the two neighbours around the exact value. If `sum` is the larger neighbour in
+    // Rounding to odd takes the odd one of the two neighbours of the exact value. If `sum` is the larger neighbour in
     // magnitude, the bits of the smaller one are one less.
     let beyond = (lost.to_bits() ^ sum.to_bits()).cast::<i64>().simd_lt(Simd::splat(0));
     let odd = (sum.to_bits() + beyond.to_simd().cast()) | Simd::splat(1);

@@ -44,7 +44,7 @@ fn forward_and_backward_agree_with_the_reference() {
         h.assert_close(&format!("{what}: h"), &by_row(&u, hidden, |_, u| u.iter().map(|u| u.relu()).collect()), 0.0);
         h2.assert_close(&format!("{what}: h2"), &by_row(&u, hidden, relu_squared), 1.0);
         let input = Input { name: "u", cols: hidden, values: &u, gradient: du.rows(&what, n) };
-        // The doubling is exact.
+        // The sum `h + h` is exact, so only its product with `dh2` is rounded.
         assert_gradients(&what, &[input], 1.0, |tape, inputs| {
             let y: Vec<_> = inputs[0].chunks(hidden).flat_map(|u| relu_squared(tape, u)).collect();
             weighted(tape, &y, &dh2)

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// A file of metrics, or a pipe or a device, to be written from its end or anew.
+/// A file of metrics, or a pipe or a device, to be appended to or overwritten.
 pub(super) struct Output {
     file: File,
     /// The length to cut the file to before the first write.

@@ -17,8 +17,8 @@ pub enum Rounding {
     Up,
 }
 
-/// A multiply-add that rounds once. That of std is the C library's on processors without such an instruction, and on Windows
-/// the library of MinGW rounds twice.
+/// A fused multiply-add, which rounds once. On processors without the instruction, std's `mul_add` calls the C library.
+/// On Windows, MinGW's library rounds twice.
 pub trait FusedMultiplyAdd {
     fn fused_multiply_add(self, b: Self, c: Self) -> Self;
 }

@@ -8,7 +8,7 @@ fn a_loss_that_is_not_finite_ends_the_training_at_its_step() {
         (f64::NAN, 1.0, "the loss is NaN"),
         (f64::INFINITY, f64::NAN, "the loss is inf"),
         (1.0, f64::NAN, "the gradient norm is NaN"),
-        // This exceeds single precision.
+        // 1e39 overflows `f32`.
         (1.0, 1e39, "the gradient norm is 1e39"),
     ] {
         let models = share([fake(ModelConfig::default())]);
