@@ -72,7 +72,7 @@ fn linear_multiplies_each_row_by_x() {
 #[test]
 fn softmax_of_large_scores_does_not_overflow() {
     let tape = Tape::default();
-    // exp(1000) overflows, but only differences count. exp(0) = 1 and exp(-ln 3) = 1/3 give shares of 3/4 and 1/4.
+    // exp(1000) overflows, but only differences count. exp(0) = 1 and exp(-ln 3) = 1/3 give 3/4 and 1/4.
     let y = softmax(&leaves(&tape, &[1000.0, 1000.0 - 3f64.ln()]));
     assert_close("softmax", 0, 0.75, y[0].data(), 1e-13); // 1000 - ln 3 is rounded at 1e-13
     assert_close("softmax", 1, 0.25, y[1].data(), 1e-13);
@@ -81,17 +81,17 @@ fn softmax_of_large_scores_does_not_overflow() {
 #[test]
 fn attention_weighs_values_by_how_well_keys_match() {
     let tape = Tape::default();
-    // D = 4, so scores are divided by 2. The scores are 0 and 2 ln 3 / 2 = ln 3. The exps are 1 and 3, and the shares
-    // 1/4 and 3/4.
+    // D = 4, so scores are divided by 2. The scores are 0 and 2 ln 3 / 2 = ln 3. The exps are 1 and 3, and the
+    // probabilities 1/4 and 3/4.
     let q = leaves(&tape, &[2.0 * 3f64.ln(), 5.0, 0.0, 0.0]);
     let keys = [leaves(&tape, &[0.0, 0.0, 7.0, 0.0]), leaves(&tape, &[1.0, 0.0, 0.0, -7.0])];
     let values = [leaves(&tape, &[4.0, 0.0, 1.0, -4.0]), leaves(&tape, &[8.0, 1.0, 1.0, 0.0])];
     let out = attention(&q, &keys, &values, 1);
     assert_all_close("attention", &[7.0, 0.75, 1.0, -1.0], &data(&out));
     out[0].backward();
-    // dout0/dvalues[t][0] = share[t].
+    // dout0/dvalues[t][0] = probs[t].
     assert_all_close("dv", &[0.25, 0.75], &[values[0][0].grad(), values[1][0].grad()]);
-    // dout0/dscore[t] = share[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query's gradient has
+    // dout0/dscore[t] = probs[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query's gradient has
     // each times the key over 2, so 3/4 ((1, 0, 0, -7) - (0, 0, 7, 0)) / 2.
     assert_all_close("dq", &[0.375, 0.0, -2.625, -2.625], &grads(&q));
     // A key's gradient has each times the query over 2.

@@ -11,7 +11,7 @@ fn sampling(top_k: usize, temperature: f64) -> SamplingParams {
 
 #[test]
 fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
-    // At temperature 1 the shares are 3, 1, 2, 4, 0.5.
+    // At temperature 1 the exponentials are 3, 1, 2, 4, 0.5.
     let logits = [3f64.ln(), 0.0, 2f64.ln(), 4f64.ln(), 0.5f64.ln()];
     let draws = |params: SamplingParams, us: &[f64]| us.iter().map(|&u| sample(&logits, params, u)).collect::<Vec<_>>();
     // All five tokens are drawn from: 0..3, 3..4, 4..6, 6..10, 10..10.5.
@@ -24,7 +24,7 @@ fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
     assert_eq!(draws(sampling(9, 1.0), &[u(2.9), u(3.1), u(10.1)]), [0, 1, 4]);
     // The three largest are the tokens 0, 2, 3, with 3, 2, 4 of 9.
     assert_eq!(draws(sampling(3, 1.0), &[0.0, 2.9 / 9.0, 3.1 / 9.0, 4.9 / 9.0, 5.1 / 9.0]), [0, 0, 2, 2, 3]);
-    // At temperature 1/2 the shares are squared to 9, 4, 16 of 29.
+    // At temperature 1/2 the exponentials are squared to 9, 4, 16 of 29.
     assert_eq!(draws(sampling(3, 0.5), &[8.9 / 29.0, 9.1 / 29.0, 12.9 / 29.0, 13.1 / 29.0]), [0, 2, 2, 3]);
     // A `top_k` of 1 is greedy.
     assert_eq!(draws(sampling(1, 1.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
