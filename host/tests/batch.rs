@@ -99,7 +99,6 @@ fn instruction_sets_change_no_bit() {
     }
 }
 
-// A larger model on lines of text agrees with the reference, and learns more than the frequency of each character.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "the reference takes minutes without optimisation")]
 fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
@@ -139,7 +138,6 @@ fn a_larger_model_agrees_with_the_reference_and_beats_unigrams() {
     assert!(loss < nll / tokens);
 }
 
-// A trial step reports what the next step does, and leaves no trace.
 #[test]
 fn a_trial_step_reports_the_next_step_and_does_not_take_it() {
     let dataset = dataset(&documents(), None);

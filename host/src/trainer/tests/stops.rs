@@ -17,7 +17,6 @@ fn a_stop_ends_after_the_launch_with_a_validation() {
     assert_eq!((end.state.step, &models[0].get().evaluations[..]), (6, &[6, 6][..]));
 }
 
-// The stop comes between two launches, and takes effect at the end of the next.
 #[test]
 fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
     let stop = StopHandle::default();
