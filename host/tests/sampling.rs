@@ -129,7 +129,7 @@ fn completions_and_the_manual_page_name_every_flag() {
             assert!(text.contains(flag) || text.contains(&format!("-l {name}")), "{flag} is missing in {document}");
         }
     }
-    // A shell parses the script.
+    // A script can name every flag and still have a syntax error.
     let script = folder.program("--completions bash").output().unwrap().stdout;
     folder.write("completions.bash", script);
     let checked = Command::new("bash").args(["-n", "completions.bash"]).current_dir(&folder.0).status();

@@ -97,8 +97,8 @@ fn functions_pass_parameters_and_call_each_other() {
 \tst.u32 \t[%rd1], %r1;
 \tret;
 }";
-    // The kernel computes the thread's square plus the thread by two functions, and gets the sum through a pointer to
-    // its stack.
+    // The function `powers` returns the thread's index `t` and `t * t`. The function `note` stores the sum through a
+    // pointer to the kernel's stack.
     let body = "
 \t{ // callseq 1, 0
 \t.param .b32 param0;

@@ -209,7 +209,7 @@ fn a_model_that_diverges_is_not_saved() {
     fails("--learning-rate 1e30 --steps 1 --seeds 2 --save-every 1 --save model", "every model diverged");
     let kept = "what was saved before is still there";
     folder.run("--learning-rate 1e10 --save model").assert().code(1).stderr(predicate::str::contains(kept));
-    // Without a file there are no samples either.
+    // A run that diverges without `--save` prints no samples. Its hint names no saved model.
     fails("--learning-rate 1e30 --steps 1", diverged);
     folder.run("--learning-rate 1e10").assert().code(1).stderr(predicate::str::contains(kept).not());
     assert_eq!(fs::read(folder.path("model")).unwrap(), before);

@@ -133,7 +133,7 @@ fn help_and_version_succeed() {
     cargo_bin_cmd!("microgpt").arg("--version").assert().success().stdout(version.and(predicate::str::contains(ptx)));
 }
 
-// Completions and the manual page ignore the environment, and an empty variable is no value.
+// Completions and the manual page ignore the environment. An empty variable counts as unset.
 #[test]
 fn variables_stand_in_for_flags() {
     let folder = Folder::new();

@@ -36,7 +36,7 @@ fn of_equal_logits_the_lower_token_is_kept() {
     let logits = [1.0, 2.0, 1.0, 2.0, 1.0];
     assert_eq!(sample(&logits, sampling(1, 1.0), 0.9), 1);
     assert_eq!(sample(&logits, sampling(5, 0.0), 0.9), 1);
-    // The three largest are tokens 1 and 3, and of the equal ones token 0, so that it comes first.
+    // Tokens 0, 1 and 3 are kept. They stay in the order of the vocabulary, so a draw of 0 selects token 0.
     assert_eq!(sample(&logits, sampling(3, 1.0), 0.0), 0);
     assert_eq!(sample(&logits, sampling(3, 1.0), 0.999), 3);
 }
@@ -45,7 +45,7 @@ fn of_equal_logits_the_lower_token_is_kept() {
 fn a_draw_at_a_boundary_goes_to_the_next_token() {
     // The tokens cover 0..1, 1..2, 2..3, 3..4, and u * 4 = 1 lies in the second.
     assert_eq!(sample(&[0.0; 4], sampling(4, 1.0), 0.25), 1);
-    // A token that is not kept covers nothing, so that 0 belongs to the token after it.
+    // Token 0 is not kept, so its interval is empty, and a draw of 0 lies in the interval of token 1.
     assert_eq!(sample(&[0.0, 5.0, 5.0], sampling(2, 1.0), 0.0), 1);
 }
 
