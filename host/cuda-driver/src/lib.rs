@@ -59,7 +59,7 @@ pub fn last_failure() -> Option<Failure> {
 /// If the library cannot be opened anywhere. The error is the system's for its name.
 pub fn library() -> Result<&'static Library, &'static libloading::Error> {
     static OPENED: OnceLock<Result<Library, libloading::Error>> = OnceLock::new();
-    // SAFETY: loading the driver runs its initialisers, as in every CUDA program.
+    // SAFETY: the driver's initialisers have no requirements. They run in every CUDA program.
     let open = |name: &str| unsafe { Library::new(name) };
     let find = || open(LIBRARY).or_else(|error| OTHER_PLACES.iter().find_map(|place| open(place).ok()).ok_or(error));
     OPENED.get_or_init(find).as_ref()
