@@ -24,7 +24,7 @@ pub(super) const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
 /// The settings that decide, with the state, how a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunInfo {
-    /// The training.
+    /// The configuration of the training.
     pub train: TrainConfig,
     /// The seed of the shuffle, the initial weights and the samples.
     pub seed: u64,
