@@ -154,7 +154,8 @@ impl WeightBlock {
 }
 
 /// The flat arrays, as the host's pointers, in the block's memory, or as views.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Arrays<A> {
     /// The parameters.
     pub w: A,

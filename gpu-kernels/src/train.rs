@@ -29,16 +29,8 @@ pub struct StepLog {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct TrainArgs {
-    /// The parameters, padded, `Layout::len` elements.
-    pub params: *mut f32,
-    /// The transposed copies of the matrices, `Layout::len` elements.
-    pub params_transposed: *mut f32,
-    /// The gradients, `Layout::len` elements.
-    pub grads: *mut f32,
-    /// The first moments, `Layout::len` elements.
-    pub m: *mut f32,
-    /// The second moments, `Layout::len` elements.
-    pub v: *mut f32,
+    /// The flat arrays, padded, `Layout::len` elements each.
+    pub arrays: Arrays<*mut f32>,
     /// The workspace, [`train_workspace_len`] elements, zero before the first launch.
     pub workspace: *mut f32,
     /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
@@ -74,11 +66,6 @@ pub struct TrainModelsArgs {
 }
 
 impl TrainArgs {
-    /// Returns the flat arrays.
-    fn arrays(&self) -> Arrays<*mut f32> {
-        Arrays { w: self.params, transposed: self.params_transposed, grads: self.grads, m: self.m, v: self.v }
-    }
-
     /// Returns the coefficients of step `step` of the launch, and the place of its report.
     ///
     /// # Safety
@@ -137,7 +124,7 @@ impl Kernel for TrainArgs {
             let (mut memory, len) = (block.memory(), Layout(s).len());
             // SAFETY: the caller vouches for pointers and lengths.
             let (arrays, work, documents) = unsafe {
-                let arrays = self.arrays().map(inline!(|array| memory.staged(array, len)));
+                let arrays = self.arrays.map(inline!(|array| memory.staged(array, len)));
                 let work = memory.workspace(self.workspace, train_workspace_len(s));
                 let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
                 (arrays, work, Documents { tokens, offsets })

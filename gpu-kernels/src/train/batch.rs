@@ -45,8 +45,8 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct BatchArgs {
-    /// The arguments of `train`, but `grads` has [`GradientArrays::count`] arrays of `Layout::len` elements, and `workspace`, of
-    /// [`batch_workspace_len`] elements, is that of the first block.
+    /// The arguments of `train`, but `arrays.grads` has [`GradientArrays::count`] arrays of `Layout::len` elements, and
+    /// `workspace`, of [`batch_workspace_len`] elements, is that of the first block.
     pub train: TrainArgs,
     /// The partial sums of squares of the gradients, [`squares_len`] elements.
     pub squares: *mut f32,
@@ -66,7 +66,7 @@ pub fn shards(batch: usize) -> usize {
     batch.min(MAX_SHARDS)
 }
 
-/// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.grads`.
+/// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.arrays.grads`.
 #[derive(Clone, Copy, Debug)]
 pub struct GradientArrays {
     /// The number of consecutive shards whose sum is in one array.
@@ -121,9 +121,9 @@ impl Kernel for PhaseArgs {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for pointers and lengths, and for losses rounded up to half-warps.
             let (weights, losses, (coefficients, log)) = unsafe {
-                let views = train.arrays().map(inline!(|array| View::new(array, len)));
+                let views = train.arrays.map(inline!(|array| View::new(array, len)));
                 // The view of the gradients spans all gradient arrays.
-                let views = Arrays { grads: View::new(train.grads, arrays.count * len), ..views };
+                let views = Arrays { grads: View::new(train.arrays.grads, arrays.count * len), ..views };
                 let weights = Weights { s, arrays: views, squares: View::new(args.squares, squares_len(s)) };
                 (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(*step))
             };
@@ -156,15 +156,15 @@ unsafe fn gradients<T: Target, S: Shape>(
     let (s, batch, train) = (weights.s, args.batch as usize, &args.train);
     let (len, GradientArrays { shards_each, .. }) = (Layout(s).len(), GradientArrays::new(shards(batch)));
     let sum = weights.arrays.grads.at(div(block.index, shards_each) * len);
-    let array = train.grads.wrapping_add(div(block.index, shards_each) * len);
+    let array = train.arrays.grads.wrapping_add(div(block.index, shards_each) * len);
     let joins = rem(block.index, shards_each) > 0;
     let own = if joins { train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
     let (w, transposed, grads, work, documents) = unsafe {
         (
-            memory.staged(train.params, len),
-            memory.staged(train.params_transposed, len),
+            memory.staged(train.arrays.w, len),
+            memory.staged(train.arrays.transposed, len),
             memory.staged(own, len),
             memory.workspace(train.workspace, train_workspace_len(s)),
             Documents { tokens: U32View::new(train.tokens), offsets: U32View::new(train.offsets) },

@@ -11,7 +11,7 @@ use gpu_kernels::activations::Activations;
 use gpu_kernels::entry::{self, CpuKernels};
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
-use gpu_kernels::layout::Layout;
+use gpu_kernels::layout::{Arrays, Layout};
 use gpu_kernels::shape::{RuntimeShape, Shape, TOKENS};
 use gpu_kernels::train::batch::{
     BatchArgs, GradientArrays, Phase, PhaseArgs, batch_workspace_len, shards, squares_len,
@@ -194,11 +194,13 @@ impl Device for Cpu {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![0.0f32; LOG_LEN * steps];
         let args = TrainArgs {
-            params: self.params.as_mut_ptr(),
-            params_transposed: self.transposed.as_mut_ptr(),
-            grads: self.grads.as_mut_ptr(),
-            m: self.m.as_mut_ptr(),
-            v: self.v.as_mut_ptr(),
+            arrays: Arrays {
+                w: self.params.as_mut_ptr(),
+                transposed: self.transposed.as_mut_ptr(),
+                grads: self.grads.as_mut_ptr(),
+                m: self.m.as_mut_ptr(),
+                v: self.v.as_mut_ptr(),
+            },
             workspace: self.workspace.as_mut_ptr(),
             tokens: self.dataset.train.tokens().as_ptr(),
             offsets: self.dataset.train.offsets().as_ptr(),

@@ -8,7 +8,7 @@ use std::slice;
 use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
-use gpu_kernels::layout::Layout;
+use gpu_kernels::layout::{Arrays, Layout};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
@@ -101,11 +101,13 @@ impl Cuda {
         (self.coefficients, self.log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
         let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
         Ok(TrainArgs {
-            params: pointer(&self.params, len),
-            params_transposed: pointer(&self.transposed, len),
-            grads: pointer(&self.grads, self.plan.grads),
-            m: pointer(&self.m, len),
-            v: pointer(&self.v, len),
+            arrays: Arrays {
+                w: pointer(&self.params, len),
+                transposed: pointer(&self.transposed, len),
+                grads: pointer(&self.grads, self.plan.grads),
+                m: pointer(&self.m, len),
+                v: pointer(&self.v, len),
+            },
             workspace: pointer(&self.workspace, self.plan.workspace),
             tokens: pointer(&gpu.train.tokens, gpu.train.host.tokens().len()),
             offsets: pointer(&gpu.train.offsets, documents + 1),
