@@ -25,12 +25,8 @@ const PAIRS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 2 };
 pub struct AdamWParams {
     /// The decay of the first moment.
     pub beta1: f32,
-    /// The gain of the first moment, `1 - beta1`.
-    pub one_minus_beta1: f32,
     /// The decay of the second moment.
     pub beta2: f32,
-    /// The gain of the second moment, `1 - beta2`.
-    pub one_minus_beta2: f32,
     /// The largest global norm of the gradient. A larger gradient is scaled down to it.
     pub max_grad_norm: f32,
 }
@@ -67,7 +63,8 @@ impl AdamW {
     pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
         let Self { params, step, clip } = *self;
         let splat = F32x32::splat;
-        let (m_gain, v_gain) = (params.one_minus_beta1 * clip, params.one_minus_beta2 * (clip * clip));
+        // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
+        let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
         let stride = block.tensor.cols;
         let zero = [splat(0.0); N];
         let (mut w, mut m, mut v) = (zero, zero, zero);

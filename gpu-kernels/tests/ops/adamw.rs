@@ -124,13 +124,7 @@ impl FlatArrays {
 /// Returns [`config`] as the kernels take it.
 fn params() -> AdamWParams {
     let reference::AdamW { beta1, beta2, .. } = config();
-    AdamWParams {
-        beta1: beta1 as f32,
-        one_minus_beta1: (1.0 - beta1) as f32,
-        beta2: beta2 as f32,
-        one_minus_beta2: (1.0 - beta2) as f32,
-        max_grad_norm: 1.0,
-    }
+    AdamWParams { beta1: beta1 as f32, beta2: beta2 as f32, max_grad_norm: 1.0 }
 }
 
 /// Returns the coefficients of a step.

@@ -15,14 +15,7 @@ use crate::weights::Weights;
 
 /// Returns the optimiser's constants, rounded to single precision.
 pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
-    AdamWParams {
-        beta1: o.beta1 as f32,
-        // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
-        one_minus_beta1: 1.0 - o.beta1 as f32,
-        beta2: o.beta2 as f32,
-        one_minus_beta2: 1.0 - o.beta2 as f32,
-        max_grad_norm: o.max_grad_norm as f32,
-    }
+    AdamWParams { beta1: o.beta1 as f32, beta2: o.beta2 as f32, max_grad_norm: o.max_grad_norm as f32 }
 }
 
 /// Returns the [`StepCoefficients`] of `steps` steps from `step` (from 0), flattened to their values.
