@@ -15,7 +15,7 @@ pub struct EvaluateArgs {
     /// The parameters, padded, `Layout::len` elements.
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
-    pub params_transposed: *mut f32,
+    pub transposed: *mut f32,
     /// The workspace, `Activations::len` elements for each block of the grid, zero before the first launch.
     pub workspace: *mut f32,
     /// The tokens of all documents, each `[BOS, .., BOS]` with two tokens or more, all below V.
@@ -41,8 +41,8 @@ impl Kernel for EvaluateArgs {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, documents, nll) = unsafe {
-                let (params, transposed, size) = (self.params, self.params_transposed, Activations::len(s));
-                let (model, work) = Gpt::stage(block, s, params, transposed, self.workspace, size);
+                let size = Activations::len(s);
+                let (model, work) = Gpt::stage(block, s, self.params, self.transposed, self.workspace, size);
                 let nll = View::new(self.nll, self.documents as usize);
                 let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
                 (model, work, Documents { tokens, offsets }, nll)

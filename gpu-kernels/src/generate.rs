@@ -26,7 +26,7 @@ pub struct GenerateArgs {
     /// The parameters, padded, `Layout::len` elements.
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
-    pub params_transposed: *mut f32,
+    pub transposed: *mut f32,
     /// The workspace, [`generate_workspace_len`] elements for each block of the grid, zero before the first launch.
     pub workspace: *mut f32,
     /// `[samples, block_size]`: the tokens of each sample, then `<BOS>` if the sample is shorter, written.
@@ -123,8 +123,8 @@ impl Kernel for GenerateArgs {
             let size = Workspace::len(s, TOKENS);
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
-                let (params, transposed) = (args.params, args.params_transposed);
-                let (model, work) = Gpt::stage(block, s, params, transposed, args.workspace, WARPS * size);
+                let size = WARPS * size;
+                let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, size);
                 let written = args.samples as usize * s.block_size();
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
                 (model, work, Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs })

@@ -229,7 +229,7 @@ impl Device for Cpu {
         let blocks = EVALUATE_BLOCKS.min(documents);
         let args = Shared(EvaluateArgs {
             params: self.params.as_mut_ptr(),
-            params_transposed: self.transposed.as_mut_ptr(),
+            transposed: self.transposed.as_mut_ptr(),
             workspace: self.evaluate_workspace.as_mut_ptr(),
             tokens: self.dataset.val.tokens().as_ptr(),
             offsets: self.dataset.val.offsets().as_ptr(),
@@ -255,7 +255,7 @@ impl Device for Cpu {
         let mut logprobs = vec![0.0f32; if config.logprobs { tokens } else { 0 }];
         let args = Shared(GenerateArgs {
             params: self.params.as_mut_ptr(),
-            params_transposed: self.transposed.as_mut_ptr(),
+            transposed: self.transposed.as_mut_ptr(),
             workspace: workspace.as_mut_ptr(),
             out: out.as_mut_ptr(),
             logprobs: if config.logprobs { logprobs.as_mut_ptr() } else { ptr::null_mut() },

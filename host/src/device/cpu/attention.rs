@@ -31,7 +31,7 @@ impl Cpu {
         let (offsets, mut nll) = ([0, document.len() as u32], 0.0);
         let args = EvaluateArgs {
             params: self.params.as_mut_ptr(),
-            params_transposed: self.transposed.as_mut_ptr(),
+            transposed: self.transposed.as_mut_ptr(),
             workspace: workspace.as_mut_ptr(),
             tokens: document.as_ptr(),
             offsets: offsets.as_ptr(),

@@ -193,7 +193,7 @@ impl Device for Cuda {
             let blocks = self.gpu.evaluate_blocks.min(range.len());
             let args = EvaluateArgs {
                 params: pointer(&self.params, len),
-                params_transposed: pointer(&self.transposed, len),
+                transposed: pointer(&self.transposed, len),
                 workspace: pointer(&self.gpu.evaluate_workspace, blocks * kernel.workspace),
                 tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
                 offsets: pointer(offsets, self.gpu.val.host.len() + 1).wrapping_add(range.start),
@@ -227,7 +227,7 @@ impl Device for Cuda {
         let (out, logprobs) = (uninitialized(tokens)?, uninitialized(logprobs_len)?);
         let args = GenerateArgs {
             params: pointer(&self.params, len),
-            params_transposed: pointer(&self.transposed, len),
+            transposed: pointer(&self.transposed, len),
             workspace: pointer(&workspace, workspace_len),
             out: pointer(&out, tokens),
             logprobs: if config.logprobs { pointer(&logprobs, tokens) } else { ptr::null_mut() },
