@@ -55,15 +55,6 @@ pub enum Init {
     Zeros,
 }
 
-/// The form in which the kernels store and update a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Blocks of 16 by 16 weights, with a transposed copy.
-    Matrix,
-    /// Pairs of rows, without a transposed copy.
-    Rows,
-}
-
 /// A tensor's row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
@@ -75,8 +66,8 @@ pub struct Spec {
     pub init: Init,
     /// Whether `AdamW` decays the weights.
     pub decays: bool,
-    /// The form in which the kernels store the tensor.
-    pub kind: Kind,
+    /// Whether there is a transposed copy. Then the kernels update blocks of 16 by 16 weights, otherwise pairs of rows.
+    pub transposed: bool,
 }
 
 /// The place of a tensor `[rows, cols]`, padding included, in the flat arrays.
@@ -185,8 +176,8 @@ pub struct Layout<S>(pub S);
 /// Makes the table and the places from its rows.
 macro_rules! tensors {
     (
-        model { $($(#[$doc:meta])* $name:ident: $axes:expr, $init:ident, decays: $decays:literal, $kind:ident;)* }
-        layer { $($(#[$ldoc:meta])* $lname:ident: $laxes:expr, $linit:ident, decays: $ldecays:literal, $lkind:ident;)* }
+        model { $($(#[$doc:meta])* $name:ident: $axes:expr, $init:ident, decays: $decays:tt, transposed: $copy:tt;)* }
+        layer { $($(#[$ldoc:meta])* $lname:ident: $laxes:expr, $linit:ident, decays: $ldecay:tt, transposed: $lcopy:tt;)* }
     ) => {
         /// The places of the tensors that the model has once.
         #[derive(Clone, Copy)]
@@ -202,11 +193,11 @@ macro_rules! tensors {
 
         #[allow(non_upper_case_globals)]
         mod table {
-            use super::{Axis::*, Init::*, Kind::*, Spec};
+            use super::{Axis::*, Init::*, Spec};
             $(pub const $name: Spec =
-                Spec { name: stringify!($name), axes: $axes, init: $init, decays: $decays, kind: $kind };)*
+                Spec { name: stringify!($name), axes: $axes, init: $init, decays: $decays, transposed: $copy };)*
             $(pub const $lname: Spec =
-                Spec { name: stringify!($lname), axes: $laxes, init: $linit, decays: $ldecays, kind: $lkind };)*
+                Spec { name: stringify!($lname), axes: $laxes, init: $linit, decays: $ldecay, transposed: $lcopy };)*
         }
 
         impl<S: Shape> Layout<S> {
@@ -226,6 +217,11 @@ macro_rules! tensors {
                 $(let $lname = Place::new(self.0, next, table::$lname); let next = next + $lname.len();)*
                 let _ = next;
                 LayerTensors { $($lname,)* }
+            }
+
+            /// Returns the number of elements in each flat array.
+            pub fn len(self) -> usize {
+                self.layer_offset(self.0.n_layer())
             }
 
             #[inline(always)]
@@ -251,37 +247,29 @@ macro_rules! tensors {
 tensors! {
     model {
         /// `[V, C]`: the token embedding and, tied, the `lm_head`.
-        wte: [Vocab, Channels], Normal, decays: true, Matrix;
+        wte: [Vocab, Channels], Normal, decays: true, transposed: true;
         /// `[T, C]`: the position embedding.
-        wpe: [Positions, Channels], Normal, decays: true, Rows;
+        wpe: [Positions, Channels], Normal, decays: true, transposed: false;
     }
     layer {
         /// `[C, C]`: the queries' weights.
-        attn_wq: [Heads, Channels], Normal, decays: true, Matrix;
+        attn_wq: [Heads, Channels], Normal, decays: true, transposed: true;
         /// `[C, C]`: the keys' weights.
-        attn_wk: [Heads, Channels], Normal, decays: true, Matrix;
+        attn_wk: [Heads, Channels], Normal, decays: true, transposed: true;
         /// `[C, C]`: the values' weights.
-        attn_wv: [Heads, Channels], Normal, decays: true, Matrix;
+        attn_wv: [Heads, Channels], Normal, decays: true, transposed: true;
         /// `[C, C]`: the weights of attention's output.
-        attn_wo: [Channels, Heads], Zeros, decays: true, Matrix;
+        attn_wo: [Channels, Heads], Zeros, decays: true, transposed: true;
         /// `[4C, C]`: the MLP's first matrix.
-        mlp_fc1: [Hidden, Channels], Normal, decays: true, Matrix;
+        mlp_fc1: [Hidden, Channels], Normal, decays: true, transposed: true;
         /// `[C, 4C]`: the MLP's second matrix.
-        mlp_fc2: [Channels, Hidden], Zeros, decays: true, Matrix;
+        mlp_fc2: [Channels, Hidden], Zeros, decays: true, transposed: true;
     }
 }
 
 impl LayerTensors {
-    /// Returns the place of `attn_wq`, `attn_wk` or `attn_wv` (`which` 0, 1, 2). They are adjacent and of one size. The place
-    /// is computed, because a GPU keeps a dynamically indexed array in local memory.
+    /// Returns the place of `attn_wq`, `attn_wk` or `attn_wv` (`which` 0, 1, 2), computed as by `one_of_three`.
     pub fn attn_qkv(self, which: usize) -> Place {
         Place { offset: self.attn_wq.offset + which * self.attn_wq.len(), ..self.attn_wq }
-    }
-}
-
-impl<S: Shape> Layout<S> {
-    /// Returns the number of elements in each flat array.
-    pub fn len(self) -> usize {
-        self.layer_offset(self.0.n_layer())
     }
 }

@@ -1,6 +1,6 @@
 //! The op `adamw` against the reference.
 
-use gpu_kernels::layout::{Arrays, Kind, Layout, Place};
+use gpu_kernels::layout::{Arrays, Layout, Place};
 use gpu_kernels::ops::adamw::{AdamW, AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::{TrainState, adamw, model};
@@ -43,7 +43,7 @@ fn pack(values: &[f32], padded: &mut [f32]) {
 
 /// Returns the places of the matrices.
 fn matrices() -> impl Iterator<Item = Place> {
-    Layout(SHAPE).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix).map(|tensor| tensor.place)
+    Layout(SHAPE).tensors().filter(|tensor| tensor.spec.transposed).map(|tensor| tensor.place)
 }
 
 /// The flat arrays in the kernels' padded layout.
@@ -70,16 +70,13 @@ impl FlatArrays {
         launch(|warp| {
             for tensor in Layout(SHAPE).tensors() {
                 let place = tensor.place;
-                match tensor.spec.kind {
-                    Kind::Matrix => {
-                        for i in warp.block_stride(place.blocks(HALF_WARP)) {
-                            adamw.update_block(warp, &views, place.block(HALF_WARP, i), HALF_WARP / 2);
-                        }
+                if tensor.spec.transposed {
+                    for i in warp.block_stride(place.blocks(HALF_WARP)) {
+                        adamw.update_block(warp, &views, place.block(HALF_WARP, i), HALF_WARP / 2);
                     }
-                    Kind::Rows => {
-                        for i in warp.block_stride(place.blocks(2)) {
-                            adamw.update_rows::<1>(warp, &views, place.block(2, i));
-                        }
+                } else {
+                    for i in warp.block_stride(place.blocks(2)) {
+                        adamw.update_rows::<1>(warp, &views, place.block(2, i));
                     }
                 }
             }

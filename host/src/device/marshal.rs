@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use gpu_kernels::generate::BOS;
-use gpu_kernels::layout::{Kind, Layout, Place};
+use gpu_kernels::layout::{Layout, Place};
 use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
@@ -92,7 +92,7 @@ pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
 
 /// Writes the transposed copies of the matrices in `params`. Both arrays are padded.
 pub(super) fn transpose(shape: RuntimeShape, params: &[f32], transposed: &mut [f32]) {
-    for tensor in Layout(shape).tensors().filter(|tensor| tensor.spec.kind == Kind::Matrix) {
+    for tensor in Layout(shape).tensors().filter(|tensor| tensor.spec.transposed) {
         let Place { rows, cols, offset: at, .. } = tensor.place;
         for i in 0..rows * cols {
             transposed[at + i % cols * rows + i / cols] = params[at + i];
