@@ -13,7 +13,7 @@ use crate::shape::{RuntimeShape, Shape};
 pub mod batch;
 mod weights;
 
-use weights::{Weights, gradient_blocks};
+use weights::{Weights, squares_len};
 
 /// The report of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -100,11 +100,10 @@ impl<S: Shape> Views for Train<S> {
     }
 }
 
-/// Returns the number of elements in `train`'s workspace. It has the activations, a partial sum of squares for each
-/// block of weights, and two documents.
+/// Returns the number of elements in `train`'s workspace: activations, partial sums of squares and two documents.
 #[inline(always)]
 pub fn train_workspace_len<S: Shape>(s: S) -> usize {
-    Activations::len(s) + gradient_blocks(s) * HALF_WARP + 2 * document_len(s)
+    Activations::len(s) + squares_len(s) + 2 * document_len(s)
 }
 
 /// Returns the number of elements in a document in the workspace, the number of positions and up to `T + 1` tokens.
@@ -148,7 +147,7 @@ impl Kernel for TrainArgs {
                     train.forward_backward(block, pass, inline!(move |warp| train.fetch(warp, i + 1, document)));
                     let weights = train.weights();
                     weights.weight_gradients(block, pass, false);
-                    let loss = move || train.loss(&pass);
+                    let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
                     weights.update(block, Warp::block_share, self.optimizer, coefficients, log, loss);
                 }),
             );
@@ -170,7 +169,7 @@ impl<S: Shape> Train<S> {
     /// documents alternate at the end of the workspace.
     #[inline(always)]
     fn fetched(&self, step: usize) -> U32View {
-        let squares = self.weights().squares.at(gradient_blocks(self.s) * HALF_WARP);
+        let squares = self.weights().squares.at(squares_len(self.s));
         squares.as_u32().at(step % 2 * document_len(self.s))
     }
 
@@ -206,11 +205,5 @@ impl<S: Shape> Train<S> {
             }),
         );
         model.backward(block, pass);
-    }
-
-    /// Returns the mean loss of the document's positions.
-    #[inline(always)]
-    fn loss(&self, pass: &Pass) -> f32 {
-        cross_entropy::total(self.s, pass) / pass.n as f32
     }
 }

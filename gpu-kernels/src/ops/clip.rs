@@ -1,6 +1,6 @@
 //! The gradient's global norm, and the factor that clips it.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, sqrt};
+use simt::{F32x16, F32x32, View, half_warps, sqrt};
 
 /// The addend of every sum of squares. It keeps sums of tiny squares from becoming denormal.
 const BIAS: f32 = 1e-30;
@@ -15,12 +15,12 @@ pub fn squares<const N: usize>(rows: [F32x32; N]) -> F32x16 {
     sum.add_halves()
 }
 
-/// Returns the gradient's norm from the partial sums of `blocks` blocks, `[blocks, 16]`, added in order.
+/// Returns the gradient's norm from the partial sums of its blocks, `[blocks, 16]` of `len` elements, added in order.
 #[inline(always)]
-pub fn norm(partial: View, blocks: usize) -> f32 {
+pub fn norm(partial: View, len: usize) -> f32 {
     let mut sum = F32x16::splat(0.0);
-    for block in 0..blocks {
-        sum = sum + partial.load(block * HALF_WARP);
+    for i in half_warps(len) {
+        sum = sum + partial.load(i);
     }
     sqrt(sum.reduce_sum())
 }

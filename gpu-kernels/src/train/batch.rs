@@ -11,12 +11,13 @@
 
 use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, rem, round_up};
 
-use super::weights::{Weights, gradient_blocks};
+use super::weights::Weights;
+pub use super::weights::squares_len;
 use super::{Train, TrainArgs, train_workspace_len};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Documents;
-use crate::ops::clip;
+use crate::ops::{clip, cross_entropy};
 use crate::shape::{RuntimeShape, Shape};
 
 /// The largest number of shards of a step's documents.
@@ -83,16 +84,9 @@ impl GradientArrays {
     }
 }
 
-/// Returns the number of elements in a block's workspace, that of `train` and the gradients of a shard that is not the
-/// first of its span.
-#[inline(always)]
+/// Returns the number of elements in a block's workspace, that of `train` and, on the CPU, a later shard's gradients.
 pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
     train_workspace_len(s) + if AS_ON_GPU { 0 } else { Layout(s).len() }
-}
-
-/// Returns the number of elements in [`BatchArgs::squares`].
-pub fn squares_len<S: Shape>(s: S) -> usize {
-    gradient_blocks(s) * HALF_WARP
 }
 
 /// The arguments of one phase of `train_batch`. [`Phase::Gradients`] needs a grid of [`shards`] blocks, and one thread runs
@@ -187,7 +181,7 @@ unsafe fn gradients<T: Target, S: Shape>(
         train.weights().weight_gradients(block, pass, i != block.index);
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {
-                losses.store_scalar(i, train.loss(&pass));
+                losses.store_scalar(i, cross_entropy::total(s, &pass) / pass.n as f32);
             }
         }));
     }

@@ -12,17 +12,17 @@ use crate::shape::Shape;
 /// A matrix of the model.
 #[derive(Clone, Copy)]
 pub(super) enum Matrix {
-    /// `wte`.
+    /// The token embedding, tied to the `lm_head`.
     Wte,
     /// The matrix `which` of layer `l`, from 0 to 5 for `wq, wk, wv, wo, fc1, fc2`.
     OfLayer { l: usize, which: usize },
 }
 
-/// Returns the number of blocks that [`Weights::each_block`] visits.
+/// Returns the number of elements in [`Weights::squares`], sixteen for each block that [`Weights::each_block`] visits.
 #[inline(always)]
-pub(super) fn gradient_blocks<S: Shape>(s: S) -> usize {
+pub fn squares_len<S: Shape>(s: S) -> usize {
     let tensors = Layout(s).model();
-    tensors.wte.blocks(HALF_WARP) + tensors.wpe.blocks(2) + s.n_layer() * layer_blocks(s)
+    (tensors.wte.blocks(HALF_WARP) + tensors.wpe.blocks(2) + s.n_layer() * layer_blocks(s)) * HALF_WARP
 }
 
 /// Returns the number of blocks of a layer's matrices.
@@ -32,8 +32,7 @@ fn layer_blocks<S: Shape>(s: S) -> usize {
     4 * tensors.attn_wq.blocks(HALF_WARP) + 2 * tensors.mlp_fc1.blocks(HALF_WARP)
 }
 
-/// Returns block `i` of layer `l`, and the index of its matrix. Both are computed, so that the work on a block is in the
-/// kernel once. A GPU would keep a dynamically indexed array in local memory.
+/// Returns the matrix's index and block `i` of layer `l`, computed so that a kernel has the work on a block once.
 #[inline(always)]
 fn layer_block<S: Shape>(s: S, l: usize, i: usize) -> (usize, WeightBlock) {
     let tensors = Layout(s).layer(l);
@@ -74,13 +73,12 @@ fn sources<S: Shape>(s: S, pass: &Pass, matrix: Matrix) -> (View, View) {
 pub(super) struct Weights<S> {
     pub(super) s: S,
     pub(super) arrays: Arrays<View>,
-    /// `[gradient_blocks, 16]`: the partial sums.
+    /// `[blocks, 16]`: the partial sums.
     pub(super) squares: View,
 }
 
 impl<S: Shape> Weights<S> {
-    /// Visits the warp's share of the blocks of `wte`, then of the pairs of rows of `wpe`, then of the blocks of each layer. A
-    /// visitor gets the index of the block among all blocks.
+    /// Visits the warp's share of `wte`'s blocks, `wpe`'s pairs of rows and the layers' blocks, each with its overall index.
     #[inline(always)]
     pub(super) fn each_block(
         &self,
@@ -106,8 +104,7 @@ impl<S: Shape> Weights<S> {
         }
     }
 
-    /// Computes every gradient, and the sum of its squares block by block. With `add`, the gradients of earlier documents are
-    /// part of the sum.
+    /// Computes every gradient and each block's sum of squares. With `add`, it adds to earlier documents' gradients.
     #[inline(always)]
     pub(super) fn weight_gradients<T: Target>(self, block: &Block<T>, pass: Pass, add: bool) {
         let (s, grads, squares) = (self.s, self.arrays.grads, self.squares);
@@ -153,7 +150,7 @@ impl<S: Shape> Weights<S> {
         log: View,
         loss: impl Fn() -> f32 + Copy,
     ) {
-        let norm = clip::norm(self.squares, gradient_blocks(self.s));
+        let norm = clip::norm(self.squares, squares_len(self.s));
         let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
         block.each_warp(inline!(move |warp| {
             self.each_block(

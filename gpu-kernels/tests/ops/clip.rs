@@ -24,7 +24,7 @@ fn norm_of(gradient: &[f32], rows: usize, cols: usize) -> f32 {
     launch(|warp| warp.block_stride(high * wide).for_each(|index| block(warp, index)));
     launch(|warp| {
         if warp.index == 0 {
-            out_view.store_scalar(0, norm(partial, high * wide));
+            out_view.store_scalar(0, norm(partial, high * wide * HALF_WARP));
         }
     });
     out[0]
