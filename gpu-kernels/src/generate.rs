@@ -31,8 +31,7 @@ pub struct GenerateArgs {
     pub workspace: *mut f32,
     /// `[samples, block_size]`: the tokens of each sample, then `<BOS>` if the sample is shorter, written.
     pub out: *mut u32,
-    /// `[samples, block_size]`: the log-probability of each token in `out`, up to the `<BOS>` that ends a sample,
-    /// written. A null pointer asks for none.
+    /// `[samples, block_size]`: the log-probability of each token and each last `<BOS>`, written. Null asks for none.
     pub logprobs: *mut f32,
     /// The `prompt_len` tokens that each sample starts with.
     pub prompt: *const u32,
@@ -115,12 +114,12 @@ impl Kernel for GenerateArgs {
         self.shape
     }
 
-    /// Generates the samples in the slots of all warps. A slot whose sample has ended takes the next sample.
+    /// Generates the samples in the slots of all warps.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let args = *self;
         grid.each_block(inline!(|block| {
-            let size = Workspace::len(s, TOKENS);
+            let (size, stride) = (Workspace::len(s, TOKENS), block.count * WARPS * TOKENS);
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
                 let size = WARPS * size;
@@ -130,7 +129,6 @@ impl Kernel for GenerateArgs {
                 (model, work, Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs })
             };
             block.each_warp(inline!(move |warp| {
-                let warps = block.count * WARPS;
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
@@ -138,10 +136,7 @@ impl Kernel for GenerateArgs {
                     decode(warp, &model, work, &slots);
                     for (i, slot) in slots.iter_mut().enumerate() {
                         let logits = Workspace::new(s, TOKENS, work, 0).logits.at(i * s.vocab_padded());
-                        advance(s, &args, &io, logits, slot);
-                        if slot.position == 0 {
-                            *slot = Slot::new(&args, slot.sample + warps * TOKENS);
-                        }
+                        advance(s, &args, &io, logits, slot, stride);
                     }
                     warp.sync();
                 }
@@ -156,11 +151,9 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     let (s, a, tokens) = (model.s, model.s.n_attn_padded(), Tokens { first: 0, end: TOKENS });
     let Workspace { x, xn, rstd, q, probs, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
     let norm = RmsNorm { x, y: xn, rstd };
-    let (mut ids, mut positions) = ([0; TOKENS], [0; TOKENS]);
-    for (i, slot) in slots.iter().enumerate() {
-        (ids[i], positions[i]) = (slot.token, slot.position);
-    }
-    embed::forward(warp, s, &model.embedding(ids, positions), x, rstd, 0);
+    let positions = slots.each_ref().map(|slot| slot.position);
+    let embedding = model.embedding(slots.each_ref().map(|slot| slot.token), positions);
+    embed::forward(warp, s, &embedding, x, rstd, 0);
     for l in 0..s.n_layer() {
         let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, l);
         model.project_qkv(warp, l, &norm, tokens, |which, slot, i, y| {
@@ -183,9 +176,9 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     linear::forward_into(warp, s, &model.linear(x, Layout(s).model().wte), tokens, logits);
 }
 
-/// Draws a slot's next token, or takes it from the prompt, and writes it. A slot whose sample has ended is back at position 0.
+/// Draws a slot's next token or takes the prompt's, and writes it. A sample's end moves the slot on by `stride` samples.
 #[inline(always)]
-fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mut Slot) {
+fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mut Slot, stride: usize) {
     if slot.sample >= args.samples as usize {
         return;
     }
@@ -202,6 +195,6 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
     }
     slot.position += 1;
     if slot.token == BOS || slot.position == s.block_size() {
-        slot.position = 0;
+        *slot = Slot::new(args, slot.sample + stride);
     }
 }

@@ -21,12 +21,10 @@ pub struct Gpt<S> {
     pub transposed: View,
 }
 
-/// The documents of a launch.
+/// The documents of a launch, whose arguments describe the two arrays.
 #[derive(Clone, Copy)]
-pub struct Documents {
-    /// The tokens of all documents.
+pub(crate) struct Documents {
     pub tokens: U32View,
-    /// The offset of each document in `tokens`, and the end of the last one.
     pub offsets: U32View,
 }
 
@@ -42,8 +40,7 @@ impl<S: Shape> Gpt<S> {
     /// Copies a model to the block's memory, and returns it with the block's workspace.
     ///
     /// # Safety
-    /// `params` and `transposed` are valid for [`Layout::len`] elements, and `workspace` for `size` elements for each block of
-    /// the grid.
+    /// `params` and `transposed` are valid for [`Layout::len`] elements, and `workspace` for `size` elements a block.
     #[inline(always)]
     pub unsafe fn stage<T: Target>(
         block: &Block<T>,
@@ -136,12 +133,9 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     fn embed(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
         let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
-        let (mut ids, mut positions) = ([0; TOKENS], [0; TOKENS]);
-        for t in 0..TOKENS {
-            // Rows from the document's end on repeat its last token, so that every load is within the document.
-            positions[t] = (t0 + t).min(tokens.end - 1);
-            ids[t] = pass.document.load_scalar(positions[t]);
-        }
+        // Rows from the document's end on repeat its last token, so that every load is within the document.
+        let positions: [usize; TOKENS] = core::array::from_fn(|t| (t0 + t).min(tokens.end - 1));
+        let ids = positions.map(|t| pass.document.load_scalar(t));
         embed::forward(warp, s, &self.embedding(ids, positions), a.x_embed, a.rstd_embed, t0);
         for i in half_warps(s.n_embd_padded()) {
             for t in 0..TOKENS {

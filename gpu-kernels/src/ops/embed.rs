@@ -27,8 +27,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, x: View, rstd: View, 
     normalize(warp, s, sum, x, rstd, t0);
 }
 
-/// Adds the embedding's part to a block of the gradient of `wte`, which already holds the part of the `lm_head`. It adds
-/// `dwte[token_t] += dx_embed[t]` for the document's tokens in order.
+/// Adds `dwte[token_t] += dx_embed[t]` in order to a block of the gradient of `wte`, which holds the `lm_head`'s part.
 #[inline(always)]
 pub fn backward_token<S: Shape>(warp: &Warp, s: S, pass: &Pass, grads: View, block: WeightBlock) {
     let (c, dx) = (s.n_embd_padded(), pass.activations(s, 0).dx_embed);
