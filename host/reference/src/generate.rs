@@ -19,16 +19,13 @@ pub struct SamplingParams {
 pub struct Sample {
     /// The tokens, at most T, without `BOS`.
     pub tokens: Vec<u32>,
-    /// The log-probability of each token, before top-k and temperature, and of the `BOS` that ended the document, if
-    /// one did.
+    /// The log-probability of each token, before top-k and temperature, and of the `BOS` that ended it, if one did.
     pub logprobs: Vec<f64>,
 }
 
-/// Invents a document. It starts from `BOS`, then feeds every drawn token back in, until `BOS` comes up again or T
-/// tokens are there.
+/// Invents a document. It starts from `BOS`, then feeds every drawn token back in, up to another `BOS` or T tokens.
 ///
-/// A prompt takes the place of the first draws. Each draw takes a random value from `uniform`, which returns values
-/// that are evenly spread over `[0, 1)`.
+/// A prompt takes the place of the first draws. Each draw takes a random value from `uniform`, spread over `[0, 1)`.
 pub fn generate(
     model: &Parameters,
     params: SamplingParams,

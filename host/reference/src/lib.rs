@@ -175,8 +175,7 @@ impl TrainState {
     }
 }
 
-/// Scales the gradient down to the global norm `max_grad_norm` if its own, `sqrt(sum g^2)`, exceeds that. Returns the
-/// norm that the gradient had.
+/// Scales the gradient down to `max_grad_norm` if its global norm, `sqrt(sum g^2)`, is larger. Returns the norm before.
 ///
 /// A gradient is true only close to where it was taken, and one unlucky document can have a very steep one. Clipping
 /// keeps the direction of the gradient but not its size.
@@ -220,9 +219,8 @@ pub struct AdamW {
 /// ```
 ///
 /// `mhat / sqrt(vhat)` is near 1 or -1 for a weight whose gradients agree and near 0 for one whose gradients cancel,
-/// whether they are large or small. So every weight has its own step size. `eps` avoids a division by 0. The *decay*
-/// pulls every weight towards 0, so that only what keeps being useful stays large. It stands outside the moments, which
-/// is the W in `AdamW`.
+/// whether they are large or small. So every weight has its own step size. The *decay* pulls every weight towards 0, so
+/// that only what keeps being useful stays large. It stands outside the moments, which is the W in `AdamW`.
 pub fn adamw(model: &mut TrainState, gradients: &[f64], config: &AdamW) {
     let &AdamW { learning_rate, beta1, beta2, eps, weight_decay, .. } = config;
     // Beyond 2^31 steps both powers are 0.
