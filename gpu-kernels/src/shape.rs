@@ -1,8 +1,7 @@
 //! The model's dimensions. They are known at compile time for the default model, and at run time for every other.
 //!
-//! Every tensor is stored in rows of whole half-warps, padded with zeros, so that one set of ops serves every shape. A
-//! padded weight is zero, its gradient is exactly zero, and the optimiser leaves a zero weight with a zero gradient at
-//! zero. So padding never reaches a result.
+//! Every tensor is stored in rows of whole half-warps, padded with zeros, so that one set of ops serves every shape.
+//! Padded weights and their gradients are exactly zero, and `AdamW` leaves them at zero. So padding reaches no result.
 
 use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
 
@@ -21,7 +20,7 @@ pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 /// [`ConstShape`] implements it with constants, and [`RuntimeShape`] with values.
 pub trait Shape: Copy + Send + Sync {
     /// Whether the dimensions are constants to the compiler.
-    const IS_CONST: bool;
+    const IS_CONST: bool = false;
 
     /// Returns these dimensions as values.
     fn to_runtime(self) -> RuntimeShape;
@@ -76,8 +75,7 @@ pub trait Shape: Copy + Send + Sync {
         round_up(4 * self.n_embd(), HALF_WARP)
     }
 
-    /// Returns D, up to 16 padded to a power of two and above to half-warps, so that a head never straddles a
-    /// half-warp.
+    /// Returns D padded to a power of two up to 16, and to half-warps above, so that no head straddles a half-warp.
     fn head_dim_padded(self) -> usize {
         let d = self.head_dim();
         // Rust-CUDA's compiler miscounts the leading zeros of 64 bits, so 32 bits are used.
@@ -122,8 +120,6 @@ pub struct RuntimeShape {
 }
 
 impl Shape for RuntimeShape {
-    const IS_CONST: bool = false;
-
     fn to_runtime(self) -> Self {
         self
     }

@@ -66,8 +66,7 @@ impl AdamW {
         // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
         let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
         let stride = block.tensor.cols;
-        let zero = [splat(0.0); N];
-        let (mut w, mut m, mut v) = (zero, zero, zero);
+        let [mut w, mut m, mut v] = [[splat(0.0); N]; 3];
         for pair in 0..N {
             let g = a.grads.load_halves(block.at(pair), stride);
             let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(params.beta2), splat(V_BIAS));
@@ -91,8 +90,7 @@ impl AdamW {
         }
     }
 
-    /// Updates a block of 16 by 16 weights and its copy in the transposed matrix. Pairs of rows from `pairs` on are padding,
-    /// which stays zero.
+    /// Updates a block of 16 by 16 weights and its transposed copy. Pairs of rows from `pairs` on are padding, left zero.
     #[inline(always)]
     pub fn update_block(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock, pairs: usize) {
         let WeightBlock { tensor, row, col } = block;

@@ -1,13 +1,11 @@
 //! Causal multi-head attention. All lanes of a head hold the head's score, so that no lane needs the score of another.
 //!
-//! The half-warps take turns over keys, or over queries in [`backward_keys`]. The lower half-warp takes the even ones,
-//! and the upper one the odd ones. A head narrower than a half-warp fills a segment of the lanes, and a wider head
-//! takes several half-warps.
+//! The lower half-warp takes even keys, or queries in [`backward_keys`], and the upper one odd ones. A head narrower than
+//! a half-warp fills a segment of the lanes, and a wider head takes several half-warps.
 
 use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div, half_warps};
 
 use super::Tokens;
-pub use crate::activations::prob_index;
 use crate::activations::{Activations, Heads, probs_row};
 use crate::math::exp;
 use crate::shape::Shape;
@@ -127,9 +125,7 @@ pub fn backward_queries<S: Shape>(warp: &Warp, s: S, activations: &Activations, 
 }
 
 /// Computes the gradients of keys and values, `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over
-/// the queries `t >= s`. The rows of `tokens` are keys.
-///
-/// The gradients of every query's scores are complete, because a block barrier precedes the op.
+/// the queries `t >= s`. The rows of `tokens` are keys. A block barrier precedes the op, so every `dscore` is complete.
 #[inline(always)]
 pub fn backward_keys<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
     let &Activations { q, probs, dattn, dscores, dk, dv, .. } = activations;

@@ -58,8 +58,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens) {
     warp.sync();
 }
 
-/// Computes the gradient of the mean loss with respect to the logits: `(e[v] / sum_exp - [v = target]) / n` with the `e` of
-/// [`forward`], which it replaces.
+/// Replaces the `e` of [`forward`] by the logits' gradients of the mean loss, `(e[v] / sum_exp - [v = target]) / n`.
 #[inline(always)]
 pub fn backward<S: Shape>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens) {
     let (v, t0, Activations { logits: e, sum_exp, .. }) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));

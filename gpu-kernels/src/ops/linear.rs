@@ -47,12 +47,10 @@ pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, 
     });
 }
 
-/// Computes the sum of the products of `terms` terms in order. Each product is computed as in [`forward`], and all have the same
-/// width.
+/// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width.
 ///
-/// The accumulators of several tokens are kept in registers together. With more accumulators the matrix is read less
-/// often. But with constant dimensions each product of a step is code of its own, without a loop. A step's code should
-/// fit the instruction cache.
+/// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often. But with
+/// constant dimensions each product is unrolled code of its own, and a step's code should fit the instruction cache.
 #[inline(always)]
 pub fn forward_sum<S: Shape>(
     warp: &Warp,

@@ -25,9 +25,8 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens) {
     normalize(warp, s, |t, i| norm.x.load((t0 + t) * c + i), norm.y, norm.rstd, t0);
 }
 
-/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on.
-///
-/// `rstd` is NaN if the sum of squares overflows. Otherwise a model that has diverged would go on with zeros.
+/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on. If the sum of squares overflows, `rstd` is NaN,
+/// since a model that has diverged would otherwise go on with zeros.
 #[inline(always)]
 pub fn normalize<S: Shape>(warp: &Warp, s: S, x: impl Fn(usize, usize) -> F32x16, y: View, rstd: View, t0: usize) {
     let c = s.n_embd_padded();
@@ -40,13 +39,8 @@ pub fn normalize<S: Shape>(warp: &Warp, s: S, x: impl Fn(usize, usize) -> F32x16
     }
     let mut scale = [0.0; TOKENS];
     for t in 0..TOKENS {
-        scale[t] = squares[t].reduce_sum();
-    }
-    for t in 0..TOKENS {
-        let mean = scale[t] / s.n_embd() as f32 + EPS;
+        let mean = squares[t].reduce_sum() / s.n_embd() as f32 + EPS;
         scale[t] = 1.0 / sqrt(mean) + 0.0 * mean;
-    }
-    for t in 0..TOKENS {
         rstd.store_scalar(t0 + t, scale[t]);
     }
     for i in half_warps(c) {

@@ -1,8 +1,7 @@
 //! The attention probabilities of a trained model, to be shown.
 
-use gpu_kernels::activations::Activations;
+use gpu_kernels::activations::{Activations, prob_index};
 use gpu_kernels::evaluate::EvaluateArgs;
-use gpu_kernels::ops::attention::prob_index;
 use gpu_kernels::shape::Shape;
 use simt::View;
 
