@@ -10,7 +10,7 @@ fn apply(f: impl Fn(F32x16) -> F32x16, x: f32) -> f32 {
     f(F32x16::splat(x)).last()
 }
 
-/// Returns the distance from `got` to the exact value in units of the last place of the exact value's `f32`.
+/// Returns the error of `got` in ulps of `exact`.
 fn ulps(got: f32, exact: f64) -> f64 {
     let rounded = exact as f32;
     let ulp = if rounded.abs() < f32::MIN_POSITIVE {
@@ -22,7 +22,7 @@ fn ulps(got: f32, exact: f64) -> f64 {
     (f64::from(got) - exact).abs() / ulp
 }
 
-/// Returns the largest error over every `step`-th bit pattern for which `domain` holds.
+/// Returns the largest error in ulps over every `step`-th bit pattern in `domain`.
 fn worst(step: u32, domain: impl Fn(f32) -> bool, f: impl Fn(F32x16) -> F32x16, exact: impl Fn(f64) -> f64) -> f64 {
     let mut worst = (0.0, 0.0);
     let mut bits = 0u32;
@@ -51,7 +51,7 @@ fn ln_error(step: u32) -> f64 {
     worst(step, |x| x > 0.0 && x.is_finite(), ln, f64::ln)
 }
 
-// The docs of the functions state these bounds. The exhaustive tests below measure them.
+// The docs of `exp` and `ln` state these bounds. The exhaustive tests below verify them.
 const EXP_ULPS: f64 = 1.0001;
 const LN_ULPS: f64 = 0.996;
 

@@ -16,7 +16,7 @@ const LEARNING_RATE: f64 = 0.25;
 /// The factor that clips the gradients.
 const CLIP: f32 = 0.375;
 
-/// Returns betas that `f32` holds exactly, and an eps and a decay that are large enough to change the result.
+/// Returns betas that are exact in `f32`, and an eps and a decay that are large enough to change the result.
 fn config() -> reference::AdamW {
     reference::AdamW {
         learning_rate: LEARNING_RATE,
@@ -41,7 +41,6 @@ fn pack(values: &[f32], padded: &mut [f32]) {
     assert!(rest.is_empty());
 }
 
-/// Returns the places of the matrices.
 fn matrices() -> impl Iterator<Item = Place> {
     Layout(SHAPE).tensors().filter(|tensor| tensor.spec.transposed).map(|tensor| tensor.place)
 }
@@ -63,7 +62,7 @@ impl FlatArrays {
         Arrays { w, transposed, grads, m, v }.map(|array| view(array))
     }
 
-    /// Updates every tensor. Steps count from 1.
+    /// Updates every tensor. The first `step` is 1.
     fn update(&mut self, gradients: &[f32], step: i32) {
         pack(gradients, &mut self.0.grads);
         let (adamw, views) = (AdamW { params: params(), step: coefficients(step), clip: CLIP }, self.views());
@@ -100,8 +99,8 @@ impl FlatArrays {
         }
     }
 
-    /// Asserts that padding has no weight, no first moment and next to no second moment, and that all other moments are normal.
-    /// Denormals would be slow.
+    /// Asserts that the padding's weights and first moments are zero, and that its second moments are below 1e-22. All
+    /// other moments must be normal, because denormals are slow.
     fn assert_padding_and_normal(&self, what: &str) {
         let mut is_weight = vec![false; self.0.w.len()];
         for tensor in Layout(SHAPE).tensors() {
@@ -118,13 +117,12 @@ impl FlatArrays {
     }
 }
 
-/// Returns [`config`] as the kernels take it.
+/// Returns [`config`] in the kernels' format.
 fn params() -> AdamWParams {
     let reference::AdamW { beta1, beta2, .. } = config();
     AdamWParams { beta1: beta1 as f32, beta2: beta2 as f32, max_grad_norm: 1.0 }
 }
 
-/// Returns the coefficients of a step.
 fn coefficients(step: i32) -> StepCoefficients {
     let reference::AdamW { beta1, beta2, eps, weight_decay, .. } = config();
     let (correct1, correct2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
@@ -135,7 +133,7 @@ fn coefficients(step: i32) -> StepCoefficients {
     }
 }
 
-/// Asserts that every tensor in its padded layout is that of `expected` up to `roundings` roundings.
+/// Asserts that every tensor of `padded` agrees with `expected` up to `roundings` roundings.
 fn assert_tensors_close(what: &str, padded: &[f32], expected: &[f64], roundings: f64) {
     let mut rest = expected;
     for tensor in Layout(SHAPE).tensors() {
@@ -161,7 +159,7 @@ fn steps_agree_with_the_reference() {
     assert_eq!(weights.len(), shape.num_params());
     let mut reference = TrainState::new(shape, to_f64(&weights));
     for step in 1..=3 {
-        // Some values are zero. The others from 1 to 1e-11 are near eps, below it, and below the bias that is added to
+        // Some gradients are zero. The others range from 1 to 1e-11, from above eps to below the bias that is added to
         // `v`.
         let size = |i: usize| if i.is_multiple_of(17) { 0.0 } else { 10f32.powi(-((i % 12) as i32)) };
         let gradients: Vec<f32> =
@@ -172,11 +170,11 @@ fn steps_agree_with_the_reference() {
         adamw(&mut reference, &clipped, &config());
         let what = format!("step {step}");
         let steps = f64::from(step);
-        // The bound counts the gain of each step, its product with `g`, and both multiply-adds. For `v` the gain is a
-        // product.
+        // The bound counts, for each step, the gain, the product of gain and `g`, and both multiply-adds. For `v` the
+        // gain is a product.
         assert_tensors_close(&format!("{what}: m"), &memory.0.m, &reference.m, 4.0 * steps);
         assert_tensors_close(&format!("{what}: v"), &memory.0.v, &reference.v, 6.0 * steps);
-        // The bound counts root, product, division and difference of each step, and the roundings of the three scalars.
+        // The bound counts the root, product, division and difference of each step, and the three rounded scalars.
         assert_tensors_close(&format!("{what}: w"), &memory.0.w, &reference.weights, 8.0 * steps);
         memory.assert_transposed(&what);
         memory.assert_padding_and_normal(&what);

@@ -13,8 +13,8 @@ use crate::support::{
 };
 use crate::tensors::{assert_close, norm};
 
-/// The elements of keys and values beyond the document. They are finite, as an earlier document leaves them, and their
-/// probability is zero.
+/// The value in rows of `k` and `v` beyond the document. An earlier document leaves finite values there. The op may
+/// multiply those values by a probability of zero.
 const BEYOND: f32 = 1e30;
 
 /// The unscaled queries, keys and values of a document, `[n, C]` each.
@@ -66,16 +66,16 @@ impl Document {
         q.chunks(c).enumerate().flat_map(|(t, q)| model::attention(q, &k[..=t], &v[..=t], self.s.n_head())).collect()
     }
 
-    /// Returns the number of roundings up to a probability. They are those of the scaled query, a head's products
-    /// half-warp by half-warp, four sums in the butterfly, the difference to the largest score, which is as large as
-    /// the scores are, `exp`, sums over every second key, the inverse, and the product.
+    /// Returns the number of roundings up to a probability. The count includes the scaled query, a head's products
+    /// half-warp by half-warp, four sums in the butterfly, the difference to the largest score, `exp`, the sums over
+    /// every second key, the inverse, and the product.
     fn roundings(&self) -> f64 {
         self.s.head_dim_padded().div_ceil(HALF_WARP) as f64 + self.n as f64 / 2.0 + 10.0
     }
 }
 
 impl Buffers {
-    /// Returns the views of the forward pass. The others are not to be used.
+    /// Returns the views of the forward pass. All other views point to empty memory.
     fn views(&mut self, s: RuntimeShape) -> Activations {
         Activations {
             q: self.q.view(),
@@ -161,8 +161,8 @@ fn backward_agrees_with_the_reference() {
             gradient: gradient.rows(&format!("{what}: d{name}"), n),
         };
         let inputs = [input("q", &document.q, &dq), input("k", &document.k, &dk), input("v", &document.v, &dv)];
-        // The bound counts those of the probabilities, as many again for `dp` and its mean, and every second key or
-        // query.
+        // The bound counts the roundings of the probabilities, as many again for `dp` and the mean of `dp`, and every
+        // second key or query.
         let roundings = 2.0 * document.roundings() + n as f64 / 2.0 + 2.0;
         assert_gradients(&what, &inputs, roundings, |tape, inputs| {
             weighted(tape, &document.reference(&inputs[0], &inputs[1], &inputs[2]), &dy)
@@ -170,7 +170,7 @@ fn backward_agrees_with_the_reference() {
     }
 }
 
-// Sampling attends with one query at a time, and keeps no probabilities of the others.
+// Sampling attends with one query at a time, and stores the probabilities of this query alone.
 #[test]
 fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
     for (s, n) in cases() {
@@ -197,7 +197,7 @@ fn a_query_alone_gets_the_bits_that_it_gets_among_all() {
     }
 }
 
-// The scores are 200 and -200. The exponential of the first overflows, and that of the second vanishes.
+// The scores are 200 and -200. In `f32`, `exp(200)` would overflow and `exp(-200)` would underflow.
 #[test]
 fn a_much_larger_score_selects_its_key() {
     let s = RuntimeShape { vocab: 27, block_size: 8, n_embd: 16, n_head: 4, n_layer: 1 };

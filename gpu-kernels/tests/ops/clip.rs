@@ -39,8 +39,8 @@ fn the_norm_and_the_clipped_gradient_agree_with_the_reference() {
             let what = format!("[{rows}, {cols}] of size {size:e} clipped at {max_norm}");
             let mut expected = to_f64(&gradient);
             let norm = clip(&mut expected, f64::from(max_norm));
-            // The root halves the errors of the sum. These are of 8 multiply-adds a lane, the sum of both halves, then
-            // the blocks in order and the butterfly.
+            // The root halves the relative error of the sum. The sum takes 8 multiply-adds a lane, the addition of both
+            // halves, one addition a block, and four in the butterfly.
             let blocks = rows.div_ceil(HALF_WARP) * cols.div_ceil(HALF_WARP);
             let roundings = 0.5 * (8.0 + 1.0 + blocks as f64 + 4.0) + 1.0;
             assert_close(format!("{what}: norm"), 1, &[got], &[norm], roundings * ROUNDING * norm);

@@ -18,7 +18,8 @@ fn nll<'t>(logits: &[Value<'t>], vocab: usize, document: &[u32]) -> Vec<Value<'t
     logits.chunks(vocab).zip(&document[1..]).map(|(row, &target)| model::cross_entropy(row, target)).collect()
 }
 
-/// Returns logits `[n, vocab]` with rows whose exponentials would overflow, or vanish, and rows with one likely token.
+/// Returns logits `[n, vocab]`. The exponentials of some rows would overflow or underflow, and some rows have one
+/// likely token.
 fn logits(n: usize, vocab: usize) -> Vec<f32> {
     let offset = |t: usize| [0.0, 300.0, -200.0][t % 3];
     let spread = |t: usize| [1.0, 4.0][t % 2];
@@ -61,9 +62,9 @@ fn forward_and_backward_agree_with_the_reference() {
         let exponentials = e.rows(&format!("{what}: e"), n);
         let largest = exponentials.iter().copied().fold(0.0, f32::max);
         assert_eq!(largest.to_bits(), 1.0f32.to_bits(), "{what}: the largest logit's exponential");
-        // The bound counts the roundings of the difference to the largest logit, its exponential, V / 16 sums in order
-        // and four in the butterfly. The logarithm of a sum of at least 1 has the sum's relative error as an absolute
-        // one. It and the gap are rounded too.
+        // The bound counts the roundings of the difference to the largest logit, the exponential, V / 16 sums in order,
+        // four sums in the butterfly, the logarithm and the gap. The absolute error of the logarithm is the relative
+        // error of the sum.
         let roundings = v.padded as f64 / 16.0 + 9.0;
         let got: Vec<f32> = (0..n)
             .map(|t| (f64::from(views.sum_exp.load_scalar(t)).ln() + f64::from(views.gap.load_scalar(t))) as f32)

@@ -21,7 +21,7 @@ fn sums<'t>(wte: &[Value<'t>], wpe: &[Value<'t>], document: &[u32], n: usize, c:
     (0..n * c).map(|i| wte[document[i / c] as usize * c + i % c] + wpe[i]).collect()
 }
 
-/// Returns the sums, and the embedding after its norm.
+/// Returns the sums and the normalised embeddings.
 fn reference(wte: &[f32], wpe: &[f32], document: &[u32], n: usize, c: usize) -> (Vec<f64>, Vec<f64>) {
     let tape = Tape::default();
     let sums = sums(&leaves(&tape, &to_f64(wte)), &leaves(&tape, &to_f64(wpe)), document, n, c);
@@ -56,7 +56,7 @@ fn forward_agrees_with_the_reference() {
         });
         let what = format!("{s:?}, n = {n}");
         let (sum, expected) = reference(&wte, &wpe, &document, n, c.count);
-        // The bound counts the roundings of the sum of the two, then those of the norm.
+        // The bound counts the addition of both embeddings, then the roundings of the norm.
         let roundings = 0.5 * (c.count as f64 / 16.0 + 6.0) + 5.0;
         x.assert_close(&format!("{what}: x"), &expected, roundings);
         let rstd = rstd(&sum, c.count);
@@ -64,7 +64,7 @@ fn forward_agrees_with_the_reference() {
     }
 }
 
-// The op goes from the gradient of the embedding after its norm to those of both matrices.
+// The test starts from the gradient of the normalised embedding, and checks the gradients of `wte` and `wpe`.
 #[test]
 fn backward_agrees_with_the_reference() {
     for (s, n) in cases() {
@@ -95,7 +95,7 @@ fn backward_agrees_with_the_reference() {
         });
         let ModelTensors { wte: wte_place, wpe: wpe_place } = Layout(s).model();
         launch(|warp| {
-            // The gradient of `wte` is at the begin of the flat array.
+            // The gradient of `wte` is at the start of the flat array.
             for i in warp.block_stride(wte_place.blocks(HALF_WARP)) {
                 backward_token(warp, s, &pass, dwte_view, wte_place.block(HALF_WARP, i));
             }
@@ -127,7 +127,7 @@ fn backward_agrees_with_the_reference() {
             Input { name: "wte", cols: c.count, values: &wte, gradient: of_tokens(&dwte) },
             Input { name: "wpe", cols: c.count, values: &wpe, gradient: dwpe.rows(&what, s.block_size()) },
         ];
-        // The bound counts the roundings of the norm, then the sum over the times that a token occurs, half of `n` at most.
+        // The bound counts the roundings of the norm, then the sum over a token's occurrences, at most `n / 2`.
         assert_gradients(&what, &inputs, c.count as f64 / 16.0 + 9.0 + n as f64 / 2.0, |tape, inputs| {
             let y = normed(&sums(&inputs[0], &inputs[1], &indices, n, c.count), c.count);
             weighted(tape, &y, &dy) + dot(&inputs[0], &leaves(tape, &to_f64(&lm_head)))

@@ -12,11 +12,12 @@ use crate::support::{
 };
 use crate::tensors::{assert_close, norm};
 
-/// The cases `(input, output, n)`, with wide and narrow matrices, and documents from one position to three groups of tokens.
+/// The cases `(input, output, n)`, with wide and narrow matrices, and documents from one position to three groups of
+/// tokens.
 const CASES: [(usize, usize, usize); 6] =
     [(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)];
 
-/// A shape known at run time. The ops read whether it is constant, and no dimension of it.
+/// A shape known at run time. The ops read only whether the shape is constant.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 1, block_size: 1, n_embd: 1, n_head: 1, n_layer: 1 };
 
 /// Returns the transpose of `w: [w.len() / cols, cols]`.
@@ -59,7 +60,8 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
             Input { name: "x", cols: input, values: &x, gradient: dx.rows(&what, n) },
             Input { name: "w", cols: input, values: &w, gradient: dw.rows(&what, output) },
         ];
-        // The bound for `dx` counts as above, over the outputs. That for `dw` counts a multiply-add for every position.
+        // The bound for `dx` counts as above, over the outputs. The one for `dw` counts a multiply-add for every
+        // position.
         let roundings = (output as f64 / 2.0 + 1.0).max(n as f64);
         assert_gradients(&what, &inputs, roundings, |tape, inputs| {
             let w = matrix(&inputs[1], input);
@@ -108,8 +110,8 @@ fn sums_of_products_agree_with_the_reference() {
             |k: usize| by_row(&x[k], input, |tape, x| model::linear(&matrix(&leaves(tape, &to_f64(&w[k])), input), x));
         let (first, second) = (product(0), product(1));
         let expected: Vec<f64> = (0..skip.len()).map(|e| f64::from(skip[e]) + first[e] + second[e]).collect();
-        // The bound counts the roundings of two products and of the two additions. The terms may cancel, so the bound is
-        // relative to the sum of their norms.
+        // The bound counts the roundings of two products and of the two additions. The terms may cancel, so the bound
+        // is relative to the sum of their norms.
         let roundings = 2.0 * (input as f64 / 2.0 + 2.0);
         let bound = roundings * ROUNDING * (norm(&to_f64(&skip)) + norm(&first) + norm(&second));
         for (name, got) in [("forward_sum", &sum), ("accumulate", &accumulated)] {

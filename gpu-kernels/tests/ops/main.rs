@@ -1,13 +1,13 @@
-//! The tests of every op alone. Its forward pass agrees with the reference's function of the same name, and its
-//! backward pass with the reference's gradient and with central differences of the reference's forward pass.
+//! The tests of each op alone. The forward pass must agree with the reference's function of the same name. The backward
+//! pass must agree with the reference's gradient, and with central differences of the reference's forward pass.
 //!
-//! Shapes and documents are asymmetric. Memory that an op has yet to write holds NaN, and so do the rows beyond the
-//! document where an op promises to ignore them. A bound counts roundings. An op that rounds `k` times on the way from
-//! an input to a result may be off by `k` times [`support::ROUNDING`] times the norm of the tensor.
+//! Shapes and documents are asymmetric. Memory that an op has yet to write holds NaN. Rows beyond the document hold NaN
+//! too, where the op promises to ignore these rows. A bound counts roundings. An op that rounds `k` times between an
+//! input and a result may be off by `k` times [`support::ROUNDING`] times the norm of the tensor.
 //!
-//! The ops run with shapes known at run time, compiled for the baseline. `host/tests/kernels.rs` tests that constant shapes
-//! and other instruction sets give the same bits. `cargo test -p gpu-kernels --features race-check --test ops` runs the same
-//! tests under the race checker.
+//! The ops run with shapes known at run time, compiled for the baseline instruction set. `host/tests/kernels.rs` tests
+//! that constant shapes and other instruction sets give the same bits. `cargo test -p gpu-kernels --features race-check
+//! --test ops` runs the same tests under the race checker.
 #![allow(missing_docs)]
 
 mod support;

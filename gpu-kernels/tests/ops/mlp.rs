@@ -1,4 +1,4 @@
-//! The op `mlp`, the activation function between its two matrices, against the reference.
+//! The op `mlp`, which is the activation function between the two matrices, against the reference.
 
 use gpu_kernels::ops::mlp::{backward, forward};
 use gpu_kernels::shape::{TOKEN_GROUP, TOKENS};
@@ -11,10 +11,10 @@ use crate::support::{
 };
 use crate::tensors::assert_close;
 
-/// The numbers of hidden channels and of positions.
+/// The cases `(hidden, n)`, the numbers of hidden channels and of positions.
 const CASES: [(usize, usize); 3] = [(16, 8), (21, 5), (36, 1)];
 
-/// Returns the reference's MLP with identity matrices, `relu(u)^2`.
+/// Returns `relu(u)^2`, the reference's MLP with identity matrices.
 fn relu_squared<'t>(tape: &'t Tape, u: &[Value<'t>]) -> Vector<'t> {
     let identity: Vec<f64> = (0..u.len().pow(2)).map(|i| if i % (u.len() + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let identity = matrix(&leaves(tape, &identity), u.len());
@@ -44,7 +44,7 @@ fn forward_and_backward_agree_with_the_reference() {
         h.assert_close(&format!("{what}: h"), &by_row(&u, hidden, |_, u| u.iter().map(|u| u.relu()).collect()), 0.0);
         h2.assert_close(&format!("{what}: h2"), &by_row(&u, hidden, relu_squared), 1.0);
         let input = Input { name: "u", cols: hidden, values: &u, gradient: du.rows(&what, n) };
-        // The sum `h + h` is exact, so only its product with `dh2` is rounded.
+        // Doubling `h` is exact. The product with `dh2` is the one rounding.
         assert_gradients(&what, &[input], 1.0, |tape, inputs| {
             let y: Vec<_> = inputs[0].chunks(hidden).flat_map(|u| relu_squared(tape, u)).collect();
             weighted(tape, &y, &dh2)

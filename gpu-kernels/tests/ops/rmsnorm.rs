@@ -10,7 +10,7 @@ use crate::support::{
 };
 use crate::tensors::{assert_close, norm};
 
-/// Returns rows of several sizes. In the smallest ones the 1e-5 that is added to the mean square is a thousandth of it.
+/// Returns rows of several magnitudes. In the smallest rows, the eps of 1e-5 is some thousandths of the mean square.
 fn input(n: usize, c: usize) -> Vec<f32> {
     let size = |t: usize| [1.0, 0.1, 9.0][t % 3];
     values(1, n * c).iter().enumerate().map(|(i, x)| x * size(i / c)).collect()
@@ -39,8 +39,9 @@ fn forward_agrees_with_the_reference() {
         let x = input(n, c);
         let (y, got) = forward(s, n, &x, f32::NAN);
         let what = format!("{s:?}, n = {n}");
-        // The root halves the errors of the sum. These are of up to C / 16 squares in order, four steps of the butterfly,
-        // the mean, and the addition. The bound then counts the root, its inverse, the product and the sum's own rounding.
+        // The root halves the relative error of the sum. The sum takes up to C / 16 squares in order, four additions in
+        // the butterfly, the mean, and the addition of eps. The bound then counts the sum's rounding, the root, the
+        // inverse and the product.
         let roundings = 0.5 * (c as f64 / 16.0 + 6.0) + 4.0;
         y.assert_close(&format!("{what}: y"), &by_row(&x, c, |_, x| model::rmsnorm(x)), roundings);
         let expected = rstd(&to_f64(&x), c);
@@ -55,7 +56,7 @@ fn a_row_whose_squares_overflow_has_a_nan_rstd() {
     assert!(rstd[..n].iter().all(|r| r.is_nan()), "zeros would hide that the model has diverged: {rstd:?}");
 }
 
-/// Asserts that the gradient through the norm, and around it if there is a path `skip`, agrees with the reference.
+/// Asserts that the gradient agrees with the reference. With `skip`, the gradient also takes the residual path.
 fn check_backward(s: RuntimeShape, n: usize, skip: Option<&[f32]>) {
     let (t, c) = (s.block_size_padded(), Channels::plain(s.n_embd()));
     let (x, dy) = (input(n, c.count), values(2, n * c.count));
@@ -68,8 +69,8 @@ fn check_backward(s: RuntimeShape, n: usize, skip: Option<&[f32]>) {
     launch_tokens(n, |warp, tokens| rmsnorm::backward(warp, s, &norm, tokens));
     let what = format!("{s:?}, n = {n}, skip: {}", skip.is_some());
     let input = Input { name: "x", cols: c.count, values: &x, gradient: dx.rows(&what, n) };
-    // `y` and `rstd` come rounded. The bound counts products in order, the butterfly, the mean, and the products with
-    // both.
+    // The bound counts the rounded inputs `y` and `rstd`, the products in order, the butterfly, the mean, and the
+    // products with `y` and `rstd`.
     assert_gradients(&what, &[input], c.count as f64 / 16.0 + 9.0, |tape, inputs| {
         let y: Vec<_> = inputs[0].chunks(c.count).flat_map(model::rmsnorm).collect();
         let loss = weighted(tape, &y, &dy);

@@ -9,7 +9,7 @@ use reference::value::Tape;
 use crate::support::{Channels, Padded, ROUNDING, launch, leaves, to_f64, values, view};
 use crate::tensors::assert_close;
 
-/// The number of uniform values of a test.
+/// The number of draws for each case.
 const DRAWS: usize = 257;
 
 /// The least distance of a uniform value to a boundary between two tokens. For nearer values rounding decides.
@@ -43,7 +43,7 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
 
 #[test]
 fn draws_agree_with_the_reference() {
-    // The values are multiples of 2^-24, as the kernels draw them, from 0 to the largest one below 1.
+    // The values are multiples of 2^-24 like the kernels' draws, from 0 to the largest multiple below 1.
     let uniforms: Vec<f32> = (0..DRAWS).map(|i| (i * 16_777_215 / (DRAWS - 1)) as f32 / 16_777_216.0).collect();
     for vocab in [2u32, 16, 27, 37, 261] {
         let s = shape(vocab);
@@ -86,7 +86,7 @@ fn log_probabilities_agree_with_the_reference() {
         let row = leaves(&tape, &to_f64(&logits));
         for (token, &got) in got.iter().enumerate() {
             let expected = -cross_entropy(&row, token as u32).data();
-            // The bound counts differences, exponentials, V / 16 sums and four in the butterfly, and the logarithm.
+            // The bound counts the difference, `exp`, V / 16 sums in order, four in the butterfly, and the logarithm.
             let bound = (f64::from(vocab) / 16.0 + 9.0) * ROUNDING * (1.0 - expected);
             assert_close(format!("vocabulary {vocab}, token {token}"), 1, &[got], &[expected], bound);
         }

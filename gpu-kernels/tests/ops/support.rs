@@ -11,28 +11,28 @@ use crate::tensors::{assert_close, norm};
 /// The largest relative error of one rounding to `f32`.
 pub const ROUNDING: f64 = 1.0 / 16_777_216.0;
 
-/// The step of central differences. For functions of size 1, their truncation error is near `H^2` and their rounding error
-/// near `1e-16 / H`. The losses here are sums of some hundred such functions.
+/// The step of central differences. For functions of size 1, the truncation error is near `H^2` and the rounding error
+/// is near `1e-16 / H`. The losses here are sums of some hundred such functions.
 const H: f64 = 1e-5;
-/// The bound of both errors together.
+/// The bound of truncation and rounding error together.
 const DIFFERENCES: f64 = 1e-8;
 
 const fn shape(vocab: u32, block_size: u32, n_embd: u32, n_head: u32) -> RuntimeShape {
     RuntimeShape { vocab, block_size, n_embd, n_head, n_layer: 2 }
 }
 
-/// Returns shapes with numbers of positions. One position, a block but for its last row, and a full block occur.
+/// Returns each shape with one position, with a full block, and with one position less than a full block.
 pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     let shapes = [
         // This is the default model.
         shape(27, 8, 16, 4),
-        // Heads of 7 channels take 8, and three heads take two half-warps. There are more than 256 tokens.
+        // Heads of 7 channels are padded to 8, so three heads take two half-warps. There are more than 256 tokens.
         shape(261, 5, 21, 3),
         // Heads of 17 channels take two half-warps each. There are two groups of tokens.
         shape(37, 9, 34, 2),
-        // Heads of 3 channels take 4. There are more positions than a half-warp has channels.
+        // Heads of 3 channels are padded to 4. There are more positions than channels in a half-warp.
         shape(19, 17, 9, 3),
-        // There are heads of one channel, and one position.
+        // Each head has one channel, and the block has one position.
         shape(5, 1, 7, 7),
     ];
     shapes.into_iter().flat_map(|s| {
@@ -43,7 +43,7 @@ pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     })
 }
 
-/// Returns values between -1 and 1 without a pattern. They depend on `seed` alone.
+/// Returns pseudorandom values in `[-1, 1)` that depend on `seed` alone.
 pub fn values(seed: u64, len: usize) -> Vec<f32> {
     let value = |i: u64| {
         // This is the finaliser of SplitMix64.
@@ -55,7 +55,7 @@ pub fn values(seed: u64, len: usize) -> Vec<f32> {
     (0..len as u64).map(value).collect()
 }
 
-/// Returns a document's `n + 1` tokens. Some occur more than once, and the last token of the vocabulary is among them.
+/// Returns the `n + 1` tokens of a document. Some tokens repeat, and the last token of the vocabulary occurs.
 pub fn document(s: RuntimeShape, n: usize) -> Vec<u32> {
     let v = s.vocab() as u32;
     (0..=n as u32).map(|t| if t % 3 == 1 { v - 1 } else { (t * t + 2 * (t % 2)) % v }).collect()
@@ -76,19 +76,19 @@ pub struct Channels {
     pub count: usize,
     /// The number of channels with padding.
     pub padded: usize,
-    /// The number of channels of a head, which are adjacent.
+    /// The number of channels of a head. A head's channels are adjacent.
     head: usize,
     /// The stride of heads, in elements.
     head_padded: usize,
 }
 
 impl Channels {
-    /// Returns adjacent channels.
+    /// Returns the layout of a row whose channels are adjacent.
     pub fn plain(count: usize) -> Self {
         Self { count, padded: round_up(count, HALF_WARP), head: count, head_padded: count }
     }
 
-    /// Returns the channels of queries, keys and values, head by head.
+    /// Returns the layout of a row of queries, keys or values, head by head.
     pub fn heads(s: RuntimeShape) -> Self {
         let (head, head_padded) = (s.head_dim(), s.head_dim_padded());
         Self { count: s.n_embd(), padded: s.n_attn_padded(), head, head_padded }
@@ -107,12 +107,12 @@ pub struct Padded {
 }
 
 impl Padded {
-    /// Returns memory that an op has yet to write.
+    /// Returns memory full of NaN, for an op to write.
     pub fn unwritten(rows: usize, channels: Channels) -> Self {
         Self { memory: vec![f32::NAN; rows * channels.padded], channels }
     }
 
-    /// Returns the rows of `values`, whose padding is zero, and after them rows full of `beyond`.
+    /// Returns the rows of `values` with zero padding, then rows full of `beyond`.
     pub fn new(rows: usize, channels: Channels, values: &[f32], beyond: f32) -> Self {
         let mut tensor = Self { memory: vec![beyond; rows * channels.padded], channels };
         for (t, values) in values.chunks(channels.count).enumerate() {
@@ -125,7 +125,6 @@ impl Padded {
         tensor
     }
 
-    /// Returns a view of the tensor's memory.
     pub fn view(&mut self) -> View {
         view(&mut self.memory)
     }
@@ -133,7 +132,7 @@ impl Padded {
     /// Returns the first `n` rows without padding, `[n, channels]`.
     ///
     /// # Panics
-    /// If their padding is not zero.
+    /// If the padding of these rows is not zero.
     #[track_caller]
     pub fn rows(&self, what: &str, n: usize) -> Vec<f32> {
         let Channels { count, padded, .. } = self.channels;
@@ -150,7 +149,8 @@ impl Padded {
         rows
     }
 
-    /// Asserts that the first rows are `expected: [n, channels]` up to `roundings` roundings, and that their padding is zero.
+    /// Asserts that the first rows are `expected: [n, channels]` up to `roundings` roundings, and that their padding is
+    /// zero.
     #[track_caller]
     pub fn assert_close(&self, what: &str, expected: &[f64], roundings: f64) {
         let got = self.rows(what, expected.len() / self.channels.count);
@@ -165,9 +165,8 @@ pub fn scalars(rows: usize, values: &[f32]) -> Vec<f32> {
     memory
 }
 
-/// Returns a view of memory.
 pub fn view(memory: &mut [f32]) -> View {
-    // SAFETY: tests keep the memory until the launch has ended, and touch it only then.
+    // SAFETY: the memory outlives the launch, and the test accesses the memory only after the launch.
     unsafe { View::new(memory.as_mut_ptr(), memory.len()) }
 }
 
@@ -190,7 +189,7 @@ pub fn launch_tokens(n: usize, op: impl Fn(&Warp, Tokens)) {
     });
 }
 
-/// Returns leaves of a tape.
+/// Returns the values as leaves of a tape.
 pub fn leaves<'t>(tape: &'t Tape, values: &[f64]) -> Vector<'t> {
     values.iter().map(|&x| tape.leaf(x)).collect()
 }
@@ -199,7 +198,7 @@ pub fn data(values: &[Value]) -> Vec<f64> {
     values.iter().map(|value| value.data()).collect()
 }
 
-/// Returns a row-major matrix as the reference's functions take it.
+/// Splits a row-major matrix into the rows that the reference takes.
 pub fn matrix<'t>(values: &[Value<'t>], cols: usize) -> Matrix<'t> {
     values.chunks(cols).map(<[_]>::to_vec).collect()
 }
@@ -218,7 +217,7 @@ pub fn by_row(x: &[f32], cols: usize, f: impl for<'t> Fn(&'t Tape, &[Value<'t>])
     x.chunks(cols).flat_map(row).collect()
 }
 
-/// An input of an op, and the gradient with respect to it that the op computed.
+/// An input of an op, with the op's gradient with respect to this input.
 pub struct Input<'a> {
     pub name: &'a str,
     pub cols: usize,
@@ -226,7 +225,8 @@ pub struct Input<'a> {
     pub gradient: Vec<f32>,
 }
 
-/// Asserts that the gradients are those of `loss`, by the tape and by central differences, up to `roundings` roundings.
+/// Asserts that the gradients agree with those of `loss`, by the tape and by central differences, up to
+/// `roundings` roundings.
 #[track_caller]
 pub fn assert_gradients(
     what: &str,

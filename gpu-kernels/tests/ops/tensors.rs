@@ -1,4 +1,4 @@
-//! The comparison of tensors. `host`'s tests use it too.
+//! The comparison of tensors, which `host`'s tests share.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ pub fn norm(values: &[f64]) -> f64 {
 /// Asserts that every element of `got: [rows, cols]` is within `bound` of `expected`.
 ///
 /// # Panics
-/// If an element is farther from `expected`. The message names the tensor, the indices, both values and the bound.
+/// If an element differs by more than `bound`. The message names the tensor, the indices, both values and the bound.
 #[track_caller]
 pub fn assert_close(tensor: impl Display, cols: usize, got: &[f32], expected: &[f64], bound: f64) {
     assert_eq!(got.len(), expected.len(), "{tensor}: length");
