@@ -23,7 +23,7 @@ pub struct Sample {
     pub logprobs: Vec<f64>,
 }
 
-/// Invents a document. It starts from `BOS`, then feeds every drawn token back in, up to another `BOS` or T tokens.
+/// Invents a document. The draws start from `BOS`, and each drawn token is fed back in, until another `BOS` or T tokens.
 ///
 /// A prompt takes the place of the first draws. Each draw takes a random value from `uniform`, spread over `[0, 1)`.
 pub fn generate(
@@ -53,12 +53,12 @@ pub fn generate(
 /// Draws a token from `logits: [V]`, given a uniform random value `u` in `[0, 1)`.
 ///
 /// 1. *Top-k* keeps the `top_k` largest logits in the draw. Among equal logits the lower token stays.
-/// 2. *Temperature* divides them. Below 1 the likely tokens become likelier, above 1 less so.
-/// 3. *Softmax* makes them probabilities, here not yet divided by their `total`. Laid end to end in the order of the
-///    tokens they cover `0..total`, and the token that covers `u * total` is drawn.
+/// 2. *Temperature* divides the logits. Below 1 the likely tokens become likelier, above 1 less likely.
+/// 3. *Softmax* turns the logits into probabilities, here not yet divided by their `total`. Laid end to end in the
+///    order of the tokens, the probabilities cover `0..total`. The token that covers `u * total` is drawn.
 ///
-/// The lower the temperature, the more goes to the largest logit. At 0 the largest is taken without a draw, as it is
-/// for a `top_k` of 1. This is called greedy.
+/// The lower the temperature, the likelier is the token of the largest logit. At 0, or for a `top_k` of 1, that token
+/// is taken without a draw. This choice is called greedy.
 ///
 /// # Panics
 /// If there are no logits.
@@ -86,6 +86,6 @@ pub fn sample(logits: &[f64], params: SamplingParams, u: f64) -> u32 {
         end += prob(token);
         end > u * total
     });
-    // Since `u < 1`, some token covers it, unless a logit is NaN.
+    // Since `u < 1`, some token covers `u * total`, unless a logit is NaN.
     drawn.unwrap_or(top) as u32
 }

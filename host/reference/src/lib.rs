@@ -2,21 +2,21 @@
 //!
 //! A language model predicts the next token of a text. Shown `k`, `a`, `t`, a model of names should expect `e` or `i`,
 //! or the end of the name, and not `q`. To *train* a model is to change its parameters, a few thousand values that
-//! begin as noise, until its predictions agree with the texts that it is shown. All of it stands in this folder, to be
-//! read from top to bottom, in four parts:
+//! begin as noise, until its predictions agree with the texts that it is shown. This folder holds all of training, to
+//! be read from top to bottom, in four parts:
 //!
 //! 1. [`value`], the engine. Its values remember how they were computed, so that the gradient of any result with
 //!    respect to any parameter can be had by going through that memory backwards.
 //! 2. [`model`], the model. It runs `embed`, then `rmsnorm`, `attention` and `mlp` in each layer, then the `lm_head`,
 //!    and `cross_entropy` says how wrong the prediction was.
 //! 3. [`generate`], the sampling. It draws new documents from the model, one token at a time.
-//! 4. this file, the training. It follows the gradients, by way of `clip` and `adamw`.
+//! 4. This file, the training. It follows the gradients, by way of `clip` and `adamw`.
 //!
 //! A training step has five parts ([`TrainState::train_step`]):
 //!
 //! ```text
 //! forward    take a document, and let the model predict each of its tokens from those before it
-//! loss       how surprised was it, on average?
+//! loss       how surprised was the model, on average?
 //! backward   for every parameter: which way, and how steeply, would the loss change with it?
 //! clip       if the gradients are large, shrink them all alike
 //! adamw      move every parameter a little in the direction that lowers the loss
@@ -90,8 +90,9 @@ impl TrainState {
 
     /// Trains one step on some documents, mostly one.
     ///
-    /// The step reports the mean of the documents' losses before the update, and follows the mean of their gradients.
-    /// A direction on which several documents agree is less noisy than the direction of one.
+    /// The step reports the mean of the documents' losses before the update. The update follows the mean of the
+    /// documents' gradients. A direction on which several documents agree is less noisy than the direction of one
+    /// document.
     ///
     /// # Panics
     /// If a document holds fewer than two tokens.
@@ -148,8 +149,9 @@ impl TrainState {
     /// loss    = nll / tokens                    in nats a token
     /// ```
     ///
-    /// Every token counts alike, and so a long document for more than a short one, while a training step takes the mean
-    /// of one document. If this loss rises while that of the training falls, the model learns its documents by heart.
+    /// Every token counts alike, so a long document counts for more than a short one. In training, every document
+    /// counts alike. If the validation loss rises while the training loss falls, the model learns its documents by
+    /// heart.
     ///
     /// # Panics
     /// If a document is empty.
@@ -177,8 +179,8 @@ impl TrainState {
 
 /// Scales the gradient down to `max_grad_norm` if its global norm, `sqrt(sum g^2)`, is larger. Returns the norm before.
 ///
-/// A gradient is true only close to where it was taken, and one unlucky document can have a very steep one. Clipping
-/// keeps the direction of the gradient but not its size.
+/// A gradient is accurate only near the weights at which it was taken. One unlucky document can have a very steep
+/// gradient. Clipping keeps the gradient's direction and limits its norm.
 pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
     let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
     if norm > max_grad_norm {
@@ -194,21 +196,22 @@ pub fn clip(gradients: &mut [f64], max_grad_norm: f64) -> f64 {
 pub struct AdamW {
     /// The learning rate of this step. The caller lowers it from step to step, by default along half a cosine.
     pub learning_rate: f64,
-    /// The share of the first moment that stays at each step.
+    /// The fraction of the first moment that each step keeps.
     pub beta1: f64,
-    /// The share of the second moment that stays at each step.
+    /// The fraction of the second moment that each step keeps.
     pub beta2: f64,
     /// The addend that avoids a division by 0.
     pub eps: f64,
-    /// The decay of the weights, as a share of the learning rate.
+    /// The fraction of the weights that a step removes, divided by the learning rate.
     pub weight_decay: f64,
-    /// The largest global norm of a gradient that is left as it is.
+    /// The largest global norm that [`clip`] leaves as it is.
     pub max_grad_norm: f64,
 }
 
-/// Moves every weight against its gradient. `model.step` counts this step, the first being 1.
+/// Moves every weight against its gradient. `model.step` counts this step, and starts at 1.
 ///
-/// The gradient `g` of one document is noisy, so the step follows running means of it, the first and second *moment*:
+/// The gradient `g` of one document is noisy, so the step follows running means of `g` and `g^2`, the first and second
+/// *moment*:
 ///
 /// ```text
 /// m    = beta1 * m + (1 - beta1) * g              which way the gradient has pointed lately
@@ -219,8 +222,8 @@ pub struct AdamW {
 /// ```
 ///
 /// `mhat / sqrt(vhat)` is near 1 or -1 for a weight whose gradients agree and near 0 for one whose gradients cancel,
-/// whether they are large or small. So every weight has its own step size. The *decay* pulls every weight towards 0, so
-/// that only what keeps being useful stays large. It stands outside the moments, which is the W in `AdamW`.
+/// whether the gradients are large or small. So every weight has its own step size. The *decay* pulls every weight
+/// towards 0, so that only useful weights stay large. The decay stands outside the moments, which is the W in `AdamW`.
 pub fn adamw(model: &mut TrainState, gradients: &[f64], config: &AdamW) {
     let &AdamW { learning_rate, beta1, beta2, eps, weight_decay, .. } = config;
     // Beyond 2^31 steps both powers are 0.

@@ -1,8 +1,8 @@
 //! The model, which turns a token and its position into a prediction of the next token, and a document into its loss.
 //!
-//! Every function here is an *op*, named as in the kernels, and works on one position of one document. Its doc gives
-//! the math and the shapes in the letters of [`Shape`]. So a vector of C values is `[C]`, and a matrix of 4C rows and C
-//! columns is `[4C, C]`.
+//! Every function here is an *op*, named as in the kernels, and works on one position of one document. An op's doc
+//! gives the math and the shapes in the letters of [`Shape`]. So a vector of C values is `[C]`, and a matrix of 4C rows
+//! and C columns is `[4C, C]`.
 //!
 //! The ops only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
 
@@ -20,7 +20,7 @@ const RMSNORM_EPS: f64 = 1e-5;
 /// The model's dimensions, each with its letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// V, the number of distinct tokens, 27 for names in small letters.
+    /// V, the number of distinct tokens, 27 for names in lower-case letters.
     pub vocab: usize,
     /// T, the largest number of tokens that the model looks back on, 8 by default.
     pub block_size: usize,
@@ -45,7 +45,7 @@ impl Shape {
         tensors
     }
 
-    /// Returns the number of parameters, which is that of all elements of all matrices.
+    /// Returns the number of parameters, the sum of the elements of all matrices.
     pub fn num_params(self) -> usize {
         self.tensors().into_iter().map(|(_, numel)| numel).sum()
     }
@@ -82,9 +82,9 @@ struct Layer<'t> {
 
 /// The keys and values of the positions seen so far, `[positions, C]` each, of one layer.
 ///
-/// A position's key and value never change once computed, because a position only looks back. So a new token needs the
-/// work of its own position and no other. In training the cached values are still on the tape, and through them the
-/// loss of a later position reaches what was computed at an earlier one.
+/// A position's key and value stay the same once computed, because a position only looks back. So a new token needs
+/// only the work of its own position. In training the cached keys and values are still on the tape. Through the cache,
+/// the gradient of a later position's loss reaches the earlier positions.
 #[derive(Clone, Default)]
 pub struct KvCache<'t> {
     keys: Matrix<'t>,
@@ -130,7 +130,7 @@ impl<'t> Parameters<'t> {
         vec![KvCache::default(); self.layers.len()]
     }
 
-    /// Runs the model for one token and returns its logits `[V]`, one for each token that might come next.
+    /// Runs the model for one token and returns the logits `[V]`, one for each token that might come next.
     ///
     /// ```text
     /// x       = embed(token, position)                    [C]
@@ -140,10 +140,11 @@ impl<'t> Parameters<'t> {
     /// ```
     ///
     /// Each layer adds to `x` and replaces nothing. `x` is therefore called the residual stream, a straight path from
-    /// the embedding to the logits. Along it gradients reach the first layer as easily as the last.
+    /// the embedding to the logits. Along this path gradients reach the first layer as easily as the last.
     ///
-    /// The last line, the `lm_head`, compares `x` with the embedding of every token. The two are *tied*, so that one
-    /// matrix holds what a token looks like as an input and what the model wants to see before it predicts that token.
+    /// The last line, the `lm_head`, compares `x` with the embedding of every token. The `lm_head` and the embedding
+    /// are *tied*, so that one matrix holds what a token looks like as an input and what the model wants to see before
+    /// it predicts that token.
     pub fn forward(&self, token: u32, position: usize, caches: &mut [KvCache<'t>]) -> Vector<'t> {
         let mut x = self.embed(token, position);
         for (layer, cache) in self.layers.iter().zip(caches) {
@@ -166,7 +167,7 @@ impl<'t> Parameters<'t> {
     /// Returns the cross-entropy of each of the document's first `n = min(T, tokens - 1)` positions, `[n]`.
     ///
     /// A document is `[BOS, characters.., BOS]`. The model is given the tokens up to a position and must name the next
-    /// one, from the first character, which it guesses from `BOS` alone, to the `BOS` that ends the document.
+    /// token. The first such token is a character, guessed from `BOS` alone, and the last is the `BOS` at the end.
     ///
     /// # Panics
     /// If `tokens` is empty.
@@ -195,7 +196,7 @@ fn add<'t>(a: &[Value<'t>], b: &[Value<'t>]) -> Vector<'t> {
     a.iter().zip(b).map(|(&a, &b)| a + b).collect()
 }
 
-/// Multiplies `w: [rows, cols]` by `x: [cols]`, each row by its dot product with `x`, `[rows]`. There are no biases.
+/// Multiplies `w: [rows, cols]` by `x: [cols]`. Returns each row's dot product with `x`, `[rows]`, without a bias.
 pub fn linear<'t>(w: &[Vector<'t>], x: &[Value<'t>]) -> Vector<'t> {
     w.iter().map(|row| dot(row, x)).collect()
 }
@@ -211,9 +212,8 @@ pub fn rmsnorm<'t>(x: &[Value<'t>]) -> Vector<'t> {
 
 /// Turns scores into probabilities, `exp(x[i]) / sum over j of exp(x[j])`, `[len]`.
 ///
-/// The largest score is subtracted first. The probabilities stay the same, since numerator and denominator shrink by
-/// the same factor, but no `exp` can overflow. The largest score is taken as a constant, because the result does not
-/// depend on it.
+/// The largest score is subtracted first, so that no `exp` can overflow. The probabilities stay the same, because
+/// numerator and denominator shrink by the same factor. So the tape takes the largest score as a constant.
 pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
     let max = max(x);
     let exps: Vector = x.iter().map(|&x| (x - max).exp()).collect();
@@ -221,7 +221,7 @@ pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
     exps.into_iter().map(|exp| exp / total).collect()
 }
 
-/// Fetches from all positions up to this one what this one asks for, `[C]`.
+/// Fetches what the query asks for, from all positions up to the query's own, `[C]`.
 ///
 /// The channels of the query `q: [C]` and of all `keys` and `values: [positions, C]` are split into H heads of D
 /// channels, which work side by side. For each head:
@@ -232,8 +232,8 @@ pub fn softmax<'t>(x: &[Value<'t>]) -> Vector<'t> {
 /// attn       = sum over t of probs[t] * values[t]       [D]
 /// ```
 ///
-/// The division keeps the scores' spread independent of D, because a sum of D products of independent values of size 1
-/// has size `sqrt(D)`. Attention is causal without a mask, as later positions are not in the cache yet.
+/// The division keeps the scores' spread independent of D. Without it the spread would grow as `sqrt(D)`, like any sum
+/// of D independent products. Attention is causal without a mask, because the cache holds only the positions so far.
 pub fn attention<'t>(q: &[Value<'t>], keys: &[Vector<'t>], values: &[Vector<'t>], n_head: usize) -> Vector<'t> {
     let head_dim = q.len() / n_head;
     let scale = (head_dim as f64).sqrt();
@@ -251,8 +251,8 @@ pub fn attention<'t>(q: &[Value<'t>], keys: &[Vector<'t>], values: &[Vector<'t>]
 
 /// Computes on what a position has fetched, `fc2 · relu(fc1 · x)^2` with `fc1: [4C, C]` and `fc2: [C, 4C]`, `[C]`.
 ///
-/// Without a function between them, the two matrices could do no more than one. `relu(h)^2` is 0 where `h` is negative
-/// and, unlike relu itself, has no corner.
+/// Without a nonlinear function between them, the two matrices could do no more than one. `relu(h)^2` is 0 where `h` is
+/// negative and, unlike relu itself, has no corner.
 pub fn mlp<'t>(fc1: &[Vector<'t>], fc2: &[Vector<'t>], x: &[Value<'t>]) -> Vector<'t> {
     let rectified = linear(fc1, x).into_iter().map(Value::relu);
     let hidden: Vector = rectified.map(|r| r * r).collect();
@@ -262,9 +262,9 @@ pub fn mlp<'t>(fc1: &[Vector<'t>], fc2: &[Vector<'t>], x: &[Value<'t>]) -> Vecto
 /// Returns how surprised the model is by `target`, `-ln(softmax(logits)[target])`, in nats.
 ///
 /// This cross-entropy is 0 for a prediction that was certain and right, and `ln V` for a model that holds all tokens
-/// for equally likely. Training begins at about that, `ln 27 = 3.30`. The cross-entropy is computed as
-/// `ln(sum over j of exp(logits[j])) - logits[target]`, where the logarithm and the numerator's `exp` have cancelled,
-/// so that it stays finite where the probability is too small for an `f64`.
+/// for equally likely. Training begins at about `ln 27 = 3.30`. The cross-entropy is computed as
+/// `ln(sum over j of exp(logits[j])) - logits[target]`, in which the logarithm has cancelled the numerator's `exp`. So
+/// the cross-entropy stays finite where the probability underflows.
 pub fn cross_entropy<'t>(logits: &[Value<'t>], target: u32) -> Value<'t> {
     let max = max(logits);
     let total: Value = logits.iter().map(|&logit| (logit - max).exp()).sum();

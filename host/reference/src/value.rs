@@ -7,7 +7,7 @@
 //!
 //! # Local derivatives
 //!
-//! Take `L = (a * b + a)^2` at `a = 2, b = 3`. It is computed in small steps. The derivative of a step's result with
+//! Take `L = (a * b + a)^2` at `a = 2, b = 3`. `L` is computed in small steps. The derivative of a step's result with
 //! respect to each of the step's inputs is known from school, because a step does only one thing:
 //!
 //! ```text
@@ -43,8 +43,8 @@
 //!
 //! # The tape
 //!
-//! The steps are recorded on a [`Tape`] while they are computed. An entry, an `Edge`, says that step `node` used
-//! `parent`, and with which local derivative. A result is always recorded after its inputs, so reading the tape
+//! The steps are recorded on a [`Tape`] while they are computed. An entry, an `Edge`, holds a step `node`, an input
+//! `parent` of this step, and the local derivative. A result is always recorded after its inputs, so reading the tape
 //! backwards meets every use of a value before it meets the entries of that value's own inputs. One loop of one line,
 //! in [`Value::backward`], is therefore the whole of backpropagation.
 
@@ -64,7 +64,7 @@ struct Edge {
     derivative: f64,
 }
 
-/// A recording of a computation, the inputs of all its steps in the order in which the steps were taken.
+/// A recording of a computation. It holds the inputs of all steps, in the order in which the steps were taken.
 ///
 /// Recording needs only `&Tape`, so that any number of [`Value`]s can refer to the tape while it grows.
 #[derive(Default)]
@@ -82,16 +82,16 @@ impl Tape {
         self.record(data, [])
     }
 
-    /// Forgets the recording but keeps its memory, since the next step of training records as much again.
+    /// Forgets the recording but keeps its memory. The next step of training records as much again.
     ///
-    /// Because this takes `&mut self`, the compiler checks that no [`Value`] of the old recording is still in use.
+    /// Because `clear` takes `&mut self`, the compiler checks that no [`Value`] of the old recording is still in use.
     pub fn clear(&mut self) {
         self.edges.get_mut().clear();
         self.gradients.get_mut().clear();
         self.nodes.set(0);
     }
 
-    /// Records one step, as its result and, for each input, the input and the local derivative.
+    /// Records one step, with its result, its inputs and the local derivative for each input.
     fn record<'t>(&'t self, data: f64, inputs: impl IntoIterator<Item = (Value<'t>, f64)>) -> Value<'t> {
         let node = self.nodes.get();
         self.nodes.set(node.checked_add(1).expect("a tape holds at most 2^32 - 1 values"));
@@ -164,8 +164,8 @@ impl Value<'_> {
 
 /// Returns the dot product of two vectors of one length, the sum of `a[i] * b[i]`, as a single step.
 ///
-/// Its derivative with respect to `a[i]` is `b[i]`, and the other way round. It could be written with `*` and `+`, and
-/// would come out the same. But nearly all of a model's work is dot products, and this way they take half the tape.
+/// The derivative with respect to `a[i]` is `b[i]`, and the derivative with respect to `b[i]` is `a[i]`. `*` and `+`
+/// would give the same result. But nearly all of a model's work is dot products, and a single step takes half the tape.
 ///
 /// # Panics
 /// If the vectors are empty or differ in length.
@@ -224,14 +224,14 @@ impl Neg for Value<'_> {
 /// Adds the values from the first to the last.
 ///
 /// # Panics
-/// If there are no values, since a sum of nothing would not know which tape it is on.
+/// If there are no values, because only a value knows its tape.
 impl Sum for Value<'_> {
     fn sum<I: Iterator<Item = Self>>(values: I) -> Self {
         values.reduce(Self::add).expect("a sum needs at least one value")
     }
 }
 
-// A constant needs no gradient, so operations with one record only the value as an input.
+// A constant needs no gradient, so an operation with a constant records only the value as an input.
 
 impl Add<f64> for Value<'_> {
     type Output = Self;

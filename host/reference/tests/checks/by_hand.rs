@@ -63,9 +63,10 @@ fn linear_multiplies_each_row_by_x() {
     let x = leaves(&tape, &[10.0, -1.0]);
     let y = linear(&w, &x);
     assert_eq!(data(&y), [8.0, 26.0, 44.0]);
+    // The gradient of y1 is w1 with respect to x, and x with respect to w1.
     y[1].backward();
-    assert_eq!(grads(&x), [3.0, 4.0]); // the row
-    assert_eq!(grads(&w[1]), [10.0, -1.0]); // x
+    assert_eq!(grads(&x), [3.0, 4.0]);
+    assert_eq!(grads(&w[1]), [10.0, -1.0]);
     assert_eq!(grads(&w[0]), [0.0, 0.0]);
 }
 
@@ -91,10 +92,10 @@ fn attention_weighs_values_by_how_well_keys_match() {
     out[0].backward();
     // dout0/dvalues[t][0] = probs[t].
     assert_all_close("dv", &[0.25, 0.75], &[values[0][0].grad(), values[1][0].grad()]);
-    // dout0/dscore[t] = probs[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query's gradient has
-    // each times the key over 2, so 3/4 ((1, 0, 0, -7) - (0, 0, 7, 0)) / 2.
+    // dout0/dscore[t] = probs[t] (values[t][0] - out0) = 1/4 (4 - 7), 3/4 (8 - 7) = -3/4, 3/4. The query's gradient
+    // is the sum of dscore[t] keys[t] / 2, so 3/4 ((1, 0, 0, -7) - (0, 0, 7, 0)) / 2.
     assert_all_close("dq", &[0.375, 0.0, -2.625, -2.625], &grads(&q));
-    // A key's gradient has each times the query over 2.
+    // A key's gradient is dscore[t] q / 2.
     assert_all_close("dk", &[0.75 * 3f64.ln(), 1.875, 0.0, 0.0], &grads(&keys[1]));
 }
 
@@ -125,12 +126,12 @@ fn mlp_squares_what_is_positive() {
 fn cross_entropy_is_the_negative_log_probability_of_the_target() {
     let tape = Tape::default();
     let logits = leaves(&tape, &[3f64.ln(), 0.0]);
-    // The probabilities are 3/4 and 1/4, so the second token costs ln 4. The gradient is p - (1 at the target).
+    // The probabilities are 3/4 and 1/4, so the second token costs ln 4. The gradient is p, minus 1 at the target.
     let nll = cross_entropy(&logits, 1);
     nll.backward();
     assert_close("nll", 0, 4f64.ln(), nll.data(), 1e-15);
     assert_all_close("dlogits", &[0.75, -0.75], &grads(&logits));
-    // A probability of e^-2000 is 0 in f64, but its logarithm is finite.
+    // The probability e^-2000 underflows to 0, but its logarithm is finite.
     assert_eq!(cross_entropy(&leaves(&tape, &[2000.0, 0.0]), 1).data(), 2000.0);
 }
 

@@ -1,5 +1,5 @@
-//! The gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with an error of h^2 from the
-//! curve and of 1e-16 / h from rounding. With h = 1e-5 both are near 1e-10 and below for functions of size 1.
+//! The gradients against central differences. A derivative is (f(x + h) - f(x - h)) / 2h, with a truncation error of
+//! h^2 and a rounding error of 1e-16 / h. With h = 1e-5, both errors are near 1e-10 or below for functions of size 1.
 
 use reference::TrainState;
 use reference::model::Shape;
@@ -98,7 +98,7 @@ fn the_shortest_document_has_no_gradient_in_queries_and_keys() {
     let (_, gradients) = TrainState::new(shape, weights(shape)).loss_and_gradients(&[0, 0]);
     let queries_and_keys = (5 + 3) * 6..(5 + 3 + 2 * 6) * 6;
     assert!(gradients[queries_and_keys].iter().all(|g| g.abs() < 1e-16));
-    // Positions 1 and 2 do not occur.
+    // The document has position 0 alone.
     assert!(gradients[(5 + 1) * 6..(5 + 3) * 6].iter().all(|&g| g == 0.0));
     assert!(gradients[5 * 6..(5 + 1) * 6].iter().all(|&g| g != 0.0));
 }

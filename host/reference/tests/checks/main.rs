@@ -40,7 +40,7 @@ fn shape(vocab: usize, block_size: usize, n_embd: usize, n_head: usize, n_layer:
     Shape { vocab, block_size, n_embd, n_head, n_layer }
 }
 
-/// Returns multiples of 1/256 up to 1/2 in size. No tensor is zero.
+/// Returns multiples of 1/256 up to 1/2 in magnitude. Every tensor has nonzero values.
 fn weights(shape: Shape) -> Vec<f64> {
     let value = |i: i64| ((7 * i * i + 37 * i + 11) % 257 - 128) as f64 / 256.0;
     (0..shape.num_params() as i64).map(value).collect()

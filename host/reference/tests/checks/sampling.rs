@@ -14,7 +14,7 @@ fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
     // At temperature 1 the exponentials are 3, 1, 2, 4, 0.5.
     let logits = [3f64.ln(), 0.0, 2f64.ln(), 4f64.ln(), 0.5f64.ln()];
     let draws = |params: SamplingParams, us: &[f64]| us.iter().map(|&u| sample(&logits, params, u)).collect::<Vec<_>>();
-    // All five tokens are drawn from: 0..3, 3..4, 4..6, 6..10, 10..10.5.
+    // The five tokens cover 0..3, 3..4, 4..6, 6..10, 10..10.5.
     let u = |x: f64| x / 10.5;
     assert_eq!(
         draws(sampling(5, 1.0), &[0.0, u(2.9), u(3.1), u(3.9), u(4.1), u(5.9), u(6.1), u(9.9), u(10.1), 0.999_999]),
@@ -22,11 +22,11 @@ fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
     );
     // A `top_k` beyond the vocabulary draws as the whole vocabulary does.
     assert_eq!(draws(sampling(9, 1.0), &[u(2.9), u(3.1), u(10.1)]), [0, 1, 4]);
-    // The three largest are the tokens 0, 2, 3, with 3, 2, 4 of 9.
+    // Tokens 0, 2 and 3 have the three largest logits, with the probabilities 3/9, 2/9 and 4/9.
     assert_eq!(draws(sampling(3, 1.0), &[0.0, 2.9 / 9.0, 3.1 / 9.0, 4.9 / 9.0, 5.1 / 9.0]), [0, 0, 2, 2, 3]);
-    // At temperature 1/2 the exponentials are squared to 9, 4, 16 of 29.
+    // Temperature 1/2 squares the exponentials, so the probabilities are 9/29, 4/29 and 16/29.
     assert_eq!(draws(sampling(3, 0.5), &[8.9 / 29.0, 9.1 / 29.0, 12.9 / 29.0, 13.1 / 29.0]), [0, 2, 2, 3]);
-    // A `top_k` of 1 is greedy.
+    // A `top_k` of 1 is greedy, and so is a temperature of 0.
     assert_eq!(draws(sampling(1, 1.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
     assert_eq!(draws(sampling(5, 0.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
 }
@@ -43,9 +43,9 @@ fn of_equal_logits_the_lower_token_is_kept() {
 
 #[test]
 fn a_draw_at_a_boundary_goes_to_the_next_token() {
-    // The tokens cover 0..1, 1..2, 2..3, 3..4, and u * 4 = 1 lies in the second.
+    // The tokens cover 0..1, 1..2, 2..3, 3..4, and u * 4 = 1 lies in the second interval.
     assert_eq!(sample(&[0.0; 4], sampling(4, 1.0), 0.25), 1);
-    // Token 0 is not kept, so its interval is empty, and a draw of 0 lies in the interval of token 1.
+    // Top-k drops token 0, so its interval is empty. A draw of 0 lies in the interval of token 1.
     assert_eq!(sample(&[0.0, 5.0, 5.0], sampling(2, 1.0), 0.0), 1);
 }
 
@@ -55,7 +55,7 @@ fn greedy_samples_follow_the_likeliest_token() {
     let mut model = TrainState::new(shape, weights(shape));
     let document = model.generate(sampling(3, 0.0), &[], || 0.5).tokens;
     assert!(!document.is_empty());
-    // A drawn token costs less than any other would have at its place, given the same tokens before it.
+    // A drawn token has a lower cross-entropy than any other token after the same prefix.
     let mut tokens = [&[0], &document[..]].concat();
     for position in 0..document.len() {
         let drawn = model.document_nll(&tokens)[position];
