@@ -1,6 +1,7 @@
-//! The benchmarks of a training step, an evaluation, a sample and a step's metrics on one core. Run them with `cargo bench`.
+//! The benchmarks of a training step, an evaluation, a sample and a step's metrics on one core. Run the benchmarks with
+//! `cargo bench`.
 //!
-//! Each benchmark verifies its result before it is timed. The instruction set that runs must give the bits of another,
+//! Each benchmark verifies its result before the timing. The instruction set that runs must give the bits of another,
 //! the loss must fall, and the reference must agree. An iteration is one launch, and the items a second are steps or
 //! tokens. `MICROGPT_CORPUS` names the corpus. Without it, the corpus is the embedded one.
 
@@ -32,7 +33,7 @@ fn main() {
     divan::main();
 }
 
-/// The size of a model, with a number of steps for each launch.
+/// The size of a model, which also sets the number of steps for each launch.
 #[derive(Clone, Copy, Debug)]
 enum ModelSize {
     Default,
@@ -58,7 +59,7 @@ impl ModelSize {
     }
 }
 
-/// Returns a model after `steps` steps of a run without end, with its steps verified against another instruction set.
+/// Returns a model after `steps` steps. The first 100 steps are verified against another instruction set.
 fn verified(model: ModelSize, steps: usize) -> (Cpu, Dataset) {
     let dataset = names(42);
     let shape = model.config().shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
@@ -70,7 +71,7 @@ fn verified(model: ModelSize, steps: usize) -> (Cpu, Dataset) {
     let log = cpu.train(100).expect("the CPU does not fail");
     assert!(log == other.train(100).expect("the CPU does not fail"), "instruction sets differ");
     let late = log[80..].iter().map(|step| step.loss).sum::<f64>() / 20.0;
-    // The first loss is that of guessing. Losses of single documents differ too much for a mean of the first few.
+    // The first loss is that of a uniform guess. Losses of single documents vary too much for a mean of the first few.
     assert!(late < log[0].loss, "the loss does not fall");
     cpu.train(steps - 100).expect("the CPU does not fail");
     (cpu, dataset)
@@ -100,7 +101,7 @@ fn train_batch(bencher: Bencher, threads: usize) {
     bencher.counter(documents).bench_local(|| pool.install(|| cpu.train(STEPS)));
 }
 
-/// Measures `train_step` from step 200,000 on, because moments that have decayed must not slow a step.
+/// Measures `train_step` from step 200,000 on. By then many moments have decayed, and denormals would slow a step.
 #[divan::bench]
 fn train_step_after_200_000(bencher: Bencher) {
     let (mut cpu, _) = verified(ModelSize::Default, 200_000);
@@ -136,7 +137,7 @@ fn generate(bencher: Bencher, model: ModelSize) {
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| cpu.generate(&SAMPLE, 0..1000));
 }
 
-/// Measures the objects that `--metrics` writes of a launch, with the file. In a run, a thread of its own writes them.
+/// Measures the writing of a launch's `--metrics` objects to a file. In a run, a separate thread writes the objects.
 /// Without a core of its own, this thread adds to the time of `train_step`.
 #[divan::bench]
 fn metrics(bencher: Bencher) {

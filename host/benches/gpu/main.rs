@@ -1,10 +1,10 @@
 //! The benchmark of the kernels on a GPU. Run it with `cargo bench -p host --bench gpu`, or with `.ci/gpu-check` after
 //! the GPU's tests.
 //!
-//! A figure is the device time between two events around one launch, as the median of several launches. The figure of
-//! `generate` is of a single launch, and that of the whole process is wall time. The GPU must give the bits of the CPU
-//! before anything is timed. `--record FILE` keeps the figures. `--readme FILE` writes the table of the README from the
-//! record that is kept in the repository, and needs no GPU.
+//! A figure is the median device time of several launches, each measured between two events. `generate` is timed in a
+//! single launch, and the whole process in wall time. The GPU must give the bits of the CPU before the timing.
+//! `--record FILE` writes the figures to a file. `--readme FILE` writes the table of the README from the record in the
+//! repository, and needs no GPU.
 
 #![allow(missing_docs)]
 
@@ -141,7 +141,7 @@ fn verified(model: ModelConfig, batch: usize, dataset: &Dataset) -> Result<Cuda>
     if same { Ok(gpu) } else { Err(failure(format!("{model:?}: the GPU does not give the bits of the CPU"))) }
 }
 
-/// Returns the median of the seconds that some launches take on the device, after one that is not counted.
+/// Returns the median device time of [`LAUNCHES`] launches, in seconds. A warm-up launch comes first.
 fn median<G>(
     gpu: &mut G,
     mut launch: impl FnMut(&mut G) -> Result<()>,

@@ -1,4 +1,4 @@
-//! The record of a GPU's figures, and the README's table of it.
+//! The record of a GPU's figures, and the README's table of these figures.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +18,8 @@ const END: &str = "<!-- end of the table -->\n";
 /// The figures of one computer.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Record {
-    /// The GPU, its driver, and its present and highest clocks, as nvidia-smi prints them, and the compiler of the kernels.
+    /// The GPU, its driver, its present and highest clocks as `nvidia-smi` prints them, and the compiler of the
+    /// kernels.
     device: String,
     /// The year, month and day.
     date: String,
@@ -66,7 +67,7 @@ impl Record {
     }
 }
 
-/// Replaces the table in a README by that of the record that the repository keeps.
+/// Replaces the table in a README by the table of the record in the repository.
 ///
 /// # Errors
 /// If a file cannot be read or written, or the README has no place for the table.
