@@ -1,4 +1,4 @@
-//! An example that trains on the lines of a text file and continues a prompt. Run it with
+//! An example that trains on the lines of a text file and continues a prompt. Run the example with
 //! `cargo run --release -p host --example own_corpus -- FILE PROMPT`. Without arguments, the file is this one.
 
 use std::env;

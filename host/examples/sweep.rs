@@ -1,5 +1,5 @@
-//! An example that trains models of several learning rates and seeds side by side, and keeps the best. Run it with
-//! `cargo run --release -p host --example sweep`.
+//! An example that trains models of several learning rates and seeds side by side, and keeps the best. Run the example
+//! with `cargo run --release -p host --example sweep`.
 
 use microgpt::{Config, Corpus, Event, OptimizerConfig, Result, Sampler, Sampling, Trainer, corpus};
 

@@ -1,4 +1,4 @@
-//! An example that trains a model on names, samples from it, saves it and loads it. Run it with
+//! An example that trains a model on names, samples from it, saves it and loads it. Run the example with
 //! `cargo run --release -p host --example train_names`.
 
 use microgpt::{Config, Corpus, Event, Model, Result, Sampler, Sampling, Trainer, corpus};
