@@ -18,7 +18,7 @@ use microgpt::weights::Weights;
 use models::{ODD, dataset, nonzero_weights};
 use steps::assert_step_agrees;
 
-/// Returns names of many lengths, with more characters than two half-warps have lanes.
+/// Returns names of many lengths, with more distinct characters than the 32 lanes of two half-warps.
 fn documents() -> Vec<String> {
     let wide: String = ('a'..='z').chain('A'..='M').collect();
     let names = (0..40).map(|i: usize| wide.chars().cycle().skip(7 * i).step_by(i % 5 + 1).take(1 + i % 11).collect());
@@ -37,7 +37,7 @@ fn state(model: ModelConfig, dataset: &Dataset) -> State {
 fn steps_agree_with_the_reference() {
     let dataset = dataset(&documents(), None);
     for &model in &ODD[..3] {
-        // A batch of 5 has a shard for each document. One of 131 exceeds the shards and the corpus.
+        // A batch of 5 has a shard for each document. A batch of 131 exceeds the number of shards and the corpus.
         for batch in [5, 131] {
             let mut cpu = Cpu::new(config(batch), &dataset, &state(model, &dataset)).unwrap();
             for step in 1..=2 {
@@ -80,7 +80,7 @@ fn threads_and_launches_change_no_bit() {
 
 #[test]
 fn two_equal_documents_have_the_bits_of_one() {
-    // The sum of two equal values is exact, and so is its half.
+    // The sum of two equal values is exact, and so is half of the sum.
     let dataset = dataset(&["gabcdef"; 20], None);
     for &model in &ODD[..3] {
         let one = bits(available()[0], model, &dataset, 1, &[12]);

@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 const NAMES: &str = "zoë\r\n  Łukasz\t\n\nさくら\n𝒜lice\n";
 
-/// Starts a server that answers one request by `answer`, and returns the download from it.
+/// Starts a server that answers one request by `answer`, and returns the download from this server.
 fn serve(answer: impl FnOnce(&mut TcpStream) + Send + 'static) -> Download {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/names.txt", listener.local_addr().unwrap());
@@ -40,7 +40,7 @@ fn files(directory: &TempDir) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Asserts that the download fails for this reason, leaves nothing behind, and gives way to the embedded names.
+/// Asserts that the download fails for this reason, leaves nothing behind, and falls back to the embedded names.
 fn assert_falls_back(download: &Download, expected: &str) {
     let directory = tempdir().unwrap();
     let corpus = Corpus::load_in(directory.path(), download).unwrap();
@@ -61,7 +61,7 @@ fn a_download_is_kept() {
     assert_eq!(corpus.text, NAMES);
     assert_eq!(files(&directory), ["input.txt"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), NAMES);
-    // The file has ordinary permissions, other than those of a temporary file.
+    // The file has ordinary permissions. A temporary file would have stricter ones.
     let other = directory.path().join("other");
     fs::write(&other, "").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions(), fs::metadata(other).unwrap().permissions());
@@ -137,7 +137,8 @@ fn a_download_ends_at_its_time_out() {
     for sent in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nmary\njohn\n"] {
         let silent = serve(move |stream| {
             stream.write_all(sent.as_bytes()).unwrap();
-            // The read ends when the client gives up. If the client never gave up, the cut connection would be another reason.
+            // The read ends when the client gives up. Otherwise the read times out, and the download fails for another
+            // reason.
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let _ = stream.read(&mut [0]);
         });
@@ -237,7 +238,7 @@ fn the_seed_alone_decides_the_order() {
     assert_eq!(shuffled, order(Some(42)));
     assert_ne!(shuffled, order(Some(43)));
     assert_ne!(shuffled, names);
-    // The order is golden, since a new version of a dependency must not change the meaning of a seed.
+    // This order is golden. A new version of a dependency must not change the meaning of a seed.
     assert_eq!(shuffled[..5], ["39", "20", "28", "59", "29"]);
     let mut sorted = shuffled;
     sorted.sort_unstable();

@@ -33,7 +33,7 @@ fn run_batch(emulator: &Emulator, settings: &str, device: &str, batch: usize) ->
     command.output().unwrap()
 }
 
-/// Asserts that the run fails with all of these in its report.
+/// Asserts that the run fails with all of `expected` in its report.
 #[track_caller]
 fn assert_fails(settings: &str, expected: &[&str]) {
     let output = run(&Emulator::new(), settings, "cuda");
@@ -116,7 +116,7 @@ fn a_run_calls_the_driver_in_order() {
     assert!(order.map(first).is_sorted(), "{log}");
     assert!(log.lines().all(|line| line.ends_with(" = 0")), "{log}");
     let launches: Vec<_> = log.lines().filter(|line| line.starts_with("cuLaunchKernel(")).collect();
-    // A launch trains until the next validation. The last one is the trial step.
+    // A launch trains until the next validation. The last launch of `train` is the trial step.
     let kernels = ["train", "evaluate", "train", "evaluate", "train", "generate"];
     assert_eq!(launches.len(), kernels.len(), "{log}");
     for (launch, kernel) in launches.iter().zip(kernels) {
@@ -131,19 +131,19 @@ fn a_run_calls_the_driver_in_order() {
         assert!(launch.contains(&block) && params.len() == 2 * size, "{launch}");
         let bytes: Vec<u8> = (0..size).map(|i| u8::from_str_radix(&params[2 * i..2 * i + 2], 16).unwrap()).collect();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        // The first argument is an address, of the models' arguments or of the parameters. Allocations are aligned to 256 bytes.
+        // The first argument is the address of the models' arguments or of the parameters. Allocations have an
+        // alignment of 256 bytes.
         assert!(word(0) % 256 == 0 && (word(0), word(4)) != (0, 0), "{launch}");
         if kernel == "train" {
             assert_eq!(word(offset_of!(TrainModelsArgs, steps)), 1, "{launch}");
             assert_eq!(word(offset_of!(TrainModelsArgs, shape) + offset_of!(RuntimeShape, block_size)), 8, "{launch}");
         }
     }
-    // Every allocation is freed.
     let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
     assert_eq!(count("cuMemAlloc_v2("), count("cuMemFree_v2("), "{log}");
 }
 
-/// Returns the steps, documents or samples of each launch of a kernel, whose number is at this offset of its arguments.
+/// Returns the number of steps, documents or samples of each launch of a kernel, which is at `offset` of the arguments.
 fn items_of(log: &str, kernel: &str, offset: usize) -> Vec<u32> {
     let of = |line: &&str| line.contains(&format!("kernel={kernel}_shared,"));
     let items = log.lines().filter(of).map(|line| {
@@ -191,7 +191,7 @@ fn a_launch_that_exceeds_the_time_limit_is_explained() {
     assert_fails("timeout=1,fail=cuStreamSynchronize:1:702", &["CUDA_ERROR_LAUNCH_TIMEOUT (702)", "drives a display"]);
 }
 
-// Blocks wait for each other, so the driver must run all of them at a time, or refuse.
+// Blocks wait for each other, so the driver must run all blocks at once, or refuse.
 #[test]
 fn a_batch_is_launched_cooperatively() {
     let emulator = Emulator::new();
@@ -230,7 +230,7 @@ fn the_profile_of_a_run_sums_up() {
     assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");
     let mut rows = vec!["shared memory", "barrier, fence"];
     // The PTX of rustc's backend names the source of all inlined code, so that every instruction belongs to an op, a
-    // kernel or its entry. The PTX of Rust-CUDA's compiler has no lines.
+    // kernel or an entry. The PTX of Rust-CUDA's compiler lacks line information.
     if PTX.unwrap().compiler.contains("rustc_codegen_nvvm") {
         rows.push("without a line");
     } else {

@@ -45,7 +45,7 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
     (log, validation, format!("{texts:?}"), device.download().unwrap())
 }
 
-/// Asserts that the two have the same bits. The message has the tensor, the index and both values.
+/// Asserts that `gpu` and `cpu` have the same bits. The message has the tensor, the index and both values.
 #[track_caller]
 fn assert_same_bits(what: &str, gpu: &Weights, cpu: &Weights) {
     for ((tensor, gpu), (_, cpu)) in gpu.tensors().zip(cpu.tensors()) {
@@ -101,7 +101,7 @@ fn a_model_in_global_memory_has_the_bits_of_the_cpu() {
     compare(LARGER, 1, &odd(), 6, 3, 20);
 }
 
-// There are fewer documents than shards, and more, in shared and in global memory.
+// The batches have more and fewer documents than shards, in shared and in global memory.
 #[test]
 #[ignore = "needs a GPU: run with --ignored where there is one"]
 fn batches_have_the_bits_of_the_cpu() {
@@ -149,7 +149,7 @@ fn what_kernels_do_not_check_is_refused() {
     });
 }
 
-/// The settings of the emulator for blocks and warps in ascending order, and in two permuted ones.
+/// The settings of the emulator for blocks and warps in ascending order, and in two permutations.
 const ORDERS: [&str; 3] = ["order=0", "order=1", "order=2"];
 
 #[test]
@@ -176,7 +176,7 @@ fn the_emulator_gives_batches_the_bits_of_the_cpu() {
     for order in ORDERS {
         emulated::rerun("batches_have_the_bits_of_the_cpu", order);
     }
-    // This device holds fewer blocks than there are shards of documents.
+    // A device of 3 multiprocessors holds fewer blocks than there are shards.
     emulated::rerun("batches_have_the_bits_of_the_cpu", "sms=3");
 }
 

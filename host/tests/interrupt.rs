@@ -1,4 +1,4 @@
-//! Ctrl-C ends a run in good order, and at once when it is pressed twice.
+//! The first Ctrl-C ends a run in good order, and the second ends it at once.
 #![cfg(unix)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,20 +11,21 @@ use assert_cmd::cargo::cargo_bin;
 mod common;
 use common::Folder;
 
-/// Starts the program on `input`, with `action` for Ctrl-C and SIGHUP in place of the actions of this process.
+/// Starts the program on `input`, with `action` for SIGINT and SIGHUP in place of the inherited actions.
 fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t) -> Child {
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.current_dir(&folder.0).args(["--input", input]).args(args.split_whitespace());
     let set = move || {
         for signal in [libc::SIGINT, libc::SIGHUP] {
-            // SAFETY: neither action is a function.
+            // SAFETY: `action` is `SIG_DFL` or `SIG_IGN`, so the call installs no function as a handler.
             if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {
                 return Err(io::Error::last_os_error());
             }
         }
         Ok(())
     };
-    // SAFETY: a program may set the actions of signals between fork and exec.
+    // SAFETY: `set` only calls `signal` and reads `errno`. Both are async-signal-safe, as code between fork and exec
+    // must be.
     unsafe { command.pre_exec(set) };
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -84,7 +85,7 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     let metrics = std::fs::read_to_string(folder.path("steps.jsonl")).unwrap();
     let last = metrics.lines().last().unwrap();
     assert!(last.contains(&format!("\"step\":{stopped},")) && last.contains("val_loss"), "{last}");
-    // The checkpoint is resumed at that step.
+    // The resumed run continues after that step, so the metrics have every step once.
     let (child, stdout) = training(&folder, &format!("{flags} --resume model.safetensors"));
     ctrl_c(&child);
     assert_eq!(rest(child, stdout).0, Some(130));
@@ -109,8 +110,8 @@ fn sigterm_and_sighup_act_like_ctrl_c() {
     }
 }
 
-// `nohup`, and a script that starts a program in the background, have the program ignore these signals. Closing the
-// terminal must then not end the run.
+// `nohup` makes a program ignore SIGHUP, and a shell script makes its background programs ignore SIGINT. The run must
+// continue when the terminal is closed.
 #[test]
 fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let folder = Folder::new();
@@ -118,7 +119,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let mut stdout = wait_for(&mut child, "step");
     signal(&child, "-HUP");
     ctrl_c(&child);
-    // A pipe holds far fewer than 20,000 lines, so the last ones are printed after the signals.
+    // A pipe holds far fewer than 20,000 lines, so the program prints the last lines after the signals.
     let steps = stdout.by_ref().lines().map_while(Result::ok).take_while(|line| line.starts_with("step"));
     assert_eq!(steps.take(20_000).count(), 20_000);
     // SIGTERM had its default action at the start, so the program handles it.
@@ -127,14 +128,14 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     assert!(code == Some(130) && err.contains("interrupted after step "), "{err}");
 }
 
-// The metrics go to a pipe that nobody reads yet, which holds up the run after its last step.
+// The metrics go to a pipe that is read late, so the run blocks after its last step.
 #[test]
 fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     let folder = Folder::new();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let flags = "--steps 4000 --val-every 0 --log-every 1 --samples 3 --save model.safetensors --metrics pipe";
     let path = folder.path("pipe");
-    // This end opens when the program opens the other.
+    // `open` blocks until the program opens the other end.
     let pipe = std::thread::spawn(|| std::fs::File::open(path).unwrap());
     let (child, stdout) = started(&folder, flags, "step 4000/4000");
     let mut pipe = pipe.join().unwrap();
@@ -150,7 +151,7 @@ fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     assert!(reader.join().unwrap() > 4000 * 80);
 }
 
-// The corpus comes through a pipe, so that the first signal is there before the first step.
+// The corpus comes through a pipe, so that the signal arrives before the first step.
 #[test]
 fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let folder = Folder::new();
@@ -160,7 +161,7 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let old = files();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let mut child = program(&folder, "pipe", flags, libc::SIG_DFL);
-    // This end opens when the program opens the other. By then the program watches for Ctrl-C.
+    // `open` blocks until the program opens the other end. By then the program handles Ctrl-C.
     let mut pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
     ctrl_c(&child);
     std::thread::sleep(Duration::from_millis(200));
@@ -188,10 +189,10 @@ fn ctrl_c_while_sampling_ends_the_samples() {
 #[test]
 fn ctrl_c_twice_ends_at_once() {
     let folder = Folder::new();
-    // Neither the training nor the sampling would end.
+    // Both training and sampling would take hours.
     let (child, stdout) = training(&folder, "--steps 1000000000 --log-every 1 --samples 1000000000000");
     ctrl_c(&child);
-    // The program handles the first signal before the second arrives.
+    // The pause lets the program handle the first signal before the second arrives.
     std::thread::sleep(Duration::from_millis(100));
     let start = Instant::now();
     ctrl_c(&child);

@@ -169,8 +169,8 @@ fn hash(values: &[u32]) -> u64 {
     values.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &x| (hash ^ u64::from(x)).wrapping_mul(0x0100_0000_01b3))
 }
 
-// Bits depend on neither the computer nor how a build shares work among warps. The race checker's build, with 16 warps
-// of one token each, gives the same bits. If the kernels' arithmetic changes on purpose, the record changes with it.
+// The bits are the same on every computer and for every division of work among warps. The race checker's build, with 16
+// warps of one token each, gives the same bits. If the kernels' arithmetic changes on purpose, update the record.
 #[test]
 fn runs_give_the_bits_of_record() {
     let odd = odd();
@@ -199,8 +199,7 @@ fn the_number_of_threads_changes_nothing() {
     assert!(run(2) == one && run(5) == one);
 }
 
-// The moments of weights whose gradient has vanished stay normal, so that a long run keeps its pace. Weights that are
-// padding have none.
+// Denormals would slow a long run. So moments must stay normal even where the gradient has vanished.
 #[test]
 #[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
 fn moments_stay_normal_numbers() {

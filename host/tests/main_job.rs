@@ -1,4 +1,5 @@
-//! The job of the README, on the names that the program carries, leaves the same checkpoint on every system and processor.
+//! The job of the README, on the names that the program carries, leaves the same checkpoint on every system and
+//! processor.
 #![allow(missing_docs)]
 
 use std::path::Path;
@@ -13,7 +14,7 @@ mod common;
 #[cfg(cuda)]
 mod emulated;
 
-/// The checkpoint's SHA-256. If the kernels' arithmetic or the format changes on purpose, the record changes with it.
+/// The checkpoint's SHA-256. If the kernels' arithmetic or the format changes on purpose, update the record.
 const RECORD: &str = "91f09218b8687b9329183cb7ba0fdd9a2c0324652dd3c631a252598a4e38ade8";
 
 /// Runs the job by the program that `command` returns. Returns the SHA-256 of its checkpoint.

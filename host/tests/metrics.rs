@@ -80,8 +80,8 @@ fn a_run_that_fails_before_its_first_step_keeps_the_file() {
     assert_eq!(objects(&folder), before);
 }
 
-// A run that is killed at any moment leaves in its metrics at least the steps up to its checkpoint. Resumed, it adds complete lines
-// to complete lines.
+// A run that is killed at any moment leaves metrics of at least the steps up to its checkpoint. The resumed run drops
+// an incomplete last line before it appends.
 #[cfg(unix)]
 #[test]
 fn a_killed_run_that_is_resumed_leaves_every_step() {
@@ -111,7 +111,7 @@ fn a_killed_run_that_is_resumed_leaves_every_step() {
             let steps: std::collections::BTreeSet<u64> = steps.collect();
             last = saved_step(&folder);
             assert!(steps.range(..=last).copied().eq(1..=last), "steps up to {last} after kill {kill}");
-            // A kill in the middle of a line is rare, so one is imitated.
+            // A kill in the middle of a line is rare, so the test appends half a line.
             fs::write(folder.path("steps.jsonl"), format!("{whole}{{\"seed\":4")).unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! The pictures of `--plot`, of the format that their name states, with all curves and labels.
+//! The plots of `--plot`, in the format of the file's extension, with all curves and labels.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn an_svg_has_the_curves_and_their_names() {
     }
     // There is a dot for each validation, and one in the legend.
     assert_eq!(svg.matches("<circle").count(), 3 + 1);
-    // The curves have a point for each step, for each step's moving mean and for each validation.
+    // The training loss and its moving mean have a point for each step, and the validation loss for each validation.
     let points = |line: &str| {
         line.split("points=\"").nth(1).map_or(0, |points| points.split('"').next().unwrap().matches(',').count())
     };

@@ -1,7 +1,7 @@
-//! The embedded PTX, tested without a GPU. It is complete, its kernels take the structs that the host passes, and
-//! NVIDIA's assembler turns it into the machine code that the kernels were written for.
+//! The embedded PTX, tested without a GPU. The PTX is complete, and its kernels take the structs that the host passes.
+//! NVIDIA's assembler must turn the PTX into the machine code that the kernels were written for.
 //!
-//! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`. These are found on the
+//! The tests of the assembler are ignored by default, because they need `ptxas` and `nvdisasm`. Both are found on the
 //! search path, or by the variables `PTXAS` and `NVDISASM`. `.ci/run` installs both.
 #![allow(missing_docs)]
 #![cfg(cuda)]
@@ -54,13 +54,14 @@ fn the_modules_are_complete_and_round_as_ieee_754_does() {
     for (kernel, ptx) in kernels() {
         for line in ptx.lines() {
             assert!(!line.starts_with(".extern .func") && !line.contains("call"), "{kernel}: {line}");
-            // Approximations, flushed denormals and double precision would not give the same bits on every device.
+            // Approximations, flushed denormals and double precision would give other bits than the CPU.
             assert!(!line.contains(".approx") && !line.contains(".ftz") && !line.contains(".f64"), "{kernel}: {line}");
         }
     }
 }
 
-/// Assembles a kernel's module for this architecture, and returns its resources and the file of its machine code in `dir`.
+/// Assembles a kernel's module for this architecture, and returns its resources and the file of its machine code in
+/// `dir`.
 fn assembled(dir: &Path, kernel: &str, arch: u32) -> (Resources, PathBuf) {
     let cubin = dir.join(format!("{kernel}.sm_{arch}.cubin"));
     (assemble(ptx(kernel), kernel, arch, &cubin).unwrap(), cubin)
@@ -84,7 +85,7 @@ fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_need_no_stac
     let dir = tempfile::tempdir().unwrap();
     let runs: Vec<_> =
         [75, 90, 120].into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
-    // The kernels are assembled in parallel, because each kernel for shapes of run time takes seconds.
+    // The kernels are assembled in parallel, because each kernel for run-time shapes takes seconds.
     runs.into_par_iter().for_each(|(arch, kernel)| {
         let (Resources { stack, spill_stores, spill_loads, .. }, _) = assembled(dir.path(), kernel, arch);
         println!(
@@ -120,8 +121,8 @@ fn the_default_kernels_declare_no_more_shared_memory_than_the_host_leaves_them()
     }
 }
 
-/// Prints a row of the comparison of the compilers for each kernel, with the compiler of this build, the registers of a thread,
-/// the instructions, the declared shared memory, and the size of the machine code.
+/// Prints a table row for each kernel, to compare compilers. The columns are the compiler of this build, the registers
+/// of a thread, the instructions, the declared shared memory, and the size of the machine code.
 #[test]
 #[ignore = "needs ptxas and nvdisasm: see the head of this file"]
 fn every_default_kernel_has_more_than_500_instructions() {

@@ -48,7 +48,7 @@ fn a_model_of_zeros_draws_tokens_as_the_random_stream_says() {
     assert!(greedy.tokens.is_empty(), "all logits are equal, so that greedy sampling takes `<BOS>`");
 }
 
-/// Returns multiples of 1/256 up to 1/2 in size, as `golden/microgpt.py` has them. No tensor is zero.
+/// Returns the weights of `golden/microgpt.py`, multiples of 1/256 up to 1/2 in magnitude.
 fn weights(shape: Shape) -> Vec<f64> {
     let value = |i: i64| ((7 * i * i + 37 * i + 11) % 257 - 128) as f64 / 256.0;
     (0..shape.num_params() as i64).map(value).collect()
@@ -56,9 +56,9 @@ fn weights(shape: Shape) -> Vec<f64> {
 
 /// Compares with the losses of `golden/microgpt.py`, which computes in `f64` too but sums in another order.
 ///
-/// Both round at 1e-16, and the losses are near 3. The update divides by the root of the second moment, which magnifies
-/// the rounding of small gradients. 1e-11 leaves room for that and for another `exp`, while any other step, eps or decay
-/// moves the losses by more.
+/// Both implementations round at 1e-16, and the losses are near 3. The update divides by the root of the second moment,
+/// which magnifies the rounding of small gradients. The bound of 1e-11 leaves room for this rounding and for another
+/// `exp`. Any other step, eps or decay moves the losses by more.
 #[test]
 fn losses_agree_with_an_independent_implementation() {
     let golden = include_str!("golden/losses.txt");
@@ -123,7 +123,7 @@ fn the_device_trains_evaluates_and_samples() {
         assert_eq!(got.values, expected.iter().map(|&x| x as f32).collect::<Vec<_>>());
     }
 
-    // The model has learned, and its samples do not depend on which are drawn together.
+    // The model has learned, and a sample depends on its index alone.
     device.train(18).unwrap();
     assert!(device.evaluate(20).unwrap().loss() < before.loss());
     let config = sampling(3, 0.8);
@@ -136,7 +136,7 @@ fn the_device_trains_evaluates_and_samples() {
             .all(|sample| sample.len() <= shape.block_size() && !sample.contains(&0))
     );
 
-    // A state that is uploaded goes on from its step.
+    // The device continues from the step of the uploaded state.
     let mut resumed = Reference::new(train_config, &dataset, &start).unwrap();
     resumed.upload(&state).unwrap();
     assert_eq!(resumed.download().unwrap(), state);

@@ -50,8 +50,8 @@ fn a_run_with_nothing_to_train_says_so() {
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
 }
 
-// The golden files are from an early build of version 0.1.0, in a run of 40 steps that stopped after 25. The hash is FNV-1a
-// over the checkpoint that the same build saved after 40 steps in one go.
+// An early build of version 0.1.0 wrote the golden files, in a run of 40 steps that stopped after 25. The hash is
+// FNV-1a over the checkpoint that the same build saved after 40 steps in one go.
 #[test]
 fn checkpoints_and_metrics_of_an_earlier_version_go_on_to_the_same_bits() {
     let folder = Folder::new();
@@ -166,14 +166,14 @@ fn step_of(bytes: &[u8]) -> u64 {
     run["step"].as_u64().unwrap()
 }
 
-// A limit on the size of files stands in for a full disk, since a process can set it without privileges.
+// A limit on the file size stands in for a full disk. A process can set this limit without privileges.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
     let folder = Folder::new();
     folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
     let old = fs::read(folder.path("model.safetensors")).unwrap();
-    // The limit, in blocks of 1024 bytes, is less than half of a checkpoint.
+    // The limit, in blocks of 1024 bytes, is at most half of a checkpoint.
     let limit = old.len() / 2 / 1024;
     let script = format!(
         "trap '' XFSZ; ulimit -f {limit}; exec '{}' --input names.txt --steps 9 --resume model.safetensors \
@@ -188,7 +188,7 @@ fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
     assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "no part of a file is left");
 }
 
-/// Returns the arguments of `unshare` for a script that mounts file systems, or `None` if it cannot mount any here.
+/// Returns the arguments of `unshare` for a script that mounts file systems, or `None` where a mount is forbidden.
 #[cfg(target_os = "linux")]
 fn mounting() -> Option<Vec<&'static str>> {
     let ways = [vec!["--mount"], vec!["--mount", "--map-root-user"]];
@@ -199,18 +199,18 @@ fn mounting() -> Option<Vec<&'static str>> {
     })
 }
 
-// The save fails on a file system that is full, where one can be mounted.
+// The save fills a small file system, which the test mounts where the system permits a mount.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     let Some(unshare) = mounting() else {
-        // The test harness hides the output of a passing test, but not what bypasses it.
+        // The test harness captures `eprintln!` of a passing test, so the notice goes to stderr directly.
         let text = "NOT TESTED: a full file system, since none can be mounted here (`unshare --mount`)";
         return drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n")));
     };
     let folder = Folder::new();
     folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
-    // The disk of 64 KiB holds one checkpoint, but not two.
+    // The disk of 64 KiB has room for one checkpoint.
     let script = format!(
         "mkdir disk && mount -t tmpfs -o size=64k none disk && cp model.safetensors disk/ || exit 2
          '{}' --input names.txt --steps 9 --resume disk/model.safetensors --save disk/model.safetensors
@@ -224,7 +224,8 @@ fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     assert!(stderr.contains("No space left on device") && stderr.contains("hint: "), "{stderr}");
 }
 
-// A checkpoint of the default model is on the disk within 5 ms. The fastest of three runs counts, since others use the disk too.
+// A checkpoint of the default model is on the disk within 5 ms. The fastest of three runs counts, because other
+// processes use the disk too.
 #[test]
 fn a_save_takes_little_time() {
     let folder = Folder::new();
@@ -239,7 +240,8 @@ fn a_save_takes_little_time() {
     assert!(ms < 5.0 || cfg!(debug_assertions), "{ms} ms");
 }
 
-/// Returns a Python that has the packages `safetensors` and `NumPy`, from `target/python`, which CI makes, or from the system.
+/// Returns a Python that has the packages `safetensors` and `NumPy`, from `target/python`, which CI makes, or from the
+/// system.
 fn python() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
     [venv, "python3".into()].into_iter().find(|python| {

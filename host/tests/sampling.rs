@@ -1,4 +1,4 @@
-//! The flags of sampling, and the completions and the manual page.
+//! The flags of sampling, the completions, and the manual page.
 
 use std::process::Command;
 
@@ -102,7 +102,7 @@ fn the_first_log_probability_of_untrained_weights_is_that_of_a_uniform_guess() {
 fn documents_that_are_cut_are_counted_once() {
     let folder = Folder::new();
     let stderr = |args: &str| String::from_utf8(folder.run(args).output().unwrap().stderr).unwrap();
-    // With the token that ends them, `isabella` and `charlotte` are longer than 8.
+    // With the final `<BOS>`, `isabella` and `charlotte` have more than 8 tokens.
     assert_eq!(stderr("--steps 9").matches("cut: 2 of 12 documents to their first `--block-size 8` tokens").count(), 1);
     assert!(!stderr("--steps 1 --block-size 10").contains("cut"));
     assert!(stderr("--steps 1 --block-size 9").contains("cut: 1 of 12"));

@@ -47,7 +47,7 @@ fn seeds_train_as_they_do_alone_and_the_best_is_kept() {
             let (together, alone) = (&together[&seed.to_string()], &alone[&seed.to_string()]);
             let training = |losses: &[(Value, Value)]| losses.iter().map(|(loss, _)| loss.clone()).collect::<Vec<_>>();
             assert_eq!(training(together), training(alone), "{device}, seed {seed}");
-            // Several models are also validated at the end.
+            // A run of several models also validates at the end.
             for step in [10, 20, 25] {
                 assert_eq!(together[step - 1].1, alone[step - 1].1, "{device}, seed {seed}, step {step}");
             }
@@ -121,10 +121,10 @@ fn a_value_that_diverges_does_not_end_the_others() {
     let row = stdout.lines().find(|line| line.trim().starts_with("1e30")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["1e30", "-", "-", "-", "-", "1"]);
     assert!(stdout.contains("best: seed 42, learning-rate 0.01 |"), "{stdout}");
-    // After one step, its validation loss is the only loss that shows it.
+    // After a single step, only the validation loss shows the divergence.
     let stdout = folder.stdout("--steps 1 --sweep learning-rate=1e30,0.1 --save other.safetensors");
     assert!(stdout.contains("best: seed 42, learning-rate 0.1 |"), "{stdout}");
-    // The checkpoint states the swept values, so it can be resumed with them.
+    // The checkpoint states the swept values, so a run with the same values can resume it.
     let resumed = folder.run("--steps 60 --resume model.safetensors").assert().success();
     assert!(!String::from_utf8_lossy(&resumed.get_output().stdout).contains("step "));
 }

@@ -1,4 +1,4 @@
-//! The tests of what Windows alone has, which are events of the console, its code page, and files that another program has open.
+//! The tests of Windows' console events and code pages, and of files that another program has open.
 #![allow(missing_docs)]
 #![cfg(windows)]
 
@@ -19,14 +19,14 @@ use windows_sys::Win32::System::Console::{
 mod common;
 use common::Folder;
 
-/// The flag `CREATE_NEW_PROCESS_GROUP`. An event can be sent to a group of processes.
+/// The flag `CREATE_NEW_PROCESS_GROUP`. Console events go to process groups.
 const NEW_GROUP: u32 = 0x200;
 /// The flag `FILE_SHARE_READ` alone, by which a program forbids others to rename or replace a file that it has open.
 const SHARE_READ: u32 = 1;
 
-/// Gives this process a console, which its children inherit. By Wine it must have one, which is a terminal.
+/// Gives this process a console, which its children inherit. Under Wine, the tests must run in a terminal.
 fn console() {
-    // SAFETY: the call has no arguments. It fails if there is a console already.
+    // SAFETY: the call takes no pointers. If there is a console already, the call fails.
     unsafe { AllocConsole() };
 }
 
@@ -47,7 +47,7 @@ fn training(folder: &Folder, args: &str) -> (Child, BufReader<ChildStdout>) {
 }
 
 fn ctrl_break(child: &Child) {
-    // SAFETY: the arguments are plain numbers.
+    // SAFETY: the call takes two integers and no pointers.
     assert_ne!(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, child.id()) }, 0);
 }
 
@@ -91,7 +91,7 @@ fn a_console_of_another_code_page_shows_all_characters() {
     let console = File::options().read(true).write(true).open("CONOUT$").unwrap();
     let folder = Folder::new();
     folder.write("letters.txt", "é\nλ\nж\nß\n".repeat(3));
-    // SAFETY: the argument is a code page, that of DOS.
+    // SAFETY: the call takes an integer and no pointers. 437 is the code page of DOS.
     assert_ne!(unsafe { SetConsoleOutputCP(437) }, 0);
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.current_dir(&folder.0).args([
@@ -107,7 +107,7 @@ fn a_console_of_another_code_page_shows_all_characters() {
     assert!(command.stdout(console.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap().success());
     let (mut shown, mut len) = (vec![0u16; 1 << 14], 0);
     let handle = std::os::windows::io::AsRawHandle::as_raw_handle(&console);
-    // SAFETY: the buffer has the stated length.
+    // SAFETY: the console is open, `shown` has the stated length, and `len` outlives the call.
     let read = unsafe {
         let start = COORD { X: 0, Y: 0 };
         ReadConsoleOutputCharacterW(handle.cast(), shown.as_mut_ptr(), shown.len() as u32, start, &raw mut len)

@@ -14,7 +14,7 @@ fn paths_that_cannot_be_written_are_refused_and_left_alone() {
         (path.join("model.safetensors"), system("Not a directory")),
         (path.clone(), "read-only"),
         (folder.path().join("n".repeat(300)), system("too long")),
-        // Windows has such a folder only if someone has made it.
+        // Windows has a folder `/dev` only if someone has created it.
         (PathBuf::from("/dev/null"), if cfg!(windows) { "os error" } else { "not a regular file" }),
         (folder.path().join("new/"), "directory"),
         (path.join(""), "directory"),
@@ -102,7 +102,7 @@ fn the_next_save_removes_the_temporary_file_of_a_killed_run() {
     assert_eq!((files(), fs::read(&path).unwrap()), (1, to_bytes(&state())));
 }
 
-/// Runs that save to one file at once share its temporary file.
+// Concurrent saves to one file share its temporary file.
 #[test]
 fn saves_at_the_same_time_take_turns() {
     let (folder, path) = file(b"old");
@@ -112,7 +112,7 @@ fn saves_at_the_same_time_take_turns() {
             scope.spawn(move || {
                 for len in 1..100 {
                     AtomicFile::new(path).unwrap().save(&vec![byte; len * 10_000]).unwrap();
-                    // The bytes are all of one run, and none is missing.
+                    // The file holds all bytes of a single save.
                     let bytes = fs::read(path).unwrap();
                     assert!(bytes.len() % 10_000 == 0 && bytes.iter().all(|&other| other == bytes[0]));
                 }

@@ -23,7 +23,7 @@ fn a_file_cut_anywhere_is_refused() {
     refused(&longer, &["is longer than it should be", &format!("it has {len} bytes, expected {told}")]);
 }
 
-// The files have 20 GB by their length. A header that does not fit the model is refused before the data is read.
+// The files are sparse and 20 GB long. A header that does not fit the model is refused before the data is read.
 #[test]
 fn a_large_file_is_refused_at_once() {
     let header =
@@ -59,7 +59,7 @@ fn a_damaged_header_never_panics() {
     for (i, change) in (0..header_len + 8).step_by(5).zip([0x01, 0x10, 0xff].into_iter().cycle()) {
         let mut bytes = good.clone();
         bytes[i] ^= change;
-        // A file with another seed or step is still a checkpoint.
+        // A change of the seed or the step leaves a valid checkpoint.
         errors += usize::from(load_bytes(&bytes).is_err());
         tries += 1;
     }
@@ -72,7 +72,7 @@ fn another_model_is_refused_with_the_flags_that_fit() {
     let own = to_bytes(&State::new(Weights::zeros(other)));
     refused(&own, &["`--n-embd 8`, not `--n-embd 6`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let foreign = Tensors::weights(&Weights::zeros(other)).bytes();
-    // Without metadata the heads are unknown, and the hint has a number that divides the channels.
+    // Without metadata the number of heads is unknown. The hint has a number that divides the channels.
     refused(&foreign, &["no tensor `layer1.attn_wq`", "`--n-embd 8 --n-head 2 --n-layer 1 --block-size 7`"]);
     let longer = Tensors::weights(&Weights::zeros(RuntimeShape { block_size: 7, ..SHAPE })).bytes();
     refused(&longer, &["tensor `wpe` of shape [7, 6], not [5, 6]", "the file fits: `--block-size 7`"]);

@@ -1,4 +1,4 @@
-//! The tests of checkpoints, which come back to the bit. Unusable ones are refused with a reason.
+//! The tests of checkpoints. A state round-trips bit for bit, and an unusable file is refused with a reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,7 +27,7 @@ use common::system;
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 4, block_size: 5, n_embd: 6, n_head: 3, n_layer: 2 };
 const VOCABULARY: [char; 3] = ['"', 'a', 'ß'];
 
-/// Returns a state whose values all differ. Some are extreme.
+/// Returns a state whose values all differ. Some values are extreme.
 fn state() -> State {
     let mut state = State::new(Weights::init(SHAPE, 1));
     state.step = 1 << 40;
@@ -67,7 +67,7 @@ fn bits(state: &State) -> [Vec<u32>; 3] {
     [&state.weights, &state.m, &state.v].map(|array| array.values.iter().map(|value| value.to_bits()).collect())
 }
 
-/// Tensors of another program, which a test changes before they are written.
+/// The tensors of another program's checkpoint. A test changes them before it writes the file.
 struct Tensors {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     metadata: Option<HashMap<String, String>>,
@@ -144,7 +144,7 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
             (&shape[..], Dtype::F32)
         );
     }
-    // The file is row-major and little-endian. Element [1, 2] of `wpe` follows the 24 elements of `wte`.
+    // The file is row-major and little-endian. Element [1, 2] of `wpe` is weight 24 + 6 + 2 of the state.
     let element = (6 + 2) * 4;
     assert_eq!(tensors.tensor("wpe").unwrap().data()[element..element + 4], 32.0f32.to_le_bytes());
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();

@@ -27,7 +27,7 @@ fn a_checkpoint_resumes_only_its_own_run() {
         (train(|t| t.batch = 2), "--batch", "3", "2"),
         (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
         (train(|t| t.optimizer.beta1 = 0.8), "--beta1", "0.7", "0.8"),
-        // This is the next larger value.
+        // This `beta2` is the next larger `f64`.
         (
             train(|t| t.optimizer.beta2 = f64::next_up(1.0 / 3.0)),
             "--beta2",

@@ -30,7 +30,7 @@ fn values_out_of_range_are_refused() {
         command.arg(format!("{flag}={value}"));
         refused(command, 2, &[&named]);
     }
-    // A negative number is also read as a value without `=`.
+    // A negative number is a value even without `=`.
     refused(folder.run("--steps -5"), 2, &["error: `--steps -5`: expected a whole number"]);
     for value in ["-inf", "-nan", "-NaN", "-.5", "-1e-5", "--steps"] {
         for flag in ["--learning-rate", "--temperature"] {
@@ -132,7 +132,7 @@ fn a_path_that_cannot_be_written_is_refused_before_training() {
         ("./../", "directory"),
         ("new/", "directory"),
     ] {
-        // The run would take hours, so the path must be refused before it starts.
+        // The run would take hours, so the refusal must come before the training.
         let command = folder.run(&format!("--steps 1000000000 --val-every 0 --save {target}"));
         refused(command, 1, &["cannot save to", &format!("`{target}`"), part]);
     }

@@ -63,7 +63,7 @@ fn the_readme_shows_what_the_program_prints() {
 
 #[test]
 fn the_first_loss_is_that_of_a_uniform_guess() {
-    // Small random weights predict all 18 tokens alike, which makes a loss of ln 18.
+    // Small random weights hold all 18 tokens for about equally likely, so the loss is near ln 18.
     for device in DEVICES {
         let stdout = Folder::new().stdout(&format!("--device {device} --steps 1 --samples 1"));
         let loss: f64 = stdout.lines().nth(3).unwrap().strip_prefix("step    1/   1 | loss ").unwrap().parse().unwrap();
@@ -182,7 +182,6 @@ fn the_line_ends_of_windows_give_the_same_model() {
 fn paths_may_be_absolute_have_blanks_and_be_longer_than_260_characters() {
     let folder = Folder::new();
     let long = (0..8).fold(folder.path("a folder"), |path, i| path.join(format!("{i} {}", "x".repeat(40))));
-    // Windows' programs make such folders by verbatim paths alone.
     std::fs::create_dir_all(&long).unwrap();
     let path = |name: &str| long.join(name);
     assert!(path("names.txt").as_os_str().len() > 300);

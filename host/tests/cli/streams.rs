@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Waits for the end of a program, and kills it after a minute. Returns whether it succeeded, and its stderr.
+/// Waits for the end of a program, and kills it after a minute. Returns whether the program succeeded, and its stderr.
 fn wait(mut child: Child) -> (bool, String) {
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -37,7 +37,7 @@ fn head(folder: &Path, args: &str) -> (bool, String) {
 fn stdout_closed_early_ends_the_run_quietly() {
     let folder = Folder::new();
     for device in DEVICES {
-        // A run that misses the closed stdout takes hours.
+        // A run that ignores the closed stdout would take hours.
         let (success, stderr) = head(folder.0.path(), &format!("--device {device} --steps 1000000000 --val-every 10"));
         assert!(success, "{device}: {stderr}");
         let notices = ["corpus: ", "device: ", "cut: "];
@@ -96,7 +96,7 @@ fn a_help_text_that_cannot_be_written_is_an_error_unless_nobody_reads_it() {
             stderr.starts_with("error: cannot write to stdout") && stderr.contains("\nhint: "),
             "{args:?}: {stderr}"
         );
-        // The reader of this pipe has gone.
+        // The read end of this pipe is closed.
         let (_, closed) = std::io::pipe().unwrap();
         let output = run(closed.into());
         assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");

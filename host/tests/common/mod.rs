@@ -31,7 +31,7 @@ impl Folder {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Returns the program with these arguments, separated by blanks.
+    /// Returns a command for the program with these arguments, which are separated by spaces.
     pub fn program(&self, args: &str) -> Command {
         let mut command = cargo_bin_cmd!("microgpt");
         command.current_dir(&self.0).args(args.split_whitespace());
@@ -42,7 +42,7 @@ impl Folder {
         command
     }
 
-    /// Returns the program with these arguments on [`NAMES`].
+    /// Returns a command for the program with these arguments on [`NAMES`].
     pub fn run(&self, args: &str) -> Command {
         self.program(&format!("--input names.txt {args}"))
     }
@@ -62,7 +62,8 @@ impl Folder {
     }
 }
 
-/// Returns a part of the system's message for a failure that has this text on Unix. Windows has it in the user's language.
+/// Returns text that the system's message of a failure contains, `unix` on Unix. Windows has messages in the user's
+/// language.
 pub fn system(unix: &'static str) -> &'static str {
     if cfg!(windows) { "os error" } else { unix }
 }
@@ -76,7 +77,8 @@ pub fn untimed(stdout: &str) -> String {
     stdout.lines().map(untimed).collect()
 }
 
-/// Asserts that the command fails with this code before it computes anything, with an `error:` that has all of `parts` and a `hint:`.
+/// Asserts that the command fails with this code and an empty stdout. Its stderr must have an `error:`, all of `parts`,
+/// and a `hint:`.
 #[track_caller]
 pub fn refused(mut command: Command, code: i32, parts: &[&str]) {
     let mut assert = command.assert().code(code).stdout("");

@@ -9,7 +9,7 @@ use microgpt::config::ModelConfig;
 use microgpt::corpus::{self, Dataset};
 use microgpt::weights::Weights;
 
-/// The default model, then sizes of all kinds.
+/// The default model, then models of unusual shapes.
 pub const ODD: [ModelConfig; 6] = [
     ModelConfig { n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 },
     ModelConfig { n_embd: 20, n_head: 5, n_layer: 2, block_size: 7 },
@@ -22,18 +22,18 @@ pub const ODD: [ModelConfig; 6] = [
 /// A model too large for the shared memory of any GPU.
 pub const LARGER: ModelConfig = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
 
-/// Returns a data set of these documents, shuffled by `seed` or in their order.
+/// Returns a data set of these documents, shuffled by `seed`. Without a seed, the documents keep their order.
 pub fn dataset(documents: &[impl AsRef<str>], seed: Option<u64>) -> Dataset {
     Dataset::new(&documents.iter().map(AsRef::as_ref).collect::<Vec<_>>(), seed, None).unwrap()
 }
 
-/// Returns the embedded names, or the file that `MICROGPT_CORPUS` names.
+/// Returns a data set of the embedded names, or of the file in `MICROGPT_CORPUS`.
 pub fn names(seed: u64) -> Dataset {
     let file = env::var_os("MICROGPT_CORPUS").map(|path| fs::read_to_string(path).unwrap());
     dataset(&corpus::documents(file.as_deref().unwrap_or(corpus::EMBEDDED)).collect::<Vec<_>>(), Some(seed))
 }
 
-/// Documents shorter and longer than a block, with characters that few of them share.
+/// Documents shorter and longer than a block, with characters that few documents share.
 pub const FEW: [&str; 6] = ["ab", "c", "fedcba", "gabcdefgabcdefg", "hijklmnopqrstuvwxyz", "bbb"];
 
 /// Returns short and long documents with more than 256 distinct characters.
@@ -42,7 +42,7 @@ pub fn odd() -> Dataset {
     dataset(&[&FEW[..], &["zaza", &wide]].concat(), None)
 }
 
-/// Returns weights of which no tensor is zero, so that every gradient is at work.
+/// Returns weights with nonzero values in every tensor, so that gradients reach every tensor.
 pub fn nonzero_weights(shape: RuntimeShape) -> Weights {
     let mut weights = Weights::init(shape, 7);
     for (i, w) in weights.values.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! Inputs that every device must refuse, since the kernels index unchecked.
+//! Inputs that every device must refuse. The kernels index without bounds checks.
 
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
@@ -10,7 +10,7 @@ use microgpt::weights::Weights;
 /// A function that puts a model on a device.
 type Open<'a> = &'a dyn Fn(TrainConfig, &Dataset, &State) -> Result<Box<dyn Device>>;
 
-/// Asserts that the device of `open` refuses every input that its kernels could not survive, each with the expected message.
+/// Asserts that the device of `open` refuses every invalid input with the expected message.
 #[track_caller]
 pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     let dataset = |documents: &[&str]| Dataset::new(documents, None, None).unwrap();

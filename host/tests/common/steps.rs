@@ -1,6 +1,6 @@
 //! Steps of the kernels against those of the reference.
 
-// Tests of the ops compare tensors in the same way.
+// The tests of the ops share this comparison.
 #[path = "../../../gpu-kernels/tests/ops/tensors.rs"]
 mod tensors;
 
@@ -14,28 +14,29 @@ use reference::{adamw, clip};
 
 use tensors::{assert_close, norm};
 
-// The bounds are about twice the largest errors of single precision over the models, documents and batches of the tests that
-// compare steps. The kernels have the same bits on every computer, so that this leaves room only for changes of the kernels.
-/// The bound of the loss, relative to it. The largest error is 1.4e-7.
+// The bounds are about twice the largest errors over all models, documents and batches of these tests. The kernels have
+// the same bits on every computer, so the slack is for changes of the kernels alone.
+/// The relative bound of the loss. The largest error is 1.4e-7.
 const LOSS: f64 = 3e-7;
-/// The bound of the gradient's norm, relative to it. The largest error is 2.5e-7.
+/// The relative bound of the gradient's norm. The largest error is 2.5e-7.
 const GRAD_NORM: f64 = 5e-7;
-/// The bound of a gradient, beside [`CANCELLATION`], relative to its tensor's norm. The largest error is 6.0e-7.
+/// The bound of a gradient relative to its tensor's norm, in addition to [`CANCELLATION`]. The largest error is 6.0e-7.
 const GRADIENT: f64 = 1.2e-6;
-/// The bound of the moments, beside [`CANCELLATION`], relative to their tensor's norm. The largest error is 3.1e-7.
+/// The bound of the moments relative to their tensor's norm, in addition to [`CANCELLATION`]. The largest error is
+/// 3.1e-7.
 const MOMENT: f64 = 6e-7;
-/// The bound of the updated weights, relative to their tensor's norm. The largest error is 5.7e-8.
+/// The bound of the updated weights relative to their tensor's norm. The largest error is 5.7e-8.
 const WEIGHT: f64 = 1.2e-7;
 
 /// The slack for cancellation, relative to the norm of the whole gradient. If all keys of a document score alike, the
-/// terms of the gradients of queries and keys cancel. Their rounding is on the scale of the whole gradient.
+/// terms of the gradients of queries and keys cancel. The terms' rounding is on the scale of the whole gradient.
 const CANCELLATION: f64 = 5e-9;
 
 fn to_f64(weights: &Weights) -> Vec<f64> {
     weights.values.iter().copied().map(f64::from).collect()
 }
 
-/// Asserts that `got` is within `bound` times the norm of its tensor, plus `slack` times that of all tensors.
+/// Asserts that each tensor of `got` is within `bound` times its norm plus `slack` times the norm of all tensors.
 #[track_caller]
 fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64, slack: f64) {
     let slack = slack * norm(expected);
@@ -47,8 +48,9 @@ fn assert_tensors_close(what: &str, got: &Weights, expected: &[f64], bound: f64,
     }
 }
 
-/// Takes a step, and asserts that loss and gradient are those of the reference in the same state. Moments and weights must be
-/// those that the reference computes from the kernels' gradient, because an update magnifies the rounding of a tiny gradient.
+/// Takes a step, and asserts that loss and gradient agree with those of the reference in the same state. Moments and
+/// weights must agree with those that the reference computes from the kernels' gradient. Otherwise the update would
+/// magnify the rounding of tiny gradients.
 #[track_caller]
 pub fn assert_step_agrees(what: &str, cpu: &mut Cpu, config: TrainConfig, dataset: &Dataset) {
     let state = cpu.download().unwrap();

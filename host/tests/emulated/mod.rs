@@ -1,4 +1,4 @@
-//! The emulated CUDA driver (`gpu-kernels/ptx-emulator`) in the place of the real one.
+//! The emulated CUDA driver (`gpu-kernels/ptx-emulator`) in place of the real driver.
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::env::{self, consts};
@@ -21,10 +21,11 @@ impl Emulator {
         emulator
     }
 
-    /// Returns a program that finds the emulator before any real driver, with these settings (see `ptx_emulator::config`).
+    /// Returns a command for `program` with these settings (see `ptx_emulator::config`). The program finds the emulator
+    /// before any real driver.
     pub fn command(&self, program: &Path, settings: &str) -> Command {
         let mut command = if cfg!(windows) {
-            // Windows looks for a library beside the program, and for other places of the driver's only afterwards.
+            // Windows searches the program's folder for a library before all other places.
             let program_here = self.path(Path::new(program.file_name().unwrap()));
             if !program_here.exists() {
                 link(program, &program_here);
@@ -47,7 +48,7 @@ impl Emulator {
     }
 }
 
-/// Gives a file a second path, by a copy where the system has no symbolic links for everyone.
+/// Gives a file a second path, by a hard link or a copy where symbolic links need privileges.
 fn link(file: &Path, path: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::symlink(file, path).unwrap();
@@ -55,7 +56,7 @@ fn link(file: &Path, path: &Path) {
     std::fs::hard_link(file, path).or_else(|_| std::fs::copy(file, path).map(drop)).unwrap();
 }
 
-/// Runs a test of this file that is ignored without a GPU, on the emulator.
+/// Runs an ignored test of this executable on the emulator.
 #[track_caller]
 pub fn rerun(test: &str, settings: &str) {
     let emulator = Emulator::new();

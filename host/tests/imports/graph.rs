@@ -20,7 +20,7 @@ struct File {
     /// The module, such as `["device", "cpu"]`. It is empty for the crate's root.
     module: Vec<String>,
     text: String,
-    /// The paths that the file names. Those inside the crate begin with `crate`.
+    /// The paths that the file names. Paths inside the crate begin with `crate`.
     paths: Vec<Vec<String>>,
     /// The names that the file gives to imports and to inline modules.
     aliases: Vec<String>,
@@ -93,7 +93,7 @@ impl File {
     }
 }
 
-/// Collects the paths of a file.
+/// The visitor that collects the paths of a file.
 struct Imports {
     /// The module that is visited, inline modules included.
     module: Vec<String>,

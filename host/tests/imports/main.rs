@@ -1,7 +1,7 @@
 //! The structure of the repository, in which imports run one way, inside each crate and between crates.
 //!
-//! The tests read every `use` and every path that begins with `crate`, `self` or `super`, and resolve it to the deepest module
-//! that has a file of its own. Paths inside macro calls stay unread.
+//! The tests read every `use` and every path that begins with `crate`, `self` or `super`, and resolve each path to the
+//! deepest module that has a file of its own. Paths inside macro calls stay unread.
 #![allow(missing_docs)]
 
 mod graph;
