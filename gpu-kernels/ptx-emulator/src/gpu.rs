@@ -12,7 +12,7 @@ pub struct Gpu {
     /// Whether launches model bank conflicts and cycles.
     pub timed: bool,
     /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
-    /// bits of their results differ between GPUs.
+    /// bits of such results differ between GPUs.
     pub approximate: bool,
 }
 
@@ -126,7 +126,7 @@ impl Gpu {
     /// Runs a kernel to its end. `params` are the bytes of its parameters in the layout that the kernel declares.
     ///
     /// # Errors
-    /// If the launch has a fault. The error is the first one.
+    /// If the launch has a fault. The error is the first fault.
     ///
     /// # Panics
     /// If the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than the

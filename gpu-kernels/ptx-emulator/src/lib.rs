@@ -48,7 +48,7 @@
 //! # As `libcuda.so.1`
 //!
 //! The crate is also a shared library that exports the functions of the [CUDA Driver API]. A program that opens the
-//! driver at run time takes the emulator for the real driver:
+//! driver at run time loads the emulator instead of the real driver:
 //!
 //! ```sh
 //! cargo build --release -p ptx-emulator
@@ -69,8 +69,8 @@
 //!   must reach it together, whereas a GPU also accepts lanes that come from different branches.
 //! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
 //!   `bar.warp.sync`s of the whole warp order all accesses, and shuffles and votes order a read before a later write.
-//!   Lanes of one warp may write equal values to one location. Fences of block scope order nothing between blocks. For
-//!   each word, the checker remembers the bytes of the last writer only.
+//!   Lanes of one warp may write equal values to one location. Fences of block scope order only accesses within one
+//!   block. For each word, the checker remembers the bytes of the last writer only.
 //! - All contexts share the memory of the device, which is freed with the last context.
 //!
 //! # Reading order

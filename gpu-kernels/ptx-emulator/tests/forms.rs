@@ -8,8 +8,8 @@ fn module(gpu: &mut Gpu, text: &str) -> Module {
     gpu.load(&format!("{header}{text}")).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// Runs a kernel `k(to)` of this body, in which each of 32 threads writes one value, and returns the values. The
-/// registers are named as by libNVVM. `%r1` is the thread, and `%rd1` the address of its value.
+/// Runs a kernel `k(to)` with this body, in which each of 32 threads writes one value, and returns the values. The
+/// registers have libNVVM's names. `%r1` is the thread's index, and `%rd1` the address of the thread's value.
 fn run(definitions: &str, body: &str) -> Vec<u32> {
     let mut gpu = Gpu::new(DeviceProperties::default());
     let kernel = format!(
@@ -33,8 +33,8 @@ fn check(definitions: &str, body: &str, expected: impl Fn(u32) -> u32) {
     assert_eq!(run(definitions, body), (0..32).map(expected).collect::<Vec<_>>());
 }
 
-/// Calls a function that calls another, which is declared before it is defined. Arguments and results are in `.param`
-/// space (section 7.1).
+/// Calls a function that calls another one. The callee is declared before its definition. Arguments and results are in
+/// `.param` space (section 7.1).
 #[test]
 fn functions_pass_parameters_and_call_each_other() {
     let functions = "
@@ -97,8 +97,8 @@ fn functions_pass_parameters_and_call_each_other() {
 \tst.u32 \t[%rd1], %r1;
 \tret;
 }";
-    // The function `powers` returns the thread's index `t` and `t * t`. The function `note` stores the sum through a
-    // pointer to the kernel's stack.
+    // The function `powers` returns the thread's index `t` and `t * t`. The function `note` stores `t + t * t` through
+    // a pointer to the kernel's stack.
     let body = "
 \t{ // callseq 1, 0
 \t.param .b32 param0;
@@ -122,8 +122,8 @@ fn functions_pass_parameters_and_call_each_other() {
     check(functions, body, |thread| thread * thread + thread);
 }
 
-/// Reads initialised variables of a module in global and constant memory, some by addresses in others (section 5.4),
-/// and shared memory.
+/// Reads shared memory, and initialised variables of a module in global and constant memory. Some of the variables are
+/// read through addresses that another variable holds (section 5.4).
 #[test]
 fn variables_of_a_module_have_their_initial_values() {
     let definitions = ".global .align 4 .b8 numbers[16] = {1, 0, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};\n\
@@ -159,7 +159,7 @@ fn variables_of_a_module_have_their_initial_values() {
     check(definitions, body, expected);
 }
 
-/// Runs a loop that must not be unrolled and a table of branches, with line numbers between them (section 9.7.12).
+/// Runs a loop with a pragma against unrolling, and a table of branches, with line directives between the instructions.
 #[test]
 fn loops_and_tables_of_branches_follow_their_targets() {
     let body = "
@@ -228,7 +228,7 @@ fn registers_of_all_types_convert_and_shuffle() {
 \tld.local.v2.u32 \t{%r6, %r7}, [%SPL];
 \tadd.s32 \t%r8, %r6, %r7;
 \tst.global.u32 \t[%rd1], %r8;";
-    // Even lanes have 2 * (1 * 10 + 1), odd ones 2 * (2 * 10 + 1). Each gets its neighbour's value, plus the count of
-    // votes.
+    // Even lanes hold 2 * (1 * 10 + 1), odd lanes 2 * (2 * 10 + 1). Each lane stores the sum of its neighbour's value
+    // and the number of votes.
     check("", body, |thread| if thread % 2 == 0 { 42 + 16 } else { 22 + 16 });
 }

@@ -1,6 +1,6 @@
-//! The settings of the emulated driver, which it reads from the environment variable `PTX_EMULATOR`.
+//! The settings of the emulated driver, from the environment variable `PTX_EMULATOR`.
 //!
-//! The variable has a list of `key=value` pairs with commas between them. The keys `fail` and `ops` may be repeated.
+//! The variable holds a comma-separated list of `key=value` pairs. The keys `fail` and `ops` may be repeated.
 //!
 //! | key | value | default |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
 //! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.0 |
 //! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
-//! | `timeout` | 1 for a device with a time limit for launches, as one that drives a display; it is not enforced | 0 |
+//! | `timeout` | 1 for a device that reports a time limit for launches; the limit is not enforced | 0 |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
 //! | `log` | file to which each call is written with its arguments and its result | |

@@ -87,8 +87,8 @@ fn operator(i: &Decoder) -> [bool; 4] {
     i.one_of(&OPERATORS).expect("the form has an operator")
 }
 
-/// Decodes `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2). Without `c`, `q` is the opposite
-/// of `p`. With `c`, the opposite of the comparison is combined with it.
+/// Decodes `setp.op{.bool}{.ftz}.type p{|q}, a, b{, {!}c}` (section 9.7.6.2). Without `c`, `q` is the negation
+/// of `p`. With `c`, `q` combines `c` with the negated comparison.
 fn setp<T: Source>(i: &mut Decoder, holds: impl Fn(T, T) -> bool + Send + Sync + 'static) -> Decoded {
     let two = matches!(i.operands, [Operand::Pair(_), ..]);
     let Some(table) = i.one_of(&COMBINATIONS) else {

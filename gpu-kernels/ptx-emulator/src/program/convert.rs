@@ -9,7 +9,7 @@ use super::memory::SPACES;
 use super::rounding::{self, Rounding};
 use crate::ptx::syntax::{Operand, Type};
 
-/// The roundings to an integral value.
+/// The modifiers that round to an integral value.
 const INTEGRAL: [(&str, Rounding); 4] =
     [("rni", Rounding::Nearest), ("rzi", Rounding::Zero), ("rmi", Rounding::Down), ("rpi", Rounding::Up)];
 
@@ -144,7 +144,8 @@ impl Conversion {
     }
 }
 
-/// Returns whether `.sat` has an effect, as on floating-point results and where `atype` has values that `dtype` lacks.
+/// Returns whether `.sat` has an effect. Saturation affects floating-point results, and conversions from an `atype`
+/// with values outside the range of `dtype`.
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
@@ -153,7 +154,7 @@ fn can_saturate(dtype: Type, atype: Type) -> bool {
     }
 }
 
-/// Returns the lowest bits as the type reads them, extended to 64 bits.
+/// Truncates `bits` to the width of the type, and extends the result to 64 bits, by its sign if the type is signed.
 fn extended(typ: Type, bits: u64) -> u64 {
     let unused = 64 - typ.bits();
     match typ {
@@ -162,7 +163,7 @@ fn extended(typ: Type, bits: u64) -> u64 {
     }
 }
 
-/// Returns the integer that the type reads from the bits.
+/// Returns the integer that `bits` encode in the type.
 fn integer(typ: Type, bits: u64) -> i128 {
     match typ {
         Type::S(_) => i128::from(extended(typ, bits) as i64),
@@ -179,7 +180,8 @@ fn clamp(typ: Type, value: i128) -> u64 {
     value.clamp(low, high) as u64
 }
 
-/// Converts to the nearest integer. A NaN gives zero, or the highest bit alone if a type has 64 bits (`wide`).
+/// Converts an integral value to the nearest integer of the type. A NaN becomes zero, or the highest bit alone if a
+/// type has 64 bits (`wide`).
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),
@@ -191,7 +193,7 @@ fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
 /// Converts an integer to single precision.
 fn from_integer(value: i128, rounding: Rounding) -> f32 {
     let near = value as f64;
-    // Double precision may lose the lowest of 64 bits. An odd last bit stands for them.
+    // Double precision may lose the lowest of 64 bits, so the value is rounded to odd.
     let error = (value - near as i128) as f64;
     rounding::narrow(rounding::odd(near, error), rounding)
 }

@@ -45,8 +45,8 @@ pub struct Variant {
     pub exact: bool,
 }
 
-/// Returns all variants, sorted. Tests must cover each. The list is complete, because the decoder is tried with every
-/// combination of modifiers and operands.
+/// Returns all variants, sorted. Tests must cover each variant. The list is complete, because the decoder is tried with
+/// every combination of modifiers and operands.
 pub fn variants() -> Vec<Variant> {
     let mut names = Names::default();
     for (name, bits) in [("b16", 16), ("b32", 32), ("b64", 64), ("pred", 1)] {

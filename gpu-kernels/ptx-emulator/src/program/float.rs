@@ -1,7 +1,7 @@
 //! Floating-point arithmetic (PTX ISA, section 9.7.3).
 //!
-//! A NaN result in single precision is 0x7fffffff, as on GPUs (the manual leaves its bits open). In double precision a
-//! NaN result is the CPU's. `.ftz` replaces denormal inputs and results by zeros of their sign.
+//! A NaN result in single precision is 0x7fffffff, as on GPUs (the manual leaves the bits of a NaN open). In double
+//! precision a NaN result is the CPU's. `.ftz` replaces denormal inputs and results by zeros of the same sign.
 
 use super::decoder::Decoder;
 use super::forms::{Table, alternatives};
@@ -10,13 +10,14 @@ use super::rounding::{self, FusedMultiplyAdd as _, Rounding};
 pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
     [("rn", Rounding::Nearest), ("rz", Rounding::Zero), ("rm", Rounding::Down), ("rp", Rounding::Up)];
 
-/// Replaces a NaN by the pattern that GPUs give. The compiler may replace a NaN by another, so the test is on the bits.
+/// Replaces a NaN by the pattern that GPUs return. The compiler may change the bits of a NaN result, so the test
+/// compares bits.
 fn canonical(x: f32) -> f32 {
     let bits = x.to_bits();
     f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
 }
 
-/// Replaces a denormal by a zero of its sign.
+/// Replaces a denormal by a zero of the same sign.
 pub(super) fn flush(x: f32) -> f32 {
     if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }
@@ -36,7 +37,7 @@ impl Mode {
         Self { rounding, flush: i.has("ftz"), saturate: i.has("sat") }
     }
 
-    /// Reads the modifiers of an operation that rounds, which a GPU may fuse if it has no rounding modifier.
+    /// Reads the modifiers of an operation that rounds. Without a rounding modifier, a GPU may fuse the operation.
     fn rounded(i: &mut Decoder) -> Self {
         if i.one_of(&ROUNDINGS).is_none() {
             i.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.3)");
@@ -118,7 +119,8 @@ pub(super) fn forms(table: &mut Table) {
     approximate_forms(table);
 }
 
-/// Returns the smaller value, with -0 below +0. If one is NaN, returns the other, or NaN if `nan` (section 9.7.3.11).
+/// Returns the smaller value, with -0 below +0. If one value is NaN, returns the other value, or NaN if `nan` holds
+/// (section 9.7.3.11).
 fn least(a: f64, b: f64, nan: bool) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a < b || a == b && a.is_sign_negative() => a,

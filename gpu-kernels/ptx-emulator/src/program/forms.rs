@@ -12,12 +12,12 @@ pub(super) struct Form {
 }
 
 struct Modifier {
-    /// The alternatives, one of which is written.
+    /// The alternative names of the modifier.
     names: Vec<String>,
     optional: bool,
 }
 
-/// The forms of each opcode. The first that fits decodes an instruction.
+/// The forms of each opcode. The first form that fits decodes an instruction.
 #[derive(Default)]
 pub(super) struct Table(BTreeMap<String, Vec<Form>>);
 
@@ -130,7 +130,7 @@ pub(super) mod types {
 }
 
 /// Adds forms for each of some PTX types. A row `$name => $f` becomes the pattern `$name.$typ`, which computes `$f` in
-/// each lane. In `$f`, `$T` is the type, and `$W` the wider one that goes with it.
+/// each lane. In `$f`, `$T` is the type, and `$W` the wider type of its row.
 macro_rules! typed_forms {
     ($table:ident, $T:ident in [$($typ:ident)*] $rows:tt) => {
         typed_forms! { $table, ($T, W) in [$(($typ, ()))*] $rows }

@@ -62,14 +62,15 @@ pub(super) fn forms(table: &mut Table) {
         "clz" => T::leading_zeros,
     } }
     // Only the lowest eight bits of position and length count. A signed field is extended by its highest bit. A field
-    // that reaches beyond the value gets copies of the value's sign (section 9.7.1.18), which the wide type supplies.
+    // that reaches beyond the value ends in copies of the value's sign bit (section 9.7.1.18). The wide type supplies
+    // the copies.
     typed_forms! { table, (T, Wide) in [(u32, u128) (u64, u128) (s32, i128) (s64, i128)] {
         "bfe" => |a: T, at: u32, len: u32| {
             let unused = 128 - (len & 0xff).min(128);
             (Wide::from(a) >> (at & 0xff).min(127)).checked_shl(unused).unwrap_or(0).checked_shr(unused).unwrap_or(0) as T
         },
     } }
-    // `bfind` finds the highest bit that differs from the sign (section 9.7.1.16).
+    // `bfind` finds the highest bit that differs from the sign bit (section 9.7.1.16).
     typed_forms! { table, T in [u32 u64] {
         "bfind" => |a: T| T::BITS.wrapping_sub(1 + a.leading_zeros()),
         "bfind.shiftamt" => |a: T| if a == 0 { u32::MAX } else { a.leading_zeros() },
@@ -91,7 +92,7 @@ fn pair(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// Returns `b` with the lowest `len` bits of `a` from bit `at` on (`bfi`, section 9.7.1.19).
+/// Returns `b` with the lowest `len` bits of `a` inserted at bit `at` (`bfi`, section 9.7.1.19).
 fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
     let (a, b, at, len) = (a.into(), b.into(), at & 0xff, len & 0xff);
     let field = if len >= 64 { u64::MAX } else { (1 << len) - 1 };
@@ -99,7 +100,8 @@ fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
     b & !field | a.checked_shl(at).unwrap_or(0) & field
 }
 
-/// Returns the bytes of `a` and `b` that the selector's nibbles choose, or their signs from nibble 8 on (`prmt.b32`).
+/// Returns the bytes of `a` and `b` that the nibbles of `selector` select. A nibble of 8 or more selects copies of a
+/// byte's sign bit (`prmt.b32`).
 fn permute(a: u32, b: u32, selector: u32) -> u32 {
     let bytes = pair(a, b).to_le_bytes();
     u32::from_le_bytes([0, 4, 8, 12].map(|at| {
@@ -109,7 +111,7 @@ fn permute(a: u32, b: u32, selector: u32) -> u32 {
     }))
 }
 
-/// Decodes `lop3.b32 d, a, b, c, table`, whose bit is bit `4a + 2b + c` of the table (section 9.7.8.6).
+/// Decodes `lop3.b32 d, a, b, c, table`. Each bit of the result is bit `4a + 2b + c` of the table (section 9.7.8.6).
 fn lop3(i: &mut Decoder) -> Decoded {
     let [_, _, _, _, Operand::Int(table @ 0..=255)] = exactly(i.operands)? else {
         return Err("expected a table from 0 to 255 as the last operand".into());

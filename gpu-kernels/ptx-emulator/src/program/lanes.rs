@@ -27,7 +27,7 @@ pub(super) trait Output: Copy + 'static {
     fn write(registers: &mut Registers, place: Self::Place, mask: u32, lanes: Self::Lanes);
 }
 
-/// Computes all lanes, in half the time of `std::array::from_fn`, whose closure LLVM does not inline here.
+/// Computes all lanes. `std::array::from_fn` takes twice as long, because LLVM does not inline its closure here.
 #[inline(always)]
 fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
     let mut lanes = [T::default(); 32];
@@ -127,7 +127,7 @@ impl Output for bool {
     }
 }
 
-/// A predicate that `!` may stand before.
+/// A predicate that `!` may negate.
 #[derive(Clone, Copy)]
 pub(super) struct Negatable(pub(super) bool);
 
@@ -238,8 +238,8 @@ impl<T: Output<Place: Default>, const N: usize> Output for [T; N] {
     }
 }
 
-/// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. It is called for
-/// inactive lanes too, so it must not panic.
+/// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. The function is
+/// called for inactive lanes too, so it must not panic.
 pub(super) trait LaneFunction<Sources, D> {
     /// Decodes the operands, the destination first.
     fn decode(self, decoder: &mut Decoder) -> Decoded;

@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
         let size = &mut self.program.shared_size;
         let mut addresses: Vec<_> =
             fixed.into_iter().chain(local).map(|variable| (variable, base + allocate(size, variable))).collect();
-        // The arrays whose size the launch gives begin after the others.
+        // All arrays whose size the launch gives begin at one address, after the other variables.
         let align = dynamic.iter().map(|variable| variable.align as usize).max().unwrap_or(16);
         *size = size.next_multiple_of(align);
         addresses.extend(dynamic.into_iter().map(|variable| (variable, base + *size as u64)));

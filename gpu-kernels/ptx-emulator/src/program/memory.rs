@@ -41,8 +41,8 @@ const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
 
-/// The atomic operations by name and types (section 9.7.13.4), but for sums of floats, whose order differs between
-/// runs.
+/// The atomic operations by name and types (section 9.7.13.4). Sums of floats are left out, because their order differs
+/// between runs.
 const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("and", "b32|b64", |old, b, _| old & b),
     ("or", "b32|b64", |old, b, _| old | b),

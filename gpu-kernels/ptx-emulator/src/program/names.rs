@@ -23,7 +23,7 @@ pub(super) struct Frame {
     pub(super) labels: HashMap<String, usize>,
     /// The labels of each `.branchtargets`.
     pub(super) tables: HashMap<String, Vec<String>>,
-    /// The label that `ret` jumps to. The kernel itself has none.
+    /// The label that `ret` jumps to, or `None` in the kernel itself.
     pub(super) end: Option<usize>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Names {
     /// The names of the module's scope.
     pub(super) module: HashMap<String, Meaning>,
     pub(super) frame: Frame,
-    /// The instruction that each label stands before, or [`NEVER`] until it is known.
+    /// The instruction that each label stands before, or [`NEVER`] until the label is placed.
     pub(super) labels: Vec<usize>,
     /// The registers of a warp at its start.
     pub(super) registers: Registers,

@@ -54,7 +54,7 @@ fn postorder(predecessors: &[Vec<usize>], end: usize) -> Vec<usize> {
     order
 }
 
-/// Returns the nearest node that post-dominates both.
+/// Returns the nearest node that post-dominates both `a` and `b`.
 fn common(dominator: &[usize], number: &[usize], mut a: usize, mut b: usize) -> usize {
     while a != b {
         while number[a] < number[b] {

@@ -63,7 +63,8 @@ pub fn narrow(value: f64, rounding: Rounding) -> f32 {
     }
 }
 
-/// Gives a zero sum its sign, negative only if both addends are or when rounding down (IEEE 754, section 6.3).
+/// Sets the sign of a zero sum. The sum of addends with different signs is -0 only when rounding down (IEEE 754,
+/// section 6.3).
 fn zero_sum(sum: f64, a: f64, b: f64, rounding: Rounding) -> f64 {
     if sum != 0.0 || a.is_sign_negative() == b.is_sign_negative() {
         sum
@@ -128,7 +129,6 @@ mod tests {
 
     const MODES: [Rounding; 4] = [Rounding::Nearest, Rounding::Zero, Rounding::Down, Rounding::Up];
 
-    // The CPU's operations are the oracle of `.rn`. The other modes bracket the exact result.
     #[test]
     fn rounding_to_nearest_agrees_with_the_cpu_and_other_modes_bracket_it() {
         let mut state = 1u32;

@@ -8,7 +8,7 @@ use super::operands::{Scopes, operand};
 use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
 use super::variables::variable;
 
-/// Parses `.entry` or `.func` from the word after it on.
+/// Parses the rest of an `.entry` or `.func` directive.
 pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
     let line = cursor.line();
     let returns = if entry { Vec::new() } else { parameters(cursor)? };
@@ -167,8 +167,9 @@ impl BodyParser<'_, '_> {
 /// The file and line of the calls that each line's `.loc` was inlined at, innermost first.
 pub(super) type Chains = HashMap<u32, Vec<(u32, u32)>>;
 
-/// Returns the chains that comments give. For example, `.loc 3 199 17 // inlined at 14:12 33:80` names file and line of
-/// each call. A build step writes such comments for a compiler that emits no `inlined_at`, an attribute since PTX 7.2.
+/// Returns the chains that comments give. For example, `.loc 3 199 17 // inlined at 14:12 33:80` names the file and
+/// line of each call. A build step writes such comments for a compiler that emits no `inlined_at`, an attribute since
+/// PTX 7.2.
 pub(super) fn chains(text: &str) -> Chains {
     let frame = |frame: &str| {
         let (file, line) = frame.split_once(':')?;
@@ -192,7 +193,7 @@ struct SourceLocations {
 }
 
 impl SourceLocations {
-    /// Parses a `.loc` from the word after it on.
+    /// Parses the rest of a `.loc` directive.
     fn directive(&mut self, cursor: &mut Cursor, chains: &Chains) -> Parsed {
         let line = cursor.line();
         let at = (cursor.small()?, cursor.small()?, cursor.small()?);
@@ -213,7 +214,7 @@ impl SourceLocations {
         }
         match chains.get(&line) {
             Some(chain) => frames.extend(chain),
-            // Line 0 marks code without a source line. Its file is that of the preceding instruction.
+            // Line 0 marks code without a source line. The file of such code is that of the preceding instruction.
             None if at.1 == 0 && frames.len() == 1 => frames.clear(),
             None => {}
         }

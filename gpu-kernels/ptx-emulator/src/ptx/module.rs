@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Parsed<Module> {
     Ok(module)
 }
 
-/// Parses a directive of the module's scope from the token after it on.
+/// Parses the rest of a directive of the module's scope.
 fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &str, external: bool) -> Parsed {
     let space = match name {
         "version" => {

@@ -21,7 +21,7 @@ pub struct Module {
 /// A state space (PTX ISA, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// Any of the other state spaces, which the address decides.
+    /// Any of the other state spaces. The address determines the space.
     Generic,
     Global,
     Shared,
@@ -93,9 +93,9 @@ pub struct Variable {
     pub align: u32,
     /// The size in bytes, or 0 for an array whose size the launch gives.
     pub size: u32,
-    /// The first bytes, or none without an initialiser. The rest is zero.
+    /// The initial values of the first bytes. All other bytes are zero.
     pub init: Vec<u8>,
-    /// The offsets of eight bytes in `init`, and the symbol whose address is added to them.
+    /// The offsets of eight-byte words in `init`, each with the symbol whose address is added to the word.
     pub addresses: Vec<(usize, String)>,
     pub line: u32,
 }

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum FaultKind {
     /// An access outside every allocation of its state space.
     OutOfBounds,
-    /// An access at an address that is not a multiple of its size.
+    /// An access at an address that is not a multiple of the access size.
     Misaligned,
     /// A read of unwritten memory.
     Uninitialised,

@@ -133,7 +133,7 @@ impl Run<'_, '_> {
         Block { warps: warps.collect(), state: BlockState { index, shared, epoch: self.first_epoch, time: 0 } }
     }
 
-    /// Returns a thread by its index in its block, and the index of the block.
+    /// Returns the special registers of the thread `thread` in the block `block`.
     fn thread(&self, block: u32, thread: u32) -> Thread {
         let coordinates = |index: u32, [x, y, _]: [u32; 3]| [index % x, index / x % y, index / x / y];
         let Dims { grid: nctaid, block: ntid, .. } = self.launch.dims;

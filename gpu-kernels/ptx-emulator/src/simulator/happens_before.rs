@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// The accesses of other warps that happened before.
 ///
-/// A block's entry is the epoch before which it includes all accesses of the block. A warp's entry is the time of its
-/// block before which it includes all accesses of the warp.
+/// A block's entry is the epoch before which the clock includes all accesses of the block. A warp's entry is the time
+/// of its block before which the clock includes all accesses of the warp.
 #[derive(Clone, Debug, Default)]
 pub struct VectorClock(BTreeMap<(u32, Option<u32>), u32>);
 
@@ -44,9 +44,10 @@ pub struct Accessor {
     pub epoch: u32,
     /// The number of releases by warps of the block so far.
     pub time: u32,
-    /// The number of barriers and `bar.warp.sync`s that the warp has passed. They order the accesses of its lanes.
+    /// The number of barriers and `bar.warp.sync`s that the warp has passed. Both order the accesses of its lanes.
     pub syncs: u32,
-    /// The number in `syncs` plus that of shuffles and votes. Each orders a read before it and a write after it.
+    /// The number in `syncs` plus the number of shuffles and votes. Each of these orders earlier reads before later
+    /// writes.
     pub convergences: u32,
     /// The first epoch of the launch, which is at least 1. All accesses of earlier launches happened before.
     pub first_epoch: u32,

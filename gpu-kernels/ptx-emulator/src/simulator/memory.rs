@@ -12,9 +12,9 @@ const PAGE: usize = 256;
 #[derive(Clone, Default)]
 struct Shadow {
     write: AccessRecord,
-    /// The reads since that write by one block.
+    /// The reads by one block since the last write.
     read: AccessRecord,
-    /// The reads since that write by other blocks, sorted by block.
+    /// The reads by other blocks since the last write, sorted by block.
     other_reads: Vec<AccessRecord>,
 }
 
@@ -185,7 +185,8 @@ fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes:
     violation
 }
 
-/// The alignment of allocations, and the gap between them, so that an access beyond the end of one misses the next.
+/// The alignment of allocations, and the gap between two allocations. Without the gap, an access beyond the end of one
+/// allocation would hit the next one.
 const ALIGN: u64 = 512;
 
 /// The global memory of a device.
@@ -222,8 +223,8 @@ impl GlobalMemory {
         true
     }
 
-    /// Returns the allocation that contains `len` bytes at `address`, and their offset in it. If there is none, the
-    /// error relates the address to the nearest allocation.
+    /// Returns the allocation that contains `len` bytes at `address`, and the offset of these bytes. If no allocation
+    /// contains them, the error relates the address to the nearest allocation.
     #[inline]
     pub fn find(&mut self, address: u64, len: usize) -> Result<(&mut Segment, usize), String> {
         let access = || format!("{len} bytes at {address:#x} of global memory");

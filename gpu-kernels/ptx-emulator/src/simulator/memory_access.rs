@@ -61,7 +61,8 @@ impl Warp {
             let target = self.resolve(env, access, lane, len)?;
             (spaces[lane as usize], addresses[lane as usize]) = (target.space, target.address);
         }
-        // Lanes with one address are often the whole warp or two halves, so they are loaded and checked together.
+        // Often all lanes have one address, or both half-warps have the same addresses. Lanes with one address are
+        // loaded and checked together.
         let repeats = |step: usize| mask == u32::MAX && addresses[step..] == addresses[..32 - step];
         let (leaders, group) = if repeats(1) {
             (1, u32::MAX)

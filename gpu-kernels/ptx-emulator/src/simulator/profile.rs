@@ -53,7 +53,7 @@ impl<'a> Profile<'a> {
         Self { launch, instructions, critical_path: 0, cycles: 0 }
     }
 
-    /// Includes a block that ends at this time.
+    /// Includes a block that ends at time `end`.
     pub(super) fn end_block(&mut self, end: Cycles) {
         [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
     }
@@ -61,7 +61,7 @@ impl<'a> Profile<'a> {
     /// Returns the profile as a human-readable table, by kind of instruction and by op.
     ///
     /// An instruction belongs to the innermost file of its inline chain whose path contains one of the texts `ops`, or
-    /// to the outermost file if there is none. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never
+    /// to the outermost file if no path does. Without any `ops`, it belongs to the innermost file. A `mod.rs` is never
     /// taken for an op, because it holds code that the ops of its folder share.
     pub fn table(&self, ops: &[impl AsRef<str>]) -> String {
         let program = self.launch.program;

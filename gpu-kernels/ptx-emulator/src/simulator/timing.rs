@@ -7,8 +7,8 @@ use crate::ptx::syntax::Space;
 
 /// Returns the name of an instruction's kind, and the cycles from its issue to the first use of its result.
 ///
-/// The latencies are of the order that microbenchmarks of recent GPUs report. Those of divisions and square roots stand
-/// for the instruction sequences that ptxas generates.
+/// The latencies are of the order that microbenchmarks of recent GPUs report. The latencies of divisions and square
+/// roots stand for the instruction sequences that ptxas generates.
 pub fn kind(inst: &Inst) -> (&'static str, u32) {
     let mnemonic = inst.mnemonic.as_str();
     let is = |prefix: &str| mnemonic.starts_with(prefix);
@@ -31,8 +31,8 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
     }
 }
 
-/// A time in cycles in two models. In the first, instructions wait for their dependences alone. In the second, they
-/// also issue in order, one per cycle.
+/// A time in cycles in two models. In the first, instructions wait for their dependences alone. In the second,
+/// instructions also issue in order, one per cycle.
 pub type Cycles = [u64; 2];
 
 /// Returns the later of two times in each model.

@@ -69,7 +69,7 @@ pub struct Warp {
     pub timing: Timing,
     /// The mask of the lanes that exist.
     pub lanes: u32,
-    /// The warp as an accessor, without what changes between its accesses.
+    /// The warp as an accessor, with the fields that stay the same in all accesses.
     pub agent: Accessor,
     /// The reconvergence stack. The last path runs.
     paths: Vec<Path>,
@@ -112,7 +112,8 @@ impl Warp {
         self.timing.wait(end);
     }
 
-    /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns their number.
+    /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns the number of executed
+    /// instructions.
     pub fn run(&mut self, env: &mut Env, quantum: usize) -> Checked<usize> {
         for done in 0..quantum {
             if self.step(env)? {
@@ -178,7 +179,7 @@ impl Warp {
     }
 
     /// Executes an action for the lanes of `mask` and returns whether other warps should run now. A warp yields after
-    /// each access that may be part of a spin loop, so that the warp that it waits for can run.
+    /// each access that may be part of a spin loop, so that the awaited warp can run.
     fn execute(&mut self, env: &mut Env, action: &Action, pc: usize, mask: u32) -> Checked<bool> {
         match action {
             Action::Load(access) => {

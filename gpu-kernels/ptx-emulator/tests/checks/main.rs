@@ -1,5 +1,5 @@
-//! The checks of running kernels. Each is tested by a small kernel with a planted fault, which must be found at the
-//! right line, and a mended twin, which must pass.
+//! The checks of running kernels. Each check is tested by a small kernel with a planted fault and by a mended twin. The
+//! fault must be reported at the right line, and the twin must pass.
 
 mod profile;
 mod races;
@@ -8,9 +8,10 @@ use ptx_emulator::{DeviceProperties, Dims, Fault, FaultKind, Gpu};
 
 /// Returns the PTX of a kernel with this body.
 ///
-/// The kernel's parameter, a pointer to 1,024 words of which the first half is initialised, is in `%rd1`. The address
-/// of the thread's word there is in `%rd2`. `%r1` is the thread, `%r2` the block and `%r3` four times the thread. `%r4`
-/// is the address of 1,024 words of shared memory, and `%r5` that of the thread's word there.
+/// The kernel's parameter, in `%rd1`, points to 1,024 words, the first half of them initialised. `%rd2` is the address
+/// of the thread's word in this array. `%r1` is the thread's index, `%r2` the block's index, and `%r3` is four times
+/// the thread's index. `%r4` is the address of 1,024 words of shared memory, and `%r5` the address of the thread's word
+/// in shared memory.
 fn kernel(body: &str) -> String {
     format!(
         ".version 7.8\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 p)\n{{\n\
@@ -21,7 +22,7 @@ fn kernel(body: &str) -> String {
     )
 }
 
-/// Runs a kernel with this body in the order of a seed.
+/// Runs a kernel with this body. The seed `order` permutes the order of blocks and warps.
 fn launch(body: &str, dims: Dims, device: DeviceProperties, order: u64) -> Result<(), Box<Fault>> {
     let mut gpu = Gpu::new(device);
     gpu.order = order;
@@ -32,8 +33,8 @@ fn launch(body: &str, dims: Dims, device: DeviceProperties, order: u64) -> Resul
     gpu.launch(&module, "k", dims, &memory.to_le_bytes()).map(|_| ())
 }
 
-/// Checks in three orders of blocks and warps that the faulty body has a fault of this kind, at the statement after the
-/// mark `^` if there is one, and that the mended body has none. Returns the last fault.
+/// Checks in three orders of blocks and warps that the faulty body has a fault of this kind and that the mended body
+/// passes. A mark `^` in the faulty body stands before the faulty statement. Returns the fault of the last order.
 #[track_caller]
 fn check_on(device: &DeviceProperties, dims: Dims, kind: FaultKind, faulty: &str, mended: &str) -> Fault {
     let (marked, mended) = (faulty.find('^'), mended.replace('^', ""));
@@ -132,7 +133,7 @@ fn misaligned_accesses_are_found() {
 fn reads_of_uninitialised_memory_are_found() {
     let one = Dims::new(1, 1);
     check(one, FaultKind::Uninitialised, "^ld.global.u32 %r6, [%rd1+2048];", "ld.global.u32 %r6, [%rd1+2044];");
-    // Only half of the bytes read are initialised.
+    // Four of the eight bytes are initialised.
     check(one, FaultKind::Uninitialised, "ld.global.u64 %rd3, [%rd1+2048];", "ld.global.u64 %rd3, [%rd1+2040];");
     let shared = |store| format!("{store} ^ld.shared.u32 %r6, [%r4];");
     check(one, FaultKind::Uninitialised, &shared("st.shared.u16 [%r4], %r1;"), &shared("st.shared.u32 [%r4], 1;"));
@@ -162,7 +163,7 @@ fn shuffles_and_votes_with_inactive_lanes_are_found() {
     let shuffle = "shfl.sync.bfly.b32 %r7, %r1, 1, 31, -1;";
     let half = |inside: &str, after: &str| format!("setp.lt.u32 %p1, %r1, 16; @!%p1 bra END; {inside} END: {after}");
     check(one_warp, FaultKind::Shuffle, &half(shuffle, ""), &half("", shuffle));
-    // A lane reads a lane that is not a member.
+    // The active lanes read lane 20, which is not a member.
     let members = |mask| format!("shfl.sync.idx.b32 %r7, %r1, 20, 31, {mask};");
     check(one_warp, FaultKind::Shuffle, &half(&members("0xffff"), ""), &members("-1"));
     check(
@@ -202,7 +203,7 @@ fn traps_and_divergent_uniform_branches_are_found() {
     check(one_warp, FaultKind::Trap, &trap(31), &trap(32));
     let uniform = |bound| format!("setp.lt.u32 %p1, %r1, {bound}; @%p1 bra.uni END; END:");
     check(one_warp, FaultKind::Branch, &uniform(31), &uniform(32));
-    // Lane 2 has index 2, which the two labels do not reach.
+    // Lane 2 has index 2, which is beyond the end of the table.
     let table = |branch: &str, index: &str| {
         format!("and.b32 %r6, %r1, {index};\nT: .branchtargets A, B;\n{branch} %r6, T; A: add.u32 %r7, %r1, 1; B:")
     };

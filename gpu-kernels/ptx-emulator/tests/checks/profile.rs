@@ -2,7 +2,7 @@
 
 use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
-/// Profiles a kernel and returns the name and the instructions of each op, sorted.
+/// Profiles a kernel and returns the name and the instruction count of each op, sorted.
 fn rows(body: &str, ops: &[&str]) -> Vec<String> {
     let text = format!(
         ".version 7.2\n.target sm_75\n.address_size 64\n.visible .entry k()\n{{\n.reg .b32 %r<9>;\n{body}\nret;\n}}\n\

@@ -25,7 +25,7 @@ fn races_between_warps_are_found() {
         )
     };
     check(two_warps, FaultKind::Race, &reverse(""), &reverse("bar.sync 0;"));
-    // Each warp writes its own value to one word. A barrier between the two writes makes this legal.
+    // Each warp writes its own value to the same word. A barrier must separate the two writes.
     let both = |space: &str, base: &str, barrier: &str| {
         format!(
             "setp.lt.u32 %p1, %r1, 32; @%p1 st.{space}.u32 [{base}], 1; {barrier} @!%p1 st.{space}.u32 [{base}], 2;"
@@ -40,7 +40,7 @@ fn races_between_warps_are_found() {
     assert!(fault.message.contains("no barrier between"), "{fault}");
     let read_write = |barrier| format!("{other} ld.global.u32 %r7, [%rd2]; {barrier} st.global.u32 [%rd3], %r1;");
     check(two_warps, FaultKind::Race, &read_write("bar.warp.sync -1;"), &read_write("bar.sync 0;"));
-    // Both warps write one word of global memory, which is legal for atomics.
+    // Two warps may write one word of global memory only with atomics.
     check(two_warps, FaultKind::Race, "st.global.u32 [%rd1], %r2;", "red.global.add.u32 [%rd1], 1;");
     // An atomic and a plain access race.
     let mixed = |barrier| format!("red.shared.add.u32 [%r4], 1; {barrier} ld.shared.u32 %r6, [%r4];");
@@ -78,7 +78,6 @@ fn races_between_blocks_are_found() {
     );
 }
 
-// Every block writes, waits at a grid barrier, and reads what its neighbour wrote.
 #[test]
 fn a_grid_barrier_needs_its_fence() {
     let exchange = |fence| {
@@ -91,7 +90,7 @@ fn a_grid_barrier_needs_its_fence() {
         )
     };
     check(Dims::new(4, 64), FaultKind::Race, &exchange(""), &exchange("fence.acq_rel.gpu;"));
-    // A fence of block scope orders nothing between blocks.
+    // A fence of block scope orders only accesses within a block.
     check(Dims::new(4, 64), FaultKind::Race, &exchange("fence.acq_rel.cta;"), &exchange("membar.gl;"));
 }
 
@@ -105,6 +104,6 @@ fn races_within_a_warp_are_found() {
     };
     let fault = check(one_warp, FaultKind::Race, &exchange(""), &exchange("bar.warp.sync -1;"));
     assert!(fault.message.contains("bar.warp.sync"), "{fault}");
-    // Lanes may write equal values to one word, but not different ones.
+    // Lanes may write one word only with equal values.
     check(one_warp, FaultKind::Race, "st.shared.u32 [%r4], %r1;", "st.shared.u32 [%r4], 5;");
 }

@@ -1,4 +1,4 @@
-//! The CUDA driver as a shared library, which is the emulator or the driver of a real GPU.
+//! The CUDA driver as a shared library, either the emulator or the driver of a real GPU.
 #![allow(dead_code, reason = "each test uses a part of the module")]
 
 use std::ffi::{CString, c_void};
@@ -16,7 +16,7 @@ pub struct Driver(Library);
 /// Calls a function of the driver by its name, with the type of each argument.
 macro_rules! call {
     ($driver:expr, $name:literal $(, $argument:expr => $type:ty)*) => {{
-        // SAFETY: the CUDA Driver API declares the function with these argument types.
+        // SAFETY: the CUDA Driver API declares the function with these argument types, and every pointer is valid.
         unsafe { $driver.0.get::<unsafe extern "C" fn($($type),*) -> i32>($name).unwrap()($($argument),*) }
     }};
 }
@@ -34,7 +34,7 @@ impl Driver {
     }
 
     fn open(library: &str) -> Self {
-        // SAFETY: the initialisers of both libraries have no requirements.
+        // SAFETY: the initialisers of both libraries have no preconditions.
         let driver = Self(unsafe { Library::new(library) }.unwrap());
         assert_eq!(driver.init(), 0);
         let mut context = 0usize;
@@ -48,7 +48,7 @@ impl Driver {
         call!(self, "cuInit", 0 => u32)
     }
 
-    /// Loads a module from PTX. An error has the code and the compiler's log.
+    /// Loads a module from PTX. An error holds the code and the compiler's log.
     pub fn load(&self, ptx: &str) -> Result<usize, (i32, String)> {
         let (text, mut module) = (CString::new(ptx).unwrap(), 0usize);
         let mut log = vec![0u8; 4096];

@@ -1,4 +1,5 @@
-//! Instructions whose bits differ between GPUs. They run only if they are allowed, and come near the exact result.
+//! Instructions whose results differ in bits between GPUs. Such an instruction runs only if allowed, and its result is
+//! within a small relative error of the exact one.
 
 use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
@@ -8,10 +9,10 @@ use crate::floats;
 use crate::oracle::flush;
 use crate::values::Rows;
 
-/// The largest relative error. The manual's bounds are wider.
+/// The largest relative error that passes. The manual's bounds are wider.
 const NEAR: f64 = 1.0 / (1 << 22) as f64;
 
-/// Returns the case of an instruction near `f`.
+/// Returns the case of an instruction that approximates `f`.
 fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
     let ftz = mnemonic.contains(".ftz");
     Case::new(format!("{mnemonic}.f32 {}", vec!["b32"; sources + 1].join(",")), Rows::Floats, move |x| {
@@ -20,13 +21,13 @@ fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
             f64::from(f32::from_bits(bits as u32))
         };
         let exact = f(at(0), at(1));
-        // An exact result beyond the range of single precision overflows.
+        // An exact result beyond the range of `f32` overflows to infinity.
         let rounded = f64::from(exact as f32);
         if rounded.is_finite() { Expected::Near(exact, NEAR) } else { Expected::Near(rounded, NEAR) }
     })
 }
 
-/// Returns the cases of inexact instructions.
+/// Returns the cases of approximate instructions.
 pub fn cases() -> Vec<Case> {
     let functions: [(&str, usize, fn(f64, f64) -> f64); 10] = [
         ("div.approx", 2, |a, b| a / b),

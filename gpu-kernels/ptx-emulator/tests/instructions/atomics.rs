@@ -1,5 +1,5 @@
-//! Read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6), with the value in memory and the returned one for each
-//! thread.
+//! Atomic read-modify-writes (PTX ISA, sections 9.7.13.4 and 9.7.13.6), which are tested by the value in memory and by
+//! the returned value.
 
 use crate::case::cut;
 use crate::driver::{Driver, THREADS};

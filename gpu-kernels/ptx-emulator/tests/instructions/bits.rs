@@ -1,20 +1,20 @@
-//! Logic, shifts and bit fields (PTX ISA, sections 9.7.1 and 9.7.8), with oracles that work bit by bit.
+//! Logic, shifts and bit fields (PTX ISA, sections 9.7.1 and 9.7.8), with oracles that compute each bit separately.
 
 use crate::case::Case;
 use crate::oracle::{WIDTHS, bits_of, is_signed, value};
 use crate::values::Rows;
 
-/// Returns a value of this width whose bits a function gives by position, from the lowest on.
+/// Returns the value of this width in which `bit(i)` is bit `i`, counted from the lowest.
 fn gather(width: u32, bit: impl Fn(u64) -> bool) -> u64 {
     (0..u64::from(width)).filter(|i| bit(*i)).fold(0, |bits, i| bits | 1 << i)
 }
 
-/// Returns whether bit `i` is set.
+/// Returns whether bit `i` of `x` is set.
 fn has(x: u64, i: u64) -> bool {
     i < 64 && x >> i & 1 == 1
 }
 
-/// Adds the cases of logic.
+/// Adds the cases of bitwise logic.
 fn logic(cases: &mut Vec<Case>) {
     let binary: [(&str, fn(bool, bool) -> bool); 3] =
         [("and", |a, b| a && b), ("or", |a, b| a || b), ("xor", |a, b| a != b)];
@@ -56,7 +56,7 @@ fn shifts(cases: &mut Vec<Case>) {
             cases.push(Case::new(form, Rows::Integers, right));
         }
     }
-    // A funnel shift gives the higher or lower half of both operands, shifted (section 9.7.8.7).
+    // A funnel shift returns one half of the shifted 64-bit concatenation of both operands (section 9.7.8.7).
     let amounts: [(&str, fn(u64) -> u64); 2] = [("wrap", |c| c % 32), ("clamp", |c| c.min(32))];
     for (mode, amount) in amounts {
         let both = |x: &[u64], i: u64| if i < 32 { has(x[0], i) } else { has(x[1], i - 32) };
@@ -71,14 +71,14 @@ fn shifts(cases: &mut Vec<Case>) {
 fn fields(cases: &mut Vec<Case>) {
     for typ in ["u32", "s32", "u64", "s64"] {
         let width = bits_of(typ);
-        // Bits beyond the field and the value are the sign (section 9.7.1.18).
+        // Bits beyond the end of the field or of the operand are copies of the sign bit (section 9.7.1.18).
         let extract = move |x: &[u64]| {
             let (at, len, last) = (x[1] & 255, x[2] & 255, u64::from(width) - 1);
             let sign = is_signed(typ) && len > 0 && has(x[0], (at + len - 1).min(last));
             gather(width, |i| if i < len && at + i <= last { has(x[0], at + i) } else { sign })
         };
         cases.push(Case::new(format!("bfe.{typ} b{width},b{width},b32,b32"), Rows::Integers, extract));
-        // `bfind` finds the highest bit that differs from the sign (section 9.7.1.16).
+        // `bfind` finds the highest bit that differs from the sign bit (section 9.7.1.16).
         for shift in [false, true] {
             let find = move |x: &[u64]| {
                 let sign = value(typ, x[0]) < 0;
@@ -106,7 +106,7 @@ fn fields(cases: &mut Vec<Case>) {
         let zeros = move |x: &[u64]| (0..=last).take_while(|i| !has(x[0], last - i)).count() as u64;
         cases.push(Case::new(format!("clz.b{width} b32,b{width}"), Rows::Integers, zeros));
     }
-    // Each nibble chooses a byte of eight, or eight copies of its sign (section 9.7.9.7).
+    // Each nibble selects one of eight bytes, or eight copies of that byte's sign bit (section 9.7.9.7).
     let permute = |x: &[u64]| {
         gather(32, |i| {
             let nibble = x[2] >> (4 * (i / 8));

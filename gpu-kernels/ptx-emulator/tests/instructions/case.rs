@@ -6,13 +6,13 @@ use crate::values::{Rows, rows};
 /// The expected result of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expected {
-    /// These bits, of which the destination may have fewer.
+    /// These bits, truncated to the width of the destination.
     Bits(u64),
-    /// Any NaN in single precision. The manual leaves its bits open.
+    /// Any single-precision NaN, because the manual leaves the bits of a NaN open.
     Nan32,
-    /// Any NaN in double precision.
+    /// Any double-precision NaN.
     Nan64,
-    /// A single-precision value within this relative error, or next to it if it is nearly zero.
+    /// A single-precision value and its largest relative error. Near zero, an absolute error of 1e-37 passes too.
     Near(f64, f64),
     /// Any bits, because the manual leaves the result open.
     Unspecified,
@@ -24,7 +24,7 @@ impl From<u64> for Expected {
     }
 }
 
-/// A function from the sources, cut to their widths, to the result.
+/// A function from the sources, truncated to their widths, to the result.
 pub type Oracle = Box<dyn Fn(&[u64]) -> Expected>;
 
 /// A variant and its oracle.
@@ -37,7 +37,7 @@ pub struct Case {
     constant: u64,
 }
 
-/// Returns the number of bits of an operand, which for a vector is that of all parts.
+/// Returns the width of an operand in bits. The width of a vector is the sum of the widths of its parts.
 fn width(kind: &str) -> u32 {
     kind.split(['{', ',', '}', '|'])
         .map(|part| match part {
@@ -50,7 +50,7 @@ fn width(kind: &str) -> u32 {
         .sum()
 }
 
-/// Returns the lowest `bits` bits.
+/// Returns the lowest `bits` bits of `value`.
 pub fn cut(value: u64, bits: u32) -> u64 {
     if bits >= 64 { value } else { value & ((1 << bits) - 1) }
 }
@@ -166,7 +166,7 @@ impl Case {
         for (row, found) in self.rows().iter().zip(found) {
             let source = |(kind, value): (&String, &u64)| match kind.as_str() {
                 "const" => self.constant,
-                // The oracle gets the predicate as the instruction reads it.
+                // The instruction reads the negated predicate, so the oracle gets that.
                 "!pred" => cut(!value, 1),
                 kind => cut(*value, width(kind)),
             };

@@ -27,7 +27,7 @@ const UNSIGNED: [Operator; 4] = [
     ("hi", [false, false, true, false]),
     ("hs", [false, true, true, false]),
 ];
-/// The comparisons of floating point alone, which have a result for a NaN (section 9.3.2).
+/// The comparisons of floating point alone, which include tests for a NaN (section 9.3.2).
 const UNORDERED: [Operator; 8] = [
     ("equ", [false, true, false, true]),
     ("neu", [true, false, true, true]),
@@ -59,7 +59,7 @@ fn order(typ: &str, a: u64, b: u64) -> Option<Ordering> {
     }
 }
 
-/// Returns each type with each of its operators, without `.ftz`, and with it where there is such a form.
+/// Returns each type with each of its operators. The flag is for `.ftz`, which only `f32` may have.
 fn comparisons() -> Vec<(&'static str, Operator, bool)> {
     let integers = ["b16", "u16", "s16", "b32", "u32", "s32", "b64", "u64", "s64"];
     let mut all = Vec::new();
@@ -92,7 +92,7 @@ fn setp(cases: &mut Vec<Case>) {
     for (typ, (name, satisfied), ftz) in comparisons() {
         let (r, rows, modifier) = (register(typ), rows_of(typ), if ftz { ".ftz" } else { "" });
         for (d, two) in [("pred", false), ("pred|pred", true)] {
-            // The second destination gets the opposite of the comparison, combined alike (section 9.7.6.2).
+            // The second destination gets the negated comparison, combined by the same operator (section 9.7.6.2).
             let results = move |p: bool, q: bool| u64::from(p) | if two { u64::from(q) << 1 } else { 0 };
             cases.push(Case::new(format!("setp.{name}{modifier}.{typ} {d},{r},{r}"), rows, move |x| {
                 let p = holds(typ, satisfied, ftz, x);

@@ -9,12 +9,12 @@ use crate::oracle::{Format, ROUNDINGS, bits_of, flush, is_signed, range, registe
 /// The integer types.
 const INTEGERS: [&str; 8] = ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"];
 
-/// Returns the roundings to an integral value.
+/// Returns the modifiers that round to an integral value.
 fn integral() -> [(String, Round); 4] {
     ROUNDINGS.map(|(name, round)| (format!("{name}i"), round))
 }
 
-/// Returns the registers that may hold a type. Registers of integer types may be wider (section 9.4.1).
+/// Returns the kinds of registers that may hold a type. An integer may be in a wider register (section 9.4.1).
 fn registers(typ: &str) -> Vec<String> {
     let wide_enough = |bits: &u32| *bits >= bits_of(typ);
     if typ.starts_with('f') {
@@ -23,7 +23,7 @@ fn registers(typ: &str) -> Vec<String> {
     [16, 32, 64].iter().filter(|bits| wide_enough(bits)).map(|bits| format!("b{bits}")).collect()
 }
 
-/// Returns an integer in a register that may be wider than its type, extended by its sign.
+/// Returns the integer, converted to type `dtype` and extended to 64 bits.
 fn placed(dtype: &str, integer: i128) -> Expected {
     let bits = cut(integer as u64, bits_of(dtype));
     Expected::Bits(if is_signed(dtype) { value(dtype, bits) as u64 } else { bits })
@@ -57,7 +57,8 @@ fn between_integers(cases: &mut Vec<Case>) {
     }
 }
 
-/// Returns the nearest integer of the type. A NaN gives zero, or the highest bit alone if one of the types has 64 bits.
+/// Rounds a value to an integer and clamps it to the range of type `dtype`. A NaN becomes zero, or the highest bit
+/// alone if one of the types has 64 bits.
 fn to_integer<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
     let x = F::of(bits);
     let (low, high) = range(dtype);
@@ -65,7 +66,7 @@ fn to_integer<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
         let wide = F::BITS == 64 || bits_of(dtype) == 64;
         return placed(dtype, if wide { 1 << (bits_of(dtype) - 1) } else { 0 });
     }
-    // For a value that does not fit, `to_i128_r` returns the nearest integer.
+    // `to_i128_r` saturates, so even a value beyond the range of `i128` is clamped correctly.
     placed(dtype, x.to_i128_r(128, round, &mut false).value.clamp(low, high))
 }
 

@@ -24,8 +24,8 @@ fn rounded<F: Format>() -> [(&'static str, usize, bool, Function<F>); 8] {
     ]
 }
 
-/// Returns the smaller, or the greater, of two values, with -0 below +0. If one is a NaN, returns the other, or a NaN
-/// if `nan` (sections 9.7.3.11 and 9.7.3.12).
+/// Returns the smaller of two values, or the greater one if `greater` holds, with -0 below +0. If one value is a NaN,
+/// returns the other value, or a NaN if `nan` holds (sections 9.7.3.11 and 9.7.3.12).
 fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a.is_zero() && b.is_zero() => {
@@ -48,7 +48,7 @@ fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     }
 }
 
-/// An operation by its name and the number of its operands, as a function of bits.
+/// The name of an operation, the number of its operands, and its result as a function of their bits.
 type Plain = (&'static str, usize, Box<dyn Fn(&[u64]) -> Expected>);
 
 /// Returns the operations that change a sign or choose an operand. The sign is the highest bit. The manual leaves open
@@ -99,7 +99,7 @@ fn operation<F: Format + 'static>(
     })
 }
 
-/// Returns the cases of sums and products without a rounding modifier, which round to nearest unless they are fused.
+/// Returns the cases of `add`, `sub` and `mul` without a rounding modifier. The emulator rounds them to nearest.
 pub fn unrounded() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, sources, _, f) in &rounded::<Single>()[..3] {

@@ -7,7 +7,7 @@ use crate::values::Rows;
 /// A function of a type's name and up to three integers of the type.
 type Function = fn(&'static str, i128, i128, i128) -> Expected;
 
-/// Returns the low bits of an integer.
+/// Returns the lowest 64 bits of an integer.
 fn low(integer: i128) -> Expected {
     Expected::Bits(integer as u64)
 }

@@ -1,11 +1,10 @@
 //! Tests of each arithmetic instruction that the emulator accepts, in every variant, against exact results for edge
-//! values and random ones. The oracles of exact instructions share no code with the emulator. They compute with
+//! values and random values. The oracles of exact instructions share no code with the emulator. An oracle computes with
 //! integers that are wide enough to be exact, bit by bit, or, for floating point, with LLVM's software arithmetic in
 //! Rust (`rustc_apfloat`).
 //!
 //! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types.
-//! [`every_variant_that_the_decoder_accepts_has_a_case`] asks the emulator for its variants, and fails if the lists
-//! lack one.
+//! [`every_variant_that_the_decoder_accepts_has_a_case`] fails if the emulator accepts a variant without a case.
 #![allow(clippy::float_cmp, reason = "results must be exact")]
 #![allow(clippy::type_complexity, reason = "tables of one-line oracles")]
 

@@ -7,7 +7,7 @@ use crate::values::Rows;
 pub fn cases() -> Vec<Case> {
     let types = ["b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64"];
     let plain = types.map(|typ| format!("mov.{typ} {r},{r}", r = format!("b{}", &typ[1..])));
-    // The first part is the lowest, so that the parts in their order are the register's bits.
+    // The first part holds the lowest bits, so the concatenated parts equal the register.
     let parts = ["b32 b32,{b16,b16}", "b64 b64,{b32,b32}", "b64 b64,{b16,b16,b16,b16}"];
     let packs = parts.map(|part| format!("mov.{part}"));
     let unpacks = parts.map(|part| {

@@ -1,4 +1,4 @@
-//! Helpers of oracles, for types as sets of integers, and for IEEE 754 arithmetic in software.
+//! Helpers of oracles, for the ranges of integer types, and for IEEE 754 arithmetic in software.
 
 use rustc_apfloat::ieee::{Double, Single};
 use rustc_apfloat::{Float, Round};
@@ -9,7 +9,7 @@ use crate::values::Rows;
 /// The widths of integer types and untyped bits.
 pub const WIDTHS: [u32; 3] = [16, 32, 64];
 
-/// Returns whether a type is one of signed integers.
+/// Returns whether a type is a signed integer type.
 pub fn is_signed(typ: &str) -> bool {
     typ.starts_with('s')
 }
@@ -24,7 +24,7 @@ pub fn register(typ: &str) -> String {
     format!("b{}", bits_of(typ).max(16))
 }
 
-/// Returns the integer that bits are in an integer type.
+/// Returns the integer that `bits` encode in an integer type.
 pub fn value(typ: &str, bits: u64) -> i128 {
     let (width, bits) = (bits_of(typ), cut(bits, bits_of(typ)));
     let negative = is_signed(typ) && bits >> (width - 1) & 1 == 1;
@@ -60,16 +60,16 @@ pub trait Format: Float {
     const TYPE: &'static str;
     /// The number of bits below the exponent.
     const MANTISSA: u32;
-    /// The expected NaN. In single precision GPUs have one pattern. In double precision the manual leaves the pattern
-    /// open.
+    /// The expected NaN. GPUs return one bit pattern in single precision. In double precision the manual leaves the
+    /// pattern open.
     const NAN_RESULT: Expected;
 
-    /// Returns the value of bits.
+    /// Returns the value that `bits` encode.
     fn of(bits: u64) -> Self {
         Self::from_bits(u128::from(bits))
     }
 
-    /// Returns the expectation of this result.
+    /// Returns this value as an expected result.
     fn result(self) -> Expected {
         if self.is_nan() { Self::NAN_RESULT } else { Expected::Bits(self.to_bits() as u64) }
     }
@@ -87,18 +87,18 @@ impl Format for Double {
     const NAN_RESULT: Expected = Expected::Nan64;
 }
 
-/// Applies `.ftz`, which replaces denormals by zeros of their sign.
+/// Applies `.ftz`, which replaces a denormal by a zero of the same sign.
 pub fn flush(bits: u64) -> u64 {
     if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits }
 }
 
-/// Applies `.sat`, which clamps to between +0 and 1, and replaces a NaN by +0.
+/// Applies `.sat`, which clamps a value to the range from +0 to 1, and replaces a NaN by +0.
 pub fn saturate(bits: u64) -> u64 {
     if bits > 0x7f80_0000 { 0 } else { bits.min(0x3f80_0000) }
 }
 
-/// Returns the correctly rounded root by integer arithmetic. The mantissa is shifted until its integer root has enough
-/// bits. One more bit stands for the remainder, and half of the remaining exponent is applied at the end.
+/// Returns the correctly rounded square root by integer arithmetic. The mantissa is shifted until its integer square
+/// root has enough bits. A sticky bit stands for the remainder. Half of the remaining exponent is applied at the end.
 pub fn root<F: Format>(bits: u64, round: Round) -> F {
     let x = F::of(bits);
     if x.is_nan() || x.is_zero() || x.is_negative() {

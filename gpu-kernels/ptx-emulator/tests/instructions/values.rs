@@ -25,7 +25,7 @@ pub fn rows(kind: Rows) -> &'static [[u64; 4]] {
     }
 }
 
-/// Returns a row for each pair of edge values, with other edge values as further operands, and random rows.
+/// Returns one row for each pair of edge values, filled up with further edge values, and then `random` random rows.
 fn table(edges: &[u64], random: usize, any: fn(&mut Random) -> u64) -> Vec<[u64; 4]> {
     let pairs = edges.iter().flat_map(|a| edges.iter().map(move |b| [*a, *b]));
     let turn = |i: usize| edges[i % edges.len()];
@@ -46,7 +46,7 @@ impl Random {
     }
 }
 
-/// Returns the ends of every width and of the ranges of shifts and fields, with their neighbours.
+/// Returns the limits of integer types, shift amounts and bit fields, with their neighbours.
 fn integer_edges() -> Vec<u64> {
     let small = [0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256];
     let wide = [0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0100];
@@ -54,14 +54,14 @@ fn integer_edges() -> Vec<u64> {
     small.into_iter().chain(wide).chain(widest).collect()
 }
 
-/// Returns an integer of any magnitude.
+/// Returns a random integer of random magnitude.
 fn any_integer(generator: &mut Random) -> u64 {
     let bits = generator.next();
     bits >> (generator.next() % 64)
 }
 
-/// Returns zeros, denormals, the ends of the range, halves, infinities and NaNs, and the ends of the ranges of integer
-/// types, all with both signs.
+/// Returns zeros, denormals, the limits of the format, halves, infinities and NaNs, and the limits of integer types,
+/// all with both signs.
 fn float_edges() -> Vec<u64> {
     let special =
         [0, 1, 2, 0x7f_ffff, 0x80_0000, 0x80_0001, 0x7f7f_ffff, 0x7f80_0000, 0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff];
@@ -71,8 +71,8 @@ fn float_edges() -> Vec<u64> {
     all.flat_map(|bits| [u64::from(bits), u64::from(bits | 0x8000_0000)]).collect()
 }
 
-/// Returns any bits, values near each other, whose sums cancel and round, or values of a few bits, whose results are
-/// often halfway between two others.
+/// Returns random bits, a value of moderate exponent, or such a value with few significant bits. Sums of moderate
+/// values cancel and round. Results from few significant bits are often ties.
 fn any_float(generator: &mut Random) -> u64 {
     let bits = generator.next() as u32;
     u64::from(match generator.next() % 3 {
@@ -82,7 +82,7 @@ fn any_float(generator: &mut Random) -> u64 {
     })
 }
 
-/// Returns edge values as [`float_edges`] does.
+/// Returns the edge values of double precision, like [`float_edges`].
 fn double_edges() -> Vec<u64> {
     let special = [0, 1, (1 << 52) - 1, 1 << 52, 0x7fef_ffff_ffff_ffff, 0x7ff0 << 48, 0x7ff0 << 48 | 1, 0x7ff8 << 48];
     let plain = [
@@ -115,7 +115,7 @@ fn double_edges() -> Vec<u64> {
     all.flat_map(|bits| [bits, bits | 1 << 63]).collect()
 }
 
-/// Returns a value as [`any_float`] does, or one near the middle between two values of single precision.
+/// Returns a random value like [`any_float`], or a value near the midpoint between two single-precision values.
 fn any_double(generator: &mut Random) -> u64 {
     let bits = generator.next();
     match generator.next() % 4 {

@@ -19,7 +19,7 @@ impl<T: Copy> Pointer<T> {
         self.0.is_null()
     }
 
-    /// Returns the pointer to value `i`, as one to values of another type that has the same size.
+    /// Returns the pointer to value `i`, cast to another type of the same size.
     pub fn at<U>(&self, i: usize) -> Pointer<U> {
         Pointer(self.0.wrapping_add(i).cast())
     }
@@ -29,7 +29,7 @@ impl<T: Copy> Pointer<T> {
         match len {
             0 => Ok(&[]),
             _ if self.is_null() => Err(codes::INVALID_VALUE),
-            // SAFETY: by the invariant of `Pointer`, it points to `len` values that are valid during the call.
+            // SAFETY: by the invariant of `Pointer`, `self` points to `len` values that are valid during the call.
             _ => Ok(unsafe { std::slice::from_raw_parts(self.0, len) }),
         }
     }
@@ -44,19 +44,20 @@ impl<T: Copy> Pointer<T> {
         if self.is_null() && !values.is_empty() {
             return Err(codes::INVALID_VALUE);
         }
-        // SAFETY: by the invariant of `Pointer`, it points to the values' bytes, which need no alignment.
+        // SAFETY: by the invariant of `Pointer`, `self` points to the values' bytes, which need no alignment.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), self.0.cast(), size_of_val(values)) };
         Ok(())
     }
 }
 
 impl Pointer<c_char> {
-    /// Returns a string of UTF-8.
+    /// Returns the null-terminated string, which must be UTF-8.
     pub fn text(&self) -> Result<&str, Code> {
         if self.is_null() {
             return Err(codes::INVALID_VALUE);
         }
-        // SAFETY: by the invariant of `Pointer`, it points to a string with a terminating null, valid during the call.
+        // SAFETY: by the invariant of `Pointer`, `self` points to a null-terminated string that is valid during the
+        // call.
         unsafe { CStr::from_ptr(self.0) }.to_str().map_err(|_| codes::INVALID_VALUE)
     }
 }
@@ -83,7 +84,7 @@ macro_rules! exports {
     (@export $needs:ident $name:ident ($($argument:ident: $type:ty),* $(,)?) [$($more:ident: $more_type:ty),*]
      $state:ident $body:expr) => {
         /// Implements the function of this name of the CUDA Driver API.
-        // SAFETY: the symbol is one of libcuda's, for which this library stands in, so no other library defines it.
+        // SAFETY: no other library defines the symbol, because this library replaces libcuda.
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "the API defines the parameters")]
         pub extern "C" fn $name($($argument: $type,)* $($more: $more_type),*) -> $crate::driver::codes::Code {

@@ -99,14 +99,14 @@ fn describe(text: Option<&'static str>, to: Pointer<*const c_char>) -> Code {
 }
 
 /// Implements the function of this name of the CUDA Driver API.
-// SAFETY: the symbol is one of libcuda's, as in `exports`.
+// SAFETY: no other library defines the symbol, because this library replaces libcuda.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGetErrorName(code: Code, to: Pointer<*const c_char>) -> Code {
     describe(codes::text(code).map(|(name, _)| name), to)
 }
 
 /// Implements the function of this name of the CUDA Driver API.
-// SAFETY: the symbol is one of libcuda's, as in `exports`.
+// SAFETY: no other library defines the symbol, because this library replaces libcuda.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGetErrorString(code: Code, to: Pointer<*const c_char>) -> Code {
     describe(codes::text(code).map(|(_, text)| text), to)

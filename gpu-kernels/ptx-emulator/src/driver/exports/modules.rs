@@ -107,7 +107,8 @@ fn resident_blocks(state: &DriverState, function: Handle, threads: c_int, shared
     Ok(device.resident_blocks(threads, shared as u32))
 }
 
-/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and its length to the buffer's size.
+/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and the log's length to the option
+/// for the buffer's size.
 fn write_log(options: &[c_int], values: Pointer<Pointer<c_char>>, log: &str) -> Result<(), Code> {
     const ERROR_LOG_BUFFER: c_int = 5;
     const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;

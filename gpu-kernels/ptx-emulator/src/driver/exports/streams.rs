@@ -60,7 +60,7 @@ fn argument(arguments: Pointer<Pointer<u8>>, i: usize, len: usize) -> Result<Vec
     Ok(arguments.slice(i + 1)?[i].slice(len)?.to_vec())
 }
 
-/// Returns the time at which an event was recorded, if it was.
+/// Returns the time at which an event was recorded, or `None` before the first record.
 fn recorded(state: &DriverState, event: Handle) -> Result<Option<Instant>, Code> {
     state.events.get(&event).copied().ok_or(codes::INVALID_HANDLE)
 }
