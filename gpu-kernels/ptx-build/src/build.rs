@@ -13,12 +13,13 @@ use crate::rust_cuda::{Toolchain, VARIABLES};
 /// The Rust target of rustc's back end.
 const TARGET: &str = "nvptx64-nvidia-cuda";
 
-/// The kernels, and how to compile them. Paths are relative to the folder of the build script's package.
+/// The kernels and the settings of their compilation. Paths are relative to the folder of the build script's package.
 #[derive(Clone, Copy, Debug)]
 pub struct PtxBuild<'a> {
     /// The package whose library holds the kernels.
     pub package: &'a str,
-    /// The manifest of the package, or of its workspace. Line numbers in the PTX name files relative to its folder.
+    /// The manifest of the package, or of its workspace. Line numbers in the PTX name files relative to the manifest's
+    /// folder.
     pub manifest: &'a str,
     /// The other files and folders whose changes make cargo run the build script again. Each must exist.
     pub sources: &'a [&'a str],
@@ -79,8 +80,7 @@ struct Run {
 }
 
 impl Run {
-    /// Returns a run of cargo without the flags and profiles of the build that runs the build script, which are for the
-    /// CPU.
+    /// Returns a run of cargo without the flags and profiles of the outer build. These are for the CPU.
     fn new(name: &str, arch: u32, ptx_dir: &Path) -> Self {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -93,7 +93,7 @@ impl Run {
 }
 
 impl PtxBuild<'_> {
-    /// Compiles the kernels in a build script, and prints the directives that make cargo run it again after a change.
+    /// Compiles the kernels, and prints the directives that make cargo run the build script again after a change.
     /// Returns `None` if the environment asks for no PTX.
     ///
     /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
@@ -114,7 +114,7 @@ impl PtxBuild<'_> {
     }
 
     /// Compiles the kernels as the variables of `environment` ask, into the folder `ptx` of `target_dir`. Returns
-    /// `None` if they ask for no PTX.
+    /// `None` if the variables ask for no PTX.
     ///
     /// # Errors
     /// If a variable has an unusable value, the compiler fails, its output cannot be split, or a file cannot be used.
@@ -170,7 +170,7 @@ impl PtxBuild<'_> {
         })
     }
 
-    /// Returns the compiler that [`Self::compiler_variable`] asks for, or `None` if it asks for no PTX.
+    /// Returns the compiler that [`Self::compiler_variable`] asks for, or `None` if the variable asks for no PTX.
     fn compiler(&self, environment: impl Fn(&str) -> Option<OsString>) -> Result<Option<Compiler<'_>>, Error> {
         let rust_cuda = || -> Result<_, String> {
             let workspace = self.rust_cuda_workspace.ok_or("the kernels have no workspace for Rust-CUDA")?;
@@ -197,19 +197,20 @@ impl PtxBuild<'_> {
         cargo.args(["rustc", "--lib", "--release", "--target", TARGET, "--package", self.package]);
         cargo.arg("--target-dir").arg(ptx_dir.join(name)).arg("--manifest-path").arg(self.manifest);
         cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags_of_all_crates(arch)?);
-        // Only the packages of the workspace get line numbers. Those of the registry would name files relative to their
-        // own folders, which a reader of the PTX could not tell apart.
+        // Only the packages of the workspace get line numbers. Packages of the registry would name files relative to
+        // their own folders, so paths in the PTX would be ambiguous.
         cargo.args(["--config", "profile.release.debug='line-directives-only'"]);
         cargo.args(["--config", "profile.release.package.'*'.debug=false"]);
         // A static library holds all code that the kernels call, core included, and needs no linker. LLVM optimises all
-        // of it as one module, and `--emit=asm` writes that module as PTX.
+        // of this code as one module, and `--emit=asm` writes that module as PTX.
         cargo.args(["--crate-type", "staticlib", "--", "-Clto=fat", "-Cembed-bitcode=yes"]);
         cargo.arg(format!("--emit=asm={}", run.ptx.display()));
         cargo.args(self.parts.contains(&name).then(|| format!("--cfg=part=\"{name}\"")));
-        // Loops whose length is known only at run time stay loops. Unrolled fourfold they hardly gain on a GPU, and
-        // LLVM takes a third longer.
+        // The flag disables the unrolling of loops whose length is known only at run time. Unrolling such loops
+        // fourfold hardly helps on a GPU, and LLVM takes a third longer.
         cargo.arg("-Cllvm-args=-unroll-runtime=false");
-        // The comments of this listing say where each line was inlined. LLVM 22 writes no directive for inlined code.
+        // The comments of a verbose listing say where each line was inlined. LLVM 22 writes no directive for inlined
+        // code.
         cargo.arg("-Zverbose-asm");
         Ok(run)
     }
@@ -217,7 +218,7 @@ impl PtxBuild<'_> {
     /// Returns rustc's flags for the kernels and all their dependencies, as `CARGO_ENCODED_RUSTFLAGS` takes them. LLVM
     /// inlines only functions of the same target CPU, and every crate records its own attributes and source paths.
     fn flags_of_all_crates(&self, arch: u32) -> Result<String, Error> {
-        // rustc only warns of an architecture that it does not know, and writes PTX that no driver accepts.
+        // rustc only warns of an unknown architecture, and writes PTX that no driver accepts.
         let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
         let output = Command::new(&rustc).args(["--print=target-cpus", "--target", TARGET]).output();
         let known = output.map_err(Error::io("run", rustc))?.stdout;
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn included_files_have_paths_that_are_valid_literals() {
         let folder = tempfile::tempdir().unwrap();
-        // On Unix these are the names of folders.
+        // On Unix, a folder's name may contain backslashes, quotes and colons.
         let name = if cfg!(windows) { "my repo" } else { r#"C:\new "repo"\target"# };
         let out_dir = folder.path().join(name);
         fs::create_dir(&out_dir).unwrap();

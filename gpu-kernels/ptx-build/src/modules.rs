@@ -22,16 +22,16 @@ pub struct Module {
     pub ptx: String,
 }
 
-/// Deletes all comments from the PTX but those that say where the code of a line was inlined, and shortens these to
-/// file numbers and lines, innermost call first. A file number is that of a `.file` directive, which is added where
-/// needed.
+/// Deletes the comments of the PTX, except those that say where the code of a line was inlined. The remaining comments
+/// are shortened to file numbers and lines, innermost call first. Missing `.file` directives of the file numbers are
+/// added.
 ///
 /// For example, `.loc 3 199 17 // src/tile.rs:199:17 @[ src/linear.rs:12:5 @[ src/train.rs:80:9 ] ]` becomes
 /// `.loc 3 199 17 // inlined at 14:12 33:80`. Calls in the sources of libraries, whose paths start with `/` or `~`, are
-/// left out, because they would double the length of the text. Windows' backslashes become slashes, so that every system
-/// makes the same PTX.
+/// left out, because they would double the length of the text. Windows' backslashes become slashes, so that every
+/// system makes the same PTX.
 pub fn shorten_comments(ptx: &str) -> String {
-    // PTX has backslashes in paths alone. The directives double them, and the comments do not.
+    // PTX has backslashes only in paths, doubled in directives and single in comments.
     let ptx = &ptx.replace(r"\\", "/").replace('\\', "/");
     // The first frame of a line is in the file of its directive.
     let file_of_line = |line| inline_frames(line).map(|(file, frames)| (frames[0].0, file));
@@ -55,7 +55,7 @@ pub fn shorten_comments(ptx: &str) -> String {
         }
         text.push('\n');
     }
-    // The new directives follow the last one, because sections may follow the directives.
+    // The new directives are inserted after the last `.file` directive, because debug sections may come next.
     let last = text.rfind("\t.file\t").map_or(0, |at| at + text[at..].find('\n').map_or(0, |end| end + 1));
     text.insert_str(last, &files);
     text
@@ -85,7 +85,7 @@ fn file_number(line: &str) -> Option<u32> {
     line.trim_start().strip_prefix(".file")?.split_whitespace().next()?.parse().ok()
 }
 
-/// The text before a kernel's name, and the text at its end.
+/// The text before a kernel's name, and the text at the end of a kernel.
 const ENTRY: &str = ".visible .entry ";
 const END: &str = "\n}\n";
 

@@ -8,7 +8,7 @@ use std::process::Command;
 /// The environment variables on which [`Toolchain::find`] depends. The last three name a CUDA toolkit.
 pub(crate) const VARIABLES: [&str; 5] = ["LLVM_CONFIG", "PATH", "CUDA_PATH", "CUDA_ROOT", "CUDA_TOOLKIT_ROOT_DIR"];
 
-/// The folders where a CUDA toolkit may be. Rust-CUDA itself looks at these folders and variables.
+/// The folders where a CUDA toolkit may be. Rust-CUDA itself searches these folders and the variables of [`VARIABLES`].
 const CUDA_FOLDERS: [&str; 3] = ["/usr/lib/cuda", "/usr/local/cuda", "/opt/cuda"];
 
 /// The paths of the tools that Rust-CUDA's compiler needs beside the Rust toolchain.
@@ -36,7 +36,7 @@ impl Toolchain {
         cargo.args(["run", "--release", "--locked", "--package", "builder", "--manifest-path"]).arg(manifest).arg("--");
         cargo.env("CARGO_TARGET_DIR", target_dir.join("rust-cuda"));
         cargo.env("LLVM_CONFIG", &self.llvm_config).env("CUDA_PATH", &self.cuda);
-        // The compiler is linked to libNVVM. The same variable leads to the libraries of cargo and rustc.
+        // The compiler is linked to libNVVM. The present value leads to the libraries of cargo and rustc.
         let present = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let present = env::split_paths(&present).filter(|path| !path.as_os_str().is_empty());
         let libraries = [self.cuda.join("nvvm/lib64")].into_iter().chain(present);

@@ -1,4 +1,4 @@
-//! The tests that rustc's own back end compiles the crate in `tests/kernels`, as in a build script.
+//! Tests of a build of the crate in `tests/kernels` by rustc's own back end, as in a build script.
 #![allow(missing_docs)]
 
 mod common;

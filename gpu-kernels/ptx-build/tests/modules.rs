@@ -1,4 +1,4 @@
-//! The tests that the compiler's PTX is split into modules, with short comments.
+//! Tests of the split of the compiler's PTX into modules with short comments.
 #![allow(missing_docs)]
 
 use ptx_build::modules::{shorten_comments, split};

@@ -1,4 +1,4 @@
-//! The tests that the texts of ptxas and nvdisasm are read correctly.
+//! Tests of the parsers for the output of ptxas and nvdisasm.
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! The tests that Rust-CUDA's toolchain is found, or its missing parts are named.
+//! Tests of the search for Rust-CUDA's toolchain, and of the error that names its missing parts.
 #![allow(missing_docs)]
 #![cfg(unix)]
 
@@ -33,8 +33,8 @@ fn find(llvm_config: PathBuf, variable: &str, cuda: PathBuf) -> Result<Toolchain
     Toolchain::find(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
 }
 
-// All cases are in one test. With two, the program that one thread has just written might still be open for writing in
-// the child process that the other thread starts, and could not be run (ETXTBSY).
+// All cases are in one test, because tests run in parallel threads. A child process that another thread starts may
+// inherit the file of a program that is being written. Running that program then fails with ETXTBSY.
 #[test]
 fn the_toolchain_is_an_llvm_7_and_a_cuda_toolkit_with_libnvvm() {
     let dir = tempfile::tempdir().unwrap();

@@ -19,9 +19,9 @@ pub struct Resources {
     pub shared: usize,
     /// The stack frame of a thread, in bytes.
     pub stack: usize,
-    /// The size of the registers that a thread stores to its stack for lack of registers, in bytes.
+    /// The size of the registers that a thread spills to its stack, in bytes.
     pub spill_stores: usize,
-    /// The size of the registers that a thread loads from its stack again, in bytes.
+    /// The size of the spilled registers that a thread reloads from its stack, in bytes.
     pub spill_loads: usize,
 }
 
@@ -83,7 +83,7 @@ impl MachineCode {
 }
 
 /// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the
-/// resources of this kernel. The PTX lies beside that file, with the extension `ptx`.
+/// resources of this kernel. The PTX is written beside the file `cubin`, with the extension `ptx`.
 pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, String> {
     let source = cubin.with_extension("ptx");
     fs::write(&source, ptx).map_err(|error| format!("cannot write `{}`: {error}", source.display()))?;
@@ -97,7 +97,7 @@ pub fn disassemble(cubin: &Path, kernel: &str) -> Result<MachineCode, String> {
     MachineCode::parse(&run("NVDISASM", "nvdisasm", &["-c".as_ref(), cubin.as_os_str()])?, kernel)
 }
 
-/// Runs the tool that this environment variable names, or else the one of this name, and returns its output.
+/// Runs the tool that the environment variable `variable` names, by default `name`, and returns its output.
 fn run(variable: &str, name: &str, args: &[&OsStr]) -> Result<String, String> {
     let mut tool = Command::new(env::var_os(variable).unwrap_or(name.into()));
     let output = tool.args(args).output();
