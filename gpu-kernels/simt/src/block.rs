@@ -95,8 +95,8 @@ impl<T: Target> Block<T> {
 
     /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
     ///
-    /// If they were visible, LLVM would hoist hundreds of address computations out of a GPU kernel's outer loop and
-    /// spill them.
+    /// Otherwise LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills their
+    /// results.
     #[inline(always)]
     pub fn iterate<V: Views>(&self, count: usize, views: V, mut work: impl FnMut(usize, V)) {
         for i in 0..count {
@@ -110,7 +110,7 @@ impl<T: Target> Block<T> {
         Grid::new(index..index + 1, count, self.target)
     }
 
-    /// Returns the block's memory, from which no array is taken yet.
+    /// Returns the block's memory, all of it free.
     #[inline(always)]
     pub fn memory(&self) -> Memory {
         Memory::new(T::SHARED_MEMORY)
@@ -184,8 +184,8 @@ pub struct Share {
 }
 
 impl Share {
-    /// Returns the items of `0..count` that fall to the warp after `before` items of other lists. Counting those in keeps all
-    /// warps busy when short lists follow each other.
+    /// Returns the items of `0..count` that fall to the warp after `before` items of other lists. Counting the earlier
+    /// items keeps all warps busy when short lists follow each other.
     #[inline(always)]
     pub fn items(self, before: usize, count: usize) -> Strided {
         let first = self.index + self.warps - rem(before, self.warps);

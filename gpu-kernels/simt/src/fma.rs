@@ -1,8 +1,8 @@
 //! A fused multiply-add for WebAssembly, whose vectors multiply and add in two roundings.
 //!
-//! The product of two `f32` is exact in `f64`. The sum is not, and rounding it to `f64` and then to `f32` would round
-//! twice. So the sum is rounded *to odd*, which sets its last bit if `f64` cannot hold it. This bit lies far below the
-//! last bit of an `f32`, so that the sum never looks like a tie, and only the second rounding counts.
+//! The product of two `f32` is exact in `f64`. The sum may be inexact, and rounding the sum to `f64` and then to `f32`
+//! would round twice. So the sum is rounded *to odd*, which sets the last bit of an inexact result. This bit lies far
+//! below the last bit of an `f32`, so that the sum never looks like a tie, and only the second rounding counts.
 
 use core::simd::Simd;
 #[cfg(not(target_feature = "relaxed-simd"))]
@@ -17,7 +17,7 @@ use crate::target::HALF_WARP;
 /// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a
 /// NaN.
 ///
-/// The function stays a call. It has some 400 instructions, and kernels use it in hundreds of places.
+/// The function is never inlined, because it has some 400 instructions and hundreds of callers.
 #[cfg(not(target_feature = "relaxed-simd"))]
 #[inline(never)]
 pub(super) fn mul_add(
@@ -42,7 +42,7 @@ pub(super) fn mul_add(
 }
 
 /// Returns `a * b + c` by WebAssembly's relaxed SIMD, which rounds once or twice as the processor does. Only a build
-/// that measures the cost of the exact function uses it.
+/// that measures the cost of the exact function uses this variant.
 #[cfg(target_feature = "relaxed-simd")]
 #[inline(always)]
 pub(super) fn mul_add(
@@ -135,7 +135,7 @@ mod tests {
     /// denormal.
     #[test]
     fn a_vanishing_term_breaks_a_tie() {
-        let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46. Others below are exact ties.
+        let middle = 1.0 + f32::EPSILON; // Its square is 1 + 2^-22 + 2^-46. The other products below are exact ties.
         for exponent in 24..=149 {
             let tiny = f32::from_bits(1) * power_of_two(149 - exponent);
             for (a, b) in [

@@ -1,7 +1,7 @@
 //! The C function `fmaf` for Windows, which the compiler calls on processors without a fused multiply-add. MinGW's own
 //! `fmaf` rounds twice.
 
-/// Returns `a * b + c`, rounded once, as [`crate::fma`] explains it for vectors.
+/// Returns `a * b + c`, rounded once, as [`crate::fma`] explains for vectors.
 fn mul_add(a: f32, b: f32, c: f32) -> f32 {
     let (product, c) = (f64::from(a) * f64::from(b), f64::from(c));
     let sum = product + c;
@@ -16,7 +16,7 @@ fn mul_add(a: f32, b: f32, c: f32) -> f32 {
 }
 
 /// Takes the place of the C library's function.
-// SAFETY: the function does what the C standard says of this name.
+// SAFETY: the function has the signature and the behaviour of C's `fmaf`.
 #[cfg(windows)]
 #[unsafe(no_mangle)]
 extern "C" fn fmaf(a: f32, b: f32, c: f32) -> f32 {

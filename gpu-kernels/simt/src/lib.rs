@@ -1,13 +1,13 @@
 //! Warp-SPMD programming, for kernels that run on a GPU, as SIMD on a CPU, and as WebAssembly, from one source.
 //!
 //! A *warp* is 32 lanes in lockstep, two half-warps of 16. [`F32x32`] holds one value a lane. [`F32x16`] holds one
-//! value for each of 16 channels, and both half-warps hold the same ones. On the CPU these types are SIMD vectors of 32
-//! and 16 values. On a GPU each type is one register of a thread. A [`View`] is memory that the warps of a block share.
-//! A scalar is the same in all lanes.
+//! value for each of 16 channels, and both half-warps hold the same values. On the CPU these types are SIMD vectors of
+//! 32 and 16 values. On a GPU each type is one register of a thread. A [`View`] is memory that the warps of a block
+//! share. A scalar is the same in all lanes.
 //!
-//! Work is launched only through closures that end in a barrier. [`Block::each_warp`] ends in the block's, and on a GPU
-//! `GridBarrier::phase` in the grid's. So no barrier can be forgotten, and none can be reached by only some of the
-//! warps. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
+//! Work is launched only through closures that end in a barrier. [`Block::each_warp`] ends in the block's barrier,
+//! and on a GPU `GridBarrier::phase` ends in the grid's barrier. So no barrier can be forgotten, and all warps reach
+//! every barrier. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
 //! (feature `race-check`) finds a missing call.
 //!
 //! The modules `cpu` and `gpu` are the two backends of lanes, memory, and the levels of [`Block`]. `gpu/ptx.rs` holds
@@ -42,8 +42,8 @@
 #[cfg(feature = "race-check")]
 extern crate std;
 
-// Elsewhere the kernels would miscompute. Checkpoints and tokens are little-endian, views index with 64 bits (WebAssembly's
-// models are small), and a processor of 32 bits may round intermediate results to 80 bits.
+// Other targets would compute wrong results. Checkpoints and tokens are little-endian. Views index with 64 bits, except
+// on WebAssembly, whose models are small. A 32-bit processor may round intermediate results to 80 bits.
 #[cfg(not(any(all(target_pointer_width = "64", target_endian = "little"), target_family = "wasm")))]
 compile_error!("microgpt needs a little-endian target of 64 bits, or WebAssembly");
 

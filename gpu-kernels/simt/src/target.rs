@@ -9,8 +9,8 @@ pub const GPU_WARPS: usize = 16;
 /// Whether blocks have as many warps as on a GPU. This holds on a GPU and under the race checker.
 pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-check"));
 
-/// The number of warps of a block. The CPU has one, because a core runs warps one after the other and more would only
-/// cost loops.
+/// The number of warps of a block. On the CPU a block has one warp, because a core runs warps one after the other and
+/// further warps would only add loop overhead.
 pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 
 /// The instruction set that a kernel entry is compiled for.
@@ -49,8 +49,8 @@ pub unsafe trait Target: Copy {
     /// The device's instruction set.
     const ISA: Isa;
 
-    /// Whether a block copies its arrays to shared memory. Entries for shapes whose arrays do not fit there leave them
-    /// in global memory.
+    /// Whether a block copies its arrays to shared memory. If the arrays of a shape exceed shared memory, the entry
+    /// for that shape leaves the arrays in global memory.
     const SHARED_MEMORY: bool = false;
 
     /// Runs `work`, the code of a block between two of its barriers.

@@ -15,14 +15,14 @@ fn caught(work: impl Fn(&Block<AnyCpu>, View)) -> Option<String> {
     race::launch();
     race::set_warp_order(0);
     let result = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the memory outlives the launch.
+        // SAFETY: the memory outlives the launch, and only the launch accesses the memory meanwhile.
         let view = unsafe { View::new(memory.as_mut_ptr(), 64) };
         Grid::new(0..1, 1, AnyCpu).each_block(|block| work(block, view));
     }));
     result.err().map(|panic| *panic.downcast::<String>().expect("the checker panics with a message"))
 }
 
-/// Asserts that the checker reports a race, and that only the barrier `missing` would have mended it.
+/// Asserts that the checker reports a race and names `missing` as the missing barrier.
 #[track_caller]
 fn assert_race(missing: &str, work: impl Fn(&Block<AnyCpu>, View)) -> String {
     let race = caught(work).expect("the race is caught");
@@ -140,7 +140,7 @@ fn two_half_warps_writes_of_one_row_are_caught() {
     assert_race_in_a_warp(|view| view.store_halves(0, 0, F32x32::splat(1.0)));
 }
 
-// The test stores a block of 16 by 16 elements with overlapping columns, which fits in the view.
+// With stride 3 the columns overlap, and the block of 16 by 16 elements fits in the view.
 #[test]
 fn overlapping_columns_of_a_transposed_block_are_caught() {
     assert_race_in_a_warp(|view| view.store_transposed(0, 3, [F32x32::splat(1.0); HALF_WARP / 2]));

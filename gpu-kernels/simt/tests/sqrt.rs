@@ -6,13 +6,14 @@ use simt::{F32x16, sqrt_from_estimate};
 
 /// Tests every significand in `[1, 4)`, and for each all results that an estimate within 2^-14 can lead to.
 ///
-/// Scaling `x` by a power of 4 scales every intermediate by a power of 2, so that this covers all exponents that are far
+/// Scaling `x` by a power of 4 scales every intermediate by a power of 2. So the test covers all exponents that are far
 /// from the ends of the range.
 ///
-/// With an estimate `(1 + b) / sqrt(x)`, `|b| <= 2^-14`, the first root is `sqrt(x) (1 + a)`, where `a - b` is a rounding
-/// error of at most 2^-24. The Newton step leaves `(a - b) / 2 - 1.5 b^2` of the root and `(b - a) / 2 - 1.5 b^2` of half
-/// the inverse root, less than 1.25 * 2^-25 either way, before they are rounded. If every pair of floats in that reach leads to
-/// the right result, the significand is done. Otherwise every estimate is tried.
+/// With an estimate `(1 + b) / sqrt(x)`, `|b| <= 2^-14`, the first root is `sqrt(x) (1 + a)`, where `a - b` is a
+/// rounding error of at most 2^-24. After the Newton step, before rounding, the relative error of the root is
+/// `(a - b) / 2 - 1.5 b^2`, and that of half the inverse root is `(b - a) / 2 - 1.5 b^2`. Both errors are less than
+/// `1.25 * 2^-25`. If every pair of floats within these errors leads to the right result, the significand is done.
+/// Otherwise every estimate is tried.
 #[test]
 fn sqrt_from_estimate_rounds_correctly() {
     let reach = |exact: f64| {

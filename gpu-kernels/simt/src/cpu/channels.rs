@@ -133,8 +133,8 @@ impl F32x16 {
         })
     }
 
-    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a
-    /// butterfly from the widest step to the narrowest.
+    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all channels of the segment,
+    /// by a butterfly from the widest step to the narrowest.
     #[inline(always)]
     pub fn segmented_sum(self, width: usize) -> Self {
         let mut x = self;
@@ -168,7 +168,7 @@ impl F32x16 {
         x.max(x.xor::<1>()).0[0]
     }
 
-    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to its own.
+    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to that channel.
     #[inline(always)]
     pub fn prefix_sum(self) -> Self {
         let x = self.0;
@@ -225,7 +225,7 @@ impl U32x16 {
         Self(self.0 & other.0)
     }
 
-    /// Converts from signed integers.
+    /// Interprets the bit patterns as signed integers, and converts these to `f32`.
     #[inline(always)]
     pub fn signed_to_f32(self) -> F32x16 {
         let signed: Simd<i32, HALF_WARP> = core::simd::num::SimdUint::cast(self.0);

@@ -66,8 +66,8 @@ pub(crate) fn warp_sync() {
 /// Returns how many [`F32x32`] accumulators fit in registers. An [`F32x32`] takes four of AVX2's 16 registers or eight
 /// of NEON's 32, so that two fit beside their operands.
 ///
-/// No op wants more than eight, and AVX-512 has room for these. The baseline has no fused multiply-add, so that a sum
-/// is slow wherever it is kept.
+/// Ops want at most eight accumulators, and AVX-512 has room for eight. The baseline has no fused multiply-add, so its
+/// sums are slow with or without spills.
 #[inline(always)]
 pub(crate) fn accumulators(isa: Isa) -> usize {
     if matches!(isa, Isa::Avx2 | Isa::Neon) { 2 } else { HALF_WARP }
@@ -76,7 +76,7 @@ pub(crate) fn accumulators(isa: Isa) -> usize {
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 ///
 /// With AVX-512 the first half-warp of the first root comes from [`sqrt_from_estimate`]. Roots and divisions share the
-/// divider. With one root of four computed by the multipliers, divider and multipliers are busy for about as long.
+/// divider. If the multipliers compute one root in four, divider and multipliers are busy for about the same time.
 #[inline(always)]
 pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;

@@ -2,9 +2,9 @@
 //!
 //! On the CPU warps run one after the other and the lanes of a vector at once, which hides races that a GPU would show.
 //! With the feature `race-check` every access of a [`View`](crate::View) is recorded here. Two accesses of one element
-//! race if one is a write, and if they are of two warps with no block barrier between, or of two lanes of a warp with
-//! no `warp.sync()` between. A race panics with both source locations. Blocks have as many warps as on a GPU, which run
-//! in an order drawn from a seed.
+//! race if one is a write, and if the accesses are of two warps with no block barrier between, or of two lanes of a
+//! warp with no `warp.sync()` between. A race panics with both source locations. Blocks have as many warps as on a GPU.
+//! A seed determines the order of the warps.
 
 use core::cell::RefCell;
 use core::hash::{BuildHasherDefault, Hasher};
@@ -75,7 +75,7 @@ pub fn set_warp_order(seed: u64) {
     CHECKER.with_borrow_mut(|checker| checker.order = seed);
 }
 
-/// Forgets every access. Call it before a launch on memory that was freed and allocated anew.
+/// Forgets every access. Call this function before a launch on memory that was freed and allocated anew.
 pub fn launch() {
     CHECKER.with_borrow_mut(|checker| checker.elements.clear());
 }

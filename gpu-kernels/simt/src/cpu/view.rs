@@ -14,7 +14,7 @@ use crate::target::HALF_WARP;
 ///
 /// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
 /// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
-/// from ops. The race checker verifies it on every access.
+/// from ops. The race checker verifies the contract on every access.
 #[derive(Clone, Copy)]
 pub struct View {
     ptr: *mut f32,
@@ -44,8 +44,9 @@ impl View {
     /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps
-    /// of the same launch access them, and every access through these views stays within them.
+    /// While the view or a view made from it is in use, `ptr` is valid for reads and writes of `len` elements, only
+    /// warps of the same launch access these elements, and every access through these views stays within these
+    /// elements.
     #[inline(always)]
     #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
     pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
@@ -65,13 +66,13 @@ impl View {
 
     #[inline(always)]
     fn read16(self, i: usize) -> F32x16 {
-        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        // SAFETY: 16 elements from `i` on lie within the array (see `View`).
         F32x16(unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().read_unaligned() })
     }
 
     #[inline(always)]
     fn write16(self, i: usize, x: F32x16) {
-        // SAFETY: 16 elements from `i` on lie within the array (see the type).
+        // SAFETY: 16 elements from `i` on lie within the array (see `View`).
         unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().write_unaligned(x.0) }
     }
 
@@ -117,8 +118,8 @@ impl View {
         self.write16(i + stride, x.1);
     }
 
-    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`. Element `[r, c]`
-    /// goes to `i + c * stride + r`.
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds the block's pairs of rows `(2k, 2k + 1)`. Element
+    /// `[r, c]` goes to `i + c * stride + r`.
     #[inline(always)]
     #[cfg_attr(feature = "race-check", track_caller)]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
@@ -138,7 +139,7 @@ impl View {
     pub fn load_scalar(self, i: usize) -> f32 {
         #[cfg(feature = "race-check")]
         self.check(i, 1, Lanes::All, race::Kind::Read);
-        // SAFETY: the element lies within the array (see the type).
+        // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) }
     }
 
@@ -148,7 +149,7 @@ impl View {
     pub fn store_scalar(self, i: usize, x: f32) {
         #[cfg(feature = "race-check")]
         self.check(i, 1, Lanes::All, race::Kind::Write);
-        // SAFETY: the element lies within the array (see the type).
+        // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) = x }
     }
 
@@ -165,8 +166,8 @@ impl View {
     /// Returns the view that begins `offset` elements later, with its address in a register.
     ///
     /// Otherwise LLVM's loop strength reduction keeps a pointer for each access of a loop body. There are more pointers
-    /// than registers, and LLVM takes long to choose the pointers. On `aarch64` LLVM loads all windows first, and spills
-    /// them.
+    /// than registers, and LLVM takes long to choose the pointers. On `aarch64` LLVM loads all windows first, and
+    /// spills them.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
         self.at(offset).in_register()
@@ -296,7 +297,7 @@ impl U32View {
     pub fn load_scalar(self, i: usize) -> usize {
         #[cfg(feature = "race-check")]
         self.0.check(i, 1, Lanes::All, race::Kind::Read);
-        // SAFETY: the caller of `new` vouched for every index, or the element lies within the array (see `View`).
+        // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) as usize }
     }
 
@@ -318,7 +319,7 @@ impl U32View {
                 from.0.check(i, 1, lane, race::Kind::Read);
                 self.0.check(i, 1, lane, race::Kind::Write);
             }
-            // SAFETY: the callers of `new` vouched for every index, or the elements lie within the arrays (see `View`).
+            // SAFETY: by the contract of `new` or of `View`, both elements lie within the arrays.
             unsafe { *self.element(i) = *from.element(i) };
         }
     }
@@ -329,7 +330,7 @@ impl U32View {
     pub fn store_scalar(self, i: usize, x: usize) {
         #[cfg(feature = "race-check")]
         self.0.check(i, 1, Lanes::All, race::Kind::Write);
-        // SAFETY: the caller of `new` vouched for every index, or the element lies within the array (see `View`).
+        // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) = x as u32 }
     }
 }

@@ -40,7 +40,7 @@ fn channel() -> u32 {
     ptx::lane() % HALF_WARP as u32
 }
 
-/// Returns the sum over each segment of `width` lanes (a power of two up to 16) in all of its lanes.
+/// Returns the sum over each segment of `width` lanes (a power of two up to 16) in all lanes of the segment.
 #[inline(always)]
 pub(super) fn segmented_sum(mut x: f32, width: usize) -> f32 {
     if width > 8 {
@@ -119,8 +119,8 @@ impl F32x16 {
         Self(f32::from_bits(bits.0))
     }
 
-    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all of its channels, by a
-    /// butterfly from the widest step to the narrowest.
+    /// Returns the sum over each segment of `width` channels (a power of two up to 16) in all channels of the segment,
+    /// by a butterfly from the widest step to the narrowest.
     #[inline(always)]
     pub fn segmented_sum(self, width: usize) -> Self {
         Self(segmented_sum(self.0, width))
@@ -141,7 +141,7 @@ impl F32x16 {
         x.max(Self(ptx::shuffle_xor(x.0, 1))).0
     }
 
-    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to its own.
+    /// Returns the inclusive prefix sum, which holds in each channel the sum of the values up to that channel.
     #[inline(always)]
     pub fn prefix_sum(self) -> Self {
         let add_lower = |x: Self, step: u32| {
@@ -195,7 +195,7 @@ impl U32x16 {
         Self(self.0 & other.0)
     }
 
-    /// Converts from signed integers.
+    /// Interprets the bit patterns as signed integers, and converts these to `f32`.
     #[inline(always)]
     pub fn signed_to_f32(self) -> F32x16 {
         F32x16(self.0 as i32 as f32)

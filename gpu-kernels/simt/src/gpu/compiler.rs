@@ -1,5 +1,5 @@
-//! The differences between the two compilers that make PTX. One is rustc's own NVPTX backend. The other is that of
-//! Rust-CUDA, whose library is `cuda_std` (feature `rust-cuda`).
+//! The differences between the two compilers that make PTX. One is rustc's own NVPTX backend. The other is
+//! Rust-CUDA's backend, with its library `cuda_std` (feature `rust-cuda`).
 
 #[cfg(feature = "rust-cuda")]
 pub use rust_cuda::{block, blocks, shared_base, thread};
@@ -58,7 +58,7 @@ mod rustc {
         unsafe { nvptx::_grid_dim_x() as u32 }
     }
 
-    // This declares the dynamic shared memory of a launch.
+    // Rust has no syntax for the dynamic shared memory of a launch.
     global_asm!(".extern .shared .align 16 .b8 block_memory[];");
 
     /// Returns the address of the launch's dynamic shared memory, in the shared state space.
@@ -86,7 +86,7 @@ mod rustc {
     /// launch, so that no kernel panics.
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo) -> ! {
-        // SAFETY: the instruction only ends the kernel.
+        // SAFETY: `trap` ends the kernel and accesses no memory.
         unsafe { nvptx::trap() }
     }
 }

@@ -18,7 +18,7 @@ pub struct Memory {
 pub struct Staged {
     /// The memory in which the block works on the array.
     pub view: View,
-    /// The host's memory. A workspace has none.
+    /// The host's memory, or `None` for a workspace.
     host: Option<View>,
     len: usize,
 }
@@ -47,7 +47,7 @@ impl Memory {
     /// The conditions of [`Self::staged`] hold. If shared memory is used, `ptr` need not be valid.
     #[inline(always)]
     pub unsafe fn workspace(&mut self, ptr: *mut f32, len: usize) -> Staged {
-        // SAFETY: the caller keeps the contract of `View::new`.
+        // SAFETY: the caller keeps the contract of `View::new`, or shared memory is used and `host` is not.
         let host = unsafe { View::new(ptr, len) };
         Staged { view: self.take(len).unwrap_or(host), host: None, len }
     }
@@ -74,7 +74,7 @@ impl Staged {
                 Some(host) => unsafe { ptx::load_global4(host.0.global_address(i, 0)) },
                 None => [0; 4],
             };
-            // SAFETY: the copy in shared memory is aligned and as long.
+            // SAFETY: the copy in shared memory has the length of the array and is aligned to sixteen bytes.
             unsafe { ptx::store_shared4(shared, quad) }
         });
     }

@@ -28,13 +28,13 @@ pub struct GpuShared;
 #[derive(Clone, Copy)]
 pub struct GpuGlobal;
 
-// SAFETY: code for this architecture is PTX.
+// SAFETY: code for this architecture is PTX, so it runs only on devices that execute PTX.
 unsafe impl Target for GpuShared {
     const ISA: Isa = Isa::Ptx;
     const SHARED_MEMORY: bool = true;
 }
 
-// SAFETY: code for this architecture is PTX.
+// SAFETY: code for this architecture is PTX, so it runs only on devices that execute PTX.
 unsafe impl Target for GpuGlobal {
     const ISA: Isa = Isa::Ptx;
 }
@@ -87,7 +87,7 @@ pub fn launch() -> (usize, usize) {
 pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     for i in 0..size_of::<T>() / 4 {
-        // SAFETY: the caller vouches for the value, of which this is a word.
+        // SAFETY: by the contract of this function, `at` is valid for reads of every word of the value.
         unsafe { value.as_mut_ptr().cast::<u32>().add(i).write(ptx::load_global(at as u64 + 4 * i as u64)) };
     }
     // SAFETY: the loop has written all words of the value.
@@ -118,7 +118,7 @@ impl GridBarrier {
         work();
         self.arrivals = self.arrivals.wrapping_add(self.blocks);
         ptx::block_barrier();
-        // SAFETY: the caller of `new` vouched for the counter.
+        // SAFETY: by the contract of `new`, the counter is valid and every block arrives.
         unsafe { ptx::await_blocks(self.counter, self.arrivals) };
         ptx::block_barrier();
     }

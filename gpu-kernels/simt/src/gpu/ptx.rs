@@ -1,7 +1,7 @@
 //! The instructions that are not plain Rust.
 //!
-//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended, because LLVM turns sums of
-//! aligned addresses that it can see through into `or`, which no memory instruction can take as its offset.
+//! A value that leaves an `asm!` is opaque to the compiler. For addresses this is intended. LLVM turns visible sums of
+//! aligned addresses into `or`, which no memory instruction can take as its offset.
 
 use core::arch::asm;
 
@@ -82,21 +82,21 @@ pub fn half() -> u32 {
 }
 
 /// Counts the block in and waits until the counter reaches `arrivals`. The block's first thread does both. The release
-/// makes this block's writes visible to the other blocks, and the acquire makes theirs visible to this block. The block
-/// barriers around the call extend both to all threads.
+/// makes this block's writes visible to the other blocks, and the acquire makes their writes visible to this block. The
+/// block barriers around the call extend this visibility to all threads.
 ///
 /// # Safety
 /// `counter` is valid for reads and writes, and will reach `arrivals`.
 #[inline(always)]
 pub unsafe fn await_blocks(counter: *mut u32, arrivals: u32) {
     if thread() == 0 {
-        // SAFETY: the caller vouches for the counter.
+        // SAFETY: by the contract of this function, `counter` is valid.
         unsafe {
             asm!("fence.acq_rel.gpu;", "red.release.gpu.global.add.u32 [{}], 1;", in(reg64) counter, options(nostack));
         }
         let mut arrived = arrivals.wrapping_sub(1);
         while (arrived.wrapping_sub(arrivals) as i32) < 0 {
-            // SAFETY: the caller vouches for the counter.
+            // SAFETY: by the contract of this function, `counter` is valid.
             unsafe {
                 asm!("ld.acquire.gpu.global.u32 {}, [{}];", out(reg32) arrived, in(reg64) counter, options(nostack));
             }
@@ -183,7 +183,7 @@ macro_rules! memory {
         #[inline(always)]
         pub unsafe fn $load(address: $address) -> u32 {
             let x: u32;
-            // SAFETY: the caller vouches for the address.
+            // SAFETY: by the contract of this function, the address is valid and aligned.
             unsafe {
                 asm!(concat!("ld.", $space, ".b32 {}, [{}];"), out(reg32) x, in($class) address, options(pure, readonly, nostack, preserves_flags));
             }
@@ -196,7 +196,7 @@ macro_rules! memory {
         /// The address is valid for writes, and aligned.
         #[inline(always)]
         pub unsafe fn $store(address: $address, x: u32) {
-            // SAFETY: the caller vouches for the address.
+            // SAFETY: by the contract of this function, the address is valid and aligned.
             unsafe {
                 asm!(concat!("st.", $space, ".b32 [{}], {};"), in($class) address, in(reg32) x, options(nostack, preserves_flags));
             }
@@ -209,7 +209,7 @@ macro_rules! memory {
         #[inline(always)]
         pub unsafe fn $load4(address: $address) -> [u32; 4] {
             let (x, y, z, w): (u32, u32, u32, u32);
-            // SAFETY: the caller vouches for the address.
+            // SAFETY: by the contract of this function, the address is valid and aligned.
             unsafe {
                 asm!(
                     concat!("ld.", $space, ".v4.b32 {{{}, {}, {}, {}}}, [{}];"),
@@ -226,7 +226,7 @@ macro_rules! memory {
         /// The address is valid for writes, and aligned to sixteen bytes.
         #[inline(always)]
         pub unsafe fn $store4(address: $address, [x, y, z, w]: [u32; 4]) {
-            // SAFETY: the caller vouches for the address.
+            // SAFETY: by the contract of this function, the address is valid and aligned.
             unsafe {
                 asm!(
                     concat!("st.", $space, ".v4.b32 [{}], {{{}, {}, {}, {}}};"),

@@ -11,7 +11,7 @@ use crate::target::HALF_WARP;
 ///
 /// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
 /// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
-/// from ops. The race checker verifies it on every access.
+/// from ops. The race checker verifies the contract on every access.
 #[derive(Clone, Copy)]
 pub struct View(pub(super) Address);
 
@@ -19,8 +19,9 @@ impl View {
     /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view or one made from it is in use, `ptr` is valid for reads and writes of `len` elements, only warps
-    /// of the same launch access them, and every access through these views stays within them.
+    /// While the view or a view made from it is in use, `ptr` is valid for reads and writes of `len` elements, only
+    /// warps of the same launch access these elements, and every access through these views stays within these
+    /// elements.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
@@ -57,13 +58,13 @@ impl View {
         self.0.write(i, halves_bytes(stride), x.0.to_bits());
     }
 
-    /// Stores a block of 16 by 16 elements transposed. `rows` holds its pairs of rows `(2k, 2k + 1)`. Element `[r, c]`
-    /// goes to `i + c * stride + r`.
+    /// Stores a block of 16 by 16 elements transposed. `rows` holds the block's pairs of rows `(2k, 2k + 1)`. Element
+    /// `[r, c]` goes to `i + c * stride + r`.
     #[inline(always)]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
-        // All lanes store at once, channels `stride` apart. If each stored the same row, most of them would conflict in
-        // one of the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow in the order
-        // `k xor c / 2`.
+        // All lanes store at once, channels `stride` apart. If all channels stored the same row, most stores would
+        // conflict in one of the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow
+        // in the order `k xor c / 2`.
         let first = ptx::lane() / 2 % 8;
         let x = swap_elements::<4>(swap_elements::<2>(swap_elements::<1>(rows, first), first), first);
         let lane_bytes = ptx::channel_bytes() * stride as u32 + 4 * ptx::half();
