@@ -1,5 +1,5 @@
 //! The command `builder ARCH FILE`, which compiles `gpu-kernels` to PTX with Rust-CUDA's compiler,
-//! `rustc_codegen_nvvm`. `ptx-build` runs it where LLVM 7 and libNVVM are found.
+//! `rustc_codegen_nvvm`. The crate `ptx-build` runs this command where LLVM 7 and libNVVM are found.
 
 use std::env;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn build() -> Result<(), String> {
     let nvvm_arch: NvvmArch =
         format!("compute_{arch}").parse().map_err(|_| format!("rustc_codegen_nvvm knows no architecture `{arch}`"))?;
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
-    // The kernels state every fused multiply-add. Without contraction every device computes the same bits.
+    // The kernels request each fused multiply-add explicitly. Contraction would make results differ between devices.
     let builder = CudaBuilder::new(kernels)
         .arch(nvvm_arch)
         .fma_contraction(false)
