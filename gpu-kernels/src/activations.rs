@@ -36,7 +36,7 @@ pub fn probs_row(t: usize) -> usize {
     t.div_ceil(2) * (t / 2 + 1) * 2 * HALF_WARP
 }
 
-/// Returns the index of the probability of head `h`, query `t` and key `key <= t` among those of a document.
+/// Returns the index of the probability of head `h`, query `t` and key `key <= t` in a document's probabilities.
 pub fn prob_index<S: Shape>(s: S, h: usize, t: usize, key: usize) -> usize {
     let channel = h * s.head_dim_padded();
     let group = channel / HALF_WARP / Heads::new(s).half_warps;
@@ -53,7 +53,8 @@ pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
 
-/// Makes the views of a workspace and their places from one table of the name and the length of each buffer, in elements.
+/// Defines the views of a workspace, and the places of its buffers, from a table of each buffer's name and length in
+/// elements.
 macro_rules! buffers {
     (
         $(#[$type_doc:meta])*
@@ -101,7 +102,7 @@ fn rows<S: Shape>(s: S, width: usize) -> usize {
 }
 
 buffers! {
-    /// The activations of one layer, and those that layers share, in a block's workspace.
+    /// The activations of one layer and of the whole model, in a block's workspace.
     ///
     /// Rows are tokens, T padded to token groups. Widths are padded: C, A (see [`Shape::n_attn_padded`]), 4C and V.
     pub struct Activations(s)
@@ -175,7 +176,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Returns each group of tokens that falls to `warp`.
+    /// Returns the groups of tokens that `warp` computes.
     pub fn tokens(self, warp: &Warp) -> impl Iterator<Item = Tokens> {
         warp.block_stride_groups(TOKENS, self.n).map(move |first| Tokens { first, end: self.n })
     }
@@ -186,8 +187,8 @@ impl Pass {
     }
 }
 
-/// Returns one of three adjacent buffers, `q`, `k`, `v` or `dq`, `dk`, `dv` (`which` 0, 1, 2), of which `first` is the first. The
-/// view is computed, because a GPU keeps a dynamically indexed array in local memory.
+/// Returns buffer `which` (0, 1, 2) of `q`, `k`, `v` or of `dq`, `dk`, `dv`. The three buffers are adjacent, and
+/// `first` is the first. The view is computed, because a GPU keeps a dynamically indexed array in local memory.
 pub fn one_of_three<S: Shape>(s: S, first: View, which: usize) -> View {
     first.at(which * rows(s, s.n_attn_padded()))
 }

@@ -1,4 +1,4 @@
-//! The validation kernel. It runs the forward pass over many documents, one in a block at a time.
+//! The validation kernel. It runs the forward pass over many documents, one document in a block at a time.
 
 use simt::{Grid, Target, U32View, View, inline};
 

@@ -16,7 +16,7 @@ use crate::shape::{RuntimeShape, Shape, TOKENS};
 /// The token that begins and ends every document.
 pub const BOS: usize = 0;
 
-/// The distance between the seeds of a run's samples, which is the golden ratio in 64 bits.
+/// The distance between the seeds of a run's samples, which is the fraction of the golden ratio in 64 bits.
 const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The arguments of `generate`.
@@ -45,7 +45,7 @@ pub struct GenerateArgs {
     pub prompt_len: u32,
     /// The number of likeliest tokens that are drawn from, at most V.
     pub top_k: u32,
-    /// The inverse of the temperature. Zero is greedy.
+    /// The inverse of the temperature. Zero means greedy decoding.
     pub inverse_temperature: f32,
     /// The model's dimensions.
     pub shape: RuntimeShape,
@@ -84,7 +84,7 @@ pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> us
 
 /// One of the samples that a warp works on at once.
 struct Slot {
-    /// The index of the sample in the launch. From the number of samples on, the slot is idle.
+    /// The index of the sample in the launch. The slot is idle if the index is not below the number of samples.
     sample: usize,
     /// The number of tokens so far.
     position: usize,

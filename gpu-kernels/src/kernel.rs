@@ -12,7 +12,7 @@ pub trait Kernel {
     /// Runs the kernel in the blocks of `grid`. `s` equals [`Self::shape`].
     ///
     /// # Safety
-    /// The pointers of the arguments are valid for the lengths that their docs state, and nothing else uses them meanwhile,
-    /// except for other blocks of the same launch.
+    /// The pointers of the arguments are valid for the lengths that their docs state. Only blocks of the same launch
+    /// access the arrays meanwhile.
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S);
 }

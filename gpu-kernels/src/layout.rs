@@ -100,7 +100,7 @@ impl Place {
         (self.rows / height) * (self.cols / HALF_WARP)
     }
 
-    /// Returns block `i` of those of `height` by 16 elements, row by row.
+    /// Returns block `i` of `height` by 16 elements. Blocks are numbered row by row.
     pub fn block(self, height: usize, i: usize) -> WeightBlock {
         let wide = self.cols / HALF_WARP;
         WeightBlock { tensor: self, row: div(i, wide) * height, col: rem(i, wide) * HALF_WARP }
@@ -152,7 +152,7 @@ pub struct Arrays<A> {
     pub w: A,
     /// The transposed copies of the matrices.
     pub transposed: A,
-    /// The gradients, not yet clipped.
+    /// The gradients before the clip.
     pub grads: A,
     /// The first moments.
     pub m: A,
@@ -173,7 +173,7 @@ impl<A> Arrays<A> {
 #[derive(Clone, Copy)]
 pub struct Layout<S>(pub S);
 
-/// Makes the table and the places from its rows.
+/// Defines the table and the places of the tensors from the rows of the table.
 macro_rules! tensors {
     (
         model { $($(#[$doc:meta])* $name:ident: $axes:expr, $init:ident, decays: $decays:tt, transposed: $copy:tt;)* }

@@ -2,8 +2,8 @@
 
 use simt::{F32x16, U32x16};
 
-/// The smallest argument of [`exp`]. Smaller ones are raised to it. Its exponential, 4e-18, vanishes in a sum with 1.
-/// Products with it stay far from denormals. Denormals are slow on many processors.
+/// The smallest argument of [`exp`]. Smaller arguments are clamped to this value. The exponential, 4e-18, vanishes in a
+/// sum with 1, and products with the exponential stay far from denormals. Denormals are slow on many processors.
 pub const EXP_MIN: f32 = -40.0;
 
 /// The largest argument of [`exp`]. Arguments from 127.5 ln 2 on give infinity.
@@ -25,7 +25,7 @@ const LN_2_LOW: f32 = 0.001_740_930_6;
 #[inline(always)]
 pub fn exp(x: F32x16) -> F32x16 {
     let splat = F32x16::splat;
-    // The order matters, because `max` and `min` return their argument if either operand is NaN.
+    // The order of the operands matters, because `max` and `min` return their argument if either operand is NaN.
     let x = splat(EXP_MAX).min(splat(EXP_MIN).max(x));
     let rounded = x.mul_add(splat(core::f32::consts::LOG2_E), splat(ROUND));
     let n = rounded - splat(ROUND);
@@ -51,7 +51,7 @@ pub fn exp(x: F32x16) -> F32x16 {
 pub fn ln(x: F32x16) -> F32x16 {
     let splat = F32x16::splat;
     let root_half = U32x16::splat(core::f32::consts::FRAC_1_SQRT_2.to_bits());
-    // Denormals are scaled up first.
+    // The exponent bits of a denormal are zero, so a denormal is scaled to a normal value.
     let denormal = x.lt(splat(f32::MIN_POSITIVE));
     let scaled = denormal.select(x * splat(8_388_608.0), x);
     let bits = scaled.to_bits().wrapping_sub(root_half);

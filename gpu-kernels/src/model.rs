@@ -37,7 +37,7 @@ impl Documents {
 }
 
 impl<S: Shape> Gpt<S> {
-    /// Copies a model to the block's memory, and returns it with the block's workspace.
+    /// Copies a model to the block's memory, and returns the copy with the block's workspace.
     ///
     /// # Safety
     /// `params` and `transposed` are valid for [`Layout::len`] elements, and `workspace` for `size` elements a block.
@@ -74,7 +74,8 @@ impl<S: Shape> Gpt<S> {
         Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
 
-    /// Runs the forward pass, a group of tokens a warp. A barrier precedes each attention, which reads other tokens' keys.
+    /// Runs the forward pass, with each group of tokens in one warp. A barrier precedes each attention, which reads
+    /// other tokens' keys.
     ///
     /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
     #[inline(always)]
@@ -108,9 +109,11 @@ impl<S: Shape> Gpt<S> {
         }
     }
 
-    /// Runs the backward pass from the gradients of the last layer's scores on. [`Self::backward_to_scores`] has computed these.
+    /// Runs the backward pass from the gradients of the last layer's scores on, which [`Self::backward_to_scores`] has
+    /// computed.
     ///
-    /// Barriers precede the keys' gradients, which need other tokens' scores, and the next scores, which replace these.
+    /// A barrier precedes the keys' gradients, because they need the gradients of other tokens' scores. Another barrier
+    /// precedes the next layer's scores, because their gradients replace those of this layer.
     #[inline(always)]
     pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
         for l in (0..self.s.n_layer()).rev() {

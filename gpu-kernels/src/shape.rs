@@ -17,7 +17,7 @@ pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
 /// The model's dimensions, five given ones and those that follow from them.
 ///
-/// [`ConstShape`] implements it with constants, and [`RuntimeShape`] with values.
+/// [`ConstShape`] implements the trait with constants, and [`RuntimeShape`] with values.
 pub trait Shape: Copy + Send + Sync {
     /// Whether the dimensions are constants to the compiler.
     const IS_CONST: bool = false;
@@ -88,7 +88,7 @@ pub trait Shape: Copy + Send + Sync {
     }
 }
 
-/// The dimensions V, T, C, H and L as constants of the compiler.
+/// The dimensions V, T, C, H and L as compile-time constants.
 #[derive(Clone, Copy, Debug)]
 pub struct ConstShape<const V: u32, const T: u32, const C: u32, const H: u32, const L: u32>;
 

@@ -7,7 +7,7 @@ use crate::layout::{Axis, Layout, Place, Spec};
 use crate::shape::{RuntimeShape, Shape};
 
 impl Axis {
-    /// Returns the index of element `i` among the padded ones.
+    /// Returns the index of element `i` among the padded elements.
     fn index<S: Shape>(self, s: S, i: usize) -> usize {
         if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
     }

@@ -39,7 +39,7 @@ pub struct TrainArgs {
     pub offsets: *const u32,
     /// The coefficients of each step of the launch.
     pub coefficients: *const StepCoefficients,
-    /// The output: the report of each step of the launch.
+    /// The report of each step of the launch, written.
     pub log: *mut StepLog,
     /// The document of the launch's first step. The steps take documents in turn.
     pub first_document: u32,
@@ -73,7 +73,8 @@ impl TrainArgs {
     #[inline(always)]
     unsafe fn step(&self, step: usize) -> (StepCoefficients, View) {
         let steps = self.steps as usize;
-        // SAFETY: the caller vouches for the pointers, and so for three coefficients and two reports a step.
+        // SAFETY: the caller vouches for the pointers. So each step has three coefficients, and two values of its
+        // report.
         let (coefficients, log) = unsafe {
             let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps).at(3 * step);
             (coefficients, View::new(self.log.cast(), 2 * steps).at(2 * step))
@@ -106,7 +107,8 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
     Activations::len(s) + squares_len(s) + 2 * document_len(s)
 }
 
-/// Returns the number of elements in a document in the workspace, the number of positions and up to `T + 1` tokens.
+/// Returns the number of elements of a document in the workspace, which are its number of positions and up to `T + 1`
+/// tokens.
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size() + 2, HALF_WARP)
 }
@@ -116,7 +118,7 @@ impl Kernel for TrainArgs {
         self.shape
     }
 
-    /// Trains [`TrainArgs::steps`] steps in one block.
+    /// Runs [`TrainArgs::steps`] training steps in one block.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
@@ -139,7 +141,7 @@ impl Kernel for TrainArgs {
                 self.steps as usize,
                 train,
                 inline!(|i, train| {
-                    // The coefficients are loaded early, so that the update need not wait for them.
+                    // The coefficients are loaded early to hide the latency of the load from the update.
                     // SAFETY: the caller vouches for pointers and lengths.
                     let (coefficients, log) = unsafe { self.step(i) };
                     document = if document + 1 == self.documents as usize { 0 } else { document + 1 };

@@ -54,7 +54,7 @@ kernels! {
     generate: GenerateArgs;
 }
 
-/// Compiles the kernels for an instruction set. With `constant`, it also compiles them for the default shape as constants.
+/// Compiles the kernels for an instruction set. With `constant`, the default shape is also compiled as constants.
 macro_rules! compile {
     ($(#[$attribute:meta])* $module:ident, $isa:expr, constant: $constant:literal) => {
         /// The kernels for one instruction set.
@@ -110,8 +110,8 @@ compile!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"
 compile!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
 #[cfg(target_arch = "aarch64")]
 compile!(neon, Isa::Neon, constant: true);
-// Without FMA instructions each multiply-add is a call. Constants would save little of that, and would slow the
-// compiler.
+// Without FMA instructions each multiply-add is a call. Constants would save little beside the calls, and would
+// lengthen the compilation.
 #[cfg(target_arch = "x86_64")]
 compile!(baseline, Isa::Baseline, constant: false);
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -119,15 +119,15 @@ compile!(baseline, Isa::Baseline, constant: true);
 
 /// The kernels for each instruction set of the architecture, the fastest first.
 ///
-/// This is a `static`, so that its functions are compiled with this crate. Those of a `const` are compiled with every crate that
-/// uses it, and by the profile of that crate.
+/// The functions of a `static` are compiled with this crate. Those of a `const` would be compiled with every crate that
+/// uses the `const`, by the profile of that crate.
 #[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
 pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
 /// The kernels for NEON alone, which every CPU of the architecture has.
 #[cfg(target_arch = "aarch64")]
 pub static ALL: [CpuKernels; 1] = [neon::KERNELS];
-/// The kernels for the baseline alone. Under the race checker each access is a call, so that other instruction sets
-/// would gain nothing.
+/// The kernels for the baseline alone. Under the race checker each access is a call, so other instruction sets would
+/// gain nothing.
 #[cfg(any(
     all(target_arch = "x86_64", feature = "race-check"),
     not(any(target_arch = "x86_64", target_arch = "aarch64"))

@@ -1,7 +1,7 @@
-//! The kernels on a GPU, the entries of the PTX. Each takes its argument struct by value.
+//! The kernels on a GPU, the entries of the PTX. Each entry takes its argument struct by value.
 //!
-//! `train` is compiled for the default shape, and its arrays lie in shared memory. `train_shared` takes any shape whose arrays
-//! fit there, and `train_global` every other shape. The other kernels have the same three entries.
+//! `train` is compiled for the default shape, and its arrays lie in shared memory. `train_shared` takes any shape whose
+//! arrays fit in shared memory, and `train_global` every other shape. The other kernels have the same three entries.
 
 use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_entries, read_global};
 
@@ -22,7 +22,7 @@ macro_rules! entries {
         entries!($args, GpuGlobal, Kernel::shape; $global, "Runs the kernel for any shape, its arrays in global memory.");
     };
     ($args:ident, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
-        /// An entry in a module of its own, so that compilers can take the kernels side by side.
+        /// An entry in its own module, so that the kernels can be compiled in parallel.
         mod $name {
             use super::*;
 
@@ -30,7 +30,8 @@ macro_rules! entries {
                 #[doc = $doc]
                 ///
                 /// # Safety
-                /// The conditions of [`Kernel::run`] hold, and the launch has the shared memory that its arrays take, if any.
+                /// The conditions of [`Kernel::run`] hold, and the launch has the shared memory that the entry's arrays
+                /// take, if any.
                 pub unsafe fn $name(args: $args) {
                     let (block, blocks) = launch();
                     // SAFETY: the host keeps the contract of `Kernel::run`.
@@ -41,7 +42,7 @@ macro_rules! entries {
     };
 }
 
-// The build script has rustc compile two parts at the same time.
+// The build script has rustc compile two parts in parallel.
 #[cfg(not(part = "documents"))]
 entries!(TrainModelsArgs: train, train_shared, train_global);
 #[cfg(not(part = "models"))]
@@ -62,7 +63,8 @@ impl Kernel for TrainModelsArgs {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for the arguments of each block's model.
             let model = unsafe { read_global(self.models.add(block.index)) };
-            // Control flow depends on steps and shape. The launch's values are warp-uniform to the compiler.
+            // Steps and shape come from the launch's arguments, which are warp-uniform to the compiler. Control flow
+            // depends on both.
             let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
             // SAFETY: the caller keeps the contract of `Kernel::run`.
             unsafe { model.run(&block.as_block(0, 1), s) };
@@ -75,8 +77,8 @@ impl Kernel for BatchArgs {
         self.train.shape
     }
 
-    /// Runs the phases of every step, with a barrier of the grid after each. A block takes several shards if the device cannot
-    /// hold a block for each.
+    /// Runs the phases of every step, with a grid barrier after each phase. A block takes several shards if the device
+    /// cannot hold a block for each shard.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {

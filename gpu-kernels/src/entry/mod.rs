@@ -1,5 +1,5 @@
-//! The kernels as the host calls them, which are functions on the CPU and the entries of the PTX on a GPU. Each is
-//! compiled for the default shape as constants, and for shapes known at run time.
+//! The kernels as the host calls them, which are functions on the CPU and the entries of the PTX on a GPU. Each kernel
+//! is compiled for the default shape as constants, and for shapes known at run time.
 
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;

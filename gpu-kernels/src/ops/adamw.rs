@@ -8,15 +8,15 @@ use simt::{F32x32, HALF_WARP, View, Warp};
 
 use crate::layout::{Arrays, WeightBlock};
 
-/// The addend of `v` in each step. It keeps `v` from becoming denormal, and its root stays far below eps.
+/// The addend of `v` in each step. The addend keeps `v` from becoming denormal. The addend's root stays far below eps.
 const V_BIAS: f32 = 1e-24;
 
-/// The fraction of `w` that is added to `m` in each step. It keeps a moment whose gradient has vanished from becoming denormal,
-/// and leaves the moments of padding exactly zero.
+/// The fraction of `w` that is added to `m` in each step. It keeps a moment whose gradient has vanished from becoming
+/// denormal. The moments of padding stay exactly zero.
 const M_BIAS: f32 = 1e-20;
 
-/// The pairs of rows that [`AdamW::update_block`] updates at once. Two keep a divider busy. With NEON one pair has as many
-/// vectors as two have with AVX2, and two would spill.
+/// The pairs of rows that [`AdamW::update_block`] updates at once. Two pairs keep a divider busy. With NEON two pairs
+/// would spill, because one has as many vectors as two have with AVX2.
 const PAIRS: usize = if cfg!(target_arch = "aarch64") { 1 } else { 2 };
 
 /// The optimiser's constants.
@@ -97,7 +97,8 @@ impl AdamW {
         for pair in (0..pairs).step_by(PAIRS) {
             self.update_rows::<PAIRS>(warp, a, WeightBlock { row: row + 2 * pair, ..block });
         }
-        // The update is too long to unroll, so the weights are loaded again. A lane reads its own writes.
+        // The update is too long to unroll, so the weights are loaded again. No barrier is needed, because a lane reads
+        // its own writes.
         let w = block.load::<{ HALF_WARP / 2 }>(a.w);
         a.transposed.store_transposed(tensor.offset + col * tensor.rows + row, tensor.rows, w);
     }

@@ -1,4 +1,4 @@
-//! Causal multi-head attention. All lanes of a head hold the head's score, so that no lane needs the score of another.
+//! Causal multi-head attention. All lanes of a head hold the head's score, so no lane needs the score of another.
 //!
 //! The lower half-warp takes even keys, or queries in [`backward_keys`], and the upper one odd ones. A head narrower than
 //! a half-warp fills a segment of the lanes, and a wider head takes several half-warps.

@@ -2,7 +2,7 @@
 
 use simt::{F32x16, F32x32, View, half_warps, sqrt};
 
-/// The addend of every sum of squares. It keeps sums of tiny squares from becoming denormal.
+/// The addend of every sum of squares. The addend keeps sums of tiny squares from becoming denormal.
 const BIAS: f32 = 1e-30;
 
 /// Returns the sum of the squares of `N` pairs of rows, a partial sum for each channel.
@@ -25,7 +25,7 @@ pub fn norm(partial: View, len: usize) -> f32 {
     sqrt(sum.reduce_sum())
 }
 
-/// Returns the factor of the gradients: 1, or `max_norm / norm` if the norm exceeds `max_norm`.
+/// Returns the factor of the gradients, which is `max_norm / norm` if the norm exceeds `max_norm`, and otherwise 1.
 pub fn scale(norm: f32, max_norm: f32) -> f32 {
     if norm > max_norm { max_norm / norm } else { 1.0 }
 }

@@ -36,7 +36,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens) {
         let target = target(pass, t0 + t);
         a.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
     }
-    // The targets' logits are read before the exponentials replace them.
+    // All lanes have read the targets' logits before the exponentials replace the logits.
     warp.sync();
     let mut sum = [F32x16::splat(0.0); TOKENS];
     for i in half_warps(v) {

@@ -45,7 +45,8 @@ pub fn backward_token<S: Shape>(warp: &Warp, s: S, pass: &Pass, grads: View, blo
     }
 }
 
-/// Returns the gradient of a pair of rows of `wpe`, 16 channels wide. It is zero from the document's end on.
+/// Returns the gradient of a pair of rows of `wpe`, 16 channels wide. Rows from the document's end on have a gradient
+/// of zero.
 #[inline(always)]
 pub fn backward_position<S: Shape>(s: S, pass: &Pass, pair: WeightBlock) -> F32x32 {
     let (c, t, dx) = (s.n_embd_padded(), pair.row, pass.activations(s, 0).dx_embed);

@@ -21,8 +21,8 @@ pub struct Linear {
 
 /// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..col + 16])`, half-warp by half-warp.
 ///
-/// The lower half-warp sums the even `i` in order and the upper one the odd `i`. Then the two sums are added. Rows from
-/// the document's end on get the products of their rows of `x`, or zeros.
+/// The lower half-warp sums the even `i` in order, and the upper half-warp the odd `i`. Then the two sums are added.
+/// Rows from the document's end on get the products of their rows of `x`, or zeros.
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
     forward_sum(warp, s, 1, |_| *linear, tokens, store);
@@ -84,7 +84,7 @@ fn sums<const N: usize>(
     for t in (0..TOKENS).step_by(N) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.
         let mut sum = [F32x16::splat(-0.0); N];
-        // A warp has at least one token, so that the first test needs no branch.
+        // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
                 let y = product::<N>(term(i), tokens.first + t, col);

@@ -57,7 +57,7 @@ pub struct RmsNormBackward {
     pub y: View,
     /// `[T]`: 1 / rms.
     pub rstd: View,
-    /// `[T, C]`: the gradient that passes around the norm, if any.
+    /// `[T, C]`: the gradient of the skip connection, if any.
     pub dx_skip: Option<View>,
     /// `[T, C]`: the gradient of `y`, replaced by the gradient of `x`.
     pub dx: View,

@@ -6,7 +6,7 @@ use super::cross_entropy::in_vocab;
 use crate::math::{exp, ln};
 use crate::shape::Shape;
 
-/// A token and its logit. Tokens are ranked by falling logit, and equal logits by rising token.
+/// A token and its logit. Tokens rank by descending logit, and equal logits by ascending token.
 #[derive(Clone, Copy)]
 struct Ranked {
     logit: f32,
@@ -14,7 +14,7 @@ struct Ranked {
 }
 
 impl Ranked {
-    /// Returns those of the 16 tokens from `i` on that rank after this one.
+    /// Returns which of the 16 tokens from `i` on rank after this token.
     #[inline(always)]
     fn before(self, logits: F32x16, i: usize) -> Mask16 {
         let logit = F32x16::splat(self.logit);
@@ -49,10 +49,11 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     Ranked { logit, token }
 }
 
-/// Draws a token from the `top_k` first in rank, with probabilities `softmax(logits / temperature)`, for `logits: [V]`.
+/// Draws one of the `top_k` tokens first in rank, with probabilities `softmax(logits / temperature)`, for
+/// `logits: [V]`.
 ///
-/// Cumulative probabilities follow the order of tokens, and the first one that exceeds `uniform`, in `[0, 1)`, decides.
-/// An `inverse_temperature` of zero is greedy.
+/// Probabilities accumulate in the order of tokens. The first token whose cumulative probability exceeds `uniform`, in
+/// `[0, 1)`, is drawn. An `inverse_temperature` of zero means greedy decoding.
 #[inline(always)]
 pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> usize {
     let first = next_ranked(s, logits, None);

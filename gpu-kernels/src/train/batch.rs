@@ -1,13 +1,15 @@
-//! Training on several documents a step, which are in shards, with a block of the grid for each shard.
+//! Training on several documents a step. The documents are split into shards, with a block of the grid for each shard.
 //!
-//! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums the
-//! gradients of its shard's documents. In [`Phase::Reduce`] it sums those of all shards, for its share of the weights. In
-//! [`Phase::Update`] it updates its share. The number of shards is the same on every device, and every sum is ordered by the
-//! indices of documents and shards. So the bits depend on neither the device nor the number of its threads.
+//! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums
+//! the gradients of its shard's documents. In [`Phase::Reduce`] a block sums the gradients of all shards, for its share
+//! of the weights. In [`Phase::Update`] a block updates its share. The number of shards is the same on every device,
+//! and every sum is ordered by the indices of documents and shards. So the bits are the same on every device and for
+//! any number of threads.
 //!
-//! Shards are summed in spans of consecutive shards first, then the spans. A GPU's blocks work on all shards at once and keep
-//! their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after the other and adds
-//! each to those before it, so that threads exchange the sums of `MAX_SPANS` spans rather than of [`MAX_SHARDS`] shards.
+//! The shards of each span of consecutive shards are summed first, then the spans. A GPU's blocks work on all shards at
+//! once and keep their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after
+//! the other, and adds each shard's gradients to the sum so far. So threads exchange the sums of `MAX_SPANS` spans
+//! rather than of [`MAX_SHARDS`] shards.
 
 use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, rem, round_up};
 
@@ -23,13 +25,13 @@ use crate::shape::{RuntimeShape, Shape};
 /// The largest number of shards of a step's documents.
 pub const MAX_SHARDS: usize = 128;
 
-/// The largest number of spans of shards that are summed on their own.
+/// The largest number of spans of a step's shards.
 const MAX_SPANS: usize = 32;
 
 /// A part of a step between two barriers of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The forward and the backward pass. Document `i` of the step belongs to shard `i` modulo their number.
+    /// The forward and the backward pass. Document `i` of the step belongs to shard `i` modulo the number of shards.
     Gradients,
     /// The sum of the shards' gradients.
     Reduce,
@@ -196,8 +198,8 @@ unsafe fn gradients<T: Target, S: Shape>(
 }
 
 impl<S: Shape> Weights<S> {
-    /// Sums `arrays` arrays of gradients, for the block's share of the weights, and scales the sums. They replace the first
-    /// array, and their squares are summed block by block.
+    /// Sums `arrays` arrays of gradients, for the block's share of the weights, and scales the sums. The sums replace
+    /// the first array. Their squares are summed block by block.
     #[inline(always)]
     fn reduce<T: Target>(self, block: &Block<T>, arrays: usize, scale: f32) {
         block.each_warp(inline!(move |warp| {

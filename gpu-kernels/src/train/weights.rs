@@ -128,7 +128,7 @@ impl<S: Shape> Weights<S> {
                     weight_gradient(warp, block, dy, x, pass.n, &mut dw);
                     block.store(grads, dw);
                     if let Matrix::Wte = matrix {
-                        // The gradient so far is the part of the `lm_head`.
+                        // All lanes have stored the gradient from the `lm_head`, to which the embedding adds.
                         warp.sync();
                         embed::backward_token(warp, s, &pass, grads, block);
                         dw = block.load(grads);
