@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 
 /// A path that a file can be written to.
 ///
-/// The bytes go to a temporary file beside it, `.NAME.microgpt-tmp`, which then replaces it. The temporary name is
-/// fixed, so that the next run that writes the same file removes what a killed run has left. Runs that write it at once
-/// take turns.
+/// The bytes go to a temporary file in the same folder, `.NAME.microgpt-tmp`, which then replaces the file. The
+/// temporary name is fixed, so the next run that writes the file removes what a killed run has left. Runs that write
+/// the file at once take turns.
 #[derive(Debug)]
 pub struct AtomicFile {
     /// The path as the user gave it.
@@ -24,7 +24,7 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Checks that a file can be written to `path`, and leaves everything as it is.
+    /// Checks that a file can be written to `path`, and changes nothing.
     ///
     /// # Errors
     /// [`Error::Save`] if the folder does not exist or cannot be written to, or if the path is anything but a
@@ -52,7 +52,7 @@ impl AtomicFile {
         &self.path
     }
 
-    /// Replaces the file by one of these bytes. A failure leaves the file as it was.
+    /// Replaces the file's content by these bytes. A failure leaves the file as it was.
     ///
     /// # Errors
     /// [`Error::Save`] if the file system reports an error.
@@ -63,7 +63,7 @@ impl AtomicFile {
     /// Creates the file with these bytes.
     ///
     /// # Errors
-    /// [`Error::Save`] if the file exists by now, or the file system reports an error.
+    /// [`Error::Save`] if the file already exists, or the file system reports an error.
     pub fn create(&self, bytes: &[u8]) -> Result<()> {
         self.write(bytes, |temporary, path| fs::hard_link(temporary, path).and_then(|()| fs::remove_file(temporary)))
     }
@@ -91,9 +91,9 @@ impl AtomicFile {
             let mut options = File::options();
             let options = options.create(true).truncate(false).write(true);
             let file = patiently(|| options.open(&self.temporary))?;
-            // Some file systems have no locks. On these, runs that write the same file at once are not protected.
+            // Some file systems have no locks. There, runs that write the same file at once are not protected.
             let _ = file.lock();
-            // The run that held the lock before may have renamed or removed this file.
+            // The run that held the lock before may have renamed or removed the file.
             if file_id(file.metadata()) == file_id(fs::symlink_metadata(&self.temporary)) {
                 file.set_len(0)?;
                 return Ok(file);
@@ -108,15 +108,16 @@ impl AtomicFile {
                 if let Ok(metadata) = fs::metadata(&self.resolved) {
                     file.set_permissions(metadata.permissions())?;
                 }
-                // The content must reach the disk before the name does, or a power failure could leave an empty file.
+                // The content must reach the disk before the name. Otherwise a power failure could leave an empty file.
                 file.sync_all()?;
                 publish(&self.temporary, &self.resolved)
             });
-            // The file is removed while it is locked, since another run could own the name afterwards.
+            // The file is removed while it is locked, because another run could own the name afterwards.
             written.inspect_err(|_| drop(fs::remove_file(&self.temporary)))
         };
         write().map_err(|source| Error::Save { path: self.path.clone(), source })?;
-        // Syncing the folder takes the new name to the disk. Some file systems cannot, and the file is complete anyway.
+        // Syncing the folder writes the new name to the disk. Some file systems cannot sync a folder, but the file is
+        // complete.
         let _ = self.resolved.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
         Ok(())
     }
@@ -126,8 +127,8 @@ fn not_a_file() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
-/// Attempts to open or rename a file. Windows refuses that while another program holds the file open, as virus scanners do for a
-/// moment. So the attempt is repeated for two seconds there.
+/// Attempts to open or rename a file. Windows refuses both while another program holds the file open, as virus scanners
+/// do for a moment. So on Windows the attempt is repeated for two seconds.
 fn patiently<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
     // These are the codes of a file that is open elsewhere (5, 32) or locked (33).
     let is_in_use = |error: &io::Error| cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33));
@@ -146,8 +147,7 @@ fn patiently<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// Returns the one absolute name of the file that a path leads to, however the path is spelt. Links are followed, also
-/// to a file that does not exist yet.
+/// Returns the canonical absolute path of a file. Links are followed, also to a file that does not exist yet.
 fn resolve(path: &Path) -> PathBuf {
     // On Windows, an absolute path tells a device such as `NUL` from a file, and has no trailing dots and blanks.
     let mut path = if cfg!(windows) { path::absolute(path).unwrap_or_default() } else { path.to_owned() };
@@ -184,7 +184,7 @@ fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     Some((metadata.volume_serial_number()?.into(), metadata.file_index()?))
 }
 
-/// Returns `None`, since the standard library identifies files on Unix and Windows alone.
+/// Returns `None`. The standard library identifies files on Unix and Windows alone.
 #[cfg(not(any(unix, windows)))]
 fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
     None

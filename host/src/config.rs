@@ -144,12 +144,12 @@ impl Default for TrainConfig {
     }
 }
 
-/// The configuration of a sampling.
+/// The configuration of sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleConfig<'a> {
-    /// The number of most likely tokens that are drawn from. Ties go to the lower token, and 1 is greedy.
+    /// The number of most likely tokens that are drawn from. Ties go to the lower token, and 1 means greedy decoding.
     pub top_k: usize,
-    /// The divisor of the logits, where 0 is greedy.
+    /// The divisor of the logits, where 0 means greedy decoding.
     pub temperature: f64,
     /// The seed. Sample `i` draws from the random stream `(seed, i)`.
     pub seed: u64,

@@ -68,8 +68,8 @@ pub enum Error {
     GpuMemory { needed: usize, free: usize, total: usize },
     #[error("cannot {action}")]
     Driver { action: String, code: Option<i32>, source: Cause },
-    /// A training whose values have become NaN or infinite at a step, counted from 1. `saves` tells whether it has
-    /// saved before.
+    /// A training whose values have become NaN or infinite at a step, counted from 1. `saves` tells whether the run
+    /// saves its model.
     #[error("training diverged at step {step}: {reason}")]
     Diverged { step: u64, reason: String, saves: bool },
     #[error("every model diverged")]
@@ -195,7 +195,7 @@ impl Error {
 
 /// The number of bytes of an allocation that failed.
 ///
-/// Printing it and its [hint](Self::HINT) allocates nothing, so a handler of allocation failures can do it.
+/// Printing the error and its [hint](Self::HINT) allocates nothing, so a handler of allocation failures can print both.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("out of memory: cannot allocate {0} bytes")]
 pub struct OutOfMemory(pub usize);

@@ -10,7 +10,7 @@ use microgpt::error::OutOfMemory;
 
 fn main() -> ExitCode {
     set_alloc_error_hook(|layout| {
-        // An `Error` would need memory.
+        // An `Error` would allocate.
         let _ = writeln!(io::stderr(), "error: {}\nhint: {}", OutOfMemory(layout.size()), OutOfMemory::HINT);
         process::exit(1);
     });

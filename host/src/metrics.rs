@@ -1,5 +1,5 @@
-//! The metrics of a training, a file with one JSON object on a line for every step of every run. A thread writes it, so
-//! that training need not wait.
+//! The metrics of a training, a file with one JSON object on a line for every step of every run. A thread writes the
+//! file, so that training need not wait.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ pub struct Metrics {
 /// A message to the thread.
 enum Message {
     Steps(Steps),
-    /// The validation losses of the runs after the last of the steps sent before.
+    /// The validation losses of the runs after the last step sent before.
     Validation(Vec<f64>),
-    /// A request for an answer when everything before it is written.
+    /// A request for an answer once all earlier messages are written.
     Flush(SyncSender<()>),
 }
 
@@ -39,14 +39,14 @@ impl Metrics {
     /// with `append`.
     ///
     /// # Errors
-    /// [`Error::Metrics`] if the file cannot be written, or has something else than metrics.
+    /// [`Error::Metrics`] if the file cannot be written, or holds anything but metrics.
     pub fn create(path: &Path, append: bool, runs: Vec<Run>) -> Result<Self> {
         let path = path.to_owned();
         let file = Output::open(&path, append).map_err(|source| Error::Metrics { path: path.clone(), source })?;
         let (sender, messages) = sync_channel(WAITING);
         let writer = thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            // The steps whose validation is not known yet.
+            // `held` has the steps whose validation losses are not known yet.
             let mut held: Option<Steps> = None;
             for message in messages {
                 match message {
@@ -130,8 +130,8 @@ fn values(swept: &[Setting]) -> Map<String, Value> {
     swept.iter().map(|Setting { flag, value }| (flag.clone(), number(value))).collect()
 }
 
-/// Writes the objects of a launch in the order of steps. No value takes a string of its own, because a step of the
-/// smallest model takes little longer than its object.
+/// Writes the objects of a launch in the order of steps. No value allocates a string, because a step of the smallest
+/// model takes little longer than writing its object.
 fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&[f64]>) -> io::Result<()> {
     let heads: Vec<String> = runs.iter().map(head).collect();
     for (i, step) in (steps.first..steps.end()).enumerate() {
@@ -158,8 +158,8 @@ fn write(out: &mut impl Write, runs: &[Run], steps: &Steps, val_losses: Option<&
     Ok(())
 }
 
-/// Writes a JSON number, or `null` for a value that is not finite. A value of single precision, as the kernels compute
-/// it, gets no more digits than tell it from its neighbours.
+/// Writes a JSON number, or `null` for a value that is not finite. A value in single precision, as the kernels compute
+/// it, gets the shortest decimal that rounds to the value.
 fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
     let single = value as f32;
     let is_single = f64::from(single).to_bits() == value.to_bits();
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(lines[1]["sweep"], serde_json::json!({ "learning-rate": 0.01 }));
         assert_eq!((&lines[1]["seed"], &lines[1]["loss"]), (&8.into(), &3.25.into()));
         assert_eq!((&lines[2]["step"], &lines[2]["val_loss"]), (&4.into(), &2.5.into()));
-        // JSON has no number for these.
+        // JSON has no number for NaN and infinity.
         assert!(lines[3]["loss"].is_null() && lines[3]["val_loss"].is_null());
     }
 

@@ -11,7 +11,7 @@ mod draw;
 
 /// The largest number of points of a curve. Steps are averaged in bins, so that a million cost no more than a thousand.
 const BINS: u64 = 1000;
-/// The part of the training that the moving mean covers.
+/// The fraction of the training that the moving mean covers.
 const WINDOW: f64 = 0.05;
 
 /// The curves of a training, and the file that they are drawn to.
@@ -20,11 +20,11 @@ pub struct Plot {
     png: bool,
     series: Vec<Series>,
     steps_per_bin: u64,
-    /// The first of the series that are being recorded.
+    /// The index of the first series that is being recorded.
     first: usize,
 }
 
-/// The runs that share a label, which are those of several seeds.
+/// The runs that share a label and differ in their seeds.
 struct Series {
     label: String,
     runs: Vec<Curve>,
@@ -69,13 +69,13 @@ impl Plot {
         Ok(Self { file, png, series: Vec::new(), steps_per_bin: steps.div_ceil(BINS).max(1), first: 0 })
     }
 
-    /// Begins a series of `runs` runs for each label. The events that are recorded next are those of these runs.
+    /// Begins a series of `runs` runs for each label. The events that are recorded next belong to these runs.
     pub fn begin(&mut self, labels: impl Iterator<Item = String>, runs: usize) {
         self.first = self.series.len();
         self.series.extend(labels.map(|label| Series { label, runs: vec![Curve::default(); runs] }));
     }
 
-    /// Takes the losses of an event, if it has any.
+    /// Records the losses of an event, if it has any.
     pub fn record(&mut self, event: &Event) {
         let curves = self.series[self.first..].iter_mut().flat_map(|series| &mut series.runs);
         match event {

@@ -49,8 +49,8 @@ impl fmt::Display for Run {
     }
 }
 
-/// Groups the configurations that can train side by side, those of one shape and one batch size, in the order of the
-/// first of each group.
+/// Groups the configurations of one shape and one batch size, which can train side by side. Groups are in the order of
+/// their first configurations.
 pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {
     let mut groups: Vec<Vec<RunConfig>> = Vec::new();
     for config in configs {
@@ -69,8 +69,8 @@ pub fn with_seeds(configs: &[RunConfig], seed: u64, seeds: usize) -> Vec<Run> {
     configs.iter().flat_map(|config| (0..seeds as u64).map(move |i| run(config, i))).collect()
 }
 
-/// Returns how many steps or samples of `work` multiplications make a launch. It keeps a device busy, and yet lets
-/// results come as they arise.
+/// Returns how many steps or samples of `work` multiplications make a launch. Such a launch keeps a device busy, and is
+/// short enough to report results as they arise.
 pub(crate) fn launch_len(work: u64) -> u64 {
     // So much work takes about a second on the slowest device.
     const MAX_WORK: u64 = 1 << 29;

@@ -14,7 +14,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Returns the summary of the finite ones of these values, or `None` if there are none.
+    /// Returns the summary of the finite values, or `None` if no value is finite.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         let n = values.len();

@@ -14,7 +14,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Returns the vocabulary of all characters in these documents.
     pub fn new<'a>(documents: impl IntoIterator<Item = &'a str>) -> Self {
-        // A table by code point yields sorted characters without sorting those of a long corpus.
+        // A table by code point yields sorted characters without a sort of a long corpus.
         let mut seen: Vec<bool> = Vec::new();
         for c in documents.into_iter().flat_map(str::chars) {
             let index = c as usize;

@@ -38,7 +38,8 @@ pub use event::{Checkpoint, Event, Finished, Steps, Validation};
 
 /// The training of one run, or of several side by side, as an iterator of events.
 ///
-/// It computes a launch of steps when the next event is asked for. After [`Event::Finished`] or an error it ends.
+/// The iterator computes a launch of steps when the next event is asked for. It ends after [`Event::Finished`] or an
+/// error.
 pub struct Trainer {
     models: Box<dyn Models>,
     description: String,
@@ -59,7 +60,7 @@ pub struct Trainer {
     alive: Vec<bool>,
     /// The last validation loss of each run.
     val_losses: Vec<f64>,
-    /// The step after which they were measured.
+    /// The step after which the validation losses were measured.
     validated: Option<u64>,
     phase: Phase,
     /// The reason to fail at the end, where the only run has diverged.
@@ -86,7 +87,7 @@ impl Trainer {
     /// If a state does not fit the data set, or the device is missing or too small.
     ///
     /// # Panics
-    /// If there is no run, or not one state for each.
+    /// If there is no run, or the numbers of runs and states differ.
     pub fn start(
         runs: Vec<Run>,
         states: Vec<State>,

@@ -24,7 +24,7 @@ impl Weights {
         Self { shape, values: vec![0.0; num_params(shape)] }
     }
 
-    /// Returns initial weights, of which each tensor has the distribution of its [`Init`].
+    /// Returns initial weights. Each tensor has the distribution of its [`Init`].
     pub fn init(shape: RuntimeShape, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut weights = Self::zeros(shape);

@@ -17,7 +17,7 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Returns the text in `bytes`. `name` is the file or the address, which an error names.
+/// Returns the text in `bytes`. Errors name `name`, the file or the address.
 ///
 /// # Errors
 /// If the bytes are not UTF-8, or have fewer than two documents.
@@ -41,7 +41,7 @@ pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
 
 /// The tokens of one document or more, which clones share.
 ///
-/// Only [`Dataset::new`] makes them, since kernels index by tokens and offsets unchecked.
+/// Only [`Dataset::new`] constructs this type, because kernels index by tokens and offsets unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
     tokens: Arc<[u32]>,
@@ -95,7 +95,7 @@ pub struct Dataset {
 impl Dataset {
     /// Returns the documents as tokens, shuffled and split.
     ///
-    /// Without a seed the documents keep their order. Without a tokenizer the vocabulary is that of the documents.
+    /// Without a seed the documents keep their order. Without a tokenizer the vocabulary has the documents' characters.
     ///
     /// # Errors
     /// If there are fewer than two documents or more tokens than 32 bits can index, or if the given vocabulary lacks a
@@ -110,7 +110,7 @@ impl Dataset {
         let mut order: Vec<usize> = (0..documents.len()).collect();
         if let Some(seed) = seed {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            // The jump keeps the shuffle apart from the initial weights, which are drawn from the same seed.
+            // The jump makes the shuffle independent of the initial weights, which are drawn from the same seed.
             rng.long_jump();
             order.shuffle(&mut rng);
         }

@@ -20,7 +20,7 @@ pub const STDIN: &str = "-";
 pub struct Download {
     /// The address.
     pub url: String,
-    /// The time-out of the name's look-up, and that of the connection.
+    /// The time-out of the DNS look-up, and again of the connection.
     pub connect_timeout: Duration,
     /// The time-out of the whole download.
     pub timeout: Duration,
@@ -72,7 +72,7 @@ impl Corpus {
         }
     }
 
-    /// Does what [`Self::load`] does without `input`, in this working directory and with this download.
+    /// Loads a corpus as [`Self::load`] does without `input`, from this working directory or by this download.
     ///
     /// # Errors
     /// If an `input.txt` exists that is not a corpus. A failed download leads to the embedded names.
@@ -148,7 +148,7 @@ fn read_to_end(file: impl Read, len: u64) -> io::Result<Vec<u8>> {
 }
 
 impl Download {
-    /// Returns the whole body of the answer.
+    /// Returns the whole body of the response.
     fn fetch(&self) -> Result<Vec<u8>> {
         let failed = |reason: Cause| Error::failed(format!("download {}", self.url), "check the network", reason);
         let refused = |error: ureq::Error| {
@@ -174,7 +174,7 @@ impl Download {
             config = config.proxy(None);
         }
         let mut response = ureq::Agent::from(config.build()).get(&self.url).call().map_err(refused)?;
-        // Without a stated length, a body that was cut looks like a whole one.
+        // Without a stated length, a truncated body looks complete.
         if !["content-length", "transfer-encoding"].iter().any(|name| response.headers().contains_key(*name)) {
             return Err(failed("the answer states no length".into()));
         }

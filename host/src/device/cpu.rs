@@ -38,7 +38,7 @@ const EVALUATE_BLOCKS: usize = 32;
 /// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
 
-/// The number of multiplications that are worth another thread. They take a few dozen microseconds.
+/// The number of multiplications that are worth another thread. So many take a few dozen microseconds.
 const WORK_PER_THREAD: usize = 1 << 20;
 
 /// A model on the CPU.
@@ -98,7 +98,7 @@ impl Cpu {
         Self::with_kernels(available()[0], config, dataset, state)
     }
 
-    /// Returns a model that is computed by these kernels, which must be among the [`available`] ones.
+    /// Returns a model that is computed by these kernels, which must be among [`available`].
     ///
     /// # Errors
     /// Those of [`Self::new`], and [`Error::Argument`] if this processor cannot run the kernels.
@@ -160,7 +160,8 @@ impl Cpu {
         phase_pool::each_phase(args.train.steps as usize * phases, threads, |i, thread| {
             let (Shared(mut batch), phase, step) = (*shared, Phase::ALL[i % phases], i / phases);
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
-            // A thread takes the shards of whole gradient arrays, one after the other, since they share its workspace.
+            // A thread takes the shards of whole gradient arrays, one after the other, because they share the thread's
+            // workspace.
             let first = |thread: usize| shards.min(thread * arrays / threads * shards_each);
             let (blocks, count) = match phase {
                 Phase::Gradients => (first(thread)..first(thread + 1), shards),
@@ -177,8 +178,8 @@ impl Cpu {
 #[derive(Clone, Copy)]
 struct Shared<T>(T);
 
-// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements and read elements that none
-// writes.
+// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements, and read only elements that no
+// other block writes.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl Device for Cpu {

@@ -1,7 +1,7 @@
 //! NVIDIA GPUs, with kernels in PTX that the driver compiles for the device.
 //!
 //! Corpus, weights, gradients and moments stay on the device. A call of `train` is one launch, after which the host
-//! reads its log.
+//! reads the launch's log.
 
 mod error;
 mod gpu;

@@ -76,8 +76,8 @@ fn batch<'a>(config: &TrainConfig, step: u64, train: &'a Documents) -> Vec<&'a [
 
 /// Returns the random stream of a sample, as uniform values in `[0, 1)`.
 ///
-/// Every sample has a stream of its own, the same as in the kernels. So sample 7 depends neither on whether samples 1
-/// to 6 were drawn, nor on the device that draws it. A value has 24 random bits, which an `f32` holds exactly.
+/// Every sample has a stream of its own, the same as in the kernels. So sample 7 is the same on every device, whether
+/// or not samples 1 to 6 were drawn. A value has 24 random bits, which an `f32` holds exactly.
 fn uniforms(seed: u64, sample_index: u64) -> impl FnMut() -> f64 {
     // The seeds of two streams are apart by 2^64 over the golden ratio, made odd.
     let seed = seed.wrapping_add(sample_index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -100,7 +100,7 @@ impl Device for Reference {
         Ok(steps.map(|step| model.train_step(&batch(config, step, &dataset.train), &adamw_at(config, step))).collect())
     }
 
-    /// Tries the step of the model itself, which holds more digits than `state`.
+    /// Tries the next step from the model's own state, which is more precise than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
         let Self { model, config, dataset, .. } = self;
         Ok(model.clipped_gradients(&batch(config, model.step, &dataset.train), config.optimizer.max_grad_norm).0)

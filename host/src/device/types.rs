@@ -69,10 +69,11 @@ pub trait Device {
     fn shape(&self) -> RuntimeShape;
 
     /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
-    /// modulo their number.
+    /// modulo the number of training documents.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
 
-    /// Returns the log of the next step without taking it. `state` must be the current one, from [`Device::download`].
+    /// Returns the log of the next step without taking it. `state` must be the current state, from
+    /// [`Device::download`].
     fn trial_step(&mut self, state: &State) -> Result<StepLog> {
         let logs = self.train(1)?;
         self.upload(state)?;

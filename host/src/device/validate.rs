@@ -1,4 +1,4 @@
-//! The validation of models, documents and samplings. The kernels index unchecked and rely on it.
+//! The validation of models, documents and samplings. The kernels index unchecked and rely on the validation.
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
@@ -22,7 +22,7 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
     self::state(shape, state)
 }
 
-/// Rejects tokens of documents that are not in the vocabulary.
+/// Rejects documents with a token that is not in the vocabulary.
 pub(super) fn tokens(shape: RuntimeShape, tokens: &[u32]) -> Result<()> {
     const HINT: &str = "give the model the vocabulary of its documents";
     match tokens.iter().max().filter(|&&token| token >= shape.vocab) {

@@ -13,7 +13,7 @@ type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf
 
 /// The width and the height in pixels.
 const SIZE: (u32, u32) = (1200, 720);
-/// The colours, which most eyes can tell apart (Okabe and Ito). A lone series has the first.
+/// The colours, a palette by Okabe and Ito for colour-blind readers. A lone series has the first colour.
 const COLOURS: [(u8, u8, u8); 7] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (90, 90, 90)];
 /// The largest number of series that the legend has room for.
@@ -50,7 +50,7 @@ impl Plot {
     }
 
     fn draw_on<B: DrawingBackend<ErrorType: 'static>>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Cause> {
-        // The PNG's letters are drawn with this font, and those of the SVG are measured with it.
+        // The PNG's letters are drawn with this font, and the SVG's letters are measured with it.
         plotters::style::register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
             .map_err(|_| "the font is damaged")?;
         let alone = self.series.len() == 1;
@@ -73,7 +73,7 @@ impl Plot {
     }
 }
 
-/// Draws the axes, which have room around the points.
+/// Draws the axes, with a margin around the points.
 fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     area: &DrawingArea<B, Shift>,
     points: &[Points],
@@ -90,7 +90,7 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
         .set_label_area_size(LabelAreaPosition::Left, 64)
         .set_label_area_size(LabelAreaPosition::Bottom, 48)
         .build_cartesian_2d(steps, losses)?;
-    // The ticks of a short run lie between the steps too.
+    // In a short run, some ticks lie between two steps and get no label.
     let step_label = |step: &f64| if (step - step.round()).abs() < 1e-6 { format!("{step:.0}") } else { String::new() };
     chart
         .configure_mesh()
@@ -109,8 +109,8 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
     Ok(chart)
 }
 
-/// Draws series `i` of `count` series, and its entries in the legend. Behind the moving mean of its training losses is
-/// every loss of a lone run, or the band that the runs of several seeds keep to.
+/// Draws series `i` of `count` series, and its entries in the legend. The moving mean of the training losses is drawn
+/// over every loss of a lone run, or over the band of the runs of several seeds.
 fn draw_series<B: DrawingBackend<ErrorType: 'static>>(
     chart: &mut Chart<B>,
     Points { losses, band, mean, val }: Points,

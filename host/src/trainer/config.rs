@@ -23,7 +23,7 @@ pub struct Config {
     pub shuffle: bool,
     /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
-    /// The number of documents to validate on, of which 0 counts as 1.
+    /// The number of documents to validate on, where 0 counts as 1.
     pub val_docs: usize,
     /// The number of steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s, or 0 for none.
     pub checkpoint_every: u64,
@@ -56,12 +56,12 @@ pub struct Schedule {
     pub stop_after: u64,
     /// The number of steps between two validations, or 0 for none.
     pub val_every: u64,
-    /// The number of documents to validate on, of which 0 counts as 1.
+    /// The number of documents to validate on, where 0 counts as 1.
     pub val_docs: usize,
     /// The number of steps between two checkpoints, or 0 for none.
     pub checkpoint_every: u64,
     /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at
-    /// the end, and one that diverges drops out. Otherwise the training fails if its run diverges.
+    /// the end, and a run that diverges drops out. Otherwise the training fails if its run diverges.
     pub compares: bool,
 }
 

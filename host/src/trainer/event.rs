@@ -10,7 +10,7 @@ use crate::summary::Summary;
 pub enum Event {
     /// The steps of a launch.
     Steps(Steps),
-    /// A run of several that dropped out.
+    /// The divergence of one of several runs, which drops out.
     Diverged {
         /// The run.
         run: Run,
@@ -32,7 +32,7 @@ pub enum Event {
     Finished(Finished),
 }
 
-/// The steps of a launch. A device takes many steps at once. When this event comes, the model has taken the last step.
+/// The steps of a launch. A device takes many steps at once. When this event comes, the model has taken all of them.
 #[derive(Clone, Debug)]
 pub struct Steps {
     /// The number of steps before these.
@@ -69,7 +69,7 @@ impl Steps {
 pub struct Validation {
     /// The number of the step, from 1.
     pub step: u64,
-    /// The mean loss of each run in nats a token, NaN for one that diverged.
+    /// The mean loss of each run in nats a token, NaN for a run that diverged.
     pub losses: Vec<f64>,
 }
 
@@ -96,9 +96,9 @@ pub struct Checkpoint {
 pub struct Finished {
     /// The index of the run with the least validation loss, or of the first that has not diverged.
     pub best: usize,
-    /// The state of that run.
+    /// The state of the best run.
     pub state: State,
-    /// The last validation loss of each run, NaN for one that was never validated or that diverged.
+    /// The last validation loss of each run, NaN for a run that was never validated or that diverged.
     pub val_losses: Vec<f64>,
     /// The number of steps that this trainer has taken.
     pub steps: u64,

@@ -41,7 +41,7 @@ impl Trainer {
         self.alive.contains(&true)
     }
 
-    /// Returns whether a multiple of `every` steps is reached, which is never so for 0.
+    /// Returns whether the step is a multiple of `every`, and false if `every` is 0.
     fn is_due(&self, every: u64) -> bool {
         every > 0 && self.step.is_multiple_of(every)
     }

@@ -15,7 +15,7 @@ mod checkpoints;
 mod divergence;
 mod stops;
 
-/// A device whose loss is the step's number, counted from 1, until it breaks.
+/// A device whose loss is the step's number, counted from 1, except in the step that `bad` replaces.
 struct Fake {
     state: State,
     launches: Vec<usize>,
@@ -28,7 +28,7 @@ struct Fake {
     stop_validation: Option<(u64, StopHandle)>,
 }
 
-/// A fake that the test can look at while a trainer has it.
+/// A fake that the test can inspect while a trainer owns it.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Fake>>);
 

@@ -1,4 +1,4 @@
-//! A pool of threads that goes through the phases of a launch in step.
+//! A pool of threads that runs the phases of a launch in lockstep.
 
 use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

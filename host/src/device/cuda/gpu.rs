@@ -19,7 +19,7 @@ use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
 
-/// Documents, with their tokens and offsets on the device too.
+/// Documents on the host, with a copy of their tokens and offsets on the device.
 pub(super) struct DeviceDocuments {
     pub(super) host: Documents,
     pub(super) tokens: DeviceBuffer<u32>,
@@ -36,14 +36,14 @@ impl DeviceDocuments {
 /// The part of a GPU that its models share.
 pub(super) struct Gpu {
     pub(super) shape: RuntimeShape,
-    /// The seconds that the last launch took on the device, or the last launches that follow each other.
+    /// The seconds that the last launch, or the last series of launches, took on the device.
     pub(super) seconds: Cell<f64>,
     // The fields are dropped in this order, so the context stands last.
     pub(super) train: DeviceDocuments,
     pub(super) val: DeviceDocuments,
     /// The largest number of blocks of an evaluation.
     pub(super) evaluate_blocks: usize,
-    /// The workspaces of those blocks, unless they fit in shared memory.
+    /// The workspaces of an evaluation's blocks, unless the workspaces fit in shared memory.
     pub(super) evaluate_workspace: DeviceBuffer<f32>,
     pub(super) start: Event,
     pub(super) end: Event,
@@ -81,18 +81,18 @@ impl Gpu {
             evaluate_workspace: zeros(evaluate_len)?,
             start: Event::new(EventFlags::DEFAULT).map_err(failed("make an event"))?,
             end: Event::new(EventFlags::DEFAULT).map_err(failed("make an event"))?,
-            // The stream waits for the default stream, since copies run there before the kernels.
+            // The stream waits for the default stream, in which copies run before the kernels.
             stream: Stream::new(StreamFlags::DEFAULT, None).map_err(failed("make a stream"))?,
             kernels,
             _context: context,
         })
     }
 
-    /// Runs a kernel in `blocks` blocks and waits for it.
+    /// Runs a kernel in `blocks` blocks and waits for its end.
     ///
     /// # Safety
-    /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. Their
-    /// contents keep the kernel's contract.
+    /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. The
+    /// contents of the arrays keep the kernel's contract.
     pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         let action = || format!("run `{}`", kernel.name);
         // The first launch of a kernel compiles it, which must not count as time on the device.
@@ -106,8 +106,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// Has `launch` launch a kernel for consecutive ranges of these items. There is one launch, or several where the device
-    /// has a time limit. A launch must call [`Self::launch`] once.
+    /// Calls `launch` for consecutive ranges of these items. There is one call, or several where the device has a time
+    /// limit. Each call must call [`Self::launch`] once.
     pub(super) fn in_launches<A: Args>(
         &self,
         items: usize,
@@ -126,7 +126,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Trains these models for `steps` steps in one launch, with a block for each.
+    /// Trains these models for `steps` steps in one launch, with a block for each model.
     ///
     /// # Safety
     /// Each model's arguments are those of a launch of `steps` steps as in [`Self::launch`], and no two models share an
@@ -148,5 +148,5 @@ impl Gpu {
 #[repr(transparent)]
 struct ModelArgs(TrainArgs);
 
-// SAFETY: `TrainArgs` has integers, floats and addresses on the device. None refers to the host's memory.
+// SAFETY: `TrainArgs` has only integers, floats and addresses on the device.
 unsafe impl DeviceCopy for ModelArgs {}

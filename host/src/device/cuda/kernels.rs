@@ -31,19 +31,20 @@ pub struct Ptx {
     pub arch: u32,
     /// The human-readable name of the compiler.
     pub compiler: &'static str,
-    /// The kernels' names, each with its module. The instance for the default shape has the bare name. Those for shapes
-    /// that fit in shared memory end in `_shared`, those for all other shapes in `_global`.
+    /// The kernels' names, each with its module. The instance for the default shape has the bare name. Names for shapes
+    /// that fit in shared memory end in `_shared`, and names for all other shapes in `_global`.
     pub kernels: &'static [(&'static str, &'static str)],
 }
 
 /// The embedded PTX, if the build has any.
 pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 
-/// The largest shared memory in bytes that a kernel may declare in its PTX. Rust-CUDA's kernels declare some. A launch
-/// leaves as much free for either compiler.
+/// The largest shared memory in bytes that a kernel may declare in its PTX. Because Rust-CUDA's kernels declare some, a
+/// launch leaves as much free for either compiler.
 pub const DECLARED_SHARED: usize = 16;
 
-/// An argument struct, which one kernel takes by value, and the demands of that kernel. A test compares the sizes.
+/// An argument struct, which one kernel takes by value, and the demands of that kernel. A test compares the struct's
+/// size on the host with the size in the PTX.
 pub(super) trait Args: Copy {
     /// The kernel's name.
     const KERNEL: &'static str;
@@ -78,7 +79,7 @@ impl Args for GenerateArgs {
     const WORKSPACE: fn(RuntimeShape) -> usize = |shape| generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS);
 }
 
-/// The instance of the kernel with these arguments that a shape takes.
+/// One shape's instance of the kernel with these arguments.
 pub(super) struct Kernel<A> {
     /// The name in the PTX.
     pub name: String,
@@ -94,8 +95,8 @@ impl<A: Args> Kernel<A> {
     ///
     /// # Safety
     /// Until the stream has been synchronised, the arrays in `args` are on the device with the lengths that the struct
-    /// states for `blocks` blocks, and nothing else uses the arrays that the kernel writes. Their contents keep the
-    /// kernel's contract.
+    /// states for `blocks` blocks, and nothing else uses the arrays that the kernel writes. The contents of the arrays
+    /// keep the kernel's contract.
     pub unsafe fn launch(&self, function: &Function, stream: &Stream, blocks: usize, args: A) -> Result<()> {
         let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.shared_bytes as u32);
         let (function, stream) = (function.to_raw(), stream.as_inner());
@@ -171,7 +172,7 @@ impl CudaKernels {
         format!("{} (sm_{}, PTX for sm_{})", self.name, self.arch, self.ptx.arch)
     }
 
-    /// Returns the instance of the kernel with these arguments that the shape takes.
+    /// Returns the shape's instance of the kernel with these arguments.
     pub fn choose<A: Args>(&self) -> Result<Kernel<A>> {
         const DEFAULT: DefaultShape = ConstShape;
         if A::GRID_BARRIER && !self.cooperative {
@@ -190,7 +191,7 @@ impl CudaKernels {
         Ok(Kernel { name: format!("{}{suffix}", A::KERNEL), workspace, shared_bytes, args: PhantomData })
     }
 
-    /// Returns how many blocks of a kernel run on the device at a time.
+    /// Returns the number of blocks of a kernel that run on the device at a time.
     pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let per_multiprocessor = self
             .compiled(kernel)?
@@ -205,7 +206,7 @@ impl CudaKernels {
         index.ok_or_else(|| Error::NotBuilt { part: format!("the kernel `{}`", kernel.name) })
     }
 
-    /// Returns the pace of a kernel's launches, if the device has a time limit for them.
+    /// Returns the pace of a kernel's launches, if the device has a time limit for launches.
     pub fn pace<A: Args>(&self, kernel: &Kernel<A>) -> Result<Option<&Pace>> {
         let index = self.index(kernel)?;
         Ok(self.paces.as_ref().map(|paces| &paces[index]))
@@ -224,7 +225,7 @@ impl CudaKernels {
         };
         let function = module.get_function(name).map_err(failed(format!("find `{name}` in the PTX")))?;
         let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: the call only sets an attribute of the function.
+        // SAFETY: `function` is a function of the current context, and the call only sets its attribute.
         let result = unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, kernel.shared_bytes as c_int) };
         to_result(result, || format!("give `{name}` its shared memory"))?;
         Ok(function)
@@ -247,7 +248,7 @@ fn jit_log(ptx: &str) -> String {
     let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
     let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(log.len())];
     let mut module = ptr::null_mut();
-    // SAFETY: two options have two values, of which the second is the size of the first. The text ends with a zero.
+    // SAFETY: two options have two values, of which the second is the size of the first. The text is NUL-terminated.
     unsafe {
         let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
         let result = sys::cuModuleLoadDataEx(&raw mut module, ptx.as_ptr().cast(), 2, options, values);

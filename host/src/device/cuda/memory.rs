@@ -25,7 +25,7 @@ fn free_and_total() -> Result<(usize, usize)> {
 }
 
 /// Returns `blocks`, or fewer if their workspaces of `workspace` elements each would take more than a quarter of the
-/// free memory. There is at least one block if they have workspaces.
+/// free memory. If blocks have workspaces, the result is at least 1.
 pub(super) fn affordable_blocks(blocks: usize, workspace: usize) -> Result<usize> {
     if workspace == 0 { Ok(blocks) } else { Ok(blocks.min(free_and_total()?.0 / 4 / (4 * workspace)).max(1)) }
 }
@@ -37,7 +37,7 @@ pub(super) fn zeros<T: DeviceCopy + Zeroable>(len: usize) -> Result<DeviceBuffer
 
 /// Allocates `len` values that a kernel is to write. An emulated driver reports a value that the kernel leaves out.
 pub(super) fn uninitialized<T: DeviceCopy + Zeroable>(len: usize) -> Result<DeviceBuffer<T>> {
-    // SAFETY: any bits are a value of a plain number, for which alone this is called.
+    // SAFETY: `T` is always an integer or a float, for which every bit pattern is valid.
     unsafe { DeviceBuffer::uninitialized(len) }.map_err(failed("allocate the GPU's memory"))
 }
 

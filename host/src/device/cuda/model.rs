@@ -94,8 +94,8 @@ impl Cuda {
 
     /// Returns the arguments of a launch of the next `steps` steps.
     ///
-    /// Each array has the length that [`TrainArgs`] states, or for a batch that of the plan, since `pointer` panics
-    /// otherwise. `validate::model` has checked the documents.
+    /// Each array has the length that [`TrainArgs`] states, or for a batch the length that the plan states. Otherwise
+    /// `pointer` panics. `validate::model` has checked the documents.
     fn train_args(&mut self, steps: usize) -> Result<TrainArgs> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         (self.coefficients, self.log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
@@ -133,8 +133,7 @@ impl Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        // SAFETY: `train_args` states the lengths. The other arrays have those of the plan for its blocks, and the
-        // barrier is 0.
+        // SAFETY: `train_args` states the lengths of its arrays, the plan those of the others, and the barrier is 0.
         unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }?;
         self.finish_launch(steps)
     }
@@ -146,7 +145,7 @@ impl Cuda {
     }
 }
 
-/// Trains models of one document a step, which share a GPU, with a block for each.
+/// Trains models that share a GPU, each in a block of its own and on one document a step.
 fn train_side_by_side(models: &mut [Cuda], steps: usize) -> Result<Vec<Vec<StepLog>>> {
     let (gpu, mut logs) = (Rc::clone(&models[0].gpu), vec![Vec::with_capacity(steps); models.len()]);
     gpu.in_launches::<TrainModelsArgs>(steps, |range| {
@@ -201,15 +200,15 @@ impl Device for Cuda {
                 documents: range.len() as u32,
                 shape: self.gpu.shape,
             };
-            // SAFETY: `pointer` has checked the lengths, of which the range is a part, with a workspace for each of the
-            // blocks, and `validate::model` has checked the tokens.
+            // SAFETY: `pointer` has checked the lengths, which cover the range and a workspace for each of the blocks,
+            // and `validate::model` has checked the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }
         })?;
         Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
     }
 
     fn samples_per_launch(&self, work: u64) -> u64 {
-        // This fills a GPU, and needs less than a gigabyte on the host.
+        // So many samples fill a GPU, and need less than a gigabyte on the host.
         ((1 << 36) / work).clamp(1, 1 << 18)
     }
 
@@ -249,8 +248,8 @@ impl Device for Cuda {
                 samples: range.len() as u32,
                 ..args
             };
-            // SAFETY: `pointer` has checked the lengths, of which the range is a part, with a workspace for each of the
-            // blocks, and `validate::sampling` has checked the configuration.
+            // SAFETY: `pointer` has checked the lengths, which cover the range and a workspace for each of the blocks,
+            // and `validate::sampling` has checked the configuration.
             unsafe { self.gpu.launch(&kernel, blocks, args) }
         })?;
         Ok(to_samples(&download(&out, 0..tokens)?, &download(&logprobs, 0..logprobs_len)?, shape.block_size()))

@@ -4,9 +4,9 @@
 use std::cell::Cell;
 
 /// The duration in seconds that a launch aims at. A launch of longer documents than the one before takes a multiple of
-/// it, which must stay below half a second.
+/// this duration. The multiple must stay below half a second.
 const TARGET: f64 = 0.1;
-/// The largest number of items of a launch, as a multiple of those of the launch before.
+/// The largest number of items of a launch, as a multiple of the previous launch's number.
 const GROWTH: usize = 4;
 
 /// The number of items, such as steps or samples, that a kernel's next launch takes.

@@ -15,7 +15,7 @@ fn a_checkpoint_has_the_best_model_whose_values_are_finite() {
     assert!(end.val_losses[0].is_nan() && end.val_losses[1..] == [1.0, 1.5]);
     let last = trained.checkpoints().pop().unwrap();
     assert_eq!((last.run.seed, last.state.step, last.state.weights.values[5], last.val_loss), (1, 8, 0.25, 1.0));
-    // A lone model has no other to give way to, so the training ends without a checkpoint.
+    // A lone model has no other to replace it, so the training ends without a checkpoint.
     models.truncate(1);
     models[0].get().state.step = 0;
     let trained = train(schedule, &models);
@@ -35,7 +35,7 @@ fn a_checkpoint_has_a_model_that_could_take_another_step() {
         let reason = "the next step's loss is inf";
         assert_eq!(trained.end.unwrap_err().to_string(), format!("training diverged at step {}: {reason}", bad - 1));
     }
-    // The best of two, which has a validation loss, gives way to the other.
+    // The run with the least validation loss diverges in the trial step, so the other run is kept.
     let models = share([1.0, 2.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }));
     models[0].get().bad = Some((11, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
     let end = train(Schedule { compares: true, ..schedule }, &models).end.unwrap();

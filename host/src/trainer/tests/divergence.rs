@@ -60,7 +60,7 @@ fn of_several_models_the_best_is_kept_and_one_may_diverge() {
     assert_eq!(trained.losses().len(), 10);
     let diverged = |event: &Event| matches!(event, Event::Diverged { run: Run { seed: 2, .. }, step: 6, .. });
     assert_eq!(trained.events.iter().filter(|event| diverged(event)).count(), 1);
-    // The training ends with the last run that is left.
+    // The training ends when the last run diverges.
     for model in &models {
         model.get().bad = Some((12, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
     }
