@@ -13,8 +13,8 @@ use libloading::Library;
 /// The driver's library, by the name that every installation of the driver provides.
 const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 
-/// Places of the library that the system's search may leave out, in the order in which they are tried. The first one is of
-/// the Windows Subsystem for Linux, the others are of Jetson's releases.
+/// Places of the library that the system's search may leave out, in the order in which they are tried. The first place
+/// belongs to the Windows Subsystem for Linux, the others to Jetson's releases.
 const OTHER_PLACES: &[&str] = if cfg!(windows) {
     &[]
 } else {
@@ -56,7 +56,7 @@ pub fn last_failure() -> Option<Failure> {
 /// Returns the driver's library.
 ///
 /// # Errors
-/// If the library cannot be opened anywhere. The error is the system's for its name.
+/// If the library cannot be opened anywhere. The error is the system's for the name `LIBRARY`.
 pub fn library() -> Result<&'static Library, &'static libloading::Error> {
     static OPENED: OnceLock<Result<Library, libloading::Error>> = OnceLock::new();
     // SAFETY: the driver's initialisers have no requirements. They run in every CUDA program.
@@ -175,7 +175,8 @@ macro_rules! unsupported {
 }
 
 // The other functions that `cust` names. The program calls none of them, but Windows' linkers want a definition of each
-// that an object file refers to. With the C calling convention the caller removes the arguments.
+// function that an object file refers to. With the C calling convention the caller removes the arguments, so the
+// definitions need no parameters.
 unsupported! {
     cuArray3DCreate_v2 cuArray3DGetDescriptor_v2 cuArrayDestroy cuCtxCreate_v2 cuCtxDestroy_v2
     cuCtxGetApiVersion cuCtxGetCacheConfig cuCtxGetCurrent cuCtxGetDevice cuCtxGetFlags cuCtxGetLimit
