@@ -21,7 +21,7 @@ const code = (() => {
     if (!offsets.has(file)) offsets.set(file, file.offsetTop + file.querySelector(".body").offsetTop);
     return offsets.get(file);
   };
-  /** Returns the offset in its pane of a file's line, from 1. */
+  /** Returns the offset of a file's line, counted from 1, in the file's pane. */
   const top = (file, line) => offset(file) + (line - 1) * LINE;
 
   // ---- Line numbers

@@ -7,7 +7,7 @@ use syntect::util::LinesWithEndings;
 use crate::escape;
 
 /// The classes, which page.css colours, with their scopes of syntect. A token has the class of the first scope that is
-/// a prefix of its own.
+/// a prefix of the token's scope.
 const CLASSES: [(char, &str); 12] = [
     ('d', "comment.line.documentation comment.block.documentation"),
     ('c', "comment"),

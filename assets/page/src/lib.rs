@@ -65,7 +65,7 @@ pub fn page() -> Result<String> {
     )
 }
 
-/// Replaces each `{{name}}` of a template by the part of that name. A part may itself contain `{{`.
+/// Replaces each `{{name}}` of a template by the part of that name. A part may contain `{{` too.
 fn fill(template: &str, parts: &[(&str, String)]) -> Result<String> {
     let mut html = String::new();
     let mut rest = template;
@@ -102,7 +102,8 @@ fn op_link(op: &Op) -> String {
     format!("<a href=\"#side-by-side/{0}\" data-op=\"{0}\">{0}</a>", op.name)
 }
 
-/// Returns the text between the two sources, which is the math and the shapes of an op from the doc comments of both.
+/// Returns the text between the two sources, which is the math and the shapes of an op from the doc comments of both
+/// sources.
 fn op_doc(op: &Op) -> String {
     format!(
         "<article data-op=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",
@@ -123,7 +124,8 @@ fn item_doc(doc: &Doc) -> String {
     format!("<h4><code>{}</code></h4>{}{fields}", doc.name, markdown::html(&doc.text))
 }
 
-/// Returns the results of the default run with the native kernels, which the page compares its own with, in JSON.
+/// Returns the results of the default run with the native kernels in JSON. The page compares its own results with
+/// these.
 fn native() -> Result<String> {
     let mut session = Session::default();
     let mut ask = |request: &str| -> Result<serde_json::Value> {

@@ -167,7 +167,7 @@ const live = (() => {
     }
   };
 
-  /** Shows samples, in place of those of the same step if they were drawn `again`. */
+  /** Shows samples. Samples that were drawn `again` replace those of the same step. */
   const showNames = ({ step, samples }, again) => {
     const body = $("names").tBodies[0];
     if (again && Number(body.rows[0]?.dataset.step) === step) body.deleteRow(0);
@@ -217,7 +217,7 @@ const live = (() => {
     })));
   };
 
-  /** Opens a model on a text, or on the built-in names for an empty one. */
+  /** Opens a model on a text, or on the built-in names if the text is empty. */
   const useCorpus = (text) => {
     state.corpus = text.trim() === "" ? null : text;
     reset();

@@ -14,9 +14,9 @@ use flate2::{Compression, GzBuilder};
 /// The fused multiply-add of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fma {
-    /// The exact one in software, for the page.
+    /// The exact operation in software, for the page.
     Exact,
-    /// The processor's own, by relaxed SIMD, to compare speeds with.
+    /// The processor's instruction, by relaxed SIMD, for a comparison of speeds.
     Relaxed,
 }
 

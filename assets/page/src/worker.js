@@ -78,7 +78,7 @@ const advance = (report, limit) => {
 /** Returns an empty report. */
 const empty = () => ({ losses: [], time: 0, validations: [], names: [], since: performance.now() });
 
-/** Sends a report. If the run stands `still`, the attention comes with it however recent the last one is. */
+/** Sends a report. If the run stands `still`, the report has the attention even if the last attention is recent. */
 const send = (report, still = run.step === run.steps) => {
   report.step = run.step;
   report.wall = performance.now() - report.since;

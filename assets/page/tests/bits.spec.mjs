@@ -1,4 +1,4 @@
-// The page's module against the native kernels. The module runs in Node.js.
+// Compares the page's module, which runs in Node.js, with the native kernels.
 import { expect, test } from "@playwright/test";
 import { gunzipSync } from "node:zlib";
 

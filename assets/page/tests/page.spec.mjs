@@ -6,7 +6,7 @@ import { TASKS, expect, number, open, tasksOf, test } from "./fixtures.mjs";
 
 test("the page is one file under 1.5 MB and paints within 300 ms", async ({ page }) => {
   expect(statSync(inRepository("assets/microgpt.html")).size).toBeLessThan(1_500_000);
-  // The clock counts other work on the computer too, so that only the fastest load tells the page's own time.
+  // The clock counts other work on the computer too, so only the fastest load tells the page's own time.
   const paints = [];
   for (let i = 0; i < 30 && !(Math.min(...paints) < 300); i++) {
     await page.goto(PAGE);

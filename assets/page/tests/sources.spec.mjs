@@ -85,7 +85,7 @@ test("every op can be picked and stays when a pane is touched", async ({ page })
     await page.locator(`#ops [data-op="${name}"]`).click();
     await shows(page, "#pane-reference", reference);
     await shows(page, "#pane-kernels", kernels);
-    // Some ops have only a few lines there, so that the next op is near.
+    // Some ops have only a few lines in the reference, so the next op is near.
     await page.locator("#pane-reference").hover();
     await page.mouse.wheel(0, 12);
     await still(page);

@@ -7,7 +7,7 @@ import { LAUNCH, generator, inRepository, pageModule } from "./browser.mjs";
 
 const { steps, times, relaxed } = JSON.parse(generator(["speed"]));
 
-/** The number of runs. The fastest of each launch counts, since other work on the computer only slows a launch. */
+/** The number of runs. The fastest run of each launch counts, since other work on the computer only slows a launch. */
 const RUNS = 30;
 
 /**

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Resizes the buffer to `len` bytes and returns its address.
-// SAFETY: no other function that is linked with this one has its name.
+// SAFETY: no other linked function has the name `buffer`.
 #[unsafe(no_mangle)]
 pub extern "C" fn buffer(len: usize) -> *mut u8 {
     BUFFER.with_borrow_mut(|buffer| {
@@ -24,9 +24,9 @@ pub extern "C" fn buffer(len: usize) -> *mut u8 {
     })
 }
 
-/// Replaces the request in the buffer by its reply, and returns the reply's length. [`buffer`] of that length returns
-/// its address.
-// SAFETY: no other function that is linked with this one has its name.
+/// Replaces the request in the buffer by its reply, and returns the reply's length. A call of [`buffer`] with that
+/// length returns the reply's address.
+// SAFETY: no other linked function has the name `call`.
 #[unsafe(no_mangle)]
 pub extern "C" fn call() -> usize {
     BUFFER.with_borrow_mut(|buffer| {

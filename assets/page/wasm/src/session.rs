@@ -20,7 +20,7 @@ enum Request {
     Train { steps: u64 },
     /// A validation on the first `documents` validation documents.
     Validate { documents: usize },
-    /// Samples of the model as it is.
+    /// Samples of the current model.
     Sample { samples: u64, top_k: usize, temperature: f64 },
     /// The last layer's attention over a text.
     Attention { text: String },
@@ -32,7 +32,7 @@ enum Request {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Open {
-    /// The text, one document a line. Without it, the names are the corpus.
+    /// The text, one document a line. Without a text, the names are the corpus.
     corpus: Option<String>,
     steps: u64,
     learning_rate: f64,
