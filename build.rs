@@ -25,7 +25,7 @@ const KERNELS: PtxBuild = PtxBuild {
         "../gpu-kernels/rust-cuda/kernels",
         "../gpu-kernels/rust-cuda/simt",
     ],
-    // `entry/gpu.rs` assigns each kernel to one of these.
+    // `entry/gpu.rs` assigns each kernel to one of these parts.
     parts: &["documents", "models"],
     launch_bounds: |kernel| LaunchBounds {
         block_threads: 32 * simt::GPU_WARPS,
@@ -34,7 +34,7 @@ const KERNELS: PtxBuild = PtxBuild {
     },
     // `ld.acquire` needs sm_70 (PTX ISA, `ld`).
     min_arch: 70,
-    // The oldest architecture that today's CUDA runs.
+    // This is the oldest architecture that today's CUDA supports.
     default_arch: 75,
     compiler_variable: "MICROGPT_PTX",
     rust_cuda_workspace: Some("../gpu-kernels/rust-cuda"),
@@ -50,7 +50,7 @@ fn main() {
 /// Compiles the kernels, writes `ptx.rs` for `host` to include, and sets `MICROGPT_BUILD` for `--version`.
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../build.rs");
-    // NVIDIA's driver exists on these systems alone.
+    // NVIDIA's driver exists only for Linux and Windows.
     let has_driver = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| ["linux", "windows"].contains(&os.as_str()));
     let has_gpus = has_driver && env::var_os("CARGO_FEATURE_CUDA").is_some();
     println!("cargo::rustc-check-cfg=cfg(cuda)");

@@ -3,13 +3,13 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The version of the interface, that of QEMU 6 to 8.
+/// The version of the plugin interface, that of QEMU 6 to 8.
 #[unsafe(no_mangle)]
 pub static qemu_plugin_version: c_int = 1;
 
 static EXECUTED: AtomicUsize = AtomicUsize::new(0);
 
-// These are declared as in `include/qemu/qemu-plugin.h` of QEMU 7.2.
+// These functions are declared as in `include/qemu/qemu-plugin.h` of QEMU 7.2.
 unsafe extern "C" {
     fn qemu_plugin_register_vcpu_tb_trans_cb(id: u64, translated: extern "C" fn(u64, *mut c_void));
     fn qemu_plugin_register_vcpu_tb_exec_cb(
@@ -22,9 +22,10 @@ unsafe extern "C" {
     fn qemu_plugin_register_atexit_cb(id: u64, ended: extern "C" fn(u64, *mut c_void), data: *mut c_void);
 }
 
-/// Has each execution of a translated block counted.
+/// Registers the count of a translated block's instructions at each execution of the block.
 extern "C" fn translated(_: u64, block: *mut c_void) {
-    // SAFETY: QEMU passes a block that is valid during the call. The number of instructions travels as a pointer.
+    // SAFETY: QEMU passes a block that is valid during the call. The pointer carries the number of instructions, and
+    // nothing dereferences it.
     unsafe {
         let instructions = std::ptr::without_provenance_mut(qemu_plugin_tb_n_insns(block));
         qemu_plugin_register_vcpu_tb_exec_cb(block, executed, 0, instructions);
