@@ -165,8 +165,7 @@ impl<S: Shape> Gpt<S> {
         });
     }
 
-    /// Normalises the residual stream, and hands `wq xn / sqrt(D)`, `wk xn` and `wv xn` to `store(which, token, channel, value)`,
-    /// with `which` 0, 1, 2.
+    /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
     #[inline(always)]
     pub fn project_qkv(
         &self,

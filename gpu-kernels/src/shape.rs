@@ -46,6 +46,8 @@ pub trait Shape: Copy + Send + Sync {
     }
 
     /// Returns L, the number of layers.
+    // Without the hint, rustc's PTX of `train` for shapes known at run time is a quarter longer.
+    #[inline(always)]
     fn n_layer(self) -> usize {
         self.to_runtime().n_layer as usize
     }

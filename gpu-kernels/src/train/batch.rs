@@ -13,9 +13,8 @@
 
 use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, rem, round_up};
 
-use super::weights::Weights;
 pub use super::weights::squares_len;
-use super::{Train, TrainArgs, train_workspace_len};
+use super::{Train, TrainArgs, Weights, train_workspace_len};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Documents;
