@@ -53,8 +53,7 @@ pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
 
-/// Defines the views of a workspace, and the places of its buffers, from a table of each buffer's name and length in
-/// elements.
+/// Defines the views of a workspace and their places, from a table of each buffer's name and length in elements.
 macro_rules! buffers {
     (
         $(#[$type_doc:meta])*

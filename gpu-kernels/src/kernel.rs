@@ -12,7 +12,6 @@ pub trait Kernel {
     /// Runs the kernel in the blocks of `grid`. `s` equals [`Self::shape`].
     ///
     /// # Safety
-    /// The pointers of the arguments are valid for the lengths that their docs state. Only blocks of the same launch
-    /// access the arrays meanwhile.
+    /// The arguments' pointers are valid for the lengths in their docs, and used by this launch alone.
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S);
 }

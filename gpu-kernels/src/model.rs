@@ -74,8 +74,7 @@ impl<S: Shape> Gpt<S> {
         Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
     }
 
-    /// Runs the forward pass, with each group of tokens in one warp. A barrier precedes each attention, which reads
-    /// other tokens' keys.
+    /// Runs the forward pass, with each group of tokens in one warp. Barriers precede attention to other tokens' keys.
     ///
     /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
     #[inline(always)]
@@ -109,8 +108,7 @@ impl<S: Shape> Gpt<S> {
         }
     }
 
-    /// Runs the backward pass from the gradients of the last layer's scores on, which [`Self::backward_to_scores`] has
-    /// computed.
+    /// Runs the backward pass after the gradients of the last layer's scores ([`Self::backward_to_scores`]).
     ///
     /// A barrier precedes the keys' gradients, because they need the gradients of other tokens' scores. Another barrier
     /// precedes the next layer's scores, because their gradients replace those of this layer.

@@ -73,8 +73,7 @@ impl TrainArgs {
     #[inline(always)]
     unsafe fn step(&self, step: usize) -> (StepCoefficients, View) {
         let steps = self.steps as usize;
-        // SAFETY: the caller vouches for the pointers. So each step has three coefficients, and two values of its
-        // report.
+        // SAFETY: the caller vouches for the pointers. Each step has three coefficients, and a report of two values.
         let (coefficients, log) = unsafe {
             let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps).at(3 * step);
             (coefficients, View::new(self.log.cast(), 2 * steps).at(2 * step))
@@ -107,8 +106,7 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
     Activations::len(s) + squares_len(s) + 2 * document_len(s)
 }
 
-/// Returns the number of elements of a document in the workspace, which are its number of positions and up to `T + 1`
-/// tokens.
+/// Returns the number of elements of a document in the workspace: its number of positions, and up to `T + 1` tokens.
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size() + 2, HALF_WARP)
 }

@@ -97,8 +97,7 @@ impl AdamW {
         for pair in (0..pairs).step_by(PAIRS) {
             self.update_rows::<PAIRS>(warp, a, WeightBlock { row: row + 2 * pair, ..block });
         }
-        // The update is too long to unroll, so the weights are loaded again. No barrier is needed, because a lane reads
-        // its own writes.
+        // The update is too long to unroll, so the weights are loaded again. A lane reads its own writes.
         let w = block.load::<{ HALF_WARP / 2 }>(a.w);
         a.transposed.store_transposed(tensor.offset + col * tensor.rows + row, tensor.rows, w);
     }

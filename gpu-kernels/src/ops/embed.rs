@@ -45,8 +45,7 @@ pub fn backward_token<S: Shape>(warp: &Warp, s: S, pass: &Pass, grads: View, blo
     }
 }
 
-/// Returns the gradient of a pair of rows of `wpe`, 16 channels wide. Rows from the document's end on have a gradient
-/// of zero.
+/// Returns the gradient of a pair of rows of `wpe`, 16 channels wide. Rows from the document's end on get zeros.
 #[inline(always)]
 pub fn backward_position<S: Shape>(s: S, pass: &Pass, pair: WeightBlock) -> F32x32 {
     let (c, t, dx) = (s.n_embd_padded(), pair.row, pass.activations(s, 0).dx_embed);

@@ -7,8 +7,7 @@ pub fn forward(u: F32x16) -> F32x16 {
     F32x16::splat(0.0).max(u)
 }
 
-/// Returns the gradient of `u` from the gradient of `h^2`, `du = dh2 2 h`. The gradient is zero where `u` was not
-/// positive.
+/// Returns the gradient of `u` from the gradient of `h^2`: `du = dh2 2 h`. Where `u` was not positive, `du` is zero.
 pub fn backward(dh2: F32x16, h: F32x16) -> F32x16 {
     dh2 * (h + h)
 }

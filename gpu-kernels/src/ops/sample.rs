@@ -49,8 +49,7 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     Ranked { logit, token }
 }
 
-/// Draws one of the `top_k` tokens first in rank, with probabilities `softmax(logits / temperature)`, for
-/// `logits: [V]`.
+/// Draws one of the `top_k` likeliest tokens, with probabilities `softmax(logits / temperature)`. `logits` is `[V]`.
 ///
 /// Probabilities accumulate in the order of tokens. The first token whose cumulative probability exceeds `uniform`, in
 /// `[0, 1)`, is drawn. An `inverse_temperature` of zero means greedy decoding.

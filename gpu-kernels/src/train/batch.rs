@@ -3,8 +3,7 @@
 //! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums
 //! the gradients of its shard's documents. In [`Phase::Reduce`] a block sums the gradients of all shards, for its share
 //! of the weights. In [`Phase::Update`] a block updates its share. The number of shards is the same on every device,
-//! and every sum is ordered by the indices of documents and shards. So the bits are the same on every device and for
-//! any number of threads.
+//! and every sum is ordered by the indices of documents and shards. So bits depend on neither device nor threads.
 //!
 //! The shards of each span of consecutive shards are summed first, then the spans. A GPU's blocks work on all shards at
 //! once and keep their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after

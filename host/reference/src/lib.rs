@@ -91,8 +91,7 @@ impl TrainState {
     /// Trains one step on some documents, mostly one.
     ///
     /// The step reports the mean of the documents' losses before the update. The update follows the mean of the
-    /// documents' gradients. A direction on which several documents agree is less noisy than the direction of one
-    /// document.
+    /// documents' gradients. A direction that several documents agree on is less noisy than that of one document.
     ///
     /// # Panics
     /// If a document holds fewer than two tokens.
@@ -150,8 +149,7 @@ impl TrainState {
     /// ```
     ///
     /// Every token counts alike, so a long document counts for more than a short one. In training, every document
-    /// counts alike. If the validation loss rises while the training loss falls, the model learns its documents by
-    /// heart.
+    /// counts alike. If the validation loss rises while the training loss falls, the model memorises its documents.
     ///
     /// # Panics
     /// If a document is empty.
@@ -210,8 +208,7 @@ pub struct AdamW {
 
 /// Moves every weight against its gradient. `model.step` counts this step, and starts at 1.
 ///
-/// The gradient `g` of one document is noisy, so the step follows running means of `g` and `g^2`, the first and second
-/// *moment*:
+/// The gradient `g` of one document is noisy, so the step follows the *moments*, running means of `g` and `g^2`:
 ///
 /// ```text
 /// m    = beta1 * m + (1 - beta1) * g              which way the gradient has pointed lately
