@@ -207,7 +207,7 @@ fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
     let Some(unshare) = mounting() else {
         // The test harness captures `eprintln!` of a passing test, so the notice goes to stderr directly.
         let text = "NOT TESTED: a full file system, since none can be mounted here (`unshare --mount`)";
-        return drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n")));
+        return drop(Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n")));
     };
     let folder = Folder::new();
     folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
@@ -239,9 +239,8 @@ fn a_save_takes_little_more_time_than_its_bytes_on_the_disk() {
         (0..3).map(seconds).fold(f64::INFINITY, f64::min)
     };
     let training = |args: &str| {
-        least(&|| {
-            drop(folder.stdout(&format!("--steps 200 --val-every 0 --samples 1 --save model.safetensors {args}")))
-        })
+        let args = format!("--steps 200 --val-every 0 --samples 1 --save model.safetensors {args}");
+        least(&|| drop(folder.stdout(&args)))
     };
     let saves = training("--save-every 1") - training("");
     let bytes = fs::read(folder.path("model.safetensors")).unwrap();
