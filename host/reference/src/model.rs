@@ -1,8 +1,7 @@
 //! The model, which turns a token and its position into a prediction of the next token, and a document into its loss.
 //!
 //! Every function here is an *op*, named as in the kernels, and works on one position of one document. An op's doc
-//! gives the math and the shapes in the letters of [`Shape`]. So a vector of C values is `[C]`, and a matrix of 4C rows
-//! and C columns is `[4C, C]`.
+//! gives the math and the shapes in the letters of [`Shape`]. So `[C]` has C values, and `[4C, C]` 4C rows of C values.
 //!
 //! The ops only ever compute forward. Since they compute with [`Value`]s, the tape can go backward by itself.
 
@@ -143,8 +142,7 @@ impl<'t> Parameters<'t> {
     /// the embedding to the logits. Along this path gradients reach the first layer as easily as the last.
     ///
     /// The last line, the `lm_head`, compares `x` with the embedding of every token. The `lm_head` and the embedding
-    /// are *tied*, so that one matrix holds what a token looks like as an input and what the model wants to see before
-    /// it predicts that token.
+    /// are *tied*, so one matrix holds how a token looks as an input and how `x` should look where it comes next.
     pub fn forward(&self, token: u32, position: usize, caches: &mut [KvCache<'t>]) -> Vector<'t> {
         let mut x = self.embed(token, position);
         for (layer, cache) in self.layers.iter().zip(caches) {
