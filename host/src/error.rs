@@ -133,9 +133,11 @@ impl Error {
             Self::Diverged { .. } | Self::AllDiverged | Self::Sample { .. } => {
                 "lower `--learning-rate`, or start from other weights"
             }
-            Self::Save { .. } => "choose a file that you may write, in a folder with space; an old file is unchanged",
+            Self::Save { .. } => {
+                "choose a file that you may write, in a folder that exists and has space; an old file is unchanged"
+            }
             Self::Metrics { .. } => {
-                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder with space"
+                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"
             }
             gpu => &format!("{}use `--device cpu`", gpu.gpu_cure().map_or(String::new(), |cure| cure + ", or ")),
         };
