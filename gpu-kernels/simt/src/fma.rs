@@ -41,8 +41,8 @@ pub(super) fn mul_add(
     Simd::<f64, HALF_WARP>::from_bits(inexact.select(odd, sum.to_bits())).cast()
 }
 
-/// Returns `a * b + c` by WebAssembly's relaxed SIMD, which rounds once or twice as the processor does. Only a build
-/// that measures the cost of the exact function uses this variant.
+/// Returns `a * b + c` by WebAssembly's relaxed SIMD. The result is rounded once or twice, depending on the processor.
+/// Only a build that measures the cost of the exact function uses this variant.
 #[cfg(target_feature = "relaxed-simd")]
 #[inline(always)]
 pub(super) fn mul_add(

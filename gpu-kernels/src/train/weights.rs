@@ -139,7 +139,7 @@ impl<S: Shape> Weights<S> {
         }));
     }
 
-    /// Clips, updates each warp's share of the weights and of their moments, and reports `loss` and the gradient's norm.
+    /// Clips the gradients, updates the warp's share of weights and moments, and reports `loss` and the gradient's norm.
     #[inline(always)]
     pub(super) fn update<T: Target>(
         self,

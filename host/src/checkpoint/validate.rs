@@ -137,8 +137,8 @@ impl CheckpointFile {
         let layers = self.header.offset_keys().iter().filter(is_layer).count();
         let [n_embd, n_head, n_layer, block_size] = self.metadata.dimensions;
         let n_embd = n_embd.or(dimension("wte", 1))?;
-        // No tensor's shape depends on the number of heads. The hint takes the largest divisor of `n_embd` up to the
-        // number of `shape`, which changes the flag least.
+        // No tensor's shape depends on the number of heads. So the hint takes the largest divisor of `n_embd` up to the
+        // `n_head` of `shape`, to change `--n-head` as little as possible.
         let n_head = n_head.or_else(|| (1..=shape.n_head()).rev().find(|&n_head| n_embd.is_multiple_of(n_head)))?;
         let block_size = block_size.or(dimension("wpe", 0))?;
         ModelConfig { n_embd, n_head, n_layer: n_layer.unwrap_or(layers), block_size }.shape(shape.vocab()).ok()

@@ -103,7 +103,7 @@ impl Cli {
         Ok(Sampling { samples, top_k, temperature, seed, prompt, logprobs: self.is_jsonl() })
     }
 
-    /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
+    /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.
     pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
         let prompt = &self.sampling.prompt;
         let action = format!("sample from `--prompt {prompt}`");

@@ -69,7 +69,7 @@ impl Steps {
 pub struct Validation {
     /// The number of the step, from 1.
     pub step: u64,
-    /// The mean loss of each run in nats a token, NaN for a run that diverged.
+    /// The mean loss of each run in nats per token, NaN for a run that diverged.
     pub losses: Vec<f64>,
 }
 

@@ -1,7 +1,7 @@
 //! Tests of each arithmetic instruction that the emulator accepts, in every variant, against exact results for edge
-//! values and random values. The oracles of exact instructions share no code with the emulator. An oracle computes with
-//! integers that are wide enough to be exact, bit by bit, or, for floating point, with LLVM's software arithmetic in
-//! Rust (`rustc_apfloat`).
+//! values and random values. The oracles of exact instructions share no code with the emulator. An oracle for integers
+//! computes bit by bit, or with integers that are wide enough to be exact. An oracle for floating point uses LLVM's
+//! software arithmetic in Rust (`rustc_apfloat`).
 //!
 //! A family of instructions is a list of [`Case`]s, made from lists of modifiers and types.
 //! [`every_variant_that_the_decoder_accepts_has_a_case`] fails if the emulator accepts a variant without a case.
