@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::cargo::cargo_bin;
 
 mod common;
-use common::Folder;
+use common::{Folder, rest, wait_for};
 
 /// Starts the program on `input`, with `action` for SIGINT and SIGHUP in place of the inherited actions.
 fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t) -> Child {
@@ -28,17 +28,6 @@ fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t)
     // must be.
     unsafe { command.pre_exec(set) };
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Waits for a line that starts with `begin`. Returns the rest of stdout.
-fn wait_for(child: &mut Child, begin: &str) -> BufReader<ChildStdout> {
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with(begin) {
-        line.clear();
-        assert!(stdout.read_line(&mut line).unwrap() > 0, "it ends before the first {begin}");
-    }
-    stdout
 }
 
 /// Starts a run, and waits for a line that starts with `begin`. Returns the run and the rest of its stdout.
@@ -60,14 +49,6 @@ fn signal(child: &Child, signal: &str) {
 
 fn ctrl_c(child: &Child) {
     signal(child, "-INT");
-}
-
-/// Waits for the end of a run. Returns its exit code, the rest of its stdout and its stderr.
-fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, String) {
-    let (mut out, mut err) = (String::new(), String::new());
-    stdout.read_to_string(&mut out).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    (child.wait().unwrap().code(), out, err)
 }
 
 #[test]

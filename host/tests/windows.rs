@@ -3,7 +3,7 @@
 #![cfg(windows)]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufReader;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,7 +17,7 @@ use windows_sys::Win32::System::Console::{
 };
 
 mod common;
-use common::Folder;
+use common::{Folder, rest, wait_for};
 
 /// The flag `CREATE_NEW_PROCESS_GROUP`. Console events go to process groups.
 const NEW_GROUP: u32 = 0x200;
@@ -37,26 +37,13 @@ fn training(folder: &Folder, args: &str) -> (Child, BufReader<ChildStdout>) {
     command.current_dir(&folder.0).args(["--input", "names.txt", "--device", "cpu"]).args(args.split_whitespace());
     command.args(["--steps", "1000000000", "--log-every", "1", "--val-every", "0"]).creation_flags(NEW_GROUP);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with("step") {
-        line.clear();
-        assert!(stdout.read_line(&mut line).unwrap() > 0, "it ends before its first step");
-    }
+    let stdout = wait_for(&mut child, "step");
     (child, stdout)
 }
 
 fn ctrl_break(child: &Child) {
     // SAFETY: the call takes two integers and no pointers.
     assert_ne!(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, child.id()) }, 0);
-}
-
-/// Waits for the end of a run. Returns its exit code, the rest of its stdout and its stderr.
-fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, String) {
-    let (mut out, mut err) = (String::new(), String::new());
-    stdout.read_to_string(&mut out).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    (child.wait().unwrap().code(), out, err)
 }
 
 #[test]

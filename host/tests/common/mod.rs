@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::process::{Child, ChildStdout};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -86,4 +88,23 @@ pub fn refused(mut command: Command, code: i32, parts: &[&str]) {
     for &part in parts {
         assert = assert.stderr(predicate::str::contains(part));
     }
+}
+
+/// Waits for a line that starts with `begin`. Returns the rest of stdout.
+pub fn wait_for(child: &mut Child, begin: &str) -> BufReader<ChildStdout> {
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with(begin) {
+        line.clear();
+        assert!(stdout.read_line(&mut line).unwrap() > 0, "it ends before the first {begin}");
+    }
+    stdout
+}
+
+/// Waits for the end of a run. Returns its exit code, the rest of its stdout and its stderr.
+pub fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, String) {
+    let (mut out, mut err) = (String::new(), String::new());
+    stdout.read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (child.wait().unwrap().code(), out, err)
 }
