@@ -22,7 +22,7 @@ use simt::WARPS;
 
 use self::buffer::Buffer;
 use super::marshal::{
-    LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
+    LOG_LEN, evaluations, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
     step_logs, to_samples, transpose, unpack,
 };
 use super::types::{Device, Evaluation, Sample, State, StepLog};
@@ -224,7 +224,7 @@ impl Device for Cpu {
         Ok(step_logs(&log))
     }
 
-    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+    fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let documents = documents.min(self.dataset.val.len());
         let mut nll = vec![0.0f32; documents];
         let blocks = EVALUATE_BLOCKS.min(documents);
@@ -243,7 +243,7 @@ impl Device for Cpu {
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
-        Ok(evaluation(&nll, &self.dataset.val, self.shape))
+        Ok(evaluations(&nll, &self.dataset.val, self.shape))
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {

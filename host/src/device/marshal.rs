@@ -47,10 +47,10 @@ pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
     log.chunks(LOG_LEN).map(|log| StepLog { loss: log[0].into(), grad_norm: log[1].into() }).collect()
 }
 
-/// Returns the evaluation of the first documents from the negative log-likelihood of each.
-pub(super) fn evaluation(nll: &[f32], documents: &Documents, shape: RuntimeShape) -> Evaluation {
-    let tokens = (0..nll.len()).map(|i| documents.positions(i, shape.block_size()) as u64).sum();
-    Evaluation { nll: nll.iter().copied().map(f64::from).sum(), tokens }
+/// Returns the evaluation of each of the first documents from its negative log-likelihood.
+pub(super) fn evaluations(nll: &[f32], documents: &Documents, shape: RuntimeShape) -> Vec<Evaluation> {
+    let tokens = |i| documents.positions(i, shape.block_size()) as u64;
+    nll.iter().enumerate().map(|(i, &nll)| Evaluation { nll: nll.into(), tokens: tokens(i) }).collect()
 }
 
 /// Returns the number of samples of a launch. Rejects more samples than 32 bits or tokens than an address can count.

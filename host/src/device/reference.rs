@@ -106,8 +106,9 @@ impl Device for Reference {
         Ok(model.clipped_gradients(&batch(config, model.step, &dataset.train), config.optimizer.max_grad_norm).0)
     }
 
-    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        Ok(self.model.evaluate((0..documents.min(self.dataset.val.len())).map(|i| self.dataset.val.get(i))))
+    fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        let documents = documents.min(self.dataset.val.len());
+        Ok((0..documents).map(|i| self.model.evaluate([self.dataset.val.get(i)])).collect())
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {

@@ -80,8 +80,15 @@ pub trait Device {
         Ok(logs[0])
     }
 
-    /// Evaluates the first `documents` validation documents, or all if there are fewer.
-    fn evaluate(&mut self, documents: usize) -> Result<Evaluation>;
+    /// Evaluates each of the first `documents` validation documents, or all if there are fewer.
+    fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
+
+    /// Evaluates the first `documents` validation documents together, or all if there are fewer.
+    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+        let add =
+            |sum: Evaluation, one: Evaluation| Evaluation { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
+        Ok(self.evaluate_each(documents)?.into_iter().fold(Evaluation { nll: 0.0, tokens: 0 }, add))
+    }
 
     /// Returns the number of samples that make a launch, if each takes `work` multiplications.
     fn samples_per_launch(&self, work: u64) -> u64 {

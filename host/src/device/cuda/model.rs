@@ -15,7 +15,7 @@ use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use simt::GPU_WARPS;
 
 use super::super::marshal::{
-    LOG_LEN, evaluation, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
+    LOG_LEN, evaluations, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
     step_logs, to_samples, transpose, unpack,
 };
 use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
@@ -182,7 +182,7 @@ impl Device for Cuda {
         Ok(logs)
     }
 
-    fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
+    fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
         let documents = documents.min(self.gpu.val.host.len());
         let nll = upload(&vec![0.0f32; documents])?;
@@ -204,7 +204,7 @@ impl Device for Cuda {
             // and `validate::model` has checked the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }
         })?;
-        Ok(evaluation(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
+        Ok(evaluations(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
     }
 
     fn samples_per_launch(&self, work: u64) -> u64 {
