@@ -13,7 +13,9 @@ mod interrupt;
 mod parse;
 mod samples;
 mod session;
+mod shared_args;
 mod sweep;
+mod values;
 
 use args::Cli;
 use console::printed;

@@ -8,7 +8,8 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::args::{Cli, Sweep};
+use super::args::Cli;
+use super::values::Sweep;
 use crate::error::Error;
 
 const HELP: &str = "`--help` describes every flag";
@@ -19,7 +20,8 @@ pub(super) fn command() -> Command {
         let is_empty = arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
         let arg = if is_empty { arg.env(Resettable::Reset) } else { arg };
         // A negative number is taken as a value in every notation, so that the flag can refuse it by name.
-        let is_number = arg.get_value_names().is_some_and(|names| matches!(names[0].as_str(), "N" | "X" | "B"));
+        let is_number =
+            arg.get_value_names().is_some_and(|names| matches!(names[0].as_str(), "N" | "X" | "B" | "N|all"));
         let takes_values = arg.get_action().takes_values();
         if is_number { arg.allow_hyphen_values(true) } else { arg.allow_negative_numbers(takes_values) }
     })

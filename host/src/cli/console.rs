@@ -18,6 +18,8 @@ pub(super) struct Console<W> {
     log_every: u64,
     /// Whether stdout has JSON objects alone. All other lines are on stderr then.
     jsonl: bool,
+    /// Whether stderr stays empty.
+    quiet: bool,
     /// The number of steps of the training.
     total: u64,
     bar: ProgressBar,
@@ -26,18 +28,32 @@ pub(super) struct Console<W> {
 impl<W: Write> Console<W> {
     /// Returns the output to `out`, which is the program's stdout.
     pub(super) fn new(out: W, log_every: u64, jsonl: bool) -> Self {
-        Self { out, is_closed: false, log_every, jsonl, total: 0, bar: ProgressBar::hidden() }
+        Self { out, is_closed: false, log_every, jsonl, quiet: false, total: 0, bar: ProgressBar::hidden() }
+    }
+
+    /// Returns the output without notices and progress, if `quiet` is set.
+    pub(super) fn quiet(self, quiet: bool) -> Self {
+        Self { quiet, ..self }
     }
 
     /// Prints a line on stderr, such as `corpus: ..`.
     pub(super) fn notice(&self, text: impl Display) {
-        // A message that stderr refuses is dropped.
-        self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+        self.write_stderr(&format!("{text}\n"));
+    }
+
+    fn write_stderr(&self, lines: &str) {
+        if !self.quiet {
+            // A message that stderr refuses is dropped.
+            self.bar.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
+        }
     }
 
     /// Starts to show a training of `total` steps at `step`, with a progress bar on stderr if that is a terminal.
     pub(super) fn start(&mut self, step: u64, total: u64) {
         self.total = total;
+        if self.quiet {
+            return;
+        }
         // The bar is as wide as the terminal, for any number of digits.
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -100,7 +116,7 @@ impl<W: Write> Console<W> {
     /// Prints complete lines of results, which give way to JSON objects.
     pub(super) fn lines(&mut self, lines: &str) -> Result<()> {
         if self.jsonl {
-            self.bar.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
+            self.write_stderr(lines);
             return Ok(());
         }
         self.write(lines)

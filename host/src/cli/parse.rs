@@ -5,14 +5,12 @@ use std::path::Path;
 
 use clap::builder::Resettable;
 
-use super::args::{Cli, RunArgs, SamplingArgs, TrainingArgs};
+use super::args::{Cli, RunArgs, TrainingArgs};
 use super::command::command;
 use super::sweep;
 use crate::atomic_file::is_same;
 use crate::corpus::STDIN;
 use crate::error::{Error, Result};
-use crate::sampler::Sampling;
-use crate::tokenizer::Tokenizer;
 
 /// The approximate number of steps that are printed by default.
 const MAX_LINES: u64 = 500;
@@ -90,41 +88,16 @@ impl Cli {
         let default = || round.find(|every| steps / every <= MAX_LINES).unwrap_or(steps);
         self.view.log_every.unwrap_or_else(default)
     }
-
-    /// Returns the sampling from a vocabulary of `vocab` tokens.
-    pub(super) fn sampling(&self, vocab: usize) -> Result<Sampling> {
-        let SamplingArgs { samples, ref prompt, top_k, temperature, .. } = self.sampling;
-        let top_k = top_k.unwrap_or(Sampling::default().top_k.min(vocab));
-        if top_k > vocab {
-            let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
-            return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
-        }
-        let (seed, prompt) = (self.run.seed, prompt.clone());
-        Ok(Sampling { samples, top_k, temperature, seed, prompt, logprobs: self.is_jsonl() })
-    }
-
-    /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.
-    pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
-        let prompt = &self.sampling.prompt;
-        let action = format!("sample from `--prompt {prompt}`");
-        tokenizer.encode(prompt).map_err(|error| Error::failed(action, "use characters that the corpus has", error))?;
-        let characters = prompt.chars().count();
-        if characters >= block_size {
-            let s = if characters == 1 { "" } else { "s" };
-            let text =
-                format!("`--prompt {prompt}` has {characters} character{s}, expected at most {}", block_size - 1);
-            return Err(Error::usage(text, "shorten it, or train with a larger `--block-size`"));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::args::MAX_COUNT;
+    use super::super::values::MAX_COUNT;
     use super::*;
     use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
     use crate::device::DeviceKind;
+    use crate::sampler::Sampling;
+    use crate::tokenizer::Tokenizer;
 
     fn read(args: &str) -> Result<Cli, clap::Error> {
         Cli::read(["microgpt"].into_iter().chain(args.split_whitespace()).map(OsString::from))
@@ -138,16 +111,16 @@ mod tests {
         assert_eq!((cli.training.val_every, cli.training.val_docs), (100, 20));
         let prompt = String::new();
         let sampling = Sampling { samples: 20, top_k: 5, temperature: 0.6, seed: 42, prompt, logprobs: false };
-        assert_eq!(cli.sampling(27).unwrap(), sampling);
+        assert_eq!(cli.sampling.settings(27, cli.run.seed).unwrap(), sampling);
         assert_eq!(sampling, Sampling::default());
-        assert_eq!(cli.run.device, DeviceKind::Auto);
+        assert_eq!(cli.run.device.device, DeviceKind::Auto);
     }
 
     #[test]
     fn top_k_follows_a_small_vocabulary_unless_it_is_given() {
-        assert_eq!(read("").unwrap().sampling(3).unwrap().top_k, 3);
-        assert_eq!(read("--top-k 3").unwrap().sampling(3).unwrap().top_k, 3);
-        let error = read("--top-k 4").unwrap().sampling(3).unwrap_err();
+        assert_eq!(read("").unwrap().sampling.settings(3, 42).unwrap().top_k, 3);
+        assert_eq!(read("--top-k 3").unwrap().sampling.settings(3, 42).unwrap().top_k, 3);
+        let error = read("--top-k 4").unwrap().sampling.settings(3, 42).unwrap_err();
         assert_eq!(error.to_string(), "`--top-k 4` is more than the vocabulary's 3 tokens");
     }
 
@@ -155,8 +128,8 @@ mod tests {
     fn the_edges_of_every_range_are_taken() {
         for args in [
             "--learning-rate 0 --beta1 0 --beta2 0.9999999 --eps 1e-37 --weight-decay 0 --max-grad-norm 1e-37",
-            "--temperature 0 --samples 1 --top-k 1 --val-every 0 --val-docs 1 --seed 18446744073709551615",
-            "--steps 9007199254740992",
+            "--temperature 0 --samples 0 --top-k 1 --val-every 0 --val-docs 1 --seed 18446744073709551615",
+            "--steps 9007199254740992 --val-docs all",
             "--steps 0 --init-from x.safetensors",
         ] {
             assert!(read(args).is_ok(), "{args}");
@@ -190,13 +163,14 @@ mod tests {
     #[test]
     fn a_prompt_has_characters_of_the_corpus_and_leaves_room_for_a_sample() {
         let tokenizer = Tokenizer::new(["abc"]);
-        let prompt = |args: &str| read(args).unwrap().check_prompt(&tokenizer, 8).map_err(|error| error.report());
+        let prompt =
+            |args: &str| read(args).unwrap().sampling.check_prompt(&tokenizer, 8).map_err(|error| error.report());
         for args in ["", "--prompt cab", "--prompt abcabca"] {
             assert_eq!(prompt(args), Ok(()), "{args}");
         }
         let report = prompt("--prompt abcabcab").unwrap_err();
         assert!(report.contains("`--prompt abcabcab` has 8 characters, expected at most 7"), "{report}");
-        let report = read("--prompt a").unwrap().check_prompt(&tokenizer, 1).unwrap_err().report();
+        let report = read("--prompt a").unwrap().sampling.check_prompt(&tokenizer, 1).unwrap_err().report();
         assert!(report.contains("has 1 character, expected at most 0"), "{report}");
         let report = prompt("--prompt aX").unwrap_err();
         assert!(report.contains("`--prompt aX`") && report.contains("'X' (U+0058)"), "{report}");

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::console::Console;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::sampler::{Sampler, TextSample};
+use crate::sampler::{Sampler, Sampling, TextSample};
 use crate::tokenizer::Tokenizer;
 
 impl Session<'_> {
@@ -16,25 +17,45 @@ impl Session<'_> {
     pub(super) fn sample(&mut self, interrupted: bool) -> Result<()> {
         let Self { cli, console, dataset, documents, stop, best: Some(best), .. } = self else { return Ok(()) };
         let tokenizer = &dataset.tokenizer;
-        let sampling = cli.sampling(tokenizer.vocab_size())?;
-        let skip: Option<HashSet<&str>> = cli.sampling.unique.then(|| documents.iter().copied().collect());
-        let (width, terminal) = (sampling.samples.to_string().len().max(2), io::stdout().is_terminal());
+        let sampling = cli.sampling.settings(tokenizer.vocab_size(), cli.run.seed)?;
+        if sampling.samples == 0 {
+            return Ok(());
+        }
+        let skip = cli.unique.then(|| documents.iter().copied().collect());
         console.lines("--- inference ---\n")?;
-        let mut sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
+        let sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
+        Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
+    }
+}
+
+/// Samples to print.
+pub(super) struct Samples<'a> {
+    pub(super) sampler: Sampler<'a>,
+    pub(super) sampling: Sampling,
+    pub(super) tokenizer: &'a Tokenizer,
+    /// The documents to leave out and to count, if that is asked for.
+    pub(super) skip: Option<HashSet<&'a str>>,
+}
+
+impl Samples<'_> {
+    /// Prints the samples, as JSON objects if they have log-probabilities, as long as `goes_on` returns true.
+    pub(super) fn print<W: Write>(mut self, console: &mut Console<W>, goes_on: impl Fn() -> bool) -> Result<()> {
+        let total = self.sampling.samples;
+        let (width, terminal) = (total.to_string().len().max(2), io::stdout().is_terminal());
         let (mut drawn, mut memorised) = (0, 0);
-        while drawn < sampling.samples && !console.is_closed && stop.is_stopped() == interrupted {
-            let mut samples = sampler.draw()?;
+        while drawn < total && !console.is_closed && goes_on() {
+            let mut samples = self.sampler.draw()?;
             let launch = samples.len();
-            samples.retain(|sample| skip.as_ref().is_none_or(|documents| !documents.contains(&*sample.text)));
+            samples.retain(|sample| self.skip.as_ref().is_none_or(|documents| !documents.contains(&*sample.text)));
             drawn += launch as u64;
             memorised += launch - samples.len();
-            if cli.is_jsonl() {
-                console.write(&objects(&samples, tokenizer)?)?;
+            if self.sampling.logprobs {
+                console.write(&objects(&samples, self.tokenizer)?)?;
             } else {
                 console.lines(&lines(&samples, width, terminal))?;
             }
         }
-        if skip.is_some() {
+        if self.skip.is_some() {
             console.lines(&format!("memorised: {memorised} of {drawn} samples stand in the corpus\n"))?;
         }
         Ok(())

@@ -24,10 +24,7 @@ use crate::weights::Weights;
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch()?);
-    if let Some(threads) = cli.run.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        pool.map_err(|error| Error::failed(format!("start `--threads {threads}`"), "ask for fewer", error))?;
-    }
+    cli.run.device.start_threads()?;
     cli.check_paths()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
@@ -36,10 +33,10 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), None)?;
     let vocab = dataset.tokenizer.vocab_size();
     // A sampling that is impossible is refused before the training.
-    cli.sampling(vocab)?;
+    cli.sampling.settings(vocab, cli.run.seed)?;
     for config in &cli.configs {
         config.model.shape(vocab)?;
-        cli.check_prompt(&dataset.tokenizer, config.model.block_size)?;
+        cli.sampling.check_prompt(&dataset.tokenizer, config.model.block_size)?;
     }
     let run_info = RunInfo {
         train: cli.configs[0].train,
@@ -47,7 +44,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         shuffle: !cli.run.no_shuffle,
         corpus: checkpoint::fingerprint(&documents),
     };
-    let console = Console::new(io::stdout().lock(), cli.log_every(), cli.is_jsonl());
+    let console = Console::new(io::stdout().lock(), cli.log_every(), cli.sampling.is_jsonl()).quiet(cli.quiet);
     let mut session =
         Session { cli, documents, dataset, stop, console, save, plot, run_info, best: None, results: Vec::new() };
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
@@ -105,7 +102,7 @@ impl Session<'_> {
             checkpoint_every: cli.run.save_every,
             compares: cli.compares(),
         };
-        let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device, schedule)?;
+        let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
         let mut trainer = trainer.stopped_by(self.stop.clone());
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || source.is_none();

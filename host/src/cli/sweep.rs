@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::args::{Cli, Sweep};
+use super::args::Cli;
 use super::command::command;
 use super::console::Loss;
+use super::values::Sweep;
 use crate::error::Error;
 use crate::run::{RunConfig, Setting};
 use crate::summary::Summary;

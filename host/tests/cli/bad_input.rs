@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn values_out_of_range_are_refused() {
     let folder = Folder::new();
-    let whole = "--val-docs --samples --top-k --n-embd --n-head --n-layer --block-size".split(' ');
+    let whole = "--val-docs --top-k --n-embd --n-head --n-layer --block-size".split(' ');
     let mut bad: Vec<(&str, &str)> = whole.map(|flag| (flag, "0")).collect();
     for flag in
         "--steps --val-every --val-docs --samples --top-k --seed --n-embd --n-head --n-layer --block-size".split(' ')

@@ -11,6 +11,7 @@ mod common;
 use common::{Folder, NAMES, refused, system, untimed};
 
 mod bad_input;
+mod quiet;
 mod streams;
 
 /// The devices that every computer has.

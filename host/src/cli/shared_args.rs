@@ -1,0 +1,89 @@
+//! The flags that training and the commands for a saved model have in common.
+
+use clap::{Args, ValueEnum};
+
+use super::values::{count, not_negative, size, whole};
+use crate::device::DeviceKind;
+use crate::error::{Error, Result};
+use crate::sampler::Sampling;
+use crate::tokenizer::Tokenizer;
+
+#[derive(Debug, Args)]
+pub(super) struct DeviceArgs {
+    /// The device to compute on
+    #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
+    pub(super) device: DeviceKind,
+    /// The number of CPU threads [default: one for each core]
+    #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true)]
+    #[arg(value_parser = whole::<usize>(1..=4096))]
+    threads: Option<usize>,
+}
+
+impl DeviceArgs {
+    /// Starts the number of CPU threads that is asked for.
+    pub(super) fn start_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|error| Error::failed(format!("start `--threads {threads}`"), "ask for fewer", error))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SamplingArgs {
+    /// Samples to generate. 0 generates none
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = count(0))]
+    samples: u64,
+    /// The text that each sample starts with
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    prompt: String,
+    /// Draw from the N most likely tokens [default: 5, or all of a smaller vocabulary]
+    #[arg(long, value_name = "N", value_parser = size())]
+    top_k: Option<usize>,
+    /// Divide the logits by this. 0 always takes the most likely token
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature, value_parser = not_negative())]
+    temperature: f64,
+    /// The format of the samples
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line for each sample
+    Text,
+    /// One JSON object for each sample, with the log-probability of every token. All other lines go to stderr
+    Jsonl,
+}
+
+impl SamplingArgs {
+    /// Returns whether samples are JSON objects.
+    pub(super) fn is_jsonl(&self) -> bool {
+        self.format == Format::Jsonl
+    }
+
+    /// Returns the sampling from a vocabulary of `vocab` tokens.
+    pub(super) fn settings(&self, vocab: usize, seed: u64) -> Result<Sampling> {
+        let Self { samples, ref prompt, top_k, temperature, .. } = *self;
+        let top_k = top_k.unwrap_or(Sampling::default().top_k.min(vocab));
+        if top_k > vocab {
+            let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
+            return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
+        }
+        Ok(Sampling { samples, top_k, temperature, seed, prompt: prompt.clone(), logprobs: self.is_jsonl() })
+    }
+
+    /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
+    pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
+        let prompt = &self.prompt;
+        let action = format!("sample from `--prompt {prompt}`");
+        tokenizer.encode(prompt).map_err(|error| Error::failed(action, "use characters that the corpus has", error))?;
+        let characters = prompt.chars().count();
+        if characters >= block_size {
+            let s = if characters == 1 { "" } else { "s" };
+            let text =
+                format!("`--prompt {prompt}` has {characters} character{s}, expected at most {}", block_size - 1);
+            return Err(Error::usage(text, "shorten it, or train with a larger `--block-size`"));
+        }
+        Ok(())
+    }
+}
