@@ -48,7 +48,7 @@ impl Model {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        AtomicFile::new(path.as_ref())?.save(&to_bytes(&self.state, self.tokenizer.chars(), None)?)
+        AtomicFile::new(path.as_ref())?.save(&to_bytes(&self.state, self.tokenizer.chars(), None, None)?)
     }
 }
 
@@ -72,18 +72,33 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
     Ok(state)
 }
 
-/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. The same state gives the same
-/// bytes.
+/// Returns what the header of the checkpoint at `path` says of its model and its run, as a JSON object.
+///
+/// It has the metadata's entries, the number of parameters as `params`, and `moments`, which tells whether the
+/// optimiser's moments are there. Dimensions that the metadata lacks are those of the tensors. The tensors do not tell
+/// the number of heads, so that `n_head` may be null.
+///
+/// # Errors
+/// If the file cannot be read, or does not have the tensors of a model.
+pub fn describe(path: &Path) -> Result<Value> {
+    CheckpointFile::open(path)?.describe()
+}
+
+/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. `val_loss` is the validation loss
+/// of this state, if it was measured. The same arguments give the same bytes.
 ///
 /// # Errors
 /// [`Error::Failed`] if the header is larger than the format allows.
-pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>) -> Result<Vec<u8>> {
+pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>, val_loss: Option<f64>) -> Result<Vec<u8>> {
     let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
     let mut metadata: Map<String, Value> = entries.collect();
     metadata.extend(dimensions(state.weights.shape).map(|(key, size)| (key.to_owned(), json!(size))));
     metadata.insert("format_version".to_owned(), json!(FORMAT_VERSION));
     metadata.insert("step".to_owned(), json!(state.step));
     metadata.insert("vocabulary".to_owned(), json!(vocabulary));
+    if let Some(val_loss) = val_loss {
+        metadata.insert("val_loss".to_owned(), json!(val_loss));
+    }
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
         let stored = move |(tensor, values): (Tensor, _)| {

@@ -9,15 +9,20 @@ use crate::error::Result;
 mod args;
 mod command;
 mod console;
+mod eval;
+mod info;
 mod interrupt;
 mod parse;
+mod paths;
+mod sample;
 mod samples;
+mod saved;
 mod session;
 mod shared_args;
 mod sweep;
 mod values;
 
-use args::Cli;
+use args::{Cli, Task};
 use console::printed;
 
 /// Runs the program, and returns its exit code.
@@ -40,8 +45,16 @@ fn run() -> Result<ExitCode> {
             return Ok(ExitCode::from(error.exit_code() as u8));
         }
     };
-    let Some(document) = cli.document() else { return session::run(&cli) };
-    let mut out = io::stdout().lock();
-    printed(out.write_all(&document).and_then(|()| out.flush()))?;
+    if let Some(document) = cli.document() {
+        let mut out = io::stdout().lock();
+        printed(out.write_all(&document).and_then(|()| out.flush()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match &cli.task {
+        None => return session::run(&cli),
+        Some(Task::Sample(args)) => sample::run(args, cli.quiet),
+        Some(Task::Eval(args)) => eval::run(args, cli.quiet),
+        Some(Task::Info(args)) => info::run(args),
+    }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,8 @@ mod dataset;
 #[cfg(not(target_family = "wasm"))]
 mod source;
 
-pub use self::dataset::{Dataset, Documents, EMBEDDED, documents, parse};
+pub use self::dataset::{Dataset, Documents, EMBEDDED, decode, documents, parse};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use self::source::read_bytes;
 #[cfg(not(target_family = "wasm"))]
 pub use self::source::{Corpus, Download, STDIN};

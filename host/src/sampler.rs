@@ -84,7 +84,7 @@ impl<'a> Sampler<'a> {
     pub fn new(model: &'a Model, sampling: &Sampling) -> Result<Self> {
         // A device holds a corpus. If nothing is trained, any text of the vocabulary will do.
         let text: String = model.tokenizer.chars().iter().collect();
-        let dataset = Dataset::new(&[&text, &text], None, Some(model.tokenizer.clone()))?;
+        let dataset = Dataset::unsplit(&[&text], model.tokenizer.clone())?;
         let cpu: Box<dyn Device> = Box::new(Cpu::new(TrainConfig::default(), &dataset, &model.state)?);
         Self::on(cpu, &model.tokenizer, sampling)
     }

@@ -51,6 +51,11 @@ impl Tokenizer {
         &self.chars
     }
 
+    /// Returns whether a character is in the vocabulary.
+    pub fn contains(&self, c: char) -> bool {
+        self.chars.binary_search(&c).is_ok()
+    }
+
     /// Returns a document's tokens, `[BOS, characters.., BOS]`.
     ///
     /// # Errors

@@ -5,27 +5,63 @@ use std::collections::HashSet;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
+use serde_json::{Value, json};
 
 use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, dimensions, flag};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, num_params};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
 const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
+const USE_ITS_NAMES: &str = "give the tensors the names and shapes that `--save` writes";
 
 impl CheckpointFile {
-    /// Returns the shape and the vocabulary that the metadata states.
+    /// Returns the shape and the vocabulary. The metadata has to state what the tensors do not tell.
     pub(super) fn model(&self) -> Result<(RuntimeShape, Tokenizer)> {
-        let unstated = |key: &str| {
-            let hint = "load it as the weights of a model of known shape and vocabulary";
-            self.mismatch(format!("does not say its `{key}`"), hint)
+        let vocabulary = self.metadata.vocabulary.clone();
+        let unstated = [("n_head", self.metadata.dimensions[1].is_none()), ("vocabulary", vocabulary.is_none())];
+        let shape = self.stated_shape()?;
+        let unstated: Vec<String> =
+            unstated.iter().filter(|(_, is_unstated)| *is_unstated).map(|(key, _)| format!("`{key}`")).collect();
+        if let Some(vocabulary) = vocabulary.filter(|_| unstated.is_empty()) {
+            return Ok((shape, Tokenizer::from_chars(vocabulary).map_err(|error| self.unusable(error))?));
+        }
+        let hint = "add it to the metadata that docs/checkpoints.md describes, or train on the weights by \
+                    `--init-from`, with a corpus and the flags of the model";
+        Err(self.mismatch(format!("does not say its {}", unstated.join(" and ")), hint))
+    }
+
+    /// Returns what the header says, if the tensors are those of a model.
+    pub(super) fn describe(&self) -> Result<Value> {
+        let shape = self.stated_shape()?;
+        self.compare_tensors(shape)?;
+        let mut description = self.metadata.json.as_object().cloned().unwrap_or_default();
+        for (key, size) in DIMENSIONS.into_iter().zip(self.dimensions()) {
+            description.insert(key.to_owned(), json!(size));
+        }
+        description.insert("params".to_owned(), json!(num_params(shape)));
+        description.insert("moments".to_owned(), json!(self.has_moments()));
+        Ok(Value::Object(description))
+    }
+
+    /// Returns the dimensions, in the order of [`DIMENSIONS`], by the metadata or else by the tensors.
+    fn dimensions(&self) -> [Option<usize>; 4] {
+        let size = |name: &str, i: usize| self.header.info(name)?.shape.get(i).copied();
+        let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
+        let layers = self.header.offset_keys().iter().filter(is_layer).count();
+        let [n_embd, n_head, n_layer, block_size] = self.metadata.dimensions;
+        [n_embd.or(size("wte", 1)), n_head, n_layer.or(Some(layers)), block_size.or(size("wpe", 0))]
+    }
+
+    /// Returns the shape, with one head if the metadata does not say their number. The tensors are the same for any.
+    fn stated_shape(&self) -> Result<RuntimeShape> {
+        let rows = || self.header.info("wte")?.shape.first().copied();
+        let vocab = self.metadata.vocabulary.as_ref().map(|vocabulary| vocabulary.len() + 1).or_else(rows);
+        let ([Some(n_embd), n_head, Some(n_layer), Some(block_size)], Some(vocab)) = (self.dimensions(), vocab) else {
+            return Err(self.mismatch("has no tensor `wte` or `wpe`", USE_ITS_NAMES));
         };
-        let size = |i: usize| self.metadata.dimensions[i].ok_or_else(|| unstated(DIMENSIONS[i]));
-        let config = ModelConfig { n_embd: size(0)?, n_head: size(1)?, n_layer: size(2)?, block_size: size(3)? };
-        let vocabulary = self.metadata.vocabulary.clone().ok_or_else(|| unstated("vocabulary"))?;
-        let tokenizer = Tokenizer::from_chars(vocabulary).map_err(|error| self.unusable(error))?;
-        let shape = config.shape(tokenizer.vocab_size()).map_err(|error| self.unusable(error))?;
-        Ok((shape, tokenizer))
+        let config = ModelConfig { n_embd, n_head: n_head.unwrap_or(1), n_layer, block_size };
+        config.shape(vocab).map_err(|error| self.unusable(error))
     }
 
     /// Rejects a file of another model than one of this shape and vocabulary.
@@ -125,22 +161,17 @@ impl CheckpointFile {
         let other = fitting.filter(|(there, here)| there != here);
         let flags: Vec<String> = other.map(|((key, size), _)| format!("{} {size}", flag(key))).collect();
         if flags.is_empty() {
-            return "give the tensors the names and shapes that `--save` writes".to_owned();
+            return USE_ITS_NAMES.to_owned();
         }
         format!("choose the flags that the file fits: `{}`", flags.join(" "))
     }
 
     /// Returns the shape that the file has by its metadata, or else by its tensors, if there can be such a model.
     fn fitting_shape(&self, shape: RuntimeShape) -> Option<RuntimeShape> {
-        let dimension = |name: &str, i: usize| self.header.info(name)?.shape.get(i).copied();
-        let is_layer = |name: &&String| name.starts_with("layer") && name.ends_with(".attn_wq");
-        let layers = self.header.offset_keys().iter().filter(is_layer).count();
-        let [n_embd, n_head, n_layer, block_size] = self.metadata.dimensions;
-        let n_embd = n_embd.or(dimension("wte", 1))?;
+        let [Some(n_embd), n_head, Some(n_layer), Some(block_size)] = self.dimensions() else { return None };
         // No tensor's shape depends on the number of heads. So the hint takes the largest divisor of `n_embd` up to the
         // `n_head` of `shape`, to change `--n-head` as little as possible.
         let n_head = n_head.or_else(|| (1..=shape.n_head()).rev().find(|&n_head| n_embd.is_multiple_of(n_head)))?;
-        let block_size = block_size.or(dimension("wpe", 0))?;
-        ModelConfig { n_embd, n_head, n_layer: n_layer.unwrap_or(layers), block_size }.shape(shape.vocab()).ok()
+        ModelConfig { n_embd, n_head, n_layer, block_size }.shape(shape.vocab()).ok()
     }
 }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::eval::EvalArgs;
+use super::info::InfoArgs;
+use super::sample::SampleArgs;
 use super::shared_args::{DeviceArgs, SamplingArgs};
 use super::values::{Sweep, below_one, count, documents, not_negative, positive, size, whole};
 use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
@@ -24,12 +27,16 @@ Exit code: 0 for success, 1 for an error, 2 for a wrong command line, 130 for an
 #[derive(Debug, Parser)]
 #[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true)]
 #[command(max_term_width = 120, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 pub struct Cli {
+    /// A command for a saved model. Without one, the program trains.
+    #[command(subcommand)]
+    pub(super) task: Option<Task>,
     /// Print no notices and no progress on stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     pub(super) quiet: bool,
     /// Print this help
-    #[arg(short, long, action = ArgAction::HelpShort)]
+    #[arg(short, long, global = true, display_order = 901, action = ArgAction::HelpShort)]
     help: Option<bool>,
     /// Print a completion script for this shell
     #[arg(long, value_name = "SHELL", value_enum, exclusive = true)]
@@ -53,6 +60,16 @@ pub struct Cli {
     /// The configurations of `--sweep`, or one without it.
     #[arg(skip)]
     pub(super) configs: Vec<RunConfig>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// Sample from a saved model
+    Sample(SampleArgs),
+    /// Evaluate a saved model on a text
+    Eval(EvalArgs),
+    /// Describe a saved model
+    Info(InfoArgs),
 }
 
 #[derive(Debug, Args)]

@@ -77,7 +77,8 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
 fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[Sweep]) -> Error {
     let mut command = command();
     command.build();
-    let flag = command.get_arguments().find(|flag| flag.to_string() == arg);
+    let mut flags = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
+    let flag = flags.find(|flag| flag.to_string() == arg);
     let name = flag.and_then(clap::Arg::get_long).unwrap_or_default();
     let variable = flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some(value.into()));
     let default = flag.and_then(|flag| flag.get_default_values().first()).map(|value| value.display());

@@ -1,15 +1,13 @@
 //! The reading of the command line, with the checks that need more than one flag.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use clap::builder::Resettable;
 
 use super::args::{Cli, RunArgs, TrainingArgs};
 use super::command::command;
+use super::paths::{NamedFile, refuse_same};
 use super::sweep;
-use crate::atomic_file::is_same;
-use crate::corpus::STDIN;
 use crate::error::{Error, Result};
 
 /// The approximate number of steps that are printed by default.
@@ -25,6 +23,9 @@ impl Cli {
             return Ok(cli);
         }
         let mut cli = Self::parse(command(), &args, &[])?;
+        if cli.task.is_some() {
+            return Ok(cli);
+        }
         cli.configs = sweep::configs(&args, &cli)?;
         cli.check()?;
         Ok(cli)
@@ -60,24 +61,17 @@ impl Cli {
     /// Refuses to write over a file that the run also reads or writes. A checkpoint may be both resumed and saved.
     pub(super) fn check_paths(&self) -> Result<()> {
         let corpus = self.run.input.as_deref().unwrap_or("input.txt".as_ref());
-        // Each file with the verb of the error, if it is written.
+        let read = |path, role| NamedFile { path, written: None, role };
+        let written = |path, verb, role| NamedFile { path, written: Some(verb), role };
         let files = [
-            (Some(corpus).filter(|path| *path != Path::new(STDIN)), None, "the corpus"),
-            (self.run.save.as_deref(), Some("save"), "what `--save` writes"),
-            (self.run.resume.as_deref(), None, "what `--resume` reads"),
-            (self.run.init_from.as_deref(), None, "what `--init-from` reads"),
-            (self.view.metrics.as_deref(), Some("write metrics"), "what `--metrics` writes"),
-            (self.view.plot.as_deref(), Some("plot"), "what `--plot` writes"),
+            read(Some(corpus), "the corpus"),
+            written(self.run.save.as_deref(), "save", "what `--save` writes"),
+            read(self.run.resume.as_deref(), "what `--resume` reads"),
+            read(self.run.init_from.as_deref(), "what `--init-from` reads"),
+            written(self.view.metrics.as_deref(), "write metrics", "what `--metrics` writes"),
+            written(self.view.plot.as_deref(), "plot", "what `--plot` writes"),
         ];
-        for (i, file) in files.iter().enumerate() {
-            let (Some(path), Some(verb), _) = file else { continue };
-            let same = files[..i].iter().find(|other| other.0.is_some_and(|other| is_same(other, path)));
-            if let Some((_, _, description)) = same {
-                let message = format!("cannot {verb} to `{}`: it is {description}", path.display());
-                return Err(Error::usage(message, "give every file a name of its own"));
-            }
-        }
-        Ok(())
+        refuse_same(&files)
     }
 
     /// Returns the number of steps between two that are printed, or 0 to print none. Without `--log-every` it is the

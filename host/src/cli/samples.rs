@@ -7,26 +7,9 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::console::Console;
-use super::session::Session;
 use crate::error::{Error, Result};
 use crate::sampler::{Sampler, Sampling, TextSample};
 use crate::tokenizer::Tokenizer;
-
-impl Session<'_> {
-    /// Samples from the best model, a launch at a time, until the stop flag is no longer `interrupted`.
-    pub(super) fn sample(&mut self, interrupted: bool) -> Result<()> {
-        let Self { cli, console, dataset, documents, stop, best: Some(best), .. } = self else { return Ok(()) };
-        let tokenizer = &dataset.tokenizer;
-        let sampling = cli.sampling.settings(tokenizer.vocab_size(), cli.run.seed)?;
-        if sampling.samples == 0 {
-            return Ok(());
-        }
-        let skip = cli.unique.then(|| documents.iter().copied().collect());
-        console.lines("--- inference ---\n")?;
-        let sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
-        Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
-    }
-}
 
 /// Samples to print.
 pub(super) struct Samples<'a> {

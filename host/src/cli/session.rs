@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use super::args::Cli;
 use super::console::{Console, Loss};
 use super::interrupt;
+use super::samples::Samples;
 use super::sweep::{SweepResult, table};
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, RunInfo};
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
 use crate::run::{Run, RunConfig, group_by_shape, with_seeds};
+use crate::sampler::Sampler;
 use crate::trainer::{Checkpoint, Event, Finished, Schedule, StopHandle, Trainer};
 use crate::weights::Weights;
 
@@ -60,26 +62,26 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
 }
 
 /// The state of a run.
-pub(super) struct Session<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) documents: Vec<&'a str>,
-    pub(super) dataset: Dataset,
-    pub(super) stop: StopHandle,
-    pub(super) console: Console<StdoutLock<'static>>,
+struct Session<'a> {
+    cli: &'a Cli,
+    documents: Vec<&'a str>,
+    dataset: Dataset,
+    stop: StopHandle,
+    console: Console<StdoutLock<'static>>,
     save: Option<AtomicFile>,
     plot: Option<Plot>,
     run_info: RunInfo,
     /// The best model so far, on its device with those that were trained beside it.
-    pub(super) best: Option<Trained>,
+    best: Option<Trained>,
     results: Vec<SweepResult>,
 }
 
 /// The runs of a group that have ended.
-pub(super) struct Trained {
-    pub(super) trainer: Trainer,
+struct Trained {
+    trainer: Trainer,
     /// The run of the best model.
     run: Run,
-    pub(super) finished: Finished,
+    finished: Finished,
 }
 
 impl Trained {
@@ -151,11 +153,7 @@ impl Session<'_> {
         console.notice(format_args!("device: {}", trainer.description()));
         let all = documents.len();
         for block_size in cli.configs.iter().map(|config| config.model.block_size).collect::<BTreeSet<_>>() {
-            let cut = documents.iter().filter(|document| document.chars().count() + 1 > block_size).count();
-            if cut > 0 {
-                let tokens = format!("`--block-size {block_size}` tokens");
-                console.notice(format_args!("cut: {cut} of {all} documents to their first {tokens}"));
-            }
+            console.notice_cut(documents, block_size);
         }
         let step = trainer.step();
         if let Some(path) = cli.run.resume.as_deref().filter(|_| step >= cli.stop_after()) {
@@ -203,7 +201,8 @@ impl Session<'_> {
         };
         // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
         let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        self.write(file, &checkpoint.run, &checkpoint.state)?;
+        let val_loss = checkpoint.is_validated.then_some(checkpoint.val_loss);
+        self.write(file, &checkpoint.run, &checkpoint.state, val_loss)?;
         flushed
     }
 
@@ -218,14 +217,15 @@ impl Session<'_> {
             self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
             return Ok(());
         }
-        self.write(file, &best.run, &best.finished.state)?;
+        let val_loss = best.finished.is_validated.then(|| best.loss());
+        self.write(file, &best.run, &best.finished.state, val_loss)?;
         self.console.notice(format_args!("saved: `{name}`"));
         Ok(())
     }
 
-    fn write(&self, file: &AtomicFile, run: &Run, state: &State) -> Result<()> {
+    fn write(&self, file: &AtomicFile, run: &Run, state: &State, val_loss: Option<f64>) -> Result<()> {
         let run_info = RunInfo { train: run.config.train, ..self.run_info };
-        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info))?)
+        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info), val_loss)?)
     }
 
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
@@ -261,6 +261,20 @@ impl Session<'_> {
             console.lines(&format!("best: {} | val loss {}\n", best.run, Loss(best.loss())))?;
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
+    }
+
+    /// Samples from the best model, a launch at a time, until the stop flag is no longer `interrupted`.
+    fn sample(&mut self, interrupted: bool) -> Result<()> {
+        let Self { cli, console, dataset, documents, stop, best: Some(best), .. } = self else { return Ok(()) };
+        let tokenizer = &dataset.tokenizer;
+        let sampling = cli.sampling.settings(tokenizer.vocab_size(), cli.run.seed)?;
+        if sampling.samples == 0 {
+            return Ok(());
+        }
+        let skip = cli.unique.then(|| documents.iter().copied().collect());
+        console.lines("--- inference ---\n")?;
+        let sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
+        Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
     }
 }
 

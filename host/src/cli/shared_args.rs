@@ -72,7 +72,7 @@ impl SamplingArgs {
         Ok(Sampling { samples, top_k, temperature, seed, prompt: prompt.clone(), logprobs: self.is_jsonl() })
     }
 
-    /// Checks that `--prompt` has characters of the corpus, and leaves room for a sample in a model of this block size.
+    /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.
     pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
         let prompt = &self.prompt;
         let action = format!("sample from `--prompt {prompt}`");

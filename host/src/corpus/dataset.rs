@@ -17,11 +17,11 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Returns the text in `bytes`. Errors name `name`, the file or the address.
+/// Returns the text in `bytes`, without a byte order mark. Errors name `name`, the file or the address.
 ///
 /// # Errors
-/// If the bytes are not UTF-8, or have fewer than two documents.
-pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
+/// If the bytes are not UTF-8.
+pub fn decode(bytes: Vec<u8>, name: &str) -> Result<String> {
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         Error::NotUtf8 { name: name.to_owned(), byte: error.as_bytes()[offset], offset }
@@ -30,6 +30,15 @@ pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
     if text.starts_with('\u{FEFF}') {
         text.drain(..'\u{FEFF}'.len_utf8());
     }
+    Ok(text)
+}
+
+/// Returns the corpus in `bytes`. Errors name `name`, the file or the address.
+///
+/// # Errors
+/// If the bytes are not UTF-8, or have fewer than two documents.
+pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
+    let text = decode(bytes, name)?;
     let found = match documents(&text).take(2).count() {
         0 if text.is_empty() => "is empty",
         0 => "has only white space",
@@ -41,7 +50,7 @@ pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
 
 /// The tokens of one document or more, which clones share.
 ///
-/// Only [`Dataset::new`] constructs this type, because kernels index by tokens and offsets unchecked.
+/// Only [`Dataset`] constructs this type, because kernels index by tokens and offsets unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
     tokens: Arc<[u32]>,
@@ -116,20 +125,37 @@ impl Dataset {
         }
         // Neither side is empty, since there are at least two documents.
         let (train, val) = order.split_at(order.len() * 9 / 10);
-        let encode = |order: &[usize]| {
-            let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
-            for &i in order {
-                tokenizer.encode_into(documents[i], &mut tokens).map_err(|error| {
-                    let start: String = documents[i].chars().take(40).collect();
-                    let hint = "use a corpus with the characters of the given vocabulary alone";
-                    Error::failed(format!("encode document {} ({start:?})", i + 1), hint, error)
-                })?;
-                offsets.push(tokens.len() as u32);
-            }
-            Ok::<_, Error>(Documents { tokens: tokens.into(), offsets: offsets.into() })
-        };
-        Ok(Self { train: encode(train)?, val: encode(val)?, tokenizer })
+        let [train, val] = [train, val].map(|order| encode(documents, order, &tokenizer));
+        Ok(Self { train: train?, val: val?, tokenizer })
     }
+
+    /// Returns documents that are not split, for a model that is only evaluated or sampled from. All of them train, and
+    /// all validate.
+    ///
+    /// # Errors
+    /// If there is no document, if there are more tokens than 32 bits can index, or if the vocabulary lacks a character.
+    pub fn unsplit(documents: &[&str], tokenizer: Tokenizer) -> Result<Self> {
+        if documents.is_empty() {
+            return Err(Error::TooFewDocuments { corpus: "the corpus".to_owned(), found: "has no document" });
+        }
+        validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
+        let all = encode(documents, &(0..documents.len()).collect::<Vec<_>>(), &tokenizer)?;
+        Ok(Self { train: all.clone(), val: all, tokenizer })
+    }
+}
+
+/// Returns the tokens of the documents with these indices.
+fn encode(documents: &[&str], order: &[usize], tokenizer: &Tokenizer) -> Result<Documents> {
+    let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
+    for &i in order {
+        tokenizer.encode_into(documents[i], &mut tokens).map_err(|error| {
+            let start: String = documents[i].chars().take(40).collect();
+            let hint = "use a corpus with the characters of the given vocabulary alone";
+            Error::failed(format!("encode document {} ({start:?})", i + 1), hint, error)
+        })?;
+        offsets.push(tokens.len() as u32);
+    }
+    Ok(Documents { tokens: tokens.into(), offsets: offsets.into() })
 }
 
 fn validate_len(tokens: u64) -> Result<()> {

@@ -115,7 +115,7 @@ impl Corpus {
 /// The longest corpus in bytes, which is about the largest number of tokens.
 const MAX_BYTES: u64 = 1 << 32;
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if path == STDIN {
         return read_to_end(io::stdin().lock(), 0);
     }

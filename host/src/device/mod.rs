@@ -10,7 +10,7 @@ mod validate;
 
 use self::cpu::Cpu;
 use self::reference::Reference;
-pub use self::types::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog};
+pub use self::types::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, total};
 use crate::corpus::Dataset;
 use crate::error::Result;
 

@@ -85,9 +85,7 @@ pub trait Device {
 
     /// Evaluates the first `documents` validation documents together, or all if there are fewer.
     fn evaluate(&mut self, documents: usize) -> Result<Evaluation> {
-        let add =
-            |sum: Evaluation, one: Evaluation| Evaluation { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
-        Ok(self.evaluate_each(documents)?.into_iter().fold(Evaluation { nll: 0.0, tokens: 0 }, add))
+        Ok(total(&self.evaluate_each(documents)?))
     }
 
     /// Returns the number of samples that make a launch, if each takes `work` multiplications.
@@ -104,6 +102,13 @@ pub trait Device {
 
     /// Replaces the state. Another shape is an error.
     fn upload(&mut self, state: &State) -> Result<()>;
+}
+
+/// Returns the evaluation of documents together from that of each.
+pub fn total(evaluations: &[Evaluation]) -> Evaluation {
+    let add =
+        |sum: Evaluation, one: &Evaluation| Evaluation { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
+    evaluations.iter().fold(Evaluation { nll: 0.0, tokens: 0 }, add)
 }
 
 /// Models of one shape that are trained side by side on one corpus, each with its own weights and optimiser.

@@ -87,6 +87,8 @@ pub struct Checkpoint {
     pub run: Run,
     /// The run's last validation loss, or NaN if it has none.
     pub val_loss: f64,
+    /// Whether the validation loss is that after this step.
+    pub is_validated: bool,
     /// The run's weights, moments and step.
     pub state: State,
 }

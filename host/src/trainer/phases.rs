@@ -94,8 +94,9 @@ impl Trainer {
         if self.is_due(self.schedule.checkpoint_every)
             && let Some((run, state)) = self.best()?
         {
-            let val_loss = self.val_losses[run];
-            self.push(Event::Checkpoint(Checkpoint { run: self.runs[run].clone(), val_loss, state }));
+            let (val_loss, is_validated) = (self.val_losses[run], self.validated == Some(self.step));
+            let run = self.runs[run].clone();
+            self.push(Event::Checkpoint(Checkpoint { run, val_loss, is_validated, state }));
         }
         Ok(Phase::Launch)
     }

@@ -60,7 +60,7 @@ const RUN: RunInfo = RunInfo {
 };
 
 fn to_bytes(state: &State) -> Vec<u8> {
-    checkpoint::to_bytes(state, &VOCABULARY, Some(&RUN)).unwrap()
+    checkpoint::to_bytes(state, &VOCABULARY, Some(&RUN), None).unwrap()
 }
 
 fn bits(state: &State) -> [Vec<u32>; 3] {
@@ -172,7 +172,7 @@ fn weights_alone_are_a_checkpoint() {
 
 #[test]
 fn a_checkpoint_states_its_model() {
-    let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, None).unwrap());
+    let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, None, None).unwrap());
     let Model { tokenizer, state: stored } = Model::load(&path).unwrap();
     assert_eq!((tokenizer.chars(), stored.weights.shape), (&VOCABULARY[..], SHAPE));
     assert_eq!((bits(&stored), stored.step), (bits(&state()), 1 << 40));
@@ -180,5 +180,5 @@ fn a_checkpoint_states_its_model() {
     assert!(report.contains("cannot be resumed: it does not say its `corpus`"), "{report}");
     let (_folder, path) = file(&Tensors::weights(&state().weights).bytes());
     let report = Model::load(&path).unwrap_err().report();
-    assert!(report.contains("does not say its `n_embd`") && report.contains("\nhint: "), "{report}");
+    assert!(report.contains("does not say its `n_head` and `vocabulary`") && report.contains("\nhint: "), "{report}");
 }

@@ -1,0 +1,159 @@
+//! The command `eval`, which evaluates a saved model on a text.
+
+use std::f64::consts::LN_2;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::console::{Console, Loss};
+use super::paths::{NamedFile, refuse_same};
+use super::saved;
+use super::shared_args::DeviceArgs;
+use crate::atomic_file::AtomicFile;
+use crate::corpus::{self, Dataset, STDIN};
+use crate::device::{Evaluation, total};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::tokenizer::Tokenizer;
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The checkpoint that `--save` wrote
+    model: PathBuf,
+    /// The text, UTF-8 with one document on each line, or - for standard input
+    file: PathBuf,
+    /// Write a JSON object for every document to this file, or to standard output for -
+    #[arg(long, value_name = "FILE.jsonl")]
+    per_document: Option<PathBuf>,
+    /// What to do with a document that has a character outside of the model's vocabulary
+    #[arg(long, value_enum, default_value = "refuse")]
+    unknown: Unknown,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Unknown {
+    /// End with an error that names the character's line and column
+    Refuse,
+    /// Leave the document out
+    Skip,
+}
+
+/// A document of the text.
+struct Document<'a> {
+    /// The number of its line, from 1.
+    line: usize,
+    text: &'a str,
+}
+
+/// A line of `--per-document`.
+#[derive(Serialize)]
+struct Record<'a> {
+    line: usize,
+    text: &'a str,
+    tokens: u64,
+    nll: f64,
+}
+
+/// Evaluates the model that `args` names.
+pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
+    let prints_documents = args.per_document.as_deref() == Some(Path::new(STDIN));
+    let console = &mut Console::new(io::stdout().lock(), 0, prints_documents).quiet(quiet);
+    let output = args.per_document.as_deref().filter(|_| !prints_documents);
+    refuse_same(&[
+        NamedFile { path: Some(&args.model), written: None, role: "the model" },
+        NamedFile { path: Some(&args.file), written: None, role: "the text" },
+        NamedFile { path: output, written: Some("write documents"), role: "what `--per-document` writes" },
+    ])?;
+    let output = output.map(AtomicFile::new).transpose()?;
+    let Model { state, tokenizer } = Model::load(&args.model)?;
+    let text = read(&args.file)?;
+    let documents = documents(&text, &tokenizer, args, console)?;
+    let texts: Vec<&str> = documents.iter().map(|document| document.text).collect();
+    console.notice_cut(&texts, state.weights.shape.block_size as usize);
+    let dataset = Dataset::unsplit(&texts, tokenizer)?;
+    let mut models = saved::open(&args.model, state, &dataset, &args.device, console)?;
+    let evaluations = models.model(0).evaluate_each(usize::MAX)?;
+    let summary = summary(&texts, &evaluations).ok_or_else(|| {
+        let message = format!("the loss of `{}` is not finite", args.model.display());
+        Error::usage(message, "use an earlier checkpoint, since the run that wrote this one has diverged")
+    })?;
+    if args.per_document.is_some() {
+        let lines = records(&documents, &evaluations)?;
+        output.as_ref().map_or_else(|| console.write(&lines), |file| file.save(lines.as_bytes()))?;
+    }
+    console.lines(&summary)
+}
+
+/// Returns the text in a file, or in standard input.
+fn read(path: &Path) -> Result<String> {
+    let name = path.display().to_string();
+    let bytes = corpus::read_bytes(path).map_err(|error| {
+        Error::failed(format!("read `{name}`"), "give a text with one document on each line", error)
+    })?;
+    corpus::decode(bytes, &name)
+}
+
+/// Returns the documents of the text. One with an unknown character is refused or left out.
+fn documents<'a, W: io::Write>(
+    text: &'a str,
+    tokenizer: &Tokenizer,
+    args: &EvalArgs,
+    console: &Console<W>,
+) -> Result<Vec<Document<'a>>> {
+    let (mut documents, mut skipped) = (Vec::new(), 0);
+    for (line, whole) in (1..).zip(text.lines()) {
+        let text = whole.trim();
+        match tokenizer.encode(text) {
+            Err(error) if args.unknown == Unknown::Refuse => {
+                let indent = whole.chars().take_while(|c| c.is_whitespace()).count();
+                let column = indent + text.chars().take_while(|&c| tokenizer.contains(c)).count() + 1;
+                let action = format!("evaluate `{}`, line {line}, column {column}", args.file.display());
+                let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
+                return Err(Error::failed(action, hint, error));
+            }
+            Err(_) => skipped += 1,
+            Ok(_) if !text.is_empty() => documents.push(Document { line, text }),
+            Ok(_) => {}
+        }
+    }
+    if documents.is_empty() {
+        let message = format!("`{}` has no document that the model can read", args.file.display());
+        return Err(Error::usage(message, "give a text with one document on each line, in the model's characters"));
+    }
+    if skipped > 0 {
+        let all = skipped + documents.len();
+        console.notice(format_args!(
+            "skipped: {skipped} of {all} documents, with characters that the model does not know"
+        ));
+    }
+    Ok(documents)
+}
+
+/// Returns the lines about all documents, or `None` if the loss is not finite.
+fn summary(texts: &[&str], evaluations: &[Evaluation]) -> Option<String> {
+    let all = total(evaluations);
+    let loss = Some(all.loss()).filter(|loss| loss.is_finite())?;
+    // The last token of a document that is not cut is its end.
+    let characters = |(text, one): (&&str, &Evaluation)| one.tokens.min(text.chars().count() as u64);
+    let characters: u64 = texts.iter().zip(evaluations).map(characters).sum();
+    let (bits, perplexity) = (Loss(all.nll / LN_2 / characters as f64), Loss(loss.exp()));
+    let (documents, tokens) = (texts.len(), all.tokens);
+    let counts = format!("documents: {documents}\ntokens: {tokens}\ncharacters: {characters}\n");
+    Some(format!("{counts}nats per token: {}\nbits per character: {bits}\nperplexity: {perplexity}\n", Loss(loss)))
+}
+
+/// Returns a JSON object for each document.
+fn records(documents: &[Document], evaluations: &[Evaluation]) -> Result<String> {
+    let mut lines = String::new();
+    for (&Document { line, text }, &Evaluation { nll, tokens }) in documents.iter().zip(evaluations) {
+        let record = Record { line, text, tokens, nll };
+        lines +=
+            &serde_json::to_string(&record).map_err(|error| Error::failed("write a document as JSON", "", error))?;
+        lines.push('\n');
+    }
+    Ok(lines)
+}

@@ -1,0 +1,30 @@
+//! The check that no file is written that is also read, or that another flag writes.
+
+use std::path::Path;
+
+use crate::atomic_file::is_same;
+use crate::corpus::STDIN;
+use crate::error::{Error, Result};
+
+/// A file that the command line names, if it does.
+pub(super) struct NamedFile<'a> {
+    pub(super) path: Option<&'a Path>,
+    /// The verb of the error, if the file is written.
+    pub(super) written: Option<&'static str>,
+    /// The role of the file, as the error of another file says it.
+    pub(super) role: &'static str,
+}
+
+/// Refuses to write to a file that stands before it in `files`.
+pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
+    for (i, file) in files.iter().enumerate() {
+        let (Some(path), Some(verb)) = (file.path, file.written) else { continue };
+        let is_it =
+            |other: &&NamedFile| other.path.is_some_and(|other| other != Path::new(STDIN) && is_same(other, path));
+        if let Some(NamedFile { role, .. }) = files[..i].iter().find(is_it) {
+            let message = format!("cannot {verb} to `{}`: it is {role}", path.display());
+            return Err(Error::usage(message, "give every file a name of its own"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The command `sample`, which samples from a saved model.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::console::Console;
+use super::samples::Samples;
+use super::saved;
+use super::shared_args::{DeviceArgs, SamplingArgs};
+use super::values::whole;
+use crate::checkpoint;
+use crate::corpus::Dataset;
+use crate::error::Result;
+use crate::model::Model;
+use crate::sampler::{Sampler, Sampling};
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// The checkpoint that `--save` wrote
+    model: PathBuf,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// The seed of the samples [default: the seed of the run that saved the model]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..=u64::MAX))]
+    seed: Option<u64>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Samples from the model that `args` names.
+pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<()> {
+    let console = &mut Console::new(io::stdout().lock(), 0, args.sampling.is_jsonl()).quiet(quiet);
+    let Model { state, tokenizer } = Model::load(&args.model)?;
+    let stored = checkpoint::describe(&args.model)?["seed"].as_u64();
+    let seed = args.seed.or(stored).unwrap_or(Sampling::default().seed);
+    let sampling = args.sampling.settings(tokenizer.vocab_size(), seed)?;
+    args.sampling.check_prompt(&tokenizer, state.weights.shape.block_size as usize)?;
+    // A device holds documents, but a sampling reads none.
+    let text: String = tokenizer.chars().iter().collect();
+    let dataset = Dataset::unsplit(&[&text], tokenizer)?;
+    let mut models = saved::open(&args.model, state, &dataset, &args.device, console)?;
+    let sampler = Sampler::on(models.model(0), &dataset.tokenizer, &sampling)?;
+    Samples { sampler, sampling, tokenizer: &dataset.tokenizer, skip: None }.print(console, || true)
+}

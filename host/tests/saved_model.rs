@@ -1,0 +1,188 @@
+//! The commands for a saved model: `sample`, `eval` and `info`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+mod common;
+use common::{Folder, NAMES, refused};
+
+const SHAPE: &str = "--n-embd 12 --n-head 3 --n-layer 2 --block-size 5";
+
+/// Returns a folder with a small model, and the stdout of the run that saved it. The last two names validate.
+fn trained(args: &str) -> (Folder, String) {
+    let folder = Folder::new();
+    let args = format!("{SHAPE} --steps 60 --val-every 20 --no-shuffle --seed 7 --save model.st {args}");
+    let stdout = folder.stdout(&args);
+    (folder, stdout)
+}
+
+/// Returns the stdout of a command, which must succeed.
+fn stdout(folder: &Folder, args: &str) -> String {
+    let output = folder.program(args).assert().success().get_output().clone();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns the value of a line such as `tokens: 12`.
+fn value(stdout: &str, key: &str) -> f64 {
+    let line = stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("{key} in:\n{stdout}")).parse().unwrap()
+}
+
+/// Writes `file` with the tensors of `model.st` and this metadata.
+fn with_metadata(folder: &Folder, file: &str, metadata: Option<Value>) {
+    let bytes = fs::read(folder.path("model.st")).unwrap();
+    let metadata = metadata.map(|metadata| HashMap::from([("microgpt".to_owned(), metadata.to_string())]));
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    folder.write(file, safetensors::serialize(tensors.tensors(), metadata).unwrap());
+}
+
+#[test]
+fn a_saved_model_is_sampled_as_by_the_run_that_saved_it() {
+    let (folder, trained) = trained("--samples 12");
+    let samples = |text: &str| text.split_once("--- inference ---\n").unwrap().1.to_owned();
+    // The shape, the vocabulary and the seed are those of the file.
+    assert_eq!(stdout(&folder, "sample model.st --samples 12"), samples(&trained));
+    assert_ne!(stdout(&folder, "sample model.st --samples 12 --seed 8"), samples(&trained));
+    assert_eq!(stdout(&folder, "sample model.st --samples 0"), "");
+    let flags = "--samples 3 --prompt am --temperature 1.5 --top-k 4";
+    for device in ["cpu", "reference"] {
+        let flags = format!("{flags} --device {device}");
+        let run = folder.stdout(&format!("{SHAPE} --steps 0 --seed 7 --init-from model.st {flags}"));
+        assert_eq!(stdout(&folder, &format!("sample model.st {flags}")), samples(&run));
+    }
+    let lines = stdout(&folder, "sample model.st --samples 2 --format jsonl");
+    let objects: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(trained.contains(&format!("sample  2: {}\n", objects[1]["text"].as_str().unwrap())));
+}
+
+#[test]
+fn an_evaluation_is_the_validation_of_the_run() {
+    let (folder, trained) = trained("--samples 0 --val-docs all");
+    let val_loss: f64 =
+        trained.lines().rev().find_map(|line| line.strip_prefix("  val loss: ")).unwrap().parse().unwrap();
+    folder.write("val.txt", "abigail\nemily\n");
+    for device in ["cpu", "reference"] {
+        let result = stdout(&folder, &format!("eval model.st val.txt --device {device}"));
+        assert!((value(&result, "nats per token") - val_loss).abs() < 2e-4, "{result}");
+        // Both names fill the block of 5, so that the end of neither is predicted.
+        assert_eq!(
+            (value(&result, "documents"), value(&result, "tokens"), value(&result, "characters")),
+            (2.0, 10.0, 10.0)
+        );
+        assert!((value(&result, "bits per character") - val_loss / 2f64.ln()).abs() < 2e-4, "{result}");
+        assert!((value(&result, "perplexity") / val_loss.exp() - 1.0).abs() < 2e-4, "{result}");
+    }
+}
+
+#[test]
+fn every_document_is_listed_with_its_line() {
+    let (folder, _) = trained("--samples 0");
+    let text = format!("\n  mia\t\r\n{NAMES}");
+    folder.write("text.txt", &text);
+    let result = stdout(&folder, "eval model.st text.txt --per-document each.jsonl");
+    let listed = fs::read_to_string(folder.path("each.jsonl")).unwrap();
+    let objects: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((objects.len(), &objects[0]["line"], &objects[1]["line"]), (13, &json!(2), &json!(3)));
+    assert_eq!((&objects[0]["text"], &objects[0]["tokens"]), (&json!("mia"), &json!(4)));
+    // The name stands in the text twice.
+    assert_eq!(objects[0]["nll"], objects[7]["nll"]);
+    let sum = |key: &str| objects.iter().map(|object| object[key].as_f64().unwrap()).sum::<f64>();
+    assert_eq!(sum("tokens"), value(&result, "tokens"));
+    assert!((sum("nll") / sum("tokens") - value(&result, "nats per token")).abs() < 1e-4, "{result}");
+    // Standard input has the same documents, and standard output takes them.
+    let output = folder.program("eval model.st - --per-document -").write_stdin(text).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), listed);
+    assert!(String::from_utf8(output.stderr).unwrap().ends_with(&result));
+}
+
+#[test]
+fn an_unknown_character_is_named_with_its_place_or_its_document_skipped() {
+    let (folder, _) = trained("--samples 0");
+    folder.write("text.txt", "mia\n \temXma\nava\n");
+    let named = ["`text.txt`, line 2, column 5", "'X' (U+0058)", "--unknown skip"];
+    refused(folder.program("eval model.st text.txt"), 1, &named);
+    let skipped = folder.program("eval model.st text.txt --unknown skip").output().unwrap();
+    folder.write("known.txt", "mia\nava\n");
+    assert_eq!(String::from_utf8(skipped.stdout).unwrap(), stdout(&folder, "eval model.st known.txt"));
+    assert!(String::from_utf8(skipped.stderr).unwrap().contains("skipped: 1 of 3 documents"));
+    folder.write("none.txt", "X\n\n");
+    refused(folder.program("eval model.st none.txt --unknown skip"), 1, &["`none.txt` has no document"]);
+}
+
+#[test]
+fn a_model_is_described() {
+    let (folder, trained) = trained("--samples 0");
+    let text = stdout(&folder, "info model.st");
+    assert_eq!(text.lines().count(), 20);
+    let params = trained.lines().find_map(|line| line.strip_prefix("num params: ")).unwrap();
+    let letters = NAMES.chars().filter(|c| *c != '\n').collect::<BTreeSet<_>>().into_iter().collect::<String>();
+    let vocabulary = format!("{} tokens, <BOS> and {letters:?}", letters.len() + 1);
+    for (key, value) in [
+        ("params", params),
+        ("n_embd", "12"),
+        ("vocabulary", &vocabulary),
+        ("step", "60"),
+        ("steps", "60"),
+        ("moments", "yes"),
+        ("learning_rate", "0.01"),
+        ("seed", "7"),
+        ("shuffle", "no"),
+    ] {
+        let line = format!("{key:<14} {value}");
+        assert!(text.lines().any(|other| other == line), "{line} in:\n{text}");
+    }
+    let object: Value = serde_json::from_str(&stdout(&folder, "info model.st --format json")).unwrap();
+    assert_eq!((&object["n_layer"], &object["moments"], &object["shuffle"]), (&json!(2), &json!(true), &json!(false)));
+    let val_loss = object["val_loss"].as_f64().unwrap();
+    assert!(trained.contains(&format!("val loss: {val_loss:.4}\n")), "{val_loss}");
+    // A loss before the last step is not that of the model.
+    folder.stdout("--steps 5 --val-every 4 --samples 0 --save early.st");
+    assert!(stdout(&folder, "info early.st").contains("val_loss       not stated\n"));
+}
+
+#[test]
+fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
+    let (folder, _) = trained("--samples 0");
+    with_metadata(&folder, "plain.st", None);
+    let text = stdout(&folder, "info plain.st");
+    for line in ["n_embd         12", "n_head         not stated", "n_layer        2", "block_size     5"] {
+        assert!(text.lines().any(|other| other == line), "{line} in:\n{text}");
+    }
+    let named = ["`plain.st` does not say its `n_head` and `vocabulary`", "docs/checkpoints.md", "--init-from"];
+    refused(folder.program("sample plain.st"), 1, &named);
+    refused(folder.program("eval plain.st names.txt"), 1, &named);
+    // These two are all that has to be added.
+    let object: Value = serde_json::from_str(&stdout(&folder, "info model.st --format json")).unwrap();
+    with_metadata(&folder, "least.st", Some(json!({ "n_head": 3, "vocabulary": object["vocabulary"] })));
+    assert_eq!(stdout(&folder, "sample least.st --seed 7"), stdout(&folder, "sample model.st"));
+    with_metadata(&folder, "other.st", Some(json!({ "n_head": 3, "vocabulary": ["a"] })));
+    refused(folder.program("info other.st"), 1, &["`other.st` has tensor `wte` of shape [18, 12], not [2, 12]"]);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let (folder, _) = trained("--samples 0");
+    for (args, code, parts) in [
+        ("sample", 2, &["<MODEL>"][..]),
+        ("eval model.st", 2, &["<FILE>"]),
+        ("sample model.st --n-embd 3", 2, &["'--n-embd'"]),
+        ("--steps 3 sample model.st", 2, &["'sample' cannot be used with '--steps <N>'"]),
+        ("sample model.st --temperature hot", 2, &["`--temperature hot`: expected a number"]),
+        ("eval model.st names.txt --unknown keep", 2, &["`--unknown keep`: expected one of refuse, skip"]),
+        ("info model.st --format xml", 2, &["`--format xml`: expected one of text, json"]),
+        ("sample missing.st", 1, &["`missing.st`"]),
+        ("info names.txt", 1, &["`names.txt` is not a safetensors file"]),
+        ("eval model.st missing.txt", 1, &["cannot read `missing.txt`"]),
+        ("sample model.st --prompt emm1", 1, &["`--prompt emm1`", "'1' (U+0031)"]),
+        ("sample model.st --prompt emily", 1, &["`--prompt emily` has 5 characters, expected at most 4"]),
+        ("sample model.st --top-k 19", 1, &["`--top-k 19`", "18 tokens"]),
+        ("eval model.st names.txt --per-document names.txt", 1, &["`names.txt`", "it is the text"]),
+        ("eval model.st names.txt --per-document model.st", 1, &["`model.st`", "it is the model"]),
+    ] {
+        refused(folder.program(args), code, parts);
+    }
+    assert_eq!(folder.files(), ["model.st", "names.txt"]);
+}
