@@ -61,7 +61,8 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
     CheckpointFile::open(path)?.state(shape, vocabulary)
 }
 
-/// Reads the checkpoint at `path` to go on with the run that it belongs to, which must be this one.
+/// Reads the checkpoint at `path` to go on with the run that it belongs to. It must be this one, but this one may have
+/// more steps.
 ///
 /// # Errors
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.

@@ -19,6 +19,7 @@ mod samples;
 mod saved;
 mod session;
 mod shared_args;
+mod start;
 mod sweep;
 mod values;
 

@@ -107,7 +107,7 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
     folder.write("reversed.txt", common::NAMES.lines().rev().collect::<Vec<_>>().join("\n"));
     for (args, parts) in [
-        ("--steps 5", &["`--steps 4`, not `--steps 5`"][..]),
+        ("--steps 3", &["`--steps 4`, not `--steps 3`", "give `--steps 4` or more"][..]),
         ("--steps 4 --seed 1", &["`--seed 42`, not `--seed 1`"]),
         ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
         ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
@@ -122,6 +122,68 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     refused(folder.run("--steps 4 --resume none.safetensors"), 1, &["none.safetensors"]);
     let both = folder.run("--resume model.safetensors --init-from model.safetensors").assert().code(2);
     assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
+}
+
+#[test]
+fn the_settings_of_a_resumed_run_are_those_of_its_file() {
+    let folder = Folder::new();
+    let flags = "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --seed 3 --learning-rate 0.02 --batch 2 \
+                 --steps 60 --eps 1e-7 --beta1 0.8 --weight-decay 0.01 --max-grad-norm 0.5 --samples 2";
+    let whole = folder.stdout(&format!("{flags} --save whole.st"));
+    folder.stdout(&format!("{flags} --stop-after 30 --save half.st"));
+    let resumed = folder.stdout("--resume half.st --samples 2 --save two.st");
+    assert!(fs::read(folder.path("two.st")).unwrap() == fs::read(folder.path("whole.st")).unwrap());
+    assert!(whole.ends_with(resumed.split_once("step   31/  60").unwrap().1));
+    // A flag that is given has to be that of the file.
+    refused(folder.run("--resume half.st --batch 1"), 1, &["`--batch 2`, not `--batch 1`"]);
+    refused(folder.run("--resume half.st --stop-after 61"), 2, &["`--stop-after 61` is beyond `--steps 60`"]);
+}
+
+#[test]
+fn a_resumed_run_can_be_longer_with_the_learning_rates_of_its_new_length() {
+    let folder = Folder::new();
+    folder.stdout("--steps 20 --samples 0 --save short.st");
+    folder.stdout("--steps 50 --samples 0 --metrics whole.jsonl");
+    let output = folder.run("--resume short.st --steps 50 --samples 0 --save long.st --metrics rest.jsonl").output();
+    let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(stderr.contains("steps: 50 instead of 20, for the learning rate too from step 20\n"), "{stderr}");
+    let rates = |file: &str| {
+        let text = fs::read_to_string(folder.path(file)).unwrap();
+        let rate = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["learning_rate"].clone();
+        text.lines().map(rate).collect::<Vec<_>>()
+    };
+    assert_eq!(rates("rest.jsonl"), rates("whole.jsonl")[20..]);
+    assert_eq!(step_of(&fs::read(folder.path("long.st")).unwrap()), 50);
+    // The moments are those of the file, not zero.
+    folder.stdout("--init-from short.st --steps 50 --stop-after 1 --samples 0 --save new.st");
+    let second_moment = |file: &str| {
+        let bytes = fs::read(folder.path(file)).unwrap();
+        SafeTensors::deserialize(&bytes).unwrap().tensor("adamw.v.wpe").unwrap().data().to_vec()
+    };
+    folder.stdout("--resume short.st --steps 50 --stop-after 21 --samples 0 --save next.st");
+    assert_ne!(second_moment("next.st"), second_moment("new.st"));
+    refused(folder.run("--resume long.st --steps 49"), 1, &["`--steps 50`, not `--steps 49`"]);
+}
+
+#[test]
+fn a_model_that_knows_more_characters_than_the_corpus_is_trained_on() {
+    let folder = Folder::new();
+    folder.stdout("--n-embd 8 --n-head 2 --steps 20 --samples 0 --save model.st");
+    folder.write("few.txt", "ava\nmia\namelia\nemma\n");
+    let run = |args: &str| {
+        let output =
+            folder.program(&format!("--input few.txt --samples 1 {args}")).assert().success().get_output().clone();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    // The dimensions are those of the file too.
+    let (stdout, stderr) = run("--init-from model.st --steps 20 --stop-after 10 --save half.st");
+    assert!(stdout.contains("vocab size: 18\n"), "{stdout}");
+    assert!(stderr.contains("vocabulary: 18 tokens of `model.st`, of which the corpus has 7\n"), "{stderr}");
+    run("--init-from model.st --steps 20 --save whole.st");
+    run("--resume half.st --save two.st");
+    assert!(fs::read(folder.path("two.st")).unwrap() == fs::read(folder.path("whole.st")).unwrap());
+    folder.write("other.txt", "ava\nmia\nzoe\n");
+    refused(folder.program("--input other.txt --init-from model.st"), 1, &["`model.st` has another vocabulary"]);
 }
 
 // Endless runs that save after every step are killed at irregular moments. The file is complete each time.

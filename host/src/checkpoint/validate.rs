@@ -92,7 +92,8 @@ impl CheckpointFile {
         };
         for (key, expected) in run.entries() {
             let (stored, flag) = (&self.metadata.json[key], flag(key));
-            if *stored == expected {
+            let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < run.train.steps);
+            if *stored == expected || is_longer {
                 continue;
             }
             return match key {
@@ -104,7 +105,8 @@ impl CheckpointFile {
                 "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
                 _ => {
                     let difference = format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`");
-                    refused(&difference, &format!("give `{flag} {stored}`"))
+                    let or_more = if key == "steps" { " or more" } else { "" };
+                    refused(&difference, &format!("give `{flag} {stored}`{or_more}"))
                 }
             };
         }

@@ -81,10 +81,12 @@ pub(super) struct RunArgs {
     /// Keep the documents in the order of the file instead of shuffling them by the seed
     #[arg(long)]
     pub(super) no_shuffle: bool,
-    /// Start from the weights of this safetensors checkpoint, with a new optimiser
+    /// Start from the weights of this safetensors checkpoint, with a new optimiser. The model's flags are by default
+    /// those of the file. Its vocabulary may have more characters than the corpus
     #[arg(long, value_name = "FILE")]
     pub(super) init_from: Option<PathBuf>,
-    /// Continue the run that saved this checkpoint, with the same corpus, seed, model and training flags
+    /// Continue the run that saved this checkpoint, on the same corpus. The flags of model and training are by default
+    /// those of the file, and only --steps may be larger
     #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
     pub(super) resume: Option<PathBuf>,
     /// Save the trained model as a safetensors checkpoint
@@ -132,7 +134,8 @@ pub(super) struct ModelArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct TrainingArgs {
-    /// Training steps. 0 only samples and needs --init-from
+    /// Training steps, the length of the learning rate's schedule. 0 only samples and needs --init-from. If --resume
+    /// makes a run longer, the learning rate continues as in a run of N steps
     #[arg(long, value_name = "N", default_value_t = Config::default().steps, value_parser = count(0))]
     pub(super) steps: u64,
     /// End after step N of --steps. --resume can continue from there

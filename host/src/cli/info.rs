@@ -77,5 +77,6 @@ fn text(description: &Value) -> String {
         Value::String(text) => text.clone(),
         number => number.to_string(),
     };
-    KEYS.iter().map(|key| format!("{key:<14} {}\n", value(key))).collect()
+    let lines: Vec<String> = KEYS.iter().map(|key| format!("{key:<14} {}\n", value(key))).collect();
+    lines.concat()
 }

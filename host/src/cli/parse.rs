@@ -16,7 +16,7 @@ const MAX_LINES: u64 = 500;
 impl Cli {
     /// Reads the command line, which starts with the program's name.
     pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let args: Vec<OsString> = args.into_iter().collect();
+        let mut args: Vec<OsString> = args.into_iter().collect();
         // The environment variables of a run do not conflict with a request for a document.
         let alone = Self::parse(command().mut_args(|arg| arg.env(Resettable::Reset)), &args, &[]);
         if let Some(cli) = alone.ok().filter(|cli| cli.completions.is_some() || cli.man_page) {
@@ -25,6 +25,11 @@ impl Cli {
         let mut cli = Self::parse(command(), &args, &[])?;
         if cli.task.is_some() {
             return Ok(cli);
+        }
+        if let Some(all) = cli.with_settings(&args)
+            && let Ok(with_settings) = Self::parse(command().args_override_self(true), &all, &[])
+        {
+            (args, cli) = (all, with_settings);
         }
         cli.configs = sweep::configs(&args, &cli)?;
         cli.check()?;

@@ -32,7 +32,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
     let documents: Vec<&str> = corpus.documents().collect();
-    let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), None)?;
+    let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), cli.vocabulary(&documents))?;
     let vocab = dataset.tokenizer.vocab_size();
     // A sampling that is impossible is refused before the training.
     cli.sampling.settings(vocab, cli.run.seed)?;
@@ -155,9 +155,8 @@ impl Session<'_> {
         for block_size in cli.configs.iter().map(|config| config.model.block_size).collect::<BTreeSet<_>>() {
             console.notice_cut(documents, block_size);
         }
-        let step = trainer.step();
-        if let Some(path) = cli.run.resume.as_deref().filter(|_| step >= cli.stop_after()) {
-            console.notice(format_args!("nothing to train: `{}` is at step {step}", path.display()));
+        for notice in cli.start_notices(documents, dataset, trainer.step()) {
+            console.notice(notice);
         }
         let (train, val, vocab) = (dataset.train.len(), dataset.val.len(), dataset.tokenizer.vocab_size());
         let docs = format!("num docs: {all} (train: {train}, val: {val})");
