@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use assert_cmd::cargo::cargo_bin;
 use safetensors::SafeTensors;
 
 mod common;
-use common::{Folder, refused};
+use common::{Folder, python, refused};
 
 #[test]
 fn two_halves_of_a_run_have_the_bits_of_the_whole() {
@@ -316,16 +315,6 @@ fn a_save_takes_little_more_time_than_its_bytes_on_the_disk() {
     });
     eprintln!("199 saves take {saves:.3} s, and the writes alone {writes:.3} s");
     assert!(saves < 4.0 * writes + 0.5 || cfg!(debug_assertions), "{saves} s and {writes} s");
-}
-
-/// Returns a Python that has the packages `safetensors` and `NumPy`, from `target/python`, which CI makes, or from the
-/// system.
-fn python() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
-    [venv, "python3".into()].into_iter().find(|python| {
-        let imports = ["-c", "import numpy, safetensors.numpy"];
-        Command::new(python).args(imports).output().is_ok_and(|output| output.status.success())
-    })
 }
 
 #[test]

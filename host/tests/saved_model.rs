@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::process::Command;
 
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 mod common;
-use common::{Folder, NAMES, refused};
+use common::{Folder, NAMES, python, refused};
 
 const SHAPE: &str = "--n-embd 12 --n-head 3 --n-layer 2 --block-size 5";
 
@@ -185,4 +186,45 @@ fn what_cannot_be_used_is_refused() {
         refused(folder.program(args), code, parts);
     }
     assert_eq!(folder.files(), ["model.st", "names.txt"]);
+}
+
+/// Returns the programs in docs/checkpoints.md.
+fn documented() -> [String; 2] {
+    let doc = include_str!("../../docs/checkpoints.md");
+    let blocks: Vec<&str> = doc.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    [blocks[0].to_owned(), blocks[1].to_owned()]
+}
+
+#[test]
+fn the_documented_programs_compute_the_losses_of_this_one() {
+    let Some(python) = python() else {
+        return eprintln!("skipped: no Python with `safetensors` and NumPy; `.ci/run` makes one in target/python");
+    };
+    let folder = Folder::new();
+    let [loss, split] = documented();
+    folder.write("loss.py", loss);
+    folder.write("split.py", split);
+    // A name of 8 letters loses its end, and 5163 names need more than one chunk of the shuffle.
+    folder.write("names.txt", format!("{}éß\n 李 四 \n\n", microgpt::corpus::EMBEDDED));
+    folder.stdout(
+        "--n-embd 12 --n-head 3 --n-layer 2 --seed 7 --steps 300 --val-every 300 --val-docs all --samples 0 --save model.st",
+    );
+    let run = |args: [&str; 3]| {
+        let output = Command::new(&python).args(args).current_dir(&folder.0).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let close = |got: &str, expected: f64| {
+        let got: f64 = got.trim().parse().unwrap();
+        assert!((got / expected - 1.0).abs() < 1e-6, "{got}, expected {expected}");
+    };
+    stdout(&folder, "eval model.st names.txt --per-document each.jsonl");
+    let listed = fs::read_to_string(folder.path("each.jsonl")).unwrap();
+    let objects: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sum = |key: &str| objects.iter().map(|object| object[key].as_f64().unwrap()).sum::<f64>();
+    close(&run(["loss.py", "model.st", "names.txt"]), sum("nll") / sum("tokens"));
+    // The validation loss that the run has measured is that of the documents that the program chooses.
+    folder.write("val.txt", run(["split.py", "names.txt", "7"]));
+    let object: Value = serde_json::from_str(&stdout(&folder, "info model.st --format json")).unwrap();
+    close(&run(["loss.py", "model.st", "val.txt"]), object["val_loss"].as_f64().unwrap());
 }

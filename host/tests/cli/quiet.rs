@@ -27,7 +27,7 @@ fn a_quiet_run_prints_results_and_errors_alone() {
     let folder = Folder::new();
     for args in ["--steps 5 --save model.safetensors", "--steps 5 --format jsonl", "--steps 5 --seeds 2"] {
         let [loud, quiet] = ["", "--quiet"].map(|flag| folder.run(&format!("{args} {flag}")).output().unwrap());
-        let stdout = |bytes: &[u8]| untimed(&String::from_utf8(bytes.to_vec()).unwrap());
+        let stdout = |bytes: &[u8]| untimed(str::from_utf8(bytes).unwrap());
         assert_eq!(stdout(&quiet.stdout), stdout(&loud.stdout), "{args}");
         assert!(quiet.stderr.is_empty() && !loud.stderr.is_empty(), "{args}: {}", stdout(&quiet.stderr));
     }

@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, ChildStdout};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -107,4 +107,14 @@ pub fn rest(mut child: Child, mut stdout: impl Read) -> (Option<i32>, String, St
     stdout.read_to_string(&mut out).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     (child.wait().unwrap().code(), out, err)
+}
+
+/// Returns a Python that has the packages `safetensors` and `NumPy`, from `target/python`, which CI makes, or from the
+/// system.
+pub fn python() -> Option<PathBuf> {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
+    [venv, "python3".into()].into_iter().find(|python| {
+        let imports = ["-c", "import numpy, safetensors.numpy"];
+        process::Command::new(python).args(imports).output().is_ok_and(|output| output.status.success())
+    })
 }
