@@ -26,7 +26,7 @@ impl CheckpointFile {
         if let Some(vocabulary) = vocabulary.filter(|_| unstated.is_empty()) {
             return Ok((shape, Tokenizer::from_chars(vocabulary).map_err(|error| self.unusable(error))?));
         }
-        let hint = "add it to the metadata that docs/checkpoints.md describes, or train on the weights by \
+        let hint = "add what is missing to the metadata, which docs/checkpoints.md describes, or train on the weights by \
                     `--init-from`, with a corpus and the flags of the model";
         Err(self.mismatch(format!("does not say its {}", unstated.join(" and ")), hint))
     }

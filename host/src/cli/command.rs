@@ -40,8 +40,13 @@ impl Cli {
         if let Some(shell) = self.completions {
             clap_complete::generate(shell, &mut command(), "microgpt", &mut text);
         } else if self.man_page {
-            // Writing to memory cannot fail.
-            let _ = clap_mangen::Man::new(command()).render(&mut text);
+            // The page of each subcommand, to which that of the program refers, follows it.
+            let mut program = command();
+            program.build();
+            for page in std::iter::once(&program).chain(program.get_subcommands()) {
+                // Writing to memory cannot fail.
+                let _ = clap_mangen::Man::new(page.clone()).render(&mut text);
+            }
         } else {
             return None;
         }
@@ -68,7 +73,10 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     // The first paragraph is the message, and another may be a tip.
     let text = error.render().to_string();
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    // The tip to pass an unknown flag as a value fits no argument of this program.
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
+    let is_late = error.kind() == ErrorKind::ArgumentConflict && message.contains("the subcommand '");
+    let tip = if is_late { Some("start with the command, and give its own flags after it") } else { tip };
     let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
     Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
 }

@@ -56,7 +56,9 @@ impl Cli {
         }
         let stored = checkpoint::describe(path).ok().and_then(|description| description["steps"].as_u64());
         if let Some(stored) = stored.filter(|&stored| resumes && stored < steps) {
-            notices.push(format!("steps: {steps} instead of {stored}, for the learning rate too from step {step}"));
+            notices.push(format!(
+                "steps: {steps} instead of {stored}; the learning rate continues as in a run of {steps} steps"
+            ));
         }
         if resumes && step >= self.stop_after() {
             notices.push(format!("nothing to train: `{name}` is at step {step}"));
