@@ -22,6 +22,7 @@ use crate::model::Model;
 mod file;
 mod validate;
 
+pub(crate) use self::file::DIMENSIONS;
 pub use self::file::RunInfo;
 use self::file::{CheckpointFile, FORMAT_VERSION, METADATA, PREFIXES, dimensions};
 

@@ -127,7 +127,7 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
 fn the_settings_of_a_resumed_run_are_those_of_its_file() {
     let folder = Folder::new();
     let flags = "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --seed 3 --learning-rate 0.02 --batch 2 \
-                 --steps 60 --eps 1e-7 --beta1 0.8 --weight-decay 0.01 --max-grad-norm 0.5 --samples 2";
+                 --steps 60 --eps 1e-7 --beta1 0.8 --beta2 0.99 --weight-decay 0.01 --max-grad-norm 0.5 --samples 2";
     let whole = folder.stdout(&format!("{flags} --save whole.st"));
     folder.stdout(&format!("{flags} --stop-after 30 --save half.st"));
     let resumed = folder.stdout("--resume half.st --samples 2 --save two.st");

@@ -164,6 +164,20 @@ fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
 }
 
 #[test]
+fn a_loss_that_is_not_finite_is_an_error() {
+    let (folder, _) = trained("--samples 0");
+    let mut bytes = fs::read(folder.path("model.st")).unwrap();
+    let fc1 = SafeTensors::deserialize(&bytes).unwrap().tensor("layer0.mlp_fc1").unwrap().data().as_ptr_range();
+    let start = fc1.start as usize - bytes.as_ptr() as usize;
+    let len = fc1.end as usize - fc1.start as usize;
+    bytes[start..start + len].as_chunks_mut().0.fill(3e38f32.to_le_bytes());
+    folder.write("huge.st", bytes);
+    let command = folder.program("eval huge.st names.txt --device cpu --per-document each.jsonl --quiet");
+    refused(command, 1, &["the loss of `huge.st` is not finite"]);
+    assert_eq!(folder.files(), ["huge.st", "model.st", "names.txt"]);
+}
+
+#[test]
 fn what_cannot_be_used_is_refused() {
     let (folder, _) = trained("--samples 0");
     for (args, code, parts) in [

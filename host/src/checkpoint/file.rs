@@ -55,7 +55,7 @@ impl RunInfo {
 }
 
 /// The keys of the model's dimensions.
-pub(super) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
+pub(crate) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
 
 /// Returns the model's dimensions, each with its key.
 pub(super) fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {

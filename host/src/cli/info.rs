@@ -11,28 +11,8 @@ use crate::checkpoint;
 use crate::error::Result;
 
 /// The entries of a description in the order of the text. Others are in the JSON object alone.
-const KEYS: [&str; 20] = [
-    "params",
-    "n_embd",
-    "n_head",
-    "n_layer",
-    "block_size",
-    "vocabulary",
-    "step",
-    "steps",
-    "val_loss",
-    "moments",
-    "batch",
-    "learning_rate",
-    "beta1",
-    "beta2",
-    "eps",
-    "weight_decay",
-    "max_grad_norm",
-    "seed",
-    "shuffle",
-    "corpus",
-];
+const KEYS: &str = "params n_embd n_head n_layer block_size vocabulary step steps val_loss moments batch learning_rate \
+                    beta1 beta2 eps weight_decay max_grad_norm seed shuffle corpus";
 
 /// The most characters of the vocabulary that the text shows.
 const MAX_CHARACTERS: usize = 64;
@@ -77,6 +57,6 @@ fn text(description: &Value) -> String {
         Value::String(text) => text.clone(),
         number => number.to_string(),
     };
-    let lines: Vec<String> = KEYS.iter().map(|key| format!("{key:<14} {}\n", value(key))).collect();
+    let lines: Vec<String> = KEYS.split(' ').map(|key| format!("{key:<14} {}\n", value(key))).collect();
     lines.concat()
 }

@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::args::Cli;
-use crate::checkpoint;
+use crate::checkpoint::{self, DIMENSIONS};
 use crate::corpus::Dataset;
 use crate::tokenizer::Tokenizer;
 
-/// The model's dimensions in a checkpoint, each with a flag of its name.
-const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
-/// The other settings in a checkpoint, each with a flag of its name.
+/// The settings in a checkpoint, beside the model's dimensions, of which each has a flag of its name.
 const SETTINGS: [&str; 9] =
     ["seed", "steps", "batch", "learning_rate", "beta1", "beta2", "eps", "weight_decay", "max_grad_norm"];
 
