@@ -15,6 +15,8 @@ use crate::shape::{RuntimeShape, Shape, TOKENS};
 
 /// The token that begins and ends every document.
 pub const BOS: usize = 0;
+/// The value of [`GenerateArgs::out`] that ends a sample whose next token has no probabilities, see [`sample::draw`].
+pub const NO_TOKEN: usize = u32::MAX as usize;
 
 /// The distance between the seeds of a run's samples, which is the fraction of the golden ratio in 64 bits.
 const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -182,14 +184,15 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
     if slot.sample >= args.samples as usize {
         return;
     }
-    slot.token = if slot.position < args.prompt_len as usize {
-        io.prompt.load_scalar(slot.position)
+    let drawn = if slot.position < args.prompt_len as usize {
+        Some(io.prompt.load_scalar(slot.position))
     } else {
         let uniform = (slot.rng.next_u32() >> 8) as f32 / 16_777_216.0;
         sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform)
     };
+    slot.token = drawn.unwrap_or(BOS);
     let at = slot.sample * s.block_size() + slot.position;
-    io.out.store_scalar(at, slot.token);
+    io.out.store_scalar(at, drawn.unwrap_or(NO_TOKEN));
     if let Some(logprobs) = io.logprobs {
         logprobs.store_scalar(at, sample::log_probability(s, logits, slot.token));
     }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use assert_cmd::cargo::cargo_bin;
+use microgpt::Model;
 use serde_json::Value;
 
 mod common;
@@ -95,6 +96,28 @@ fn the_first_log_probability_of_untrained_weights_is_that_of_a_uniform_guess() {
         let object: Value = serde_json::from_slice(&output.stdout).unwrap();
         let first = object["logprobs"][0].as_f64().unwrap();
         assert!((first + 18f64.ln()).abs() < 0.2, "{device}: {object}");
+    }
+}
+
+// The weights are finite, but their products exceed the largest float.
+#[test]
+fn a_model_without_probabilities_draws_no_sample() {
+    let folder = trained();
+    let mut model = Model::load(folder.path("model.safetensors")).unwrap();
+    for (i, weight) in model.state.weights.values.iter_mut().enumerate() {
+        *weight = if i % 2 == 0 { 3e38 } else { -3e38 };
+    }
+    model.save(folder.path("large.safetensors")).unwrap();
+    for format in ["text", "jsonl"] {
+        for choice in ["", "--temperature 0", "--top-k 1", "--prompt em"] {
+            let args = format!("--steps 0 --val-every 0 --init-from large.safetensors --format {format} {choice}");
+            let output = folder.run(&args).output().unwrap();
+            let (stdout, stderr) =
+                (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            assert_eq!(output.status.code(), Some(1), "{args}: {stdout}{stderr}");
+            let error = "error: cannot draw sample 1: the log-probability of a token is NaN\nhint: ";
+            assert!(stderr.contains(error) && !stdout.contains("sample 1"), "{args}: {stdout}{stderr}");
+        }
     }
 }
 

@@ -52,31 +52,30 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
 /// Draws one of the `top_k` likeliest tokens, with probabilities `softmax(logits / temperature)`. `logits` is `[V]`.
 ///
 /// Probabilities accumulate in the order of tokens. The first token whose cumulative probability exceeds `uniform`, in
-/// `[0, 1)`, is drawn. An `inverse_temperature` of zero means greedy decoding.
+/// `[0, 1)`, is drawn. An `inverse_temperature` of zero means greedy decoding. Logits with NaN or an infinite maximum
+/// have no probabilities, so that nothing is drawn.
 #[inline(always)]
-pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> usize {
-    let first = next_ranked(s, logits, None);
-    if inverse_temperature == 0.0 {
-        return first.token;
-    }
+pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> Option<usize> {
+    let (first, greedy) = (next_ranked(s, logits, None), inverse_temperature == 0.0);
     // `last` is the last token in rank that may be drawn. If all may be drawn, no search is needed.
     let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
-    if top_k < s.vocab() {
+    if top_k < s.vocab() && !greedy {
         last = first;
         for _ in 1..top_k {
             last = next_ranked(s, logits, Some(last));
         }
     }
+    let scale = F32x16::splat(if greedy { 1.0 } else { inverse_temperature });
     let cumulative = |i: usize| {
         let row = logits.load(i);
-        let e = exp((row - F32x16::splat(first.logit)) * F32x16::splat(inverse_temperature));
+        let e = exp((row - F32x16::splat(first.logit)) * scale);
         in_vocab(s, i).and_not(last.before(row, i)).select(e, F32x16::splat(0.0)).prefix_sum()
     };
     let mut total = 0.0;
     for i in half_warps(s.vocab_padded()) {
         total += cumulative(i).last();
     }
-    let (mut below, mut token, mut found) = (0.0, first.token, false);
+    let (mut below, mut token, mut found) = (0.0, first.token, greedy);
     for i in half_warps(s.vocab_padded()) {
         let sum = cumulative(i);
         let hits = (F32x16::splat(below) + sum).gt(F32x16::splat(uniform * total)).to_bitmask();
@@ -86,7 +85,7 @@ pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32
         }
         below += sum.last();
     }
-    token
+    (!total.is_nan()).then_some(token)
 }
 
 /// Returns `ln(softmax(logits)[token])` for `logits: [V]`, over all logits and without a temperature.

@@ -9,6 +9,9 @@ use reference::value::Tape;
 use crate::support::{Channels, Padded, ROUNDING, launch, leaves, to_f64, values, view};
 use crate::tensors::assert_close;
 
+/// The value that [`draws`] gives if nothing is drawn.
+const NO_TOKEN: u32 = 1 << 20;
+
 /// The number of draws for each case.
 const DRAWS: usize = 257;
 
@@ -27,7 +30,7 @@ fn padded(s: RuntimeShape, logits: &[f32]) -> Padded {
     padded
 }
 
-/// Draws a token with each of the uniform values.
+/// Draws a token with each of the uniform values. [`NO_TOKEN`] stands for none.
 fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f32]) -> Vec<u32> {
     let mut padded = padded(s, logits);
     let mut drawn = vec![f32::NAN; uniforms.len()];
@@ -35,7 +38,8 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
     let inverse_temperature = if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 };
     launch(|warp| {
         for i in warp.block_stride(uniforms.len()) {
-            out.store_scalar(i, draw(s, logits, config.top_k, inverse_temperature, uniforms[i]) as f32);
+            let token = draw(s, logits, config.top_k, inverse_temperature, uniforms[i]);
+            out.store_scalar(i, token.map_or(NO_TOKEN as f32, |token| token as f32));
         }
     });
     drawn.into_iter().map(|token| token as u32).collect()
@@ -65,6 +69,43 @@ fn draws_agree_with_the_reference() {
                     }
                 }
                 assert!(compared > DRAWS * 9 / 10, "{kind}, vocabulary {vocab}, {config:?}: {compared} compared");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_drawn_without_probabilities() {
+    let (inf, nan, max) = (f32::INFINITY, f32::NAN, f32::MAX);
+    let uniforms = [0.0, 0.5, 16_777_215.0 / 16_777_216.0];
+    for vocab in [2u32, 16, 27, 37] {
+        let s = shape(vocab);
+        // The value of all logits, that of one logit, and whether a token can be drawn.
+        for (all, one, drawn) in [
+            (nan, nan, false),
+            (1.0, nan, false),
+            (-inf, nan, false),
+            (inf, inf, false),
+            (1.0, inf, false),
+            (-max, inf, false),
+            (-inf, -inf, false),
+            (-inf, 1.0, true),
+            (1.0, -inf, true),
+            (-max, max, true),
+            (max, -max, true),
+            (max, max, true),
+            (-max, -max, true),
+        ] {
+            for at in [0, s.vocab() - 1] {
+                let mut logits = vec![all; s.vocab()];
+                logits[at] = one;
+                for (top_k, temperature) in [(1, 1.0), (2, 0.6), (2, 1e-30), (s.vocab(), 1e30), (s.vocab(), 0.0)] {
+                    let config = SamplingParams { top_k, temperature };
+                    for token in draws(s, &logits, config, &uniforms) {
+                        let what = format!("vocabulary {vocab}, {config:?}, logits of {all} and {one}: token {token}");
+                        assert!(if drawn { token < vocab } else { token == NO_TOKEN }, "{what}");
+                    }
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use gpu_kernels::generate::BOS;
+use gpu_kernels::generate::{BOS, NO_TOKEN};
 use gpu_kernels::layout::{Layout, Place};
 use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
 use gpu_kernels::shape::{RuntimeShape, Shape};
@@ -101,11 +101,14 @@ pub(super) fn transpose(shape: RuntimeShape, params: &[f32], transposed: &mut [f
 }
 
 /// Returns the samples from the output of `generate`: `block_size` tokens each, and as many log-probabilities or none.
+/// A sample that ends in `NO_TOKEN` has NaN for a log-probability in either case.
 pub(super) fn to_samples(out: &[u32], logprobs: &[f32], block_size: usize) -> Vec<Sample> {
     let sample = |(i, tokens): (usize, &[u32])| {
-        let len = tokens.iter().position(|&token| token == BOS as u32).unwrap_or(block_size);
-        let first = i * block_size;
+        let ends = |&token: &u32| token == BOS as u32 || token == NO_TOKEN as u32;
+        let len = tokens.iter().position(ends).unwrap_or(block_size);
+        let (first, without) = (i * block_size, tokens.get(len) == Some(&(NO_TOKEN as u32)));
         let logprobs = logprobs.get(first..first + block_size.min(len + 1)).unwrap_or_default();
+        let logprobs = if without { &[f32::NAN] } else { logprobs };
         Sample { tokens: tokens[..len].to_vec(), logprobs: logprobs.iter().copied().map(f64::from).collect() }
     };
     out.chunks(block_size).enumerate().map(sample).collect()
@@ -124,6 +127,16 @@ mod tests {
         assert_eq!(count(1 << 40..(1 << 40) + 7), Some(7));
         assert_eq!(count(0..1 << 32), None);
         assert_eq!(count(0..u64::MAX), None);
+    }
+
+    #[test]
+    fn a_sample_without_a_next_token_has_nan_for_a_log_probability() {
+        let none = NO_TOKEN as u32;
+        let samples = to_samples(&[3, 0, 0, 2, none, 0, none, 0, 0, 1, 2, 3], &[], 3);
+        let tokens: Vec<_> = samples.iter().map(|sample| &sample.tokens[..]).collect();
+        assert_eq!(tokens, [&[3][..], &[2], &[], &[1, 2, 3]]);
+        assert_eq!([0, 1, 2, 3].map(|i| samples[i].logprobs.len()), [0, 1, 1, 0]);
+        assert!(samples[1].logprobs[0].is_nan() && samples[2].logprobs[0].is_nan());
     }
 
     #[test]

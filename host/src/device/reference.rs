@@ -117,7 +117,9 @@ impl Device for Reference {
         let params = SamplingParams { top_k, temperature };
         let sample = |i| {
             let sample = self.model.generate(params, prompt, uniforms(seed, i));
-            if logprobs { sample } else { Sample { logprobs: Vec::new(), ..sample } }
+            // NaN tells that a token had no probabilities.
+            let keep = logprobs || sample.logprobs.iter().any(|logprob| logprob.is_nan());
+            if keep { sample } else { Sample { logprobs: Vec::new(), ..sample } }
         };
         Ok(samples.map(sample).collect())
     }

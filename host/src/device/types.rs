@@ -93,8 +93,9 @@ pub trait Device {
         launch_len(work)
     }
 
-    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities. A
-    /// configuration that does not fit the model is an error.
+    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities, but
+    /// for NaN in a sample whose model gives NaN for probabilities. A configuration that does not fit the model is an
+    /// error.
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.
