@@ -2,8 +2,8 @@
 //!
 //! The weights are named `wte`, `wpe`, `layer0.attn_wq` and so on, the moments `adamw.m.wte`, `adamw.v.wte` and so on.
 //! All are `F32`. The metadata has one entry, `microgpt`, a JSON object with format version, step, dimensions,
-//! vocabulary and settings. Every random value of a run follows from its seed, so the file needs no state of a
-//! generator. A file with weights alone, as other programs write it, is a checkpoint too.
+//! vocabulary, settings and a checksum. Every random value of a run follows from its seed, so the file needs no state
+//! of a generator. A file with weights alone, as other programs write it, is a checkpoint too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,6 +19,7 @@ use crate::device::State;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
+mod checksum;
 mod file;
 mod validate;
 
@@ -101,6 +102,7 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>, val_l
     if let Some(val_loss) = val_loss {
         metadata.insert("val_loss".to_owned(), json!(val_loss));
     }
+    checksum::reserve(&mut metadata);
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {
         let stored = move |(tensor, values): (Tensor, _)| {
@@ -108,9 +110,11 @@ pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>, val_l
         };
         array.tensors().map(stored)
     });
-    let metadata = HashMap::from([(METADATA.to_owned(), Value::Object(metadata).to_string())]);
-    let bytes = safetensors::serialize(tensors, Some(metadata));
-    bytes.map_err(|error| Error::failed("store the model as safetensors", "choose fewer layers", error.to_string()))
+    let entry = HashMap::from([(METADATA.to_owned(), Value::Object(metadata.clone()).to_string())]);
+    let mut bytes = safetensors::serialize(tensors, Some(entry))
+        .map_err(|error| Error::failed("store the model as safetensors", "choose fewer layers", error.to_string()))?;
+    checksum::fill_in(&mut bytes, &metadata);
+    Ok(bytes)
 }
 
 /// A tensor on its way into a file.

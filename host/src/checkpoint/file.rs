@@ -9,6 +9,7 @@ use safetensors::tensor::{Metadata as Header, TensorInfo};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::checksum;
 use crate::config::TrainConfig;
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
@@ -80,6 +81,8 @@ pub(super) struct Metadata {
     /// The values of [`DIMENSIONS`].
     pub(super) dimensions: [Option<usize>; 4],
     pub(super) vocabulary: Option<Vec<char>>,
+    /// The digits of the checksum.
+    checksum: Option<String>,
 }
 
 impl Metadata {
@@ -100,7 +103,7 @@ impl Metadata {
         }
         let vocabulary = Option::deserialize(&json["vocabulary"]);
         let vocabulary = vocabulary.map_err(|_| "`vocabulary` is not an array of characters")?;
-        Ok(Self { step: integer("step")?, dimensions, vocabulary, json })
+        Ok(Self { step: integer("step")?, dimensions, vocabulary, checksum: checksum::stated(&json)?, json })
     }
 }
 
@@ -155,6 +158,13 @@ impl CheckpointFile {
         self.validate_model(shape, vocabulary)?;
         let mut data = Vec::new();
         (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
+        let Metadata { json, checksum, .. } = &self.metadata;
+        if let Some(difference) = checksum.as_ref().and_then(|stated| checksum::difference(stated, json, &data)) {
+            let key = checksum::KEY;
+            let hint =
+                format!("use another copy of the file; after a change on purpose, remove `{key}` from its metadata");
+            return Err(self.mismatch(difference, hint));
+        }
         let [weights, m, v] = PREFIXES;
         let mut state = State::new(self.array(weights, shape, &data)?);
         state.step = self.metadata.step.unwrap_or(0);

@@ -124,6 +124,17 @@ fn a_state_comes_back_to_the_bit() {
     assert_eq!((loaded.step, loaded.weights.shape), (1 << 40, SHAPE));
 }
 
+/// Returns the bytes of a file after its header.
+fn tensors_of(file: &[u8]) -> &[u8] {
+    &file[8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize..]
+}
+
+/// Returns the CRC-32 of zip, gzip and PNG, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32, _| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), bit))
+}
+
 #[test]
 fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
     let bytes = to_bytes(&state());
@@ -149,6 +160,10 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
     assert_eq!(tensors.tensor("wpe").unwrap().data()[element..element + 4], 32.0f32.to_le_bytes());
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let run: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
+    let checksum = run["crc32"].as_str().unwrap();
+    let mut others = run.clone();
+    others.as_object_mut().unwrap().remove("crc32");
+    assert_eq!(checksum, format!("{:08x}", crc32(&[tensors_of(&bytes), others.to_string().as_bytes()].concat())));
     assert_eq!(
         run,
         serde_json::json!({
@@ -156,7 +171,7 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
             "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
             "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
-            "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef",
+            "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef", "crc32": checksum,
         })
     );
 }
