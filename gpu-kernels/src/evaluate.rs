@@ -1,6 +1,6 @@
 //! The validation kernel. It runs the forward pass over many documents, one document in a block at a time.
 
-use simt::{Grid, Target, U32View, View, inline};
+use simt::{Grid, RaggedView, Target, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
@@ -44,8 +44,7 @@ impl Kernel for EvaluateArgs {
                 let size = Activations::len(s);
                 let (model, work) = Gpt::stage(block, s, self.params, self.transposed, self.workspace, size);
                 let nll = View::new(self.nll, self.documents as usize);
-                let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
-                (model, work, Documents { tokens, offsets }, nll)
+                (model, work, Documents(RaggedView::new(self.tokens, self.offsets, self.documents)), nll)
             };
             for i in block.grid_stride(self.documents as usize) {
                 let pass = documents.pass(s, i, work);

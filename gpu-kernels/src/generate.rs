@@ -124,11 +124,11 @@ impl Kernel for GenerateArgs {
             let (size, stride) = (Workspace::len(s, TOKENS), block.count * WARPS * TOKENS);
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
-                let size = WARPS * size;
-                let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, size);
+                let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, WARPS * size);
                 let written = args.samples as usize * s.block_size();
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
-                (model, work, Io { prompt: U32View::new(args.prompt), out: U32View::new(args.out), logprobs })
+                let prompt = U32View::new(args.prompt, args.prompt_len as usize);
+                (model, work, Io { prompt, out: U32View::new(args.out, written), logprobs })
             };
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;

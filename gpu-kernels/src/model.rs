@@ -1,6 +1,6 @@
 //! The model's forward and backward pass over one document, as a table of contents of the ops.
 
-use simt::{Block, F32x16, Target, U32View, View, Warp, half_warps, inline};
+use simt::{Block, F32x16, RaggedView, Target, View, Warp, half_warps, inline};
 
 use crate::activations::{Pass, one_of_three};
 use crate::layout::{Layout, Place};
@@ -21,18 +21,15 @@ pub struct Gpt<S> {
     pub transposed: View,
 }
 
-/// The documents of a launch, whose arguments describe the two arrays.
+/// The tokens of a launch's documents.
 #[derive(Clone, Copy)]
-pub(crate) struct Documents {
-    pub tokens: U32View,
-    pub offsets: U32View,
-}
+pub(crate) struct Documents(pub RaggedView);
 
 impl Documents {
     /// Returns document `i` with a block's workspace.
     pub fn pass<S: Shape>(self, s: S, i: usize, work: View) -> Pass {
-        let (start, end) = (self.offsets.load_uniform(i), self.offsets.load_uniform(i + 1));
-        Pass { document: self.tokens.at(start), n: s.block_size().min(end - start - 1), work }
+        let (document, len) = self.0.list(i);
+        Pass { document, n: s.block_size().min(len - 1), work }
     }
 }
 

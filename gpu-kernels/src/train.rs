@@ -1,6 +1,6 @@
 //! The fused training kernel, which runs any number of steps in one launch.
 
-use simt::{Block, Grid, HALF_WARP, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
+use simt::{Block, Grid, HALF_WARP, RaggedView, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
 
 use crate::activations::{Activations, Pass};
 use crate::kernel::Kernel;
@@ -125,8 +125,7 @@ impl Kernel for TrainArgs {
             let (arrays, work, documents) = unsafe {
                 let arrays = self.arrays.map(inline!(|array| memory.staged(array, len)));
                 let work = memory.workspace(self.workspace, train_workspace_len(s));
-                let (tokens, offsets) = (U32View::new(self.tokens), U32View::new(self.offsets));
-                (arrays, work, Documents { tokens, offsets })
+                (arrays, work, Documents(RaggedView::new(self.tokens, self.offsets, self.documents)))
             };
             let train = Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view, documents };
             let mut document = self.first_document as usize;

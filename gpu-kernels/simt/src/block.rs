@@ -8,7 +8,7 @@ use crate::cpu as backend;
 use crate::gpu as backend;
 use crate::index::rem;
 use crate::target::{HALF_WARP, Isa, Target, WARPS};
-use backend::{F32x16, F32x32, Mask16, Memory, Staged, View};
+use backend::{F32x16, F32x32, Mask16, Memory, Staged, U32View, View};
 
 /// The blocks of a launch that the caller runs.
 pub struct Grid<T> {
@@ -45,6 +45,37 @@ impl View {
             sum = sum + Mask16::lanes_below(n - i).select(self.load(i), F32x16::splat(0.0));
         }
         sum.reduce_sum()
+    }
+}
+
+/// Lists of `u32` elements that lie one after the other in memory, with the contract of [`View`].
+#[derive(Clone, Copy)]
+pub struct RaggedView {
+    elements: U32View,
+    /// The index of each list's first element, and the end of the last list.
+    offsets: U32View,
+}
+
+impl RaggedView {
+    /// Returns a view of `count` lists.
+    ///
+    /// # Safety
+    /// The conditions of [`U32View::new`] hold for `count + 1` ascending offsets from 0, and for as many elements as the
+    /// last offset says.
+    #[inline(always)]
+    pub unsafe fn new(elements: *const u32, offsets: *const u32, count: u32) -> Self {
+        // SAFETY: the caller vouches for pointers and lengths.
+        unsafe {
+            let offsets = U32View::new(offsets, count as usize + 1);
+            Self { elements: U32View::new(elements, offsets.load_scalar(count as usize)), offsets }
+        }
+    }
+
+    /// Returns list `i` and its length.
+    #[inline(always)]
+    pub fn list(self, i: usize) -> (U32View, usize) {
+        let (start, end) = (self.offsets.load_uniform(i), self.offsets.load_uniform(i + 1));
+        (self.elements.at(start), end - start)
     }
 }
 

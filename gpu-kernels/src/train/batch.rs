@@ -10,7 +10,9 @@
 //! the other, and adds each shard's gradients to the sum so far. So threads exchange the sums of `MAX_SPANS` spans
 //! rather than of [`MAX_SHARDS`] shards.
 
-use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, rem, round_up};
+use simt::{
+    AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up,
+};
 
 pub use super::weights::squares_len;
 use super::{Train, TrainArgs, Weights, train_workspace_len};
@@ -161,7 +163,7 @@ unsafe fn gradients<T: Target, S: Shape>(
             memory.staged(train.arrays.transposed, len),
             memory.staged(own, len),
             memory.workspace(train.workspace, train_workspace_len(s)),
-            Documents { tokens: U32View::new(train.tokens), offsets: U32View::new(train.offsets) },
+            Documents(RaggedView::new(train.tokens, train.offsets, train.documents)),
         )
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);

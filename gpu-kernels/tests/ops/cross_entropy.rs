@@ -46,7 +46,7 @@ fn forward_and_backward_agree_with_the_reference() {
             row[v.count..].fill(f32::NAN);
         }
         // SAFETY: the document has the `n + 1` tokens that are loaded, and outlives the launches.
-        let tokens = unsafe { U32View::new(document.as_ptr()) };
+        let tokens = unsafe { U32View::new(document.as_ptr(), document.len()) };
         let mut work = vec![f32::NAN; Activations::len(s)];
         let pass = Pass { document: tokens, n, work: view(&mut work) };
         let views = pass.activations(s, 0);

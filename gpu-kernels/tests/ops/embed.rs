@@ -85,7 +85,7 @@ fn backward_agrees_with_the_reference() {
         let norm = RmsNormBackward { y: y.view(), rstd: view(&mut rstd), dx_skip: None, dx: dx.view() };
         launch_tokens(n, |warp, tokens| rmsnorm::backward(warp, s, &norm, tokens));
         // SAFETY: the document has the `n` tokens that are loaded, and outlives the launch.
-        let tokens = unsafe { U32View::new(document.as_ptr()) };
+        let tokens = unsafe { U32View::new(document.as_ptr(), document.len()) };
         let mut work = vec![f32::NAN; Activations::len(s)];
         let pass = Pass { document: tokens, n, work: view(&mut work) };
         launch(|warp| {

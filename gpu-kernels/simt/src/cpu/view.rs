@@ -12,13 +12,18 @@ use crate::target::HALF_WARP;
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
 ///
-/// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
-/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
-/// from ops. The race checker verifies the contract on every access.
+/// The methods are safe to call from ops, but in release builds they check nothing. Their soundness rests on the contract
+/// of [`View::new`], which holds for the view, for its copies, and for every view made from it. Whoever calls `new`
+/// vouches that no access leaves the array, that the array outlives the views, and that no other launch uses it
+/// meanwhile. Only `unsafe` functions make views. So a kernel's caller, who vouches for the pointers of its argument
+/// struct, vouches for the views too.
+///
+/// Debug builds and the race checker check the bounds of every access on the CPU, and the emulator those on a GPU.
 #[derive(Clone, Copy)]
 pub struct View {
     ptr: *mut f32,
-    #[cfg(feature = "race-check")]
+    /// The addresses of the array's beginning and end.
+    #[cfg(any(debug_assertions, feature = "race-check"))]
     bounds: (usize, usize),
 }
 
@@ -48,11 +53,11 @@ impl View {
     /// warps of the same launch access these elements, and every access through these views stays within these
     /// elements.
     #[inline(always)]
-    #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables))]
     pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
         Self {
             ptr,
-            #[cfg(feature = "race-check")]
+            #[cfg(any(debug_assertions, feature = "race-check"))]
             bounds: (ptr as usize, ptr as usize + 4 * len),
         }
     }
@@ -65,54 +70,58 @@ impl View {
     }
 
     #[inline(always)]
+    #[track_caller]
     fn read16(self, i: usize) -> F32x16 {
+        self.check_bounds(i, HALF_WARP);
         // SAFETY: 16 elements from `i` on lie within the array (see `View`).
         F32x16(unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().read_unaligned() })
     }
 
     #[inline(always)]
+    #[track_caller]
     fn write16(self, i: usize, x: F32x16) {
+        self.check_bounds(i, HALF_WARP);
         // SAFETY: 16 elements from `i` on lie within the array (see `View`).
         unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().write_unaligned(x.0) }
     }
 
     /// Loads the 16 elements from `i` on, one for each channel.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn load(self, i: usize) -> F32x16 {
         #[cfg(feature = "race-check")]
-        self.check(i, HALF_WARP, Lanes::BothHalves, race::Kind::Read);
+        self.record(i, HALF_WARP, Lanes::BothHalves, race::Kind::Read);
         self.read16(i)
     }
 
     /// Stores the 16 elements from `i` on, one from each channel.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn store(self, i: usize, x: F32x16) {
         #[cfg(feature = "race-check")]
-        self.check(i, HALF_WARP, Lanes::BothHalves, race::Kind::Write);
+        self.record(i, HALF_WARP, Lanes::BothHalves, race::Kind::Write);
         self.write16(i, x);
     }
 
     /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from
     /// `i + stride` on.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.check(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Read);
+            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Read);
         }
         F32x32(self.read16(i), self.read16(i + stride))
     }
 
     /// Stores two rows, the lower half-warp from `i` on and the upper one from `i + stride` on.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.check(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Write);
+            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Write);
         }
         self.write16(i, x.0);
         self.write16(i + stride, x.1);
@@ -121,11 +130,11 @@ impl View {
     /// Stores a block of 16 by 16 elements transposed. `rows` holds the block's pairs of rows `(2k, 2k + 1)`. Element
     /// `[r, c]` goes to `i + c * stride + r`.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
         #[cfg(feature = "race-check")]
         for column in 0..HALF_WARP {
-            self.check(i + column * stride, HALF_WARP, Lanes::Column(column), race::Kind::Write);
+            self.record(i + column * stride, HALF_WARP, Lanes::Column(column), race::Kind::Write);
         }
         for (pair, columns) in transpose(rows).into_iter().enumerate() {
             self.write16(i + 2 * pair * stride, columns.0);
@@ -135,26 +144,29 @@ impl View {
 
     /// Loads element `i` in every lane.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn load_scalar(self, i: usize) -> f32 {
         #[cfg(feature = "race-check")]
-        self.check(i, 1, Lanes::All, race::Kind::Read);
+        self.record(i, 1, Lanes::All, race::Kind::Read);
+        self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) }
     }
 
     /// Stores element `i`. Every lane holds the same value.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn store_scalar(self, i: usize, x: f32) {
         #[cfg(feature = "race-check")]
-        self.check(i, 1, Lanes::All, race::Kind::Write);
+        self.record(i, 1, Lanes::All, race::Kind::Write);
+        self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) = x }
     }
 
     /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
     #[inline(always)]
+    #[track_caller]
     pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
         BroadcastPairs {
             view: self.at(i),
@@ -198,16 +210,28 @@ impl View {
         U32View(self)
     }
 
+    /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.
+    #[inline(always)]
+    #[track_caller]
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
+    fn check_bounds(self, i: usize, count: usize) {
+        #[cfg(any(debug_assertions, feature = "race-check"))]
+        {
+            // A view may begin outside of its array, as long as its accesses lie within.
+            let (begin, end) = self.bounds;
+            let first = (self.ptr as isize - begin as isize) / 4 + i as isize;
+            let (last, len) = (first + count as isize, (end - begin) / 4);
+            let is_within = first >= 0 && last <= len as isize;
+            assert!(is_within, "access to elements {first}..{last} of an array, expected a range within 0..{len}");
+        }
+    }
+
+    /// Records an access for the race checker.
     #[cfg(feature = "race-check")]
     #[track_caller]
-    fn check(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
-        let (start, (base, end)) = (self.ptr as usize + 4 * i, self.bounds);
-        let (first, len) = ((start as isize - base as isize) / 4, (end - base) / 4);
-        assert!(
-            start >= base && start + 4 * count <= end,
-            "race check: access to elements {first}..{} of an array, expected a range within 0..{len}",
-            first + count as isize
-        );
+    fn record(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
+        self.check_bounds(i, count);
+        let start = self.ptr as usize + 4 * i;
         for e in 0..count {
             let lanes = match lanes {
                 Lanes::BothHalves => 0x1_0001 << e,
@@ -237,18 +261,20 @@ pub struct BroadcastPairs {
 impl BroadcastPairs {
     /// Returns element `2 i` in every lane of the lower half-warp and element `2 i + 1` in every lane of the upper one.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn broadcast_pair(&self, i: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.view.check(2 * i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+            self.view.record(2 * i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
         }
         F32x32(F32x16::splat(self.element(2 * i)), F32x16::splat(self.element(2 * i + 1)))
     }
 
     #[cfg(not(target_arch = "aarch64"))]
     #[inline(always)]
+    #[track_caller]
     fn element(&self, i: usize) -> f32 {
+        self.view.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.view.ptr.add(i) }
     }
@@ -260,28 +286,25 @@ impl BroadcastPairs {
     }
 }
 
-/// Memory of `u32` elements, such as tokens and the offsets at which documents begin.
+/// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
 #[derive(Clone, Copy)]
 pub struct U32View(View);
 
 impl U32View {
-    /// Returns a view of the elements at `ptr`.
+    /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index
-    /// that is stored.
+    /// The conditions of [`View::new`] hold. If nothing is stored, `ptr` need not be valid for writes.
     #[inline(always)]
-    pub unsafe fn new(ptr: *const u32) -> Self {
-        Self(View {
-            ptr: ptr.cast_mut().cast(),
-            // Only the host knows the number of elements.
-            #[cfg(feature = "race-check")]
-            bounds: (0, usize::MAX),
-        })
+    pub unsafe fn new(ptr: *const u32, len: usize) -> Self {
+        // SAFETY: the caller keeps the contract of `View::new`.
+        Self(unsafe { View::new(ptr.cast_mut().cast(), len) })
     }
 
     #[inline(always)]
+    #[track_caller]
     fn element(self, i: usize) -> *mut u32 {
+        self.0.check_bounds(i, 1);
         self.0.ptr.cast::<u32>().wrapping_add(i)
     }
 
@@ -293,31 +316,31 @@ impl U32View {
 
     /// Loads element `i` in every lane.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn load_scalar(self, i: usize) -> usize {
         #[cfg(feature = "race-check")]
-        self.0.check(i, 1, Lanes::All, race::Kind::Read);
+        self.0.record(i, 1, Lanes::All, race::Kind::Read);
         // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) as usize }
     }
 
     /// Loads element `i` and marks it as warp-uniform, for values that control flow depends on.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn load_uniform(self, i: usize) -> usize {
         self.load_scalar(i)
     }
 
     /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn copy_from(self, from: Self, count: usize) {
         for i in 0..count {
             #[cfg(feature = "race-check")]
             {
                 let lane = Lanes::One((i % (2 * HALF_WARP)) as u32);
-                from.0.check(i, 1, lane, race::Kind::Read);
-                self.0.check(i, 1, lane, race::Kind::Write);
+                from.0.record(i, 1, lane, race::Kind::Read);
+                self.0.record(i, 1, lane, race::Kind::Write);
             }
             // SAFETY: by the contract of `new` or of `View`, both elements lie within the arrays.
             unsafe { *self.element(i) = *from.element(i) };
@@ -326,10 +349,10 @@ impl U32View {
 
     /// Stores element `i`. Every lane holds the same value.
     #[inline(always)]
-    #[cfg_attr(feature = "race-check", track_caller)]
+    #[track_caller]
     pub fn store_scalar(self, i: usize, x: usize) {
         #[cfg(feature = "race-check")]
-        self.0.check(i, 1, Lanes::All, race::Kind::Write);
+        self.0.record(i, 1, Lanes::All, race::Kind::Write);
         // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) = x as u32 }
     }

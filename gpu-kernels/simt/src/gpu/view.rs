@@ -9,9 +9,13 @@ use crate::target::HALF_WARP;
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
 ///
-/// A kernel makes its views from the pointers of its argument struct, and every access stays within the array that the
-/// pointer was given for. This is the safety contract of the kernel entries, and it makes these methods safe to call
-/// from ops. The race checker verifies the contract on every access.
+/// The methods are safe to call from ops, but in release builds they check nothing. Their soundness rests on the contract
+/// of [`View::new`], which holds for the view, for its copies, and for every view made from it. Whoever calls `new`
+/// vouches that no access leaves the array, that the array outlives the views, and that no other launch uses it
+/// meanwhile. Only `unsafe` functions make views. So a kernel's caller, who vouches for the pointers of its argument
+/// struct, vouches for the views too.
+///
+/// Debug builds and the race checker check the bounds of every access on the CPU, and the emulator those on a GPU.
 #[derive(Clone, Copy)]
 pub struct View(pub(super) Address);
 
@@ -147,18 +151,17 @@ fn halves_bytes(stride: usize) -> u32 {
     ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
 }
 
-/// Memory of `u32` elements, such as tokens and the offsets at which documents begin.
+/// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
 #[derive(Clone, Copy)]
 pub struct U32View(Address);
 
 impl U32View {
-    /// Returns a view of the elements at `ptr`.
+    /// Returns a view of the `len` elements at `ptr`.
     ///
     /// # Safety
-    /// While the view is in use, `ptr` is valid for loads of every index that is loaded and for stores of every index
-    /// that is stored.
+    /// The conditions of [`View::new`] hold. If nothing is stored, `ptr` need not be valid for writes.
     #[inline(always)]
-    pub unsafe fn new(ptr: *const u32) -> Self {
+    pub unsafe fn new(ptr: *const u32, _len: usize) -> Self {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
     }
 
