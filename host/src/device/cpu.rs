@@ -3,6 +3,8 @@
 mod attention;
 mod buffer;
 mod phase_pool;
+mod phases;
+mod sync;
 
 use std::ops::Range;
 use std::ptr;
