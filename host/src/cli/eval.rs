@@ -27,7 +27,7 @@ pub(super) struct EvalArgs {
     /// Write a JSON object for every document to this file, or to standard output for -
     #[arg(long, value_name = "FILE.jsonl")]
     per_document: Option<PathBuf>,
-    /// What to do with a document that has a character outside of the model's vocabulary
+    /// The treatment of a document that has a character outside of the model's vocabulary
     #[arg(long, value_enum, default_value = "refuse")]
     unknown: Unknown,
     #[command(flatten)]
