@@ -28,6 +28,7 @@ use console::printed;
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
+    interrupt::survive_limits();
     run().unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "{}", error.report());
         ExitCode::FAILURE

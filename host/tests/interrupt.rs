@@ -61,7 +61,8 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     assert_eq!(code, Some(130), "{err}");
     let end: Vec<&str> = out.lines().skip_while(|line| line.starts_with("step")).collect();
     assert!(end[0].starts_with("  val loss: ") && end[1] == "--- inference ---" && end.len() == 5, "{end:?}");
-    let stopped = err.split_once("interrupted after step ").unwrap().1.split(';').next().unwrap();
+    let stopped = err.split_once("interrupted after step ").unwrap().1.lines().next().unwrap();
+    assert!(err.contains("\ngo on with the same flags and `--resume model.safetensors`\n"), "{err}");
     assert!(err.contains("saved: `model.safetensors`") && err.contains("plotted: `losses.svg`"), "{err}");
     let metrics = std::fs::read_to_string(folder.path("steps.jsonl")).unwrap();
     let last = metrics.lines().last().unwrap();
@@ -76,16 +77,17 @@ fn ctrl_c_validates_saves_and_samples_and_the_run_can_go_on() {
     }
 }
 
-// A system that shuts down sends SIGTERM, and a terminal that is closed sends SIGHUP.
+// A system that shuts down sends SIGTERM, and a terminal that is closed sends SIGHUP. Service managers and batch systems
+// expect an exit code of 128 plus the number of the signal.
 #[test]
-fn sigterm_and_sighup_act_like_ctrl_c() {
-    for name in ["-TERM", "-HUP"] {
+fn sigterm_and_sighup_act_like_ctrl_c_with_exit_codes_of_their_own() {
+    for (name, expected) in [("-TERM", 143), ("-HUP", 129)] {
         let folder = Folder::new();
         let flags = "--steps 1000000000 --log-every 1 --samples 3 --save model.safetensors --save-every 1";
         let (child, stdout) = training(&folder, flags);
         signal(&child, name);
         let (code, out, err) = rest(child, stdout);
-        assert_eq!(code, Some(130), "{name}: {err}");
+        assert_eq!(code, Some(expected), "{name}: {err}");
         assert!(out.contains("\n--- inference ---\n") && err.contains("saved: `model.safetensors`"), "{name}: {err}");
         assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "{name}");
     }
@@ -106,7 +108,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     // SIGTERM had its default action at the start, so the program handles it.
     signal(&child, "-TERM");
     let (code, _, err) = rest(child, stdout);
-    assert!(code == Some(130) && err.contains("interrupted after step "), "{err}");
+    assert!(code == Some(143) && err.contains("interrupted after step "), "{err}");
 }
 
 // The metrics go to a pipe that is read late, so the run blocks after its last step.
@@ -161,10 +163,49 @@ fn ctrl_c_while_sampling_ends_the_samples() {
     let folder = Folder::new();
     let (child, stdout) = started(&folder, "--steps 1 --samples 1000000000000 --unique", "sample");
     ctrl_c(&child);
-    let (code, out, _) = rest(child, stdout);
+    let (code, out, err) = rest(child, stdout);
     assert_eq!(code, Some(130));
     let last = out.lines().last().unwrap();
-    assert!(last.starts_with("memorised: ") && last.ends_with("samples stand in the corpus"), "{last}");
+    let counts = last.strip_prefix("memorised: ").and_then(|last| last.strip_suffix(" samples stand in the corpus"));
+    let drawn = counts.unwrap().split_once(" of ").unwrap().1;
+    let notice = format!("interrupted after {drawn} of 1000000000000 samples\n");
+    assert!(err.ends_with(&notice), "{notice} in {err}");
+}
+
+/// Reads lines of stderr until one is the notice of the first signal.
+fn wait_for_notice(child: &mut Child) {
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = stderr.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "ending the run in good order; a second signal ends it at once"));
+}
+
+// Nobody reads the metrics, so the run waits in a write. It cannot end in good order, but it answers.
+#[test]
+fn a_run_that_waits_answers_the_first_signal_with_a_notice_and_the_second_by_its_end() {
+    for (name, expected) in [("-INT", 130), ("-TERM", 143)] {
+        let folder = Folder::new();
+        assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+        let path = folder.path("pipe");
+        let pipe = std::thread::spawn(|| std::fs::File::open(path).unwrap());
+        let (mut child, _stdout) = training(&folder, "--steps 1000000000 --metrics pipe --log-every 1000000");
+        let _pipe = pipe.join().unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        signal(&child, name);
+        wait_for_notice(&mut child);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(expected));
+        assert!(start.elapsed() < Duration::from_secs(5), "{name}");
+    }
+}
+
+#[test]
+fn a_quiet_run_prints_no_notice_of_a_signal() {
+    let folder = Folder::new();
+    let (child, stdout) = training(&folder, "--steps 1000000000 --log-every 1 --samples 1 --quiet");
+    ctrl_c(&child);
+    let (code, _, err) = rest(child, stdout);
+    assert_eq!((code, &*err), (Some(130), ""));
 }
 
 #[test]

@@ -16,12 +16,13 @@ use crate::trainer::Config;
 
 const AFTER_HELP: &str = "\
 Results go to stdout, notices and errors to stderr.
-Ctrl-C, SIGTERM or SIGHUP ends training after the launch under way. The model is then validated, saved \
-and sampled. A second signal ends the program at once.
+Ctrl-C, SIGTERM or SIGHUP ends training in good order. The model is validated, saved and sampled. A second signal \
+ends the program at once.
 If a file cannot be written, the run ends with an error. A checkpoint keeps its last complete content.
 If a path is a link, the file that it points to is written.
 NO_COLOR=1 turns colours off.
-Exit code: 0 for success, 1 for an error, 2 for a wrong command line, 130 for an interrupted run.";
+Exit code: 0 for success, 1 for an error, 2 for a wrong command line, and for a run that a signal \
+ended 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).";
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]

@@ -84,7 +84,7 @@ impl<W: Write> Console<W> {
             }
             Event::Stopped { step } => {
                 self.bar.finish_and_clear();
-                self.notice(format_args!("interrupted after step {step}; Ctrl-C again ends at once"));
+                self.notice(format_args!("interrupted after step {step}"));
             }
             Event::Finished(_) => self.bar.finish_and_clear(),
             Event::Checkpoint(_) => {}

@@ -6,9 +6,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::watch;
+pub(super) use unix::{exit_code, survive_limits, watch};
 #[cfg(windows)]
-pub(super) use windows::watch;
+pub(super) use windows::{exit_code, survive_limits, watch};
 
-/// The exit code of an interrupted run, 128 plus the number of SIGINT, as in shells.
-pub(super) const EXIT_CODE: u8 = 130;
+/// The notice of the first request, which comes before the run has noticed the request.
+const NOTICE: &str = "ending the run in good order; a second signal ends it at once\n";

@@ -38,6 +38,9 @@ impl Samples<'_> {
                 console.lines(&lines(&samples, width, terminal))?;
             }
         }
+        if drawn < total && !console.is_closed {
+            console.notice(format_args!("interrupted after {drawn} of {total} samples"));
+        }
         if self.skip.is_some() {
             console.lines(&format!("memorised: {memorised} of {drawn} samples stand in the corpus\n"))?;
         }

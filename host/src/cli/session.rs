@@ -25,7 +25,7 @@ use crate::weights::Weights;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
-    let stop = StopHandle::from(interrupt::watch()?);
+    let stop = StopHandle::from(interrupt::watch(cli.quiet)?);
     cli.run.device.start_threads()?;
     cli.check_paths()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
@@ -58,7 +58,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let drawn = session.draw(ended.is_ok());
     ended.and(drawn)?;
     session.finish()?;
-    Ok(if session.stop.is_stopped() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    Ok(if session.stop.is_stopped() { ExitCode::from(interrupt::exit_code()) } else { ExitCode::SUCCESS })
 }
 
 /// The state of a run.
@@ -219,6 +219,11 @@ impl Session<'_> {
         let val_loss = best.finished.is_validated.then(|| best.loss());
         self.write(file, &best.run, &best.finished.state, val_loss)?;
         self.console.notice(format_args!("saved: `{name}`"));
+        let is_cut_short = best.finished.state.step < self.cli.stop_after();
+        if is_cut_short && !self.cli.compares() {
+            let instead = if self.cli.run.init_from.is_some() { " instead of `--init-from`" } else { "" };
+            self.console.notice(format_args!("go on with the same flags and `--resume {name}`{instead}"));
+        }
         Ok(())
     }
 

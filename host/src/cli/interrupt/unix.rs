@@ -1,24 +1,66 @@
 //! The signals of Unix.
 
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::low_level;
 
-use super::EXIT_CODE;
+use super::NOTICE;
 use crate::error::{Error, Result};
 
-/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag. Ignored signals stay ignored.
-pub fn watch() -> Result<Arc<AtomicBool>> {
+/// The signal that asked for the end.
+static FIRST: AtomicI32 = AtomicI32::new(SIGINT);
+
+/// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag, and prints a notice on stderr unless
+/// `quiet` is set. Ignored signals stay ignored.
+pub fn watch(quiet: bool) -> Result<Arc<AtomicBool>> {
     let requested = Arc::new(AtomicBool::new(false));
+    // The progress bar is on the terminal's last line.
+    let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)) {
-        // The shutdown is registered first, so that at the first signal it finds the flag not yet set.
-        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), Arc::clone(&requested))
-            .and_then(|_| flag::register(signal, Arc::clone(&requested)))
+        let flag = Arc::clone(&requested);
+        let handle = move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                low_level::exit(status(signal).into());
+            }
+            FIRST.store(signal, Ordering::SeqCst);
+            if !quiet {
+                [clear, NOTICE].into_iter().for_each(write_stderr);
+            }
+        };
+        // SAFETY: `handle` only accesses atomics and calls `_exit`, `poll` and `write`, which are async-signal-safe.
+        unsafe { low_level::register(signal, handle) }
             .map_err(|error| Error::failed("watch for Ctrl-C", "run the program where it may handle signals", error))?;
     }
     Ok(requested)
+}
+
+/// Returns the exit code of a run that a signal has ended, 128 plus the signal's number, as in shells.
+pub fn exit_code() -> u8 {
+    status(FIRST.load(Ordering::SeqCst))
+}
+
+fn status(signal: i32) -> u8 {
+    128 + signal as u8
+}
+
+/// Ignores SIGXFSZ, so that a write beyond the limit of `ulimit -f` fails instead of ending the program.
+pub fn survive_limits() {
+    // SAFETY: `SIG_IGN` installs no function as a handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Writes to stderr without waiting for its reader, since a handler must return soon.
+fn write_stderr(text: &str) {
+    let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the pointers are those of a live `pollfd` and a live string, with their lengths.
+    unsafe {
+        if libc::poll(&raw mut stderr, 1, 0) == 1 && stderr.revents & libc::POLLOUT != 0 {
+            libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
+        }
+    }
 }
 
 /// Returns whether the program was started with this signal ignored, as `nohup` does with SIGHUP.
