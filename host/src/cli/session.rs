@@ -47,8 +47,19 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         corpus: checkpoint::fingerprint(&documents),
     };
     let console = Console::new(io::stdout().lock(), cli.log_every(), cli.sampling.is_jsonl()).quiet(cli.quiet);
-    let mut session =
-        Session { cli, documents, dataset, stop, console, save, plot, run_info, best: None, results: Vec::new() };
+    let mut session = Session {
+        cli,
+        documents,
+        dataset,
+        stop,
+        console,
+        save,
+        plot,
+        run_info,
+        failure: None,
+        best: None,
+        results: Vec::new(),
+    };
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
         let source = (i == 0).then_some(&*corpus.source);
         // The first group reads the flag itself.
@@ -71,6 +82,8 @@ struct Session<'a> {
     save: Option<AtomicFile>,
     plot: Option<Plot>,
     run_info: RunInfo,
+    /// The first failure of an output. It ends the run once the model is saved.
+    failure: Option<Error>,
     /// The best model so far, on its device with those that were trained beside it.
     best: Option<Trained>,
     results: Vec<SweepResult>,
@@ -116,6 +129,7 @@ impl Session<'_> {
         }
         let finished = self.consume(&mut trainer, metrics.as_mut());
         let written = metrics.map_or(Ok(()), |mut metrics| metrics.finish());
+        self.note(written);
         let finished = finished.map_err(|error| match error {
             Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves: self.save.is_some() },
             other => other,
@@ -124,13 +138,12 @@ impl Session<'_> {
             self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
         }
         let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
-        if !is_better(trained.loss(), self.best_loss()) {
-            return written;
+        if is_better(trained.loss(), self.best_loss()) {
+            // The model is saved before the failure of another output ends the run.
+            self.save_best(&trained)?;
+            self.best = Some(trained);
         }
-        // The model is saved before the failure of another file ends the run.
-        let saved = self.save_best(&trained);
-        self.best = Some(trained);
-        written.and(saved)
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Returns the state that a run starts from.
@@ -173,19 +186,27 @@ impl Session<'_> {
                 trainer.end_here();
             }
             let event = trainer.next().expect("`Finished` or an error is the last event")?;
-            self.console.show(&event)?;
+            let shown = self.console.show(&event);
+            self.note(shown);
             if let Some(plot) = &mut self.plot {
                 plot.record(&event);
             }
-            if let Some(metrics) = &mut metrics {
-                metrics.record(&event)?;
+            let recorded = metrics.as_mut().map_or(Ok(()), |metrics| metrics.record(&event));
+            self.note(recorded);
+            if self.failure.is_some() {
+                trainer.end_here();
             }
             match event {
-                Event::Checkpoint(checkpoint) => self.save_checkpoint(&checkpoint, metrics.as_deref_mut())?,
+                Event::Checkpoint(checkpoint) => self.save_checkpoint(&checkpoint, metrics.as_deref_mut()),
                 Event::Finished(finished) => return Ok(finished),
                 _ => {}
             }
         }
+    }
+
+    /// Keeps the failure of an output, if it is the first.
+    fn note(&mut self, output: Result<()>) {
+        self.failure = self.failure.take().or(output.err());
     }
 
     /// Returns the validation loss of the best model so far, or NaN if it has none.
@@ -193,16 +214,20 @@ impl Session<'_> {
         self.best.as_ref().map_or(f64::NAN, Trained::loss)
     }
 
-    /// Saves a checkpoint, unless an earlier group has a better model.
-    fn save_checkpoint(&self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) -> Result<()> {
+    /// Saves a checkpoint, unless an earlier group has a better model. The run goes on if that fails, because a later
+    /// save may find space.
+    fn save_checkpoint(&mut self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) {
         let Some(file) = self.save.as_ref().filter(|_| is_better(checkpoint.val_loss, self.best_loss())) else {
-            return Ok(());
+            return;
         };
         // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
         let flushed = metrics.map_or(Ok(()), Metrics::flush);
         let val_loss = checkpoint.is_validated.then_some(checkpoint.val_loss);
-        self.write(file, &checkpoint.run, &checkpoint.state, val_loss)?;
-        flushed
+        if let Err(error) = self.write(file, &checkpoint.run, &checkpoint.state, val_loss) {
+            let step = checkpoint.state.step;
+            self.console.notice(format_args!("not saved after step {step}: {}", error.one_line()));
+        }
+        self.note(flushed);
     }
 
     /// Saves the best model, unless it has diverged.

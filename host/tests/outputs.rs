@@ -1,0 +1,126 @@
+//! Outputs that fail while a model is trained. None of them costs the model.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use assert_cmd::cargo::cargo_bin;
+
+mod common;
+use common::Folder;
+
+/// The flags of a run that would take hours.
+const ENDLESS: &str = "--steps 1000000000 --val-every 0 --save model.safetensors";
+
+/// Returns a command for the program in the folder.
+fn program(folder: &Folder, args: &str) -> Command {
+    let mut command = Command::new(cargo_bin!("microgpt"));
+    command.current_dir(&folder.0).args(["--input", "names.txt", "--device", "cpu"]).args(args.split_whitespace());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+/// Asserts that the run has failed with this error, and saved the model before, so that the run can go on.
+#[track_caller]
+fn assert_saved(folder: &Folder, output: &Output, error: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let saved = "saved: `model.safetensors`\ngo on with the same flags and `--resume model.safetensors`\n";
+    let report = stderr.split_once(saved).unwrap_or_else(|| panic!("{saved} in {stderr}")).1;
+    assert!(report.starts_with(error) && report.contains("\nhint: "), "{report}");
+    let info = folder.program("info model.safetensors --format json").output().unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+    assert!(info["step"].as_u64().unwrap() > 0, "{info}");
+}
+
+#[test]
+fn metrics_on_a_full_disk_end_the_run_with_its_model() {
+    let folder = Folder::new();
+    let output = program(&folder, &format!("{ENDLESS} --metrics /dev/full")).output().unwrap();
+    assert_saved(&folder, &output, "error: cannot write the metrics to `/dev/full`\n  caused by: No space left");
+}
+
+#[test]
+fn a_reader_of_metrics_that_leaves_ends_the_run_with_its_model() {
+    let folder = Folder::new();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let path = folder.path("pipe");
+    let reader = thread::spawn(|| File::open(path).unwrap().read_exact(&mut [0; 100]).unwrap());
+    let output = program(&folder, &format!("{ENDLESS} --metrics pipe")).output().unwrap();
+    reader.join().unwrap();
+    assert_saved(&folder, &output, "error: cannot write the metrics to `pipe`\n  caused by: Broken pipe");
+}
+
+#[test]
+fn a_full_disk_under_stdout_ends_the_run_with_its_model() {
+    let folder = Folder::new();
+    // A limit on the size of files stands in for a full disk. The lines exceed it, and a checkpoint of 46 KB does not.
+    let script = format!(
+        "ulimit -f 60; exec '{}' --input names.txt --device cpu {ENDLESS} --log-every 1 > lines.txt",
+        cargo_bin!("microgpt").display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+    assert_saved(&folder, &output, "error: cannot write to stdout\n  caused by: File too large");
+    assert_eq!(folder.files(), ["lines.txt", "model.safetensors", "names.txt"]);
+}
+
+#[test]
+fn a_plot_that_cannot_be_written_ends_the_run_after_its_model_is_saved() {
+    let folder = Folder::new();
+    let mut child = program(&folder, "--steps 50000 --save model.safetensors --plot losses.svg").spawn().unwrap();
+    let mut stdout = common::wait_for(&mut child, "step");
+    // A folder takes the name after the check.
+    fs::create_dir_all(folder.path("losses.svg/inside")).unwrap();
+    thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("saved: `model.safetensors`\nerror: cannot save to `losses.svg`"), "{stderr}");
+    assert_eq!(folder.files(), ["losses.svg", "model.safetensors", "names.txt"]);
+}
+
+#[test]
+fn samples_that_cannot_be_written_are_an_error_after_the_model_is_saved() {
+    let folder = Folder::new();
+    for format in ["text", "jsonl"] {
+        // Without losses on stdout, the lines of `--format jsonl` are the first that stdout refuses.
+        let args = format!("--steps 20 --log-every 0 --format {format} --save {format}.safetensors");
+        let output = program(&folder, &args).stdout(full()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("error: cannot write to stdout\n  caused by: No space left"), "{stderr}");
+        assert_eq!(folder.path("jsonl.safetensors").exists(), format == "jsonl", "{stderr}");
+    }
+}
+
+// The first saves find no space. The last save finds it, because the test has removed the limit by then.
+#[test]
+fn a_save_that_fails_on_the_way_is_repeated() {
+    let folder = Folder::new();
+    let script = format!(
+        "ulimit -S -f 1; exec '{}' --input names.txt --device cpu --steps 40000 --val-every 0 --log-every 1000 \
+         --samples 1 --save model.safetensors --save-every 1000",
+        cargo_bin!("microgpt").display()
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).current_dir(&folder.0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdout = common::wait_for(&mut child, "step  2000");
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit is a live `rlimit`, and no old limit is asked for.
+    let raised =
+        unsafe { libc::prlimit(child.id() as i32, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(raised, 0);
+    thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let first = "not saved after step 1000: cannot save to `model.safetensors`: File too large";
+    assert!(stderr.contains(first) && stderr.ends_with("saved: `model.safetensors`\n"), "{stderr}");
+}
