@@ -148,7 +148,7 @@ fn patiently<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Returns the canonical absolute path of a file. Links are followed, also to a file that does not exist yet.
-fn resolve(path: &Path) -> PathBuf {
+pub(crate) fn resolve(path: &Path) -> PathBuf {
     // On Windows, an absolute path tells a device such as `NUL` from a file, and has no trailing dots and blanks.
     let mut path = if cfg!(windows) { path::absolute(path).unwrap_or_default() } else { path.to_owned() };
     // Linux follows at most 40 links too.
@@ -171,14 +171,14 @@ pub fn is_same(a: &Path, b: &Path) -> bool {
 
 /// Returns the file system and the inode of a regular file.
 #[cfg(unix)]
-fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
+pub(crate) fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     metadata.ok().filter(Metadata::is_file).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Returns the volume and the index of a regular file.
 #[cfg(windows)]
-fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
+pub(crate) fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
     use std::os::windows::fs::MetadataExt;
     let metadata = metadata.ok().filter(Metadata::is_file)?;
     Some((metadata.volume_serial_number()?.into(), metadata.file_index()?))
@@ -186,7 +186,7 @@ fn file_id(metadata: io::Result<Metadata>) -> Option<(u64, u64)> {
 
 /// Returns `None`. The standard library identifies files on Unix and Windows alone.
 #[cfg(not(any(unix, windows)))]
-fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
+pub(crate) fn file_id(_: io::Result<Metadata>) -> Option<(u64, u64)> {
     None
 }
 

@@ -78,6 +78,8 @@ pub enum Error {
     Sample { sample: u64, logprob: f64 },
     #[error("cannot save to `{path}`")]
     Save { path: PathBuf, source: io::Error },
+    #[error("another run writes to `{path}`")]
+    InUse { path: PathBuf },
     #[error("cannot write the metrics to `{path}`")]
     Metrics { path: PathBuf, source: io::Error },
 }
@@ -136,6 +138,7 @@ impl Error {
             Self::Save { .. } => {
                 "choose a file that you may write, in a folder that exists and has space; an old file is unchanged"
             }
+            Self::InUse { .. } => "wait until that run has ended, or give this one a file of its own",
             Self::Metrics { .. } => {
                 "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"
             }

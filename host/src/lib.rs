@@ -40,6 +40,8 @@ pub mod model;
 #[cfg(not(target_family = "wasm"))]
 pub mod plot;
 pub mod run;
+#[cfg(not(target_family = "wasm"))]
+pub mod run_lock;
 pub mod sampler;
 mod summary;
 pub mod tokenizer;

@@ -124,3 +124,34 @@ fn a_save_that_fails_on_the_way_is_repeated() {
     let first = "not saved after step 1000: cannot save to `model.safetensors`: File too large";
     assert!(stderr.contains(first) && stderr.ends_with("saved: `model.safetensors`\n"), "{stderr}");
 }
+
+// A killed run leaves its lock, which holds nothing up.
+#[test]
+fn a_second_run_on_the_files_of_another_is_refused_until_that_one_has_ended() {
+    for (flag, file) in [("--save", "model.safetensors"), ("--metrics", "steps.jsonl")] {
+        let folder = Folder::new();
+        let args = format!("--steps 1000000000 --val-every 0 --log-every 1 {flag} {file}");
+        let mut first = program(&folder, &args).spawn().unwrap();
+        let stdout = common::wait_for(&mut first, "step");
+        for path in [file.to_owned(), format!("../{}/{file}", folder.0.path().file_name().unwrap().display())] {
+            let second = program(&folder, &format!("--steps 1 --samples 0 {flag} {path}")).output().unwrap();
+            let stderr = String::from_utf8_lossy(&second.stderr);
+            assert_eq!(second.status.code(), Some(1), "{stderr}");
+            let error = format!("error: another run writes to `{path}`\nhint: wait until that run has ended");
+            assert!(stderr.starts_with(&error), "{stderr}");
+        }
+        // A plot of its own is no reason to refuse a run.
+        let other =
+            program(&folder, "--steps 1 --samples 0 --plot losses.svg --save other.safetensors").output().unwrap();
+        assert!(other.status.success());
+        first.kill().unwrap();
+        drop(stdout);
+        first.wait().unwrap();
+        assert!(folder.path(&format!(".{file}.microgpt-lock")).exists());
+        let third = program(&folder, &format!("--steps 1 --samples 0 {flag} {file}")).output().unwrap();
+        assert!(third.status.success(), "{}", String::from_utf8_lossy(&third.stderr));
+        let mut files = [file, "losses.svg", "names.txt", "other.safetensors"];
+        files.sort_unstable();
+        assert_eq!(folder.files(), files, "the lock is gone");
+    }
+}

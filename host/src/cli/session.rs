@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
 use crate::run::{Run, RunConfig, group_by_shape, with_seeds};
+use crate::run_lock::RunLock;
 use crate::sampler::Sampler;
 use crate::trainer::{Checkpoint, Event, Finished, Schedule, StopHandle, Trainer};
 use crate::weights::Weights;
@@ -28,6 +29,8 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch(cli.quiet)?);
     cli.run.device.start_threads()?;
     cli.check_paths()?;
+    let outputs = [&cli.run.save, &cli.view.metrics].into_iter().flatten();
+    let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
     let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
