@@ -207,5 +207,6 @@ pub struct OutOfMemory(pub usize);
 
 impl OutOfMemory {
     /// The hint.
-    pub const HINT: &str = "lower --n-embd, --n-layer, --block-size, --batch or --seeds";
+    pub const HINT: &str =
+        "lower --n-embd, --n-layer, --block-size, --batch or --seeds, or use a part of a large corpus";
 }

@@ -44,7 +44,7 @@ impl Metrics {
         let path = path.to_owned();
         let file = Output::open(&path, append).map_err(|source| Error::Metrics { path: path.clone(), source })?;
         let (sender, messages) = sync_channel(WAITING);
-        let writer = thread::spawn(move || {
+        let writer = thread::Builder::new().spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
             // `held` has the steps whose validation losses are not known yet.
             let mut held: Option<Steps> = None;
@@ -62,6 +62,7 @@ impl Metrics {
             held.map_or(Ok(()), |steps| write(&mut out, &runs, &steps, None))?;
             out.flush()
         });
+        let writer = writer.map_err(|source| Error::Metrics { path: path.clone(), source })?;
         Ok(Self { path, thread: Some((sender, writer)) })
     }
 

@@ -155,3 +155,48 @@ fn a_second_run_on_the_files_of_another_is_refused_until_that_one_has_ended() {
         assert_eq!(folder.files(), files, "the lock is gone");
     }
 }
+
+#[test]
+fn threads_that_cannot_be_made_are_an_error() {
+    let folder = Folder::new();
+    // The stacks of 4,096 threads do not fit.
+    let script = format!(
+        "ulimit -v 2000000; RAYON_NUM_THREADS=4096 exec '{}' --input names.txt --device cpu --steps 2",
+        cargo_bin!("microgpt").display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error: cannot start the threads of the CPU\n  caused by: Resource temp"), "{stderr}");
+    assert!(stderr.contains("\nhint: ask for fewer by `--threads`"), "{stderr}");
+}
+
+/// Runs the program on the corpus with this limit of its address space.
+fn with_memory(folder: &Folder, megabytes: u64, args: &str) -> Output {
+    let limit = 1024 * megabytes;
+    let script = format!("ulimit -v {limit}; exec '{}' {args}", cargo_bin!("microgpt").display());
+    Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap()
+}
+
+// The less memory, the earlier the run fails.
+#[test]
+fn no_amount_of_memory_makes_the_program_panic() {
+    let folder = Folder::new();
+    // With less memory, the system cannot start the program.
+    let least = (1..1000).find(|&megabytes| with_memory(&folder, megabytes, "--version").status.success()).unwrap();
+    let mut codes = Vec::new();
+    for more in [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 200] {
+        let args = "--input names.txt --device cpu --threads 2 --steps 20 --batch 8 --n-embd 64 --metrics steps.jsonl \
+                    --plot losses.svg --save model.safetensors";
+        let output = with_memory(&folder, least + more, args);
+        let (code, stderr) = (output.status.code(), String::from_utf8_lossy(&output.stderr));
+        assert!(!stderr.contains("panicked"), "{more} MB: {stderr}");
+        assert!(
+            code == Some(0) || code == Some(1) && stderr.contains("error: ") && stderr.contains("\nhint: "),
+            "{stderr}"
+        );
+        codes.push(code.unwrap());
+    }
+    assert!(codes.first() == Some(&1) && codes.last() == Some(&0), "{codes:?}");
+    assert_eq!(folder.files(), ["losses.svg", "model.safetensors", "names.txt", "steps.jsonl"], "nothing is left");
+}

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values::{count, not_negative, size, whole};
-use crate::device::DeviceKind;
+use crate::device::{DeviceKind, threads};
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
 use crate::tokenizer::Tokenizer;
@@ -22,9 +22,7 @@ pub(super) struct DeviceArgs {
 impl DeviceArgs {
     /// Starts the number of CPU threads that is asked for.
     pub(super) fn start_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        pool.map_err(|error| Error::failed(format!("start `--threads {threads}`"), "ask for fewer", error))
+        if self.threads.is_some() { threads::start(self.threads) } else { Ok(()) }
     }
 }
 

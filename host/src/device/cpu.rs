@@ -27,6 +27,7 @@ use super::marshal::{
     LOG_LEN, evaluations, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
     step_logs, to_samples, transpose, unpack,
 };
+use super::threads;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
 use crate::config::{SampleConfig, TrainConfig, num_params};
@@ -111,6 +112,7 @@ impl Cpu {
             return Err(Error::argument("the kernels' instruction set", "one of this processor", &isa, HINT));
         }
         validate::model(&config, dataset, state)?;
+        threads::start(None)?;
         let shape = state.weights.shape;
         let len = Layout(shape).len();
         let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
