@@ -51,8 +51,18 @@ pub enum Error {
     OutOfMemory(#[from] OutOfMemory),
     #[error("this program was built without {part}")]
     NotBuilt { part: String },
+    /// A computer without the driver's library. `in_wsl` tells whether it is a Windows Subsystem for Linux.
     #[error("no NVIDIA driver")]
-    NoDriver { source: Cause },
+    NoDriver { source: Cause, in_wsl: bool },
+    /// A file of the driver that the user may not open, such as `/dev/nvidia0`.
+    #[error("cannot open the GPU's file `{path}`")]
+    DeviceFile { path: PathBuf, source: io::Error },
+    /// A driver that is older than the kernels. Both are versions of CUDA.
+    #[error(
+        "the NVIDIA driver is too old: it is for CUDA {}.{}, the kernels need one for {}.{}",
+        version.0, version.1, needed.0, needed.1
+    )]
+    OldDriver { version: (i32, i32), needed: (i32, i32) },
     /// A driver that finds no device. `visible` is the value of `CUDA_VISIBLE_DEVICES`.
     #[error("the NVIDIA driver finds no GPU")]
     NoGpu { visible: Option<String> },
@@ -153,18 +163,41 @@ impl Error {
             Self::NotBuilt { .. } => {
                 "build it again for Linux or Windows, with the feature `cuda` and without MICROGPT_PTX=none"
             }
-            Self::NoDriver { .. } => "install NVIDIA's driver (the CUDA toolkit is not needed)",
-            Self::NoGpu { visible: Some(visible) } => {
-                &format!("unset CUDA_VISIBLE_DEVICES, which is `{visible}`, or name an existing GPU in it")
+            Self::NoDriver { in_wsl: true, .. } => {
+                "install NVIDIA's driver on Windows, not in WSL, and restart WSL by `wsl --shutdown`, so that the driver is \
+                 in /usr/lib/wsl/lib"
             }
+            Self::NoDriver { .. } => "install NVIDIA's driver (the CUDA toolkit is not needed)",
+            Self::DeviceFile { .. } => "ask for the permission to read and write it, in a container as for all GPUs",
+            Self::OldDriver { needed: (major, minor), .. } => {
+                &format!("update the driver to one for CUDA {major}.{minor} or later, which `nvidia-smi` shows")
+            }
+            Self::NoGpu { visible: None } => {
+                "see what `nvidia-smi -L` lists, since a container has to be given its GPU, and a GPU in MIG mode has to be \
+                 divided into instances first"
+            }
+            Self::NoGpu { visible: Some(visible) } => &format!(
+                "unset CUDA_VISIBLE_DEVICES, which is `{visible}`, or name a GPU or a MIG instance of `nvidia-smi -L` in it"
+            ),
             // The compilers make no PTX for devices before compute capability 7.0.
             Self::TooOld { arch: arch @ 70.., .. } => &format!("build again with CUDA_ARCH={arch}"),
             Self::GpuMemory { .. } => OutOfMemory::HINT,
             Self::Compile { code, .. } | Self::Driver { code, .. } => match code.unwrap_or_default() {
                 2 => "end other programs on the GPU, whose memory is full, or make the model smaller",
+                34 => {
+                    "take the folder `stubs` of the CUDA toolkit out of LD_LIBRARY_PATH, since the library in it only \
+                     stands in for a driver when programs are linked"
+                }
+                46 => "end the other program that uses the GPU, which is in exclusive mode",
                 218 | 222 => "update the driver, which may be too old for these kernels",
                 500 => "update the driver, which is too old",
-                803 | 804 => "restart the computer, since the driver was updated while it ran",
+                802 => "start the service `nvidia-fabricmanager`, which connects this computer's GPUs",
+                803 => "restart the computer, since the driver was updated while it ran",
+                804 => "take CUDA's package `cuda-compat` out of LD_LIBRARY_PATH, which does not fit this GPU",
+                999 => {
+                    "load the driver's modules by `sudo nvidia-modprobe -u -c=0`, or restart the computer, since the driver is \
+                     installed but not ready"
+                }
                 702 => {
                     "lower --batch or make the model smaller, since a GPU that drives a display ends a launch after a time \
                      limit, which is two seconds on Windows"

@@ -49,6 +49,11 @@ fn assert_fails(settings: &str, expected: &[&str]) {
 fn a_missing_device_is_reported_with_a_hint() {
     assert_fails("devices=0", &["the NVIDIA driver finds no GPU", "use `--device cpu`"]);
     assert_fails("fail=cuInit:1:803", &["cuInit", "803", "restart the computer"]);
+    assert_fails("fail=cuInit:1:804", &["cuInit", "804", "cuda-compat"]);
+    assert_fails("fail=cuInit:1:802", &["cuInit", "802", "nvidia-fabricmanager"]);
+    assert_fails("fail=cuInit:1:999", &["cuInit: CUDA_ERROR_UNKNOWN (999)", "nvidia-modprobe", "restart the computer"]);
+    assert_fails("fail=cuInit:1:34", &["cuInit: CUDA_ERROR_STUB_LIBRARY (34)", "`stubs`", "LD_LIBRARY_PATH"]);
+    assert_fails("fail=cuDevicePrimaryCtxRetain:1:46", &["cannot open the GPU", "exclusive mode"]);
     assert_fails("fail=cuDevicePrimaryCtxRetain:1:OUT_OF_MEMORY", &["cannot open the GPU", "CUDA_ERROR_OUT_OF_MEMORY"]);
 }
 
@@ -64,11 +69,47 @@ fn an_empty_list_of_visible_devices_is_named() {
 }
 
 #[test]
-fn an_old_device_or_driver_is_refused() {
-    assert_fails("capability=7.0", &["too old", "compute capability 7.0", "CUDA_ARCH=70"]);
+fn an_old_device_or_driver_is_refused_with_what_it_needs() {
     assert_fails(
-        "driver=10.0,fail=cuModuleLoadDataEx:*:222",
-        &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update the driver"],
+        "capability=6.1",
+        &["too old", "compute capability 6.1", "the kernels need 7.5", "use `--device cpu`"],
+    );
+    assert_fails("capability=7.0", &["too old", "compute capability 7.0", "CUDA_ARCH=70"]);
+    let old = ["the NVIDIA driver is too old: it is for CUDA 9.2", "update the driver to one for CUDA 1"];
+    assert_fails("driver=9.2", &old);
+    assert_fails("driver=9.2,fail=cuModuleLoadDataEx:*:218", &old);
+    // A driver that is new enough refuses the PTX for another reason, which its compiler's log states.
+    assert_fails("fail=cuModuleLoadDataEx:*:222", &["CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update the driver"]);
+}
+
+#[test]
+fn a_gpu_that_is_divided_or_held_back_is_a_matter_of_nvidia_smi() {
+    assert_fails("devices=0", &["`nvidia-smi -L`", "MIG mode", "container"]);
+}
+
+// A driver of another machine stands in for none, because the emulator's folder is not on the search path here.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_driver_the_subsystem_for_linux_is_told_where_to_install_it() {
+    let folder = common::Folder::new();
+    let run = |wsl: bool| {
+        let mut command = folder.run("--device cuda");
+        command.env_remove("LD_LIBRARY_PATH").env_remove("WSL_DISTRO_NAME");
+        if wsl {
+            command.env("WSL_DISTRO_NAME", "Ubuntu");
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (linux, wsl) = (run(false), run(true));
+    if !linux.starts_with("error: no NVIDIA driver") {
+        return eprintln!("skipped: this computer has a driver");
+    }
+    assert!(linux.contains("hint: install NVIDIA's driver (the CUDA toolkit is not needed)"), "{linux}");
+    assert!(
+        wsl.contains("hint: install NVIDIA's driver on Windows, not in WSL") && wsl.contains("/usr/lib/wsl/lib"),
+        "{wsl}"
     );
 }
 

@@ -122,6 +122,7 @@ type Device = c_int;
 
 forward! {
     fn cuInit(flags: c_uint);
+    fn cuDriverGetVersion(version: *mut c_int);
     fn cuGetErrorString(error: c_int, text: *mut *const c_char);
     fn cuDeviceGetCount(count: *mut c_int);
     fn cuDeviceGet(device: *mut Device, ordinal: c_int);
@@ -182,7 +183,7 @@ unsupported! {
     cuCtxGetApiVersion cuCtxGetCacheConfig cuCtxGetCurrent cuCtxGetDevice cuCtxGetFlags cuCtxGetLimit
     cuCtxGetSharedMemConfig cuCtxGetStreamPriorityRange cuCtxPopCurrent_v2 cuCtxPushCurrent_v2
     cuCtxSetCacheConfig cuCtxSetLimit cuCtxSetSharedMemConfig cuCtxSynchronize cuDestroyExternalMemory
-    cuDevicePrimaryCtxReset_v2 cuDevicePrimaryCtxSetFlags_v2 cuDeviceTotalMem_v2 cuDriverGetVersion cuEventQuery
+    cuDevicePrimaryCtxReset_v2 cuDevicePrimaryCtxSetFlags_v2 cuDeviceTotalMem_v2 cuEventQuery
     cuExternalMemoryGetMappedBuffer cuFuncGetAttribute cuFuncSetCacheConfig cuFuncSetSharedMemConfig
     cuGraphAddKernelNode cuGraphCreate cuGraphDebugDotPrint cuGraphDestroy cuGraphGetEdges cuGraphGetNodes
     cuGraphKernelNodeGetParams cuGraphNodeGetType cuImportExternalMemory cuLaunchHostFunc cuLinkAddData_v2

@@ -13,11 +13,11 @@ use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
-use super::error::{failed, no_gpu};
+use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Documents on the host, with a copy of their tokens and offsets on the device.
 pub(super) struct DeviceDocuments {
@@ -59,7 +59,7 @@ impl Gpu {
         dataset: &Dataset,
         model_bytes: impl Fn(&CudaKernels) -> Result<usize>,
     ) -> Result<Self> {
-        cuda_driver::library().map_err(|error| Error::NoDriver { source: error.into() })?;
+        cuda_driver::library().map_err(|error| no_driver(error))?;
         cust::init(cust::CudaFlags::empty()).map_err(no_gpu)?;
         let device = CudaDevice::get_device(0).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;

@@ -220,7 +220,7 @@ impl CudaKernels {
             module
         } else {
             let (_, ptx) = self.ptx.kernels[index];
-            let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_compiled(error, &jit_log(ptx)))?;
+            let loaded = Module::from_ptx(ptx, &[]).map_err(|error| not_compiled(error, ptx, &jit_log(ptx)))?;
             self.modules[index].get_or_init(|| loaded)
         };
         let function = module.get_function(name).map_err(failed(format!("find `{name}` in the PTX")))?;
