@@ -31,7 +31,9 @@ pub const MAX_GRID_DIM_YZ: u32 = 0xffff;
 /// Returns the newest PTX version that a CUDA version supports (PTX ISA, chapter "Release Notes").
 fn newest_ptx((major, minor): (u32, u32)) -> (u32, u32) {
     match major {
-        ..=10 => (6, 3 + minor),
+        ..=8 => (5, minor),
+        9 => (6, minor),
+        10 => (6, 3 + minor),
         11 => (7, minor),
         // CUDA 12.6 has the PTX version of CUDA 12.5.
         12 => (8, if minor < 6 { minor } else { minor - 1 }),
