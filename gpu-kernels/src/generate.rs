@@ -134,7 +134,7 @@ impl Kernel for GenerateArgs {
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
-                while slots.iter().any(|slot| slot.sample < args.samples as usize) {
+                while !block.is_stopped() && slots.iter().any(|slot| slot.sample < args.samples as usize) {
                     decode(warp, &model, work, &slots);
                     for (i, slot) in slots.iter_mut().enumerate() {
                         let logits = Workspace::new(s, TOKENS, work, 0).logits.at(i * s.vocab_padded());

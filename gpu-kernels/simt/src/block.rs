@@ -107,6 +107,12 @@ impl<T: Target> Block<T> {
         Share { index: self.index * WARPS + warp.index, warps: self.count * WARPS }
     }
 
+    /// Returns whether the host wants the launch to end early. Results of the launch are then incomplete.
+    #[inline(always)]
+    pub fn is_stopped(&self) -> bool {
+        self.target.is_stopped()
+    }
+
     /// Runs `work` for each warp, then waits for all warps. Every warp may then read what any warp wrote.
     ///
     /// `work` should own its captures (`move`). Otherwise the compiler has to assume that each write to a view changes

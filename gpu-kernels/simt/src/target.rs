@@ -53,6 +53,12 @@ pub unsafe trait Target: Copy {
     /// for that shape leaves the arrays in global memory.
     const SHARED_MEMORY: bool = false;
 
+    /// Returns whether the host wants the launch to end early. The CPU then skips the regions that are left.
+    #[inline(always)]
+    fn is_stopped(self) -> bool {
+        false
+    }
+
     /// Runs `work`, the code of a block between two of its barriers.
     ///
     /// CPU entries outline `work` into its own function with the entry's target features. LLVM's loop passes are

@@ -1,6 +1,8 @@
 //! The kernels on the CPU, compiled once for each instruction set.
 
 use core::ops::Range;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use simt::{Grid, Isa, Target};
 
@@ -20,13 +22,24 @@ macro_rules! kernels {
         #[derive(Clone, Copy)]
         pub struct CpuKernels {
             isa: Isa,
-            $($kernel: unsafe fn(&$args, Range<usize>, usize),)*
+            stop: Stop,
+            $($kernel: unsafe fn(&$args, Range<usize>, usize, Stop),)*
         }
 
         impl CpuKernels {
             /// Returns the instruction set.
             pub fn isa(&self) -> Isa {
                 self.isa
+            }
+
+            /// Returns the kernels with a flag that ends a launch early. Once it is set, a launch skips all further
+            /// regions, so that its results are incomplete. A training step that is not complete then leaves weights and
+            /// moments as they were before it, and its report is not written.
+            ///
+            /// # Safety
+            /// The flag outlives every launch of the returned kernels, and is never cleared while one runs.
+            pub unsafe fn stopped_by(self, flag: &AtomicBool) -> Self {
+                Self { stop: Stop(ptr::from_ref(flag)), ..self }
             }
 
             $(
@@ -36,11 +49,28 @@ macro_rules! kernels {
                 /// The conditions of [`Kernel::run`] hold, and the processor has the instruction set.
                 pub unsafe fn $kernel(&self, args: &$args, blocks: Range<usize>, count: usize) {
                     // SAFETY: the caller keeps the contract of `Kernel::run` and vouches for the instruction set.
-                    unsafe { (self.$kernel)(args, blocks, count) }
+                    unsafe { (self.$kernel)(args, blocks, count, self.stop) }
                 }
             )*
         }
     };
+}
+
+/// A flag that ends a launch early, or null.
+#[derive(Clone, Copy)]
+struct Stop(*const AtomicBool);
+
+// SAFETY: the pointer is only read through, as a reference to an atomic, which threads may share.
+unsafe impl Send for Stop {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Stop {}
+
+impl Stop {
+    #[inline(always)]
+    fn is_set(self) -> bool {
+        // SAFETY: the flag outlives the launch, by the contract of `CpuKernels::stopped_by`.
+        !self.0.is_null() && unsafe { (*self.0).load(Ordering::Relaxed) }
+    }
 }
 
 kernels! {
@@ -63,6 +93,7 @@ macro_rules! compile {
 
             pub const KERNELS: CpuKernels = CpuKernels {
                 isa: $isa,
+                stop: Stop(ptr::null()),
                 train: launch,
                 train_batch: launch,
                 evaluate: launch,
@@ -70,8 +101,8 @@ macro_rules! compile {
             };
 
             $(#[$attribute])*
-            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize) {
-                let grid = Grid::new(blocks, count, Processor);
+            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize, stop: Stop) {
+                let grid = Grid::new(blocks, count, Processor(stop));
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe {
                     if $constant && args.shape() == DEFAULT.to_runtime() {
@@ -83,11 +114,16 @@ macro_rules! compile {
             }
 
             #[derive(Clone, Copy)]
-            struct Processor;
+            struct Processor(Stop);
 
             // SAFETY: only `launch` runs kernels with this target, and its callers vouch for the instruction set.
             unsafe impl Target for Processor {
                 const ISA: Isa = $isa;
+
+                #[inline(always)]
+                fn is_stopped(self) -> bool {
+                    self.0.is_set()
+                }
 
                 #[inline(always)]
                 fn region(self, work: impl FnOnce()) {
@@ -96,8 +132,10 @@ macro_rules! compile {
                     unsafe fn outlined(work: impl FnOnce()) {
                         work();
                     }
-                    // SAFETY: only `launch` runs regions, and its callers vouch for the instruction set.
-                    unsafe { outlined(work) }
+                    if !self.is_stopped() {
+                        // SAFETY: only `launch` runs regions, and its callers vouch for the instruction set.
+                        unsafe { outlined(work) }
+                    }
                 }
             }
         }
