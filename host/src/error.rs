@@ -84,6 +84,9 @@ pub enum Error {
     Diverged { step: u64, reason: String, saves: bool },
     #[error("every model diverged")]
     AllDiverged,
+    /// The end of a computation that a [`StopHandle`](crate::StopHandle) has asked for.
+    #[error("stopped")]
+    Stopped,
     #[error("cannot draw sample {sample}: the log-probability of a token is {logprob}")]
     Sample { sample: u64, logprob: f64 },
     #[error("cannot save to `{path}`")]
@@ -148,6 +151,7 @@ impl Error {
             Self::Save { .. } => {
                 "choose a file that you may write, in a folder that exists and has space; an old file is unchanged"
             }
+            Self::Stopped => "",
             Self::InUse { .. } => "wait until that run has ended, or give this one a file of its own",
             Self::Metrics { .. } => {
                 "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"

@@ -43,6 +43,7 @@ pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod run_lock;
 pub mod sampler;
+pub mod stop;
 mod summary;
 pub mod tokenizer;
 pub mod trainer;
@@ -55,5 +56,6 @@ pub use device::{Device, DeviceKind};
 pub use error::{Error, Result};
 pub use model::Model;
 pub use sampler::{Sampler, Sampling, TextSample};
+pub use stop::StopHandle;
 pub use tokenizer::Tokenizer;
-pub use trainer::{Config, Event, StopHandle, Trainer};
+pub use trainer::{Config, Event, Trainer};

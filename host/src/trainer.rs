@@ -25,6 +25,7 @@ use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, State, s
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::run::{Run, launch_len};
+use crate::stop::StopHandle;
 use crate::tokenizer::Tokenizer;
 
 mod config;
@@ -33,8 +34,11 @@ mod phases;
 #[cfg(not(target_family = "wasm"))]
 mod start;
 
-pub use config::{Config, Schedule, StopHandle};
+pub use config::{Config, Schedule};
 pub use event::{Checkpoint, Event, Finished, Steps, Validation};
+
+/// The multiplications that a core with AVX-512 makes in a second, approximately.
+const MULTIPLICATIONS_PER_SECOND: f64 = 1e10;
 
 /// The training of one run, or of several side by side, as an iterator of events.
 ///
@@ -46,12 +50,16 @@ pub struct Trainer {
     tokenizer: Tokenizer,
     runs: Vec<Run>,
     schedule: Schedule,
+    /// The number of validation documents.
+    val_documents: usize,
     stop: StopHandle,
     /// Whether a stop was asked for before the end of the last launch. The flag may be set at any time. It is read once
     /// a launch, so that all effects of a stop happen after the same step.
     stopped: bool,
     /// The largest number of steps of a launch.
     max_launch: u64,
+    /// The seconds that a step of the last launch took, or an estimate before the first.
+    step_seconds: f64,
     /// The step that the training went on from.
     first: u64,
     /// The number of the last step.
@@ -114,9 +122,11 @@ impl Trainer {
             description: String::new(),
             tokenizer: dataset.tokenizer.clone(),
             schedule,
+            val_documents: dataset.val.len(),
             stop: StopHandle::default(),
             stopped: false,
             max_launch: launch_len(document.saturating_mul(documents)),
+            step_seconds: document.saturating_mul(documents) as f64 / MULTIPLICATIONS_PER_SECOND,
             first: 0,
             step: 0,
             alive: vec![true; runs.len()],
@@ -129,16 +139,26 @@ impl Trainer {
         }
     }
 
-    /// Returns the trainer with a handle that ends the training after the launch under way. The best model is then
-    /// validated and kept. A handle can end several trainers.
+    /// Returns the trainer with a handle that ends the training. A CPU ends the step under way between two layers and
+    /// drops it, and a GPU ends with the launch under way. The best model is then validated and kept, unless the
+    /// validation would take long. A handle can end several trainers.
     #[must_use]
-    pub fn stopped_by(self, stop: StopHandle) -> Self {
+    pub fn stopped_by(mut self, stop: StopHandle) -> Self {
+        // Runs side by side take the same steps, so only launches of one step may end early.
+        if self.runs.len() == 1 || self.max_launch == 1 {
+            self.models.stopped_by(&stop);
+        }
         Self { stop, ..self }
     }
 
     /// Ends the training as if the last step taken was the last of the schedule.
     pub fn end_here(&mut self) {
         self.schedule.stop_after = self.schedule.stop_after.min(self.step);
+    }
+
+    /// Lets work that begins after a stop run to its end.
+    pub fn outlast_stop(&mut self) {
+        self.see_stop();
     }
 
     /// Returns the description of the device.

@@ -221,3 +221,30 @@ fn ctrl_c_twice_ends_at_once() {
     assert_eq!(rest(child, stdout).0, Some(130));
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+// Without a stop within steps, the run would first finish the step, and then try another and validate the model.
+#[test]
+fn a_run_with_long_steps_is_saved_after_its_last_whole_step() {
+    let folder = Folder::new();
+    let document = |i: usize| (0..300).map(|j| char::from(b'a' + ((i * j + j * j / 7) % 5) as u8)).collect::<String>();
+    folder.write("names.txt", (1..=30).map(|i| document(i) + "\n").collect::<String>());
+    let flags =
+        "--steps 100 --val-every 0 --n-embd 256 --n-layer 4 --block-size 256 --batch 4 --threads 1 --device cpu";
+    let (mut child, mut stdout) = training(&folder, &format!("{flags} --save model.safetensors"));
+    let (stderr, start) = (BufReader::new(child.stderr.take().unwrap()), Instant::now());
+    signal(&child, "-TERM");
+    let mut lines = stderr.lines().map(Result::unwrap).skip_while(|line| !line.starts_with("ending the run"));
+    assert!(lines.next().is_some() && start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let step: u64 = lines.next().unwrap().strip_prefix("interrupted after step ").unwrap().parse().unwrap();
+    // An optimised program answers in a fifth of a second.
+    let bound = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+    assert!(start.elapsed() < bound, "{:?}", start.elapsed());
+    let notices = ["saved: `model.safetensors`", "go on with the same flags and `--resume model.safetensors`"];
+    assert!(lines.by_ref().take(2).eq(notices));
+    assert_eq!(lines.next().unwrap(), "neither validated nor sampled, since each step takes long");
+    stdout.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    folder.stdout(&format!("{flags} --samples 0 --stop-after {step} --save whole.safetensors"));
+    let read = |name| std::fs::read(folder.path(name)).unwrap();
+    assert!(read("model.safetensors") == read("whole.safetensors"), "step {step}");
+}

@@ -27,7 +27,10 @@ impl Samples<'_> {
         let (width, terminal) = (total.to_string().len().max(2), io::stdout().is_terminal());
         let (mut drawn, mut memorised) = (0, 0);
         while drawn < total && !console.is_closed && goes_on() {
-            let mut samples = self.sampler.draw()?;
+            let mut samples = match self.sampler.draw() {
+                Err(Error::Stopped) => break,
+                samples => samples?,
+            };
             let launch = samples.len();
             samples.retain(|sample| self.skip.as_ref().is_none_or(|documents| !documents.contains(&*sample.text)));
             drawn += launch as u64;

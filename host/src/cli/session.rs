@@ -21,7 +21,8 @@ use crate::plot::Plot;
 use crate::run::{Run, RunConfig, group_by_shape, with_seeds};
 use crate::run_lock::RunLock;
 use crate::sampler::Sampler;
-use crate::trainer::{Checkpoint, Event, Finished, Schedule, StopHandle, Trainer};
+use crate::stop::StopHandle;
+use crate::trainer::{Checkpoint, Event, Finished, Schedule, Trainer};
 use crate::weights::Weights;
 
 /// Runs the program as the command line asks.
@@ -282,6 +283,11 @@ impl Session<'_> {
         }
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();
+        best.trainer.outlast_stop();
+        if best.finished.is_hurried {
+            console.notice("neither validated nor sampled, since each step takes long");
+            return Ok(());
+        }
         if interrupted && !best.finished.is_validated {
             let losses = best.trainer.evaluate()?;
             console.validation(&losses)?;

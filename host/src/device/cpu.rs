@@ -8,6 +8,7 @@ mod sync;
 
 use std::ops::Range;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gpu_kernels::activations::Activations;
 use gpu_kernels::entry::{self, CpuKernels};
@@ -24,8 +25,8 @@ use simt::WARPS;
 
 use self::buffer::Buffer;
 use super::marshal::{
-    LOG_LEN, evaluations, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
-    step_logs, to_samples, transpose, unpack,
+    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, inverse_temperature, optimizer, pack,
+    sample_count, step_coefficients, to_samples, transpose, unpack,
 };
 use super::threads;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
@@ -33,6 +34,7 @@ use super::validate;
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
 use crate::error::{Error, Result};
+use crate::stop::StopHandle;
 use crate::weights::Weights;
 
 /// The largest number of blocks of an evaluation. Each has its own workspace.
@@ -50,6 +52,7 @@ pub struct Cpu {
     shape: RuntimeShape,
     config: TrainConfig,
     dataset: Dataset,
+    stop: StopHandle,
     step: u64,
     params: Buffer,
     transposed: Buffer,
@@ -121,6 +124,7 @@ impl Cpu {
             shape,
             config,
             dataset: dataset.clone(),
+            stop: StopHandle::default(),
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
@@ -139,6 +143,17 @@ impl Cpu {
     /// Returns the gradients of the last step before clipping.
     pub fn gradients(&self) -> Weights {
         unpack(self.shape, self.grads.as_slice())
+    }
+
+    /// Returns kernels that the stop handle ends early.
+    fn stoppable(&self) -> CpuKernels {
+        // SAFETY: `self` holds the flag while a kernel runs, and a handle never clears it.
+        unsafe { self.kernels.stopped_by(self.stop.flag()) }
+    }
+
+    /// Rejects the results of kernels that the stop handle may have ended early.
+    fn unless_stopped(&self) -> Result<()> {
+        if self.stop.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
     }
 
     /// Takes steps of several documents, with the blocks of each phase spread over threads.
@@ -161,6 +176,7 @@ impl Cpu {
             workspace_stride: 0,
         };
         let (kernels, shared, phases) = (self.kernels, &Shared(args), Phase::ALL.len());
+        let (stoppable, stop, is_cut) = (self.stoppable(), &self.stop, AtomicBool::new(false));
         phase_pool::each_phase(args.train.steps as usize * phases, threads, |i, thread| {
             let (Shared(mut batch), phase, step) = (*shared, Phase::ALL[i % phases], i / phases);
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
@@ -171,8 +187,18 @@ impl Cpu {
                 Phase::Gradients => (first(thread)..first(thread + 1), shards),
                 Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
             };
+            // Only gradients are left incomplete by a stop. Then no thread updates weights, on which all threads agree,
+            // because the flag changes in no phase of updates.
+            let kernels = match phase {
+                Phase::Gradients => stoppable,
+                _ if is_cut.load(Ordering::Relaxed) => return,
+                Phase::Reduce | Phase::Update => kernels,
+            };
             // SAFETY: the buffers are valid as in `train`, and each thread has its own workspace and blocks.
             unsafe { kernels.train_batch(&PhaseArgs { batch, phase, step }, blocks, count) };
+            if phase == Phase::Gradients && stop.is_stopped() {
+                is_cut.store(true, Ordering::Relaxed);
+            }
         });
         Ok(())
     }
@@ -195,9 +221,13 @@ impl Device for Cpu {
         self.shape
     }
 
+    fn stopped_by(&mut self, stop: StopHandle) {
+        self.stop = stop;
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
-        let mut log = vec![0.0f32; LOG_LEN * steps];
+        let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let args = TrainArgs {
             arrays: Arrays {
                 w: self.params.as_mut_ptr(),
@@ -222,10 +252,11 @@ impl Device for Cpu {
         } else {
             // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets.
             // `with_kernels` has checked the tokens and that this processor has the kernels.
-            unsafe { self.kernels.train(&args, 0..1, 1) };
+            unsafe { self.stoppable().train(&args, 0..1, 1) };
         }
-        self.step += steps as u64;
-        Ok(step_logs(&log))
+        let logs = completed_logs(&log);
+        self.step += logs.len() as u64;
+        Ok(logs)
     }
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
@@ -242,11 +273,12 @@ impl Device for Cpu {
             documents: documents as u32,
             shape: self.shape,
         });
-        let (kernels, args) = (self.kernels, &args);
+        let (kernels, args) = (self.stoppable(), &args);
         (0..blocks).into_par_iter().for_each(|block| {
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks.
             unsafe { kernels.evaluate(&args.0, block..block + 1, blocks) };
         });
+        self.unless_stopped()?;
         Ok(evaluations(&nll, &self.dataset.val, self.shape))
     }
 
@@ -273,12 +305,13 @@ impl Device for Cpu {
             inverse_temperature: inverse_temperature(config.temperature),
             shape: self.shape,
         });
-        let (kernels, args) = (self.kernels, &args);
+        let (kernels, args) = (self.stoppable(), &args);
         (0..blocks).into_par_iter().for_each(|block| {
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
             // sample, and `validate::sampling` has checked the configuration.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
+        self.unless_stopped()?;
         Ok(to_samples(&out, &logprobs, self.shape.block_size()))
     }
 

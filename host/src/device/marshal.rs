@@ -42,6 +42,15 @@ pub(super) fn first_document(config: &TrainConfig, step: u64, documents: &Docume
 /// The number of values that a kernel logs for each step.
 pub(super) const LOG_LEN: usize = size_of::<gpu_kernels::train::StepLog>() / size_of::<f32>();
 
+/// The value of a log before its step is completed. No norm is negative.
+pub(super) const UNWRITTEN: f32 = -1.0;
+
+/// Returns the logs of the completed steps of a launch, from [`LOG_LEN`] values each.
+pub(super) fn completed_logs(log: &[f32]) -> Vec<StepLog> {
+    let completed = log.chunks(LOG_LEN).take_while(|log| log[1] != UNWRITTEN).count();
+    step_logs(&log[..LOG_LEN * completed])
+}
+
 /// Returns the logs of the steps of a launch, from [`LOG_LEN`] values each.
 pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
     log.chunks(LOG_LEN).map(|log| StepLog { loss: log[0].into(), grad_norm: log[1].into() }).collect()

@@ -14,7 +14,8 @@ use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::validate;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Dataset, Documents};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::stop::StopHandle;
 use crate::weights::Weights;
 
 /// A reference [`TrainState`] and the documents that it learns from.
@@ -23,6 +24,7 @@ pub struct Reference {
     shape: RuntimeShape,
     config: TrainConfig,
     dataset: Dataset,
+    stop: StopHandle,
 }
 
 impl Reference {
@@ -32,7 +34,17 @@ impl Reference {
     /// If the model does not fit the dataset.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         validate::model(&config, dataset, state)?;
-        Ok(Self { model: to_model(state), shape: state.weights.shape, config, dataset: dataset.clone() })
+        Ok(Self {
+            model: to_model(state),
+            shape: state.weights.shape,
+            config,
+            dataset: dataset.clone(),
+            stop: StopHandle::default(),
+        })
+    }
+
+    fn unless_stopped(&self) -> Result<()> {
+        if self.stop.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
     }
 }
 
@@ -94,21 +106,30 @@ impl Device for Reference {
         self.shape
     }
 
+    fn stopped_by(&mut self, stop: StopHandle) {
+        self.stop = stop;
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let Self { model, config, dataset, .. } = self;
-        let steps = model.step..model.step + steps as u64;
+        let Self { model, config, dataset, stop, .. } = self;
+        let steps = (model.step..model.step + steps as u64).take_while(|_| !stop.is_stopped());
         Ok(steps.map(|step| model.train_step(&batch(config, step, &dataset.train), &adamw_at(config, step))).collect())
     }
 
     /// Tries the next step from the model's own state, which is more precise than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
+        self.unless_stopped()?;
         let Self { model, config, dataset, .. } = self;
         Ok(model.clipped_gradients(&batch(config, model.step, &dataset.train), config.optimizer.max_grad_norm).0)
     }
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let documents = documents.min(self.dataset.val.len());
-        Ok((0..documents).map(|i| self.model.evaluate([self.dataset.val.get(i)])).collect())
+        let evaluate = |i| {
+            self.unless_stopped()?;
+            Ok(self.model.evaluate([self.dataset.val.get(i)]))
+        };
+        (0..documents).map(evaluate).collect()
     }
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
@@ -116,12 +137,13 @@ impl Device for Reference {
         let &SampleConfig { top_k, temperature, seed, prompt, logprobs } = config;
         let params = SamplingParams { top_k, temperature };
         let sample = |i| {
+            self.unless_stopped()?;
             let sample = self.model.generate(params, prompt, uniforms(seed, i));
             // NaN tells that a token had no probabilities.
             let keep = logprobs || sample.logprobs.iter().any(|logprob| logprob.is_nan());
-            if keep { sample } else { Sample { logprobs: Vec::new(), ..sample } }
+            Ok(if keep { sample } else { Sample { logprobs: Vec::new(), ..sample } })
         };
-        Ok(samples.map(sample).collect())
+        samples.map(sample).collect()
     }
 
     /// Returns the state, rounded to the `f32` that the other devices and checkpoints hold.

@@ -8,8 +8,9 @@ pub use reference::generate::Sample;
 pub use reference::{Evaluation, StepLog};
 
 use crate::config::{SampleConfig, TrainConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::launch_len;
+use crate::stop::StopHandle;
 use crate::weights::Weights;
 
 /// A kind of device.
@@ -68,6 +69,10 @@ pub trait Device {
     /// Returns the model's dimensions.
     fn shape(&self) -> RuntimeShape;
 
+    /// Lets a handle end a computation under way, if the device can. [`Device::train`] then returns the logs of the steps
+    /// that were completed, and every other computation ends in [`Error::Stopped`].
+    fn stopped_by(&mut self, _stop: StopHandle) {}
+
     /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
     /// modulo the number of training documents.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
@@ -77,7 +82,7 @@ pub trait Device {
     fn trial_step(&mut self, state: &State) -> Result<StepLog> {
         let logs = self.train(1)?;
         self.upload(state)?;
-        Ok(logs[0])
+        logs.first().copied().ok_or(Error::Stopped)
     }
 
     /// Evaluates each of the first `documents` validation documents, or all if there are fewer.
@@ -117,6 +122,9 @@ pub fn total(evaluations: &[Evaluation]) -> Evaluation {
 /// Every method can fail with the errors of a [`Device`].
 #[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
 pub trait Models {
+    /// Lets a handle end the computations of every model early, see [`Device::stopped_by`].
+    fn stopped_by(&mut self, _stop: &StopHandle) {}
+
     /// Takes the next `steps` steps of every model and returns the logs, model by model.
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
 
@@ -129,6 +137,12 @@ pub trait Models {
 
 /// Independent devices, which run on the threads of the CPU.
 impl<D: Device + Send> Models for Vec<D> {
+    fn stopped_by(&mut self, stop: &StopHandle) {
+        for device in self {
+            device.stopped_by(stop.clone());
+        }
+    }
+
     fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
         self.par_iter_mut().map(|device| device.train(steps)).collect()
     }

@@ -1,8 +1,5 @@
 //! The configuration of a training.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
 use crate::device::DeviceKind;
 
@@ -63,27 +60,4 @@ pub struct Schedule {
     /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at
     /// the end, and a run that diverges drops out. Otherwise the training fails if its run diverges.
     pub compares: bool,
-}
-
-/// A flag that ends a training after the launch under way. Clones share it, and any thread may set it.
-#[derive(Clone, Debug, Default)]
-pub struct StopHandle(Arc<AtomicBool>);
-
-impl StopHandle {
-    /// Asks for the end.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether the end was asked for.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Wraps a flag that something else sets, such as a signal handler.
-impl From<Arc<AtomicBool>> for StopHandle {
-    fn from(flag: Arc<AtomicBool>) -> Self {
-        Self(flag)
-    }
 }

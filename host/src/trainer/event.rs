@@ -106,4 +106,6 @@ pub struct Finished {
     pub steps: u64,
     /// Whether the validation losses are those after the last step.
     pub is_validated: bool,
+    /// Whether a stop left no time for the last validation and for the trial of the next step.
+    pub is_hurried: bool,
 }

@@ -6,12 +6,16 @@ use std::time::Instant;
 use super::{Checkpoint, Event, Finished, Phase, Schedule, Steps, Trainer, Validation};
 use crate::device::{State, StepLog};
 use crate::error::{Error, Result};
+use crate::stop::StopHandle;
+
+/// The longest time in seconds that a stopped run may take to validate its model and to try the next step.
+const MAX_SECONDS_AFTER_STOP: f64 = 0.5;
 
 impl Trainer {
     /// Runs the next phase.
     pub(super) fn advance(&mut self) -> Result<()> {
         if self.phase == Phase::Launch && self.step == self.first {
-            self.stopped = self.stop.is_stopped();
+            self.see_stop();
         }
         let goes_on = self.step < self.schedule.stop_after && self.any_alive() && !self.stopped;
         self.phase = match self.phase {
@@ -33,6 +37,23 @@ impl Trainer {
         Ok(())
     }
 
+    /// Reads the flag of the stop. Work that begins after this runs to its end.
+    pub(super) fn see_stop(&mut self) {
+        self.stopped = self.stop.is_stopped();
+        if self.stopped {
+            self.models.stopped_by(&StopHandle::default());
+        }
+    }
+
+    /// Returns whether the run was stopped and has no time for a validation and the trial of a step. Runs that are
+    /// compared need their validation losses.
+    fn is_hurried(&self) -> bool {
+        let batch = self.runs[0].config.train.batch as f64;
+        // A forward pass takes a third of the time of a step on the same document.
+        let steps = 1.0 + self.schedule.val_docs.min(self.val_documents) as f64 / (3.0 * batch);
+        self.stopped && !self.schedule.compares && self.step_seconds * steps > MAX_SECONDS_AFTER_STOP
+    }
+
     fn push(&mut self, event: Event) {
         self.events.push_back(Ok(event));
     }
@@ -52,12 +73,21 @@ impl Trainer {
         let first = self.step;
         let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
         let len = self.max_launch.min(stop_after - first).min(until_due(val_every)).min(until_due(checkpoint_every));
-        // The standard library has no clock for a browser, so the time is always 0 there.
-        let start = (!cfg!(target_family = "wasm")).then(Instant::now);
-        let logs = self.models.train(len as usize)?;
-        let ms = start.map_or(0.0, |start| start.elapsed().as_secs_f64() * 1e3 / len as f64);
-        self.step += len;
-        self.stopped = self.stop.is_stopped();
+        let mut logs = self.train(len)?;
+        // A quick step is taken after a stop, so that the metrics of the last launch have the validation loss.
+        if logs.iter().all(Vec::is_empty) && self.step_seconds < MAX_SECONDS_AFTER_STOP {
+            logs = self.train(1)?;
+        }
+        // The models that a stop has ended may be a step apart.
+        let len = logs.iter().map(Vec::len).min().unwrap_or(0);
+        for logs in &mut logs {
+            logs.truncate(len);
+        }
+        if len == 0 {
+            return Ok(Phase::Launch);
+        }
+        self.step += len as u64;
+        let ms = self.step_seconds * 1e3;
         let mut finite = 0;
         for (run, logs) in logs.iter().enumerate() {
             let defect = logs.iter().enumerate().find_map(|(i, log)| Some((i, defect(log)?)));
@@ -70,15 +100,38 @@ impl Trainer {
         }
         let is_last = self.stopped || self.step == stop_after;
         let is_due = self.is_due(val_every) || self.stopped || (compares && is_last);
+        let is_due = is_due && !self.is_hurried();
         let is_validated = is_due && self.any_alive();
         self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, is_last, is_validated })));
         Ok(if is_validated { Phase::Validate } else { Phase::Checkpoint })
     }
 
+    /// Takes `len` steps of every run, or fewer if a stop ends the launch, and measures a step's time.
+    fn train(&mut self, len: u64) -> Result<Vec<Vec<StepLog>>> {
+        // The standard library has no clock for a browser, so the time is always 0 there.
+        let start = (!cfg!(target_family = "wasm")).then(Instant::now);
+        let logs = self.models.train(len as usize)?;
+        let seconds = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
+        self.see_stop();
+        // A step that was not completed tells only that it takes longer.
+        self.step_seconds = match logs.iter().map(Vec::len).max() {
+            Some(taken @ 1..) => seconds / taken as f64,
+            _ => self.step_seconds.max(seconds),
+        };
+        Ok(logs)
+    }
+
     /// Validates every run.
     fn validate(&mut self) -> Result<()> {
         let step = self.step;
-        for (run, loss) in self.evaluate()?.into_iter().enumerate() {
+        let losses = match self.evaluate() {
+            Err(Error::Stopped) => {
+                self.see_stop();
+                return Ok(());
+            }
+            losses => losses?,
+        };
+        for (run, loss) in losses.into_iter().enumerate() {
             if !is_finite(loss) {
                 self.diverged(run, step, format!("the validation loss is {loss:e}"));
             }
@@ -104,7 +157,8 @@ impl Trainer {
     /// Ends the training, with an error if its only run has diverged.
     fn finish_runs(&mut self) -> Result<Phase> {
         // Either the training was stopped before its first launch, or nothing was left to train.
-        if (self.stopped || self.schedule.compares) && self.any_alive() && self.validated != Some(self.step) {
+        let is_due = (self.stopped || self.schedule.compares) && !self.is_hurried();
+        if is_due && self.any_alive() && self.validated != Some(self.step) {
             self.validate()?;
         }
         let best = self.best()?;
@@ -113,8 +167,8 @@ impl Trainer {
         }
         let (best, state) = best.map_or_else(|| self.models.model(0).download().map(|state| (0, state)), Ok)?;
         let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
-        let is_validated = self.validated == Some(self.step);
-        self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated }));
+        let (is_validated, is_hurried) = (self.validated == Some(self.step), self.is_hurried());
+        self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated, is_hurried }));
         Ok(Phase::Done)
     }
 
@@ -122,14 +176,21 @@ impl Trainer {
     /// run that would diverge there is dropped.
     fn best(&mut self) -> Result<Option<(usize, State)>> {
         while self.any_alive() {
+            let is_hurried = self.is_hurried();
             let run = self.best_run();
             let device = self.models.model(run);
             let state = device.download()?;
             let arrays = [&state.weights, &state.m, &state.v].into_iter();
             let reason = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
                 Some(value) => Some(format!("a value of the model is {value}")),
-                None if self.step == self.first => None,
-                None => defect(&device.trial_step(&state)?).map(|reason| format!("the next step's {reason}")),
+                None if self.step == self.first || is_hurried => None,
+                None => match device.trial_step(&state) {
+                    Err(Error::Stopped) => {
+                        self.see_stop();
+                        continue;
+                    }
+                    trial => defect(&trial?).map(|reason| format!("the next step's {reason}")),
+                },
             };
             let Some(reason) = reason else { return Ok(Some((run, state))) };
             self.diverged(run, state.step, reason);
