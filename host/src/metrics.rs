@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Map, Value};
 
-use crate::device::StepLog;
+use crate::device::{StepLog, threads};
 use crate::error::{Error, Result};
 use crate::run::{Run, Setting};
 use crate::trainer::{Event, Steps};
@@ -62,7 +62,7 @@ impl Metrics {
             held.map_or(Ok(()), |steps| write(&mut out, &runs, &steps, None))?;
             out.flush()
         });
-        let writer = writer.map_err(|source| Error::Metrics { path: path.clone(), source })?;
+        let writer = writer.map_err(|error| threads::refused("start the thread that writes the metrics", error))?;
         Ok(Self { path, thread: Some((sender, writer)) })
     }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use rayon::ThreadPoolBuilder;
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// Starts this number of threads, or one for each core. Later calls change nothing.
 ///
@@ -25,7 +25,12 @@ pub fn start(threads: Option<usize>) -> Result<()> {
     });
     started.clone().map_err(|cause| {
         let which = threads.map_or("the threads of the CPU".to_owned(), |threads| format!("`--threads {threads}`"));
-        let hint = "ask for fewer by `--threads`, or raise the limits of `ulimit -v` and `ulimit -u`";
-        Error::failed(format!("start {which}"), hint, cause)
+        refused(format!("start {which}"), cause)
     })
+}
+
+/// Returns the error of threads that the system refuses.
+pub(crate) fn refused(action: impl Into<String>, cause: impl Into<Cause>) -> Error {
+    let hint = "ask for fewer by `--threads`, or raise the limits of `ulimit -v` and `ulimit -u`";
+    Error::failed(action, hint, cause)
 }

@@ -10,8 +10,8 @@ use signal_hook::low_level;
 use super::NOTICE;
 use crate::error::{Error, Result};
 
-/// The signal that asked for the end.
-static FIRST: AtomicI32 = AtomicI32::new(SIGINT);
+/// The signal that asked for the end, or 0.
+static FIRST: AtomicI32 = AtomicI32::new(0);
 
 /// Watches for Ctrl-C, SIGTERM and SIGHUP. The first of them sets the returned flag, and prints a notice on stderr unless
 /// `quiet` is set. Ignored signals stay ignored.
@@ -22,10 +22,10 @@ pub fn watch(quiet: bool) -> Result<Arc<AtomicBool>> {
     for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)) {
         let flag = Arc::clone(&requested);
         let handle = move || {
-            if flag.swap(true, Ordering::SeqCst) {
+            if FIRST.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 low_level::exit(status(signal).into());
             }
-            FIRST.store(signal, Ordering::SeqCst);
+            flag.store(true, Ordering::SeqCst);
             if !quiet {
                 [clear, NOTICE].into_iter().for_each(write_stderr);
             }
