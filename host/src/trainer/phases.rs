@@ -121,15 +121,17 @@ impl Trainer {
         Ok(logs)
     }
 
-    /// Validates every run.
+    /// Validates every run. A validation that a stop ends is repeated, unless that would take long.
     fn validate(&mut self) -> Result<()> {
         let step = self.step;
-        let losses = match self.evaluate() {
-            Err(Error::Stopped) => {
-                self.see_stop();
+        let losses = loop {
+            match self.evaluate() {
+                Err(Error::Stopped) => self.see_stop(),
+                losses => break losses?,
+            }
+            if self.is_hurried() {
                 return Ok(());
             }
-            losses => losses?,
         };
         for (run, loss) in losses.into_iter().enumerate() {
             if !is_finite(loss) {
