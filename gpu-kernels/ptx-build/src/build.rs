@@ -96,7 +96,8 @@ impl PtxBuild<'_> {
     /// Compiles the kernels, and prints the directives that make cargo run the build script again after a change.
     /// Returns `None` if the environment asks for no PTX.
     ///
-    /// All profiles share the folder `ptx` in cargo's target folder, so the kernels are compiled once for all of them.
+    /// All profiles and targets share the folder `ptx` in cargo's target folder, so the kernels are compiled once for
+    /// all of them.
     ///
     /// # Errors
     /// If cargo has not set `OUT_DIR`, and in the cases of [`Self::compile_in`].
@@ -109,7 +110,11 @@ impl PtxBuild<'_> {
         }
         let out_dir = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
         let expected = || format!("OUT_DIR={}: expected target/PROFILE/build/PACKAGE/out", out_dir.display());
-        let target_dir = out_dir.ancestors().nth(4).ok_or_else(|| Error(expected()))?;
+        let mut target_dir = out_dir.ancestors().nth(4).ok_or_else(|| Error(expected()))?;
+        // With `--target`, the profile's folder is in a folder that has the target's name.
+        if target_dir.file_name() == env::var_os("TARGET").as_deref() {
+            target_dir = target_dir.parent().ok_or_else(|| Error(expected()))?;
+        }
         self.compile_in(target_dir, |name| env::var_os(name))
     }
 
