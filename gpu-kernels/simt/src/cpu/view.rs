@@ -164,7 +164,7 @@ impl View {
         unsafe { *self.ptr.add(i) = x }
     }
 
-    /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
+    /// Returns the 16 elements from `i` on, a multiple of four, in pairs.
     #[inline(always)]
     #[track_caller]
     pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
