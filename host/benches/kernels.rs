@@ -144,12 +144,21 @@ fn metrics(bencher: Bencher) {
     let (mut cpu, _) = verified(ModelSize::Default, 100);
     let (model, steps) = (ModelConfig::default(), ModelSize::Default.steps());
     let logs = vec![cpu.train(steps).expect("the CPU does not fail")];
-    let launch =
-        Event::Steps(Steps { first: 100, logs, ms: 0.003_612_345, finite: steps, is_last: false, is_validated: false });
+    let launch = Event::Steps(Steps {
+        first: 100,
+        logs,
+        ms: 0.003_612_345,
+        seconds: 1.234_567,
+        tokens: (0..=steps as u64).map(|i| 7 * (100 + i)).collect(),
+        finite: steps,
+        is_last: false,
+        is_validated: false,
+    });
     let train = TrainConfig { steps: 100_000_000, batch: 1, optimizer: OptimizerConfig::default() };
     let runs = vec![Run { seed: 42, config: RunConfig { swept: vec![], model, train } }];
     let file = tempfile::NamedTempFile::new().expect("there is room for a file");
-    let mut metrics = Metrics::create(file.path(), false, runs).expect("the file can be written");
+    let mut metrics =
+        Metrics::create(file.path(), false, runs, serde_json::Map::new()).expect("the file can be written");
     let mut write = || metrics.record(&launch).and_then(|()| metrics.flush()).expect("the file can be written");
     write();
     let text = fs::read_to_string(file.path()).expect("the file can be read");

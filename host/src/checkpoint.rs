@@ -18,6 +18,7 @@ use crate::atomic_file::AtomicFile;
 use crate::device::State;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::run::Best;
 
 mod checksum;
 mod file;
@@ -50,7 +51,7 @@ impl Model {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        AtomicFile::new(path.as_ref())?.save(&to_bytes(&self.state, self.tokenizer.chars(), None, None)?)
+        AtomicFile::new(path.as_ref())?.save(&to_bytes(&self.state, self.tokenizer.chars(), &Description::default())?)
     }
 }
 
@@ -64,15 +65,15 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 }
 
 /// Reads the checkpoint at `path` to go on with the run that it belongs to. It must be this one, but this one may have
-/// more steps.
+/// more steps. The result is the state, and the run's best validation before it.
 ///
 /// # Errors
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
-pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<State> {
+pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Best)> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
     file.validate_run(run)?;
-    Ok(state)
+    Ok((state, file.best()))
 }
 
 /// Returns what the header of the checkpoint at `path` says of its model and its run, as a JSON object.
@@ -87,21 +88,49 @@ pub fn describe(path: &Path) -> Result<Value> {
     CheckpointFile::open(path)?.describe()
 }
 
-/// Returns the bytes of a checkpoint. Without `run` it can be loaded, but not resumed. `val_loss` is the validation loss
-/// of this state, if it was measured. The same arguments give the same bytes.
+/// The things that a checkpoint may say of its run, beside the state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Description {
+    /// The run. Without it the checkpoint can be loaded, but not resumed.
+    pub run: Option<RunInfo>,
+    /// The validation loss of the state, if it was measured.
+    pub val_loss: Option<f64>,
+    /// The best validation of the run so far.
+    pub best: Best,
+    /// The flags of the program that trained, without their dashes, and their values.
+    pub settings: Map<String, Value>,
+}
+
+impl Description {
+    /// Returns the metadata's entries.
+    fn entries(&self) -> Map<String, Value> {
+        let Self { run, val_loss, best, settings } = self;
+        let run = run.iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
+        let mut entries: Map<String, Value> = run.collect();
+        if let Some(val_loss) = val_loss {
+            entries.insert("val_loss".to_owned(), json!(val_loss));
+        }
+        if best.loss.is_finite() {
+            let Best { loss, step, since } = best;
+            entries.insert("best".to_owned(), json!({ "val_loss": loss, "step": step, "validations_since": since }));
+        }
+        if !settings.is_empty() {
+            entries.insert("settings".to_owned(), json!(settings));
+        }
+        entries
+    }
+}
+
+/// Returns the bytes of a checkpoint. The same arguments give the same bytes.
 ///
 /// # Errors
 /// [`Error::Failed`] if the header is larger than the format allows.
-pub fn to_bytes(state: &State, vocabulary: &[char], run: Option<&RunInfo>, val_loss: Option<f64>) -> Result<Vec<u8>> {
-    let entries = run.into_iter().flat_map(RunInfo::entries).map(|(key, value)| (key.to_owned(), value));
-    let mut metadata: Map<String, Value> = entries.collect();
+pub fn to_bytes(state: &State, vocabulary: &[char], description: &Description) -> Result<Vec<u8>> {
+    let mut metadata = description.entries();
     metadata.extend(dimensions(state.weights.shape).map(|(key, size)| (key.to_owned(), json!(size))));
     metadata.insert("format_version".to_owned(), json!(FORMAT_VERSION));
     metadata.insert("step".to_owned(), json!(state.step));
     metadata.insert("vocabulary".to_owned(), json!(vocabulary));
-    if let Some(val_loss) = val_loss {
-        metadata.insert("val_loss".to_owned(), json!(val_loss));
-    }
     checksum::reserve(&mut metadata);
     let arrays = PREFIXES.into_iter().zip([&state.weights, &state.m, &state.v]);
     let tensors = arrays.flat_map(|(prefix, array)| {

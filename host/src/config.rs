@@ -76,11 +76,15 @@ pub fn num_params(shape: RuntimeShape) -> usize {
     Layout(shape).tensors().map(|tensor| tensor.numel()).sum()
 }
 
-/// The parameters of `AdamW` with a global-norm clip and a cosine schedule.
+/// The parameters of `AdamW` with a global-norm clip, and of the learning rate's schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerConfig {
-    /// The learning rate at step 0.
+    /// The largest learning rate, that of the first step after the warm-up.
     pub learning_rate: f64,
+    /// The number of steps over which the learning rate rises to [`Self::learning_rate`] in a line.
+    pub warmup: u64,
+    /// The learning rate at the end of the schedule.
+    pub min_lr: f64,
     /// The decay of the first moment.
     pub beta1: f64,
     /// The decay of the second moment.
@@ -95,16 +99,33 @@ pub struct OptimizerConfig {
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        Self { learning_rate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 1e-4, max_grad_norm: 1.0 }
+        Self {
+            learning_rate: 1e-2,
+            warmup: 0,
+            min_lr: 0.0,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 1e-4,
+            max_grad_norm: 1.0,
+        }
     }
 }
 
 impl OptimizerConfig {
-    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps, along half a cosine from
-    /// [`Self::learning_rate`] to zero.
+    /// Returns the learning rate of `step` (from 0) in a run of `steps` steps.
+    ///
+    /// During the warm-up it is `learning_rate * (step + 1) / (warmup + 1)`. Half a cosine from `learning_rate` to
+    /// `min_lr` takes the steps that are left.
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
-        // A run of no steps may still take a trial step.
-        self.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps.max(1) as f64))
+        let Self { learning_rate, warmup, min_lr, .. } = *self;
+        if step < warmup {
+            return learning_rate * (step + 1) as f64 / (warmup + 1) as f64;
+        }
+        // A trial step may come after the last step, and also in a run of no steps.
+        let (step, steps) = (step - warmup, steps.saturating_sub(warmup).max(1));
+        let cosine = libm::cos(std::f64::consts::PI * step as f64 / steps as f64);
+        min_lr + (learning_rate - min_lr) * 0.5 * (1.0 + cosine)
     }
 
     /// Returns the divisors of the two moments after `steps` steps, `1 - beta1^steps` and `1 - beta2^steps`.
@@ -162,5 +183,32 @@ pub struct SampleConfig<'a> {
 impl Default for SampleConfig<'_> {
     fn default() -> Self {
         Self { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_schedule_is_half_a_cosine_to_the_bit() {
+        let config = OptimizerConfig::default();
+        for step in [0, 1, 17, 499, 500] {
+            let cosine = 1e-2 * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / 500.0));
+            assert_eq!(config.learning_rate_at(step, 500).to_bits(), cosine.to_bits(), "{step}");
+        }
+        assert!((config.learning_rate_at(0, 0) - 1e-2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_learning_rate_rises_over_the_warm_up_and_then_falls_to_its_minimum() {
+        let config = OptimizerConfig { learning_rate: 0.8, warmup: 3, min_lr: 0.2, ..OptimizerConfig::default() };
+        let rates: Vec<f64> = (0..8).map(|step| config.learning_rate_at(step, 7)).collect();
+        for (rate, expected) in rates.iter().zip([0.2, 0.4, 0.6, 0.8, 0.712_132, 0.5, 0.287_868, 0.2]) {
+            assert!((rate - expected).abs() < 1e-6, "{rates:?}");
+        }
+        // A warm-up may take the whole run.
+        assert!((config.learning_rate_at(2, 3) - 0.6).abs() < 1e-12);
+        assert!((config.learning_rate_at(3, 3) - 0.8).abs() < 1e-12);
     }
 }

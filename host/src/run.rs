@@ -49,6 +49,32 @@ impl fmt::Display for Run {
     }
 }
 
+/// The best validation of a run so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// The least validation loss, or infinity before the first validation.
+    pub loss: f64,
+    /// The number of the step after which it was measured.
+    pub step: u64,
+    /// The number of validations since then.
+    pub since: u64,
+}
+
+impl Default for Best {
+    fn default() -> Self {
+        Self { loss: f64::INFINITY, step: 0, since: 0 }
+    }
+}
+
+impl Best {
+    /// Takes note of a validation after `step`, and returns whether it is better than all before.
+    pub fn record(&mut self, loss: f64, step: u64) -> bool {
+        let is_better = loss < self.loss;
+        *self = if is_better { Self { loss, step, since: 0 } } else { Self { since: self.since + 1, ..*self } };
+        is_better
+    }
+}
+
 /// Groups the configurations of one shape and one batch size, which can train side by side. Groups are in the order of
 /// their first configurations.
 pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {

@@ -18,13 +18,16 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::time::Instant;
+
+use gpu_kernels::shape::Shape as _;
 
 use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, State, select};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::run::{Run, launch_len};
+use crate::run::{Best, Run, launch_len};
 use crate::stop::StopHandle;
 use crate::tokenizer::Tokenizer;
 
@@ -33,9 +36,11 @@ mod event;
 mod phases;
 #[cfg(not(target_family = "wasm"))]
 mod start;
+mod tokens;
 
 pub use config::{Config, Schedule};
 pub use event::{Checkpoint, Event, Finished, Steps, Validation};
+use tokens::TokenCount;
 
 /// The multiplications that a core with AVX-512 makes in a second, approximately.
 const MULTIPLICATIONS_PER_SECOND: f64 = 1e10;
@@ -60,12 +65,17 @@ pub struct Trainer {
     max_launch: u64,
     /// The seconds that a step of the last launch took, or an estimate before the first.
     step_seconds: f64,
+    /// The start of the first launch.
+    start: Option<Instant>,
+    tokens: TokenCount,
     /// The step that the training went on from.
     first: u64,
     /// The number of the last step.
     step: u64,
     /// Whether the values of each run are still finite.
     alive: Vec<bool>,
+    /// The best validation of each run.
+    bests: Vec<Best>,
     /// The last validation loss of each run.
     val_losses: Vec<f64>,
     /// The step after which the validation losses were measured.
@@ -127,9 +137,12 @@ impl Trainer {
             stopped: false,
             max_launch: launch_len(document.saturating_mul(documents)),
             step_seconds: document.saturating_mul(documents) as f64 / MULTIPLICATIONS_PER_SECOND,
+            start: None,
+            tokens: TokenCount::new(&dataset.train, shape.block_size(), runs[0].config.train.batch),
             first: 0,
             step: 0,
             alive: vec![true; runs.len()],
+            bests: vec![Best::default(); runs.len()],
             val_losses: vec![f64::NAN; runs.len()],
             validated: None,
             phase: Phase::Launch,
@@ -151,6 +164,12 @@ impl Trainer {
         Self { stop, ..self }
     }
 
+    /// Returns the trainer with the best validation that each run had before.
+    #[must_use]
+    pub fn after(self, best: Best) -> Self {
+        Self { bests: vec![best; self.runs.len()], ..self }
+    }
+
     /// Ends the training as if the last step taken was the last of the schedule.
     pub fn end_here(&mut self) {
         self.schedule.stop_after = self.schedule.stop_after.min(self.step);
@@ -169,6 +188,11 @@ impl Trainer {
     /// Returns the number of steps that the runs have taken.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// Returns the least validation loss of any run so far, or infinity before the first validation.
+    pub fn best_loss(&self) -> f64 {
+        self.bests.iter().map(|best| best.loss).fold(f64::INFINITY, f64::min)
     }
 
     /// Returns the model of a run on its device.

@@ -1,5 +1,6 @@
 //! The JSON objects of `--metrics`, one for each step, with the keys that `docs/usage.md` lists.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -24,15 +25,19 @@ fn every_step_is_an_object_with_the_losses_of_stdout() {
             let number = |key: &str| object[key].as_f64().unwrap_or_else(|| panic!("{key} in {object}"));
             assert_eq!((object["seed"].as_u64(), object["step"].as_u64()), (Some(42), Some(step)));
             assert_eq!(lines.next().unwrap(), format!("step {step:>4}/  20 | loss {:.4}", number("loss")));
-            assert!(number("grad_norm") > 0.0 && number("ms") > 0.0);
+            assert!(number("grad_norm") > 0.0 && number("seconds") > 0.0 && number("tokens") >= 2.0 * step as f64);
             let expected = 0.005 * (1.0 + (std::f64::consts::PI * (step - 1) as f64 / 20.0).cos());
-            assert!((number("learning_rate") - expected).abs() < 1e-12, "{object}");
-            let mut keys = vec!["grad_norm", "learning_rate", "loss", "ms", "seed", "step"];
+            assert!((number("lr") - expected).abs() < 1e-12, "{object}");
+            let mut keys = BTreeSet::from(["grad_norm", "loss", "lr", "seconds", "seed", "step", "tokens"]);
             if step.is_multiple_of(7) {
                 assert_eq!(lines.next().unwrap(), format!("  val loss: {:.4}", number("val_loss")));
-                keys.push("val_loss");
+                keys.insert("val_loss");
             }
-            assert_eq!(object.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
+            if step == 1 {
+                keys.insert("settings");
+                assert_eq!(object["settings"]["steps"], 20);
+            }
+            assert_eq!(object.as_object().unwrap().keys().map(String::as_str).collect::<BTreeSet<_>>(), keys);
         }
     }
 }
@@ -42,7 +47,12 @@ fn a_resumed_run_adds_to_the_file_and_a_new_one_replaces_it() {
     let folder = Folder::new();
     folder.stdout("--steps 20 --metrics steps.jsonl");
     let timeless = |objects: Vec<Value>| {
-        let strip = |mut object: Value| object.as_object_mut().unwrap().remove("ms").map(|_| object);
+        // The first object of each run has its settings.
+        let strip = |mut object: Value| {
+            let entries = object.as_object_mut().unwrap();
+            entries.remove("settings");
+            entries.remove("seconds").map(|_| object)
+        };
         objects.into_iter().map(|object| strip(object).unwrap()).collect::<Vec<_>>()
     };
     let whole = timeless(objects(&folder));
@@ -108,7 +118,7 @@ fn a_killed_run_that_is_resumed_leaves_every_step() {
             let whole = &text[..=text.rfind('\n').unwrap()];
             let steps =
                 whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap());
-            let steps: std::collections::BTreeSet<u64> = steps.collect();
+            let steps: BTreeSet<u64> = steps.collect();
             last = saved_step(&folder);
             assert!(steps.range(..=last).copied().eq(1..=last), "steps up to {last} after kill {kill}");
             // A kill in the middle of a line is rare, so the test appends half a line.

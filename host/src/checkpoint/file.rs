@@ -13,6 +13,7 @@ use super::checksum;
 use crate::config::TrainConfig;
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
+use crate::run::Best;
 use crate::weights::Weights;
 
 /// The version of the metadata that this program writes, and the newest that it reads.
@@ -37,7 +38,7 @@ pub struct RunInfo {
 
 impl RunInfo {
     /// Returns the metadata's entries, which are named like the flags.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 11] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 13] {
         let TrainConfig { steps, batch, optimizer: o } = self.train;
         [
             ("corpus", json!(format!("{:016x}", self.corpus))),
@@ -46,12 +47,23 @@ impl RunInfo {
             ("steps", json!(steps)),
             ("batch", json!(batch)),
             ("learning_rate", json!(o.learning_rate)),
+            ("warmup", json!(o.warmup)),
+            ("min_lr", json!(o.min_lr)),
             ("beta1", json!(o.beta1)),
             ("beta2", json!(o.beta2)),
             ("eps", json!(o.eps)),
             ("weight_decay", json!(o.weight_decay)),
             ("max_grad_norm", json!(o.max_grad_norm)),
         ]
+    }
+}
+
+/// Returns the value that a setting had before checkpoints stated it.
+pub(super) fn before_stated(key: &str) -> Value {
+    match key {
+        "warmup" => json!(0),
+        "min_lr" => json!(0.0),
+        _ => Value::Null,
     }
 }
 
@@ -172,6 +184,16 @@ impl CheckpointFile {
             (state.m, state.v) = (self.array(m, shape, &data)?, self.array(v, shape, &data)?);
         }
         Ok(state)
+    }
+
+    /// Returns the best validation of the run, or that of a run without one if the file states none.
+    pub(super) fn best(&self) -> Best {
+        let best = &self.metadata.json["best"];
+        let stated = || {
+            let (loss, step) = (best["val_loss"].as_f64()?, best["step"].as_u64()?);
+            Some(Best { loss, step, since: best["validations_since"].as_u64()? })
+        };
+        stated().unwrap_or_default()
     }
 
     pub(super) fn has_moments(&self) -> bool {

@@ -7,7 +7,7 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, dimensions, flag};
+use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, flag};
 use crate::config::{ModelConfig, num_params};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -91,7 +91,8 @@ impl CheckpointFile {
             Err(self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`")))
         };
         for (key, expected) in run.entries() {
-            let (stored, flag) = (&self.metadata.json[key], flag(key));
+            let (stored, earlier, flag) = (&self.metadata.json[key], before_stated(key), flag(key));
+            let stored = if stored.is_null() { &earlier } else { stored };
             let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < run.train.steps);
             if *stored == expected || is_longer {
                 continue;

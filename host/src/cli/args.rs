@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
+use serde_json::{Map, Value};
 
 use super::eval::EvalArgs;
 use super::info::InfoArgs;
 use super::sample::SampleArgs;
+use super::settings::SAMPLING;
 use super::shared_args::{DeviceArgs, SamplingArgs};
 use super::values::{Sweep, below_one, count, documents, not_negative, positive, size, whole};
 use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
@@ -38,7 +40,7 @@ pub struct Cli {
     pub(super) quiet: bool,
     /// Print this help
     #[arg(short, long, global = true, display_order = 901, action = ArgAction::HelpShort)]
-    help: Option<bool>,
+    pub(super) help: Option<bool>,
     /// Print a completion script for this shell
     #[arg(long, value_name = "SHELL", value_enum, exclusive = true)]
     pub(super) completions: Option<Shell>,
@@ -53,14 +55,20 @@ pub struct Cli {
     pub(super) model: ModelArgs,
     #[command(flatten, next_help_heading = "Training")]
     pub(super) training: TrainingArgs,
-    #[command(flatten, next_help_heading = "Sampling")]
+    #[command(flatten, next_help_heading = SAMPLING)]
     pub(super) sampling: SamplingArgs,
     /// Skip samples that are documents of the corpus, and print their number
-    #[arg(long, help_heading = "Sampling")]
+    #[arg(long, help_heading = SAMPLING)]
     pub(super) unique: bool,
     /// The configurations of `--sweep`, or one without it.
     #[arg(skip)]
     pub(super) configs: Vec<RunConfig>,
+    /// The settings, by their flags without dashes.
+    #[arg(skip)]
+    pub(super) settings: Map<String, Value>,
+    /// The flags on the command line, without their dashes.
+    #[arg(skip)]
+    pub(super) given: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +83,9 @@ pub(super) enum Task {
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
+    /// Take flags from this TOML file, whose keys are flags without dashes. Flags on the command line override it
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) config: Option<PathBuf>,
     /// The corpus, UTF-8 text with one document on each line, or - for standard input [default: input.txt, or a
     /// download]
     #[arg(long, value_name = "FILE")]
@@ -90,12 +101,15 @@ pub(super) struct RunArgs {
     /// those of the file, and only --steps may be larger
     #[arg(long, value_name = "FILE", conflicts_with = "init_from")]
     pub(super) resume: Option<PathBuf>,
-    /// Save the trained model as a safetensors checkpoint
+    /// Save the trained model as a safetensors checkpoint. {step} in the name stands for the number of steps
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
     /// Save after every N steps too. 0 saves only at the end
     #[arg(long, value_name = "N", default_value_t = 0, requires = "save", value_parser = count(0))]
     pub(super) save_every: u64,
+    /// Save the model of the least validation loss so far, whenever a validation is better than all before
+    #[arg(long, value_name = "FILE")]
+    pub(super) save_best: Option<PathBuf>,
     #[command(flatten)]
     pub(super) device: DeviceArgs,
     /// The seed of the shuffle, the initial weights and the samples
@@ -109,8 +123,8 @@ pub(super) struct ViewArgs {
     /// longer run]
     #[arg(long, value_name = "N", value_parser = count(0))]
     pub(super) log_every: Option<u64>,
-    /// Write a JSON object for every step to this file, which is replaced, or extended with --resume
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// Write a JSON object, or a line of CSV, for every step to this file, which is replaced, or extended with --resume
+    #[arg(long, value_name = "FILE.jsonl|FILE.csv")]
     pub(super) metrics: Option<PathBuf>,
     /// Draw the losses when training ends
     #[arg(long, value_name = "FILE.svg|FILE.png")]
@@ -154,15 +168,24 @@ pub(super) struct TrainingArgs {
     /// is sampled and saved
     #[arg(long, value_name = "FLAG=X,Y,..")]
     pub(super) sweep: Vec<Sweep>,
-    /// Validate after every N steps. 0 never validates
+    /// Validate after every N steps. 0 only validates several models, when they end
     #[arg(long, value_name = "N", default_value_t = Config::default().val_every, value_parser = count(0))]
     pub(super) val_every: u64,
+    /// End after N validations in a row that were not better than the best before. 0 never ends early
+    #[arg(long, value_name = "N", default_value_t = Config::default().stop_early, value_parser = count(0))]
+    pub(super) stop_early: u64,
     /// Validate on the first N validation documents, or on all
     #[arg(long, value_name = "N|all", default_value_t = Config::default().val_docs, value_parser = documents())]
     pub(super) val_docs: usize,
-    /// The learning rate of the first step. It falls to zero along half a cosine
+    /// The learning rate after the warm-up. It falls to --min-lr along half a cosine
     #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().learning_rate)]
     learning_rate: f64,
+    /// Steps over which the learning rate first rises, in a line from nearly zero
+    #[arg(long, value_name = "N", value_parser = count(0), default_value_t = Optimizer::default().warmup)]
+    warmup: u64,
+    /// The learning rate at the end of --steps, at most --learning-rate
+    #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().min_lr)]
+    min_lr: f64,
     /// The decay of the optimiser's first moment
     #[arg(long, value_name = "X", value_parser = below_one(), default_value_t = Optimizer::default().beta1)]
     beta1: f64,
@@ -184,9 +207,9 @@ impl Cli {
     /// Returns the configuration of a run, whose flags have these swept values.
     pub(super) fn config(&self, swept: Vec<Setting>) -> RunConfig {
         let &ModelArgs { n_embd, n_head, n_layer, block_size } = &self.model;
-        let &TrainingArgs { steps, batch, learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm, .. } =
-            &self.training;
-        let optimizer = Optimizer { learning_rate, beta1, beta2, eps, weight_decay, max_grad_norm };
+        let &TrainingArgs { steps, batch, learning_rate, warmup, min_lr, .. } = &self.training;
+        let &TrainingArgs { beta1, beta2, eps, weight_decay, max_grad_norm, .. } = &self.training;
+        let optimizer = Optimizer { learning_rate, warmup, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm };
         let model = ModelConfig { n_embd, n_head, n_layer, block_size };
         RunConfig { swept, model, train: TrainConfig { steps, batch, optimizer } }
     }

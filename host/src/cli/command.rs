@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
+use super::settings::{given, is_number, settings};
 use super::values::Sweep;
 use crate::error::Error;
 
@@ -20,18 +21,18 @@ pub(super) fn command() -> Command {
         let is_empty = arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
         let arg = if is_empty { arg.env(Resettable::Reset) } else { arg };
         // A negative number is taken as a value in every notation, so that the flag can refuse it by name.
-        let is_number =
-            arg.get_value_names().is_some_and(|names| matches!(names[0].as_str(), "N" | "X" | "B" | "N|all"));
         let takes_values = arg.get_action().takes_values();
-        if is_number { arg.allow_hyphen_values(true) } else { arg.allow_negative_numbers(takes_values) }
+        if is_number(&arg) { arg.allow_hyphen_values(true) } else { arg.allow_negative_numbers(takes_values) }
     })
 }
 
 impl Cli {
     /// Reads a command line, which starts with the program's name. A value may come from one of `sweeps`.
     pub(super) fn parse(command: Command, args: &[OsString], sweeps: &[Sweep]) -> Result<Self, clap::Error> {
-        let matches = command.try_get_matches_from(args).map_err(|error| with_hint(error, sweeps))?;
-        Self::from_arg_matches(&matches)
+        let mut command = command;
+        let matches = command.try_get_matches_from_mut(args).map_err(|error| with_hint(error, sweeps))?;
+        let cli = Self::from_arg_matches(&matches)?;
+        Ok(Self { given: given(&command, &matches), settings: settings(&command, &matches), ..cli })
     }
 
     /// Returns the completion script or the manual page, if that is all that is asked for.
@@ -59,16 +60,8 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     if !error.use_stderr() {
         return error;
     }
-    let expected = match (error.source(), error.get(ContextKind::ValidValue)) {
-        (Some(expected), _) => Some(expected.to_string()),
-        (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
-            Some(format!("expected one of {}", values.join(", ")))
-        }
-        _ => None,
-    };
-    let given = (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue));
-    if let ((Some(arg), Some(value)), Some(expected)) = (given, expected) {
-        return invalid_value(&arg.to_string(), &value.to_string(), &expected, sweeps).into();
+    if let Some(invalid) = invalid_value(&error, sweeps) {
+        return invalid.into();
     }
     // The first paragraph is the message, and another may be a tip.
     let text = error.render().to_string();
@@ -81,14 +74,25 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
 }
 
-/// Returns the error of a flag that does not take `value`. `arg` is the flag as clap shows it.
-fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[Sweep]) -> Error {
+/// Returns the error of a flag that does not take its value, if `error` is of that kind.
+pub(super) fn invalid_value(error: &clap::Error, sweeps: &[Sweep]) -> Option<Error> {
+    let expected = match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(expected), _) => Some(expected.to_string()),
+        (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
+            Some(format!("expected one of {}", values.join(", ")))
+        }
+        _ => None,
+    };
+    let given = (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue));
+    let ((Some(arg), Some(value)), Some(expected)) = (given, expected) else { return None };
+    let (arg, value) = (arg.to_string(), value.to_string());
     let mut command = command();
     command.build();
     let mut flags = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
     let flag = flags.find(|flag| flag.to_string() == arg);
     let name = flag.and_then(clap::Arg::get_long).unwrap_or_default();
-    let variable = flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some(value.into()));
+    let variable =
+        flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some(value.as_str().into()));
     let default = flag.and_then(|flag| flag.get_default_values().first()).map(|value| value.display());
     let (given, hint) = match (variable.map(OsStr::display), default) {
         (Some(variable), _) => (format!("{variable}={value}"), format!("unset {variable}, or give it such a value; ")),
@@ -97,7 +101,7 @@ fn invalid_value(arg: &str, value: &str, expected: &str, sweeps: &[Sweep]) -> Er
     };
     let sweep = sweeps.iter().find(|sweep| sweep.flag == name);
     let sweep = sweep.map_or(String::new(), |Sweep { text, .. }| format!("`--sweep {text}`: "));
-    Error::usage(format!("{sweep}`{given}`: {expected}"), hint + HELP)
+    Some(Error::usage(format!("{sweep}`{given}`: {expected}"), hint + HELP))
 }
 
 /// Makes an error one of a wrong command line, for clap to print in its colours and with its exit code.

@@ -1,10 +1,10 @@
 //! The output of the program, with results on stdout, and notices and a progress bar on stderr.
 
-use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write};
+use std::fmt::{Display, Write as _};
+use std::io::{self, IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
-
+pub(super) use super::loss::Loss;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
 use crate::trainer::{Event, Steps};
@@ -22,13 +22,13 @@ pub(super) struct Console<W> {
     quiet: bool,
     /// The number of steps of the training.
     total: u64,
-    bar: ProgressBar,
+    progress: Progress,
 }
 
 impl<W: Write> Console<W> {
     /// Returns the output to `out`, which is the program's stdout.
     pub(super) fn new(out: W, log_every: u64, jsonl: bool) -> Self {
-        Self { out, is_closed: false, log_every, jsonl, quiet: false, total: 0, bar: ProgressBar::hidden() }
+        Self { out, is_closed: false, log_every, jsonl, quiet: false, total: 0, progress: Progress::hidden() }
     }
 
     /// Returns the output without notices and progress, if `quiet` is set.
@@ -53,41 +53,41 @@ impl<W: Write> Console<W> {
     fn write_stderr(&self, lines: &str) {
         if !self.quiet {
             // A message that stderr refuses is dropped.
-            self.bar.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
+            self.progress.suspend(|| drop(io::stderr().write_all(lines.as_bytes())));
         }
     }
 
-    /// Starts to show a training of `total` steps at `step`, with a progress bar on stderr if that is a terminal.
-    pub(super) fn start(&mut self, step: u64, total: u64) {
+    /// Starts to show a training from step `first` to `end` of `total`, whose best validation loss so far is `best`.
+    pub(super) fn start(&mut self, first: u64, end: u64, total: u64, best: f64) {
         self.total = total;
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.progress = Progress::start(first, end, best, io::stderr().is_terminal());
         }
-        // The bar is as wide as the terminal, for any number of digits.
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} steps, {rate}, {eta} left{msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{:.0}/s", state.per_sec());
-            });
-        let bar = ProgressBar::new(total).with_style(style).with_position(step);
-        self.bar = bar.with_finish(ProgressFinish::AndClear);
-        self.bar.reset_eta();
     }
 
     /// Prints an event of the training.
     pub(super) fn show(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Steps(steps) => self.steps(steps)?,
-            Event::Validation(validation) => self.validation(&validation.losses)?,
+            Event::Validation(validation) => {
+                self.validation(&validation.losses)?;
+                if let Some(line) = self.progress.validation(validation) {
+                    self.write_stderr(&line);
+                }
+            }
             Event::Diverged { run, step, reason } => {
                 self.notice(format_args!("diverged: {run} at step {step}: {reason}"));
             }
             Event::Stopped { step } => {
-                self.bar.finish_and_clear();
+                self.progress.finish();
                 self.notice(format_args!("interrupted after step {step}"));
             }
-            Event::Finished(_) => self.bar.finish_and_clear(),
-            Event::Checkpoint(_) => {}
+            Event::StoppedEarly { step } => {
+                self.progress.finish();
+                self.notice(format_args!("stopped early after step {step}, since validations no longer became better"));
+            }
+            Event::Finished(_) => self.progress.finish(),
+            Event::Checkpoint(_) | Event::Best(_) => {}
         }
         Ok(())
     }
@@ -97,9 +97,8 @@ impl<W: Write> Console<W> {
         let Steps { ms, is_last, .. } = *steps;
         let (end, total) = (steps.end(), self.total);
         let width = total.to_string().len().max(4);
-        let (mut lines, mut latest) = (String::new(), None);
+        let mut lines = String::new();
         for (step, loss) in steps.losses() {
-            latest = Some((step, loss));
             let is_due = step == 1 || (is_last && step == end) || step.is_multiple_of(self.log_every);
             if self.log_every > 0 && is_due {
                 // Writing to a string cannot fail.
@@ -107,9 +106,8 @@ impl<W: Write> Console<W> {
             }
         }
         self.lines(&lines)?;
-        if let Some((step, loss)) = latest {
-            self.bar.set_position(step);
-            self.bar.set_message(format!(", loss {}", Loss(loss)));
+        if let Some(line) = self.progress.steps(steps) {
+            self.write_stderr(&line);
         }
         Ok(())
     }
@@ -136,18 +134,9 @@ impl<W: Write> Console<W> {
         if self.is_closed || lines.is_empty() {
             return Ok(());
         }
-        let written = self.bar.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
+        let written = self.progress.suspend(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()));
         self.is_closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         printed(written)
-    }
-}
-
-/// A loss to four decimals. The loss of a model that diverges, a million or more, is in exponent form.
-pub(super) struct Loss(pub(super) f64);
-
-impl Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.abs() < 1e6 { write!(f, "{:.4}", self.0) } else { write!(f, "{:.4e}", self.0) }
     }
 }
 
@@ -176,7 +165,8 @@ mod tests {
     /// Returns steps of one run.
     fn steps(first: u64, losses: &[f64], ms: f64, is_last: bool) -> Event {
         let logs = vec![losses.iter().map(|&loss| StepLog { loss, grad_norm: 1.0 }).collect()];
-        Event::Steps(Steps { first, logs, ms, finite: losses.len(), is_last, is_validated: false })
+        let (tokens, finite) = (vec![0; losses.len() + 1], losses.len());
+        Event::Steps(Steps { first, logs, ms, seconds: 0.0, tokens, finite, is_last, is_validated: false })
     }
 
     #[test]

@@ -6,8 +6,11 @@ use clap::builder::Resettable;
 
 use super::args::{Cli, RunArgs, TrainingArgs};
 use super::command::command;
+use super::config_file;
 use super::paths::{NamedFile, refuse_same};
+use super::progress::round_interval;
 use super::sweep;
+use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
 
 /// The approximate number of steps that are printed by default.
@@ -26,11 +29,18 @@ impl Cli {
         if cli.task.is_some() {
             return Ok(cli);
         }
-        if let Some(all) = cli.with_settings(&args)
-            && let Ok(with_settings) = Self::parse(command().args_override_self(true), &all, &[])
-        {
-            (args, cli) = (all, with_settings);
+        if let Some(path) = &cli.run.config {
+            args = with_flags(&args, config_file::args(path, &cli.given)?);
+            cli = Self::parse(command(), &args, &[])?;
         }
+        if let Some(stored) = cli.stored_args() {
+            let all = with_flags(&args, stored);
+            // A file with an impossible setting is refused when it is read.
+            if let Ok(with_settings) = Self::parse(command(), &all, &[]) {
+                (args, cli) = (all, Self { given: cli.given, ..with_settings });
+            }
+        }
+        cli.keep_initial_weights();
         cli.configs = sweep::configs(&args, &cli)?;
         cli.check()?;
         Ok(cli)
@@ -39,7 +49,10 @@ impl Cli {
     /// Checks that the flags fit each other.
     fn check(&self) -> Result<()> {
         let (RunArgs { init_from, resume, .. }, TrainingArgs { steps, seeds, sweep, .. }) = (&self.run, &self.training);
+        let TrainingArgs { val_every, stop_early, .. } = self.training;
         let (one, stop_after) = (&self.configs[0], self.stop_after());
+        let steep = self.configs.iter().map(|config| config.train.optimizer).find(|o| o.min_lr > o.learning_rate);
+        let long = self.configs.iter().map(|config| config.train.optimizer.warmup).find(|warmup| warmup > steps);
         let other_shape = self.configs.iter().find(|other| other.model != one.model);
         let (message, hint) = if *steps == 0 && init_from.is_none() {
             let message = "`--steps 0` only samples, which needs trained weights";
@@ -47,6 +60,20 @@ impl Cli {
         } else if stop_after > *steps {
             let message = format!("`--stop-after {stop_after}` is beyond `--steps {steps}`");
             (message, "lower `--stop-after`, or raise `--steps`, the length of the whole run")
+        } else if let Some(warmup) = long {
+            let message = format!("`--warmup {warmup}` is beyond `--steps {steps}`");
+            (message, "lower `--warmup`, or raise `--steps`, the length of the whole run")
+        } else if let Some(OptimizerConfig { learning_rate, min_lr, .. }) = steep {
+            let message = format!("`--min-lr {min_lr}` is above `--learning-rate {learning_rate}`");
+            (message, "lower `--min-lr`, which the learning rate falls to, or raise `--learning-rate`")
+        } else if val_every == 0 && self.run.save_best.is_some() {
+            ("`--save-best` has no validations with `--val-every 0`".to_owned(), "give `--val-every N`")
+        } else if val_every == 0 && stop_early > 0 {
+            let message = format!("`--stop-early {stop_early}` has no validations with `--val-every 0`");
+            (message, "give `--val-every N`")
+        } else if stop_early > 0 && self.compares() {
+            let message = format!("`--stop-early {stop_early}` would compare models after unequal numbers of steps");
+            (message, "leave out `--stop-early`, or `--seeds` and `--sweep`; `--save-best` keeps the best model of all")
         } else if resume.is_some() && (*seeds > 1 || !sweep.is_empty()) {
             let message = "`--resume` goes on with one model, not with those of `--seeds` or `--sweep`";
             (message.to_owned(), "leave out `--resume`, or `--seeds` and `--sweep`")
@@ -71,6 +98,7 @@ impl Cli {
         let files = [
             read(Some(corpus), "the corpus"),
             written(self.run.save.as_deref(), "save", "what `--save` writes"),
+            written(self.run.save_best.as_deref(), "save", "what `--save-best` writes"),
             read(self.run.resume.as_deref(), "what `--resume` reads"),
             read(self.run.init_from.as_deref(), "what `--init-from` reads"),
             written(self.view.metrics.as_deref(), "write metrics", "what `--metrics` writes"),
@@ -82,18 +110,21 @@ impl Cli {
     /// Returns the number of steps between two that are printed, or 0 to print none. Without `--log-every` it is the
     /// smallest round number that keeps the lines below [`MAX_LINES`].
     pub(super) fn log_every(&self) -> u64 {
-        let steps = self.training.steps;
-        let mut round = (0..16).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
-        let default = || round.find(|every| steps / every <= MAX_LINES).unwrap_or(steps);
-        self.view.log_every.unwrap_or_else(default)
+        self.view.log_every.unwrap_or_else(|| round_interval(self.training.steps, MAX_LINES))
     }
+}
+
+/// Returns a command line with more flags, which come before its own.
+fn with_flags(args: &[OsString], flags: Vec<String>) -> Vec<OsString> {
+    let (program, own) = args.split_at(1.min(args.len()));
+    program.iter().cloned().chain(flags.into_iter().map(OsString::from)).chain(own.iter().cloned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::values::MAX_COUNT;
     use super::*;
-    use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
+    use crate::config::{ModelConfig, TrainConfig};
     use crate::device::DeviceKind;
     use crate::sampler::Sampling;
     use crate::tokenizer::Tokenizer;

@@ -3,22 +3,23 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, StdoutLock};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::Cli;
 use super::console::{Console, Loss};
 use super::interrupt;
 use super::samples::Samples;
+use super::save_path::SavePath;
 use super::sweep::{SweepResult, table};
-use crate::atomic_file::AtomicFile;
-use crate::checkpoint::{self, RunInfo};
+use crate::checkpoint::{self, Description, RunInfo};
 use crate::config::num_params;
 use crate::corpus::{Corpus, Dataset};
 use crate::device::State;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
-use crate::run::{Run, RunConfig, group_by_shape, with_seeds};
+use crate::run::{Best, Run, RunConfig, group_by_shape, with_seeds};
 use crate::run_lock::RunLock;
 use crate::sampler::Sampler;
 use crate::stop::StopHandle;
@@ -30,9 +31,11 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let stop = StopHandle::from(interrupt::watch(cli.quiet)?);
     cli.run.device.start_threads()?;
     cli.check_paths()?;
-    let outputs = [&cli.run.save, &cli.view.metrics].into_iter().flatten();
+    let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
     let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
-    let save = cli.run.save.as_deref().map(AtomicFile::new).transpose()?;
+    let save_path =
+        |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
+    let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
     let corpus = Corpus::load(cli.run.input.as_deref())?;
     let documents: Vec<&str> = corpus.documents().collect();
@@ -58,9 +61,11 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         stop,
         console,
         save,
+        save_best,
         plot,
         run_info,
         failure: None,
+        least: f64::INFINITY,
         best: None,
         results: Vec::new(),
     };
@@ -83,28 +88,36 @@ struct Session<'a> {
     dataset: Dataset,
     stop: StopHandle,
     console: Console<StdoutLock<'static>>,
-    save: Option<AtomicFile>,
+    save: Option<SavePath>,
+    save_best: Option<SavePath>,
     plot: Option<Plot>,
     run_info: RunInfo,
     /// The first failure of an output. It ends the run once the model is saved.
     failure: Option<Error>,
+    /// The validation loss of the model in `save_best`, or infinity before the first save.
+    least: f64,
     /// The best model so far, on its device with those that were trained beside it.
     best: Option<Trained>,
     results: Vec<SweepResult>,
 }
 
-/// The runs of a group that have ended.
+/// The best run of a group that has ended.
 struct Trained {
     trainer: Trainer,
-    /// The run of the best model.
-    run: Run,
-    finished: Finished,
+    /// The index of the run in the trainer.
+    index: usize,
+    /// The run, and its last state.
+    last: Checkpoint,
+    /// The number of steps that the trainer has taken.
+    steps: u64,
+    /// Whether a stop left no time for the last validation and samples.
+    is_hurried: bool,
 }
 
 impl Trained {
-    /// Returns the validation loss of the best model, or NaN if it has none.
+    /// Returns the validation loss of the model, or NaN if it has none.
     fn loss(&self) -> f64 {
-        self.finished.val_losses[self.finished.best]
+        self.last.val_loss
     }
 }
 
@@ -113,20 +126,25 @@ impl Session<'_> {
     fn train_group(&mut self, group: &[RunConfig], source: Option<&str>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
-        let states = runs.iter().map(|run| self.state(run)).collect::<Result<_>>()?;
+        let (states, bests): (Vec<_>, Vec<_>) =
+            runs.iter().map(|run| self.state(run)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let schedule = Schedule {
             stop_after: cli.stop_after(),
             val_every: cli.training.val_every,
             val_docs: cli.training.val_docs,
             checkpoint_every: cli.run.save_every,
+            keep_best: cli.run.save_best.is_some(),
+            stop_early: cli.training.stop_early,
             compares: cli.compares(),
         };
         let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
-        let mut trainer = trainer.stopped_by(self.stop.clone());
+        let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || source.is_none();
         let metrics = cli.view.metrics.as_deref();
-        let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone())).transpose()?;
+        // The settings stand once in the file, although each group opens it.
+        let settings = source.map(|_| cli.settings.clone()).unwrap_or_default();
+        let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone(), settings)).transpose()?;
         self.introduce(&mut trainer, source)?;
         if let Some(plot) = &mut self.plot {
             plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
@@ -141,7 +159,10 @@ impl Session<'_> {
         for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
             self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
         }
-        let trained = Trained { trainer, run: runs[finished.best].clone(), finished };
+        let Finished { best: index, state, bests, val_losses, steps, is_validated, is_hurried } = finished;
+        let (run, best, val_loss) = (runs[index].clone(), bests[index], val_losses[index]);
+        let last = Checkpoint { run, best, val_loss, is_validated, state };
+        let trained = Trained { trainer, index, last, steps, is_hurried };
         if is_better(trained.loss(), self.best_loss()) {
             // The model is saved before the failure of another output ends the run.
             self.save_best(&trained)?;
@@ -150,14 +171,16 @@ impl Session<'_> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Returns the state that a run starts from.
-    fn state(&self, run: &Run) -> Result<State> {
+    /// Returns the state that a run starts from, and its best validation before.
+    fn state(&self, run: &Run) -> Result<(State, Best)> {
         let tokenizer = &self.dataset.tokenizer;
         let shape = run.config.model.shape(tokenizer.vocab_size())?;
         match (&self.cli.run.resume, &self.cli.run.init_from) {
             (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info),
-            (None, Some(path)) => Ok(State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights)),
-            (None, None) => Ok(State::new(Weights::init(shape, run.seed))),
+            (None, Some(path)) => {
+                Ok((State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights), Best::default()))
+            }
+            (None, None) => Ok((State::new(Weights::init(shape, run.seed)), Best::default())),
         }
     }
 
@@ -182,7 +205,8 @@ impl Session<'_> {
 
     /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.
     fn consume(&mut self, trainer: &mut Trainer, mut metrics: Option<&mut Metrics>) -> Result<Finished> {
-        self.console.start(trainer.step(), self.cli.training.steps);
+        let (first, end, total) = (trainer.step(), self.cli.stop_after(), self.cli.training.steps);
+        self.console.start(first, end, total, trainer.best_loss());
         let writes_files = self.save.is_some() || self.plot.is_some() || metrics.is_some();
         loop {
             if self.console.is_closed && !writes_files {
@@ -202,6 +226,7 @@ impl Session<'_> {
             }
             match event {
                 Event::Checkpoint(checkpoint) => self.save_checkpoint(&checkpoint, metrics.as_deref_mut()),
+                Event::Best(checkpoint) => self.save_least(&checkpoint, metrics.as_deref_mut()),
                 Event::Finished(finished) => return Ok(finished),
                 _ => {}
             }
@@ -226,12 +251,20 @@ impl Session<'_> {
         };
         // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
         let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        let val_loss = checkpoint.is_validated.then_some(checkpoint.val_loss);
-        if let Err(error) = self.write(file, &checkpoint.run, &checkpoint.state, val_loss) {
+        if let Err(error) = self.write(file, checkpoint) {
             let step = checkpoint.state.step;
             self.console.notice(format_args!("not saved after step {step}: {}", error.one_line()));
         }
         self.note(flushed);
+    }
+
+    /// Saves the model of the least validation loss so far, unless an earlier group has had a better one.
+    fn save_least(&mut self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) {
+        let Some(file) = self.save_best.as_ref().filter(|_| checkpoint.val_loss < self.least) else { return };
+        let flushed = metrics.map_or(Ok(()), Metrics::flush);
+        let saved = self.write(file, checkpoint).map(drop);
+        self.least = checkpoint.val_loss;
+        self.note(saved.and(flushed));
     }
 
     /// Saves the best model, unless it has diverged.
@@ -239,16 +272,16 @@ impl Session<'_> {
         let Some(file) = self.save.as_ref().filter(|_| !self.cli.compares() || !best.loss().is_nan()) else {
             return Ok(());
         };
-        let name = file.path().display();
-        if best.finished.steps == 0 && self.stop.is_stopped() {
+        if best.steps == 0 && self.stop.is_stopped() {
             // The file may have a trained model.
-            self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
+            self.console.notice(format_args!("not saved: `{}`, interrupted before the first step", file.name()));
             return Ok(());
         }
-        let val_loss = best.finished.is_validated.then(|| best.loss());
-        self.write(file, &best.run, &best.finished.state, val_loss)?;
+        let name = self.write(file, &best.last)?;
         self.console.notice(format_args!("saved: `{name}`"));
-        let is_cut_short = best.finished.state.step < self.cli.stop_after();
+        // A run that has stopped early would end again.
+        let is_ended = self.stop.is_stopped() || self.failure.is_some();
+        let is_cut_short = is_ended && best.last.state.step < self.cli.stop_after();
         if is_cut_short && !self.cli.compares() {
             let instead = if self.cli.run.init_from.is_some() { " instead of `--init-from`" } else { "" };
             self.console.notice(format_args!("go on with the same flags and `--resume {name}`{instead}"));
@@ -256,9 +289,18 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn write(&self, file: &AtomicFile, run: &Run, state: &State, val_loss: Option<f64>) -> Result<()> {
-        let run_info = RunInfo { train: run.config.train, ..self.run_info };
-        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), Some(&run_info), val_loss)?)
+    /// Saves a checkpoint, and returns the name of its file.
+    fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<String> {
+        let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
+        let description = Description {
+            run: Some(RunInfo { train: run.config.train, ..self.run_info }),
+            val_loss: is_validated.then_some(val_loss),
+            best,
+            settings: self.cli.settings.clone(),
+        };
+        let file = path.file(state.step)?;
+        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), &description)?)?;
+        Ok(file.path().display().to_string())
     }
 
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
@@ -284,11 +326,11 @@ impl Session<'_> {
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();
         best.trainer.outlast_stop();
-        if best.finished.is_hurried {
+        if best.is_hurried {
             console.notice("neither validated nor sampled, since each step takes long");
             return Ok(());
         }
-        if interrupted && !best.finished.is_validated {
+        if interrupted && !best.last.is_validated {
             let losses = best.trainer.evaluate()?;
             console.validation(&losses)?;
         }
@@ -296,7 +338,10 @@ impl Session<'_> {
             console.lines(&format!("--- sweep ---\n{}\n", table(&self.results)))?;
         }
         if cli.compares() {
-            console.lines(&format!("best: {} | val loss {}\n", best.run, Loss(best.loss())))?;
+            console.lines(&format!("best: {} | val loss {}\n", best.last.run, Loss(best.loss())))?;
+        }
+        if let Some(notice) = worse_notice(&best.last, self.save_best.as_ref()) {
+            console.notice(notice);
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
     }
@@ -311,9 +356,21 @@ impl Session<'_> {
         }
         let skip = cli.unique.then(|| documents.iter().copied().collect());
         console.lines("--- inference ---\n")?;
-        let sampler = Sampler::on(best.trainer.device(best.finished.best), tokenizer, &sampling)?;
+        let sampler = Sampler::on(best.trainer.device(best.index), tokenizer, &sampling)?;
         Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
     }
+}
+
+/// Returns the notice that the last validation loss of a run is above its best, if it is. The model of the best may be
+/// in `save_best`.
+fn worse_notice(last: &Checkpoint, save_best: Option<&SavePath>) -> Option<String> {
+    let Checkpoint { val_loss, best: Best { loss, step, .. }, .. } = *last;
+    let way_out = save_best.map_or("; `--save-best FILE` keeps the best model".to_owned(), |path| {
+        format!("; `{}` has the best model", path.name())
+    });
+    let (last, best) = (Loss(val_loss), Loss(loss));
+    (val_loss > loss)
+        .then(|| format!("worse: the last val loss is {last}, the best was {best} at step {step}{way_out}"))
 }
 
 /// Returns whether a model of this loss takes the place of the best before it, whose loss is NaN if there is none.

@@ -1,16 +1,26 @@
 //! The settings and the vocabulary that a run takes from the checkpoint that it starts from.
 
-use std::ffi::OsString;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::args::Cli;
+use super::command::command;
+use super::settings::{is_own, own_settings, to_args, to_flag};
 use crate::checkpoint::{self, DIMENSIONS};
 use crate::corpus::Dataset;
 use crate::tokenizer::Tokenizer;
 
-/// The settings in a checkpoint, beside the model's dimensions, of which each has a flag of its name.
-const SETTINGS: [&str; 9] =
-    ["seed", "steps", "batch", "learning_rate", "beta1", "beta2", "eps", "weight_decay", "max_grad_norm"];
+/// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states the others of its
+/// own model.
+fn is_resumed(flag: &str, setting: &Value) -> bool {
+    match flag {
+        "seeds" | "sweep" | "init-from" => false,
+        // The corpus may have moved.
+        "input" => setting.as_str().is_some_and(|path| Path::new(path).is_file()),
+        _ => !is_own(flag) && command().get_arguments().any(|arg| arg.get_long() == Some(flag)),
+    }
+}
 
 impl Cli {
     /// Returns the checkpoint that the run starts from, if there is one.
@@ -18,21 +28,35 @@ impl Cli {
         self.run.resume.as_deref().or(self.run.init_from.as_deref())
     }
 
-    /// Returns the command line `args` with the settings of the checkpoint as flags before its own, which override them.
+    /// Returns the settings of the checkpoint as arguments, without those that are given.
     ///
     /// A file that cannot be read, or does not state its dimensions, gives no settings. The run refuses it later, or
     /// compares its tensors with the flags.
-    pub(super) fn with_settings(&self, args: &[OsString]) -> Option<Vec<OsString>> {
+    pub(super) fn stored_args(&self) -> Option<Vec<String>> {
         let description = checkpoint::describe(self.start()?).ok()?;
         if description["n_head"].is_null() {
             return None;
         }
-        let others = if self.run.resume.is_some() { &SETTINGS[..] } else { &[] };
-        let stated = DIMENSIONS.iter().chain(others).filter(|&&key| !description[key].is_null());
-        let flags = stated.map(|&key| format!("--{}={}", key.replace('_', "-"), description[key]));
-        let order = (self.run.resume.is_some() && description["shuffle"] == false).then(|| "--no-shuffle".to_owned());
-        let (program, own) = args.split_at(1.min(args.len()));
-        Some([program, &flags.chain(order).map(OsString::from).collect::<Vec<_>>(), own].concat())
+        let resumes = self.run.resume.is_some();
+        let mut stored = own_settings(&description);
+        if resumes {
+            let whole = description["settings"].as_object().cloned().unwrap_or_default();
+            stored.extend(whole.into_iter().filter(|(flag, setting)| is_resumed(flag, setting)));
+        } else {
+            stored.retain(|flag, _| DIMENSIONS.iter().any(|key| to_flag(key) == *flag));
+        }
+        let stored = stored.into_iter().filter(|(flag, _)| !self.given.contains(flag));
+        Some(stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect())
+    }
+
+    /// Adds the file that the resumed run started from to the settings.
+    pub(super) fn keep_initial_weights(&mut self) {
+        let resumed = self.run.resume.as_deref().and_then(|path| checkpoint::describe(path).ok());
+        if let Some(path) =
+            resumed.and_then(|description| description["settings"]["init-from"].as_str().map(Value::from))
+        {
+            self.settings.insert("init-from".to_owned(), path);
+        }
     }
 
     /// Returns the vocabulary of the checkpoint, if it has every character of the documents.

@@ -57,11 +57,28 @@ pub(super) fn below_one() -> ValueParser {
     real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
 }
 
+/// The flags that can be swept, without their dashes.
+pub(super) const SWEPT: [&str; 13] = [
+    "learning-rate",
+    "warmup",
+    "min-lr",
+    "beta1",
+    "beta2",
+    "eps",
+    "weight-decay",
+    "max-grad-norm",
+    "batch",
+    "n-embd",
+    "n-head",
+    "n-layer",
+    "block-size",
+];
+
 /// The values of a flag that is swept, as `--sweep` takes them.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
     pub(super) text: String,
-    /// A flag that can be swept, without its dashes.
+    /// One of [`SWEPT`].
     pub(super) flag: String,
     pub(super) values: Vec<String>,
 }
@@ -70,12 +87,11 @@ impl FromStr for Sweep {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let flags =
-            "learning-rate, beta1, beta2, eps, weight-decay, max-grad-norm, batch, n-embd, n-head, n-layer, block-size";
+        let flags = SWEPT.join(", ");
         let (flag, values) =
             text.split_once('=').ok_or("expected a flag and its values, as in learning-rate=0.003,0.01")?;
         let flag = flag.trim().trim_start_matches("--").to_owned();
-        if !flags.split(", ").any(|other| other == flag) {
+        if !SWEPT.contains(&&*flag) {
             return Err(format!("`{flag}` cannot be swept, expected one of {flags}"));
         }
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();

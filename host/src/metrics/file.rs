@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::Path;
 
 /// A file of metrics, or a pipe or a device, to be appended to or overwritten.
@@ -9,21 +10,31 @@ pub(super) struct Output {
     file: File,
     /// The length to cut the file to before the first write.
     kept: Option<u64>,
+    /// The line before the first row, until it is written.
+    header: String,
 }
 
 impl Output {
     /// Opens the file, and leaves it as it is. The first write replaces its content. With `append`, the first write
-    /// only removes a last line that is incomplete, which a killed run can leave.
-    pub(super) fn open(path: &Path, append: bool) -> io::Result<Self> {
+    /// only removes a last line that is incomplete, which a killed run can leave. A file that is new or replaced starts
+    /// with `header`.
+    pub(super) fn open(path: &Path, append: bool, header: String) -> io::Result<Self> {
         // A pipe or a device has no content to look at, and a pipe that is also opened for reading never ends.
         let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
         let mut file =
             File::options().create(true).truncate(false).read(is_file).write(true).append(append).open(path)?;
-        if is_file && !is_metrics(&mut file)? {
-            return Err(io::Error::other("it has something else than metrics"));
+        let start = if is_file { start(&mut file, 4096)? } else { Vec::new() };
+        let is_metrics = if header.is_empty() { is_json(&start) } else { is_csv(&start) };
+        if !is_metrics {
+            return Err(io::Error::other("it has something else than metrics of this format"));
         }
         let kept = if is_file && append { whole_lines(&mut file)? } else { 0 };
-        Ok(Self { file, kept: is_file.then_some(kept) })
+        if kept > 0 && !start.starts_with(header.as_bytes()) {
+            return Err(io::Error::other(format!("its columns are not {}", header.trim_end())));
+        }
+        // A pipe has had its header from the group before.
+        let has_header = if is_file { kept > 0 } else { append };
+        Ok(Self { file, kept: is_file.then_some(kept), header: if has_header { String::new() } else { header } })
     }
 }
 
@@ -33,6 +44,7 @@ impl Write for Output {
             self.file.set_len(len)?;
             self.file.seek(SeekFrom::Start(len))?;
         }
+        self.file.write_all(mem::take(&mut self.header).as_bytes())?;
         self.file.write(bytes)
     }
 
@@ -44,15 +56,30 @@ impl Write for Output {
 /// The text of an object before its seed.
 pub(super) const SEED: &str = "{\"seed\":";
 
-/// Returns whether a file is empty or begins as metrics do. A killed run may have left a part of its first line.
-fn is_metrics(file: &mut File) -> io::Result<bool> {
+/// The start of the header of CSV.
+pub(super) const CSV: &str = "seed,";
+
+/// Returns the first bytes of a file, at most `len`.
+fn start(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    file.take(64).read_to_end(&mut start)?;
-    let Ok(start) = str::from_utf8(&start) else { return Ok(false) };
-    let Some(seed) = start.strip_prefix(SEED) else { return Ok(SEED.starts_with(start)) };
+    file.take(len).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Returns whether a file is empty or begins as JSON lines of metrics do. A killed run may have left a part of its first
+/// line.
+fn is_json(start: &[u8]) -> bool {
+    let start = &start[..start.len().min(64)];
+    let Ok(start) = str::from_utf8(start) else { return false };
+    let Some(seed) = start.strip_prefix(SEED) else { return SEED.starts_with(start) };
     let rest = seed.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_next = |next: &str| rest.starts_with(next) || next.starts_with(rest);
-    Ok(is_next(",\"step\":") || is_next(",\"sweep\":{"))
+    is_next(",\"step\":") || is_next(",\"sweep\":{")
+}
+
+/// Returns whether a file is empty or begins as CSV of metrics does.
+fn is_csv(start: &[u8]) -> bool {
+    start.starts_with(CSV.as_bytes()) || CSV.as_bytes().starts_with(start)
 }
 
 /// Returns the length of a file up to the end of its last complete line.
@@ -80,10 +107,15 @@ mod tests {
 
     /// Returns the content of the file after it was opened, and after `{}` was written to it.
     fn written(before: &[u8], append: bool) -> Result<[Vec<u8>; 2], String> {
+        written_with("", before, append)
+    }
+
+    /// Returns the same of a file with a header.
+    fn written_with(header: &str, before: &[u8], append: bool) -> Result<[Vec<u8>; 2], String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("steps.jsonl");
         fs::write(&path, before).unwrap();
-        let opened = Output::open(&path, append).map_err(|error| error.to_string());
+        let opened = Output::open(&path, append, header.to_owned()).map_err(|error| error.to_string());
         assert_eq!(fs::read(&path).unwrap(), before, "opening it changes nothing");
         let mut output = opened?;
         let opened = fs::read(&path).unwrap();
@@ -116,9 +148,28 @@ mod tests {
     fn a_file_of_something_else_is_not_written_to() {
         for text in ["remember the milk", "emma\nolivia\n", "{}\n", "{\"seed\":1,\"name\":2}\n", "[", "{\"seed\": 1}"] {
             for append in [false, true] {
-                assert_eq!(written(text.as_bytes(), append), Err("it has something else than metrics".to_owned()));
+                assert_eq!(
+                    written(text.as_bytes(), append),
+                    Err("it has something else than metrics of this format".to_owned())
+                );
             }
         }
         assert!(written(b"\xff\0\0", false).is_err());
+    }
+
+    #[test]
+    fn csv_has_one_header_of_the_same_columns() {
+        const HEADER: &str = "seed,step\n";
+        let content = |before: &str, append| written_with(HEADER, before.as_bytes(), append).map(|[_, after]| after);
+        for (before, append, after) in [
+            ("", false, "seed,step\n{}\n"),
+            ("se", true, "seed,step\n{}\n"),
+            ("seed,step\n1,2\n1,", true, "seed,step\n1,2\n{}\n"),
+            ("seed,loss\n1,2\n", false, "seed,step\n{}\n"),
+        ] {
+            assert_eq!(content(before, append), Ok(after.as_bytes().to_vec()), "{before:?}");
+        }
+        assert_eq!(content("seed,loss\n1,2\n", true), Err("its columns are not seed,step".to_owned()));
+        assert!(content(LINE, false).is_err() && written(b"seed,step\n", false).is_err());
     }
 }

@@ -24,6 +24,10 @@ pub struct Config {
     pub val_docs: usize,
     /// The number of steps between two [`Event::Checkpoint`](super::Event::Checkpoint)s, or 0 for none.
     pub checkpoint_every: u64,
+    /// Whether a validation that is better than all before gives an [`Event::Best`](super::Event::Best).
+    pub keep_best: bool,
+    /// The number of validations without a better one that ends the training, or 0 for none.
+    pub stop_early: u64,
     /// The device to train on.
     pub device: DeviceKind,
 }
@@ -41,6 +45,8 @@ impl Default for Config {
             val_every: 100,
             val_docs: 20,
             checkpoint_every: 0,
+            keep_best: false,
+            stop_early: 0,
             device: DeviceKind::Auto,
         }
     }
@@ -57,6 +63,11 @@ pub struct Schedule {
     pub val_docs: usize,
     /// The number of steps between two checkpoints, or 0 for none.
     pub checkpoint_every: u64,
+    /// Whether a validation that is better than all before gives an [`Event::Best`](super::Event::Best).
+    pub keep_best: bool,
+    /// The number of validations without a better one that ends the training, or 0 for none. Of several runs, each must
+    /// have had so many.
+    pub stop_early: u64,
     /// Whether the runs are compared, with each other or with those of another trainer. Compared runs are validated at
     /// the end, and a run that diverges drops out. Otherwise the training fails if its run diverges.
     pub compares: bool,

@@ -1,7 +1,7 @@
 //! The events of a training.
 
 use crate::device::{State, StepLog};
-use crate::run::Run;
+use crate::run::{Best, Run};
 use crate::summary::Summary;
 
 /// An event of a training. Events come in the order in which they happen.
@@ -23,8 +23,17 @@ pub enum Event {
     Validation(Validation),
     /// The best run after a step that is due for a checkpoint.
     Checkpoint(Checkpoint),
+    /// The run whose validation loss is less than all before, of every run.
+    Best(Checkpoint),
     /// A stop that was asked for by a [`StopHandle`](super::StopHandle).
     Stopped {
+        /// The number of the last step.
+        step: u64,
+    },
+    /// The end of a training whose validation losses have no longer become better, see [`Schedule::stop_early`].
+    ///
+    /// [`Schedule::stop_early`]: super::Schedule::stop_early
+    StoppedEarly {
         /// The number of the last step.
         step: u64,
     },
@@ -41,6 +50,10 @@ pub struct Steps {
     pub logs: Vec<Vec<StepLog>>,
     /// The milliseconds that a step took.
     pub ms: f64,
+    /// The seconds from the start of the first launch to the end of this one, with the validations between them.
+    pub seconds: f64,
+    /// The number of tokens that a run has trained on since step 0, before these steps and after each of them.
+    pub tokens: Vec<u64>,
     /// The number of these steps that at least one run took with finite values.
     pub finite: usize,
     /// Whether the schedule or a stop ends the training with these steps.
@@ -53,6 +66,19 @@ impl Steps {
     /// Returns the number of the last of these steps.
     pub fn end(&self) -> u64 {
         self.first + self.logs.first().map_or(0, |logs| logs.len() as u64)
+    }
+
+    /// Returns the seconds from the start of the first launch to the end of the step with this index.
+    pub fn seconds_after(&self, index: usize) -> f64 {
+        let later = self.end() - self.first - 1 - index as u64;
+        self.seconds - self.ms * 1e-3 * later as f64
+    }
+
+    /// Returns the number of tokens that the runs trained on in a second of this launch, or NaN without a clock.
+    pub fn tokens_per_second(&self) -> f64 {
+        let [Some(&before), Some(&after)] = [self.tokens.first(), self.tokens.last()] else { return f64::NAN };
+        let seconds = self.ms * 1e-3 * (self.end() - self.first) as f64;
+        (after - before) as f64 * self.logs.len() as f64 / seconds
     }
 
     /// Returns the number of each finite step, from 1, and its loss, the mean over the runs.
@@ -80,11 +106,13 @@ impl Validation {
     }
 }
 
-/// The best run after a step, with the state that a resumed run goes on from.
+/// A run after a step, with the state that a resumed run goes on from.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The run.
     pub run: Run,
+    /// The run's best validation.
+    pub best: Best,
     /// The run's last validation loss, or NaN if it has none.
     pub val_loss: f64,
     /// Whether the validation loss is that after this step.
@@ -96,10 +124,12 @@ pub struct Checkpoint {
 /// The end of a training.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// The index of the run with the least validation loss, or of the first that has not diverged.
+    /// The index of the run with the least last validation loss, or of the first that has not diverged.
     pub best: usize,
     /// The state of the best run.
     pub state: State,
+    /// The best validation of each run.
+    pub bests: Vec<Best>,
     /// The last validation loss of each run, NaN for a run that was never validated or that diverged.
     pub val_losses: Vec<f64>,
     /// The number of steps that this trainer has taken.

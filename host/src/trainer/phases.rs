@@ -17,12 +17,15 @@ impl Trainer {
         if self.phase == Phase::Launch && self.step == self.first {
             self.see_stop();
         }
-        let goes_on = self.step < self.schedule.stop_after && self.any_alive() && !self.stopped;
+        let is_over = self.step >= self.schedule.stop_after || !self.any_alive();
+        let goes_on = !is_over && !self.stopped && !self.no_longer_better();
         self.phase = match self.phase {
             Phase::Launch if goes_on => self.launch()?,
             Phase::Launch => {
                 if self.stopped {
                     self.push(Event::Stopped { step: self.step });
+                } else if !is_over {
+                    self.push(Event::StoppedEarly { step: self.step });
                 }
                 Phase::Finish
             }
@@ -62,6 +65,13 @@ impl Trainer {
         self.alive.contains(&true)
     }
 
+    /// Returns whether each run that is alive has had the number of validations without a better one that ends it.
+    fn no_longer_better(&self) -> bool {
+        let Schedule { stop_early, .. } = self.schedule;
+        let mut alive = self.alive.iter().zip(&self.bests).filter(|(alive, _)| **alive);
+        stop_early > 0 && alive.all(|(_, best)| best.since >= stop_early)
+    }
+
     /// Returns whether the step is a multiple of `every`, and false if `every` is 0.
     fn is_due(&self, every: u64) -> bool {
         every > 0 && self.step.is_multiple_of(every)
@@ -88,6 +98,8 @@ impl Trainer {
         }
         self.step += len as u64;
         let ms = self.step_seconds * 1e3;
+        let seconds = self.start.map_or(0.0, |start| start.elapsed().as_secs_f64());
+        let tokens = (first..=self.step).map(|step| self.tokens.until(step)).collect();
         let mut finite = 0;
         for (run, logs) in logs.iter().enumerate() {
             let defect = logs.iter().enumerate().find_map(|(i, log)| Some((i, defect(log)?)));
@@ -102,7 +114,8 @@ impl Trainer {
         let is_due = self.is_due(val_every) || self.stopped || (compares && is_last);
         let is_due = is_due && !self.is_hurried();
         let is_validated = is_due && self.any_alive();
-        self.events.push_front(Ok(Event::Steps(Steps { first, logs, ms, finite, is_last, is_validated })));
+        let steps = Steps { first, logs, ms, seconds, tokens, finite, is_last, is_validated };
+        self.events.push_front(Ok(Event::Steps(steps)));
         Ok(if is_validated { Phase::Validate } else { Phase::Checkpoint })
     }
 
@@ -110,6 +123,7 @@ impl Trainer {
     fn train(&mut self, len: u64) -> Result<Vec<Vec<StepLog>>> {
         // The standard library has no clock for a browser, so the time is always 0 there.
         let start = (!cfg!(target_family = "wasm")).then(Instant::now);
+        self.start = self.start.or(start);
         let logs = self.models.train(len as usize)?;
         let seconds = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         self.see_stop();
@@ -141,7 +155,35 @@ impl Trainer {
         }
         self.validated = Some(step);
         self.push(Event::Validation(Validation { step, losses: self.val_losses.clone() }));
+        // A run that is stopped and resumed has the best validation of a run that never was, so the validation at the
+        // stop does not count.
+        let is_end = self.schedule.compares && step == self.schedule.stop_after;
+        if self.is_due(self.schedule.val_every) || is_end { self.record_best() } else { Ok(()) }
+    }
+
+    /// Takes note of the last validation losses, and keeps the model of the least loss of all.
+    fn record_best(&mut self) -> Result<()> {
+        let mut least = (self.best_loss(), None);
+        for run in (0..self.runs.len()).filter(|&run| self.alive[run]) {
+            let loss = self.val_losses[run];
+            if self.bests[run].record(loss, self.step) && loss < least.0 {
+                least = (loss, Some(run));
+            }
+        }
+        if let Some(run) = least.1.filter(|_| self.schedule.keep_best)
+            && let Some(state) = self.kept_state(run)?
+        {
+            let checkpoint = self.checkpoint_of(run, state);
+            self.push(Event::Best(checkpoint));
+        }
         Ok(())
+    }
+
+    /// Returns a checkpoint of a run that has this state.
+    fn checkpoint_of(&self, run: usize, state: State) -> Checkpoint {
+        let is_validated = self.validated == Some(self.step);
+        let (val_loss, best) = (self.val_losses[run], self.bests[run]);
+        Checkpoint { run: self.runs[run].clone(), best, val_loss, is_validated, state }
     }
 
     /// Makes a checkpoint of the best run, if one is due and a run is alive.
@@ -149,9 +191,8 @@ impl Trainer {
         if self.is_due(self.schedule.checkpoint_every)
             && let Some((run, state)) = self.best()?
         {
-            let (val_loss, is_validated) = (self.val_losses[run], self.validated == Some(self.step));
-            let run = self.runs[run].clone();
-            self.push(Event::Checkpoint(Checkpoint { run, val_loss, is_validated, state }));
+            let checkpoint = self.checkpoint_of(run, state);
+            self.push(Event::Checkpoint(checkpoint));
         }
         Ok(Phase::Launch)
     }
@@ -170,33 +211,42 @@ impl Trainer {
         let (best, state) = best.map_or_else(|| self.models.model(0).download().map(|state| (0, state)), Ok)?;
         let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
         let (is_validated, is_hurried) = (self.validated == Some(self.step), self.is_hurried());
-        self.push(Event::Finished(Finished { best, state, val_losses, steps, is_validated, is_hurried }));
+        let bests = self.bests.clone();
+        self.push(Event::Finished(Finished { best, state, bests, val_losses, steps, is_validated, is_hurried }));
         Ok(Phase::Done)
     }
 
-    /// Returns the best run and its state. No reported loss covers the last update, so the next step is tried first. A
-    /// run that would diverge there is dropped.
+    /// Returns the best run that is not about to diverge, and its state.
     fn best(&mut self) -> Result<Option<(usize, State)>> {
         while self.any_alive() {
-            let is_hurried = self.is_hurried();
             let run = self.best_run();
-            let device = self.models.model(run);
-            let state = device.download()?;
-            let arrays = [&state.weights, &state.m, &state.v].into_iter();
-            let reason = match arrays.flat_map(|array| &array.values).find(|value| !value.is_finite()) {
-                Some(value) => Some(format!("a value of the model is {value}")),
-                None if self.step == self.first || is_hurried => None,
-                None => match device.trial_step(&state) {
-                    Err(Error::Stopped) => {
-                        self.see_stop();
-                        continue;
-                    }
-                    trial => defect(&trial?).map(|reason| format!("the next step's {reason}")),
-                },
-            };
-            let Some(reason) = reason else { return Ok(Some((run, state))) };
-            self.diverged(run, state.step, reason);
+            if let Some(state) = self.kept_state(run)? {
+                return Ok(Some((run, state)));
+            }
         }
+        Ok(None)
+    }
+
+    /// Returns the state of a run. No reported loss covers the last update, so the next step is tried first. A run that
+    /// would diverge there is dropped.
+    fn kept_state(&mut self, run: usize) -> Result<Option<State>> {
+        let is_hurried = self.is_hurried();
+        let device = self.models.model(run);
+        let state = device.download()?;
+        let arrays = [&state.weights, &state.m, &state.v].map(|array| array.values.iter());
+        let reason = match arrays.into_iter().flatten().find(|value| !value.is_finite()) {
+            Some(value) => Some(format!("a value of the model is {value}")),
+            None if self.step == self.first || is_hurried => None,
+            None => match device.trial_step(&state) {
+                Err(Error::Stopped) => {
+                    self.see_stop();
+                    return self.kept_state(run);
+                }
+                trial => defect(&trial?).map(|reason| format!("the next step's {reason}")),
+            },
+        };
+        let Some(reason) = reason else { return Ok(Some(state)) };
+        self.diverged(run, state.step, reason);
         Ok(None)
     }
 

@@ -28,8 +28,8 @@ impl Trainer {
     /// # Panics
     /// If there is no configuration.
     pub fn side_by_side(configs: &[Config], corpus: &Corpus) -> Result<Self> {
-        let &Config { model, steps, batch, seed, shuffle, val_every, val_docs, checkpoint_every, device, .. } =
-            &configs[0];
+        let &Config { model, steps, batch, seed, shuffle, device, .. } = &configs[0];
+        let &Config { val_every, val_docs, checkpoint_every, keep_best, stop_early, .. } = &configs[0];
         let documents: Vec<&str> = corpus.documents().collect();
         let dataset = Dataset::new(&documents, shuffle.then_some(seed), None)?;
         let shape = model.shape(dataset.tokenizer.vocab_size())?;
@@ -39,7 +39,8 @@ impl Trainer {
         });
         let states = configs.iter().map(|config| State::new(Weights::init(shape, config.seed))).collect();
         let compares = configs.len() > 1;
-        let schedule = Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, compares };
+        let schedule =
+            Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, keep_best, stop_early, compares };
         Self::start(runs.collect(), states, &dataset, device, schedule)
     }
 }

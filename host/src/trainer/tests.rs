@@ -104,6 +104,8 @@ const TRAIN: TrainConfig = TrainConfig {
     batch: 1,
     optimizer: OptimizerConfig {
         learning_rate: 0.1,
+        warmup: 0,
+        min_lr: 0.0,
         beta1: 0.9,
         beta2: 0.9,
         eps: 1e-8,
@@ -111,8 +113,15 @@ const TRAIN: TrainConfig = TrainConfig {
         max_grad_norm: 1.0,
     },
 };
-const SCHEDULE: Schedule =
-    Schedule { stop_after: 10, val_every: 4, val_docs: 20, checkpoint_every: 0, compares: false };
+const SCHEDULE: Schedule = Schedule {
+    stop_after: 10,
+    val_every: 4,
+    val_docs: 20,
+    checkpoint_every: 0,
+    keep_best: false,
+    stop_early: 0,
+    compares: false,
+};
 
 fn trainer(schedule: Schedule, models: &[Shared]) -> Trainer {
     let run = |seed| Run { seed, config: RunConfig { swept: vec![], model: ModelConfig::default(), train: TRAIN } };
@@ -225,7 +234,8 @@ fn large_models_train_in_small_launches() {
 fn recorded(trainer: Trainer) -> (Trained, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("steps.jsonl");
-    let mut metrics = crate::metrics::Metrics::create(&path, false, trainer.runs.clone()).unwrap();
+    let mut metrics =
+        crate::metrics::Metrics::create(&path, false, trainer.runs.clone(), serde_json::Map::new()).unwrap();
     let trained = Trained::of(trainer);
     trained.events.iter().for_each(|event| metrics.record(event).unwrap());
     metrics.finish().unwrap();

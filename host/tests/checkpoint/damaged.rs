@@ -186,7 +186,7 @@ fn values_that_are_not_finite_are_refused() {
 
 #[test]
 fn another_vocabulary_is_refused() {
-    let with = |vocabulary: &[char]| checkpoint::to_bytes(&state(), vocabulary, Some(&RUN), None).unwrap();
+    let with = |vocabulary: &[char]| checkpoint::to_bytes(&state(), vocabulary, &description()).unwrap();
     refused(&with(&['"', 'a', 'c']), &["token 3 is 'c' in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['"', 'a']), &["token 3 is missing in the checkpoint and 'ß' in the corpus"]);
     refused(&with(&['"', 'a', 'ß', 'z']), &["token 4 is 'z' in the checkpoint and missing in the corpus"]);

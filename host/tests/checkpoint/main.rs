@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::Model;
 use microgpt::atomic_file::AtomicFile;
-use microgpt::checkpoint::{self, RunInfo, load, resume};
+use microgpt::checkpoint::{self, Description, RunInfo, load, resume};
 use microgpt::config::{OptimizerConfig, TrainConfig};
 use microgpt::device::State;
 use microgpt::weights::Weights;
@@ -47,6 +47,8 @@ const RUN: RunInfo = RunInfo {
         batch: 3,
         optimizer: OptimizerConfig {
             learning_rate: 0.1,
+            warmup: 1,
+            min_lr: 0.01,
             beta1: 0.7,
             beta2: 1.0 / 3.0,
             eps: 1e-9,
@@ -59,8 +61,12 @@ const RUN: RunInfo = RunInfo {
     corpus: 0x0123_4567_89ab_cdef,
 };
 
+fn description() -> Description {
+    Description { run: Some(RUN), ..Description::default() }
+}
+
 fn to_bytes(state: &State) -> Vec<u8> {
-    checkpoint::to_bytes(state, &VOCABULARY, Some(&RUN), None).unwrap()
+    checkpoint::to_bytes(state, &VOCABULARY, &description()).unwrap()
 }
 
 fn bits(state: &State) -> [Vec<u32>; 3] {
@@ -169,7 +175,7 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
         serde_json::json!({
             "format_version": 1, "step": 1u64 << 40, "vocabulary": ["\"", "a", "ß"],
             "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
-            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
+            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "warmup": 1, "min_lr": 0.01, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
             "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef", "crc32": checksum,
         })
@@ -187,7 +193,7 @@ fn weights_alone_are_a_checkpoint() {
 
 #[test]
 fn a_checkpoint_states_its_model() {
-    let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, None, None).unwrap());
+    let (_folder, path) = file(&checkpoint::to_bytes(&state(), &VOCABULARY, &Description::default()).unwrap());
     let Model { tokenizer, state: stored } = Model::load(&path).unwrap();
     assert_eq!((tokenizer.chars(), stored.weights.shape), (&VOCABULARY[..], SHAPE));
     assert_eq!((bits(&stored), stored.step), (bits(&state()), 1 << 40));

@@ -16,7 +16,7 @@ fn not_resumed(bytes: &[u8], run: &RunInfo, parts: &[&str]) {
 fn a_checkpoint_resumes_only_its_own_run() {
     let bytes = to_bytes(&state());
     let (_folder, path) = file(&bytes);
-    assert_eq!(bits(&resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap()), bits(&state()));
+    assert_eq!(bits(&resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap().0), bits(&state()));
     let train = |change: fn(&mut TrainConfig)| {
         let mut run = RUN;
         change(&mut run.train);
@@ -71,7 +71,7 @@ fn weights_alone_cannot_be_resumed() {
 fn a_run_is_not_resumed_beyond_its_end() {
     let at = |step| to_bytes(&State { step, ..state() });
     let (_folder, path) = file(&at(1 << 41));
-    assert_eq!(resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap().step, 1 << 41, "it only samples");
+    assert_eq!(resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap().0.step, 1 << 41, "it only samples");
     for step in [(1 << 41) + 1, u64::MAX] {
         not_resumed(&at(step), &RUN, &[&format!("is at step {step} of a run of `--steps 2199023255552`")]);
     }
