@@ -50,7 +50,9 @@ impl ModelConfig {
         let [v, t, c, l] = [vocab, block_size, n_embd, n_layer].map(|size| size as u128);
         let params = c.saturating_mul(v.saturating_add(t).saturating_add(l.saturating_mul(12).saturating_mul(c)));
         let too_large = |size, unit, max| {
-            let model = format!("n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}, vocabulary {vocab}");
+            // A model that is too large for one token was not given the vocabulary of a corpus.
+            let vocabulary = if vocab > 1 { format!(", vocabulary {vocab}") } else { String::new() };
+            let model = format!("n_embd {n_embd}, n_layer {n_layer}, block_size {block_size}{vocabulary}");
             Error::TooLarge { size, unit, max, model }
         };
         if params > MAX_PARAMS {

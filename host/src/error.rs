@@ -143,10 +143,11 @@ impl Error {
             Self::Metadata { .. } => "update microgpt if a newer version wrote the file, or remove the file's metadata",
             Self::OutOfMemory(_) => OutOfMemory::HINT,
             Self::Diverged { saves: true, .. } => {
-                "lower `--learning-rate`, or start from other weights; what was saved before is still there"
+                "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights; what was saved \
+                 before is still there"
             }
             Self::Diverged { .. } | Self::AllDiverged | Self::Sample { .. } => {
-                "lower `--learning-rate`, or start from other weights"
+                "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights"
             }
             Self::Save { .. } => {
                 "choose a file that you may write, in a folder that exists and has space; an old file is unchanged"

@@ -152,11 +152,39 @@ fn completions_and_the_manual_page_name_every_flag() {
             assert!(text.contains(flag) || text.contains(&format!("-l {name}")), "{flag} is missing in {document}");
         }
     }
+    let page = folder.program("--man-page").output().unwrap().stdout;
+    let page = String::from_utf8(page).unwrap();
+    for part in ["SIGNALS\n", "\"EXIT STATUS\"\n", "ENVIRONMENT\n", "EXAMPLES\n", "\n\\fBmicrogpt\\fR [OPTION]...\n"] {
+        assert!(page.contains(part), "{part} is missing in:\n{page}");
+    }
+    assert!(page.lines().filter(|line| line.starts_with(".TH ")).all(|line| line.len() < 60), "a footer fits its line");
     // A script can name every flag and still have a syntax error.
     let script = folder.program("--completions bash").output().unwrap().stdout;
     folder.write("completions.bash", script);
     let checked = Command::new("bash").args(["-n", "completions.bash"]).current_dir(&folder.0).status();
     assert!(checked.is_ok_and(|status| status.success()));
+    // Only paths complete to the names of files.
+    let completed = |words: &str| {
+        let last = words.split(' ').count() - 1;
+        let script = format!(
+            ". ./completions.bash; compopt() {{ :; }}; COMP_WORDS=({words} ''); COMP_CWORD={}; \
+             _microgpt microgpt '' {}; echo \"${{COMPREPLY[*]}}\"",
+            last + 1,
+            words.split(' ').next_back().unwrap(),
+        );
+        let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (words, expected) in [
+        ("microgpt --save", Some("names.txt")),
+        ("microgpt --prompt", None),
+        ("microgpt --steps", None),
+        ("microgpt --sweep", Some("learning-rate")),
+        ("microgpt sample --prompt", None),
+    ] {
+        let text = completed(words);
+        assert!(expected.map_or(text.trim().is_empty(), |part| text.contains(part)), "{words}: {text}");
+    }
 }
 
 #[test]

@@ -16,20 +16,26 @@ use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
 use crate::run::{RunConfig, Setting};
 use crate::trainer::Config;
 
-const AFTER_HELP: &str = "\
+/// The outputs, for the help and the manual page.
+pub(super) const FILES: &str = "\
 Results go to stdout, notices and errors to stderr.
-Ctrl-C, SIGTERM or SIGHUP ends training in good order. The model is validated, saved and sampled. A second signal \
-ends the program at once.
 If a file cannot be written, the run ends with an error. A checkpoint keeps its last complete content.
-If a path is a link, the file that it points to is written.
-NO_COLOR=1 turns colours off.
+If a path is a link, the file that it points to is written.";
+
+/// The signals, for the help and the manual page.
+pub(super) const SIGNALS: &str = "\
+Ctrl-C, SIGTERM or SIGHUP ends training in good order. The model is validated, saved and sampled. A second signal \
+ends the program at once.";
+
+/// The exit codes, for the help and the manual page.
+pub(super) const EXIT_CODES: &str = "\
 Exit code: 0 for success, 1 for an error, 2 for a wrong command line, and for a run that a signal \
 ended 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).";
 
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]
 #[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true)]
-#[command(max_term_width = 120, after_help = AFTER_HELP)]
+#[command(max_term_width = 120, after_help = format!("{FILES}\n{SIGNALS}\nNO_COLOR=1 turns colours off.\n{EXIT_CODES}"))]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 pub struct Cli {
     /// A command for a saved model. Without one, the program trains.

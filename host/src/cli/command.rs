@@ -1,4 +1,4 @@
-//! The definition of the command line, the documents that are generated from it, and the errors of a wrong one.
+//! The definition of the command line, and the errors of a wrong one.
 
 use std::env;
 use std::error::Error as _;
@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
+use super::foreign_flags;
 use super::settings::{given, is_number, settings};
 use super::values::Sweep;
 use crate::error::Error;
@@ -34,25 +35,6 @@ impl Cli {
         let cli = Self::from_arg_matches(&matches)?;
         Ok(Self { given: given(&command, &matches), settings: settings(&command, &matches), ..cli })
     }
-
-    /// Returns the completion script or the manual page, if that is all that is asked for.
-    pub(super) fn document(&self) -> Option<Vec<u8>> {
-        let mut text = Vec::new();
-        if let Some(shell) = self.completions {
-            clap_complete::generate(shell, &mut command(), "microgpt", &mut text);
-        } else if self.man_page {
-            // The page of each subcommand, to which that of the program refers, follows it.
-            let mut program = command();
-            program.build();
-            for page in std::iter::once(&program).chain(program.get_subcommands()) {
-                // Writing to memory cannot fail.
-                let _ = clap_mangen::Man::new(page.clone()).render(&mut text);
-            }
-        } else {
-            return None;
-        }
-        Some(text)
-    }
 }
 
 /// Gives clap's error the form of [`Error`], with a hint. Help and version stay as they are.
@@ -66,12 +48,28 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     // The first paragraph is the message, and another may be a tip.
     let text = error.render().to_string();
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    // The tip to pass an unknown flag as a value fits no argument of this program.
-    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|tip| !tip.starts_with("to pass"));
-    let is_late = error.kind() == ErrorKind::ArgumentConflict && message.contains("the subcommand '");
-    let tip = if is_late { Some("start with the command, and give its own flags after it") } else { tip };
+    let tip = match error.kind() {
+        ErrorKind::UnknownArgument => unknown_flag_tip(&error),
+        ErrorKind::ArgumentConflict if message.contains("the subcommand '") => {
+            Some("start with the command, and give its own flags after it".to_owned())
+        }
+        _ => rest.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned),
+    };
     let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
     Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
+}
+
+/// Returns the tip for a flag that does not exist. Other programs may have it, or it may be misspelt.
+fn unknown_flag_tip(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let given = text(ContextKind::InvalidArg)?;
+    foreign_flags::hint(given).map(str::to_owned).or_else(|| {
+        let flag = text(ContextKind::SuggestedArg)?;
+        foreign_flags::is_similar(given, flag).then(|| format!("perhaps `{flag}`"))
+    })
 }
 
 /// Returns the error of a flag that does not take its value, if `error` is of that kind.

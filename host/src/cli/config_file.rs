@@ -9,14 +9,12 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::command::{command, invalid_value};
+use super::foreign_flags;
 use super::settings::to_args;
 use crate::error::{Error, Result};
 
 /// The flags that ask for something else than a run.
 const NO_KEYS: [&str; 4] = ["completions", "config", "help", "man-page"];
-
-/// The least similarity of a key and a flag that is suggested, from 0 to 1.
-const SIMILAR: f64 = 0.7;
 
 /// Returns the arguments that a configuration file gives, without those of the flags in `given`.
 ///
@@ -54,11 +52,10 @@ pub(super) fn args(path: &Path, given: &[String]) -> Result<Vec<String>> {
 fn entry_args(command: &Command, key: &str, value: &toml::Value) -> Result<Vec<String>> {
     let flags: Vec<&Arg> = command.get_arguments().filter(|arg| is_key(arg)).collect();
     let Some(arg) = flags.iter().find(|arg| arg.get_long() == Some(key)) else {
-        let similarity = |flag: &&str| strsim::jaro_winkler(flag, &key.replace('_', "-"));
-        let longs = flags.iter().filter_map(|arg| arg.get_long());
-        let nearest =
-            longs.max_by(|a, b| similarity(a).total_cmp(&similarity(b))).filter(|flag| similarity(flag) > SIMILAR);
-        let hint = nearest.map_or("keys are flags without their dashes".to_owned(), |flag| format!("perhaps `{flag}`"));
+        let nearest = foreign_flags::nearest(key, flags.iter().filter_map(|arg| arg.get_long()));
+        let hint =
+            foreign_flags::hint(key).map(str::to_owned).or_else(|| nearest.map(|flag| format!("perhaps `{flag}`")));
+        let hint = hint.unwrap_or_else(|| "keys are flags without their dashes".to_owned());
         return Err(Error::usage(format!("`{key}` is not a flag"), hint + "; `--help` describes every flag"));
     };
     let setting = match (arg.get_action(), value) {

@@ -11,7 +11,7 @@ use crate::tokenizer::Tokenizer;
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
     /// The device to compute on
-    #[arg(long, default_value = "auto", env = "MICROGPT_DEVICE", hide_env_values = true)]
+    #[arg(long, default_value = "auto", ignore_case = true, env = "MICROGPT_DEVICE", hide_env_values = true)]
     pub(super) device: DeviceKind,
     /// The number of CPU threads [default: one for each core]
     #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true)]

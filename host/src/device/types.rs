@@ -21,6 +21,7 @@ pub enum DeviceKind {
     #[default]
     Auto,
     /// The kernels on an NVIDIA GPU.
+    #[cfg_attr(not(target_family = "wasm"), value(alias = "gpu"))]
     Cuda,
     /// The kernels on the CPU.
     Cpu,

@@ -14,7 +14,8 @@ fn values_out_of_range_are_refused() {
     {
         bad.extend(["-1", "1.5", "1e3", "", "many", "18446744073709551616"].map(|value| (flag, value)));
     }
-    for flag in "--temperature --learning-rate --beta1 --beta2 --eps --weight-decay --max-grad-norm".split(' ') {
+    for flag in "--temperature --learning-rate --min-lr --beta1 --beta2 --eps --weight-decay --max-grad-norm".split(' ')
+    {
         bad.extend(["-0.1", "nan", "inf", "1e39", "1e999", "", "warm"].map(|value| (flag, value)));
     }
     bad.extend([
@@ -47,6 +48,7 @@ fn flags_that_do_not_fit_each_other_are_refused() {
     refused(folder.run("--n-embd 10 --n-head 4"), 2, &["`--n-embd 10`", "`--n-head 4`", "`--n-head 2`"]);
     refused(folder.run("--n-embd 1000000 --n-layer 1000"), 2, &["too large", "n_embd 1000000", "n_layer 1000"]);
     refused(folder.run("--n-embd 1073741824 --n-layer 1073741824"), 2, &["too large"]);
+    refused(folder.run("--block-size 1000000000"), 2, &["too large (n_embd 16, n_layer 1, block_size 1000000000)"]);
     refused(folder.run("--steps 0"), 2, &["`--steps 0`", "--init-from"]);
     refused(folder.run("--top-k 19"), 1, &["`--top-k 19`", "18 tokens", "`--top-k 18`"]);
     folder.run("--steps 1 --top-k 18").assert().success();
@@ -57,11 +59,15 @@ fn unknown_flags_and_values_are_refused() {
     let folder = Folder::new();
     for (args, part) in [
         ("--bogus", "'--bogus'"),
-        ("--seeed 3", "'--seed'; `--help`"),
+        ("--seeed 3", "hint: perhaps `--seed`; `--help`"),
+        ("--epochs 3", "hint: `--steps N` counts steps"),
+        ("--max_iters 3", "hint: `--steps N` is"),
+        ("--dropout 0.1", "hint: there is no dropout"),
+        ("--zzz", "'--zzz' found\nhint: `--help`"),
         ("names.txt", "'names.txt'"),
         (
-            "--device gpu",
-            "`--device gpu`: expected one of auto, cuda, cpu, reference\nhint: the default is `--device auto`",
+            "--device tpu",
+            "`--device tpu`: expected one of auto, cuda, cpu, reference\nhint: the default is `--device auto`",
         ),
         ("--format xml", "`--format xml`: expected one of text, jsonl"),
         ("--steps", "'--steps <N>'"),
@@ -72,7 +78,7 @@ fn unknown_flags_and_values_are_refused() {
         refused(folder.run(args), 2, &[part]);
     }
     for (variable, value, part) in
-        [("MICROGPT_DEVICE", "gpu", "expected one of auto"), ("MICROGPT_THREADS", "0", "expected a whole number")]
+        [("MICROGPT_DEVICE", "tpu", "expected one of auto"), ("MICROGPT_THREADS", "0", "expected a whole number")]
     {
         let mut command = folder.run("");
         command.env(variable, value);
