@@ -129,8 +129,11 @@ fn seeds_have_the_bits_of_the_cpu() {
         let mut gpu = CudaModels::new(&dataset, &setups).unwrap_or_else(|error| panic!("{}", error.report()));
         let cpu = setups.iter().map(|setup| Cpu::new(setup.train, &dataset, &setup.state));
         let mut cpu = cpu.collect::<Result<Vec<_>, _>>().unwrap();
-        for _ in 0..2 {
-            assert_eq!(gpu.train(5).unwrap(), Models::train(&mut cpu, 5).unwrap(), "{model:?}: log");
+        // The third model drops out.
+        for active in [[true; 5], [true, true, false, true, true]] {
+            let logs =
+                [gpu.train(5, &active), Models::train(&mut cpu, 5, &active)].map(|logs| format!("{:?}", logs.unwrap()));
+            assert_eq!(logs[0], logs[1], "{model:?}: log");
             assert_eq!(gpu.evaluate(9).unwrap(), Models::evaluate(&mut cpu, 9).unwrap(), "{model:?}: validation");
         }
         for (i, cpu) in cpu.iter_mut().enumerate() {

@@ -126,8 +126,9 @@ pub trait Models {
     /// Lets a handle end the computations of every model early, see [`Device::stopped_by`].
     fn stopped_by(&mut self, _stop: &StopHandle) {}
 
-    /// Takes the next `steps` steps of every model and returns the logs, model by model.
-    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>>;
+    /// Takes the next `steps` steps of each model that is `active`, and returns the logs, model by model. Those of the
+    /// other models are empty.
+    fn train(&mut self, steps: usize, active: &[bool]) -> Result<Vec<Vec<StepLog>>>;
 
     /// Evaluates every model on the first `documents` validation documents.
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>>;
@@ -144,8 +145,9 @@ impl<D: Device + Send> Models for Vec<D> {
         }
     }
 
-    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
-        self.par_iter_mut().map(|device| device.train(steps)).collect()
+    fn train(&mut self, steps: usize, active: &[bool]) -> Result<Vec<Vec<StepLog>>> {
+        let train = |(device, &active): (&mut D, &bool)| if active { device.train(steps) } else { Ok(Vec::new()) };
+        self.par_iter_mut().zip(active).map(train).collect()
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {

@@ -89,9 +89,10 @@ impl Trainer {
             logs = self.train(1)?;
         }
         // The models that a stop has ended may be a step apart.
-        let len = logs.iter().map(Vec::len).min().unwrap_or(0);
+        let alive = logs.iter().zip(&self.alive).filter(|(_, alive)| **alive);
+        let len = alive.map(|(logs, _)| logs.len()).min().unwrap_or(0);
         for logs in &mut logs {
-            logs.truncate(len);
+            logs.resize(len, StepLog { loss: f64::NAN, grad_norm: f64::NAN });
         }
         if len == 0 {
             return Ok(Phase::Launch);
@@ -124,7 +125,7 @@ impl Trainer {
         // The standard library has no clock for a browser, so the time is always 0 there.
         let start = (!cfg!(target_family = "wasm")).then(Instant::now);
         self.start = self.start.or(start);
-        let logs = self.models.train(len as usize)?;
+        let logs = self.models.train(len as usize, &self.alive)?;
         let seconds = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         self.see_stop();
         // A step that was not completed tells only that it takes longer.

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
-use std::slice;
 
 use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
@@ -146,7 +145,7 @@ impl Cuda {
 }
 
 /// Trains models that share a GPU, each in a block of its own and on one document a step.
-fn train_side_by_side(models: &mut [Cuda], steps: usize) -> Result<Vec<Vec<StepLog>>> {
+fn train_side_by_side(models: &mut [&mut Cuda], steps: usize) -> Result<Vec<Vec<StepLog>>> {
     let (gpu, mut logs) = (Rc::clone(&models[0].gpu), vec![Vec::with_capacity(steps); models.len()]);
     gpu.in_launches::<TrainModelsArgs>(steps, |range| {
         let steps = range.len();
@@ -172,7 +171,7 @@ impl Device for Cuda {
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         if self.config.batch == 1 {
-            return Ok(train_side_by_side(slice::from_mut(self), steps)?.remove(0));
+            return Ok(train_side_by_side(&mut [self], steps)?.remove(0));
         }
         let (gpu, mut logs) = (Rc::clone(&self.gpu), Vec::with_capacity(steps));
         gpu.in_launches::<BatchArgs>(steps, |range| {
@@ -307,12 +306,17 @@ impl CudaModels {
 }
 
 impl Models for CudaModels {
-    /// Trains all models side by side, if a step has one document.
-    fn train(&mut self, steps: usize) -> Result<Vec<Vec<StepLog>>> {
-        if self.0.iter().any(|model| model.config.batch > 1) {
-            return self.0.iter_mut().map(|model| model.train(steps)).collect();
-        }
-        train_side_by_side(&mut self.0, steps)
+    /// Trains the active models side by side, if a step has one document.
+    fn train(&mut self, steps: usize, active: &[bool]) -> Result<Vec<Vec<StepLog>>> {
+        let models = self.0.iter_mut().zip(active).filter(|(_, active)| **active);
+        let mut models: Vec<&mut Cuda> = models.map(|(model, _)| model).collect();
+        let logs = if models.iter().any(|model| model.config.batch > 1) {
+            models.iter_mut().map(|model| model.train(steps)).collect::<Result<Vec<_>>>()?
+        } else {
+            train_side_by_side(&mut models, steps)?
+        };
+        let mut logs = logs.into_iter();
+        Ok(active.iter().map(|active| active.then(|| logs.next()).flatten().unwrap_or_default()).collect())
     }
 
     fn evaluate(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
