@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// The bytes go to a temporary file in the same folder, `.NAME.microgpt-tmp`, which then replaces the file. The
 /// temporary name is fixed, so the next run that writes the file removes what a killed run has left. Runs that write
 /// the file at once take turns.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AtomicFile {
     /// The path as the user gave it.
     path: PathBuf,
