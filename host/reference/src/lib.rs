@@ -131,9 +131,6 @@ impl TrainState {
     }
 
     /// Runs forward only, and returns the cross-entropy of each of the document's first T positions, in nats.
-    ///
-    /// # Panics
-    /// If `tokens` is empty.
     pub fn document_nll(&mut self, tokens: &[u32]) -> Vec<f64> {
         self.parameters().document_nll(tokens).into_iter().map(Value::data).collect()
     }
@@ -150,9 +147,6 @@ impl TrainState {
     ///
     /// Every token counts alike, so a long document counts for more than a short one. In training, every document
     /// counts alike. If the validation loss rises while the training loss falls, the model memorises its documents.
-    ///
-    /// # Panics
-    /// If a document is empty.
     pub fn evaluate<'d>(&mut self, documents: impl IntoIterator<Item = &'d [u32]>) -> Evaluation {
         let mut evaluation = Evaluation { nll: 0.0, tokens: 0 };
         for document in documents {

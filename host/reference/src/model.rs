@@ -166,16 +166,10 @@ impl<'t> Parameters<'t> {
     ///
     /// A document is `[BOS, characters.., BOS]`. The model is given the tokens up to a position and must name the next
     /// token. The first such token is a character, guessed from `BOS` alone, and the last is the `BOS` at the end.
-    ///
-    /// # Panics
-    /// If `tokens` is empty.
     pub fn document_nll(&self, tokens: &[u32]) -> Vector<'t> {
         let mut caches = self.empty_caches();
-        let pairs = tokens.iter().zip(&tokens[1..]).take(self.shape.block_size);
-        pairs
-            .enumerate()
-            .map(|(position, (&token, &next))| cross_entropy(&self.forward(token, position, &mut caches), next))
-            .collect()
+        let pairs = tokens.windows(2).take(self.shape.block_size).enumerate();
+        pairs.map(|(t, pair)| cross_entropy(&self.forward(pair[0], t, &mut caches), pair[1])).collect()
     }
 
     /// Returns the loss of a document, its mean cross-entropy over positions, in nats.

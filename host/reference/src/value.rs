@@ -51,7 +51,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::iter::Sum;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Div, Mul, Sub};
 
 /// One input of one step of a computation.
 #[derive(Clone, Copy)]
@@ -211,13 +211,6 @@ impl Div for Value<'_> {
     fn div(self, other: Self) -> Self {
         let y = self.data / other.data;
         self.tape.record(y, [(self, 1.0 / other.data), (other, -y / other.data)])
-    }
-}
-
-impl Neg for Value<'_> {
-    type Output = Self;
-    fn neg(self) -> Self {
-        self.tape.record(-self.data, [(self, -1.0)])
     }
 }
 

@@ -12,12 +12,11 @@ const H: f64 = 1e-5;
 #[test]
 fn every_operation_has_the_gradient_of_central_differences() {
     type Operation = for<'t> fn(Value<'t>, Value<'t>) -> Value<'t>;
-    let operations: [(&str, Operation); 16] = [
+    let operations: [(&str, Operation); 15] = [
         ("a + b", |a, b| a + b),
         ("a - b", |a, b| a - b),
         ("a * b", |a, b| a * b),
         ("a / b", |a, b| a / b),
-        ("-a", |a, _| -a),
         ("a + 3", |a, _| a + 3.0),
         ("a - 3", |a, _| a - 3.0),
         ("a / 3", |a, _| a / 3.0),
