@@ -33,14 +33,14 @@ impl Cli {
             args = with_flags(&args, config_file::args(path, &cli.given)?);
             cli = Self::parse(command(), &args, &[])?;
         }
-        if let Some(stored) = cli.stored_args() {
-            let all = with_flags(&args, stored);
+        if let Some(description) = cli.start_description() {
+            let all = with_flags(&args, cli.stored_args(&description));
             // A file with an impossible setting is refused when it is read.
             if let Ok(with_settings) = Self::parse(command(), &all, &[]) {
                 (args, cli) = (all, Self { given: cli.given, ..with_settings });
             }
+            cli.keep_initial_weights(&description);
         }
-        cli.keep_initial_weights();
         cli.configs = sweep::configs(&args, &cli)?;
         cli.check()?;
         Ok(cli)

@@ -11,8 +11,8 @@ use crate::checkpoint::{self, DIMENSIONS};
 use crate::corpus::Dataset;
 use crate::tokenizer::Tokenizer;
 
-/// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states the others of its
-/// own model.
+/// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states other settings of
+/// its own model.
 fn is_resumed(flag: &str, setting: &Value) -> bool {
     match flag {
         "seeds" | "sweep" | "init-from" => false,
@@ -28,17 +28,18 @@ impl Cli {
         self.run.resume.as_deref().or(self.run.init_from.as_deref())
     }
 
-    /// Returns the settings of the checkpoint as arguments, without those that are given.
+    /// Returns the description of the checkpoint that the run starts from, if there is one.
     ///
-    /// A file that cannot be read, or does not state its dimensions, gives no settings. The run refuses it later, or
-    /// compares its tensors with the flags.
-    pub(super) fn stored_args(&self) -> Option<Vec<String>> {
-        let description = checkpoint::describe(self.start()?).ok()?;
-        if description["n_head"].is_null() {
-            return None;
-        }
+    /// A file that cannot be read, or does not state its dimensions, has none. The run refuses it later, or compares
+    /// its tensors with the flags.
+    pub(super) fn start_description(&self) -> Option<Value> {
+        checkpoint::describe(self.start()?).ok().filter(|description| !description["n_head"].is_null())
+    }
+
+    /// Returns the settings of the checkpoint as arguments, without those that are given.
+    pub(super) fn stored_args(&self, description: &Value) -> Vec<String> {
         let resumes = self.run.resume.is_some();
-        let mut stored = own_settings(&description);
+        let mut stored = own_settings(description);
         if resumes {
             let whole = description["settings"].as_object().cloned().unwrap_or_default();
             stored.extend(whole.into_iter().filter(|(flag, setting)| is_resumed(flag, setting)));
@@ -46,16 +47,14 @@ impl Cli {
             stored.retain(|flag, _| DIMENSIONS.iter().any(|key| to_flag(key) == *flag));
         }
         let stored = stored.into_iter().filter(|(flag, _)| !self.given.contains(flag));
-        Some(stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect())
+        stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect()
     }
 
-    /// Adds the file that the resumed run started from to the settings.
-    pub(super) fn keep_initial_weights(&mut self) {
-        let resumed = self.run.resume.as_deref().and_then(|path| checkpoint::describe(path).ok());
-        if let Some(path) =
-            resumed.and_then(|description| description["settings"]["init-from"].as_str().map(Value::from))
-        {
-            self.settings.insert("init-from".to_owned(), path);
+    /// Adds the file of a resumed run's initial weights to the settings. The command line of a resumed run cannot give it.
+    pub(super) fn keep_initial_weights(&mut self, description: &Value) {
+        let path = &description["settings"]["init-from"];
+        if self.run.resume.is_some() && path.is_string() {
+            self.settings.insert("init-from".to_owned(), path.clone());
         }
     }
 
