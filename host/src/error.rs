@@ -143,8 +143,8 @@ impl Error {
             Self::Metadata { .. } => "update microgpt if a newer version wrote the file, or remove the file's metadata",
             Self::OutOfMemory(_) => OutOfMemory::HINT,
             Self::Diverged { saves: true, .. } => {
-                "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights; what was saved \
-                 before is still there"
+                "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights; what was \
+                 saved before is still there"
             }
             Self::Diverged { .. } | Self::AllDiverged | Self::Sample { .. } => {
                 "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights"

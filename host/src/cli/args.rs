@@ -35,7 +35,7 @@ ended 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).";
 /// Trains a tiny GPT on a text, one document a line, and samples from it.
 #[derive(Debug, Parser)]
 #[command(name = "microgpt", version = env!("MICROGPT_BUILD"), disable_help_flag = true)]
-#[command(max_term_width = 120, after_help = format!("{FILES}\n{SIGNALS}\nNO_COLOR=1 turns colours off.\n{EXIT_CODES}"))]
+#[command(after_help = format!("{FILES}\n{SIGNALS}\nNO_COLOR=1 turns colours off.\n{EXIT_CODES}"), max_term_width = 120)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, subcommand_value_name = "COMMAND")]
 pub struct Cli {
     /// A command for a saved model. Without one, the program trains.

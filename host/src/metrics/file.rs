@@ -66,8 +66,8 @@ fn start(file: &mut File, len: u64) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Returns whether a file is empty or begins as JSON lines of metrics do. A killed run may have left a part of its first
-/// line.
+/// Returns whether a file is empty or begins as JSON lines of metrics do. A killed run may have left a part of its
+/// first line.
 fn is_json(start: &[u8]) -> bool {
     let start = &start[..start.len().min(64)];
     let Ok(start) = str::from_utf8(start) else { return false };

@@ -175,7 +175,8 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
         serde_json::json!({
             "format_version": 1, "step": 1u64 << 40, "vocabulary": ["\"", "a", "ß"],
             "n_embd": 6, "n_head": 3, "n_layer": 2, "block_size": 5,
-            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "warmup": 1, "min_lr": 0.01, "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
+            "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "warmup": 1, "min_lr": 0.01,
+            "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
             "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef", "crc32": checksum,
         })
