@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::model::Gpt;
 use crate::ops::attention::{self, Query};
 use crate::ops::rmsnorm::RmsNorm;
+use crate::ops::sample::SamplingParams;
 use crate::ops::{Tokens, embed, linear, sample};
 use crate::shape::{RuntimeShape, Shape, TOKENS};
 
@@ -45,10 +46,8 @@ pub struct GenerateArgs {
     pub samples: u32,
     /// The number of tokens of the prompt, fewer than `block_size`.
     pub prompt_len: u32,
-    /// The number of likeliest tokens that are drawn from, at most V.
-    pub top_k: u32,
-    /// The inverse of the temperature. Zero means greedy decoding.
-    pub inverse_temperature: f32,
+    /// The parameters of the draws.
+    pub sampling: SamplingParams,
     /// The model's dimensions.
     pub shape: RuntimeShape,
 }
@@ -188,7 +187,7 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
         Some(io.prompt.load_scalar(slot.position))
     } else {
         let uniform = (slot.rng.next_u32() >> 8) as f32 / 16_777_216.0;
-        sample::draw(s, logits, args.top_k as usize, args.inverse_temperature, uniform)
+        sample::draw(s, logits, &args.sampling, uniform)
     };
     slot.token = drawn.unwrap_or(BOS);
     let at = slot.sample * s.block_size() + slot.position;

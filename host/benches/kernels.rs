@@ -41,7 +41,8 @@ enum ModelSize {
 }
 
 const MODELS: [ModelSize; 2] = [ModelSize::Default, ModelSize::Embd64Layer2Block32];
-const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
+const SAMPLE: SampleConfig =
+    SampleConfig { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: false };
 
 impl ModelSize {
     fn config(self) -> ModelConfig {

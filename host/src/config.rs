@@ -174,6 +174,10 @@ pub struct SampleConfig<'a> {
     pub top_k: usize,
     /// The divisor of the logits, where 0 means greedy decoding.
     pub temperature: f64,
+    /// The least probability of a token relative to that of the likeliest, from 0, which keeps all, to 1.
+    pub min_p: f64,
+    /// The probability that the likeliest of the kept tokens reach together, from 0 to 1, which keeps all.
+    pub top_p: f64,
     /// The seed. Sample `i` draws from the random stream `(seed, i)`.
     pub seed: u64,
     /// The tokens that each sample starts with, fewer than `block_size` and without `<BOS>`.
@@ -184,7 +188,7 @@ pub struct SampleConfig<'a> {
 
 impl Default for SampleConfig<'_> {
     fn default() -> Self {
-        Self { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false }
+        Self { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: false }
     }
 }
 

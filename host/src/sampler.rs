@@ -32,6 +32,10 @@ pub struct Sampling {
     pub top_k: usize,
     /// The divisor of the logits, where 0 is greedy.
     pub temperature: f64,
+    /// The least probability of a token relative to that of the likeliest, from 0, which keeps all, to 1.
+    pub min_p: f64,
+    /// The probability that the likeliest of the kept tokens reach together, from 0 to 1, which keeps all.
+    pub top_p: f64,
     /// The seed. Sample `i` is drawn from the random stream `(seed, i)`.
     pub seed: u64,
     /// The text that each sample starts with, shorter than the model's block size.
@@ -42,8 +46,8 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        let SampleConfig { top_k, temperature, seed, logprobs, .. } = SampleConfig::default();
-        Self { samples: 20, top_k, temperature, seed, prompt: String::new(), logprobs }
+        let SampleConfig { top_k, temperature, min_p, top_p, seed, logprobs, .. } = SampleConfig::default();
+        Self { samples: 20, top_k, temperature, min_p, top_p, seed, prompt: String::new(), logprobs }
     }
 }
 
@@ -119,8 +123,8 @@ impl<'a> Sampler<'a> {
     pub fn draw(&mut self) -> Result<Vec<TextSample>> {
         let first = self.drawn;
         self.drawn = self.sampling.samples.min(first + self.max_launch);
-        let &Sampling { top_k, temperature, seed, logprobs, .. } = &self.sampling;
-        let config = SampleConfig { top_k, temperature, seed, prompt: &self.prompt, logprobs };
+        let &Sampling { top_k, temperature, min_p, top_p, seed, logprobs, .. } = &self.sampling;
+        let config = SampleConfig { top_k, temperature, min_p, top_p, seed, prompt: &self.prompt, logprobs };
         let samples = self.device.generate(&config, first..self.drawn)?;
         (first + 1..).zip(samples).map(|(number, sample)| text_sample(number, sample, self.tokenizer)).collect()
     }

@@ -32,10 +32,11 @@ fn run(device: &mut dyn Device, steps: usize, launch: usize, samples: u64) -> (V
         log.push(device.trial_step(&state).unwrap());
         validation.push(device.evaluate(50).unwrap().nll.to_bits());
     }
-    let drawn = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: true };
+    let drawn =
+        SampleConfig { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: true };
     // The prompt leaves room for a token.
     let prompt = &[1][..usize::from(device.shape().block_size > 1)];
-    let greedy = SampleConfig { top_k: 1, temperature: 0.0, seed: 1, prompt, logprobs: true };
+    let greedy = SampleConfig { top_k: 1, temperature: 0.0, min_p: 0.0, top_p: 1.0, seed: 1, prompt, logprobs: true };
     // The last samples start at an index that exceeds 32 bits.
     let texts = [
         device.generate(&drawn, 0..samples).unwrap(),

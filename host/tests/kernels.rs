@@ -91,9 +91,18 @@ fn samples_agree_with_the_reference() {
     let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 42))).unwrap();
     cpu.train(200).unwrap();
     let mut reference = Reference::new(config, &dataset, &cpu.download().unwrap()).unwrap();
-    for (top_k, temperature) in [(5, 0.6), (1, 1.0), (27, 1.0), (27, 0.0), (3, 2.0)] {
+    for (top_k, temperature, min_p, top_p) in [
+        (5, 0.6, 0.0, 1.0),
+        (1, 1.0, 0.0, 1.0),
+        (27, 1.0, 0.0, 1.0),
+        (27, 0.0, 0.0, 1.0),
+        (3, 2.0, 0.0, 1.0),
+        (27, 1.0, 0.1, 1.0),
+        (27, 1.5, 0.0, 0.8),
+        (9, 1.0, 0.2, 0.9),
+    ] {
         for prompt in [&[][..], &[13, 1]] {
-            let sample = SampleConfig { top_k, temperature, seed: 9, prompt, logprobs: true };
+            let sample = SampleConfig { top_k, temperature, min_p, top_p, seed: 9, prompt, logprobs: true };
             let (got, expected) = (cpu.generate(&sample, 3..60).unwrap(), reference.generate(&sample, 3..60).unwrap());
             for (got, expected) in got.iter().zip(&expected) {
                 assert_eq!(got.tokens, expected.tokens, "{sample:?}");
@@ -123,7 +132,8 @@ fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset) -> (Vec<Step
     let mut cpu = Cpu::with_kernels(kernels, config, dataset, &State::new(Weights::init(shape, 3))).unwrap();
     let log = cpu.train(30).unwrap();
     let evaluation = cpu.evaluate(usize::MAX).unwrap();
-    let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt: &[], logprobs: true };
+    let sample =
+        SampleConfig { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 1, prompt: &[], logprobs: true };
     let samples = cpu.generate(&sample, 0..50).unwrap();
     let state = cpu.download().unwrap();
     let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|w| w.values.iter().map(|x| x.to_bits()));
@@ -191,7 +201,15 @@ fn the_number_of_threads_changes_nothing() {
             let config = TrainConfig { steps: 9, batch: 1, optimizer: OptimizerConfig::default() };
             let mut cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, 3))).unwrap();
             cpu.train(9).unwrap();
-            let sample = SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt: &[], logprobs: false };
+            let sample = SampleConfig {
+                top_k: 5,
+                temperature: 0.6,
+                min_p: 0.0,
+                top_p: 1.0,
+                seed: 1,
+                prompt: &[],
+                logprobs: false,
+            };
             (cpu.evaluate(100).unwrap(), cpu.generate(&sample, 0..3000).unwrap())
         })
     };

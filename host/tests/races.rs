@@ -30,7 +30,11 @@ fn run(model: ModelConfig, order: u64) -> Vec<u32> {
         cpu.evaluate(usize::MAX).unwrap();
         // A prompt leaves room for a token.
         let prompt = &[1][..usize::from(model.block_size > 1)];
-        cpu.generate(&SampleConfig { top_k: 5, temperature: 0.6, seed: 1, prompt, logprobs: true }, 0..6).unwrap();
+        cpu.generate(
+            &SampleConfig { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 1, prompt, logprobs: true },
+            0..6,
+        )
+        .unwrap();
         let config = TrainConfig { batch: 3, ..config };
         let mut batches = Cpu::new(config, &dataset, &cpu.download().unwrap()).unwrap();
         batches.train(2).unwrap();

@@ -24,7 +24,7 @@ fn shape(vocab: usize, block_size: usize, n_embd: usize, n_head: usize, n_layer:
 }
 
 fn sampling(top_k: usize, temperature: f64) -> SampleConfig<'static> {
-    SampleConfig { top_k, temperature, seed: 42, prompt: &[], logprobs: false }
+    SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: false }
 }
 
 #[test]

@@ -42,6 +42,32 @@ fn an_impossible_prompt_is_refused() {
 }
 
 #[test]
+fn unlikely_tokens_are_left_out_on_every_device() {
+    let folder = trained();
+    let run =
+        |args: &str| samples(&folder.stdout(&format!("--steps 0 --init-from model.safetensors --top-k 18 {args}")));
+    let (all, greedy) = (run("--temperature 4"), run("--temperature 0"));
+    for args in ["--min-p 0.3", "--top-p 0.5", "--min-p 0.05 --top-p 0.8"] {
+        let kept = run(&format!("--temperature 4 {args}"));
+        assert!(kept != all && kept != greedy, "{args}: {kept:?}");
+        assert_eq!(run(&format!("--temperature 4 {args} --device reference")), kept, "{args}");
+        // The commands for a saved model draw alike.
+        let command = folder.program(&format!("sample model.safetensors --top-k 18 --temperature 4 {args}"));
+        let stdout = { command }.assert().success().get_output().stdout.clone();
+        assert_eq!(samples(&String::from_utf8(stdout).unwrap()), kept, "{args}");
+    }
+    for args in ["--min-p 1", "--top-p 0"] {
+        assert_eq!(run(&format!("--temperature 4 {args}")), greedy, "{args}");
+    }
+    assert_eq!(run("--temperature 4 --min-p 0 --top-p 1"), all);
+    for (args, named) in
+        [("--min-p 1.1", "`--min-p 1.1`"), ("--top-p -0.1", "`--top-p -0.1`"), ("--top-p nan", "`--top-p nan`")]
+    {
+        refused(folder.run(args), 2, &[named, "expected a number from 0 to 1"]);
+    }
+}
+
+#[test]
 fn unique_leaves_out_what_stands_in_the_corpus_and_counts_it() {
     // The temperature is so high that some samples are new.
     const MORE: &str = "--steps 0 --init-from model.safetensors --temperature 1.5 --top-k 18";

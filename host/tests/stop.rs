@@ -70,7 +70,7 @@ fn a_device_that_is_stopped_computes_nothing_until_the_handle_is_replaced() {
     let cpu: Box<dyn Device> = Box::new(Cpu::new(config, &dataset, &state).unwrap());
     let reference: Box<dyn Device> = Box::new(Reference::new(config, &dataset, &state).unwrap());
     for mut device in [cpu, reference] {
-        let sampling = SampleConfig { top_k: 3, temperature: 1.0, seed: 5, prompt: &[], logprobs: true };
+        let sampling = SampleConfig { top_k: 3, temperature: 1.0, seed: 5, logprobs: true, ..SampleConfig::default() };
         let before = (device.evaluate(2).unwrap(), device.generate(&sampling, 0..4).unwrap());
         let stop = StopHandle::default();
         stop.stop();

@@ -1,12 +1,12 @@
-//! The draw of the next token from logits, with top-k and a temperature.
+//! The draw of the next token from logits, with top-k, a temperature, min-p and top-p.
 
-use simt::{F32x16, Mask16, View, half_warps};
+use simt::{F32x16, Mask16, View, half_warps, inline};
 
 use super::cross_entropy::in_vocab;
 use crate::math::{exp, ln};
 use crate::shape::Shape;
 
-/// A token and its logit. Tokens rank by descending logit, and equal logits by ascending token.
+/// A token and its logit. Tokens rank by descending logit, and equal logits by ascending token. NaN has no rank.
 #[derive(Clone, Copy)]
 struct Ranked {
     logit: f32,
@@ -14,25 +14,24 @@ struct Ranked {
 }
 
 impl Ranked {
+    /// The rank before that of every token.
+    const START: Self = Self { logit: f32::INFINITY, token: usize::MAX };
+
     /// Returns which of the 16 tokens from `i` on rank after this token.
     #[inline(always)]
     fn before(self, logits: F32x16, i: usize) -> Mask16 {
         let logit = F32x16::splat(self.logit);
-        let up_to_token = Mask16::lanes_below((self.token + 1).saturating_sub(i));
+        let up_to_token = Mask16::lanes_below(self.token.wrapping_add(1).saturating_sub(i));
         logits.lt(logit).or(logits.eq(logit).and_not(up_to_token))
     }
 }
 
-/// Returns the token that follows `last` in rank, or the first token if there is no `last`.
+/// Returns the token that follows `last` in rank.
 #[inline(always)]
-fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
+fn next_ranked<S: Shape>(s: S, logits: View, last: Ranked) -> Ranked {
     let candidates = |i: usize| {
         let row = logits.load(i);
-        let mask = match last {
-            Some(last) => in_vocab(s, i).and(last.before(row, i)),
-            None => in_vocab(s, i),
-        };
-        mask.select(row, F32x16::splat(f32::NEG_INFINITY))
+        in_vocab(s, i).and(last.before(row, i)).select(row, F32x16::splat(f32::NEG_INFINITY))
     };
     let mut max = F32x16::splat(f32::NEG_INFINITY);
     for i in half_warps(s.vocab_padded()) {
@@ -49,49 +48,66 @@ fn next_ranked<S: Shape>(s: S, logits: View, last: Option<Ranked>) -> Ranked {
     Ranked { logit, token }
 }
 
-/// Draws one of the `top_k` likeliest tokens, with probabilities `softmax(logits / temperature)`. `logits` is `[V]`.
+/// The parameters of a draw, in the order in which they act.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct SamplingParams {
+    /// The number of likeliest tokens that are drawn from, from 1, which is greedy decoding, to V.
+    pub top_k: u32,
+    /// The inverse of the temperature, above zero.
+    pub inverse_temperature: f32,
+    /// The least probability of a token, relative to that of the likeliest.
+    pub min_p: f32,
+    /// The share of the probability that the likeliest of these tokens reach together. Less likely ones are left out.
+    pub top_p: f32,
+}
+
+/// Draws a token with probabilities `softmax(logits / temperature)`, as `params` restrict it. `logits` is `[V]`.
 ///
 /// Probabilities accumulate in the order of tokens. The first token whose cumulative probability exceeds `uniform`, in
-/// `[0, 1)`, is drawn. An `inverse_temperature` of zero means greedy decoding. Logits with NaN or an infinite maximum
-/// have no probabilities, so that nothing is drawn.
+/// `[0, 1)`, is drawn. Logits with NaN or an infinite maximum have no probabilities, so that nothing is drawn.
 #[inline(always)]
-pub fn draw<S: Shape>(s: S, logits: View, top_k: usize, inverse_temperature: f32, uniform: f32) -> Option<usize> {
-    let (first, greedy) = (next_ranked(s, logits, None), inverse_temperature == 0.0);
+pub fn draw<S: Shape>(s: S, logits: View, params: &SamplingParams, uniform: f32) -> Option<usize> {
+    let first = next_ranked(s, logits, Ranked::START);
+    // A weight is a probability over that of the first token.
+    let weigh = |row| exp((row - F32x16::splat(first.logit)) * F32x16::splat(params.inverse_temperature));
+    let cumulative = |last: Ranked, i: usize| {
+        let row = logits.load(i);
+        let excluded = last.before(row, i).or(weigh(row).lt(F32x16::splat(params.min_p)));
+        in_vocab(s, i).and_not(excluded).select(weigh(row), F32x16::splat(0.0)).prefix_sum()
+    };
+    let sum = |last| half_warps(s.vocab_padded()).fold(0.0, inline!(|sum, i| sum + cumulative(last, i).last()));
     // `last` is the last token in rank that may be drawn. If all may be drawn, no search is needed.
     let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
-    if top_k < s.vocab() && !greedy {
+    if params.top_k < s.vocab() as u32 {
+        last = (1..params.top_k).fold(first, inline!(|last, _| next_ranked(s, logits, last)));
+    }
+    let mut total = sum(last);
+    if params.top_p < 1.0 {
+        let (mut weight, enough) = (1.0, params.top_p * total);
         last = first;
-        for _ in 1..top_k {
-            last = next_ranked(s, logits, Some(last));
+        for _ in 1..params.top_k {
+            if weight < enough {
+                last = next_ranked(s, logits, last);
+                weight += weigh(F32x16::splat(last.logit)).reduce_max();
+            }
         }
+        total = sum(last);
     }
-    let scale = F32x16::splat(if greedy { 1.0 } else { inverse_temperature });
-    let cumulative = |i: usize| {
-        let row = logits.load(i);
-        let e = exp((row - F32x16::splat(first.logit)) * scale);
-        in_vocab(s, i).and_not(last.before(row, i)).select(e, F32x16::splat(0.0)).prefix_sum()
-    };
-    let mut total = 0.0;
+    let (mut below, mut drawn) = (0.0, None);
     for i in half_warps(s.vocab_padded()) {
-        total += cumulative(i).last();
-    }
-    let (mut below, mut token, mut found) = (0.0, first.token, greedy);
-    for i in half_warps(s.vocab_padded()) {
-        let sum = cumulative(i);
+        let sum = cumulative(last, i);
         let hits = (F32x16::splat(below) + sum).gt(F32x16::splat(uniform * total)).to_bitmask();
-        if !found && hits != 0 {
-            token = i + hits.trailing_zeros() as usize;
-            found = true;
-        }
+        drawn = drawn.or((hits != 0).then_some(i + hits.trailing_zeros() as usize));
         below += sum.last();
     }
-    (!total.is_nan()).then_some(token)
+    (!total.is_nan()).then_some(drawn.unwrap_or(first.token))
 }
 
 /// Returns `ln(softmax(logits)[token])` for `logits: [V]`, over all logits and without a temperature.
 #[inline(always)]
 pub fn log_probability<S: Shape>(s: S, logits: View, token: usize) -> f32 {
-    let max = next_ranked(s, logits, None).logit;
+    let max = next_ranked(s, logits, Ranked::START).logit;
     let mut sum = F32x16::splat(0.0);
     for i in half_warps(s.vocab_padded()) {
         let e = exp(logits.load(i) - F32x16::splat(max));

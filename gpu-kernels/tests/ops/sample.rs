@@ -1,6 +1,6 @@
 //! The op `sample` against the reference.
 
-use gpu_kernels::ops::sample::{draw, log_probability};
+use gpu_kernels::ops::sample::{self, draw, log_probability};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use reference::generate::{SamplingParams, sample};
 use reference::model::cross_entropy;
@@ -35,10 +35,18 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
     let mut padded = padded(s, logits);
     let mut drawn = vec![f32::NAN; uniforms.len()];
     let (logits, out) = (padded.view(), view(&mut drawn));
-    let inverse_temperature = if config.temperature == 0.0 { 0.0 } else { (1.0 / config.temperature) as f32 };
+    // The host passes greedy decoding on as a top-k of 1.
+    let (top_k, temperature) =
+        if config.temperature == 0.0 { (1, 1.0) } else { (config.top_k as u32, config.temperature) };
+    let params = sample::SamplingParams {
+        top_k,
+        inverse_temperature: (1.0 / temperature) as f32,
+        min_p: config.min_p as f32,
+        top_p: config.top_p as f32,
+    };
     launch(|warp| {
         for i in warp.block_stride(uniforms.len()) {
-            let token = draw(s, logits, config.top_k, inverse_temperature, uniforms[i]);
+            let token = draw(s, logits, &params, uniforms[i]);
             out.store_scalar(i, token.map_or(NO_TOKEN as f32, |token| token as f32));
         }
     });
@@ -55,8 +63,22 @@ fn draws_agree_with_the_reference() {
         let coarse: Vec<f32> = values(1, s.vocab()).iter().map(|x| (12.0 * x).round() / 4.0).collect();
         let fine: Vec<f32> = values(2, s.vocab()).iter().map(|x| 5.0 * x + 100.0).collect();
         for (logits, kind) in [(&coarse, "coarse"), (&fine, "fine")] {
-            for (top_k, temperature) in [(1, 1.0), (2, 0.6), (5, 0.6), (5, 0.0), (20, 1.5), (261, 1.0), (261, 2.5)] {
-                let config = SamplingParams { top_k: s.vocab().min(top_k), temperature };
+            for (top_k, temperature, min_p, top_p) in [
+                (1, 1.0, 0.0, 1.0),
+                (2, 0.6, 0.0, 1.0),
+                (5, 0.6, 0.0, 1.0),
+                (5, 0.0, 0.5, 0.5),
+                (20, 1.5, 0.0, 1.0),
+                (261, 1.0, 0.0, 1.0),
+                (261, 2.5, 0.0, 1.0),
+                (261, 2.5, 0.1, 1.0),
+                (261, 2.5, 0.0, 0.85),
+                (20, 1.5, 0.03, 0.45),
+                (5, 0.6, 0.0, 0.7),
+                (261, 1.0, 1.0, 1.0),
+                (261, 1.0, 0.0, 0.0),
+            ] {
+                let config = SamplingParams { top_k: s.vocab().min(top_k), temperature, min_p, top_p };
                 let expected = |u: f64| sample(&to_f64(logits), config, u);
                 let mut compared = 0;
                 for (&u, got) in uniforms.iter().zip(draws(s, logits, config, &uniforms)) {
@@ -100,7 +122,8 @@ fn nothing_is_drawn_without_probabilities() {
                 let mut logits = vec![all; s.vocab()];
                 logits[at] = one;
                 for (top_k, temperature) in [(1, 1.0), (2, 0.6), (2, 1e-30), (s.vocab(), 1e30), (s.vocab(), 0.0)] {
-                    let config = SamplingParams { top_k, temperature };
+                    let config =
+                        SamplingParams { top_k, temperature, min_p: 0.0, top_p: if top_k == 2 { 0.5 } else { 1.0 } };
                     for token in draws(s, &logits, config, &uniforms) {
                         let what = format!("vocabulary {vocab}, {config:?}, logits of {all} and {one}: token {token}");
                         assert!(if drawn { token < vocab } else { token == NO_TOKEN }, "{what}");

@@ -47,7 +47,8 @@ struct Args {
     bench: bool,
 }
 
-const SAMPLE: SampleConfig = SampleConfig { top_k: 5, temperature: 0.6, seed: 42, prompt: &[], logprobs: false };
+const SAMPLE: SampleConfig =
+    SampleConfig { top_k: 5, temperature: 0.6, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: false };
 /// The number of launches of which the median is taken.
 const LAUNCHES: usize = 15;
 

@@ -12,6 +12,10 @@ pub struct SamplingParams {
     pub top_k: usize,
     /// The divisor of the logits, where 0 is greedy.
     pub temperature: f64,
+    /// The least probability of a token relative to that of the likeliest, where 0 keeps all.
+    pub min_p: f64,
+    /// The probability that the likeliest of the kept tokens reach together, where 1 keeps all.
+    pub top_p: f64,
 }
 
 /// A document that the model has invented.
@@ -19,7 +23,7 @@ pub struct SamplingParams {
 pub struct Sample {
     /// The tokens, at most T, without `BOS`.
     pub tokens: Vec<u32>,
-    /// The log-probability of each token, before top-k and temperature, and of the `BOS` that ended it, if one did.
+    /// The log-probability of each token, before any parameter acts, and of the `BOS` that ended it, if one did.
     pub logprobs: Vec<f64>,
 }
 
@@ -54,8 +58,9 @@ pub fn generate(
 ///
 /// 1. *Top-k* keeps the `top_k` largest logits in the draw. Among equal logits the lower token stays.
 /// 2. *Temperature* divides the logits. Below 1 the likely tokens become likelier, above 1 less likely.
-/// 3. *Softmax* turns the logits into probabilities, here not yet divided by their `total`. Laid end to end in the
-///    order of the tokens, the probabilities cover `0..total`. The token that covers `u * total` is drawn.
+/// 3. *Softmax* turns the logits into probabilities, here not yet divided by their `total`.
+/// 4. *Min-p* drops unlikely tokens. *Top-p* keeps the likeliest of the others that reach a share of their probability.
+/// 5. Laid end to end in token order, the probabilities cover `0..total`. The token that covers `u * total` is drawn.
 ///
 /// The lower the temperature, the likelier is the token of the largest logit. At 0, or for a `top_k` of 1, that token
 /// is taken without a draw. This choice is called greedy.
@@ -63,26 +68,25 @@ pub fn generate(
 /// # Panics
 /// If there are no logits.
 pub fn sample(logits: &[f64], params: SamplingParams, u: f64) -> u32 {
-    let largest = |kept: &[bool]| {
-        let candidates = (0..logits.len()).filter(|&token| !kept[token]);
-        candidates.reduce(|best, token| if logits[token] > logits[best] { token } else { best })
-    };
-    let mut kept = vec![false; logits.len()];
-    let top = largest(&kept).expect("a vocabulary has at least `BOS`");
+    let mut kept: Vec<usize> = (0..logits.len()).collect();
+    kept.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    let top = *kept.first().expect("a vocabulary has at least `BOS`");
     if params.temperature == 0.0 || params.top_k == 1 {
         return top as u32;
     }
-    for _ in 0..params.top_k.min(logits.len()) {
-        if let Some(token) = largest(&kept) {
-            kept[token] = true;
-        }
-    }
-    let prob = |token: usize| {
-        if kept[token] { ((logits[token] - logits[top]) / params.temperature).exp() } else { 0.0 }
-    };
-    let total: f64 = (0..logits.len()).map(prob).sum();
+    let prob = |token: usize| ((logits[token] - logits[top]) / params.temperature).exp();
+    kept.truncate(params.top_k);
+    kept.retain(|&token| prob(token) >= params.min_p);
+    let (mut sum, all) = (0.0, kept.iter().map(|&token| prob(token)).sum::<f64>());
+    kept.retain(|&token| {
+        let is_kept = sum < params.top_p * all;
+        sum += prob(token);
+        is_kept
+    });
+    kept.sort_unstable();
+    let total: f64 = kept.iter().map(|&token| prob(token)).sum();
     let mut end = 0.0;
-    let drawn = (0..logits.len()).find(|&token| {
+    let drawn = kept.into_iter().find(|&token| {
         end += prob(token);
         end > u * total
     });

@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(cli.configs[0].train, TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() });
         assert_eq!((cli.training.val_every, cli.training.val_docs), (100, 20));
         let prompt = String::new();
-        let sampling = Sampling { samples: 20, top_k: 5, temperature: 0.6, seed: 42, prompt, logprobs: false };
+        let (top_k, temperature, min_p, top_p) = (5, 0.6, 0.0, 1.0);
+        let sampling = Sampling { samples: 20, top_k, temperature, min_p, top_p, seed: 42, prompt, logprobs: false };
         assert_eq!(cli.sampling.settings(27, cli.run.seed).unwrap(), sampling);
         assert_eq!(sampling, Sampling::default());
         assert_eq!(cli.run.device.device, DeviceKind::Auto);

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::values::{count, not_negative, size, whole};
+use super::values::{count, not_negative, probability, size, whole};
 use crate::device::{DeviceKind, threads};
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
@@ -40,6 +40,12 @@ pub(super) struct SamplingArgs {
     /// Divide the logits by this. 0 always takes the most likely token
     #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature, value_parser = not_negative())]
     temperature: f64,
+    /// Then leave out tokens whose probability is below X times that of the likeliest
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().min_p, value_parser = probability())]
+    min_p: f64,
+    /// Then draw from the likeliest tokens that together have the probability X
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().top_p, value_parser = probability())]
+    top_p: f64,
     /// The format of the samples
     #[arg(long, default_value = "text")]
     format: Format,
@@ -61,13 +67,14 @@ impl SamplingArgs {
 
     /// Returns the sampling from a vocabulary of `vocab` tokens.
     pub(super) fn settings(&self, vocab: usize, seed: u64) -> Result<Sampling> {
-        let Self { samples, ref prompt, top_k, temperature, .. } = *self;
+        let Self { samples, ref prompt, top_k, temperature, min_p, top_p, .. } = *self;
         let top_k = top_k.unwrap_or(Sampling::default().top_k.min(vocab));
         if top_k > vocab {
             let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
             return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
         }
-        Ok(Sampling { samples, top_k, temperature, seed, prompt: prompt.clone(), logprobs: self.is_jsonl() })
+        let (prompt, logprobs) = (prompt.clone(), self.is_jsonl());
+        Ok(Sampling { samples, top_k, temperature, min_p, top_p, seed, prompt, logprobs })
     }
 
     /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.

@@ -57,6 +57,10 @@ pub(super) fn below_one() -> ValueParser {
     real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
 }
 
+pub(super) fn probability() -> ValueParser {
+    real(0.0, 1.0, "from 0 to 1")
+}
+
 /// The flags that can be swept, without their dashes.
 pub(super) const SWEPT: [&str; 13] = [
     "learning-rate",

@@ -25,8 +25,8 @@ use simt::WARPS;
 
 use self::buffer::Buffer;
 use super::marshal::{
-    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, inverse_temperature, optimizer, pack,
-    sample_count, step_coefficients, to_samples, transpose, unpack,
+    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, optimizer, pack, sample_count, sampling_params,
+    step_coefficients, to_samples, transpose, unpack,
 };
 use super::threads;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
@@ -301,8 +301,7 @@ impl Device for Cpu {
             first_sample: samples.start,
             samples: count,
             prompt_len: config.prompt.len() as u32,
-            top_k: config.top_k as u32,
-            inverse_temperature: inverse_temperature(config.temperature),
+            sampling: sampling_params(config),
             shape: self.shape,
         });
         let (kernels, args) = (self.stoppable(), &args);

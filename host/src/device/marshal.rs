@@ -5,10 +5,11 @@ use std::ops::Range;
 use gpu_kernels::generate::{BOS, NO_TOKEN};
 use gpu_kernels::layout::{Layout, Place};
 use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
+use gpu_kernels::ops::sample::SamplingParams;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
 use super::types::{Evaluation, Sample, StepLog};
-use crate::config::{OptimizerConfig, TrainConfig};
+use crate::config::{OptimizerConfig, SampleConfig, TrainConfig};
 use crate::corpus::Documents;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
@@ -73,10 +74,14 @@ pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<
     Ok(samples as u32)
 }
 
-/// Returns the factor of the logits, which is finite. The largest logit is shifted to 0, and 0 times infinity would be
-/// NaN.
-pub(super) fn inverse_temperature(temperature: f64) -> f32 {
-    if temperature == 0.0 { 0.0 } else { (1.0 / temperature).min(f32::MAX.into()) as f32 }
+/// Returns the parameters of the draws in single precision. A temperature of 0 is greedy decoding, like a top-k of 1.
+///
+/// The inverse temperature is finite, because the largest logit is shifted to 0, and 0 times infinity would be NaN.
+pub(super) fn sampling_params(config: &SampleConfig) -> SamplingParams {
+    let &SampleConfig { top_k, temperature, min_p, top_p, .. } = config;
+    let (top_k, temperature) = if temperature == 0.0 { (1, 1.0) } else { (top_k as u32, temperature) };
+    let inverse_temperature = (1.0 / temperature).min(f32::MAX.into()) as f32;
+    SamplingParams { top_k, inverse_temperature, min_p: min_p as f32, top_p: top_p as f32 }
 }
 
 /// Copies `weights` to the kernels' padded layout of [`Layout::len`] elements.
@@ -150,8 +155,10 @@ mod tests {
 
     #[test]
     fn the_inverse_of_a_temperature_is_finite() {
-        let bits = |temperature| inverse_temperature(temperature).to_bits();
-        assert_eq!([0.0, 0.5, 1e-300].map(bits), [0.0, 2.0, f32::MAX].map(f32::to_bits));
-        assert!(inverse_temperature(f32::MAX.into()) > 0.0);
+        let params = |temperature| sampling_params(&SampleConfig { temperature, ..SampleConfig::default() });
+        let bits = |temperature| params(temperature).inverse_temperature.to_bits();
+        assert_eq!([0.5, 1e-300].map(bits), [2.0, f32::MAX].map(f32::to_bits));
+        assert!(params(f32::MAX.into()).inverse_temperature > 0.0);
+        assert_eq!([0.0, 1e-300].map(|temperature| params(temperature).top_k), [1, 5]);
     }
 }

@@ -134,8 +134,8 @@ impl Device for Reference {
 
     fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
         validate::sampling(self.shape, config)?;
-        let &SampleConfig { top_k, temperature, seed, prompt, logprobs } = config;
-        let params = SamplingParams { top_k, temperature };
+        let &SampleConfig { top_k, temperature, min_p, top_p, seed, prompt, logprobs } = config;
+        let params = SamplingParams { top_k, temperature, min_p, top_p };
         let sample = |i| {
             self.unless_stopped()?;
             let sample = self.model.generate(params, prompt, uniforms(seed, i));

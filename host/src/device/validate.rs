@@ -46,7 +46,7 @@ pub(super) fn state(shape: RuntimeShape, state: &State) -> Result<()> {
 
 /// Rejects a configuration that a model of this shape cannot be sampled with.
 pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<()> {
-    let &SampleConfig { top_k, temperature, prompt, .. } = config;
+    let &SampleConfig { top_k, temperature, min_p, top_p, prompt, .. } = config;
     let RuntimeShape { vocab, block_size, .. } = shape;
     if let Some(token) = prompt.iter().find(|token| !(1..vocab).contains(token)) {
         const HINT: &str = "encode the prompt with the model's vocabulary, without `<BOS>`";
@@ -62,6 +62,11 @@ pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<()>
     }
     if !(0.0..=f64::from(f32::MAX)).contains(&temperature) {
         return Err(Error::argument("temperature", "from 0 to 3.4e38", &temperature, "choose 0 or a positive value"));
+    }
+    for (name, value) in [("min-p", min_p), ("top-p", top_p)] {
+        if !(0.0..=1.0).contains(&value) {
+            return Err(Error::argument(name, "from 0 to 1", &value, "choose a probability"));
+        }
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
 
     let mut device = open(config, &small, &fitting).unwrap_or_else(|error| panic!("{}", error.report()));
     refused(device.upload(&other), "an array of a state must be");
-    let sample = SampleConfig { top_k: 4, temperature: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
+    let sample =
+        SampleConfig { top_k: 4, temperature: 1.0, min_p: 0.0, top_p: 1.0, seed: 1, prompt: &[3; 7], logprobs: true };
     assert_eq!(device.generate(&sample, 0..3).unwrap().len(), 3);
     refused(device.generate(&sample, 0..1 << 32).map(drop), "at most 4294967295, got 4294967296");
     assert_eq!(device.evaluate(0).unwrap().tokens, 0);
@@ -58,6 +59,8 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
         (SampleConfig { temperature: -1.0, ..sample }, "3.4e38, got -1"),
         (SampleConfig { temperature: f64::NAN, ..sample }, "3.4e38, got NaN"),
         (SampleConfig { temperature: f64::INFINITY, ..sample }, "3.4e38, got inf"),
+        (SampleConfig { min_p: -0.1, ..sample }, "min-p must be from 0 to 1, got -0.1"),
+        (SampleConfig { top_p: f64::NAN, ..sample }, "top-p must be from 0 to 1, got NaN"),
     ] {
         refused(device.generate(&wrong, 0..3).map(drop), expected);
     }

@@ -158,7 +158,8 @@ impl Opened {
 
     /// Draws `samples` samples, from index 0 on.
     fn sample(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Reply> {
-        let config = SampleConfig { top_k, temperature, seed: self.seed, prompt: &[], logprobs: false };
+        let config =
+            SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;
         Ok(Reply::Sampled { samples: samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect() })
     }

@@ -6,7 +6,7 @@ use reference::generate::{SamplingParams, sample};
 use crate::{shape, weights};
 
 fn sampling(top_k: usize, temperature: f64) -> SamplingParams {
-    SamplingParams { top_k, temperature }
+    SamplingParams { top_k, temperature, min_p: 0.0, top_p: 1.0 }
 }
 
 #[test]
@@ -29,6 +29,39 @@ fn sample_draws_from_the_top_k_in_the_order_of_tokens() {
     // A `top_k` of 1 is greedy, and so is a temperature of 0.
     assert_eq!(draws(sampling(1, 1.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
     assert_eq!(draws(sampling(5, 0.0), &[0.0, 0.5, 0.999]), [3, 3, 3]);
+}
+
+#[test]
+fn min_p_and_top_p_drop_the_less_likely_tokens() {
+    // The exponentials are 3, 1, 2, 4, 0.5.
+    let logits = [3f64.ln(), 0.0, 2f64.ln(), 4f64.ln(), 0.5f64.ln()];
+    let drawn = |params: SamplingParams| {
+        let mut drawn: Vec<u32> = (0..1000).map(|i| sample(&logits, params, f64::from(i) / 1000.0)).collect();
+        drawn.dedup();
+        drawn
+    };
+    let all = sampling(5, 1.0);
+    // Relative to the likeliest the probabilities are 3/4, 1/4, 2/4, 1 and 1/8.
+    for (min_p, kept) in
+        [(0.0, &[0, 1, 2, 3, 4][..]), (0.2, &[0, 1, 2, 3]), (0.3, &[0, 2, 3]), (0.76, &[3]), (1.0, &[3])]
+    {
+        assert_eq!(drawn(SamplingParams { min_p, ..all }), kept, "min-p {min_p}");
+    }
+    // In rank, tokens 3, 0, 2, 1 and 4 reach 4, 7, 9, 10 and 10.5 of 10.5.
+    for (top_p, kept) in
+        [(0.0, &[][..]), (0.38, &[3]), (0.39, &[0, 3]), (0.86, &[0, 2, 3, 1][..]), (0.96, &[0, 1, 2, 3, 4])]
+    {
+        let mut kept = kept.to_vec();
+        kept.sort_unstable();
+        // Without any token left the likeliest is drawn.
+        let kept = if kept.is_empty() { vec![3] } else { kept };
+        assert_eq!(drawn(SamplingParams { top_p, ..all }), kept, "top-p {top_p}");
+    }
+    // Top-p shares out what top-k, the temperature and min-p leave: 9, 4 and 16 of 29.
+    let three = SamplingParams { top_k: 3, temperature: 0.5, ..all };
+    assert_eq!(drawn(SamplingParams { top_p: 0.55, ..three }), [3]);
+    assert_eq!(drawn(SamplingParams { top_p: 0.56, ..three }), [0, 3]);
+    assert_eq!(drawn(SamplingParams { top_p: 0.63, min_p: 0.3, ..three }), [3]);
 }
 
 #[test]

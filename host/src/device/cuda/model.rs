@@ -14,8 +14,8 @@ use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use simt::GPU_WARPS;
 
 use super::super::marshal::{
-    LOG_LEN, evaluations, first_document, inverse_temperature, optimizer, pack, sample_count, step_coefficients,
-    step_logs, to_samples, transpose, unpack,
+    LOG_LEN, evaluations, first_document, optimizer, pack, sample_count, sampling_params, step_coefficients, step_logs,
+    to_samples, transpose, unpack,
 };
 use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
 use super::super::validate;
@@ -234,8 +234,7 @@ impl Device for Cuda {
             first_sample: samples.start,
             samples: 0,
             prompt_len: config.prompt.len() as u32,
-            top_k: config.top_k as u32,
-            inverse_temperature: inverse_temperature(config.temperature),
+            sampling: sampling_params(config),
             shape,
         };
         self.gpu.in_launches::<GenerateArgs>(count as usize, |range| {
