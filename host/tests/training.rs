@@ -134,11 +134,13 @@ fn numbered_checkpoints_are_those_of_runs_that_stop_there() {
 #[test]
 fn several_models_share_the_best_of_all() {
     let folder = Folder::new();
-    let flags = "--steps 100 --val-every 10 --val-docs all --sweep n-embd=8,32 --seeds 2 --metrics steps.jsonl";
-    folder.stdout(&format!("{flags} --save-best best.st"));
+    let flags = format!("{OVERFITS} --sweep beta1=0.5,0.9 --sweep n-layer=1,2 --seeds 2 --metrics steps.jsonl");
+    let said = stderr(&folder, &format!("{flags} --save-best best-{{step}}.st"));
     let (step, least) = validations(&folder).into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-    let best = info(&folder, "best.st");
+    let best = info(&folder, &format!("best-{step}.st"));
     assert_eq!((best["step"].as_u64(), best["val_loss"].as_f64()), (Some(step), Some(least)));
+    let notice = format!("the best was {least:.4} at step {step}; `best-{step}.st` has the best model");
+    assert!(said.contains(&notice), "{said}");
 }
 
 #[test]

@@ -28,14 +28,11 @@ impl SavePath {
     /// # Errors
     /// Those of [`AtomicFile::new`].
     pub(super) fn file(&self, step: u64) -> Result<AtomicFile> {
-        match self.0.to_str() {
-            Some(name) => AtomicFile::new(name.replace(STEP, &step.to_string()).as_ref()),
-            None => AtomicFile::new(&self.0),
-        }
+        AtomicFile::new(&self.at(step))
     }
 
-    /// Returns the path as the user gave it.
-    pub(super) fn name(&self) -> String {
-        self.0.display().to_string()
+    /// Returns the path of the checkpoint of a step.
+    pub(super) fn at(&self, step: u64) -> PathBuf {
+        self.0.to_str().map_or_else(|| self.0.clone(), |name| name.replace(STEP, &step.to_string()).into())
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         plot,
         run_info,
         failure: None,
-        least: f64::INFINITY,
+        least: Best::default(),
         best: None,
         results: Vec::new(),
     };
@@ -94,8 +94,8 @@ struct Session<'a> {
     run_info: RunInfo,
     /// The first failure of an output. It ends the run once the model is saved.
     failure: Option<Error>,
-    /// The validation loss of the model in `save_best`, or infinity before the first save.
-    least: f64,
+    /// The validation of the model in `save_best`.
+    least: Best,
     /// The best model so far, on its device with those that were trained beside it.
     best: Option<Trained>,
     results: Vec<SweepResult>,
@@ -260,10 +260,10 @@ impl Session<'_> {
 
     /// Saves the model of the least validation loss so far, unless an earlier group has had a better one.
     fn save_least(&mut self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) {
-        let Some(file) = self.save_best.as_ref().filter(|_| checkpoint.val_loss < self.least) else { return };
+        let Some(file) = self.save_best.as_ref().filter(|_| checkpoint.val_loss < self.least.loss) else { return };
         let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        let saved = self.write(file, checkpoint).map(drop);
-        self.least = checkpoint.val_loss;
+        let saved = self.write(file, checkpoint);
+        self.least = checkpoint.best;
         self.note(saved.and(flushed));
     }
 
@@ -272,12 +272,13 @@ impl Session<'_> {
         let Some(file) = self.save.as_ref().filter(|_| !self.cli.compares() || !best.loss().is_nan()) else {
             return Ok(());
         };
+        let name = file.at(best.last.state.step).display().to_string();
         if best.steps == 0 && self.stop.is_stopped() {
             // The file may have a trained model.
-            self.console.notice(format_args!("not saved: `{}`, interrupted before the first step", file.name()));
+            self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
             return Ok(());
         }
-        let name = self.write(file, &best.last)?;
+        self.write(file, &best.last)?;
         self.console.notice(format_args!("saved: `{name}`"));
         // A run that has stopped early would end again.
         let is_ended = self.stop.is_stopped() || self.failure.is_some();
@@ -289,8 +290,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Saves a checkpoint, and returns the name of its file.
-    fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<String> {
+    fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<()> {
         let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
         let description = Description {
             run: Some(RunInfo { train: run.config.train, ..self.run_info }),
@@ -298,9 +298,7 @@ impl Session<'_> {
             best,
             settings: self.cli.settings.clone(),
         };
-        let file = path.file(state.step)?;
-        file.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), &description)?)?;
-        Ok(file.path().display().to_string())
+        path.file(state.step)?.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), &description)?)
     }
 
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
@@ -340,7 +338,7 @@ impl Session<'_> {
         if cli.compares() {
             console.lines(&format!("best: {} | val loss {}\n", best.last.run, Loss(best.loss())))?;
         }
-        if let Some(notice) = worse_notice(&best.last, self.save_best.as_ref()) {
+        if let Some(notice) = worse_notice(&best.last, self.save_best.as_ref(), self.least) {
             console.notice(notice);
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
@@ -361,16 +359,16 @@ impl Session<'_> {
     }
 }
 
-/// Returns the notice that the last validation loss of a run is above its best, if it is. The model of the best may be
-/// in `save_best`.
-fn worse_notice(last: &Checkpoint, save_best: Option<&SavePath>) -> Option<String> {
-    let Checkpoint { val_loss, best: Best { loss, step, .. }, .. } = *last;
-    let way_out = save_best.map_or("; `--save-best FILE` keeps the best model".to_owned(), |path| {
-        format!("; `{}` has the best model", path.name())
+/// Returns the notice that the last validation loss of a run is above its best, or above that of the model in `save_best`,
+/// which is `least`.
+fn worse_notice(last: &Checkpoint, save_best: Option<&SavePath>, least: Best) -> Option<String> {
+    let Best { loss, step, .. } = if least.loss < last.best.loss { least } else { last.best };
+    let way_out = save_best.map_or("`--save-best FILE` keeps the best model".to_owned(), |path| {
+        format!("`{}` has the best model", path.at(step).display())
     });
-    let (last, best) = (Loss(val_loss), Loss(loss));
-    (val_loss > loss)
-        .then(|| format!("worse: the last val loss is {last}, the best was {best} at step {step}{way_out}"))
+    let (val_loss, best) = (Loss(last.val_loss), Loss(loss));
+    (last.val_loss > loss)
+        .then(|| format!("worse: the last val loss is {val_loss}, the best was {best} at step {step}; {way_out}"))
 }
 
 /// Returns whether a model of this loss takes the place of the best before it, whose loss is NaN if there is none.
