@@ -67,11 +67,9 @@ impl Default for Best {
 }
 
 impl Best {
-    /// Takes note of a validation after `step`, and returns whether it is better than all before.
-    pub fn record(&mut self, loss: f64, step: u64) -> bool {
-        let is_better = loss < self.loss;
-        *self = if is_better { Self { loss, step, since: 0 } } else { Self { since: self.since + 1, ..*self } };
-        is_better
+    /// Takes note of a validation after `step`.
+    pub fn record(&mut self, loss: f64, step: u64) {
+        *self = if loss < self.loss { Self { loss, step, since: 0 } } else { Self { since: self.since + 1, ..*self } };
     }
 }
 

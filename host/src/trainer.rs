@@ -76,6 +76,8 @@ pub struct Trainer {
     alive: Vec<bool>,
     /// The best validation of each run.
     bests: Vec<Best>,
+    /// The validation loss of the last [`Event::Best`], or infinity before the first.
+    kept_loss: f64,
     /// The last validation loss of each run.
     val_losses: Vec<f64>,
     /// The step after which the validation losses were measured.
@@ -143,6 +145,7 @@ impl Trainer {
             step: 0,
             alive: vec![true; runs.len()],
             bests: vec![Best::default(); runs.len()],
+            kept_loss: f64::INFINITY,
             val_losses: vec![f64::NAN; runs.len()],
             validated: None,
             phase: Phase::Launch,
@@ -167,7 +170,7 @@ impl Trainer {
     /// Returns the trainer with the best validation that each run had before.
     #[must_use]
     pub fn after(self, best: Best) -> Self {
-        Self { bests: vec![best; self.runs.len()], ..self }
+        Self { bests: vec![best; self.runs.len()], kept_loss: best.loss, ..self }
     }
 
     /// Ends the training as if the last step taken was the last of the schedule.

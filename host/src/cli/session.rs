@@ -359,12 +359,14 @@ impl Session<'_> {
     }
 }
 
-/// Returns the notice that the last validation loss of a run is above its best, or above that of the model in `save_best`,
-/// which is `least`.
+/// Returns the notice that the last validation loss of a run is above its best, or above that of the model in
+/// `save_best`, which is `least`.
 fn worse_notice(last: &Checkpoint, save_best: Option<&SavePath>, least: Best) -> Option<String> {
     let Best { loss, step, .. } = if least.loss < last.best.loss { least } else { last.best };
-    let way_out = save_best.map_or("`--save-best FILE` keeps the best model".to_owned(), |path| {
-        format!("`{}` has the best model", path.at(step).display())
+    // The part of a resumed run before this one may not have saved the best model.
+    let saved = save_best.map(|path| path.at(step)).filter(|path| path.exists());
+    let way_out = saved.map_or("`--save-best FILE` keeps the best model".to_owned(), |path| {
+        format!("`{}` has the best model", path.display())
     });
     let (val_loss, best) = (Loss(last.val_loss), Loss(loss));
     (last.val_loss > loss)

@@ -162,20 +162,19 @@ impl Trainer {
         if self.is_due(self.schedule.val_every) || is_end { self.record_best() } else { Ok(()) }
     }
 
-    /// Takes note of the last validation losses, and keeps the model of the least loss of all.
+    /// Takes note of the last validation losses, and keeps the best model if it is better than all that were kept.
     fn record_best(&mut self) -> Result<()> {
-        let mut least = (self.best_loss(), None);
         for run in (0..self.runs.len()).filter(|&run| self.alive[run]) {
-            let loss = self.val_losses[run];
-            if self.bests[run].record(loss, self.step) && loss < least.0 {
-                least = (loss, Some(run));
-            }
+            self.bests[run].record(self.val_losses[run], self.step);
         }
-        if let Some(run) = least.1.filter(|_| self.schedule.keep_best)
-            && let Some(state) = self.kept_state(run)?
-        {
-            let checkpoint = self.checkpoint_of(run, state);
-            self.push(Event::Best(checkpoint));
+        // A run that would diverge at its next step makes way for the next best.
+        while self.schedule.keep_best && self.any_alive() && self.val_losses[self.best_run()] < self.kept_loss {
+            let run = self.best_run();
+            if let Some(state) = self.kept_state(run)? {
+                self.kept_loss = self.val_losses[run];
+                let checkpoint = self.checkpoint_of(run, state);
+                self.push(Event::Best(checkpoint));
+            }
         }
         Ok(())
     }

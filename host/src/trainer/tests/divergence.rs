@@ -44,6 +44,20 @@ fn a_launch_in_which_the_only_model_diverges_is_recorded() {
 }
 
 #[test]
+fn the_next_best_model_is_kept_if_the_best_is_about_to_diverge() {
+    let models = share([3.0, 2.0, 1.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }));
+    models[2].get().bad = Some((5, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
+    let trained = train(Schedule { compares: true, keep_best: true, ..SCHEDULE }, &models);
+    let kept = trained.events.iter().filter_map(|event| match event {
+        Event::Best(Checkpoint { run, best, state, .. }) => Some((run.seed, best.loss, state.step)),
+        _ => None,
+    });
+    // Later validations are as good, but not better.
+    assert_eq!(kept.collect::<Vec<_>>(), [(1, 1.0, 4)]);
+    assert!(trained.end.unwrap().val_losses[2].is_nan());
+}
+
+#[test]
 fn of_several_models_the_best_is_kept_and_one_may_diverge() {
     let models = share([3.0, 2.0, 1.0, 4.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }));
     models[2].get().bad = Some((6, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
