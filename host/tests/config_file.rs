@@ -22,6 +22,11 @@ fn keys_are_flags_and_flags_win() {
     folder.stdout(&format!("{FLAGS} --val-docs all --save flags.st"));
     folder.stdout("--config run.toml --n-embd 8 --save config.st");
     assert!(bytes(&folder, "flags.st") == bytes(&folder, "config.st"));
+    // The file overrides the environment.
+    folder.write("device.toml", "device = \"reference\"\nsteps = 1\n");
+    let mut command = folder.run("--config device.toml");
+    let output = command.env("MICROGPT_DEVICE", "cpu").assert().success();
+    assert!(String::from_utf8_lossy(&output.get_output().stderr).contains("device: reference"));
     folder.write("sweep.toml", "steps = 5\nsweep = [\"n-embd=4,8\", \"beta1=0.5,0.9\"]\n");
     let table = folder.stdout("--config sweep.toml");
     assert_eq!(table, folder.stdout("--steps 5 --sweep n-embd=4,8 --sweep beta1=0.5,0.9"));
@@ -53,6 +58,8 @@ fn a_mistake_in_the_file_is_named_with_its_line() {
         refused(folder.run("--config run.toml"), 2, parts);
     }
     refused(folder.run("--config none.toml"), 2, &["cannot read the configuration `none.toml`", "hint: "]);
+    folder.write("run.toml", "steps = 3\n");
+    refused(folder.run("--config run.toml --save ./run.toml"), 1, &["cannot save to `./run.toml`", "`--config` reads"]);
     folder.write("run.toml", "save-every = 3\n");
     refused(folder.run("--config run.toml"), 2, &["--save <FILE>"]);
 }

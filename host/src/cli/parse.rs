@@ -97,6 +97,7 @@ impl Cli {
         let written = |path, verb, role| NamedFile { path, written: Some(verb), role };
         let files = [
             read(Some(corpus), "the corpus"),
+            read(self.run.config.as_deref(), "what `--config` reads"),
             written(self.run.save.as_deref(), "save", "what `--save` writes"),
             written(self.run.save_best.as_deref(), "save", "what `--save-best` writes"),
             read(self.run.resume.as_deref(), "what `--resume` reads"),
