@@ -184,10 +184,11 @@ fn a_model_that_does_not_fit_the_memory_is_an_error() {
         let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
-        let said =
-            r"(?s)error: out of memory: cannot allocate [0-9]+ bytes\nhint: lower --n-embd, --n-layer, .*--seeds\n$";
+        let said = r"(?s)error: out of memory: cannot allocate [0-9]+ bytes\nhint: lower --n-embd, --n-layer, .* a large corpus\n$";
         assert!(predicate::str::is_match(said).unwrap().eval(&stderr), "{args}: {stderr}");
-        assert_eq!(folder.files(), ["names.txt"]);
+        // The program ends at once, so the file of its lock may be left.
+        let left: Vec<_> = folder.files().into_iter().filter(|file| file != ".model.microgpt-lock").collect();
+        assert_eq!(left, ["names.txt"]);
     }
 }
 
