@@ -1,36 +1,68 @@
 //! Arrays in the host's memory for the kernels.
 
+use std::alloc::{Layout, alloc_zeroed};
+use std::ptr;
+
 use crate::error::OutOfMemory;
 
-/// An array of floats at the alignment of the widest vectors.
-pub(super) struct Buffer(Vec<Line>);
+/// The alignment of the widest vectors, in floats.
+const LINE: usize = 16;
 
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-#[expect(dead_code, reason = "read and written as floats, through the slices below")]
-struct Line([f32; 16]);
+/// An array of floats at the alignment of the widest vectors.
+pub(super) struct Buffer {
+    floats: Vec<f32>,
+    /// The index of the first float that is aligned.
+    start: usize,
+    len: usize,
+}
 
 impl Buffer {
-    /// Returns `len` zeros, rounded up to whole lines.
+    /// Returns `len` zeros, rounded up to whole vectors.
+    ///
+    /// The system fills a page with zeros when the page is first used, so the part of a workspace that stays unused
+    /// takes neither time nor memory. Rust's allocator asks for such pages only at the alignment of a float.
     pub(super) fn zeros(len: usize) -> Result<Self, OutOfMemory> {
-        let lines = len.div_ceil(16);
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(lines).map_err(|_| OutOfMemory(64 * lines))?;
-        buffer.resize(lines, Line([0.0; 16]));
-        Ok(Self(buffer))
+        let len = len.next_multiple_of(LINE);
+        let layout = Layout::array::<f32>(len + LINE).map_err(|_| OutOfMemory(usize::MAX))?;
+        // SAFETY: the layout has a size.
+        let floats: *mut f32 = unsafe { alloc_zeroed(layout) }.cast();
+        if floats.is_null() {
+            return Err(OutOfMemory(layout.size()));
+        }
+        let start = floats.align_offset(LINE * size_of::<f32>());
+        // SAFETY: the global allocator, which is that of `Box`, has allocated this slice. Zeros are valid floats.
+        let floats = unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(floats, len + LINE)) };
+        Ok(Self { floats: floats.into_vec(), start, len })
     }
 
     pub(super) fn as_slice(&self) -> &[f32] {
-        // SAFETY: `Line` has the layout of 16 floats, because its size is 64 bytes without padding.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), 16 * self.0.len()) }
+        &self.floats[self.start..][..self.len]
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: `Line` has the layout of 16 floats, because its size is 64 bytes without padding.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), 16 * self.0.len()) }
+        &mut self.floats[self.start..][..self.len]
     }
 
     pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr().cast()
+        self.as_mut_slice().as_mut_ptr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_zeros_that_can_be_written() {
+        for len in [0, 1, 16, 17, 1000] {
+            let mut buffer = Buffer::zeros(len).unwrap();
+            assert!(
+                buffer.as_slice().len() == len.next_multiple_of(16) && buffer.as_mut_ptr().addr().is_multiple_of(64)
+            );
+            assert!(buffer.as_slice().iter().all(|value| value.to_bits() == 0));
+            buffer.as_mut_slice().fill(1.5);
+            assert!(buffer.as_slice().iter().all(|value| value.to_bits() == 1.5f32.to_bits()));
+        }
+        assert!(Buffer::zeros(1 << 60).is_err());
     }
 }
