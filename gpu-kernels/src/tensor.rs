@@ -56,6 +56,11 @@ impl Tensor {
         let (row, col) = (rows.index(self.shape, i / width), cols.index(self.shape, i % width));
         self.place.offset + row * self.place.cols + col
     }
+
+    /// Returns the number of elements without padding between them. The tensor consists of such runs.
+    pub fn run(&self) -> usize {
+        if self.spec.axes[1] == Axis::Heads { self.shape.head_dim() } else { self.shape()[1] }
+    }
 }
 
 /// The name in a checkpoint, such as `wte` or `layer0.attn_wq`.

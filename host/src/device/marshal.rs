@@ -87,8 +87,8 @@ pub(super) fn sampling_params(config: &SampleConfig) -> SamplingParams {
 /// Copies `weights` to the kernels' padded layout of [`Layout::len`] elements.
 pub(super) fn pack(weights: &Weights, padded: &mut [f32]) {
     for (tensor, values) in weights.tensors() {
-        for (i, &value) in values.iter().enumerate() {
-            padded[tensor.index(i)] = value;
+        for (i, values) in values.chunks(tensor.run()).enumerate() {
+            padded[tensor.index(i * tensor.run())..][..values.len()].copy_from_slice(values);
         }
     }
 }
@@ -97,8 +97,8 @@ pub(super) fn pack(weights: &Weights, padded: &mut [f32]) {
 pub(super) fn unpack(shape: RuntimeShape, padded: &[f32]) -> Weights {
     let mut weights = Weights::zeros(shape);
     for (tensor, values) in weights.tensors_mut() {
-        for (i, value) in values.iter_mut().enumerate() {
-            *value = padded[tensor.index(i)];
+        for (i, values) in values.chunks_mut(tensor.run()).enumerate() {
+            values.copy_from_slice(&padded[tensor.index(i * tensor.run())..][..values.len()]);
         }
     }
     weights
