@@ -1,6 +1,11 @@
 //! The scalar reference as a device among the others.
 
+use std::mem;
 use std::ops::Range;
+use std::panic;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use gpu_kernels::shape::{RuntimeShape, Shape as _};
 use rand_xoshiro::Xoshiro128PlusPlus;
@@ -11,12 +16,19 @@ use reference::{AdamW, TrainState};
 
 use super::marshal::first_document;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
-use super::validate;
-use crate::config::{SampleConfig, TrainConfig};
+use super::{threads, validate};
+use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::{Dataset, Documents};
-use crate::error::{Error, Result};
+use crate::error::{Error, OutOfMemory, Result};
 use crate::stop::StopHandle;
 use crate::weights::Weights;
+
+/// The bytes on the tape for a multiplication, which has two inputs.
+const TAPE_BYTES: usize = 32;
+/// The time between two looks at the stop handle.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest time of work after which the next is done by the calling thread, which cannot end it early.
+const QUICK: Duration = Duration::from_millis(5);
 
 /// A reference [`TrainState`] and the documents that it learns from.
 pub struct Reference {
@@ -25,27 +37,78 @@ pub struct Reference {
     config: TrainConfig,
     dataset: Dataset,
     stop: StopHandle,
+    /// The time that the last work took.
+    time: Duration,
 }
 
 impl Reference {
     /// Returns a model in this state, to be trained on this dataset.
     ///
     /// # Errors
-    /// If the model does not fit the dataset.
+    /// If the model does not fit the dataset, or the system lacks the memory for a document's tape.
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         validate::model(&config, dataset, state)?;
+        // Without this check, Linux would end the program in the midst of a step.
+        let shape = state.weights.shape;
+        let tape = num_params(shape).saturating_mul(shape.block_size()).saturating_mul(TAPE_BYTES);
+        Vec::<u8>::new().try_reserve_exact(tape).map_err(|_| OutOfMemory(tape))?;
         Ok(Self {
             model: to_model(state),
             shape: state.weights.shape,
             config,
             dataset: dataset.clone(),
             stop: StopHandle::default(),
+            time: Duration::MAX,
         })
     }
 
-    fn unless_stopped(&self) -> Result<()> {
-        if self.stop.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
+    /// Runs `work` on the model, unless the stop handle asks for the end before `work` has ended. The model is then as
+    /// it was before, and the thread that runs `work` is left to itself.
+    fn run<R: Send + 'static>(&mut self, work: impl FnOnce(&mut TrainState) -> R + Send + 'static) -> Result<R> {
+        if self.stop.is_stopped() {
+            return Err(Error::Stopped);
+        }
+        // A browser has neither threads nor this clock.
+        if cfg!(target_family = "wasm") {
+            return Ok(work(&mut self.model));
+        }
+        let start = Instant::now();
+        let result = if self.time < QUICK { work(&mut self.model) } else { self.run_apart(work)? };
+        self.time = start.elapsed();
+        Ok(result)
     }
+
+    /// Computes [`Self::run`] with `work` on a thread of its own.
+    fn run_apart<R: Send + 'static>(&mut self, work: impl FnOnce(&mut TrainState) -> R + Send + 'static) -> Result<R> {
+        let copy = copy(&self.model);
+        let mut model = mem::replace(&mut self.model, copy);
+        let (sender, receiver) = channel();
+        let worker = thread::Builder::new().spawn(move || {
+            let result = work(&mut model);
+            // Nobody receives the result after a stop.
+            let _ = sender.send((model, result));
+        });
+        let worker = worker.map_err(|error| threads::refused("start the thread of the reference", error))?;
+        loop {
+            match receiver.recv_timeout(PATIENCE) {
+                Ok((model, result)) => {
+                    self.model = model;
+                    return Ok(result);
+                }
+                Err(RecvTimeoutError::Timeout) if self.stop.is_stopped() => return Err(Error::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        panic::resume_unwind(worker.join().expect_err("a thread that returns has sent its result"))
+    }
+}
+
+/// Returns the model with a tape of its own.
+fn copy(model: &TrainState) -> TrainState {
+    let mut copy = TrainState::new(model.shape, model.weights.clone());
+    (copy.step, copy.m, copy.v) = (model.step, model.m.clone(), model.v.clone());
+    copy
 }
 
 /// Returns a reference model in the state that a device has reached.
@@ -81,9 +144,14 @@ pub fn adamw_at(config: &TrainConfig, step: u64) -> AdamW {
 }
 
 /// Returns the documents of a step. After the last document of `train` the first one follows again.
-fn batch<'a>(config: &TrainConfig, step: u64, train: &'a Documents) -> Vec<&'a [u32]> {
+fn batch(config: &TrainConfig, step: u64, train: &Documents) -> Vec<Vec<u32>> {
     let first = first_document(config, step, train) as usize;
-    (first..first + config.batch).map(|i| train.get(i % train.len())).collect()
+    (first..first + config.batch).map(|i| train.get(i % train.len()).to_vec()).collect()
+}
+
+/// Returns each document as a slice.
+fn slices(documents: &[Vec<u32>]) -> Vec<&[u32]> {
+    documents.iter().map(Vec::as_slice).collect()
 }
 
 /// Returns the random stream of a sample, as uniform values in `[0, 1)`.
@@ -111,23 +179,30 @@ impl Device for Reference {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let Self { model, config, dataset, stop, .. } = self;
-        let steps = (model.step..model.step + steps as u64).take_while(|_| !stop.is_stopped());
-        Ok(steps.map(|step| model.train_step(&batch(config, step, &dataset.train), &adamw_at(config, step))).collect())
+        let mut logs = Vec::new();
+        for _ in 0..steps {
+            let step = self.model.step;
+            let (documents, adamw) = (batch(&self.config, step, &self.dataset.train), adamw_at(&self.config, step));
+            match self.run(move |model| model.train_step(&slices(&documents), &adamw)) {
+                Err(Error::Stopped) => break,
+                log => logs.push(log?),
+            }
+        }
+        Ok(logs)
     }
 
     /// Tries the next step from the model's own state, which is more precise than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
-        self.unless_stopped()?;
-        let Self { model, config, dataset, .. } = self;
-        Ok(model.clipped_gradients(&batch(config, model.step, &dataset.train), config.optimizer.max_grad_norm).0)
+        let documents = batch(&self.config, self.model.step, &self.dataset.train);
+        let max_grad_norm = self.config.optimizer.max_grad_norm;
+        self.run(move |model| model.clipped_gradients(&slices(&documents), max_grad_norm).0)
     }
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let documents = documents.min(self.dataset.val.len());
         let evaluate = |i| {
-            self.unless_stopped()?;
-            Ok(self.model.evaluate([self.dataset.val.get(i)]))
+            let document = self.dataset.val.get(i).to_vec();
+            self.run(move |model| model.evaluate([&*document]))
         };
         (0..documents).map(evaluate).collect()
     }
@@ -137,8 +212,8 @@ impl Device for Reference {
         let &SampleConfig { top_k, temperature, min_p, top_p, seed, prompt, logprobs } = config;
         let params = SamplingParams { top_k, temperature, min_p, top_p };
         let sample = |i| {
-            self.unless_stopped()?;
-            let sample = self.model.generate(params, prompt, uniforms(seed, i));
+            let prompt = prompt.to_vec();
+            let sample = self.run(move |model| model.generate(params, &prompt, uniforms(seed, i)))?;
             // NaN tells that a token had no probabilities.
             let keep = logprobs || sample.logprobs.iter().any(|logprob| logprob.is_nan());
             Ok(if keep { sample } else { Sample { logprobs: Vec::new(), ..sample } })
