@@ -42,9 +42,6 @@ pub use config::{Config, Schedule};
 pub use event::{Checkpoint, Event, Finished, Steps, Validation};
 use tokens::TokenCount;
 
-/// The multiplications that a core with AVX-512 makes in a second, approximately.
-const MULTIPLICATIONS_PER_SECOND: f64 = 1e10;
-
 /// The training of one run, or of several side by side, as an iterator of events.
 ///
 /// The iterator computes a launch of steps when the next event is asked for. It ends after [`Event::Finished`] or an
@@ -63,8 +60,8 @@ pub struct Trainer {
     stopped: bool,
     /// The largest number of steps of a launch.
     max_launch: u64,
-    /// The seconds that a step of the last launch took, or an estimate before the first.
-    step_seconds: f64,
+    /// The seconds that a step of the last launch took.
+    step_seconds: Option<f64>,
     /// The start of the first launch.
     start: Option<Instant>,
     tokens: TokenCount,
@@ -138,7 +135,7 @@ impl Trainer {
             stop: StopHandle::default(),
             stopped: false,
             max_launch: launch_len(document.saturating_mul(documents)),
-            step_seconds: document.saturating_mul(documents) as f64 / MULTIPLICATIONS_PER_SECOND,
+            step_seconds: None,
             start: None,
             tokens: TokenCount::new(&dataset.train, shape.block_size(), runs[0].config.train.batch),
             first: 0,

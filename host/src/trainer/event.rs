@@ -136,6 +136,7 @@ pub struct Finished {
     pub steps: u64,
     /// Whether the validation losses are those after the last step.
     pub is_validated: bool,
-    /// Whether a stop left no time for the last validation and for the trial of the next step.
+    /// Whether a stop left no time for the last validation and for the trial of the next step, so that the best run is
+    /// that of an earlier validation, or just the first.
     pub is_hurried: bool,
 }

@@ -8,7 +8,8 @@ use crate::device::{State, StepLog};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 
-/// The longest time in seconds that a stopped run may take to validate its model and to try the next step.
+/// The longest time in seconds that a stopped training may take for a last step, its validation and the trial of
+/// another.
 const MAX_SECONDS_AFTER_STOP: f64 = 0.5;
 
 impl Trainer {
@@ -48,13 +49,13 @@ impl Trainer {
         }
     }
 
-    /// Returns whether the run was stopped and has no time for a validation and the trial of a step. Runs that are
-    /// compared need their validation losses.
+    /// Returns whether the training was stopped and has no time for a last step, its validation and the trial of another,
+    /// or has taken no step that would show how long they take.
     fn is_hurried(&self) -> bool {
         let batch = self.runs[0].config.train.batch as f64;
         // A forward pass takes a third of the time of a step on the same document.
-        let steps = 1.0 + self.schedule.val_docs.min(self.val_documents) as f64 / (3.0 * batch);
-        self.stopped && !self.schedule.compares && self.step_seconds * steps > MAX_SECONDS_AFTER_STOP
+        let steps = 2.0 + self.schedule.val_docs.min(self.val_documents) as f64 / (3.0 * batch);
+        self.stopped && self.step_seconds.is_none_or(|seconds| seconds * steps > MAX_SECONDS_AFTER_STOP)
     }
 
     fn push(&mut self, event: Event) {
@@ -84,8 +85,8 @@ impl Trainer {
         let until_due = |every: u64| if every == 0 { u64::MAX } else { every - first % every };
         let len = self.max_launch.min(stop_after - first).min(until_due(val_every)).min(until_due(checkpoint_every));
         let mut logs = self.train(len)?;
-        // A quick step is taken after a stop, so that the metrics of the last launch have the validation loss.
-        if logs.iter().all(Vec::is_empty) && self.step_seconds < MAX_SECONDS_AFTER_STOP {
+        // A last step is taken after a stop between two launches, so that its metrics have the validation loss.
+        if logs.iter().all(Vec::is_empty) && !self.is_hurried() {
             logs = self.train(1)?;
         }
         // The models that a stop has ended may be a step apart.
@@ -98,7 +99,7 @@ impl Trainer {
             return Ok(Phase::Launch);
         }
         self.step += len as u64;
-        let ms = self.step_seconds * 1e3;
+        let ms = self.step_seconds.unwrap_or(0.0) * 1e3;
         let seconds = self.start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         let tokens = (first..=self.step).map(|step| self.tokens.until(step)).collect();
         let mut finite = 0;
@@ -112,8 +113,7 @@ impl Trainer {
             }
         }
         let is_last = self.stopped || self.step == stop_after;
-        let is_due = self.is_due(val_every) || self.stopped || (compares && is_last);
-        let is_due = is_due && !self.is_hurried();
+        let is_due = (self.is_due(val_every) || self.stopped || (compares && is_last)) && !self.is_hurried();
         let is_validated = is_due && self.any_alive();
         let steps = Steps { first, logs, ms, seconds, tokens, finite, is_last, is_validated };
         self.events.push_front(Ok(Event::Steps(steps)));
@@ -128,10 +128,10 @@ impl Trainer {
         let logs = self.models.train(len as usize, &self.alive)?;
         let seconds = start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         self.see_stop();
-        // A step that was not completed tells only that it takes longer.
         self.step_seconds = match logs.iter().map(Vec::len).max() {
-            Some(taken @ 1..) => seconds / taken as f64,
-            _ => self.step_seconds.max(seconds),
+            Some(taken @ 1..) => Some(seconds / taken as f64),
+            // The step that a stop has ended would have taken longer.
+            _ => self.step_seconds.map(|before| before.max(seconds)),
         };
         Ok(logs)
     }
@@ -210,7 +210,7 @@ impl Trainer {
         }
         let (best, state) = best.map_or_else(|| self.models.model(0).download().map(|state| (0, state)), Ok)?;
         let (val_losses, steps) = (self.val_losses.clone(), self.step - self.first);
-        let (is_validated, is_hurried) = (self.validated == Some(self.step), self.is_hurried());
+        let (is_validated, is_hurried) = (self.validated == Some(self.step), self.is_hurried() && self.any_alive());
         let bests = self.bests.clone();
         self.push(Event::Finished(Finished { best, state, bests, val_losses, steps, is_validated, is_hurried }));
         Ok(Phase::Done)

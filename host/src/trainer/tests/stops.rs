@@ -12,9 +12,21 @@ fn a_stop_ends_after_the_launch_with_a_validation() {
     assert_eq!(trained.end.unwrap().state.step, 6);
     assert_eq!(models[0].get().evaluations, [6], "once, though it was due anyway");
     assert!(matches!(trained.events.last(), Some(Event::Stopped { step: 6 })));
-    // This stop comes before the first launch.
-    let end = Trained::of(trainer(SCHEDULE, &models).stopped_by(stop)).end.unwrap();
-    assert_eq!((end.state.step, &models[0].get().evaluations[..]), (6, &[6, 6][..]));
+}
+
+#[test]
+fn a_stop_before_the_first_step_ends_with_neither_a_validation_nor_a_trial() {
+    let stop = StopHandle::default();
+    stop.stop();
+    for compares in [false, true] {
+        let models = share([fake(ModelConfig::default())]);
+        let schedule = Schedule { compares, ..SCHEDULE };
+        let trained = Trained::of(trainer(schedule, &models).stopped_by(stop.clone()));
+        assert!(matches!(trained.events.last(), Some(Event::Stopped { step: 0 })));
+        let end = trained.end.unwrap();
+        assert!(end.is_hurried && !end.is_validated && end.steps == 0 && end.val_losses[0].is_nan());
+        assert!(models[0].get().evaluations.is_empty() && models[0].get().launches.is_empty());
+    }
 }
 
 #[test]
