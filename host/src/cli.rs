@@ -16,6 +16,7 @@ mod foreign_flags;
 mod info;
 mod interrupt;
 mod loss;
+mod memory;
 mod parse;
 mod paths;
 mod progress;
@@ -32,6 +33,7 @@ mod values;
 
 use args::{Cli, Task};
 use console::printed;
+pub use memory::exit_without;
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
@@ -61,7 +63,7 @@ fn run() -> Result<ExitCode> {
     }
     match &cli.task {
         None => return session::run(&cli),
-        Some(Task::Sample(args)) => sample::run(args, cli.quiet),
+        Some(Task::Sample(args)) => return sample::run(args, cli.quiet),
         Some(Task::Eval(args)) => eval::run(args, cli.quiet),
         Some(Task::Info(args)) => info::run(args),
     }?;

@@ -1,8 +1,8 @@
 //! The first Ctrl-C ends a run in good order, and the second ends it at once.
 #![cfg(unix)]
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -134,7 +134,21 @@ fn ctrl_c_after_the_last_step_validates_saves_and_samples_all_the_same() {
     assert!(reader.join().unwrap() > 4000 * 80);
 }
 
-// The corpus comes through a pipe, so that the signal arrives before the first step.
+/// Waits until the program handles SIGINT.
+#[cfg(target_os = "linux")]
+fn wait_for_handler(child: &Child) {
+    let is_handled = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+        u64::from_str_radix(caught, 16).unwrap() >> (libc::SIGINT - 1) & 1 == 1
+    };
+    while !is_handled() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// The metrics go to a pipe that nobody opens until the signal has come, so it comes before the first step.
+#[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let folder = Folder::new();
@@ -143,19 +157,31 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let files = || ["model.safetensors", "losses.svg"].map(|name| std::fs::read(folder.path(name)).unwrap());
     let old = files();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
-    let mut child = program(&folder, "pipe", flags, libc::SIG_DFL);
-    // `open` blocks until the program opens the other end. By then the program handles Ctrl-C.
-    let mut pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
+    let mut child = program(&folder, "names.txt", &format!("{flags} --metrics pipe"), libc::SIG_DFL);
+    wait_for_handler(&child);
     ctrl_c(&child);
-    std::thread::sleep(Duration::from_millis(200));
-    pipe.write_all(common::NAMES.as_bytes()).unwrap();
-    drop(pipe);
+    let pipe = std::fs::File::open(folder.path("pipe")).unwrap();
     let stdout = child.stdout.take().unwrap();
-    let (code, _, err) = rest(child, stdout);
+    let (code, out, err) = rest(child, stdout);
     assert_eq!(code, Some(130), "{err}");
     assert!(err.contains("interrupted after step 0") && err.contains("not saved: `model.safetensors`"), "{err}");
-    assert!(!err.contains("plotted"), "{err}");
+    assert!(!err.contains("plotted") && !out.contains("sample"), "{err}");
     assert!(files() == old);
+    drop(pipe);
+}
+
+// The corpus comes through a pipe that nobody writes to.
+#[test]
+fn a_signal_during_the_start_ends_the_program_at_once_and_leaves_all_files() {
+    let folder = Folder::new();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let child = program(&folder, "pipe", "--save model.safetensors --metrics steps.jsonl", libc::SIG_DFL);
+    // `open` blocks until the program opens the other end.
+    let pipe = std::fs::File::options().write(true).open(folder.path("pipe")).unwrap();
+    ctrl_c(&child);
+    assert_eq!(child.wait_with_output().unwrap().status.signal(), Some(libc::SIGINT));
+    assert_eq!(folder.files(), ["names.txt", "pipe"]);
+    drop(pipe);
 }
 
 #[test]
@@ -241,7 +267,7 @@ fn a_run_with_long_steps_is_saved_after_its_last_whole_step() {
     assert!(start.elapsed() < bound, "{:?}", start.elapsed());
     let notices = ["saved: `model.safetensors`", "go on with the same flags and `--resume model.safetensors`"];
     assert!(lines.by_ref().take(2).eq(notices));
-    assert_eq!(lines.next().unwrap(), "neither validated nor sampled, since each step takes long");
+    assert_eq!(lines.next().unwrap(), "neither validated nor sampled, to end at once");
     stdout.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
     folder.stdout(&format!("{flags} --samples 0 --stop-after {step} --save whole.safetensors"));

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
 use super::console::Console;
+use super::interrupt;
 use super::samples::Samples;
 use super::saved;
 use super::shared_args::{DeviceArgs, SamplingArgs};
@@ -15,6 +17,7 @@ use crate::corpus::Dataset;
 use crate::error::Result;
 use crate::model::Model;
 use crate::sampler::{Sampler, Sampling};
+use crate::stop::StopHandle;
 
 #[derive(Debug, Args)]
 pub(super) struct SampleArgs {
@@ -29,8 +32,8 @@ pub(super) struct SampleArgs {
     device: DeviceArgs,
 }
 
-/// Samples from the model that `args` names.
-pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<()> {
+/// Samples from the model that `args` names. Returns the exit code.
+pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<ExitCode> {
     let console = &mut Console::new(io::stdout().lock(), 0, args.sampling.is_jsonl()).quiet(quiet);
     let Model { state, tokenizer } = Model::load(&args.model)?;
     let stored = checkpoint::describe(&args.model)?["seed"].as_u64();
@@ -41,6 +44,10 @@ pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<()> {
     let text: String = tokenizer.chars().iter().collect();
     let dataset = Dataset::unsplit(&[&text], tokenizer)?;
     let mut models = saved::open(&args.model, state, &dataset, &args.device, console)?;
+    let stop = StopHandle::from(interrupt::watch(quiet)?);
+    models.stopped_by(&stop);
     let sampler = Sampler::on(models.model(0), &dataset.tokenizer, &sampling)?;
-    Samples { sampler, sampling, tokenizer: &dataset.tokenizer, skip: None }.print(console, || true)
+    let samples = Samples { sampler, sampling, tokenizer: &dataset.tokenizer, skip: None };
+    samples.print(console, || !stop.is_stopped())?;
+    Ok(interrupt::exit_code(&stop))
 }

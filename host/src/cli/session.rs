@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use super::args::Cli;
 use super::console::{Console, Loss};
-use super::interrupt;
 use super::samples::Samples;
 use super::save_path::SavePath;
 use super::sweep::{SweepResult, table};
+use super::{interrupt, memory};
 use crate::checkpoint::{self, Description, RunInfo};
 use crate::config::num_params;
 use crate::corpus::{Corpus, Dataset};
@@ -28,18 +28,19 @@ use crate::weights::Weights;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
-    let stop = StopHandle::from(interrupt::watch(cli.quiet)?);
     cli.run.device.start_threads()?;
     cli.check_paths()?;
-    let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
-    let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
     let save_path =
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
-    let corpus = Corpus::load(cli.run.input.as_deref())?;
-    let documents: Vec<&str> = corpus.documents().collect();
-    let dataset = Dataset::new(&documents, (!cli.run.no_shuffle).then_some(cli.run.seed), cli.vocabulary(&documents))?;
+    let corpus = memory::reading_corpus(|| Corpus::load(cli.run.input.as_deref()))?;
+    let (documents, dataset) = memory::reading_corpus(|| {
+        let documents: Vec<&str> = corpus.documents().collect();
+        let shuffle = (!cli.run.no_shuffle).then_some(cli.run.seed);
+        let dataset = Dataset::new(&documents, shuffle, cli.vocabulary(&documents))?;
+        Ok((documents, dataset))
+    })?;
     let vocab = dataset.tokenizer.vocab_size();
     // A sampling that is impossible is refused before the training.
     cli.sampling.settings(vocab, cli.run.seed)?;
@@ -47,6 +48,8 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         config.model.shape(vocab)?;
         cli.sampling.check_prompt(&dataset.tokenizer, config.model.block_size)?;
     }
+    let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
+    let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
     let run_info = RunInfo {
         train: cli.configs[0].train,
         seed: cli.run.seed,
@@ -58,13 +61,14 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         cli,
         documents,
         dataset,
-        stop,
+        stop: StopHandle::default(),
         console,
         save,
         save_best,
         plot,
         run_info,
         failure: None,
+        is_hurried: false,
         least: Best::default(),
         best: None,
         results: Vec::new(),
@@ -78,7 +82,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let drawn = session.draw(ended.is_ok());
     ended.and(drawn)?;
     session.finish()?;
-    Ok(if session.stop.is_stopped() { ExitCode::from(interrupt::exit_code()) } else { ExitCode::SUCCESS })
+    Ok(interrupt::exit_code(&session.stop))
 }
 
 /// The state of a run.
@@ -94,6 +98,8 @@ struct Session<'a> {
     run_info: RunInfo,
     /// The first failure of an output. It ends the run once the model is saved.
     failure: Option<Error>,
+    /// Whether a signal leaves no time for validation and samples.
+    is_hurried: bool,
     /// The validation of the model in `save_best`.
     least: Best,
     /// The best model so far, on its device with those that were trained beside it.
@@ -138,6 +144,10 @@ impl Session<'_> {
             compares: cli.compares(),
         };
         let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
+        if source.is_some() {
+            // Until here, a signal ends the program at once, because there is nothing to save.
+            self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
+        }
         let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || source.is_none();
@@ -156,8 +166,11 @@ impl Session<'_> {
             Error::Diverged { step, reason, .. } => Error::Diverged { step, reason, saves: self.save.is_some() },
             other => other,
         })?;
-        for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
-            self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
+        self.is_hurried = finished.is_hurried;
+        if !finished.is_hurried {
+            for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
+                self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
+            }
         }
         let Finished { best: index, state, bests, val_losses, steps, is_validated, is_hurried } = finished;
         let (run, best, val_loss) = (runs[index].clone(), bests[index], val_losses[index]);
@@ -269,9 +282,8 @@ impl Session<'_> {
 
     /// Saves the best model, unless it has diverged.
     fn save_best(&self, best: &Trained) -> Result<()> {
-        let Some(file) = self.save.as_ref().filter(|_| !self.cli.compares() || !best.loss().is_nan()) else {
-            return Ok(());
-        };
+        let has_diverged = self.cli.compares() && best.loss().is_nan() && !best.is_hurried;
+        let Some(file) = self.save.as_ref().filter(|_| !has_diverged) else { return Ok(()) };
         let name = file.at(best.last.state.step).display().to_string();
         if best.steps == 0 && self.stop.is_stopped() {
             // The file may have a trained model.
@@ -318,16 +330,16 @@ impl Session<'_> {
     fn finish(&mut self) -> Result<()> {
         let (cli, console) = (self.cli, &mut self.console);
         let Some(best) = &mut self.best else { return Ok(()) };
+        if self.is_hurried {
+            console.notice("neither validated nor sampled, to end at once");
+            return Ok(());
+        }
         if cli.compares() && best.loss().is_nan() {
             return Err(Error::AllDiverged);
         }
         // An interrupt after the last step is as good as one before it. A later one ends the samples.
         let interrupted = self.stop.is_stopped();
         best.trainer.outlast_stop();
-        if best.is_hurried {
-            console.notice("neither validated nor sampled, since each step takes long");
-            return Ok(());
-        }
         if interrupted && !best.last.is_validated {
             let losses = best.trainer.evaluate()?;
             console.validation(&losses)?;

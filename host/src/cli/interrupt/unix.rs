@@ -38,7 +38,7 @@ pub fn watch(quiet: bool) -> Result<Arc<AtomicBool>> {
 }
 
 /// Returns the exit code of a run that a signal has ended, 128 plus the signal's number, as in shells.
-pub fn exit_code() -> u8 {
+pub fn ended_by() -> u8 {
     status(FIRST.load(Ordering::SeqCst))
 }
 

@@ -34,7 +34,7 @@ pub fn watch(quiet: bool) -> Result<Arc<AtomicBool>> {
 }
 
 /// Returns the exit code of a run that an event has ended.
-pub fn exit_code() -> u8 {
+pub fn ended_by() -> u8 {
     EXIT_CODE
 }
 

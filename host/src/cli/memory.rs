@@ -1,0 +1,34 @@
+//! The report of memory that the system refuses.
+
+use std::io::{self, Write};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, OutOfMemory, Result};
+
+/// Whether the program reads its corpus, so that the corpus is what needs memory.
+static READS_CORPUS: AtomicBool = AtomicBool::new(false);
+
+/// The hint for a corpus that does not fit.
+const CORPUS_HINT: &str =
+    "use a part of the corpus, or raise the limit of `ulimit -v`, since the corpus is what is large";
+
+/// Reports an allocation of `bytes` bytes that has failed, and ends the program. It allocates nothing.
+pub fn exit_without(bytes: usize) -> ! {
+    let hint = if READS_CORPUS.load(Ordering::Relaxed) { CORPUS_HINT } else { OutOfMemory::HINT };
+    let _ = writeln!(io::stderr(), "error: {}\nhint: {hint}", OutOfMemory(bytes));
+    process::exit(1)
+}
+
+/// Runs `read`, which reads the corpus.
+pub(super) fn reading_corpus<R>(read: impl FnOnce() -> Result<R>) -> Result<R> {
+    READS_CORPUS.store(true, Ordering::Relaxed);
+    let read = read();
+    READS_CORPUS.store(false, Ordering::Relaxed);
+    read.map_err(|error| match error {
+        Error::ReadCorpus { path, source } if source.kind() == io::ErrorKind::OutOfMemory => {
+            Error::failed(format!("read `{}`", path.display()), CORPUS_HINT, source)
+        }
+        other => other,
+    })
+}
