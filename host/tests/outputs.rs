@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin;
 
@@ -157,11 +158,39 @@ fn a_second_run_on_the_files_of_another_is_refused_until_that_one_has_ended() {
 }
 
 #[test]
+fn of_runs_that_start_at_once_on_one_file_a_single_one_writes_it() {
+    let folder = Folder::new();
+    let args = "--steps 1000000000 --val-every 0 --log-every 0 --metrics steps.jsonl";
+    let mut runs: Vec<_> = (0..6).map(|_| program(&folder, args).spawn().unwrap()).collect();
+    while runs.len() > 1 {
+        let Some(ended) = runs.iter_mut().position(|run| run.try_wait().unwrap().is_some()) else {
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        let output = runs.swap_remove(ended).wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.starts_with("error: another run writes to `steps.jsonl`"), "{stderr}");
+    }
+    let size = || fs::metadata(folder.path("steps.jsonl")).map_or(0, |metadata| metadata.len());
+    while size() < 1 << 20 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    runs[0].kill().unwrap();
+    runs[0].wait().unwrap();
+    let metrics = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
+    // The kill may cut the last line.
+    for (line, step) in metrics.lines().zip(1..metrics.lines().count()) {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(object["step"], step);
+    }
+}
+
+#[test]
 fn threads_that_cannot_be_made_are_an_error() {
     let folder = Folder::new();
-    // The stacks of 4,096 threads do not fit.
+    // The stacks of 200 threads do not fit.
     let script = format!(
-        "ulimit -v 2000000; RAYON_NUM_THREADS=4096 exec '{}' --input names.txt --device cpu --steps 2",
+        "ulimit -v 200000; RAYON_NUM_THREADS=200 exec '{}' --input names.txt --device cpu --steps 2",
         cargo_bin!("microgpt").display()
     );
     let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
@@ -199,4 +228,18 @@ fn no_amount_of_memory_makes_the_program_panic() {
     }
     assert!(codes.first() == Some(&1) && codes.last() == Some(&0), "{codes:?}");
     assert_eq!(folder.files(), ["losses.svg", "model.safetensors", "names.txt", "steps.jsonl"], "nothing is left");
+}
+
+#[test]
+fn a_corpus_that_does_not_fit_in_memory_is_named_as_what_is_large() {
+    let folder = Folder::new();
+    // The text has 8 MB, its documents 12 MB, and its tokens 24 MB.
+    folder.write("names.txt", "abcdefghij\n".repeat(800_000));
+    let least = (1..1000).find(|&megabytes| with_memory(&folder, megabytes, "--version").status.success()).unwrap();
+    for more in [4, 12, 20, 30] {
+        let output = with_memory(&folder, least + more, "--input names.txt --device cpu --threads 1 --steps 1");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let hint = "\nhint: use a part of the corpus, or raise the limit of `ulimit -v`";
+        assert!(output.status.code() == Some(1) && stderr.contains(hint), "{more} MB: {stderr}");
+    }
 }

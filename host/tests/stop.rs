@@ -3,7 +3,7 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
@@ -62,6 +62,24 @@ fn a_stop_at_any_moment_leaves_the_bits_of_the_whole_steps_before_it() {
         }
     }
     assert!(cut > 40, "most launches are cut: {cut} of 48");
+}
+
+// A step of the reference on a thousand documents takes a tenth of a second or more.
+#[test]
+fn a_stop_within_a_step_of_the_reference_leaves_the_model_before_it() {
+    let (config, dataset, state) = start(models::ODD[0], 1000);
+    let mut reference = Reference::new(config, &dataset, &state).unwrap();
+    let start = Instant::now();
+    let logs = stopped_after(Duration::from_millis(30), |stop| {
+        reference.stopped_by(stop);
+        reference.train(STEPS).unwrap()
+    });
+    assert!(logs.len() < 3 && start.elapsed() < Duration::from_secs(3), "{} steps, {:?}", logs.len(), start.elapsed());
+    let mut whole = Reference::new(config, &dataset, &state).unwrap();
+    assert_eq!(whole.train(logs.len()).unwrap(), logs);
+    assert!(whole.download().unwrap() == reference.download().unwrap());
+    reference.stopped_by(StopHandle::default());
+    assert_eq!(reference.train(1).unwrap(), whole.train(1).unwrap());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
 use gpu_kernels::shape::RuntimeShape;
 
@@ -22,6 +24,8 @@ struct Fake {
     evaluations: Vec<u64>,
     bad: Option<(u64, StepLog)>,
     nll: f64,
+    /// The time that a launch takes.
+    time: Duration,
     /// The handle that the launch to this step stops.
     stop_at: Option<(u64, StopHandle)>,
     /// The handle that the validation of this step stops.
@@ -56,6 +60,7 @@ impl Device for Shared {
     }
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let mut fake = self.get();
+        thread::sleep(fake.time);
         fake.launches.push(steps);
         let first = fake.state.step + 1;
         fake.state.step += steps as u64;
@@ -92,7 +97,16 @@ impl Device for Shared {
 
 fn fake(model: ModelConfig) -> Fake {
     let state = State::new(Weights::zeros(model.shape(3).unwrap()));
-    Fake { state, launches: vec![], evaluations: vec![], bad: None, nll: 1.0, stop_at: None, stop_validation: None }
+    Fake {
+        state,
+        launches: vec![],
+        evaluations: vec![],
+        bad: None,
+        nll: 1.0,
+        time: Duration::ZERO,
+        stop_at: None,
+        stop_validation: None,
+    }
 }
 
 fn share(fakes: impl IntoIterator<Item = Fake>) -> Vec<Shared> {

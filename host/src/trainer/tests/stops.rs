@@ -30,6 +30,21 @@ fn a_stop_before_the_first_step_ends_with_neither_a_validation_nor_a_trial() {
 }
 
 #[test]
+fn a_stop_of_long_steps_leaves_the_best_run_of_the_last_validation() {
+    let stop = StopHandle::default();
+    let models = share([fake(ModelConfig::default()), fake(ModelConfig::default())]);
+    for (model, nll) in models.iter().zip([3.0, 1.0]) {
+        (model.get().nll, model.get().time) = (nll, Duration::from_millis(300));
+    }
+    models[0].get().stop_at = Some((2, stop.clone()));
+    let schedule = Schedule { val_every: 1, compares: true, ..SCHEDULE };
+    let end = Trained::of(trainer(schedule, &models).stopped_by(stop)).end.unwrap();
+    assert_eq!((end.best, end.steps, &end.val_losses[..]), (1, 2, &[1.5, 0.5][..]));
+    assert!(end.is_hurried && !end.is_validated);
+    assert_eq!(models[1].get().evaluations, [1]);
+}
+
+#[test]
 fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
     let stop = StopHandle::default();
     let models = share([fake(ModelConfig::default())]);
