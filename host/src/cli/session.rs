@@ -12,7 +12,7 @@ use super::samples::Samples;
 use super::save_path::SavePath;
 use super::sweep::{SweepResult, table};
 use super::{interrupt, memory};
-use crate::checkpoint::{self, Description, RunInfo};
+use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::corpus::{Corpus, Dataset};
 use crate::device::State;
@@ -25,6 +25,8 @@ use crate::sampler::Sampler;
 use crate::stop::StopHandle;
 use crate::trainer::{Checkpoint, Event, Finished, Schedule, Trainer};
 use crate::weights::Weights;
+
+mod save;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
@@ -178,7 +180,7 @@ impl Session<'_> {
         let trained = Trained { trainer, index, last, steps, is_hurried };
         if is_better(trained.loss(), self.best_loss()) {
             // The model is saved before the failure of another output ends the run.
-            self.save_best(&trained)?;
+            self.save_final(&trained)?;
             self.best = Some(trained);
         }
         self.failure.take().map_or(Ok(()), Err)
@@ -256,63 +258,6 @@ impl Session<'_> {
         self.best.as_ref().map_or(f64::NAN, Trained::loss)
     }
 
-    /// Saves a checkpoint, unless an earlier group has a better model. The run goes on if that fails, because a later
-    /// save may find space.
-    fn save_checkpoint(&mut self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) {
-        let Some(file) = self.save.as_ref().filter(|_| is_better(checkpoint.val_loss, self.best_loss())) else {
-            return;
-        };
-        // A run that is resumed from here finds the steps before it in the metrics, even if this one is killed.
-        let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        if let Err(error) = self.write(file, checkpoint) {
-            let step = checkpoint.state.step;
-            self.console.notice(format_args!("not saved after step {step}: {}", error.one_line()));
-        }
-        self.note(flushed);
-    }
-
-    /// Saves the model of the least validation loss so far, unless an earlier group has had a better one.
-    fn save_least(&mut self, checkpoint: &Checkpoint, metrics: Option<&mut Metrics>) {
-        let Some(file) = self.save_best.as_ref().filter(|_| checkpoint.val_loss < self.least.loss) else { return };
-        let flushed = metrics.map_or(Ok(()), Metrics::flush);
-        let saved = self.write(file, checkpoint);
-        self.least = checkpoint.best;
-        self.note(saved.and(flushed));
-    }
-
-    /// Saves the best model, unless it has diverged.
-    fn save_best(&self, best: &Trained) -> Result<()> {
-        let has_diverged = self.cli.compares() && best.loss().is_nan() && !best.is_hurried;
-        let Some(file) = self.save.as_ref().filter(|_| !has_diverged) else { return Ok(()) };
-        let name = file.at(best.last.state.step).display().to_string();
-        if best.steps == 0 && self.stop.is_stopped() {
-            // The file may have a trained model.
-            self.console.notice(format_args!("not saved: `{name}`, interrupted before the first step"));
-            return Ok(());
-        }
-        self.write(file, &best.last)?;
-        self.console.notice(format_args!("saved: `{name}`"));
-        // A run that has stopped early would end again.
-        let is_ended = self.stop.is_stopped() || self.failure.is_some();
-        let is_cut_short = is_ended && best.last.state.step < self.cli.stop_after();
-        if is_cut_short && !self.cli.compares() {
-            let instead = if self.cli.run.init_from.is_some() { " instead of `--init-from`" } else { "" };
-            self.console.notice(format_args!("go on with the same flags and `--resume {name}`{instead}"));
-        }
-        Ok(())
-    }
-
-    fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<()> {
-        let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
-        let description = Description {
-            run: Some(RunInfo { train: run.config.train, ..self.run_info }),
-            val_loss: is_validated.then_some(val_loss),
-            best,
-            settings: self.cli.settings.clone(),
-        };
-        path.file(state.step)?.save(&checkpoint::to_bytes(state, self.dataset.tokenizer.chars(), &description)?)
-    }
-
     /// Draws the plot. `is_complete` tells whether the training ended without an error.
     fn draw(&self, is_complete: bool) -> Result<()> {
         let Some(plot) = &self.plot else { return Ok(()) };
@@ -350,7 +295,7 @@ impl Session<'_> {
         if cli.compares() {
             console.lines(&format!("best: {} | val loss {}\n", best.last.run, Loss(best.loss())))?;
         }
-        if let Some(notice) = worse_notice(&best.last, self.save_best.as_ref(), self.least) {
+        if let Some(notice) = save::worse_notice(&best.last, self.save_best.as_ref(), self.least) {
             console.notice(notice);
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
@@ -369,20 +314,6 @@ impl Session<'_> {
         let sampler = Sampler::on(best.trainer.device(best.index), tokenizer, &sampling)?;
         Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
     }
-}
-
-/// Returns the notice that the last validation loss of a run is above its best, or above that of the model in
-/// `save_best`, which is `least`.
-fn worse_notice(last: &Checkpoint, save_best: Option<&SavePath>, least: Best) -> Option<String> {
-    let Best { loss, step, .. } = if least.loss < last.best.loss { least } else { last.best };
-    // The part of a resumed run before this one may not have saved the best model.
-    let saved = save_best.map(|path| path.at(step)).filter(|path| path.exists());
-    let way_out = saved.map_or("`--save-best FILE` keeps the best model".to_owned(), |path| {
-        format!("`{}` has the best model", path.display())
-    });
-    let (val_loss, best) = (Loss(last.val_loss), Loss(loss));
-    (last.val_loss > loss)
-        .then(|| format!("worse: the last val loss is {val_loss}, the best was {best} at step {step}; {way_out}"))
 }
 
 /// Returns whether a model of this loss takes the place of the best before it, whose loss is NaN if there is none.
