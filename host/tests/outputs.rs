@@ -72,6 +72,15 @@ fn a_full_disk_under_stdout_ends_the_run_with_its_model() {
 }
 
 #[test]
+fn a_best_model_that_cannot_be_saved_ends_the_run_with_its_model() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("best-10.st")).unwrap();
+    let flags = "--steps 1000000000 --val-every 10 --save model.safetensors --save-best best-{step}.st";
+    let output = program(&folder, flags).output().unwrap();
+    assert_saved(&folder, &output, "error: cannot save to `best-10.st`\n  caused by: ");
+}
+
+#[test]
 fn a_plot_that_cannot_be_written_ends_the_run_after_its_model_is_saved() {
     let folder = Folder::new();
     let mut child = program(&folder, "--steps 50000 --save model.safetensors --plot losses.svg").spawn().unwrap();

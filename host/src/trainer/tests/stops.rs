@@ -54,6 +54,8 @@ fn a_stop_between_two_launches_ends_the_next_and_is_in_its_metrics() {
     let (trained, text) = recorded(trainer(schedule, &models).stopped_by(stop));
     let end = trained.end.as_ref().unwrap();
     assert_eq!((end.state.step, end.is_validated), (6, true));
+    // The validation at the stop is none of the schedule's.
+    assert_eq!(end.bests, [Best { loss: 0.5, step: 4, since: 0 }]);
     assert_eq!(models[0].get().evaluations, [4, 6]);
     assert!(text.lines().last().unwrap().contains("\"step\":6,") && text.ends_with("\"val_loss\":0.5}\n"), "{text}");
     // `is_last` marks the last launch, also when a stop comes between two launches.
@@ -73,4 +75,17 @@ fn a_training_can_be_ended_between_two_events() {
     trainer.end_here();
     assert_eq!(Trained::of(trainer).end.unwrap().steps, 4);
     assert_eq!(models[0].get().launches, [4]);
+}
+
+#[test]
+fn a_training_ends_after_validations_that_are_not_better_than_the_best() {
+    let models = share([3.0, 1.0].map(|nll| Fake { nll, ..fake(ModelConfig::default()) }));
+    models[1].get().bad = Some((6, StepLog { loss: f64::NAN, grad_norm: 1.0 }));
+    let schedule = Schedule { stop_after: 100, stop_early: 2, compares: true, ..SCHEDULE };
+    let trained = train(schedule, &models);
+    assert!(matches!(trained.events.last(), Some(Event::StoppedEarly { step: 12 })));
+    // The run that has diverged does not keep the training going.
+    let end = trained.end.unwrap();
+    assert_eq!(end.bests[0], Best { loss: 1.5, step: 4, since: 2 });
+    assert_eq!((end.best, end.state.step, end.is_validated), (0, 12, true));
 }
