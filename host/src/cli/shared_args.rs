@@ -40,10 +40,10 @@ pub(super) struct SamplingArgs {
     /// Divide the logits by this. 0 always takes the most likely token
     #[arg(long, value_name = "X", default_value_t = Sampling::default().temperature, value_parser = not_negative())]
     temperature: f64,
-    /// Then leave out tokens whose probability is below X times that of the likeliest
+    /// After the temperature, leave out tokens whose probability is below X times that of the likeliest. 0 keeps all
     #[arg(long, value_name = "X", default_value_t = Sampling::default().min_p, value_parser = probability())]
     min_p: f64,
-    /// Then draw from the likeliest tokens that together have the probability X
+    /// After --min-p, draw from the likeliest tokens that together have the probability X. 1 keeps all
     #[arg(long, value_name = "X", default_value_t = Sampling::default().top_p, value_parser = probability())]
     top_p: f64,
     /// The format of the samples
