@@ -15,10 +15,15 @@ pub(super) struct NamedFile<'a> {
     pub(super) role: &'static str,
 }
 
-/// Refuses to write to a file that stands before it in `files`.
+/// Refuses to write to a file that stands before it in `files`, or to [`STDIN`].
 pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
     for (i, file) in files.iter().enumerate() {
         let (Some(path), Some(verb)) = (file.path, file.written) else { continue };
+        if path == Path::new(STDIN) {
+            let message =
+                format!("cannot {verb} to `{STDIN}`: it stands for standard input, and stdout has the results");
+            return Err(Error::usage(message, "give the path of a file, such as `./-` for a file of this name"));
+        }
         let is_it =
             |other: &&NamedFile| other.path.is_some_and(|other| other != Path::new(STDIN) && is_same(other, path));
         if let Some(NamedFile { role, .. }) = files[..i].iter().find(is_it) {

@@ -157,6 +157,9 @@ fn a_file_that_two_flags_name_is_refused() {
     link("names.txt", "names.link");
     link("new.svg", "new.link");
     fs::hard_link(folder.path("names.txt"), folder.path("hard.link")).unwrap();
+    for flag in ["--save", "--save-best", "--metrics", "--plot"] {
+        refused(folder.run(&format!("{flag} -")), 1, &["to `-`: it stands for standard input", "`./-`"]);
+    }
     for (args, parts) in [
         ("--save names.link", &["`names.link`", "it is the corpus"][..]),
         ("--save sub/../names.txt", &["`sub/../names.txt`", "it is the corpus"]),
