@@ -3,11 +3,15 @@
 //! A document is a line of the text, without the white space around it. Empty lines are skipped.
 
 mod dataset;
+mod encoding;
 #[cfg(not(target_family = "wasm"))]
 mod source;
+mod text;
 
-pub use self::dataset::{Dataset, Documents, EMBEDDED, decode, documents, parse};
+pub use self::dataset::{Dataset, Documents, EMBEDDED};
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use self::source::read_bytes;
 #[cfg(not(target_family = "wasm"))]
 pub use self::source::{Corpus, Download, STDIN};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use self::source::{name, read_bytes};
+pub use self::text::{decode, documents, parse};

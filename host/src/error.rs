@@ -11,6 +11,9 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 /// The library's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The defect of a text with one document.
+pub(crate) const ONE_DOCUMENT: &str = "has only one document";
+
 /// A failure of the library, described by its message.
 ///
 /// The message is lower case, has no full stop and names the input. [`Self::report`] adds the causes and the hint. A
@@ -30,10 +33,15 @@ pub enum Error {
     IndivisibleChannels { n_embd: usize, n_head: usize },
     #[error("a model of {size} {unit} is too large ({model})")]
     TooLarge { size: u128, unit: &'static str, max: u128, model: String },
-    #[error("cannot read `{path}`")]
-    ReadCorpus { path: PathBuf, source: io::Error },
-    #[error("`{name}` is not UTF-8: the byte 0x{byte:02x} at offset {offset}")]
-    NotUtf8 { name: String, byte: u8, offset: usize },
+    #[error("cannot read {name}")]
+    ReadCorpus { name: String, source: io::Error },
+    /// Bytes that are not text. The line and the column count from 1, the column in characters.
+    #[error("{name} is not UTF-8: the byte 0x{byte:02x} at offset {offset}, line {line}, column {column}")]
+    NotUtf8 { name: String, byte: u8, offset: usize, line: usize, column: usize },
+    #[error("{name} is encoded as {encoding}, not UTF-8")]
+    OtherEncoding { name: String, encoding: &'static str },
+    #[error("{name} is {kind}, not a text")]
+    NotText { name: String, kind: &'static str },
     #[error("{corpus} {found}")]
     TooFewDocuments { corpus: String, found: &'static str },
     #[error("the character {character:?} (U+{:04X}) is not in the vocabulary", *.character as u32)]
@@ -131,7 +139,15 @@ impl Error {
                 io::ErrorKind::PermissionDenied => "check the permissions of the file",
                 _ => "give a text file with one document on each line, for instance a name",
             },
-            Self::NotUtf8 { .. } => "convert the file to UTF-8",
+            Self::NotUtf8 { .. } => "convert the text to UTF-8, for instance by `iconv -f ISO-8859-1 -t UTF-8 FILE`",
+            Self::OtherEncoding { encoding, .. } => {
+                &format!("convert the text to UTF-8, for instance by `iconv -f {encoding} -t UTF-8 FILE`")
+            }
+            Self::NotText { .. } => "give the text that is in it, as UTF-8",
+            Self::TooFewDocuments { found: ONE_DOCUMENT, .. } => {
+                "put every document on a line of its own, or break a long text into lines, for instance by \
+                 `fold -s -w 60 FILE`"
+            }
             Self::TooFewDocuments { .. } => {
                 "put at least two documents on lines of their own: one to train on and one to validate on"
             }

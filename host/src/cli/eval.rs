@@ -90,10 +90,9 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
 
 /// Returns the text in a file, or in standard input.
 fn read(path: &Path) -> Result<String> {
-    let name = path.display().to_string();
-    let bytes = corpus::read_bytes(path).map_err(|error| {
-        Error::failed(format!("read `{name}`"), "give a text with one document on each line", error)
-    })?;
+    let name = corpus::name(path);
+    let bytes = corpus::read_bytes(path)
+        .map_err(|error| Error::failed(format!("read {name}"), "give a text with one document on each line", error))?;
     corpus::decode(bytes, &name)
 }
 
@@ -111,7 +110,7 @@ fn documents<'a, W: io::Write>(
             Err(error) if args.unknown == Unknown::Refuse => {
                 let indent = whole.chars().take_while(|c| c.is_whitespace()).count();
                 let column = indent + text.chars().take_while(|&c| tokenizer.contains(c)).count() + 1;
-                let action = format!("evaluate `{}`, line {line}, column {column}", args.file.display());
+                let action = format!("evaluate {}, line {line}, column {column}", corpus::name(&args.file));
                 let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
                 return Err(Error::failed(action, hint, error));
             }
@@ -121,7 +120,7 @@ fn documents<'a, W: io::Write>(
         }
     }
     if documents.is_empty() {
-        let message = format!("`{}` has no document that the model can read", args.file.display());
+        let message = format!("{} has no document that the model can read", corpus::name(&args.file));
         return Err(Error::usage(message, "give a text with one document on each line, in the model's characters"));
     }
     if skipped > 0 {

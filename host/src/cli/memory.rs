@@ -26,8 +26,8 @@ pub(super) fn reading_corpus<R>(read: impl FnOnce() -> Result<R>) -> Result<R> {
     let read = read();
     READS_CORPUS.store(false, Ordering::Relaxed);
     read.map_err(|error| match error {
-        Error::ReadCorpus { path, source } if source.kind() == io::ErrorKind::OutOfMemory => {
-            Error::failed(format!("read `{}`", path.display()), CORPUS_HINT, source)
+        Error::ReadCorpus { name, source } if source.kind() == io::ErrorKind::OutOfMemory => {
+            Error::failed(format!("read {name}"), CORPUS_HINT, source)
         }
         other => other,
     })

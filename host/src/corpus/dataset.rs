@@ -6,47 +6,11 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ONE_DOCUMENT, Result};
 use crate::tokenizer::Tokenizer;
 
 /// The names in `assets/`, for runs without a file and without a network.
 pub const EMBEDDED: &str = include_str!("../../../assets/names.txt");
-
-/// Returns the documents of a text in their order.
-pub fn documents(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty())
-}
-
-/// Returns the text in `bytes`, without a byte order mark. Errors name `name`, the file or the address.
-///
-/// # Errors
-/// If the bytes are not UTF-8.
-pub fn decode(bytes: Vec<u8>, name: &str) -> Result<String> {
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        Error::NotUtf8 { name: name.to_owned(), byte: error.as_bytes()[offset], offset }
-    })?;
-    // Some editors write a byte order mark, which belongs to no document.
-    if text.starts_with('\u{FEFF}') {
-        text.drain(..'\u{FEFF}'.len_utf8());
-    }
-    Ok(text)
-}
-
-/// Returns the corpus in `bytes`. Errors name `name`, the file or the address.
-///
-/// # Errors
-/// If the bytes are not UTF-8, or have fewer than two documents.
-pub fn parse(bytes: Vec<u8>, name: &str) -> Result<String> {
-    let text = decode(bytes, name)?;
-    let found = match documents(&text).take(2).count() {
-        0 if text.is_empty() => "is empty",
-        0 => "has only white space",
-        1 => "has only one document",
-        _ => return Ok(text),
-    };
-    Err(Error::TooFewDocuments { corpus: format!("`{name}`"), found })
-}
 
 /// The tokens of one document or more, which clones share.
 ///
@@ -111,7 +75,7 @@ impl Dataset {
     /// character.
     pub fn new(documents: &[&str], seed: Option<u64>, tokenizer: Option<Tokenizer>) -> Result<Self> {
         if documents.len() < 2 {
-            let found = if documents.is_empty() { "has no document" } else { "has only one document" };
+            let found = if documents.is_empty() { "has no document" } else { ONE_DOCUMENT };
             return Err(Error::TooFewDocuments { corpus: "the corpus".to_owned(), found });
         }
         validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
@@ -179,6 +143,7 @@ mod tests {
     #[test]
     fn the_embedded_names_are_distinct_and_of_the_26_letters() {
         let mut names: Vec<&str> = documents(EMBEDDED).collect();
+    use super::super::text::documents;
         assert_eq!(names.join("\n") + "\n", EMBEDDED, "one a line, nothing to trim");
         assert!(Tokenizer::new(names.iter().copied()).chars().iter().copied().eq('a'..='z'));
         assert_eq!(names.len(), 5163);

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ureq::tls::TlsConfig;
 
-use super::dataset::{EMBEDDED, documents, parse};
+use super::dataset::EMBEDDED;
+use super::text::{documents, parse};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Cause, Error, Result};
 
@@ -83,7 +84,7 @@ impl Corpus {
             return Self::read(&path);
         }
         let url = &download.url;
-        Ok(match download.fetch().and_then(|bytes| parse(bytes, url)) {
+        Ok(match download.fetch().and_then(|bytes| parse(bytes, &format!("`{url}`"))) {
             Ok(text) => {
                 let name = path.display();
                 let kept = match AtomicFile::new(&path).and_then(|file| file.create(text.as_bytes())) {
@@ -105,11 +106,17 @@ impl Corpus {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let bytes = read_bytes(path).map_err(|source| Error::ReadCorpus { path: path.to_owned(), source })?;
-        let name = path.display().to_string();
-        let source = if path == STDIN { "standard input".to_owned() } else { format!("`{name}`") };
-        Ok(Self { text: parse(bytes, &name)?, source })
+        let name = name(path);
+        match read_bytes(path) {
+            Ok(bytes) => Ok(Self { text: parse(bytes, &name)?, source: name }),
+            Err(source) => Err(Error::ReadCorpus { name, source }),
+        }
     }
+}
+
+/// Returns the name of a source of text, as errors and notices say it.
+pub(crate) fn name(path: &Path) -> String {
+    if path == STDIN { "standard input".to_owned() } else { format!("`{}`", path.display()) }
 }
 
 /// The longest corpus in bytes, which is about the largest number of tokens.

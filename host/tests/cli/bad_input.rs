@@ -91,12 +91,26 @@ fn a_file_without_documents_is_refused() {
     let folder = Folder::new();
     for (name, bytes, part) in [
         ("empty", &b""[..], "is empty"),
-        ("blank", b" \n\t\n\r\n", "only white space"),
-        ("latin1", b"zoe\nzo\xeb\n", "not UTF-8"),
-        ("single", b"emma\n\n", "only one document"),
+        ("blank", b" \n\t\n\r\n", "has only white space"),
+        ("latin1", b"zoe\nzo\xeb\n", "is not UTF-8: the byte 0xeb at offset 6, line 2, column 3\nhint: convert"),
+        (
+            "single",
+            b"emma\n\n",
+            "has only one document\nhint: put every document on a line of its own, or break a long text",
+        ),
+        (
+            "wide",
+            b"e\0m\0m\0a\0\n\0a\0v\0a\0\n\0",
+            "is encoded as UTF-16LE, not UTF-8\nhint: convert the text to UTF-8",
+        ),
+        ("marked", b"\xfe\xff\0e\0m\0\n\0a", "is encoded as UTF-16BE, not UTF-8\nhint: convert the text to UTF-8"),
+        ("names.gz", b"\x1f\x8b\x08\0\0", "is a gzip archive, not a text\nhint: give the text that is in it"),
     ] {
         folder.write(name, bytes);
-        refused(folder.program(&format!("--input {name} --save model")), 1, &[&format!("`{name}`"), part]);
+        refused(folder.program(&format!("--input {name} --save model")), 1, &[&format!("error: `{name}` {part}")]);
+        let mut piped = folder.program("--input - --save model");
+        piped.write_stdin(bytes);
+        refused(piped, 1, &[&format!("error: standard input {part}")]);
     }
     refused(folder.program("--input missing"), 1, &["`missing`", system("No such file")]);
     refused(folder.program("--input ."), 1, &["`.`"]);
@@ -143,6 +157,9 @@ fn a_path_that_cannot_be_written_is_refused_before_training() {
         refused(command, 1, &["cannot save to", &format!("`{target}`"), part]);
     }
     refused(folder.program("--save input.txt"), 1, &["`input.txt`", "it is the corpus"]);
+    for flag in ["--save", "--save-best", "--metrics", "--plot"] {
+        refused(folder.run(&format!("{flag} -")), 1, &["to `-`: it stands for standard input", "`./-`"]);
+    }
     assert_eq!(folder.files(), ["input.txt", "names.txt"]);
     assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
 }
@@ -157,9 +174,6 @@ fn a_file_that_two_flags_name_is_refused() {
     link("names.txt", "names.link");
     link("new.svg", "new.link");
     fs::hard_link(folder.path("names.txt"), folder.path("hard.link")).unwrap();
-    for flag in ["--save", "--save-best", "--metrics", "--plot"] {
-        refused(folder.run(&format!("{flag} -")), 1, &["to `-`: it stands for standard input", "`./-`"]);
-    }
     for (args, parts) in [
         ("--save names.link", &["`names.link`", "it is the corpus"][..]),
         ("--save sub/../names.txt", &["`sub/../names.txt`", "it is the corpus"]),

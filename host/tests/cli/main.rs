@@ -162,7 +162,7 @@ fn the_input_can_be_standard_input() {
     assert_eq!(folder.files(), ["names.txt"]);
     let mut command = folder.program("--input -");
     command.write_stdin("");
-    refused(command, 1, &["`-` is empty"]);
+    refused(command, 1, &["standard input is empty"]);
 }
 
 #[test]
