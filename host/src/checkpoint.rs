@@ -24,9 +24,9 @@ mod checksum;
 mod file;
 mod validate;
 
-pub(crate) use self::file::DIMENSIONS;
 pub use self::file::RunInfo;
 use self::file::{CheckpointFile, FORMAT_VERSION, METADATA, PREFIXES, dimensions};
+pub(crate) use self::file::{DIMENSIONS, document_config};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {

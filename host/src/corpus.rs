@@ -1,17 +1,20 @@
 //! The text that a run learns from, with its source, its documents and their tokens.
 //!
-//! A document is a line of the text, without the white space around it. Empty lines are skipped.
+//! A document is a line of the text, by default without the white space around it. Empty lines are skipped.
 
 mod dataset;
 mod encoding;
+#[cfg(not(target_family = "wasm"))]
+mod forms;
 #[cfg(not(target_family = "wasm"))]
 mod source;
 mod text;
 
 pub use self::dataset::{Dataset, Documents, EMBEDDED};
 #[cfg(not(target_family = "wasm"))]
+pub(crate) use self::forms::{compose, form_in, is_mixed};
 #[cfg(not(target_family = "wasm"))]
-pub use self::source::{Corpus, Download, STDIN};
+pub use self::source::{Corpus, DocumentConfig, Download, STDIN};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use self::source::{name, read_bytes};
 pub use self::text::{decode, documents, parse};

@@ -14,6 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The defect of a text with one document.
 pub(crate) const ONE_DOCUMENT: &str = "has only one document";
 
+/// The defect of a text with several documents, all of them equal, where copies are left out.
+pub(crate) const ONE_DISTINCT: &str = "has only copies of one document";
+
 /// A failure of the library, described by its message.
 ///
 /// The message is lower case, has no full stop and names the input. [`Self::report`] adds the causes and the hint. A
@@ -144,6 +147,9 @@ impl Error {
                 &format!("convert the text to UTF-8, for instance by `iconv -f {encoding} -t UTF-8 FILE`")
             }
             Self::NotText { .. } => "give the text that is in it, as UTF-8",
+            Self::TooFewDocuments { found: ONE_DISTINCT, .. } => {
+                "leave `--dedup` out, or give a text with more documents"
+            }
             Self::TooFewDocuments { found: ONE_DOCUMENT, .. } => {
                 "put every document on a line of its own, or break a long text into lines, for instance by \
                  `fold -s -w 60 FILE`"

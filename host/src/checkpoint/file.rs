@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::checksum;
 use crate::config::TrainConfig;
+use crate::corpus::DocumentConfig;
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
 use crate::run::Best;
@@ -32,15 +33,21 @@ pub struct RunInfo {
     pub seed: u64,
     /// Whether the documents are shuffled.
     pub shuffle: bool,
+    /// The way in which the text becomes documents.
+    pub documents: DocumentConfig,
     /// The [`fingerprint`](super::fingerprint) of the documents.
     pub corpus: u64,
 }
 
 impl RunInfo {
     /// Returns the metadata's entries, which are named like the flags.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 13] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 16] {
         let TrainConfig { steps, batch, optimizer: o } = self.train;
+        let DocumentConfig { keep_spaces, nfc, dedup } = self.documents;
         [
+            ("keep_spaces", json!(keep_spaces)),
+            ("normalize", json!(if nfc { NFC } else { "none" })),
+            ("dedup", json!(dedup)),
             ("corpus", json!(format!("{:016x}", self.corpus))),
             ("shuffle", json!(self.shuffle)),
             ("seed", json!(self.seed)),
@@ -63,7 +70,22 @@ pub(super) fn before_stated(key: &str) -> Value {
     match key {
         "warmup" => json!(0),
         "min_lr" => json!(0.0),
+        "keep_spaces" | "dedup" => json!(false),
+        "normalize" => json!(NONE),
         _ => Value::Null,
+    }
+}
+
+/// The values of the key `normalize`, for characters as they are and for composed ones.
+const NONE: &str = "none";
+const NFC: &str = "nfc";
+
+/// Returns the way in which the text became documents, by the metadata. A key that is missing has the default.
+pub(crate) fn document_config(metadata: &Value) -> DocumentConfig {
+    DocumentConfig {
+        keep_spaces: metadata["keep_spaces"] == true,
+        nfc: metadata["normalize"] == NFC,
+        dedup: metadata["dedup"] == true,
     }
 }
 

@@ -90,18 +90,31 @@ impl CheckpointFile {
         let refused = |difference: &str, cure: &str| {
             Err(self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`")))
         };
+        let stored = |key: &str| {
+            let stored = &self.metadata.json[key];
+            if stored.is_null() { before_stated(key) } else { stored.clone() }
+        };
+        if let Some((key, _)) = run.entries().into_iter().find(|(key, _)| stored(key).is_null()) {
+            return refused(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED);
+        }
         for (key, expected) in run.entries() {
-            let (stored, earlier, flag) = (&self.metadata.json[key], before_stated(key), flag(key));
-            let stored = if stored.is_null() { &earlier } else { stored };
+            let (stored, flag) = (stored(key), flag(key));
             let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < run.train.steps);
-            if *stored == expected || is_longer {
+            if stored == expected || is_longer {
                 continue;
             }
             return match key {
-                _ if stored.is_null() => {
-                    refused(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED)
-                }
                 "corpus" => refused("belongs to another corpus", USE_ITS_CORPUS),
+                "keep_spaces" | "dedup" if expected == true => {
+                    refused(&format!("belongs to a run without `{flag}`"), &format!("leave `{flag}` out"))
+                }
+                "keep_spaces" | "dedup" => {
+                    refused(&format!("belongs to a run with `{flag}`"), &format!("give `{flag}`"))
+                }
+                "normalize" => {
+                    let stored = stored.as_str().unwrap_or_default();
+                    refused(&format!("belongs to a run of `{flag} {stored}`"), &format!("give `{flag} {stored}`"))
+                }
                 "shuffle" if run.shuffle => refused("belongs to a run with `--no-shuffle`", "give `--no-shuffle`"),
                 "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
                 _ => {

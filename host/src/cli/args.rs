@@ -1,11 +1,13 @@
 //! The flags in the groups that `--help` shows.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::{Map, Value};
 
+use super::document_args::DocumentArgs;
 use super::eval::EvalArgs;
 use super::info::InfoArgs;
 use super::sample::SampleArgs;
@@ -92,13 +94,15 @@ pub(super) struct RunArgs {
     /// Take flags from this TOML file, whose keys are flags without dashes. Flags on the command line override it
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
-    /// The corpus, UTF-8 text with one document on each line, or - for standard input [default: input.txt, or a
-    /// download]
+    /// The corpus, UTF-8 text with one document on each line, or - for standard input. White space at the ends of lines
+    /// is removed [default: input.txt, or a download]
     #[arg(long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
     /// Keep the documents in the order of the file instead of shuffling them by the seed
     #[arg(long)]
     pub(super) no_shuffle: bool,
+    #[command(flatten)]
+    pub(super) documents: DocumentArgs,
     /// Start from the weights of this safetensors checkpoint, with a new optimiser. The model's flags are by default
     /// those of the file. Its vocabulary may have more characters than the corpus
     #[arg(long, value_name = "FILE")]
@@ -223,6 +227,11 @@ impl Cli {
     /// Returns the step after which the run ends.
     pub(super) fn stop_after(&self) -> u64 {
         self.training.stop_after.unwrap_or(self.training.steps)
+    }
+
+    /// Returns the block sizes of the models, without copies.
+    pub(super) fn block_sizes(&self) -> BTreeSet<usize> {
+        self.configs.iter().map(|config| config.model.block_size).collect()
     }
 
     /// Returns whether the run trains several models, of which the best is kept.

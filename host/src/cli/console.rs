@@ -41,15 +41,6 @@ impl<W: Write> Console<W> {
         self.write_stderr(&format!("{text}\n"));
     }
 
-    /// Prints how many documents are longer than a block, if some are.
-    pub(super) fn notice_cut(&self, documents: &[&str], block_size: usize) {
-        let cut = documents.iter().filter(|document| document.chars().count() + 1 > block_size).count();
-        if cut > 0 {
-            let (all, tokens) = (documents.len(), format!("`--block-size {block_size}` tokens"));
-            self.notice(format_args!("cut: {cut} of {all} documents to their first {tokens}"));
-        }
-    }
-
     fn write_stderr(&self, lines: &str) {
         if !self.quiet {
             // A message that stderr refuses is dropped.

@@ -8,11 +8,13 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::console::{Console, Loss};
+use super::notices::cut;
 use super::paths::{NamedFile, refuse_same};
 use super::saved;
 use super::shared_args::DeviceArgs;
 use crate::atomic_file::AtomicFile;
-use crate::corpus::{self, Dataset, STDIN};
+use crate::checkpoint::{self, document_config};
+use crate::corpus::{self, Dataset, DocumentConfig, STDIN, compose, form_in};
 use crate::device::{Evaluation, total};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -70,10 +72,13 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     ])?;
     let output = output.map(AtomicFile::new).transpose()?;
     let Model { state, tokenizer } = Model::load(&args.model)?;
-    let text = read(&args.file)?;
-    let documents = documents(&text, &tokenizer, args, console)?;
+    let config = document_config(&checkpoint::describe(&args.model)?);
+    let text = read(&args.file, config)?;
+    let documents = documents(&text, &tokenizer, args, config, console)?;
     let texts: Vec<&str> = documents.iter().map(|document| document.text).collect();
-    console.notice_cut(&texts, state.weights.shape.block_size as usize);
+    if let Some(notice) = cut(&texts, state.weights.shape.block_size as usize) {
+        console.notice(notice);
+    }
     let dataset = Dataset::unsplit(&texts, tokenizer)?;
     let mut models = saved::open(&args.model, state, &dataset, &args.device, console)?;
     let evaluations = models.model(0).evaluate_each(usize::MAX)?;
@@ -88,12 +93,13 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     console.lines(&summary)
 }
 
-/// Returns the text in a file, or in standard input.
-fn read(path: &Path) -> Result<String> {
+/// Returns the text in a file, or in standard input, with characters in the form that the model was trained on.
+fn read(path: &Path, config: DocumentConfig) -> Result<String> {
     let name = corpus::name(path);
     let bytes = corpus::read_bytes(path)
         .map_err(|error| Error::failed(format!("read {name}"), "give a text with one document on each line", error))?;
-    corpus::decode(bytes, &name)
+    let text = corpus::decode(bytes, &name)?;
+    Ok(if config.nfc { compose(&text) } else { text })
 }
 
 /// Returns the documents of the text. One with an unknown character is refused or left out.
@@ -101,18 +107,24 @@ fn documents<'a, W: io::Write>(
     text: &'a str,
     tokenizer: &Tokenizer,
     args: &EvalArgs,
+    config: DocumentConfig,
     console: &Console<W>,
 ) -> Result<Vec<Document<'a>>> {
     let (mut documents, mut skipped) = (Vec::new(), 0);
     for (line, whole) in (1..).zip(text.lines()) {
-        let text = whole.trim();
+        let text = if config.keep_spaces { whole } else { whole.trim() };
         match tokenizer.encode(text) {
             Err(error) if args.unknown == Unknown::Refuse => {
-                let indent = whole.chars().take_while(|c| c.is_whitespace()).count();
+                let indent = whole.chars().take_while(|c| c.is_whitespace() && !config.keep_spaces).count();
                 let column = indent + text.chars().take_while(|&c| tokenizer.contains(c)).count() + 1;
-                let action = format!("evaluate {}, line {line}, column {column}", corpus::name(&args.file));
-                let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
-                return Err(Error::failed(action, hint, error));
+                let name = corpus::name(&args.file);
+                let place = format!("{name}, line {line}, column {column}");
+                let Some(form) = form_in(tokenizer, text) else {
+                    let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
+                    return Err(Error::failed(format!("evaluate {place}"), hint, error));
+                };
+                let message = format!("{place}, has characters that the model knows in {form} alone");
+                return Err(Error::usage(message, "bring the text to that form, or train with `--normalize nfc`"));
             }
             Err(_) => skipped += 1,
             Ok(_) if !text.is_empty() => documents.push(Document { line, text }),

@@ -42,6 +42,9 @@ impl Cli {
             cli.keep_initial_weights(&description);
         }
         cli.configs = sweep::configs(&args, &cli)?;
+        if cli.run.documents.config().nfc {
+            cli.sampling = cli.sampling.composed();
+        }
         cli.check()?;
         Ok(cli)
     }

@@ -12,7 +12,7 @@ use super::samples::Samples;
 use super::saved;
 use super::shared_args::{DeviceArgs, SamplingArgs};
 use super::values::whole;
-use crate::checkpoint;
+use crate::checkpoint::{self, document_config};
 use crate::corpus::Dataset;
 use crate::error::Result;
 use crate::model::Model;
@@ -36,10 +36,11 @@ pub(super) struct SampleArgs {
 pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<ExitCode> {
     let console = &mut Console::new(io::stdout().lock(), 0, args.sampling.is_jsonl()).quiet(quiet);
     let Model { state, tokenizer } = Model::load(&args.model)?;
-    let stored = checkpoint::describe(&args.model)?["seed"].as_u64();
-    let seed = args.seed.or(stored).unwrap_or(Sampling::default().seed);
-    let sampling = args.sampling.settings(tokenizer.vocab_size(), seed)?;
-    args.sampling.check_prompt(&tokenizer, state.weights.shape.block_size as usize)?;
+    let stored = checkpoint::describe(&args.model)?;
+    let seed = args.seed.or(stored["seed"].as_u64()).unwrap_or(Sampling::default().seed);
+    let flags = if document_config(&stored).nfc { args.sampling.composed() } else { args.sampling.clone() };
+    let sampling = flags.settings(tokenizer.vocab_size(), seed)?;
+    flags.check_prompt(&tokenizer, state.weights.shape.block_size as usize)?;
     // A device holds documents, but a sampling reads none.
     let text: String = tokenizer.chars().iter().collect();
     let dataset = Dataset::unsplit(&[&text], tokenizer)?;

@@ -1,13 +1,13 @@
 //! A run of the program. It trains groups of models one after the other, and saves and samples the best of all. The
 //! models of a group have one shape and train side by side.
 
-use std::collections::BTreeSet;
 use std::io::{self, StdoutLock};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::Cli;
 use super::console::{Console, Loss};
+use super::notices::Introduction;
 use super::samples::Samples;
 use super::save_path::SavePath;
 use super::sweep::{SweepResult, table};
@@ -36,7 +36,8 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
-    let corpus = memory::reading_corpus(|| Corpus::load(cli.run.input.as_deref()))?;
+    let corpus =
+        memory::reading_corpus(|| Corpus::load(cli.run.input.as_deref())?.configured(cli.run.documents.config()))?;
     let (documents, dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();
         let shuffle = (!cli.run.no_shuffle).then_some(cli.run.seed);
@@ -52,10 +53,12 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     }
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
     let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
+    let introduction = Introduction::new(&corpus, &documents, &dataset, &cli.block_sizes());
     let run_info = RunInfo {
         train: cli.configs[0].train,
         seed: cli.run.seed,
         shuffle: !cli.run.no_shuffle,
+        documents: corpus.config,
         corpus: checkpoint::fingerprint(&documents),
     };
     let console = Console::new(io::stdout().lock(), cli.log_every(), cli.sampling.is_jsonl()).quiet(cli.quiet);
@@ -76,9 +79,9 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         results: Vec::new(),
     };
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
-        let source = (i == 0).then_some(&*corpus.source);
+        let introduction = (i == 0).then_some(&introduction);
         // The first group reads the flag itself.
-        if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, source) }
+        if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, introduction) }
     });
     // The plot shows the steps that were trained, even if something has failed since.
     let drawn = session.draw(ended.is_ok());
@@ -130,8 +133,9 @@ impl Trained {
 }
 
 impl Session<'_> {
-    /// Trains a group, and keeps its best model if no group before has a better one. The first group has a `source`.
-    fn train_group(&mut self, group: &[RunConfig], source: Option<&str>) -> Result<()> {
+    /// Trains a group, and keeps its best model if no group before has a better one. The first group has an
+    /// `introduction`.
+    fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
         let (states, bests): (Vec<_>, Vec<_>) =
@@ -146,18 +150,18 @@ impl Session<'_> {
             compares: cli.compares(),
         };
         let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
-        if source.is_some() {
+        if introduction.is_some() {
             // Until here, a signal ends the program at once, because there is nothing to save.
             self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
         }
         let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
         // A resumed run adds to the file, and so does each group but the first.
-        let append = cli.run.resume.is_some() || source.is_none();
+        let append = cli.run.resume.is_some() || introduction.is_none();
         let metrics = cli.view.metrics.as_deref();
         // The settings stand once in the file, although each group opens it.
-        let settings = source.map(|_| cli.settings.clone()).unwrap_or_default();
+        let settings = introduction.map(|_| cli.settings.clone()).unwrap_or_default();
         let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone(), settings)).transpose()?;
-        self.introduce(&mut trainer, source)?;
+        self.introduce(&mut trainer, introduction)?;
         if let Some(plot) = &mut self.plot {
             plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
         }
@@ -199,23 +203,18 @@ impl Session<'_> {
         }
     }
 
-    /// Prints the lines before the steps of a group. Those of the first group, which has a `source`, introduce the run.
-    fn introduce(&mut self, trainer: &mut Trainer, source: Option<&str>) -> Result<()> {
+    /// Prints the lines before the steps of a group. Those of the first group, which has an `introduction`, introduce the
+    /// run.
+    fn introduce(&mut self, trainer: &mut Trainer, introduction: Option<&Introduction>) -> Result<()> {
         let Self { cli, console, documents, dataset, .. } = self;
-        let params = num_params(trainer.device(0).shape());
-        let Some(source) = source else { return console.lines(&format!("num params: {params}\n")) };
-        console.notice(format_args!("corpus: {source}"));
+        let params = format!("num params: {}\n", num_params(trainer.device(0).shape()));
+        let Some(introduction) = introduction else { return console.lines(&params) };
+        console.notice(format_args!("corpus: {}", introduction.source));
         console.notice(format_args!("device: {}", trainer.description()));
-        let all = documents.len();
-        for block_size in cli.configs.iter().map(|config| config.model.block_size).collect::<BTreeSet<_>>() {
-            console.notice_cut(documents, block_size);
-        }
-        for notice in cli.start_notices(documents, dataset, trainer.step()) {
+        for notice in introduction.notices.iter().chain(&cli.start_notices(documents, dataset, trainer.step())) {
             console.notice(notice);
         }
-        let (train, val, vocab) = (dataset.train.len(), dataset.val.len(), dataset.tokenizer.vocab_size());
-        let docs = format!("num docs: {all} (train: {train}, val: {val})");
-        console.lines(&format!("{docs}\nvocab size: {vocab}\nnum params: {params}\n"))
+        console.lines(&format!("{}{params}", introduction.counts))
     }
 
     /// Passes the events of a training on to the console, the plot, the metrics and the checkpoint.

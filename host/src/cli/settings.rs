@@ -30,8 +30,9 @@ const OTHERS: [&str; 15] = [
 ];
 
 /// The settings that a checkpoint states of its own model, beside the dimensions. Each has a flag of its name.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "seed",
+    "normalize",
     "steps",
     "batch",
     "learning_rate",
@@ -44,13 +45,19 @@ const SETTINGS: [&str; 11] = [
     "max_grad_norm",
 ];
 
+/// The keys that a flag without a value sets, the value that it sets, and the flag.
+const SWITCHES: [(&str, bool, &str); 3] =
+    [("shuffle", false, "no-shuffle"), ("keep_spaces", true, "keep-spaces"), ("dedup", true, "dedup")];
+
 /// Returns the settings that a checkpoint states of its own model, by their flags without dashes. They differ from
 /// those of the whole run where that trained several models.
 pub(super) fn own_settings(description: &Value) -> Map<String, Value> {
     let keys = DIMENSIONS.iter().chain(&SETTINGS).filter(|&&key| !description[key].is_null());
     let mut settings: Map<String, Value> = keys.map(|&key| (to_flag(key), description[key].clone())).collect();
-    if description["shuffle"] == false {
-        settings.insert("no-shuffle".to_owned(), true.into());
+    for (key, value, flag) in SWITCHES {
+        if description[key] == value {
+            settings.insert(flag.to_owned(), true.into());
+        }
     }
     settings
 }
@@ -62,7 +69,8 @@ pub(super) fn to_flag(key: &str) -> String {
 
 /// Returns whether a checkpoint states the setting of this flag, without dashes, for its own model.
 pub(super) fn is_own(flag: &str) -> bool {
-    flag == "no-shuffle" || DIMENSIONS.iter().chain(&SETTINGS).any(|key| to_flag(key) == flag)
+    SWITCHES.iter().any(|&(.., switch)| switch == flag)
+        || DIMENSIONS.iter().chain(&SETTINGS).any(|key| to_flag(key) == flag)
 }
 
 /// Returns whether a flag's value is a number, by the name of its value.

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::values::{count, not_negative, probability, size, whole};
+use crate::corpus::{compose, form_in};
 use crate::device::{DeviceKind, threads};
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
@@ -19,14 +20,7 @@ pub(super) struct DeviceArgs {
     threads: Option<usize>,
 }
 
-impl DeviceArgs {
-    /// Starts the number of CPU threads that is asked for.
-    pub(super) fn start_threads(&self) -> Result<()> {
-        if self.threads.is_some() { threads::start(self.threads) } else { Ok(()) }
-    }
-}
-
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct SamplingArgs {
     /// Samples to generate. 0 generates none
     #[arg(long, value_name = "N", default_value_t = Sampling::default().samples, value_parser = count(0))]
@@ -60,6 +54,11 @@ enum Format {
 }
 
 impl SamplingArgs {
+    /// Returns the flags with a prompt in composed form, for a model of a composed corpus.
+    pub(super) fn composed(&self) -> Self {
+        Self { prompt: compose(&self.prompt), ..self.clone() }
+    }
+
     /// Returns whether samples are JSON objects.
     pub(super) fn is_jsonl(&self) -> bool {
         self.format == Format::Jsonl
@@ -80,6 +79,11 @@ impl SamplingArgs {
     /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.
     pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
         let prompt = &self.prompt;
+        if let (Err(_), Some(form)) = (tokenizer.encode(prompt), form_in(tokenizer, prompt)) {
+            let message = format!("`--prompt {prompt}` has characters that the model knows in {form} alone");
+            let hint = "write the prompt in that form, or train with `--normalize nfc`";
+            return Err(Error::usage(message, hint));
+        }
         let action = format!("sample from `--prompt {prompt}`");
         tokenizer.encode(prompt).map_err(|error| Error::failed(action, "use characters that the corpus has", error))?;
         let characters = prompt.chars().count();

@@ -1,5 +1,6 @@
 //! The sources of a corpus, such as a file, a download, or the embedded names.
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,9 +10,10 @@ use std::time::Duration;
 use ureq::tls::TlsConfig;
 
 use super::dataset::EMBEDDED;
-use super::text::{documents, parse};
+use super::forms::compose;
+use super::text::{lines, parse};
 use crate::atomic_file::AtomicFile;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, ONE_DISTINCT, Result};
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
@@ -41,13 +43,26 @@ impl Default for Download {
     }
 }
 
-/// A text with at least two documents.
+/// The way in which a text becomes documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DocumentConfig {
+    /// Whether documents keep the white space at the ends of their lines.
+    pub keep_spaces: bool,
+    /// Whether characters are composed (Unicode's form NFC).
+    pub nfc: bool,
+    /// Whether a document that equals an earlier one is left out.
+    pub dedup: bool,
+}
+
+/// A text with at least two lines that are not empty.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     /// The text.
     pub text: String,
     /// The source of the text, as a notice names it: a path in back-quotes, or a clause about the download.
     pub source: String,
+    /// The way in which the text becomes documents.
+    pub config: DocumentConfig,
 }
 
 impl Corpus {
@@ -56,7 +71,26 @@ impl Corpus {
     /// # Errors
     /// If the text has fewer than two documents.
     pub fn from_text(text: impl Into<String>) -> Result<Self> {
-        Ok(Self { text: parse(text.into().into_bytes(), "the text")?, source: "a text".to_owned() })
+        Ok(Self::new(parse(text.into().into_bytes(), "the text")?, "a text".to_owned()))
+    }
+
+    fn new(text: String, source: String) -> Self {
+        Self { text, source, config: DocumentConfig::default() }
+    }
+
+    /// Returns the corpus with documents of another configuration. A composed text stays composed.
+    ///
+    /// # Errors
+    /// If fewer than two documents are left.
+    pub fn configured(mut self, config: DocumentConfig) -> Result<Self> {
+        if config.nfc {
+            self.text = compose(&self.text);
+        }
+        self.config = config;
+        if self.documents().take(2).count() < 2 {
+            return Err(Error::TooFewDocuments { corpus: self.source, found: ONE_DISTINCT });
+        }
+        Ok(self)
     }
 
     /// Reads the file `input`, or standard input for [`STDIN`].
@@ -91,24 +125,31 @@ impl Corpus {
                     Ok(()) => format!("kept as `{name}`"),
                     Err(error) => format!("not kept as `{name}`: {}", error.source().unwrap_or(&error)),
                 };
-                Self { text, source: format!("downloaded from {url}, {kept}") }
+                Self::new(text, format!("downloaded from {url}, {kept}"))
             }
             Err(error) => {
                 let source = format!("the embedded given names of the 1990 US Census ({})", error.one_line());
-                Self { text: EMBEDDED.to_owned(), source }
+                Self::new(EMBEDDED.to_owned(), source)
             }
         })
     }
 
     /// Returns the documents in the order of the text.
     pub fn documents(&self) -> impl Iterator<Item = &str> {
-        documents(&self.text)
+        let DocumentConfig { keep_spaces, dedup, .. } = self.config;
+        let mut seen = HashSet::new();
+        lines(&self.text, keep_spaces).filter(move |&document| !dedup || seen.insert(document))
+    }
+
+    /// Returns the number of lines that are not empty, each of which is a document unless it equals an earlier one.
+    pub fn line_count(&self) -> usize {
+        lines(&self.text, self.config.keep_spaces).count()
     }
 
     fn read(path: &Path) -> Result<Self> {
         let name = name(path);
         match read_bytes(path) {
-            Ok(bytes) => Ok(Self { text: parse(bytes, &name)?, source: name }),
+            Ok(bytes) => Ok(Self::new(parse(bytes, &name)?, name)),
             Err(source) => Err(Error::ReadCorpus { name, source }),
         }
     }

@@ -5,7 +5,12 @@ use crate::error::{Error, ONE_DOCUMENT, Result};
 
 /// Returns the documents of a text in their order, which are its lines without the spaces at their ends.
 pub fn documents(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty())
+    lines(text, false)
+}
+
+/// Returns the lines of a text that are not empty, with the spaces at their ends if they are kept.
+pub(super) fn lines(text: &str, keep_spaces: bool) -> impl Iterator<Item = &str> {
+    text.lines().map(move |line| if keep_spaces { line } else { line.trim() }).filter(|line| !line.is_empty())
 }
 
 /// Returns the text in `bytes`, without a byte order mark. Errors name the source as `name` says it.

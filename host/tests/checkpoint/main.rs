@@ -9,6 +9,7 @@ use microgpt::Model;
 use microgpt::atomic_file::AtomicFile;
 use microgpt::checkpoint::{self, Description, RunInfo, load, resume};
 use microgpt::config::{OptimizerConfig, TrainConfig};
+use microgpt::corpus::DocumentConfig;
 use microgpt::device::State;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
@@ -58,6 +59,7 @@ const RUN: RunInfo = RunInfo {
     },
     seed: u64::MAX,
     shuffle: true,
+    documents: DocumentConfig { keep_spaces: true, nfc: false, dedup: false },
     corpus: 0x0123_4567_89ab_cdef,
 };
 
@@ -178,7 +180,8 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
             "steps": 1u64 << 41, "batch": 3, "learning_rate": 0.1, "warmup": 1, "min_lr": 0.01,
             "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
-            "seed": u64::MAX, "shuffle": true, "corpus": "0123456789abcdef", "crc32": checksum,
+            "seed": u64::MAX, "shuffle": true, "keep_spaces": true, "normalize": "none", "dedup": false,
+            "corpus": "0123456789abcdef", "crc32": checksum,
         })
     );
 }

@@ -47,6 +47,14 @@ fn a_checkpoint_resumes_only_its_own_run() {
     }
     not_resumed(&bytes, &RunInfo { shuffle: false, ..RUN }, &["without `--no-shuffle`"]);
     not_resumed(&bytes, &RunInfo { corpus: 1, ..RUN }, &["another corpus"]);
+    let default = DocumentConfig::default();
+    for (documents, part) in [
+        (default, "run with `--keep-spaces`"),
+        (DocumentConfig { nfc: true, ..RUN.documents }, "run of `--normalize none`"),
+        (DocumentConfig { dedup: true, ..RUN.documents }, "run without `--dedup`"),
+    ] {
+        not_resumed(&bytes, &RunInfo { documents, ..RUN }, &[part]);
+    }
     let report = resume(&path, SHAPE, &['"', 'b'], &RUN).unwrap_err().report();
     assert!(report.contains("token 2 is 'a' in the checkpoint and 'b'"), "{report}");
     let other = RuntimeShape { n_layer: 1, ..SHAPE };
