@@ -70,17 +70,32 @@ fn unlikely_tokens_are_left_out_on_every_device() {
 #[test]
 fn unique_leaves_out_what_stands_in_the_corpus_and_counts_it() {
     // The temperature is so high that some samples are new.
-    const MORE: &str = "--steps 0 --init-from model.safetensors --temperature 1.5 --top-k 18";
+    const MORE: &str = "--steps 0 --init-from model.safetensors --temperature 2.5 --top-k 18";
     let folder = trained();
     let run = |args: &str| folder.stdout(&format!("{MORE} --samples 50 {args}"));
     let (all, unique) = (samples(&run("")), run("--unique"));
-    let known = |text: &str| NAMES.lines().any(|name| name == text);
+    // The model has not seen the end of a name that is longer than a block.
+    let known = |text: &str| NAMES.lines().any(|name| name[..name.len().min(8)] == *text);
     let expected: Vec<_> = all.iter().filter(|(_, text)| !known(text)).cloned().collect();
     let memorised = all.len() - expected.len();
     assert!(memorised > 10 && memorised < 50, "{all:?}");
     assert_eq!(samples(&unique), expected, "the others keep their numbers");
     let last = unique.lines().last().unwrap();
     assert_eq!(last, format!("memorised: {memorised} of 50 samples stand in the corpus"));
+}
+
+// A model learns the first characters of a document that is cut, so that its samples are no longer than those.
+#[test]
+fn a_sample_is_compared_with_documents_as_the_model_saw_them() {
+    let folder = Folder::new();
+    folder.write("long.txt", "abcdefghijkl\n".repeat(100));
+    let args = "--input long.txt --temperature 0 --samples 2 --unique";
+    for (block_size, memorised) in [(8, "2 of 2"), (16, "2 of 2"), (1, "2 of 2")] {
+        let output = folder.program(&format!("{args} --block-size {block_size}")).output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let line = format!("memorised: {memorised} samples stand in the corpus\n");
+        assert!(stdout.ends_with(&format!("--- inference ---\n{line}")), "{block_size}: {stdout}");
+    }
 }
 
 #[test]

@@ -20,6 +20,12 @@ pub(super) struct Samples<'a> {
     pub(super) skip: Option<HashSet<&'a str>>,
 }
 
+/// Returns the documents as a model of this block size sees them, up to the last character that it predicts.
+pub(super) fn seen<'a>(documents: &[&'a str], block_size: usize) -> HashSet<&'a str> {
+    let end = |document: &str| document.char_indices().nth(block_size).map_or(document.len(), |(end, _)| end);
+    documents.iter().map(|document| &document[..end(document)]).collect()
+}
+
 impl Samples<'_> {
     /// Prints the samples, as JSON objects if they have log-probabilities, as long as `goes_on` returns true.
     pub(super) fn print<W: Write>(mut self, console: &mut Console<W>, goes_on: impl Fn() -> bool) -> Result<()> {
@@ -110,5 +116,11 @@ mod tests {
         let text = "a\u{1b}[2J\tß\u{9b}";
         assert_eq!(line(1, text, 2, true), "sample  1: a\\u{1b}[2J\\tß\\u{9b}\n");
         assert_eq!(line(1, text, 2, false), "sample  1: a\u{1b}[2J\tß\u{9b}\n");
+    }
+
+    #[test]
+    fn documents_are_seen_up_to_the_block() {
+        let seen = seen(&["zoë", "abcdefgh", "さくらさ"], 3);
+        assert_eq!(seen, HashSet::from(["zoë", "abc", "さくら"]));
     }
 }

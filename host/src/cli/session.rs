@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::args::Cli;
 use super::console::{Console, Loss};
 use super::notices::Introduction;
-use super::samples::Samples;
+use super::samples::{Samples, seen};
 use super::save_path::SavePath;
 use super::sweep::{SweepResult, table};
 use super::{interrupt, memory};
@@ -308,7 +308,7 @@ impl Session<'_> {
         if sampling.samples == 0 {
             return Ok(());
         }
-        let skip = cli.unique.then(|| documents.iter().copied().collect());
+        let skip = cli.unique.then(|| seen(documents, best.last.run.config.model.block_size));
         console.lines("--- inference ---\n")?;
         let sampler = Sampler::on(best.trainer.device(best.index), tokenizer, &sampling)?;
         Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
