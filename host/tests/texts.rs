@@ -136,3 +136,22 @@ fn a_run_is_resumed_with_the_documents_of_its_flags() {
         refused(folder.program(&format!("--input text.txt {flag} --resume plain.st")), 1, &["`plain.st`", named]);
     }
 }
+
+// `script` provides a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_escaped_control_characters_and_a_file_gets_them_raw() {
+    let folder = Folder::new();
+    let text = "a\u{1b}]0;t\n".repeat(2);
+    folder.write("text.txt", &text);
+    let args = "--input text.txt --steps 300 --temperature 0 --samples 1 --log-every 0 --device cpu";
+    let raw = folder.program(args).output().unwrap().stdout;
+    assert!(String::from_utf8(raw).unwrap().ends_with("sample  1: a\u{1b}]0;t\n"));
+    let program = assert_cmd::cargo::cargo_bin!("microgpt").display();
+    let script = ["-qec", &format!("{program} {args} --quiet"), "/dev/null"];
+    let output = std::process::Command::new("script").args(script).current_dir(&folder.0).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.ends_with("sample  1: a\\u{1b}]0;t\r\n"), "{shown:?}");
+    let objects = folder.program(&format!("{args} --format jsonl")).output().unwrap().stdout;
+    assert!(String::from_utf8(objects).unwrap().contains(r#""text":"a\u001b]0;t""#));
+}

@@ -64,11 +64,18 @@ fn lines(samples: &[TextSample], width: usize, terminal: bool) -> String {
         // Writing to a string cannot fail.
         let _ = write!(lines, "sample {number:>width$}: ");
         for c in text.chars() {
-            if terminal && c.is_control() { lines.extend(c.escape_default()) } else { lines.push(c) }
+            if terminal && is_obeyed(c) { lines.extend(c.escape_default()) } else { lines.push(c) }
         }
         lines.push('\n');
     }
     lines
+}
+
+/// Returns whether a terminal obeys a character instead of showing it: a control character, the end of a line or a
+/// paragraph, or a change of the writing direction.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A sample with `--format jsonl`.
@@ -113,9 +120,9 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_no_control_characters() {
-        let text = "a\u{1b}[2J\tß\u{9b}";
-        assert_eq!(line(1, text, 2, true), "sample  1: a\\u{1b}[2J\\tß\\u{9b}\n");
-        assert_eq!(line(1, text, 2, false), "sample  1: a\u{1b}[2J\tß\u{9b}\n");
+        let text = "a\u{1b}]0;\tß\u{9b}\u{c}\u{202e}\u{2028}さ\u{2066}";
+        assert_eq!(line(1, text, 2, true), "sample  1: a\\u{1b}]0;\\tß\\u{9b}\\u{c}\\u{202e}\\u{2028}さ\\u{2066}\n");
+        assert_eq!(line(1, text, 2, false), format!("sample  1: {text}\n"));
     }
 
     #[test]
