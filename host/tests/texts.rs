@@ -1,6 +1,8 @@
 //! The way from a text to documents, with its flags and with the notices about what became of the text.
 #![allow(missing_docs)]
 
+use std::time::{Duration, Instant};
+
 use microgpt::corpus::{Corpus, DocumentConfig};
 
 mod common;
@@ -135,6 +137,21 @@ fn a_run_is_resumed_with_the_documents_of_its_flags() {
     ] {
         refused(folder.program(&format!("--input text.txt {flag} --resume plain.st")), 1, &["`plain.st`", named]);
     }
+}
+
+// The start of 4,096 threads takes far longer than the training.
+#[test]
+fn no_more_threads_start_than_there_is_work_for() {
+    let folder = Folder::new();
+    folder.write("text.txt", common::NAMES);
+    let start = Instant::now();
+    let (stdout, stderr) = run(&folder, "--steps 200 --batch 8 --threads 4096");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let notice = notices(&stderr, "threads: ");
+    assert!(notice.len() == 1 && notice[0].contains(" of `--threads 4096`, on "), "{stderr}");
+    let (one, stderr) = run(&folder, "--steps 200 --batch 8 --threads 1");
+    assert_eq!(notices(&stderr, "threads: "), [""; 0]);
+    assert_eq!(common::untimed(&stdout), common::untimed(&one));
 }
 
 // `script` provides a terminal.

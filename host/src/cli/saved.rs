@@ -6,6 +6,7 @@ use super::console::Console;
 use super::shared_args::DeviceArgs;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
+use crate::device::cpu::useful_threads;
 use crate::device::{ModelSetup, Models, State, select};
 use crate::error::Result;
 
@@ -18,7 +19,7 @@ pub(super) fn open<W: std::io::Write>(
     console: &Console<W>,
 ) -> Result<Box<dyn Models>> {
     console.notice(format_args!("model: `{}`, step {}", path.display(), state.step));
-    args.start_threads()?;
+    args.start_threads(useful_threads(1, 1), console)?;
     let (models, description) = select(args.device, dataset, &[ModelSetup { train: TrainConfig::default(), state }])?;
     console.notice(format_args!("device: {description}"));
     Ok(models)

@@ -16,6 +16,7 @@ use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::corpus::{Corpus, Dataset};
 use crate::device::State;
+use crate::device::cpu::useful_threads;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
@@ -30,7 +31,6 @@ mod save;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
-    cli.run.device.start_threads()?;
     cli.check_paths()?;
     let save_path =
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
@@ -78,6 +78,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         best: None,
         results: Vec::new(),
     };
+    session.start_threads()?;
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
         let introduction = (i == 0).then_some(&introduction);
         // The first group reads the flag itself.
@@ -133,6 +134,14 @@ impl Trained {
 }
 
 impl Session<'_> {
+    /// Starts the CPU threads that are asked for.
+    fn start_threads(&self) -> Result<()> {
+        let (cli, console) = (self.cli, &self.console);
+        let largest = |group: &Vec<RunConfig>| useful_threads(group.len() * cli.training.seeds, group[0].train.batch);
+        let useful = group_by_shape(&cli.configs).iter().map(largest).max().unwrap_or(1);
+        cli.run.device.start_threads(useful, console)
+    }
+
     /// Trains a group, and keeps its best model if no group before has a better one. The first group has an
     /// `introduction`.
     fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {

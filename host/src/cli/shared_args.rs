@@ -1,7 +1,12 @@
 //! The flags that training and the commands for a saved model have in common.
 
+use std::io::Write;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
 use clap::{Args, ValueEnum};
 
+use super::console::Console;
 use super::values::{count, not_negative, probability, size, whole};
 use crate::corpus::{compose, form_in};
 use crate::device::{DeviceKind, threads};
@@ -14,10 +19,24 @@ pub(super) struct DeviceArgs {
     /// The device to compute on
     #[arg(long, default_value = "auto", ignore_case = true, env = "MICROGPT_DEVICE", hide_env_values = true)]
     pub(super) device: DeviceKind,
-    /// The number of CPU threads [default: one for each core]
+    /// The number of CPU threads, of which those beyond the cores start only if there is work for them [default: one for
+    /// each core]
     #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true)]
     #[arg(value_parser = whole::<usize>(1..=4096))]
     threads: Option<usize>,
+}
+
+impl DeviceArgs {
+    /// Starts the number of CPU threads that is asked for. Of the threads beyond the cores, no more than `useful` start.
+    pub(super) fn start_threads<W: Write>(&self, useful: usize, console: &Console<W>) -> Result<()> {
+        let Some(asked) = self.threads else { return Ok(()) };
+        let cores = available_parallelism().map_or(asked, NonZero::get);
+        let started = asked.min(useful.max(cores));
+        if asked > cores {
+            console.notice(format_args!("threads: {started} of `--threads {asked}`, on {cores} cores"));
+        }
+        threads::start(Some(started))
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -46,6 +46,12 @@ const SAMPLES_PER_BLOCK: usize = 256;
 /// The number of multiplications that are worth another thread. So many take a few dozen microseconds.
 const WORK_PER_THREAD: usize = 1 << 20;
 
+/// Returns the number of threads that training this many models, or evaluating one, has work for.
+pub fn useful_threads(models: usize, batch: usize) -> usize {
+    let GradientArrays { count, .. } = GradientArrays::new(shards(batch));
+    models.saturating_mul(count).max(EVALUATE_BLOCKS)
+}
+
 /// A model on the CPU.
 pub struct Cpu {
     kernels: CpuKernels,
