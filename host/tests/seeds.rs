@@ -145,6 +145,12 @@ fn sweeps_and_seeds_that_make_no_sense_are_refused() {
         ("--sweep n-head=4,3", &["`--n-embd 16` is not divisible by `--n-head 3`"]),
         ("--sweep beta1=0.5 --sweep beta1=0.6", &["`beta1` is swept twice"]),
         ("--sweep n-embd=4,8,12 --seeds 4000", &["makes 12000 models"]),
+        ("--sweep n-embd=8,8", &["makes two equal models, of `n-embd 8` and of `n-embd 8`"]),
+        ("--sweep beta1=0.5,.5", &["makes two equal models, of `beta1 0.5` and of `beta1 .5`"]),
+        ("--sweep n-embd=8,16 --n-embd 32", &["`--n-embd` has a value beside those of `--sweep n-embd=8,16`"]),
+        ("--learning-rate 0.1 --sweep learning-rate=0.2", &["leave `--learning-rate` out"]),
+        ("--sweep val-docs=1,2", &["`val-docs` cannot be swept"]),
+        ("--sweep seed=1,2", &["`seed` cannot be swept"]),
         ("--seeds 2 --resume x", &["`--resume` goes on with one model"]),
         ("--seeds 2 --init-from x", &["`--seeds 2` would train equal models"]),
         (
@@ -163,7 +169,8 @@ fn sweeps_and_seeds_that_make_no_sense_are_refused() {
 
 #[test]
 fn cut_documents_are_counted_for_every_block_size() {
-    let output = Folder::new().run("--steps 1 --samples 1 --sweep block-size=4,8,4,16").assert().success();
+    let output =
+        Folder::new().run("--steps 1 --samples 1 --sweep block-size=4,8,16 --sweep n-layer=1,2").assert().success();
     let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
     let cut: Vec<&str> = stderr.lines().filter(|line| line.starts_with("cut: ")).collect();
     assert_eq!(

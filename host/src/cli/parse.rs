@@ -29,10 +29,12 @@ impl Cli {
         if cli.task.is_some() {
             return Ok(cli);
         }
+        let given = cli.given.clone();
         if let Some(path) = &cli.run.config {
             args = with_flags(&args, config_file::args(path, &cli.given)?);
             cli = Self::parse(command(), &args, &[])?;
         }
+        sweep::refuse_given(&cli.training.sweep, &given)?;
         if let Some(description) = cli.start_description() {
             let all = with_flags(&args, cli.stored_args(&description));
             // A file with an impossible setting is refused when it is read.
@@ -180,8 +182,6 @@ mod tests {
         let last = &cli.configs[5];
         assert_eq!((last.train.optimizer.learning_rate, last.train.optimizer.beta1), (0.01, 0.5));
         assert_eq!((last.model.n_embd, last.model.n_head), (32, 2));
-        // A value on the command line gives way.
-        assert_eq!(read("--n-embd 64 --sweep n-embd=8").unwrap().configs[0].model.n_embd, 8);
         assert_eq!(read("").unwrap().configs.len(), 1);
     }
 

@@ -10,6 +10,13 @@ use crate::error::Error;
 use crate::run::{RunConfig, Setting};
 use crate::summary::Summary;
 
+/// Refuses a flag that the command line gives beside a sweep of its values. Such a flag in a configuration file gives way.
+pub(super) fn refuse_given(sweeps: &[Sweep], given: &[String]) -> Result<(), Error> {
+    let Some(Sweep { text, flag, .. }) = sweeps.iter().find(|sweep| given.contains(&sweep.flag)) else { return Ok(()) };
+    let message = format!("`--{flag}` has a value beside those of `--sweep {text}`");
+    Err(Error::usage(message, format!("leave `--{flag}` out, or add its value to the sweep")))
+}
+
 /// The largest number of models of a run.
 const MAX_MODELS: usize = 4096;
 
@@ -42,7 +49,14 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
         config.model.shape(1)?;
         Ok(config)
     };
-    combinations.into_iter().map(config).collect()
+    let configs: Vec<RunConfig> = combinations.into_iter().map(config).collect::<Result<_, clap::Error>>()?;
+    for (i, one) in configs.iter().enumerate() {
+        if let Some(other) = configs[..i].iter().find(|other| other.model == one.model && other.train == one.train) {
+            let message = format!("`--sweep` makes two equal models, of `{other}` and of `{one}`");
+            return Err(Error::usage(message, "give every value once").into());
+        }
+    }
+    Ok(configs)
 }
 
 /// A configuration of a sweep, and the validation losses of its seeds, NaN for one that diverged.
