@@ -22,6 +22,7 @@ mod notices;
 mod parse;
 mod paths;
 mod progress;
+mod ranking;
 mod sample;
 mod samples;
 mod save_path;

@@ -184,9 +184,9 @@ pub(super) struct TrainingArgs {
     /// End after N validations in a row that were not better than the best before. 0 never ends early
     #[arg(long, value_name = "N", default_value_t = Config::default().stop_early, value_parser = count(0))]
     pub(super) stop_early: u64,
-    /// Validate on the first N validation documents, or on all
-    #[arg(long, value_name = "N|all", default_value_t = Config::default().val_docs, value_parser = documents())]
-    pub(super) val_docs: usize,
+    /// Validate on the first N validation documents, or on all [default: 20, or all where several models are compared]
+    #[arg(long, value_name = "N|all", value_parser = documents())]
+    pub(super) val_docs: Option<usize>,
     /// The learning rate after the warm-up. It falls to --min-lr along half a cosine
     #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().learning_rate)]
     learning_rate: f64,
@@ -229,9 +229,20 @@ impl Cli {
         self.training.stop_after.unwrap_or(self.training.steps)
     }
 
+    /// Returns the number of documents to validate on. The best of several models is chosen by all of them.
+    pub(super) fn val_docs(&self) -> usize {
+        let default = if self.compares() { usize::MAX } else { Config::default().val_docs };
+        self.training.val_docs.unwrap_or(default)
+    }
+
     /// Returns the block sizes of the models, without copies.
     pub(super) fn block_sizes(&self) -> BTreeSet<usize> {
         self.configs.iter().map(|config| config.model.block_size).collect()
+    }
+
+    /// Returns the least block size of the models. All of them predict so many tokens of each document.
+    pub(super) fn least_block_size(&self) -> usize {
+        self.block_sizes().first().copied().unwrap_or(1)
     }
 
     /// Returns whether the run trains several models, of which the best is kept.

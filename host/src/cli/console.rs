@@ -61,7 +61,7 @@ impl<W: Write> Console<W> {
         match event {
             Event::Steps(steps) => self.steps(steps)?,
             Event::Validation(validation) => {
-                self.validation(&validation.losses)?;
+                self.validation(validation.step, &validation.losses)?;
                 if let Some(line) = self.progress.validation(validation) {
                     self.write_stderr(&line);
                 }
@@ -104,11 +104,13 @@ impl<W: Write> Console<W> {
     }
 
     /// Prints the validation loss of a lone run, or the mean of several and their spread. A run that diverged has none.
-    pub(super) fn validation(&mut self, losses: &[f64]) -> Result<()> {
+    /// The line names the step if the steps have no lines of their own.
+    pub(super) fn validation(&mut self, step: u64, losses: &[f64]) -> Result<()> {
         let Some(Summary { mean, std, min, max }) = Summary::of(losses.iter().copied()) else { return Ok(()) };
         let [mean, std, min, max] = [mean, std, min, max].map(Loss);
         let spread = format!(" (std {std}, best {min}, worst {max})");
-        self.lines(&format!("  val loss: {mean}{}\n", if losses.len() > 1 { &spread } else { "" }))
+        let step = if self.log_every == 0 { format!(" at step {step}") } else { String::new() };
+        self.lines(&format!("  val loss: {mean}{step}{}\n", if losses.len() > 1 { &spread } else { "" }))
     }
 
     /// Prints complete lines of results, which give way to JSON objects.
@@ -166,16 +168,21 @@ mod tests {
             written(500, |c| c.show(&steps(0, &[3.318_49], 0.0042, false))),
             "step    1/ 500 | loss 3.3185 | 0.004ms\n"
         );
-        assert_eq!(written(0, |c| c.validation(&[2.804_27])), "  val loss: 2.8043\n");
+        assert_eq!(written(500, |c| c.validation(20, &[2.804_27])), "  val loss: 2.8043\n");
         assert_eq!(
-            written(0, |c| c.validation(&[1.0, 5.0, 3.0])),
+            written(500, |c| c.validation(20, &[1.0, 5.0, 3.0])),
             "  val loss: 3.0000 (std 2.0000, best 1.0000, worst 5.0000)\n"
         );
+        // Without the lines of steps, nothing else says the step.
+        let mut out = Vec::new();
+        Console::new(&mut out, 0, false).validation(20, &[2.804_27]).unwrap();
+        assert_eq!(out, b"  val loss: 2.8043 at step 20\n");
     }
 
     #[test]
     fn a_loss_that_grows_beyond_bounds_has_an_exponent() {
-        let lines = |loss| written(9, |c| c.show(&steps(0, &[loss], 1.0, false)).and_then(|()| c.validation(&[loss])));
+        let lines =
+            |loss| written(9, |c| c.show(&steps(0, &[loss], 1.0, false)).and_then(|()| c.validation(20, &[loss])));
         assert_eq!(lines(999_999.0), "step    1/   9 | loss 999999.0000 | 1.000ms\n  val loss: 999999.0000\n");
         assert_eq!(lines(1.144_4e32), "step    1/   9 | loss 1.1444e32 | 1.000ms\n  val loss: 1.1444e32\n");
     }
@@ -209,7 +216,7 @@ mod tests {
     fn with_jsonl_stdout_has_objects_only() {
         let mut out = Vec::new();
         let mut console = Console::new(&mut out, 1, true);
-        console.lines("--- inference ---\n").and_then(|()| console.validation(&[1.0])).unwrap();
+        console.lines("--- inference ---\n").and_then(|()| console.validation(1, &[1.0])).unwrap();
         console.write("[1,2]\n").unwrap();
         assert_eq!(out, b"[1,2]\n");
     }

@@ -26,6 +26,12 @@ impl<'a> Introduction<'a> {
         block_sizes: &BTreeSet<usize>,
     ) -> Self {
         let mut notices = notices(corpus, documents, dataset);
+        if let (Some(least), true) = (block_sizes.first(), block_sizes.len() > 1) {
+            notices.push(format!(
+                "compared: every val loss is that of each document's first {least} tokens, which all of these models \
+                 predict"
+            ));
+        }
         notices.extend(block_sizes.iter().filter_map(|&block_size| cut(documents, block_size)));
         let (all, train, val) = (documents.len(), dataset.train.len(), dataset.val.len());
         let vocab = dataset.tokenizer.vocab_size();

@@ -144,7 +144,7 @@ mod tests {
         let cli = read("").unwrap();
         assert_eq!(cli.configs[0].model, ModelConfig::default());
         assert_eq!(cli.configs[0].train, TrainConfig { steps: 500, batch: 1, optimizer: OptimizerConfig::default() });
-        assert_eq!((cli.training.val_every, cli.training.val_docs), (100, 20));
+        assert_eq!((cli.training.val_every, cli.val_docs()), (100, 20));
         let prompt = String::new();
         let (top_k, temperature, min_p, top_p) = (5, 0.6, 0.0, 1.0);
         let sampling = Sampling { samples: 20, top_k, temperature, min_p, top_p, seed: 42, prompt, logprobs: false };
@@ -183,6 +183,19 @@ mod tests {
         assert_eq!((last.train.optimizer.learning_rate, last.train.optimizer.beta1), (0.01, 0.5));
         assert_eq!((last.model.n_embd, last.model.n_head), (32, 2));
         assert_eq!(read("").unwrap().configs.len(), 1);
+    }
+
+    #[test]
+    fn several_models_are_compared_on_all_validation_documents() {
+        for (args, documents) in [
+            ("", 20),
+            ("--seeds 2", usize::MAX),
+            ("--sweep batch=1,2", usize::MAX),
+            ("--sweep batch=2", 20),
+            ("--seeds 2 --val-docs 7", 7),
+        ] {
+            assert_eq!(read(args).unwrap().val_docs(), documents, "{args}");
+        }
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use super::args::Cli;
 use super::console::{Console, Loss};
 use super::notices::Introduction;
+use super::ranking::Comparison;
 use super::samples::{Samples, seen};
 use super::save_path::SavePath;
-use super::sweep::{SweepResult, table};
+use super::sweep::{self, table};
 use super::{interrupt, memory};
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
@@ -38,7 +39,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
     let corpus =
         memory::reading_corpus(|| Corpus::load(cli.run.input.as_deref())?.configured(cli.run.documents.config()))?;
-    let (documents, dataset) = memory::reading_corpus(|| {
+    let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();
         let shuffle = (!cli.run.no_shuffle).then_some(cli.run.seed);
         let dataset = Dataset::new(&documents, shuffle, cli.vocabulary(&documents))?;
@@ -54,6 +55,10 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
     let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
     let introduction = Introduction::new(&corpus, &documents, &dataset, &cli.block_sizes());
+    if cli.block_sizes().len() > 1 {
+        // Models of several block sizes are judged on the tokens that all of them predict.
+        dataset.val = dataset.val.cut(cli.least_block_size());
+    }
     let run_info = RunInfo {
         train: cli.configs[0].train,
         seed: cli.run.seed,
@@ -76,7 +81,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         is_hurried: false,
         least: Best::default(),
         best: None,
-        results: Vec::new(),
+        comparison: Comparison::default(),
     };
     session.start_threads()?;
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
@@ -110,7 +115,7 @@ struct Session<'a> {
     least: Best,
     /// The best model so far, on its device with those that were trained beside it.
     best: Option<Trained>,
-    results: Vec<SweepResult>,
+    comparison: Comparison,
 }
 
 /// The best run of a group that has ended.
@@ -152,7 +157,7 @@ impl Session<'_> {
         let schedule = Schedule {
             stop_after: cli.stop_after(),
             val_every: cli.training.val_every,
-            val_docs: cli.training.val_docs,
+            val_docs: cli.val_docs(),
             checkpoint_every: cli.run.save_every,
             keep_best: cli.run.save_best.is_some(),
             stop_early: cli.training.stop_early,
@@ -170,7 +175,7 @@ impl Session<'_> {
         // The settings stand once in the file, although each group opens it.
         let settings = introduction.map(|_| cli.settings.clone()).unwrap_or_default();
         let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone(), settings)).transpose()?;
-        self.introduce(&mut trainer, introduction)?;
+        self.introduce(&mut trainer, group, introduction)?;
         if let Some(plot) = &mut self.plot {
             plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
         }
@@ -182,18 +187,19 @@ impl Session<'_> {
             other => other,
         })?;
         self.is_hurried = finished.is_hurried;
-        if !finished.is_hurried {
-            for (config, losses) in group.iter().zip(finished.val_losses.chunks(cli.training.seeds)) {
-                self.results.push(SweepResult { config: config.clone(), val_losses: losses.to_vec() });
-            }
-        }
         let Finished { best: index, state, bests, val_losses, steps, is_validated, is_hurried } = finished;
         let (run, best, val_loss) = (runs[index].clone(), bests[index], val_losses[index]);
         let last = Checkpoint { run, best, val_loss, is_validated, state };
-        let trained = Trained { trainer, index, last, steps, is_hurried };
-        if is_better(trained.loss(), self.best_loss()) {
+        let mut trained = Trained { trainer, index, last, steps, is_hurried };
+        let is_best = is_better(trained.loss(), self.best_loss());
+        if is_best {
             // The model is saved before the failure of another output ends the run.
             self.save_final(&trained)?;
+        }
+        if cli.compares() && !trained.is_hurried {
+            self.comparison.record(&mut trained.trainer, &runs, &val_losses, cli)?;
+        }
+        if is_best {
             self.best = Some(trained);
         }
         self.failure.take().map_or(Ok(()), Err)
@@ -214,9 +220,16 @@ impl Session<'_> {
 
     /// Prints the lines before the steps of a group. Those of the first group, which has an `introduction`, introduce the
     /// run.
-    fn introduce(&mut self, trainer: &mut Trainer, introduction: Option<&Introduction>) -> Result<()> {
+    fn introduce(
+        &mut self,
+        trainer: &mut Trainer,
+        group: &[RunConfig],
+        introduction: Option<&Introduction>,
+    ) -> Result<()> {
         let Self { cli, console, documents, dataset, .. } = self;
-        let params = format!("num params: {}\n", num_params(trainer.device(0).shape()));
+        let groups = group_by_shape(&cli.configs).len();
+        let label = if groups > 1 { format!(" ({})", sweep::common(group)) } else { String::new() };
+        let params = format!("num params: {}{label}\n", num_params(trainer.device(0).shape()));
         let Some(introduction) = introduction else { return console.lines(&params) };
         console.notice(format_args!("corpus: {}", introduction.source));
         console.notice(format_args!("device: {}", trainer.description()));
@@ -295,13 +308,15 @@ impl Session<'_> {
         best.trainer.outlast_stop();
         if interrupted && !best.last.is_validated {
             let losses = best.trainer.evaluate()?;
-            console.validation(&losses)?;
+            console.validation(best.trainer.step(), &losses)?;
         }
         if cli.configs.len() > 1 {
-            console.lines(&format!("--- sweep ---\n{}\n", table(&self.results)))?;
+            console.lines(&format!("--- sweep ---\n{}\n", table(&self.comparison.results)))?;
         }
         if cli.compares() {
-            console.lines(&format!("best: {} | val loss {}\n", best.last.run, Loss(best.loss())))?;
+            let error = self.comparison.standard_error();
+            console.lines(&format!("best: {} | val loss {}{error}\n", best.last.run, Loss(best.loss())))?;
+            console.lines(&self.comparison.doubt())?;
         }
         if let Some(notice) = save::worse_notice(&best.last, self.save_best.as_ref(), self.least) {
             console.notice(notice);

@@ -59,21 +59,36 @@ pub(super) fn configs(args: &[OsString], cli: &Cli) -> Result<Vec<RunConfig>, cl
     Ok(configs)
 }
 
-/// A configuration of a sweep, and the validation losses of its seeds, NaN for one that diverged.
+/// A configuration of a sweep, and the validation losses of its seeds, NaN for one that diverged. The standard error is
+/// that of their mean over the validation documents.
 pub(super) struct SweepResult {
     pub(super) config: RunConfig,
     pub(super) val_losses: Vec<f64>,
+    pub(super) standard_error: Option<f64>,
+}
+
+/// Returns the swept values that all configurations of a group share, such as `n-embd 16`.
+pub(super) fn common(group: &[RunConfig]) -> String {
+    let mut first = group[0].clone();
+    first.swept.retain(|setting| group.iter().all(|config| config.swept.contains(setting)));
+    first.to_string()
 }
 
 /// Returns the table at the end of a sweep, which has a line for each configuration.
 pub(super) fn table(results: &[SweepResult]) -> String {
     let swept = results.first().map(|result| &result.config.swept[..]).unwrap_or_default();
     let mut rows = vec![swept.iter().map(|setting| setting.flag.clone()).collect::<Vec<_>>()];
-    rows[0].extend(["val loss", "std", "best", "worst", "diverged"].map(str::to_owned));
-    for SweepResult { config, val_losses } in results {
-        let losses =
-            Summary::of(val_losses.iter().copied()).map(|Summary { mean, std, min, max }| [mean, std, min, max]);
-        let losses = losses.map_or(["-"; 4].map(str::to_owned), |losses| losses.map(|loss| Loss(loss).to_string()));
+    // One seed has no spread.
+    let spread = if results.iter().any(|result| result.val_losses.len() > 1) { 3 } else { 0 };
+    let columns = ["val loss", "std error", "std", "best", "worst"].map(str::to_owned);
+    rows[0].extend(columns.into_iter().take(2 + spread).chain(["diverged".to_owned()]));
+    for SweepResult { config, val_losses, standard_error } in results {
+        let summary = Summary::of(val_losses.iter().copied());
+        let losses = summary.map_or([None; 5], |Summary { mean, std, min, max }| {
+            [Some(mean), *standard_error, Some(std), Some(min), Some(max)]
+        });
+        let cell = |loss: Option<f64>| loss.map_or("-".to_owned(), |loss| Loss(loss).to_string());
+        let losses = losses.into_iter().take(2 + spread).map(cell);
         let diverged = val_losses.iter().filter(|loss| !loss.is_finite()).count().to_string();
         let swept = config.swept.iter().map(|setting| setting.value.clone());
         rows.push(swept.chain(losses).chain([diverged]).collect());
@@ -91,19 +106,32 @@ mod tests {
     use super::*;
     use crate::config::{ModelConfig, OptimizerConfig, TrainConfig};
 
+    fn result(rate: &str, n_embd: &str, val_losses: Vec<f64>) -> SweepResult {
+        let swept = [("learning-rate", rate), ("n-embd", n_embd)]
+            .map(|(flag, value)| Setting { flag: flag.to_owned(), value: value.to_owned() });
+        let train = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+        let standard_error = val_losses.iter().any(|loss| loss.is_finite()).then_some(0.0625);
+        let config = RunConfig { swept: swept.into(), model: ModelConfig::default(), train };
+        SweepResult { config, val_losses, standard_error }
+    }
+
     #[test]
     fn the_table_has_a_line_for_each_configuration() {
-        let result = |rate: &str, n_embd: &str, val_losses: Vec<f64>| {
-            let swept = [("learning-rate", rate), ("n-embd", n_embd)]
-                .map(|(flag, value)| Setting { flag: flag.to_owned(), value: value.to_owned() });
-            let train = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
-            SweepResult { config: RunConfig { swept: swept.into(), model: ModelConfig::default(), train }, val_losses }
-        };
-        let results = [result("0.01", "16", vec![2.5, f64::NAN, 2.7]), result("0.1", "8", vec![f64::NAN])];
+        let results =
+            [result("0.01", "16", vec![2.5, f64::NAN, 2.7]), result("0.1", "8", vec![f64::NAN, f64::NAN, f64::NAN])];
         let expected = "\
-learning-rate  n-embd  val loss     std    best   worst  diverged
-         0.01      16    2.6000  0.1414  2.5000  2.7000         1
-          0.1       8         -       -       -       -         1";
+learning-rate  n-embd  val loss  std error     std    best   worst  diverged
+         0.01      16    2.6000     0.0625  0.1414  2.5000  2.7000         1
+          0.1       8         -          -       -       -       -         3";
         assert_eq!(table(&results), expected);
+    }
+
+    #[test]
+    fn the_table_of_one_seed_has_no_spread() {
+        let expected = "\
+learning-rate  n-embd  val loss  std error  diverged
+         0.01      16    2.5000     0.0625         0
+          0.1       8         -          -         1";
+        assert_eq!(table(&[result("0.01", "16", vec![2.5]), result("0.1", "8", vec![f64::NAN])]), expected);
     }
 }

@@ -45,6 +45,17 @@ impl Documents {
         &self.tokens[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
 
+    /// Returns the documents up to the first `positions` tokens that a model predicts.
+    #[must_use]
+    pub fn cut(&self, positions: usize) -> Self {
+        let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
+        for i in 0..self.len() {
+            tokens.extend(&self.get(i)[..=self.positions(i, positions)]);
+            offsets.push(tokens.len() as u32);
+        }
+        Self { tokens: tokens.into(), offsets: offsets.into() }
+    }
+
     /// Returns n, the number of positions of document `i` at which a model of this block size predicts the next token.
     ///
     /// # Panics
@@ -132,6 +143,7 @@ fn validate_len(tokens: u64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::documents;
     use super::*;
 
     #[test]
@@ -143,7 +155,6 @@ mod tests {
     #[test]
     fn the_embedded_names_are_distinct_and_of_the_26_letters() {
         let mut names: Vec<&str> = documents(EMBEDDED).collect();
-    use super::super::text::documents;
         assert_eq!(names.join("\n") + "\n", EMBEDDED, "one a line, nothing to trim");
         assert!(Tokenizer::new(names.iter().copied()).chars().iter().copied().eq('a'..='z'));
         assert_eq!(names.len(), 5163);
