@@ -177,7 +177,7 @@ impl Error {
             Self::Stopped => "",
             Self::InUse { .. } => "wait until that run has ended, or give this one a file of its own",
             Self::Metrics { .. } => {
-                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists"
+                "give `--metrics` a new file, or one of metrics that you may read and write, in a folder that exists and has space"
             }
             gpu => &format!("{}use `--device cpu`", gpu.gpu_cure().map_or(String::new(), |cure| cure + ", or ")),
         };
