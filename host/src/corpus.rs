@@ -4,17 +4,17 @@
 
 mod dataset;
 mod encoding;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 mod forms;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 mod source;
 mod text;
 
 pub use self::dataset::{Dataset, Documents, EMBEDDED};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub(crate) use self::forms::{compose, form_in, is_mixed};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub use self::source::{Corpus, DocumentConfig, Download, STDIN};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub(crate) use self::source::{name, read_bytes};
 pub use self::text::{decode, documents, parse};

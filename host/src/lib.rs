@@ -24,23 +24,23 @@
 
 #![cfg_attr(windows, feature(windows_by_handle))]
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod atomic_file;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod checkpoint;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod cli;
 pub mod config;
 pub mod corpus;
 pub mod device;
 pub mod error;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod metrics;
 pub mod model;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod plot;
 pub mod run;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub mod run_lock;
 pub mod sampler;
 pub mod stop;
@@ -50,7 +50,7 @@ pub mod trainer;
 pub mod weights;
 
 pub use config::{ModelConfig, OptimizerConfig};
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 pub use corpus::Corpus;
 pub use device::{Device, DeviceKind};
 pub use error::{Error, Result};

@@ -34,7 +34,7 @@ use crate::tokenizer::Tokenizer;
 mod config;
 mod event;
 mod phases;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "program")]
 mod start;
 mod tokens;
 

@@ -15,13 +15,13 @@ use crate::weights::Weights;
 
 /// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(target_family = "wasm"), derive(clap::ValueEnum))]
+#[cfg_attr(feature = "program", derive(clap::ValueEnum))]
 pub enum DeviceKind {
     /// The GPU if one can be used, else the CPU.
     #[default]
     Auto,
     /// The kernels on an NVIDIA GPU.
-    #[cfg_attr(not(target_family = "wasm"), value(alias = "gpu"))]
+    #[cfg_attr(feature = "program", value(alias = "gpu"))]
     Cuda,
     /// The kernels on the CPU.
     Cpu,
