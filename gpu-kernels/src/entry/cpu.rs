@@ -142,9 +142,9 @@ macro_rules! compile {
     };
 }
 
-#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
+#[cfg(all(target_arch = "x86_64", not(any(feature = "race-check", miri))))]
 compile!(#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")] avx512, Isa::Avx512, constant: true);
-#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
+#[cfg(all(target_arch = "x86_64", not(any(feature = "race-check", miri))))]
 compile!(#[target_feature(enable = "avx2,fma")] avx2, Isa::Avx2, constant: true);
 #[cfg(target_arch = "aarch64")]
 compile!(neon, Isa::Neon, constant: true);
@@ -159,15 +159,15 @@ compile!(baseline, Isa::Baseline, constant: true);
 ///
 /// The functions of a `static` are compiled with this crate. Those of a `const` would be compiled with every crate that
 /// uses the `const`, by the profile of that crate.
-#[cfg(all(target_arch = "x86_64", not(feature = "race-check")))]
+#[cfg(all(target_arch = "x86_64", not(any(feature = "race-check", miri))))]
 pub static ALL: [CpuKernels; 3] = [avx512::KERNELS, avx2::KERNELS, baseline::KERNELS];
 /// The kernels for NEON alone, which every CPU of the architecture has.
 #[cfg(target_arch = "aarch64")]
 pub static ALL: [CpuKernels; 1] = [neon::KERNELS];
 /// The kernels for the baseline alone. Under the race checker each access is a call, so other instruction sets would
-/// gain nothing.
+/// gain nothing. Miri interprets only the baseline.
 #[cfg(any(
-    all(target_arch = "x86_64", feature = "race-check"),
+    all(target_arch = "x86_64", any(feature = "race-check", miri)),
     not(any(target_arch = "x86_64", target_arch = "aarch64"))
 ))]
 pub static ALL: [CpuKernels; 1] = [baseline::KERNELS];

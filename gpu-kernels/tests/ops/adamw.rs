@@ -146,6 +146,7 @@ fn assert_tensors_close(what: &str, padded: &[f32], expected: &[f64], roundings:
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn steps_agree_with_the_reference() {
     let weights = values(1, Layout(SHAPE).num_params());
     let mut memory = FlatArrays::new(&weights);

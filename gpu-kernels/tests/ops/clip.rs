@@ -31,6 +31,7 @@ fn norm_of(gradient: &[f32], rows: usize, cols: usize) -> f32 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn the_norm_and_the_clipped_gradient_agree_with_the_reference() {
     for (rows, cols, size) in [(16, 16, 1.0), (5, 21, 0.01), (84, 34, 20.0), (1, 3, 1.0), (261, 9, 1e-6)] {
         let gradient: Vec<f32> = values(1, rows * cols).iter().map(|g| g * size).collect();

@@ -14,8 +14,11 @@ use crate::tensors::{assert_close, norm};
 
 /// The cases `(input, output, n)`, with wide and narrow matrices, and documents from one position to three groups of
 /// tokens.
-const CASES: [(usize, usize, usize); 6] =
-    [(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)];
+const CASES: &[(usize, usize, usize)] = if cfg!(miri) {
+    &[(3, 5, 2)]
+} else {
+    &[(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)]
+};
 
 /// A shape known at run time. The ops read only whether the shape is constant.
 const SHAPE: RuntimeShape = RuntimeShape { vocab: 1, block_size: 1, n_embd: 1, n_head: 1, n_layer: 1 };
@@ -28,7 +31,7 @@ fn transpose(w: &[f32], cols: usize) -> Vec<f32> {
 
 #[test]
 fn forward_backward_and_weight_gradient_agree_with_the_reference() {
-    for (input, output, n) in CASES {
+    for (input, output, n) in CASES.iter().copied() {
         let what = format!("[{output}, {input}], n = {n}");
         let (t, i, o) = (round_up(n, TOKEN_GROUP), Channels::plain(input), Channels::plain(output));
         let (x, w, dy) = (values(1, n * input), values(2, output * input), values(3, n * output));
@@ -76,7 +79,7 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
 // The test computes `x += w0 x0 + w1 x1` in one `forward_sum`, and in one `accumulate` for each term.
 #[test]
 fn sums_of_products_agree_with_the_reference() {
-    for (input, output, n) in CASES {
+    for (input, output, n) in CASES.iter().copied() {
         let what = format!("[{output}, {input}], n = {n}");
         let (t, i, o) = (round_up(n, TOKEN_GROUP), Channels::plain(input), Channels::plain(output));
         let x = [values(1, n * input), values(2, n * input)];

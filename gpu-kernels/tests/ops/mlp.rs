@@ -12,7 +12,7 @@ use crate::support::{
 use crate::tensors::assert_close;
 
 /// The cases `(hidden, n)`, the numbers of hidden channels and of positions.
-const CASES: [(usize, usize); 3] = [(16, 8), (21, 5), (36, 1)];
+const CASES: &[(usize, usize)] = if cfg!(miri) { &[(5, 2)] } else { &[(16, 8), (21, 5), (36, 1)] };
 
 /// Returns `relu(u)^2`, the reference's MLP with identity matrices.
 fn relu_squared<'t>(tape: &'t Tape, u: &[Value<'t>]) -> Vector<'t> {
@@ -23,7 +23,7 @@ fn relu_squared<'t>(tape: &'t Tape, u: &[Value<'t>]) -> Vector<'t> {
 
 #[test]
 fn forward_and_backward_agree_with_the_reference() {
-    for (hidden, n) in CASES {
+    for (hidden, n) in CASES.iter().copied() {
         let what = format!("hidden {hidden}, n = {n}");
         let (t, f) = (round_up(n, TOKEN_GROUP), Channels::plain(hidden));
         let (u, dh2) = (values(1, n * hidden), values(2, n * hidden));

@@ -54,6 +54,7 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn draws_agree_with_the_reference() {
     // The values are multiples of 2^-24 like the kernels' draws, from 0 to the largest multiple below 1.
     let uniforms: Vec<f32> = (0..DRAWS).map(|i| (i * 16_777_215 / (DRAWS - 1)) as f32 / 16_777_216.0).collect();
@@ -97,6 +98,7 @@ fn draws_agree_with_the_reference() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn nothing_is_drawn_without_probabilities() {
     let (inf, nan, max) = (f32::INFINITY, f32::NAN, f32::MAX);
     let uniforms = [0.0, 0.5, 16_777_215.0 / 16_777_216.0];
@@ -135,6 +137,7 @@ fn nothing_is_drawn_without_probabilities() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn log_probabilities_agree_with_the_reference() {
     for vocab in [2u32, 16, 27, 37, 261] {
         let s = shape(vocab);

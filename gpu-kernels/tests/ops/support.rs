@@ -21,7 +21,8 @@ const fn shape(vocab: u32, block_size: u32, n_embd: u32, n_head: u32) -> Runtime
     RuntimeShape { vocab, block_size, n_embd, n_head, n_layer: 2 }
 }
 
-/// Returns each shape with one position, with a full block, and with one position less than a full block.
+/// Returns each shape with one position, with a full block, and with one position less than a full block. Miri takes
+/// seconds for a case, so it runs one that has the padding of all dimensions.
 pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
     let shapes = [
         // This is the default model.
@@ -35,6 +36,7 @@ pub fn cases() -> impl Iterator<Item = (RuntimeShape, usize)> {
         // Each head has one channel, and the block has one position.
         shape(5, 1, 7, 7),
     ];
+    let shapes = if cfg!(miri) { vec![shape(5, 2, 6, 2)] } else { shapes.to_vec() };
     shapes.into_iter().flat_map(|s| {
         let mut lengths = vec![1, s.block_size() - 1, s.block_size()];
         lengths.retain(|&n| n > 0);
@@ -245,6 +247,10 @@ pub fn assert_gradients(
         // If a gradient is zero by cancellation, the tape's gradient is the rounding error of `f64`.
         assert_close(name, input.cols, &input.gradient, &expected, bound + 1e-15);
 
+        // In Miri the differences would take minutes, and none of them runs a kernel.
+        if cfg!(miri) {
+            continue;
+        }
         let mut difference = |e: usize| {
             let x = values[i][e];
             let mut at = |moved: f64| {

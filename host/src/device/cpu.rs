@@ -43,8 +43,9 @@ const EVALUATE_BLOCKS: usize = 32;
 /// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
 
-/// The number of multiplications that are worth another thread. So many take a few dozen microseconds.
-const WORK_PER_THREAD: usize = 1 << 20;
+/// The number of multiplications that are worth another thread. So many take a few dozen microseconds. In Miri small
+/// models take several threads too, so that it sees the accesses of threads.
+const WORK_PER_THREAD: usize = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
 
 /// Returns the number of threads that training this many models, or evaluating one, has work for.
 pub fn useful_threads(models: usize, batch: usize) -> usize {

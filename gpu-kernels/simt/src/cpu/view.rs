@@ -187,9 +187,10 @@ impl View {
 
     #[inline(always)]
     fn in_register(self) -> Self {
-        #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(unused_mut))]
+        #[cfg_attr(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri), expect(unused_mut))]
         let mut view = self;
-        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        // Miri does not interpret assembly.
+        #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
         #[expect(clippy::pointers_in_nomem_asm_block, reason = "the pointer is only a value here")]
         // SAFETY: the block contains no instruction.
         unsafe {

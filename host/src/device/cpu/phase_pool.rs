@@ -27,6 +27,9 @@ mod tests {
 
     use super::*;
 
+    /// The number of phases of a test. Miri takes milliseconds for each.
+    const PHASES: usize = if cfg!(miri) { 5 } else { 1000 };
+
     #[test]
     fn every_item_runs_once_and_phases_run_in_order() {
         for threads in [1, 2, 5] {
@@ -34,13 +37,13 @@ mod tests {
             for items in [1, 2, 3, 8] {
                 let seen: Vec<AtomicU64> = (0..items).map(|_| AtomicU64::new(0)).collect();
                 pool.install(|| {
-                    each_phase(1000, items, |phase, item| {
+                    each_phase(PHASES, items, |phase, item| {
                         // Every item of the previous phase is done, and no item of the next one has begun.
                         assert!(seen.iter().all(|seen| seen.load(Ordering::SeqCst).abs_diff(phase as u64) <= 1));
                         assert_eq!(seen[item].fetch_add(1, Ordering::SeqCst), phase as u64);
                     });
                 });
-                assert!(seen.iter().all(|seen| seen.load(Ordering::SeqCst) == 1000));
+                assert!(seen.iter().all(|seen| seen.load(Ordering::SeqCst) == PHASES as u64));
             }
         }
     }
@@ -51,11 +54,11 @@ mod tests {
         let count = AtomicU64::new(0);
         // Both threads lead a pool at once, so neither can help the other.
         pool.broadcast(|_| {
-            each_phase(100, 2, |_, _| {
+            each_phase(PHASES, 2, |_, _| {
                 count.fetch_add(1, Ordering::Relaxed);
             });
         });
-        assert_eq!(count.into_inner(), 2 * 100 * 2);
+        assert_eq!(count.into_inner(), (2 * PHASES * 2) as u64);
     }
 
     #[test]
