@@ -1,6 +1,7 @@
 //! The command line with its flags, its use of the library, and everything that is printed.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -45,6 +46,14 @@ pub fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "{}", error.report());
         ExitCode::FAILURE
     })
+}
+
+/// Reads a command line, which starts with the program's name, and runs nothing.
+///
+/// # Errors
+/// Returns the text that the program prints for a wrong command line, or for one that asks for help.
+pub fn check(args: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    Cli::read(args).map(drop).map_err(|error| error.render().to_string())
 }
 
 fn run() -> Result<ExitCode> {
