@@ -8,6 +8,9 @@ use super::operands::{Scopes, operand};
 use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
 use super::variables::variable;
 
+/// The largest number of registers of a function. The kernels of this repository have a few thousand.
+const MAX_REGISTERS: usize = 1 << 20;
+
 /// Parses the rest of an `.entry` or `.func` directive.
 pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
     let line = cursor.line();
@@ -105,12 +108,17 @@ impl BodyParser<'_, '_> {
 
     fn registers(&mut self) -> Parsed {
         let typ = self.cursor.typ()?;
+        let mut total = self.body.registers.len();
         let names = self.cursor.until(';', |cursor| {
             let name = cursor.word()?;
             if !cursor.eat('<') {
                 return Ok(vec![name.to_string()]);
             }
             let count = cursor.small()?;
+            total += count as usize;
+            if total > MAX_REGISTERS {
+                return cursor.error(format!("expected at most {MAX_REGISTERS} registers, found {total}"));
+            }
             cursor.want('>')?;
             Ok((0..count).map(|i| format!("{name}{i}")).collect())
         })?;
