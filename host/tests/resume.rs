@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
 use assert_cmd::cargo::cargo_bin;
 use safetensors::SafeTensors;
@@ -187,42 +186,6 @@ fn a_model_that_knows_more_characters_than_the_corpus_is_trained_on() {
     assert!(fs::read(folder.path("two.st")).unwrap() == fs::read(folder.path("whole.st")).unwrap());
     folder.write("other.txt", "ava\nmia\nzoe\n");
     refused(folder.program("--input other.txt --init-from model.st"), 1, &["`model.st` has another vocabulary"]);
-}
-
-// Endless runs that save after every step are killed at irregular moments. The file is complete each time.
-#[cfg(unix)]
-#[test]
-fn a_kill_at_any_moment_leaves_a_complete_file() {
-    let folder = Folder::new();
-    folder.stdout("--steps 1 --samples 1 --save model.safetensors");
-    let path = folder.path("model.safetensors");
-    let (mut steps, mut during_save) = (Vec::new(), 0);
-    for kill in 0..100u64 {
-        let mut child = Command::new(cargo_bin!("microgpt"))
-            .current_dir(&folder.0)
-            .args("--input names.txt --steps 1000000 --log-every 0 --save model.safetensors --save-every 1".split(' '))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Multiples of the golden ratio, modulo 1, are spread evenly and without a pattern over a few saves.
-        let moment = (kill as f64 * 0.618_034).fract();
-        sleep(Duration::from_micros((3000.0 + 40_000.0 * moment) as u64));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let bytes = fs::read(&path).unwrap();
-        SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
-        steps.push(step_of(&bytes));
-        // A kill during a save leaves the temporary file.
-        during_save += usize::from(folder.path(".model.safetensors.microgpt-tmp").exists());
-    }
-    let saved = steps.iter().filter(|&&step| step > 1).count();
-    eprintln!("{saved} of 100 kills came after a save, {during_save} during one");
-    assert!(saved > 50, "most kills come after the first save: {steps:?}");
-    assert!(during_save > 20, "kills have to come during saves: {during_save}");
-    // The next run takes over the lock and removes the temporary file.
-    folder.stdout("--steps 1 --samples 1 --save model.safetensors");
-    assert_eq!(folder.files(), ["model.safetensors", "names.txt"]);
 }
 
 /// Returns the step in a checkpoint's metadata.

@@ -1,6 +1,7 @@
 //! Runs that are killed while they save.
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,11 @@ use crate::common::Folder;
 /// Returns the number of runs that are killed, which `MICROGPT_KILLS` sets.
 fn kills() -> u64 {
     env::var("MICROGPT_KILLS").map_or(25, |kills| kills.parse().expect("MICROGPT_KILLS is a number"))
+}
+
+/// Returns the seed of the run that saved a checkpoint.
+fn saved_by(path: &Path) -> u64 {
+    checkpoint::describe(path).unwrap()["seed"].as_u64().unwrap()
 }
 
 // Each run saves after every step, so that most of its time goes into saving.
@@ -36,13 +42,18 @@ fn a_run_that_is_killed_while_it_saves_leaves_a_whole_checkpoint() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // On a busy computer a run starts late. So every second run is killed only after its first save.
+        while seed % 2 == 0 && saved_by(&path) != seed {
+            assert!(child.try_wait().unwrap().is_none(), "run {seed} saves");
+            thread::sleep(Duration::from_millis(1));
+        }
         thread::sleep(Duration::from_micros(rng.random_range(0..100_000)));
         assert!(child.try_wait().unwrap().is_none(), "run {seed} is killed");
         child.kill().unwrap();
         child.wait().unwrap();
         // The load checks the checksum.
         let model = Model::load(&path).unwrap_or_else(|error| panic!("kill {seed}: {}", error.report()));
-        let by = checkpoint::describe(&path).unwrap()["seed"].as_u64().unwrap();
+        let by = saved_by(&path);
         assert!(by == seed || by == last, "kill {seed}: the checkpoint is of run {by}, expected {seed} or {last}");
         assert!(model.state.step > 0);
         by_killed += u64::from(by == seed);
