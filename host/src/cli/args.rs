@@ -26,8 +26,8 @@ If a path is a link, the file that it points to is written.";
 
 /// The signals, for the help and the manual page.
 pub(super) const SIGNALS: &str = "\
-Ctrl-C, SIGTERM or SIGHUP ends training in good order. The model is validated, saved and sampled. A second signal \
-ends the program at once.";
+Ctrl-C, SIGTERM or SIGHUP ends training in good order. The model is saved, and validated and sampled if that is quick. \
+A signal before training starts and a second signal end the program at once.";
 
 /// The exit codes, for the help and the manual page.
 pub(super) const EXIT_CODES: &str = "\
