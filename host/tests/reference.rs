@@ -27,6 +27,23 @@ fn sampling(top_k: usize, temperature: f64) -> SampleConfig<'static> {
     SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: 42, prompt: &[], logprobs: false }
 }
 
+// The tape of a document of 80,000 positions would have 3 TB. By its defaults, Linux refuses more memory than it has.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_document_whose_tape_does_not_fit_in_memory_is_refused() {
+    if std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "1") {
+        return eprintln!("skipped: this system refuses no memory");
+    }
+    let config = TrainConfig { steps: 1, batch: 1, optimizer: OptimizerConfig::default() };
+    let (state, long) = (State::new(Weights::zeros(shape(3, 80_000, 16, 4, 1))), "ab".repeat(40_000));
+    for (documents, fits) in [(["ab", "ba"], true), (["ab", &long], false)] {
+        let dataset = Dataset::new(&documents, None, None).unwrap();
+        let report = Reference::new(config, &dataset, &state).err().map(|error| error.report());
+        assert_eq!(report.is_none(), fits, "{report:?}");
+        assert!(report.is_none_or(|report| report.starts_with("error: out of memory: cannot allocate 3")));
+    }
+}
+
 #[test]
 fn a_model_of_zeros_draws_tokens_as_the_random_stream_says() {
     let state = State::new(Weights::zeros(shape(27, 8, 16, 4, 1)));

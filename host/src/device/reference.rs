@@ -50,7 +50,10 @@ impl Reference {
         validate::model(&config, dataset, state)?;
         // Without this check, Linux would end the program in the midst of a step.
         let shape = state.weights.shape;
-        let tape = num_params(shape).saturating_mul(shape.block_size()).saturating_mul(TAPE_BYTES);
+        let positions =
+            |documents: &Documents| (0..documents.len()).map(|i| documents.positions(i, shape.block_size())).max();
+        let longest = positions(&dataset.train).max(positions(&dataset.val)).unwrap_or(0);
+        let tape = num_params(shape).saturating_mul(longest).saturating_mul(TAPE_BYTES);
         Vec::<u8>::new().try_reserve_exact(tape).map_err(|_| OutOfMemory(tape))?;
         Ok(Self {
             model: to_model(state),
