@@ -2,8 +2,8 @@
 //!
 //! The reading order is [`shape`] (the dimensions), [`layout`] and [`activations`] (the places of tensors and activations),
 //! [`math`], [`ops`] (forward and backward), [`model`] (the two passes), [`kernel`] (the interface to the host), and the kernels
-//! [`train`], [`train::batch`], [`evaluate`] and [`generate`]. The host calls the functions in [`entry`]. The crate [`simt`]
-//! provides lanes, warps and views.
+//! [`train`], [`train::batch`], [`evaluate`] and [`generate`]. [`tiled`] holds the products of the tiled executor. The host
+//! calls the functions in [`entry`]. The crate [`simt`] provides lanes, warps and views.
 #![no_std]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(abi_ptx))]
 // Ops index several arrays by one token or row, because `for t in 0..TOKENS` reads like the math.
@@ -22,4 +22,5 @@ pub mod model;
 pub mod ops;
 pub mod shape;
 pub mod tensor;
+pub mod tiled;
 pub mod train;

@@ -10,6 +10,7 @@ use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
 use crate::shape::{ConstShape, DefaultShape, Shape};
+use crate::tiled::phase::PhaseArgs as TiledArgs;
 use crate::train::TrainArgs;
 use crate::train::batch::PhaseArgs;
 
@@ -82,6 +83,8 @@ kernels! {
     evaluate: EvaluateArgs;
     /// Generates samples in the blocks `blocks` of a grid of `count` blocks.
     generate: GenerateArgs;
+    /// Computes items of a phase of the tiled executor, those of the blocks `blocks`.
+    tiled: TiledArgs;
 }
 
 /// Compiles the kernels for an instruction set. With `constant`, the default shape is also compiled as constants.
@@ -98,6 +101,7 @@ macro_rules! compile {
                 train_batch: launch,
                 evaluate: launch,
                 generate: launch,
+                tiled: launch_tiled,
             };
 
             $(#[$attribute])*
@@ -111,6 +115,11 @@ macro_rules! compile {
                         args.run(&grid, args.shape());
                     }
                 }
+            }
+
+            $(#[$attribute])*
+            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize) {
+                args.run(&Grid::new(blocks, count, Processor));
             }
 
             #[derive(Clone, Copy)]
