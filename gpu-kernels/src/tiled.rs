@@ -1,7 +1,22 @@
 //! The tiled executor, which computes a step as products of matrices whose rows are the tokens of all documents.
 //!
-//! [`sum`] states the order of every sum, and [`product`] computes the products.
+//! A step is a list of phases ([`phases`]), each of independent items, which [`step`] computes. [`sum`] states the order of every sum, and
+//! [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the activations.
 
-pub mod phase;
+pub mod attention;
+pub mod attention_backward;
+mod embedding_gradient;
+mod ends;
+mod ops;
+pub mod phases;
 pub mod product;
+mod products;
+pub mod rows;
+pub mod squares;
+pub mod step;
 pub mod sum;
+mod tile;
+mod update;
+mod views;
+pub mod work;
+pub mod workspace;

@@ -1,9 +1,9 @@
 //! The tests of the tiled executor: the order of its sums, and its products.
 #![allow(missing_docs)]
 
-use gpu_kernels::tiled::phase::{Phase, PhaseArgs};
 use gpu_kernels::tiled::product::{Items, Left, Output, Product, Right};
 use gpu_kernels::tiled::sum::{CHUNK, Contraction, Leaf, stack_len};
+use gpu_kernels::tiled::work::{Work, WorkArgs};
 use simt::{AnyCpu, Grid, HALF_WARP, U32View, View, round_up};
 
 /// Returns pseudorandom values in `[-1, 1)` that depend on `seed` alone.
@@ -127,11 +127,12 @@ impl Case {
 /// Computes a product in these items, with scratch memory that holds NaN.
 fn run(product: Product, items: Items, stack: usize) {
     let mut scratch = vec![f32::NAN; items.scratch_len(stack)];
-    let args = PhaseArgs { phase: Phase::Product(product, items), scratch: view(&mut scratch) };
+    let args = WorkArgs { work: Work::Product(product, items), scratch: view(&mut scratch) };
     let count = items.count(product.rows, product.cols);
     #[cfg(feature = "race-check")]
     simt::race::launch();
-    args.run(&Grid::new(0..count, count, AnyCpu));
+    // SAFETY: the views are valid, and one launch uses them.
+    unsafe { args.run(&Grid::new(0..count, count, AnyCpu)) };
 }
 
 fn cases() -> Vec<Case> {

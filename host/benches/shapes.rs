@@ -12,9 +12,9 @@ use std::hint::black_box;
 use std::simd::{Simd, StdFloat};
 
 use gpu_kernels::entry::CpuKernels;
-use gpu_kernels::tiled::phase::{Phase, PhaseArgs};
 use gpu_kernels::tiled::product::{Items, Left, Output, Product, Right};
 use gpu_kernels::tiled::sum::{Contraction, stack_len};
+use gpu_kernels::tiled::work::{Work, WorkArgs};
 use microgpt::device::cpu::available;
 use simt::{Isa, View};
 
@@ -107,7 +107,7 @@ fn products(kernels: CpuKernels) {
                 let count = items.count(rows, cols);
                 // SAFETY: the lines have the elements of the item's scratch memory.
                 let scratch = unsafe { View::new(scratch.as_mut_ptr().cast(), 16 * scratch.len()) };
-                let args = PhaseArgs { phase: Phase::Product(product, items), scratch };
+                let args = WorkArgs { work: Work::Product(product, items), scratch };
                 // SAFETY: the views are valid, and the processor has the kernels.
                 unsafe { kernels.tiled(&args, 0..count, count) };
             }));

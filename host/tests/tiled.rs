@@ -3,9 +3,9 @@
 #![cfg(not(feature = "race-check"))]
 
 use gpu_kernels::entry::CpuKernels;
-use gpu_kernels::tiled::phase::{Phase, PhaseArgs};
 use gpu_kernels::tiled::product::{Items, Left, Output, Product, Right};
 use gpu_kernels::tiled::sum::{CHUNK, Contraction, stack_len};
+use gpu_kernels::tiled::work::{Work, WorkArgs};
 use microgpt::device::cpu::available;
 use simt::View;
 
@@ -34,7 +34,7 @@ fn product(kernels: CpuKernels, [rows, len, cols]: [usize; 3], is_transposed: bo
         output: Output::Store { scaled: 0, scale: 1.0 },
     };
     let count = items.count(rows, cols);
-    let args = PhaseArgs { phase: Phase::Product(product, items), scratch: view(&mut scratch) };
+    let args = WorkArgs { work: Work::Product(product, items), scratch: view(&mut scratch) };
     // SAFETY: the views are valid, and `available` has returned the kernels.
     unsafe { kernels.tiled(&args, 0..count, count) };
     y.into_iter().map(f32::to_bits).collect()

@@ -10,7 +10,7 @@ use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
 use crate::shape::{ConstShape, DefaultShape, Shape};
-use crate::tiled::phase::PhaseArgs as TiledArgs;
+use crate::tiled::work::WorkArgs as TiledArgs;
 use crate::train::TrainArgs;
 use crate::train::batch::PhaseArgs;
 
@@ -118,8 +118,9 @@ macro_rules! compile {
             }
 
             $(#[$attribute])*
-            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize) {
-                args.run(&Grid::new(blocks, count, Processor));
+            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize, stop: Stop) {
+                // SAFETY: the caller keeps the contract of `WorkArgs::run`.
+                unsafe { args.run(&Grid::new(blocks, count, Processor(stop))) };
             }
 
             #[derive(Clone, Copy)]

@@ -32,7 +32,7 @@ pub struct AdamWParams {
 }
 
 /// The coefficients that change from step to step, computed by the host in double precision. Step `t` counts from 1.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct StepCoefficients {
     /// The factor of `sqrt(v)`, `(1 - beta1^t) / (lr sqrt(1 - beta2^t))`.

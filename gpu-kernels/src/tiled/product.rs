@@ -8,11 +8,9 @@
 use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, div, inline, rem, round_up};
 
 use super::sum::{CHUNK, Contraction, Leaf};
+use super::tile::{PANEL_ROWS, Strided, Tile, panel_width, tile, widest};
 use crate::layout::Place;
 use crate::ops::{clip, mlp};
-
-/// The rows of a panel of the left operand.
-pub const PANEL_ROWS: usize = 16;
 
 /// The most columns of an item. Their panels for a chunk take 384 KB, so that they stay in the L2 cache.
 const MAX_COLS: usize = 384;
@@ -122,23 +120,6 @@ struct Item {
     cols: usize,
 }
 
-/// The sums of a tile of the result, pairs of rows by half-warps of columns. The lower half-warp of `F32x32` holds the
-/// even row.
-type Tile<const PAIRS: usize, const WIDTH: usize> = [[F32x32; WIDTH]; PAIRS];
-
-/// Returns the width in half-warps of the widest panel. A tile of eight rows takes 24 of AVX-512's 32 registers, and a
-/// tile of four rows takes eight of AVX2's 16 or 16 of NEON's 32.
-const fn widest(isa: Isa) -> usize {
-    if matches!(isa, Isa::Avx512) { 3 } else { 1 }
-}
-
-/// Returns the width in half-warps of the next panel, for `left` half-warps that are left and panels of up to `widest`.
-/// Two panels of two half-warps are faster than one of three and one of one.
-#[inline(always)]
-fn panel_width(left: usize, widest: usize) -> usize {
-    if widest == 3 && left == 4 { 2 } else { left.min(widest) }
-}
-
 impl Items {
     /// Returns a division of a product `[rows, cols]` for `threads` threads, in items of up to `area` elements.
     ///
@@ -185,8 +166,12 @@ impl Left {
             for k in warp.block_stride(leaf.len.div_ceil(HALF_WARP)).map(|i| i * HALF_WARP) {
                 let mut rows = [F32x32::splat(0.0); PANEL_ROWS / 2];
                 for pair in 0..PANEL_ROWS / 2 {
-                    let x = from.load_halves(2 * pair * stride + k, stride);
-                    rows[pair] = if is_squared { x * x } else { x };
+                    rows[pair] = from.load_halves(2 * pair * stride + k, stride);
+                }
+                if is_squared {
+                    for pair in 0..PANEL_ROWS / 2 {
+                        rows[pair] = rows[pair] * rows[pair];
+                    }
                 }
                 to.store_transposed(k * PANEL_ROWS, PANEL_ROWS, rows);
             }
@@ -269,7 +254,9 @@ impl Product {
         let &Panels { item, row, leaf, left, right, .. } = panels;
         for first in (0..PANEL_ROWS).step_by(2 * PAIRS) {
             if row + first < item.rows {
-                let sum = chunk::<PAIRS, WIDTH>(left.at(first), right.at(col * leaf.len), leaf.len);
+                let left = Strided { view: left.at(first), stride: PANEL_ROWS };
+                let right = Strided { view: right.at(col * leaf.len), stride: WIDTH * HALF_WARP };
+                let sum = tile::<PAIRS, WIDTH>(left, right, leaf.len);
                 let sum = panels.add_partial(sum, row + first, col);
                 if leaf.is_last {
                     self.finish(sum, item.first_row + row + first, item.first_col + col);
@@ -379,25 +366,4 @@ impl Panels {
         }
         sum
     }
-}
-
-/// Returns the sums of a leaf for a tile. `left` holds rows of a panel of [`PANEL_ROWS`], `right` a panel of `WIDTH`
-/// half-warps.
-#[inline(always)]
-fn chunk<const PAIRS: usize, const WIDTH: usize>(left: View, right: View, len: usize) -> Tile<PAIRS, WIDTH> {
-    let mut sum = [[F32x32::splat(0.0); WIDTH]; PAIRS];
-    for k in 0..len {
-        let inputs = left.broadcast_pairs(k * PANEL_ROWS);
-        let mut row = [F32x32::splat(0.0); WIDTH];
-        for i in 0..WIDTH {
-            row[i] = F32x32::broadcast(right.load((k * WIDTH + i) * HALF_WARP));
-        }
-        for pair in 0..PAIRS {
-            let x = inputs.broadcast_pair(pair);
-            for i in 0..WIDTH {
-                sum[pair][i] = x.mul_add(row[i], sum[pair][i]);
-            }
-        }
-    }
-    sum
 }

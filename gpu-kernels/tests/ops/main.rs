@@ -22,3 +22,4 @@ mod linear;
 mod mlp;
 mod rmsnorm;
 mod sample;
+mod tiled_attention;

@@ -1,0 +1,192 @@
+//! The gradients of attention, a head of a document in one item.
+
+use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline};
+
+use super::attention::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
+use super::tile::{Small, transpose};
+use crate::math::exp;
+
+/// The gradients of the attention.
+#[derive(Clone, Copy)]
+pub struct AttentionGradients {
+    /// `[R, A]`: the gradient of the output.
+    pub dattn: View,
+    /// `[R, 3A]`: the gradients of the unscaled queries, the keys and the values.
+    pub dqkv: View,
+    /// The factor of the queries.
+    pub query_scale: f32,
+}
+
+impl Attention {
+    /// Computes the gradients of a head's queries, keys and values.
+    #[inline(always)]
+    pub fn backward<T: Target>(self, block: &Block<T>, to: AttentionGradients, head: Head, scratch: View) {
+        let (d, panel) = (self.head_dim, BLOCK * self.head_dim);
+        let s = Backward::new(scratch, panel);
+        block.each_warp(inline!(move |warp| self.output_dots(warp, to.dattn, head, s.dots)));
+        for j in 0..blocks(head.n) {
+            let (first_key, keys) = (j * BLOCK, BLOCK.min(head.n - j * BLOCK));
+            block.each_warp(inline!(move |warp| {
+                for (which, to) in [(1, s.k), (2, s.v)] {
+                    let from = self.rows(self.qkv, head, which, first_key);
+                    transpose(warp, from, keys.div_ceil(HALF_WARP), d / HALF_WARP, rows(to, BLOCK));
+                }
+                for at in warp.block_stride(panel / HALF_WARP) {
+                    s.dk.store(at * HALF_WARP, F32x16::splat(0.0));
+                    s.dv.store(at * HALF_WARP, F32x16::splat(0.0));
+                }
+            }));
+            for i in j..blocks(head.n) {
+                self.backward_block(block, to, head, [i, j], &s);
+            }
+            block.each_warp(inline!(move |warp| {
+                let [dk, dv] = [1, 2].map(|which| self.rows(to.dqkv, head, which, first_key));
+                for t in warp.block_stride(keys) {
+                    for c in half_warps(d) {
+                        dk.view.store(t * dk.stride + c, s.dk.load(t * d + c));
+                        dv.view.store(t * dv.stride + c, s.dv.load(t * d + c));
+                    }
+                }
+            }));
+        }
+    }
+
+    /// Computes `sum_c dattn[t, c] attn[t, c]` for each position of a head, which is `sum_u p[t, u] dp[t, u]`.
+    #[inline(always)]
+    fn output_dots(&self, warp: &Warp, dattn: View, head: Head, dots: View) {
+        let (y, dy) = (self.output(self.attn, head, 0), self.output(dattn, head, 0));
+        for t in warp.block_stride(head.n) {
+            let mut sum = F32x16::splat(0.0);
+            for c in half_warps(self.head_dim) {
+                sum = y.view.load(t * y.stride + c).mul_add(dy.view.load(t * dy.stride + c), sum);
+            }
+            dots.store_scalar(t, sum.reduce_sum());
+        }
+    }
+
+    /// Adds the part of block `[i, j]` of the scores to the gradients.
+    #[inline(always)]
+    fn backward_block<T: Target>(
+        self,
+        block: &Block<T>,
+        to: AttentionGradients,
+        head: Head,
+        [i, j]: [usize; 2],
+        s: &Backward,
+    ) {
+        let s = *s;
+        let (d, first, first_key) = (self.head_dim, i * BLOCK, j * BLOCK);
+        let (live, keys) = (BLOCK.min(head.n - first), BLOCK.min(head.n - first_key));
+        block.each_warp(inline!(move |warp| {
+            let half_warps = live.div_ceil(HALF_WARP);
+            transpose(warp, self.rows(self.qkv, head, 0, first), half_warps, d / HALF_WARP, rows(s.q, BLOCK));
+            transpose(warp, self.output(to.dattn, head, first), half_warps, d / HALF_WARP, rows(s.dout, BLOCK));
+        }));
+        block.each_warp(inline!(move |warp| {
+            score::<T>(warp, s.k, s.q, d, keys, live, s.p);
+            score::<T>(warp, s.v, s.dout, d, keys, live, s.ds);
+        }));
+        block.each_warp(inline!(move |warp| {
+            let (max, inverse_sum) = self.statistics(head, first);
+            for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
+                let at = half * HALF_WARP;
+                let (max, inverse_sum, dot) = (max.load(at), inverse_sum.load(at), s.dots.load(first + at));
+                for key in 0..keys {
+                    let cell = key * BLOCK + at;
+                    let p = exp(s.p.load(cell) - max) * inverse_sum;
+                    let p = unseen(first_key + key, first + at).select(F32x16::splat(0.0), p);
+                    let ds = p * (s.ds.load(cell) - dot);
+                    // Both half-warps have read the scores before either replaces them.
+                    warp.sync();
+                    s.p.store(cell, p);
+                    s.ds.store(cell, ds);
+                }
+            }
+        }));
+        block.each_warp(inline!(move |warp| {
+            let (row_blocks, col_blocks) = (keys.div_ceil(HALF_WARP), live.div_ceil(HALF_WARP));
+            transpose(warp, rows(s.p, BLOCK), row_blocks, col_blocks, rows(s.p_transposed, BLOCK));
+            transpose(warp, rows(s.ds, BLOCK), row_blocks, col_blocks, rows(s.ds_transposed, BLOCK));
+        }));
+        block.each_warp(inline!(move |warp| {
+            let half_warps = d / HALF_WARP;
+            for (left, right, sum) in [
+                (s.p_transposed, self.output(to.dattn, head, first), s.dv),
+                (s.ds_transposed, self.rows(self.qkv, head, 0, first), s.dk),
+            ] {
+                let product = Small { left: rows(left, BLOCK), right, len: live, rows: keys, half_warps };
+                product.each_pair::<T>(
+                    warp,
+                    inline!(|row, col, x| {
+                        let at = row * d + col;
+                        sum.store_halves(at, d, sum.load_halves(at, d) + x);
+                    }),
+                );
+            }
+            let (left, right) = (rows(s.ds, BLOCK), self.rows(self.qkv, head, 1, first_key));
+            let product = Small { left, right, len: keys, rows: live, half_warps };
+            product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
+        }));
+        block.each_warp(inline!(move |warp| {
+            let (dq, scale) = (self.rows(to.dqkv, head, 0, first), F32x16::splat(to.query_scale));
+            for t in warp.block_stride(live) {
+                for c in half_warps(d) {
+                    let (at, x) = (t * dq.stride + c, s.dq.load(t * d + c));
+                    let sum = if j == 0 { x * scale } else { x.mul_add(scale, dq.view.load(at)) };
+                    // Both half-warps have read the sum before either replaces it.
+                    warp.sync();
+                    dq.view.store(at, sum);
+                }
+            }
+        }));
+    }
+}
+
+/// The scratch memory of the backward pass. Matrices of a block's queries or keys are `[D, BLOCK]` if transposed, and
+/// otherwise `[BLOCK, D]`. Scores are `[keys, queries]`, or transposed.
+#[derive(Clone, Copy)]
+struct Backward {
+    /// The transposed queries.
+    q: View,
+    /// The transposed gradient of the output.
+    dout: View,
+    /// The transposed keys.
+    k: View,
+    /// The transposed values.
+    v: View,
+    /// The gradient of the queries from one block of keys.
+    dq: View,
+    /// The gradient of the keys.
+    dk: View,
+    /// The gradient of the values.
+    dv: View,
+    /// The scores, then the probabilities.
+    p: View,
+    /// The gradients of the probabilities, then of the scores.
+    ds: View,
+    p_transposed: View,
+    ds_transposed: View,
+    /// The result of [`Attention::output_dots`].
+    dots: View,
+}
+
+impl Backward {
+    #[inline(always)]
+    fn new(scratch: View, panel: usize) -> Self {
+        let (panels, scores) = (|i| scratch.at(i * panel), |i| scratch.at(7 * panel + i * SCORES));
+        Self {
+            q: panels(0),
+            dout: panels(1),
+            k: panels(2),
+            v: panels(3),
+            dq: panels(4),
+            dk: panels(5),
+            dv: panels(6),
+            p: scores(0),
+            ds: scores(1),
+            p_transposed: scores(2),
+            ds_transposed: scores(3),
+            dots: scores(4),
+        }
+    }
+}

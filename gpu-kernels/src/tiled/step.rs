@@ -1,0 +1,191 @@
+//! A step on the host's memory, and the items of its phases.
+
+use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
+
+use super::attention;
+use super::embedding_gradient::STACK_LEN;
+use super::ends;
+use super::ops::ITEM_ROWS;
+use super::phases::{Op, Phase, each_phase};
+use super::product::{Items, Product};
+use super::products::division;
+use super::rows::{RowCounts, Rows};
+use super::squares::squares_len;
+use super::sum::{Contraction, stack_len};
+use super::update::strips;
+use super::views::Step;
+use super::workspace::Workspace;
+use crate::layout::{Arrays, Layout};
+use crate::ops::adamw::{AdamW, AdamWParams, StepCoefficients};
+use crate::ops::clip;
+use crate::shape::{RuntimeShape, Shape};
+
+/// The arguments of a step, or of an evaluation.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StepArgs {
+    /// The flat arrays, padded, `Layout::len` elements each. An evaluation uses `w` and `transposed` alone.
+    pub arrays: Arrays<*mut f32>,
+    /// The activations, [`StepArgs::workspace_len`] elements.
+    pub workspace: *mut f32,
+    /// The partial sums of squares of the gradients, [`squares_len`] elements.
+    pub squares: *mut f32,
+    /// The lists that describe the rows, [`RowCounts::lists_len`] elements.
+    pub lists: *const u32,
+    /// The loss and the gradient's norm, two elements, written.
+    pub log: *mut f32,
+    /// The loss of each document, B elements rounded up to half-warps, written. A training step averages over the
+    /// positions, and an evaluation adds them up.
+    pub losses: *mut f32,
+    /// The model's dimensions.
+    pub shape: RuntimeShape,
+    /// The numbers of rows.
+    pub counts: RowCounts,
+    /// The optimiser's constants.
+    pub optimizer: AdamWParams,
+    /// The coefficients of the step.
+    pub coefficients: StepCoefficients,
+    /// The number of threads that share the work. It decides the sizes of items, and changes no bits.
+    pub threads: u32,
+    /// Whether the step trains. Otherwise all layers share their activations.
+    pub trains: bool,
+}
+
+impl StepArgs {
+    /// Returns the number of elements in a workspace for this many rows.
+    pub fn workspace_len<S: Shape>(s: S, counts: RowCounts, trains: bool) -> usize {
+        let layers = RuntimeShape { n_layer: if trains { s.n_layer() as u32 } else { 1 }, ..s.to_runtime() };
+        Workspace::len(layers, counts.padded())
+    }
+
+    /// Returns the number of items of a phase.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    pub unsafe fn items(&self, phase: Phase) -> usize {
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.step(phase) }.items(phase.op, self.threads as usize)
+    }
+
+    /// Returns the number of elements of scratch memory of an item, for any phase.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    pub unsafe fn scratch_len(&self) -> usize {
+        let longest_shard = {
+            // SAFETY: the caller keeps the contract.
+            let bounds = unsafe { Rows::new(self.lists, self.counts) }.shard_bounds;
+            let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
+            (0..self.counts.shards()).map(len).max().unwrap_or(0)
+        };
+        let mut most = STACK_LEN * WARPS + 2 * HALF_WARP;
+        most = most.max(attention::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize));
+        each_phase(1, self.trains, |phase| {
+            // SAFETY: the caller keeps the contract.
+            let step = unsafe { self.step(phase) };
+            for product in step.products(phase.op).into_iter().flatten() {
+                let stack = match product.contraction {
+                    Contraction::Whole(len) => stack_len(1, len),
+                    Contraction::Segments { count, .. } => stack_len(count, longest_shard),
+                };
+                most = most.max(division(&product, self.threads as usize).scratch_len(stack));
+            }
+        });
+        most
+    }
+
+    /// Returns the views of a phase.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    unsafe fn step(&self, phase: Phase) -> Step {
+        let (s, layer, len) = (self.shape, phase.layer as usize, Layout(self.shape).len());
+        let work_len = Self::workspace_len(s, self.counts, self.trains);
+        // SAFETY: the caller keeps the contract.
+        let (arrays, squares, rows, work) = unsafe {
+            (
+                self.arrays.map(inline!(|array| View::new(array, len))),
+                View::new(self.squares, squares_len(s)),
+                Rows::new(self.lists, self.counts),
+                View::new(self.workspace, work_len),
+            )
+        };
+        let a = Workspace::new(s, self.counts.padded(), work, if self.trains { layer } else { 0 });
+        Step { s, arrays, squares, rows, counts: self.counts, a, layer, trains: self.trains }
+    }
+
+    /// Returns the product of an item of a phase with the item's index in the product, if the phase consists of products.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    pub(super) unsafe fn product(&self, phase: Phase, index: usize) -> Option<(Product, Items, usize)> {
+        // SAFETY: the caller keeps the contract.
+        let [first, second] = unsafe { self.step(phase) }.products(phase.op);
+        let first = first?;
+        let items = division(&first, self.threads as usize);
+        let count = items.count(first.rows, first.cols);
+        match second {
+            Some(second) if index >= count => Some((second, division(&second, self.threads as usize), index - count)),
+            _ => Some((first, items, index)),
+        }
+    }
+
+    /// Computes an item of a phase that does not consist of products.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    pub(super) unsafe fn item<T: Target>(&self, block: &Block<T>, phase: Phase, index: usize, scratch: View) {
+        // SAFETY: the caller keeps the contract.
+        let (step, log, losses) = unsafe {
+            let losses = View::new(self.losses, round_up(self.counts.documents as usize, HALF_WARP));
+            (self.step(phase), View::new(self.log, 2), losses)
+        };
+        match phase.op {
+            Op::Embed | Op::AttnNorm | Op::MlpNorm | Op::MlpNormBackward | Op::AttnNormBackward => {
+                step.each_group(block, phase.op, index);
+            }
+            Op::CrossEntropy => block.each_warp(inline!(move |warp| {
+                let first = index * ITEM_ROWS;
+                for i in warp.block_stride(ITEM_ROWS.min(step.counts.rows as usize - first)) {
+                    ends::cross_entropy(warp, step.s, &step.rows, &step.a, first + i, step.trains);
+                }
+            })),
+            Op::Attention => step.attention(block, index, scratch),
+            Op::AttentionBackward => step.attention_backward(block, index, scratch),
+            Op::Losses => step.losses(block, index, losses),
+            Op::EmbedBackward => step.embed_backward(block, index, scratch),
+            Op::Norm => step.norm(block, losses, log),
+            Op::Update => {
+                let clip = clip::scale(log.load_scalar(1), self.optimizer.max_grad_norm);
+                step.update(block, AdamW { params: self.optimizer, step: self.coefficients, clip }, index);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Step {
+    /// Returns the number of items of a phase.
+    fn items(&self, op: Op, threads: usize) -> usize {
+        let (s, tensors) = (self.s, Layout(self.s).model());
+        let heads = s.n_head() * self.counts.documents as usize;
+        match op {
+            Op::Attention => heads * attention::blocks(self.counts.longest as usize),
+            Op::AttentionBackward => heads,
+            Op::Losses => self.counts.documents as usize,
+            Op::EmbedBackward => tensors.wte.rows / HALF_WARP + tensors.wpe.rows / 2,
+            Op::Norm => 1,
+            Op::Update => strips(s),
+            _ => {
+                let [first, second] = self.products(op);
+                let count = |product: Option<Product>| {
+                    product.map_or(0, |product| division(&product, threads).count(product.rows, product.cols))
+                };
+                if first.is_none() { self.rows_len().div_ceil(ITEM_ROWS) } else { count(first) + count(second) }
+            }
+        }
+    }
+}

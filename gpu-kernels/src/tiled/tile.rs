@@ -1,0 +1,138 @@
+//! The micro-kernel of the products, which keeps the sums of a tile of the result in registers.
+
+use simt::{F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, rem};
+
+/// The rows of a panel of the left operand.
+pub const PANEL_ROWS: usize = 16;
+
+/// A matrix in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Strided {
+    /// The first element.
+    pub view: View,
+    /// The stride of the rows, in elements.
+    pub stride: usize,
+}
+
+/// The sums of a tile of the result, pairs of rows by half-warps of columns. The lower half-warp of `F32x32` holds the
+/// even row.
+pub(super) type Tile<const PAIRS: usize, const WIDTH: usize> = [[F32x32; WIDTH]; PAIRS];
+
+/// Returns the width in half-warps of the widest panel. A tile of eight rows takes 24 of AVX-512's 32 registers, and a
+/// tile of four rows takes eight of AVX2's 16 or 16 of NEON's 32.
+pub(super) const fn widest(isa: Isa) -> usize {
+    if matches!(isa, Isa::Avx512) { 3 } else { 1 }
+}
+
+/// Returns the width in half-warps of the next panel, for `left` half-warps that are left and panels of up to `widest`.
+/// Two panels of two half-warps are faster than one of three and one of one.
+#[inline(always)]
+pub(super) fn panel_width(left: usize, widest: usize) -> usize {
+    if widest == 3 && left == 4 { 2 } else { left.min(widest) }
+}
+
+/// Returns the sums of a tile of `left right`, for `left: [len, 2 PAIRS]` and `right: [len, 16 WIDTH]`. The terms are
+/// added in order, from zero.
+#[inline(always)]
+pub(super) fn tile<const PAIRS: usize, const WIDTH: usize>(
+    left: Strided,
+    right: Strided,
+    len: usize,
+) -> Tile<PAIRS, WIDTH> {
+    let mut sum = [[F32x32::splat(0.0); WIDTH]; PAIRS];
+    for k in 0..len {
+        let inputs = left.view.broadcast_pairs(k * left.stride);
+        let mut row = [F32x32::splat(0.0); WIDTH];
+        for i in 0..WIDTH {
+            row[i] = F32x32::broadcast(right.view.load(k * right.stride + i * HALF_WARP));
+        }
+        for pair in 0..PAIRS {
+            let x = inputs.broadcast_pair(pair);
+            for i in 0..WIDTH {
+                sum[pair][i] = x.mul_add(row[i], sum[pair][i]);
+            }
+        }
+    }
+    sum
+}
+
+/// A small product of a transposed matrix and another one, `left: [len, rows]` and `right: [len, 16 half_warps]`.
+#[derive(Clone, Copy)]
+pub(super) struct Small {
+    /// The left operand, whose rows are contracted and whose columns are padded to [`PANEL_ROWS`].
+    pub left: Strided,
+    /// The right operand.
+    pub right: Strided,
+    /// The number of contracted indices.
+    pub len: usize,
+    /// The number of rows of the result.
+    pub rows: usize,
+    /// The number of half-warps of columns.
+    pub half_warps: usize,
+}
+
+impl Small {
+    /// Computes the product, and hands each pair of half-rows to `store(row, column, values)`. The warps of a block share
+    /// the tiles. Up to seven rows after the last one are computed too.
+    #[inline(always)]
+    pub fn each_pair<T: Target>(&self, warp: &Warp, store: impl Fn(usize, usize, F32x32)) {
+        match T::ISA {
+            Isa::Avx512 => self.tiles::<4, 3>(warp, &store),
+            _ => self.tiles::<2, 1>(warp, &store),
+        }
+    }
+
+    #[inline(always)]
+    fn tiles<const PAIRS: usize, const WIDEST: usize>(&self, warp: &Warp, store: &impl Fn(usize, usize, F32x32)) {
+        let (mut first, mut index) = (0, 0);
+        while first < self.half_warps {
+            let width = panel_width(self.half_warps - first, WIDEST);
+            for row in (0..self.rows).step_by(2 * PAIRS) {
+                if rem(index, WARPS) == warp.index {
+                    if WIDEST >= 3 && width == 3 {
+                        self.store_tile::<PAIRS, 3>(row, first, store);
+                    } else if WIDEST >= 2 && width == 2 {
+                        self.store_tile::<PAIRS, 2>(row, first, store);
+                    } else {
+                        self.store_tile::<PAIRS, 1>(row, first, store);
+                    }
+                }
+                index += 1;
+            }
+            first += width;
+        }
+    }
+
+    #[inline(always)]
+    fn store_tile<const PAIRS: usize, const WIDTH: usize>(
+        &self,
+        row: usize,
+        first: usize,
+        store: &impl Fn(usize, usize, F32x32),
+    ) {
+        let left = Strided { view: self.left.view.at(row), ..self.left };
+        let right = Strided { view: self.right.view.at(first * HALF_WARP), ..self.right };
+        let sum = tile::<PAIRS, WIDTH>(left, right, self.len);
+        for pair in 0..PAIRS {
+            for i in 0..WIDTH {
+                store(row + 2 * pair, (first + i) * HALF_WARP, sum[pair][i]);
+            }
+        }
+    }
+}
+
+/// Transposes blocks of 16 by 16 elements, `to[c, r] = from[r, c]`, for `row_blocks` by `col_blocks` blocks. The warps of
+/// a block share the blocks.
+#[inline(always)]
+pub(super) fn transpose(warp: &Warp, from: Strided, row_blocks: usize, col_blocks: usize, to: Strided) {
+    for row in 0..row_blocks {
+        for col in warp.block_stride(col_blocks) {
+            let from_block = from.view.at(row * HALF_WARP * from.stride + col * HALF_WARP);
+            let mut rows = [F32x32::splat(0.0); HALF_WARP / 2];
+            for pair in 0..HALF_WARP / 2 {
+                rows[pair] = from_block.load_halves(2 * pair * from.stride, from.stride);
+            }
+            to.view.store_transposed(col * HALF_WARP * to.stride + row * HALF_WARP, to.stride, rows);
+        }
+    }
+}

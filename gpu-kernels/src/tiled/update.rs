@@ -1,0 +1,88 @@
+//! The update of the weights, in strips of sixteen rows of a tensor.
+
+use simt::{Block, HALF_WARP, Target, inline, rem};
+
+use super::views::Step;
+use crate::layout::{Layout, Place};
+use crate::ops::adamw::AdamW;
+use crate::shape::Shape;
+
+impl Step {
+    /// Updates a strip of the weights.
+    #[inline(always)]
+    pub fn update<T: Target>(self, block: &Block<T>, adamw: AdamW, index: usize) {
+        let (s, arrays) = (self.s, self.arrays);
+        let tensors = Layout(s).model();
+        let (tokens, positions) = (tensors.wte.rows / HALF_WARP, tensors.wpe.rows.div_ceil(HALF_WARP));
+        block.each_warp(inline!(move |warp| {
+            if index < tokens {
+                let across = tensors.wte.cols / HALF_WARP;
+                let rows = (s.vocab() - index * HALF_WARP).min(HALF_WARP);
+                for i in warp.block_stride(across) {
+                    let block = tensors.wte.block(HALF_WARP, index * across + i);
+                    adamw.update_block(warp, &arrays, block, rows.div_ceil(2));
+                }
+            } else if index < tokens + positions {
+                let first = (index - tokens) * HALF_WARP;
+                let across = tensors.wpe.cols / HALF_WARP;
+                let pairs = (tensors.wpe.rows - first).min(HALF_WARP) / 2;
+                for i in warp.block_stride(across * pairs) {
+                    adamw.update_rows::<1>(warp, &arrays, tensors.wpe.block(2, first / 2 * across + i));
+                }
+            } else {
+                let strip = Strip::new(s, index - tokens - positions);
+                let across = strip.matrix.cols / HALF_WARP;
+                for i in warp.block_stride(across) {
+                    let block = strip.matrix.block(HALF_WARP, strip.index * across + i);
+                    adamw.update_block(warp, &arrays, block, HALF_WARP / 2);
+                }
+            }
+        }));
+    }
+}
+
+/// Returns the number of strips of the weights, sixteen rows of a tensor each.
+pub(super) fn strips<S: Shape>(s: S) -> usize {
+    let tensors = Layout(s).model();
+    tensors.wte.rows / HALF_WARP + tensors.wpe.rows.div_ceil(HALF_WARP) + s.n_layer() * layer_strips(s)
+}
+
+/// Returns the number of strips of a layer.
+#[inline(always)]
+fn layer_strips<S: Shape>(s: S) -> usize {
+    let tensors = Layout(s).layer(0);
+    (3 * tensors.attn_wq.rows + tensors.attn_wo.rows + tensors.mlp_fc1.rows + tensors.mlp_fc2.rows) / HALF_WARP
+}
+
+/// Sixteen rows of a layer's matrix.
+struct Strip {
+    matrix: Place,
+    /// The index of the strip in the matrix.
+    index: usize,
+}
+
+impl Strip {
+    /// Returns strip `i` of all layers.
+    #[inline(always)]
+    fn new<S: Shape>(s: S, i: usize) -> Self {
+        let layer = layer_strips(s);
+        let (tensors, mut index) = (Layout(s).layer(simt::div(i, layer)), rem(i, layer));
+        let qkv = tensors.attn_wq.rows / HALF_WARP;
+        let mut matrix = tensors.attn_qkv(simt::div(index, qkv).min(2));
+        if index < 3 * qkv {
+            index = rem(index, qkv);
+        } else {
+            index -= 3 * qkv;
+            matrix = tensors.attn_wo;
+            if index >= matrix.rows / HALF_WARP {
+                index -= matrix.rows / HALF_WARP;
+                matrix = tensors.mlp_fc1;
+                if index >= matrix.rows / HALF_WARP {
+                    index -= matrix.rows / HALF_WARP;
+                    matrix = tensors.mlp_fc2;
+                }
+            }
+        }
+        Self { matrix, index }
+    }
+}

@@ -1,0 +1,49 @@
+//! The work of a launch, which are items of a product or of a phase of a step.
+
+use simt::{Grid, Target, View, inline};
+
+use super::phases::Phase;
+use super::product::{Items, Product};
+use super::step::StepArgs;
+
+/// Independent items, one for each block of a grid.
+#[derive(Clone, Copy)]
+pub enum Work {
+    /// The items of a product.
+    Product(Product, Items),
+    /// The items of a phase of a step.
+    Step(StepArgs, Phase),
+}
+
+/// The arguments of a launch.
+#[derive(Clone, Copy)]
+pub struct WorkArgs {
+    /// The work.
+    pub work: Work,
+    /// The block's scratch memory.
+    pub scratch: View,
+}
+
+impl WorkArgs {
+    /// Computes the items of the grid's blocks.
+    ///
+    /// # Safety
+    /// The pointers in the arguments are valid for the lengths in their docs. No other launch writes what the items read.
+    #[inline(always)]
+    pub unsafe fn run<T: Target>(&self, grid: &Grid<T>) {
+        let Self { work, scratch } = *self;
+        grid.each_block(inline!(|block| {
+            let product = match work {
+                Work::Product(product, items) => Some((product, items, block.index)),
+                // SAFETY: the caller keeps the contract.
+                Work::Step(step, phase) => unsafe { step.product(phase, block.index) },
+            };
+            match (product, work) {
+                (Some((product, items, index)), _) => product.item(block, items, index, scratch),
+                // SAFETY: the caller keeps the contract.
+                (None, Work::Step(step, phase)) => unsafe { step.item(block, phase, block.index, scratch) },
+                (None, Work::Product(..)) => {}
+            }
+        }));
+    }
+}
