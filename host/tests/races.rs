@@ -8,12 +8,12 @@
 mod models;
 
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
-use microgpt::device::cpu::Cpu;
-use microgpt::device::{Device, State};
+use microgpt::device::cpu::{Cpu, available};
+use microgpt::device::{Device, Executor, State};
 use microgpt::weights::Weights;
 use simt::race;
 
-use models::{FEW, ODD, dataset};
+use models::{FEW, ODD, dataset, nonzero_weights};
 
 /// Runs all kernels, and returns the bits of the weights after some steps.
 fn run(model: ModelConfig, order: u64) -> Vec<u32> {
@@ -48,6 +48,38 @@ fn kernels_have_no_races() {
         let ascending = run(model, 0);
         for order in [1, 2] {
             assert!(run(model, order) == ascending, "{model:?}: another order of warps gives other weights");
+        }
+    }
+}
+
+/// Returns the bits of the weights after a step of the tiled executor on several documents, and of their evaluation.
+fn run_tiled(model: ModelConfig, order: u64) -> Vec<u32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        race::launch();
+        race::set_warp_order(order);
+        let long = "abc".repeat(20);
+        let dataset = dataset(&[&FEW[..], &[&long, "zaza"]].concat(), None);
+        let state = State::new(nonzero_weights(model.shape(dataset.tokenizer.vocab_size()).unwrap()));
+        let config = TrainConfig { steps: 6, batch: 8, optimizer: OptimizerConfig::default() };
+        let mut cpu = Cpu::with_executor(available()[0], Executor::Tiled, config, &dataset, &state).unwrap();
+        cpu.train(1).unwrap();
+        let nll = cpu.evaluate(usize::MAX).unwrap().nll as f32;
+        let weights = cpu.download().unwrap().weights;
+        weights.values.iter().chain([&nll]).map(|x| x.to_bits()).collect()
+    })
+}
+
+#[test]
+fn the_tiled_executor_has_no_races() {
+    // The document of 60 characters has two blocks of attention.
+    for model in [
+        ModelConfig { n_embd: 34, n_head: 2, n_layer: 2, block_size: 60 },
+        ModelConfig { n_embd: 16, n_head: 1, n_layer: 1, block_size: 7 },
+    ] {
+        let ascending = run_tiled(model, 0);
+        for order in [1, 2] {
+            assert!(run_tiled(model, order) == ascending, "{model:?}: another order of warps gives other weights");
         }
     }
 }

@@ -4,7 +4,10 @@ mod attention;
 mod buffer;
 mod phase_pool;
 mod phases;
+mod shared;
 mod sync;
+mod tiled;
+mod tiled_model;
 
 use std::ops::Range;
 use std::ptr;
@@ -24,12 +27,14 @@ use rayon::prelude::*;
 use simt::WARPS;
 
 use self::buffer::Buffer;
+use self::shared::{Shared, WORK_PER_THREAD};
+use self::tiled::Tiled;
 use super::marshal::{
     LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, optimizer, pack, sample_count, sampling_params,
     step_coefficients, to_samples, transpose, unpack,
 };
 use super::threads;
-use super::types::{Device, Evaluation, Sample, State, StepLog};
+use super::types::{Device, Evaluation, Executor, Sample, State, StepLog};
 use super::validate;
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
@@ -42,10 +47,6 @@ const EVALUATE_BLOCKS: usize = 32;
 
 /// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
-
-/// The number of multiplications that are worth another thread. So many take a few dozen microseconds. In Miri small
-/// models take several threads too, so that it sees the accesses of threads.
-const WORK_PER_THREAD: usize = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
 
 /// Returns the number of threads that training this many models, or evaluating one, has work for.
 pub fn useful_threads(models: usize, batch: usize) -> usize {
@@ -72,6 +73,8 @@ pub struct Cpu {
     // These are the arrays of the same names in `BatchArgs`.
     squares: Buffer,
     losses: Buffer,
+    /// The tiled executor's memory, if it runs the model.
+    tiled: Option<Tiled>,
 }
 
 /// Returns the kernels that this processor can run, the fastest first.
@@ -116,6 +119,20 @@ impl Cpu {
     /// # Errors
     /// Those of [`Self::new`], and [`Error::Argument`] if this processor cannot run the kernels.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
+        Self::with_executor(kernels, Executor::Fused, config, dataset, state)
+    }
+
+    /// Returns a model that is trained and evaluated by this executor, with these kernels.
+    ///
+    /// # Errors
+    /// Those of [`Self::with_kernels`], and [`Error::Argument`] if the executor cannot run the model.
+    pub fn with_executor(
+        kernels: CpuKernels,
+        executor: Executor,
+        config: TrainConfig,
+        dataset: &Dataset,
+        state: &State,
+    ) -> Result<Self> {
         if !is_available(&kernels) {
             const HINT: &str = "choose kernels of `available()`";
             let isa = kernels.isa().name();
@@ -124,8 +141,17 @@ impl Cpu {
         validate::model(&config, dataset, state)?;
         threads::start(None)?;
         let shape = state.weights.shape;
+        if executor == Executor::Tiled && !Executor::tiled_runs(shape) {
+            const HINT: &str = "choose fewer heads, or the fused executor";
+            let expected = "with heads of at least 9 channels for the tiled executor";
+            return Err(Error::argument("a model", expected, &format!("{} channels", shape.head_dim()), HINT));
+        }
         let len = Layout(shape).len();
+        // The tiled executor allocates its memory when it is needed.
+        let is_fused = executor == Executor::Fused;
+        let fused = |len: usize| Buffer::zeros(if is_fused { len } else { 0 });
         let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
+        let gradient_arrays = if is_fused { GradientArrays::new(shards(config.batch)).count } else { 1 };
         let mut cpu = Self {
             kernels,
             shape,
@@ -135,13 +161,14 @@ impl Cpu {
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
-            grads: Buffer::zeros(GradientArrays::new(shards(config.batch)).count * len)?,
+            grads: Buffer::zeros(gradient_arrays * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
-            workspace: Buffer::zeros(train_workspace_len(shape))?,
-            evaluate_workspace: Buffer::zeros(evaluate_blocks * Activations::len(shape))?,
-            squares: Buffer::zeros(squares_len(shape))?,
-            losses: Buffer::zeros(config.batch)?,
+            workspace: fused(train_workspace_len(shape))?,
+            evaluate_workspace: fused(evaluate_blocks * Activations::len(shape))?,
+            squares: fused(squares_len(shape))?,
+            losses: fused(config.batch)?,
+            tiled: if is_fused { None } else { Some(Tiled::new(shape)?) },
         };
         cpu.upload(state)?;
         Ok(cpu)
@@ -211,17 +238,10 @@ impl Cpu {
     }
 }
 
-/// A kernel's arguments, shared by threads.
-#[derive(Clone, Copy)]
-struct Shared<T>(T);
-
-// SAFETY: by the kernels' contract, blocks on different threads write disjoint elements, and read only elements that no
-// other block writes.
-unsafe impl<T> Sync for Shared<T> {}
-
 impl Device for Cpu {
     fn description(&self) -> String {
-        format!("CPU ({})", self.kernels.isa().name())
+        let executor = if self.tiled.is_some() { ", tiled" } else { "" };
+        format!("CPU ({}{executor})", self.kernels.isa().name())
     }
 
     fn shape(&self) -> RuntimeShape {
@@ -233,6 +253,9 @@ impl Device for Cpu {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        if self.tiled.is_some() {
+            return self.train_tiled(steps);
+        }
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let args = TrainArgs {
@@ -268,6 +291,9 @@ impl Device for Cpu {
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let documents = documents.min(self.dataset.val.len());
+        if self.tiled.is_some() {
+            return self.evaluate_tiled(documents);
+        }
         let mut nll = vec![0.0f32; documents];
         let blocks = EVALUATE_BLOCKS.min(documents);
         let args = Shared(EvaluateArgs {

@@ -11,7 +11,7 @@ mod validate;
 
 use self::cpu::Cpu;
 use self::reference::Reference;
-pub use self::types::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, total};
+pub use self::types::{Device, DeviceKind, Evaluation, Executor, ModelSetup, Models, Sample, State, StepLog, total};
 use crate::corpus::Dataset;
 use crate::error::Result;
 
@@ -24,7 +24,12 @@ use crate::error::Result;
 /// # Panics
 /// If there are no models.
 pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<(Box<dyn Models>, String)> {
-    let cpu = || setups.iter().map(|setup| Cpu::new(setup.train, dataset, &setup.state)).collect::<Result<Vec<_>>>();
+    let cpu_with = |executor| {
+        let kernels = cpu::available()[0];
+        let open = |setup: &ModelSetup| Cpu::with_executor(kernels, executor, setup.train, dataset, &setup.state);
+        setups.iter().map(open).collect::<Result<Vec<_>>>()
+    };
+    let cpu = || cpu_with(Executor::Fused);
     let reference = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
     let mut reason = String::new();
     let mut models: Box<dyn Models> = match kind {
@@ -37,6 +42,7 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
         },
         DeviceKind::Cuda => gpu(dataset, setups)?,
         DeviceKind::Cpu => Box::new(cpu()?),
+        DeviceKind::CpuTiled => Box::new(cpu_with(Executor::Tiled)?),
         DeviceKind::Reference => Box::new(setups.iter().map(reference).collect::<Result<Vec<_>>>()?),
     };
     let description = models.model(0).description() + &reason;

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use rayon::prelude::*;
 pub use reference::generate::Sample;
 pub use reference::{Evaluation, StepLog};
+
+use simt::HALF_WARP;
 
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::{Error, Result};
@@ -25,9 +28,40 @@ pub enum DeviceKind {
     Cuda,
     /// The kernels on the CPU.
     Cpu,
+    /// The kernels on the CPU, all documents of a step at once: faster for large models, with other roundings.
+    CpuTiled,
     /// The scalar reference in double precision, slow and made to be read.
     Reference,
 }
+
+/// A way to compute the steps and the evaluations of a model. Each way has its own order of sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// One document after the other, each through the whole model. Small models stay in the nearest caches so.
+    #[default]
+    Fused,
+    /// All tokens of a step as the rows of matrices, op by op. Large models read their weights once a step so.
+    Tiled,
+}
+
+impl Executor {
+    /// Returns whether the tiled executor can run models of this shape. Its attention takes whole half-warps of channels.
+    pub fn tiled_runs(shape: RuntimeShape) -> bool {
+        shape.head_dim_padded().is_multiple_of(HALF_WARP)
+    }
+
+    /// Returns the executor that is faster for models of this shape, with one document a step and with many.
+    ///
+    /// [`Cpu::new`](super::cpu::Cpu::new) takes [`Self::Fused`] nevertheless, as GPUs have no tiled executor yet, and a
+    /// model has the same bits on every device.
+    pub fn faster(shape: RuntimeShape) -> Self {
+        let work = Layout(shape).num_params() * shape.block_size();
+        if work >= TILED_WORK && Self::tiled_runs(shape) { Self::Tiled } else { Self::Fused }
+    }
+}
+
+/// The number of multiplications of a forward pass over a whole block from which on the tiled executor is faster.
+const TILED_WORK: usize = 1 << 23;
 
 /// The state that training changes.
 #[derive(Clone, Debug, PartialEq)]

@@ -35,6 +35,16 @@ impl Buffer {
         Ok(Self { floats: floats.into_vec(), start, len })
     }
 
+    /// Grows the array to `len` elements. The elements of an array that grows become zeros.
+    pub(super) fn grow(&mut self, len: usize) -> Result<(), OutOfMemory> {
+        if self.len < len {
+            // The old array is freed first.
+            *self = Self { floats: Vec::new(), start: 0, len: 0 };
+            *self = Self::zeros(len)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn as_slice(&self) -> &[f32] {
         &self.floats[self.start..][..self.len]
     }

@@ -1,0 +1,170 @@
+//! The tiled executor on the CPU, whose items are shared by threads.
+
+use std::iter;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use gpu_kernels::entry::CpuKernels;
+use gpu_kernels::layout::Layout;
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
+use gpu_kernels::tiled::rows::{RowCounts, fill};
+use gpu_kernels::tiled::squares::squares_len;
+use gpu_kernels::tiled::step::StepArgs;
+use gpu_kernels::tiled::work::{Work, WorkArgs};
+use simt::{HALF_WARP, View, round_up};
+
+use super::buffer::Buffer;
+use super::phase_pool;
+use super::shared::{Shared, WORK_PER_THREAD};
+use crate::error::Result;
+use crate::stop::StopHandle;
+
+/// The most rows of a forward pass of an evaluation, unless a document has more.
+const EVALUATE_ROWS: usize = 1024;
+
+/// The distance of the threads' scratch memories, so that no cache line belongs to two of them.
+const SCRATCH_GAP: usize = 64;
+
+/// The memory of the tiled executor.
+pub(super) struct Tiled {
+    workspace: Buffer,
+    scratch: Buffer,
+    squares: Buffer,
+    /// The lists that describe the rows of the step.
+    lists: Vec<u32>,
+    /// The loss of each of the step's documents.
+    losses: Vec<f32>,
+}
+
+impl Tiled {
+    /// Returns the memory for a model of this shape. The rest is allocated when it is needed.
+    pub(super) fn new(shape: RuntimeShape) -> Result<Self> {
+        Ok(Self {
+            workspace: Buffer::zeros(0)?,
+            scratch: Buffer::zeros(0)?,
+            squares: Buffer::zeros(squares_len(shape))?,
+            lists: Vec::new(),
+            losses: Vec::new(),
+        })
+    }
+
+    /// Takes a training step on these documents, or computes their losses, and returns the documents' losses. If `stop` is
+    /// set, it does nothing more, and the losses are meaningless.
+    ///
+    /// # Safety
+    /// The arrays in `args` have the lengths that [`StepArgs`] states, nothing else uses them, `args.log` is valid, and
+    /// the processor has the kernels. The other pointers in `args` are not read.
+    pub(super) unsafe fn run(
+        &mut self,
+        kernels: CpuKernels,
+        args: StepArgs,
+        documents: &[&[u32]],
+        stop: &StopHandle,
+    ) -> Result<&[f32]> {
+        let (shape, trains) = (args.shape, args.trains);
+        let positions = |document: &&[u32]| shape.block_size().min(document.len() - 1);
+        let rows: usize = documents.iter().map(positions).sum();
+        let longest = documents.iter().map(positions).max().unwrap_or(0);
+        let counts = RowCounts {
+            rows: rows as u32,
+            documents: documents.len() as u32,
+            longest: longest as u32,
+            vocab: shape.vocab,
+        };
+        self.lists.resize(counts.lists_len(), 0);
+        fill(&mut self.lists, counts, shape.block_size(), documents.iter().copied());
+        self.losses.resize(round_up(documents.len(), HALF_WARP), 0.0);
+        self.workspace.grow(StepArgs::workspace_len(shape, counts, trains))?;
+        let work = rows.saturating_mul(Layout(shape).len()) * if trains { 3 } else { 1 };
+        let threads = rayon::current_num_threads().min(work / WORK_PER_THREAD).max(1);
+        let args = StepArgs {
+            workspace: self.workspace.as_mut_ptr(),
+            squares: self.squares.as_mut_ptr(),
+            lists: self.lists.as_ptr(),
+            losses: self.losses.as_mut_ptr(),
+            counts,
+            threads: threads as u32,
+            ..args
+        };
+        // SAFETY: the caller vouches for the arrays, and the other pointers are those of this executor's memory.
+        let (scratch_len, phases) = unsafe {
+            let mut phases = Vec::new();
+            each_phase(shape.n_layer(), trains, |phase| phases.push((phase, args.items(phase))));
+            (args.scratch_len().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP, phases)
+        };
+        self.scratch.grow(threads * scratch_len)?;
+        let scratch = Shared(self.scratch.as_mut_ptr());
+        // SAFETY: the caller vouches for the arrays and for the instruction set.
+        unsafe { run_phases(kernels, Shared(args), &phases, threads, scratch, scratch_len, stop) };
+        Ok(&self.losses[..documents.len()])
+    }
+
+    /// Returns the summed loss of each of these documents.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    pub(super) unsafe fn evaluate(
+        &mut self,
+        kernels: CpuKernels,
+        args: StepArgs,
+        documents: &[&[u32]],
+        stop: &StopHandle,
+    ) -> Result<Vec<f32>> {
+        let (mut losses, mut log) = (Vec::with_capacity(documents.len()), [0.0f32; 2]);
+        let args = StepArgs { trains: false, log: log.as_mut_ptr(), ..args };
+        let positions = |i: usize| args.shape.block_size().min(documents[i].len() - 1);
+        let mut first = 0;
+        while first < documents.len() {
+            let (mut end, mut rows) = (first + 1, positions(first));
+            while end < documents.len() && rows + positions(end) <= EVALUATE_ROWS {
+                rows += positions(end);
+                end += 1;
+            }
+            // SAFETY: the caller keeps the contract.
+            losses.extend_from_slice(unsafe { self.run(kernels, args, &documents[first..end], stop)? });
+            first = end;
+        }
+        Ok(losses)
+    }
+}
+
+/// Runs phases with their numbers of items, until `stop` is set. Each of `threads` threads has its part of the scratch
+/// memory.
+///
+/// # Safety
+/// The pointers in `args` are valid for the lengths that [`StepArgs`] states, `scratch` has `scratch_len` elements for
+/// each thread, and the processor has the kernels.
+unsafe fn run_phases(
+    kernels: CpuKernels,
+    args: Shared<StepArgs>,
+    phases: &[(Phase, usize)],
+    threads: usize,
+    scratch: Shared<*mut f32>,
+    scratch_len: usize,
+    stop: &StopHandle,
+) {
+    let next: Vec<AtomicUsize> = phases.iter().map(|_| AtomicUsize::new(0)).collect();
+    let (args, scratch, is_cut) = (&args, &scratch, AtomicBool::new(false));
+    phase_pool::each_phase(phases.len(), threads, |i, thread| {
+        let (phase, items) = phases[i];
+        // A stop leaves phases incomplete, up to the last one before the report and the update. Then no thread updates
+        // weights, on which all threads agree, because the flag changes in neither of the last two phases.
+        let ends_step = matches!(phase.op, Op::Norm | Op::Update);
+        if ends_step && is_cut.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: the caller vouches for the scratch memory of each thread.
+        let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * scratch_len), scratch_len) };
+        let work = WorkArgs { work: Work::Step(args.0, phase), scratch };
+        // Items differ in their work, so a thread takes the next one when it has finished one.
+        let take = || Some(next[i].fetch_add(1, Ordering::Relaxed)).filter(|&item| item < items);
+        for item in iter::from_fn(take) {
+            if !ends_step && stop.is_stopped() {
+                is_cut.store(true, Ordering::Relaxed);
+                return;
+            }
+            // SAFETY: the caller vouches for pointers and kernels. The items of a phase are independent.
+            unsafe { kernels.tiled(&work, item..item + 1, items) };
+        }
+    });
+}

@@ -1,0 +1,78 @@
+//! Training and evaluation of a model by the tiled executor.
+
+use std::ptr;
+
+use gpu_kernels::layout::Arrays;
+use gpu_kernels::ops::adamw::StepCoefficients;
+use gpu_kernels::tiled::rows::RowCounts;
+use gpu_kernels::tiled::step::StepArgs;
+
+use super::Cpu;
+use crate::device::marshal::{
+    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, optimizer, step_coefficients,
+};
+use crate::device::types::{Evaluation, StepLog};
+use crate::error::Result;
+
+impl Cpu {
+    /// Takes steps by the tiled executor.
+    pub(super) fn train_tiled(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        let train = self.dataset.train.clone();
+        let batch = self.config.batch;
+        let mut log = vec![UNWRITTEN; LOG_LEN * steps];
+        let coefficients = step_coefficients(&self.config, self.step, steps);
+        for (i, log) in log.chunks_mut(LOG_LEN).enumerate() {
+            let first = first_document(&self.config, self.step + i as u64, &train) as usize;
+            let documents: Vec<&[u32]> = (first..first + batch).map(|i| train.get(i % train.len())).collect();
+            let &[sqrt_scale, eps, decay] = coefficients[3 * i..].first_chunk().expect("a step has three coefficients");
+            let coefficients = StepCoefficients { sqrt_scale, eps, decay };
+            let args = StepArgs { log: log.as_mut_ptr(), coefficients, ..self.tiled_args(true) };
+            let (kernels, tiled) = (self.kernels, self.tiled.as_mut().expect("the model is tiled"));
+            // SAFETY: the buffers have `Layout::len` elements, `log` has two, and `with_executor` has checked that this
+            // processor has the kernels. Documents have two tokens or more, all below V.
+            unsafe { tiled.run(kernels, args, &documents, &self.stop) }?;
+            if self.stop.is_stopped() {
+                break;
+            }
+        }
+        let logs = completed_logs(&log);
+        self.step += logs.len() as u64;
+        Ok(logs)
+    }
+
+    /// Evaluates the first documents by the tiled executor.
+    pub(super) fn evaluate_tiled(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        let val = self.dataset.val.clone();
+        let documents: Vec<&[u32]> = (0..documents).map(|i| val.get(i)).collect();
+        let args = self.tiled_args(false);
+        let (kernels, tiled) = (self.kernels, self.tiled.as_mut().expect("the model is tiled"));
+        // SAFETY: as in `train_tiled`.
+        let nll = unsafe { tiled.evaluate(kernels, args, &documents, &self.stop) }?;
+        self.unless_stopped()?;
+        Ok(evaluations(&nll, &val, self.shape))
+    }
+
+    /// Returns the arguments that all steps have in common.
+    fn tiled_args(&mut self, trains: bool) -> StepArgs {
+        StepArgs {
+            arrays: Arrays {
+                w: self.params.as_mut_ptr(),
+                transposed: self.transposed.as_mut_ptr(),
+                grads: self.grads.as_mut_ptr(),
+                m: self.m.as_mut_ptr(),
+                v: self.v.as_mut_ptr(),
+            },
+            workspace: ptr::null_mut(),
+            squares: ptr::null_mut(),
+            lists: ptr::null(),
+            log: ptr::null_mut(),
+            losses: ptr::null_mut(),
+            shape: self.shape,
+            counts: RowCounts::default(),
+            optimizer: optimizer(&self.config.optimizer),
+            coefficients: StepCoefficients::default(),
+            threads: 1,
+            trains,
+        }
+    }
+}
