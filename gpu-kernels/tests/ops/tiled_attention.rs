@@ -142,6 +142,7 @@ impl Document {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn forward_agrees_with_the_reference() {
     for (s, n) in cases() {
         let mut document = Document::new(s, n);
@@ -155,6 +156,7 @@ fn forward_agrees_with_the_reference() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow in Miri")]
 fn backward_agrees_with_the_reference() {
     for (s, n) in cases() {
         let (what, c) = (format!("{s:?}"), s.n_embd());
