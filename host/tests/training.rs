@@ -132,6 +132,29 @@ fn numbered_checkpoints_are_those_of_runs_that_stop_there() {
 }
 
 #[test]
+fn a_numbered_checkpoint_replaces_no_other_file() {
+    let folder = Folder::new();
+    let names = folder.path("names-4.txt");
+    fs::copy(folder.path("names.txt"), &names).unwrap();
+    folder.write("c-4.toml", "steps = 4\n");
+    for (flags, role) in [
+        ("--input names-4.txt --steps 4 --save names-{step}.txt", "the corpus"),
+        ("--input names-4.txt --steps 4 --val-every 2 --save-best names-{step}.txt", "the corpus"),
+        ("--input names.txt --config c-4.toml --save c-{step}.toml", "what `--config` reads"),
+        ("--input names.txt --steps 4 --metrics m-4.csv --save m-{step}.csv", "what `--save` writes"),
+        ("--input names.txt --steps 4 --plot p-4.svg --save ./p-{step}.svg", "what `--save` writes"),
+    ] {
+        refused(folder.program(&format!("{flags} --samples 0")), 1, &["it is ", role]);
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&names, folder.path("link-7.st")).unwrap();
+        refused(folder.program("--input names-4.txt --save link-{step}.st"), 1, &["it is the corpus"]);
+    }
+    folder.stdout("--steps 4 --samples 0 --save names-{step}.st");
+}
+
+#[test]
 fn several_models_share_the_best_of_all() {
     let folder = Folder::new();
     let flags = format!("{OVERFITS} --sweep beta1=0.5,0.9 --sweep n-layer=1,2 --seeds 2 --metrics steps.jsonl");

@@ -7,7 +7,7 @@ use clap::builder::Resettable;
 use super::args::{Cli, RunArgs, TrainingArgs};
 use super::command::command;
 use super::config_file;
-use super::paths::{NamedFile, refuse_same};
+use super::paths::{NamedFile, SAVE, refuse_same};
 use super::progress::round_interval;
 use super::sweep;
 use crate::config::OptimizerConfig;
@@ -103,8 +103,8 @@ impl Cli {
         let files = [
             read(Some(corpus), "the corpus"),
             read(self.run.config.as_deref(), "what `--config` reads"),
-            written(self.run.save.as_deref(), "save", "what `--save` writes"),
-            written(self.run.save_best.as_deref(), "save", "what `--save-best` writes"),
+            written(self.run.save.as_deref(), SAVE, "what `--save` writes"),
+            written(self.run.save_best.as_deref(), SAVE, "what `--save-best` writes"),
             read(self.run.resume.as_deref(), "what `--resume` reads"),
             read(self.run.init_from.as_deref(), "what `--init-from` reads"),
             written(self.view.metrics.as_deref(), "write metrics", "what `--metrics` writes"),

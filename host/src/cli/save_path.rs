@@ -1,8 +1,10 @@
 //! The paths of checkpoints, in whose names `{step}` stands for the number of steps.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::atomic_file::AtomicFile;
+use crate::atomic_file::{AtomicFile, is_same};
 use crate::error::Result;
 
 /// The text that stands for the number of steps.
@@ -33,6 +35,25 @@ impl SavePath {
 
     /// Returns the path of the checkpoint of a step.
     pub(super) fn at(&self, step: u64) -> PathBuf {
-        self.0.to_str().map_or_else(|| self.0.clone(), |name| name.replace(STEP, &step.to_string()).into())
+        at(&self.0, step)
     }
+}
+
+fn at(path: &Path, step: u64) -> PathBuf {
+    path.to_str().map_or_else(|| path.to_owned(), |name| name.replace(STEP, &step.to_string()).into())
+}
+
+/// Returns whether the checkpoint of some step, saved to `path`, would go to the file `other`. It does so by its name, or
+/// by a link that has the name for that step.
+pub(super) fn may_be(path: &Path, other: &Path) -> bool {
+    let step = |file: &OsStr| -> Option<u64> {
+        let (before, after) = path.file_name()?.to_str()?.split_once(STEP)?;
+        let rest = file.to_str()?.strip_prefix(before)?;
+        let rest = rest.strip_suffix(after).unwrap_or(rest);
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names = entries.chain(other.file_name().map(OsStr::to_owned));
+    names.filter_map(|name| step(&name)).any(|step| is_same(&at(path, step), other))
 }
