@@ -58,6 +58,9 @@ fn a_mistake_in_the_file_is_named_with_its_line() {
         refused(folder.run("--config run.toml"), 2, parts);
     }
     refused(folder.run("--config none.toml"), 2, &["cannot read the configuration `none.toml`", "hint: "]);
+    if cfg!(unix) {
+        refused(folder.run("--config /dev/zero"), 2, &["`/dev/zero`", "it is a device"]);
+    }
     folder.write("run.toml", "steps = 3\n");
     refused(folder.run("--config run.toml --save ./run.toml"), 1, &["cannot save to `./run.toml`", "`--config` reads"]);
     folder.write("run.toml", "save-every = 3\n");

@@ -1,7 +1,7 @@
 //! The configuration file of `--config`, whose keys are flags.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use clap::{Arg, ArgAction, Command};
@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::command::{command, invalid_value};
 use super::foreign_flags;
 use super::settings::to_args;
+use crate::corpus::read_bytes;
 use crate::error::{Error, Result};
 
 /// The flags that ask for something else than a run.
@@ -22,10 +23,11 @@ const NO_KEYS: [&str; 4] = ["completions", "config", "help", "man-page"];
 /// If the file cannot be read, is not TOML, or has a key that is no flag or a value that its flag does not take. The
 /// error names the line.
 pub(super) fn args(path: &Path, given: &[String]) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let action = format!("read the configuration `{}`", path.display());
-        Error::failed(action, "give a TOML file with a line such as `steps = 500` for each flag", error)
-    })?;
+    let text =
+        read_bytes(path).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other)).map_err(|error| {
+            let action = format!("read the configuration `{}`", path.display());
+            Error::failed(action, "give a TOML file with a line such as `steps = 500` for each flag", error)
+        })?;
     let at = |offset: usize| {
         let line = text[..offset.min(text.len())].matches('\n').count() + 1;
         format!("`{}`, line {line}", path.display())

@@ -142,9 +142,9 @@ impl Cpu {
         threads::start(None)?;
         let shape = state.weights.shape;
         if executor == Executor::Tiled && !Executor::tiled_runs(shape) {
-            const HINT: &str = "choose fewer heads, or the fused executor";
-            let expected = "with heads of at least 9 channels for the tiled executor";
-            return Err(Error::argument("a model", expected, &format!("{} channels", shape.head_dim()), HINT));
+            const HINT: &str = "lower `--n-head`, raise `--n-embd`, or use `--device cpu`";
+            let name = "the channels of a head on the device cpu-tiled";
+            return Err(Error::argument(name, "at least 9", &shape.head_dim(), HINT));
         }
         let len = Layout(shape).len();
         // The tiled executor allocates its memory when it is needed.
