@@ -3,8 +3,8 @@
 //! A step is a list of phases ([`phases`]), each of independent items, which [`step`] computes. [`sum`] states the order of every sum, and
 //! [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the activations.
 
-pub mod attention;
 pub mod attention_backward;
+pub mod attention_forward;
 mod embedding_gradient;
 mod ends;
 mod ops;

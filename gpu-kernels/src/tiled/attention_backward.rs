@@ -2,7 +2,7 @@
 
 use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline};
 
-use super::attention::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
+use super::attention_forward::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
 use super::tile::{Small, transpose};
 use crate::math::exp;
 

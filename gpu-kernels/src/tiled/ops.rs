@@ -2,8 +2,8 @@
 
 use simt::{Block, HALF_WARP, Target, View, Warp, inline, rem};
 
-use super::attention::{self, Attention, Head};
 use super::attention_backward::AttentionGradients;
+use super::attention_forward::{self, Attention, Head};
 use super::embedding_gradient::{EmbeddingGradient, STACK_LEN};
 use super::ends;
 use super::phases::Op;
@@ -90,8 +90,8 @@ impl Step {
         let heads = self.s.n_head() * self.counts.documents as usize;
         let (head, i) = (self.head(rem(index, heads)), simt::div(index, heads));
         // The last block of queries has the most work, and comes first.
-        let i = attention::blocks(self.counts.longest as usize) - 1 - i;
-        if i < attention::blocks(head.n) {
+        let i = attention_forward::blocks(self.counts.longest as usize) - 1 - i;
+        if i < attention_forward::blocks(head.n) {
             self.attention_args().forward(block, head, i, scratch);
         }
     }

@@ -2,7 +2,7 @@
 
 use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
 
-use super::attention;
+use super::attention_forward;
 use super::embedding_gradient::STACK_LEN;
 use super::ends;
 use super::ops::ITEM_ROWS;
@@ -79,7 +79,7 @@ impl StepArgs {
             (0..self.counts.shards()).map(len).max().unwrap_or(0)
         };
         let mut most = STACK_LEN * WARPS + 2 * HALF_WARP;
-        most = most.max(attention::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize));
+        most = most.max(attention_forward::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize));
         each_phase(1, self.trains, |phase| {
             // SAFETY: the caller keeps the contract.
             let step = unsafe { self.step(phase) };
@@ -173,7 +173,7 @@ impl Step {
         let (s, tensors) = (self.s, Layout(self.s).model());
         let heads = s.n_head() * self.counts.documents as usize;
         match op {
-            Op::Attention => heads * attention::blocks(self.counts.longest as usize),
+            Op::Attention => heads * attention_forward::blocks(self.counts.longest as usize),
             Op::AttentionBackward => heads,
             Op::Losses => self.counts.documents as usize,
             Op::EmbedBackward => tensors.wte.rows / HALF_WARP + tensors.wpe.rows / 2,

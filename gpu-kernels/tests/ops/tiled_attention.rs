@@ -2,8 +2,8 @@
 
 use gpu_kernels::ops::attention::query_scale;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::tiled::attention::{Attention, BLOCK, Head, blocks, scratch_len};
 use gpu_kernels::tiled::attention_backward::AttentionGradients;
+use gpu_kernels::tiled::attention_forward::{Attention, BLOCK, Head, blocks, scratch_len};
 use reference::model::{self, Vector};
 use reference::value::{Tape, Value};
 use simt::{AnyCpu, Block, Grid, HALF_WARP, round_up};
