@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use rayon::prelude::*;
 pub use reference::generate::Sample;
 pub use reference::{Evaluation, StepLog};
-
 use simt::HALF_WARP;
 
 use crate::config::{SampleConfig, TrainConfig};
@@ -49,19 +47,7 @@ impl Executor {
     pub fn tiled_runs(shape: RuntimeShape) -> bool {
         shape.head_dim_padded().is_multiple_of(HALF_WARP)
     }
-
-    /// Returns the executor that is faster for models of this shape, with one document a step and with many.
-    ///
-    /// [`Cpu::new`](super::cpu::Cpu::new) takes [`Self::Fused`] nevertheless, as GPUs have no tiled executor yet, and a
-    /// model has the same bits on every device.
-    pub fn faster(shape: RuntimeShape) -> Self {
-        let work = Layout(shape).num_params() * shape.block_size();
-        if work >= TILED_WORK && Self::tiled_runs(shape) { Self::Tiled } else { Self::Fused }
-    }
 }
-
-/// The number of multiplications of a forward pass over a whole block from which on the tiled executor is faster.
-const TILED_WORK: usize = 1 << 23;
 
 /// The state that training changes.
 #[derive(Clone, Debug, PartialEq)]
