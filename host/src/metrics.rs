@@ -7,7 +7,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
 
@@ -54,7 +54,7 @@ impl Metrics {
         let file = Output::open(&path, append, rows.header());
         let file = file.map_err(|source| Error::Metrics { path: path.clone(), source })?;
         let (sender, messages) = sync_channel(WAITING);
-        let writer = thread::Builder::new().spawn(move || {
+        let writer = threads::start_one("the thread that writes the metrics", move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
             // `held` has the steps whose validation losses are not known yet.
             let mut held: Option<Steps> = None;
@@ -71,8 +71,7 @@ impl Metrics {
             }
             held.map_or(Ok(()), |steps| rows.write(&mut out, &steps, None))?;
             out.flush()
-        });
-        let writer = writer.map_err(|error| threads::refused("start the thread that writes the metrics", error))?;
+        })?;
         Ok(Self { path, thread: Some((sender, writer)) })
     }
 

@@ -205,7 +205,7 @@ fn threads_that_cannot_be_made_are_an_error() {
     let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error: cannot start the threads of the CPU\n  caused by: Resource temp"), "{stderr}");
+    assert!(stderr.contains("error: cannot start the threads of the CPU\n  caused by: out of memory\n"), "{stderr}");
     assert!(stderr.contains("\nhint: ask for fewer by `--threads`"), "{stderr}");
 }
 

@@ -4,7 +4,6 @@ use std::mem;
 use std::ops::Range;
 use std::panic;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use gpu_kernels::shape::{RuntimeShape, Shape as _};
@@ -86,12 +85,11 @@ impl Reference {
         let copy = copy(&self.model);
         let mut model = mem::replace(&mut self.model, copy);
         let (sender, receiver) = channel();
-        let worker = thread::Builder::new().spawn(move || {
+        let worker = threads::start_one("the thread of the reference", move || {
             let result = work(&mut model);
             // Nobody receives the result after a stop.
             let _ = sender.send((model, result));
-        });
-        let worker = worker.map_err(|error| threads::refused("start the thread of the reference", error))?;
+        })?;
         loop {
             match receiver.recv_timeout(PATIENCE) {
                 Ok((model, result)) => {
