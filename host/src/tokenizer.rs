@@ -9,6 +9,8 @@ pub const BOS: u32 = 0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokenizer {
     chars: Vec<char>,
+    /// The token of each code point up to the last character's, which is [`BOS`] for those without one.
+    tokens: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -24,7 +26,7 @@ impl Tokenizer {
             seen[index] = true;
         }
         let code_points = (0u32..).zip(seen).filter(|&(_, seen)| seen);
-        Self { chars: code_points.filter_map(|(code_point, _)| char::from_u32(code_point)).collect() }
+        Self::of_sorted(code_points.filter_map(|(code_point, _)| char::from_u32(code_point)).collect())
     }
 
     /// Returns the vocabulary of these characters, such as those of a checkpoint.
@@ -38,7 +40,19 @@ impl Tokenizer {
             let value: String = chars.iter().collect();
             return Err(Error::argument("a vocabulary", EXPECTED, &format!("{value:?}"), HINT));
         }
-        Ok(Self { chars })
+        Ok(Self::of_sorted(chars))
+    }
+
+    fn of_sorted(chars: Vec<char>) -> Self {
+        let mut tokens = vec![BOS; chars.last().map_or(0, |&last| last as usize + 1)];
+        for (token, &c) in (BOS + 1..).zip(&chars) {
+            tokens[c as usize] = token;
+        }
+        Self { chars, tokens }
+    }
+
+    fn token(&self, c: char) -> Option<u32> {
+        self.tokens.get(c as usize).copied().filter(|&token| token != BOS)
     }
 
     /// Returns V, the number of tokens with `<BOS>`.
@@ -53,7 +67,7 @@ impl Tokenizer {
 
     /// Returns whether a character is in the vocabulary.
     pub fn contains(&self, c: char) -> bool {
-        self.chars.binary_search(&c).is_ok()
+        self.token(c).is_some()
     }
 
     /// Returns a document's tokens, `[BOS, characters.., BOS]`.
@@ -70,8 +84,7 @@ impl Tokenizer {
     pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<()> {
         tokens.push(BOS);
         for c in document.chars() {
-            let index = self.chars.binary_search(&c);
-            tokens.push(index.map_err(|_| Error::UnknownCharacter { character: c })? as u32 + 1);
+            tokens.push(self.token(c).ok_or_else(|| Error::UnknownCharacter { character: c })?);
         }
         tokens.push(BOS);
         Ok(())

@@ -25,7 +25,7 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
 /// Rejects documents with a token that is not in the vocabulary.
 pub(super) fn tokens(shape: RuntimeShape, tokens: &[u32]) -> Result<()> {
     const HINT: &str = "give the model the vocabulary of its documents";
-    match tokens.iter().max().filter(|&&token| token >= shape.vocab) {
+    match tokens.iter().find(|&&token| token >= shape.vocab) {
         Some(token) => Err(Error::argument("document tokens", format!("below {}", shape.vocab), token, HINT)),
         None => Ok(()),
     }
