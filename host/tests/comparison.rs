@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 mod common;
-use common::Folder;
+use common::{Folder, refused};
 
 /// Returns a folder with the 5163 names that the program carries, of which the last 517 validate without a shuffle.
 fn names() -> Folder {
@@ -125,6 +125,13 @@ fn two_models_whose_difference_may_be_chance_are_not_told_apart() {
         assert_eq!(stdout.contains(&line), is_close, "{line}{stdout}");
         assert_eq!(stdout.contains("not told apart"), is_close, "{stdout}");
     }
+}
+
+#[test]
+fn a_model_that_the_device_cannot_run_is_refused_before_any_is_trained() {
+    let folder = Folder::new();
+    let command = folder.run("--device cpu-tiled --steps 3 --sweep n-head=1,4");
+    refused(command, 1, &["a head on the device cpu-tiled must be at least 9, got 4"]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     // A sampling that is impossible is refused before the training.
     cli.sampling.settings(vocab, cli.run.seed)?;
     for config in &cli.configs {
-        config.model.shape(vocab)?;
+        cli.run.device.device.executor().validate(config.model.shape(vocab)?)?;
         cli.sampling.check_prompt(&dataset.tokenizer, config.model.block_size)?;
     }
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();

@@ -141,11 +141,7 @@ impl Cpu {
         validate::model(&config, dataset, state)?;
         threads::start(None)?;
         let shape = state.weights.shape;
-        if executor == Executor::Tiled && !Executor::tiled_runs(shape) {
-            const HINT: &str = "lower `--n-head`, raise `--n-embd`, or use `--device cpu`";
-            let name = "the channels of a head on the device cpu-tiled";
-            return Err(Error::argument(name, "at least 9", &shape.head_dim(), HINT));
-        }
+        executor.validate(shape)?;
         let len = Layout(shape).len();
         // The tiled executor allocates its memory when it is needed.
         let is_fused = executor == Executor::Fused;

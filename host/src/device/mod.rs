@@ -24,12 +24,11 @@ use crate::error::Result;
 /// # Panics
 /// If there are no models.
 pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<(Box<dyn Models>, String)> {
-    let cpu_with = |executor| {
-        let kernels = cpu::available()[0];
+    let cpu = || {
+        let (kernels, executor) = (cpu::available()[0], kind.executor());
         let open = |setup: &ModelSetup| Cpu::with_executor(kernels, executor, setup.train, dataset, &setup.state);
         setups.iter().map(open).collect::<Result<Vec<_>>>()
     };
-    let cpu = || cpu_with(Executor::Fused);
     let reference = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
     let mut reason = String::new();
     let mut models: Box<dyn Models> = match kind {
@@ -41,8 +40,7 @@ pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Res
             }
         },
         DeviceKind::Cuda => gpu(dataset, setups)?,
-        DeviceKind::Cpu => Box::new(cpu()?),
-        DeviceKind::CpuTiled => Box::new(cpu_with(Executor::Tiled)?),
+        DeviceKind::Cpu | DeviceKind::CpuTiled => Box::new(cpu()?),
         DeviceKind::Reference => Box::new(setups.iter().map(reference).collect::<Result<Vec<_>>>()?),
     };
     let description = models.model(0).description() + &reason;

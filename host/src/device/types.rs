@@ -43,9 +43,24 @@ pub enum Executor {
 }
 
 impl Executor {
-    /// Returns whether the tiled executor can run models of this shape. Its attention takes whole half-warps of channels.
-    pub fn tiled_runs(shape: RuntimeShape) -> bool {
-        shape.head_dim_padded().is_multiple_of(HALF_WARP)
+    /// Rejects a shape whose models the executor cannot run. The tiled attention takes whole half-warps of channels.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the heads are too narrow for the tiled executor.
+    pub fn validate(self, shape: RuntimeShape) -> Result<()> {
+        const HINT: &str = "lower `--n-head`, raise `--n-embd`, or use `--device cpu`";
+        if self == Self::Fused || shape.head_dim_padded().is_multiple_of(HALF_WARP) {
+            return Ok(());
+        }
+        let name = "the channels of a head on the device cpu-tiled";
+        Err(Error::argument(name, "at least 9", &shape.head_dim(), HINT))
+    }
+}
+
+impl DeviceKind {
+    /// Returns the executor of the models on a device of this kind.
+    pub fn executor(self) -> Executor {
+        if self == Self::CpuTiled { Executor::Tiled } else { Executor::Fused }
     }
 }
 
