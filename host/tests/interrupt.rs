@@ -1,7 +1,8 @@
 //! The first Ctrl-C ends a run in good order, and the second ends it at once.
 #![cfg(unix)]
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +14,11 @@ use common::{Folder, rest, wait_for};
 
 /// Starts the program on `input`, with `action` for SIGINT and SIGHUP in place of the inherited actions.
 fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t) -> Child {
+    program_with(folder, input, args, action, Stdio::piped())
+}
+
+/// Starts the program as [`program`] does, with this stderr.
+fn program_with(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t, stderr: Stdio) -> Child {
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.current_dir(&folder.0).args(["--input", input]).args(args.split_whitespace());
     let set = move || {
@@ -27,7 +33,7 @@ fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t)
     // SAFETY: `set` only calls `signal` and reads `errno`. Both are async-signal-safe, as code between fork and exec
     // must be.
     unsafe { command.pre_exec(set) };
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap()
 }
 
 /// Starts a run, and waits for a line that starts with `begin`. Returns the run and the rest of its stdout.
@@ -147,7 +153,19 @@ fn wait_for_handler(child: &Child) {
     }
 }
 
-// The metrics go to a pipe that nobody opens until the signal has come, so it comes before the first step.
+/// Returns a pipe that is full.
+#[cfg(target_os = "linux")]
+fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
+    let (reader, writer) = io::pipe().unwrap();
+    // SAFETY: the descriptor is open, and the flag makes a full pipe an error instead of a wait.
+    let set = |flag: libc::c_int| assert_eq!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flag) }, 0);
+    set(libc::O_NONBLOCK);
+    while (&writer).write(&[b'\n'; 4096]).is_ok() {}
+    set(0);
+    (reader, writer)
+}
+
+// The notices go to a full pipe that nobody reads until the signal has come, so it comes before the first step.
 #[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
@@ -156,18 +174,17 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     folder.stdout(&format!("--steps 5 {flags}"));
     let files = || ["model.safetensors", "losses.svg"].map(|name| std::fs::read(folder.path(name)).unwrap());
     let old = files();
-    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
-    let mut child = program(&folder, "names.txt", &format!("{flags} --metrics pipe"), libc::SIG_DFL);
+    let (mut reader, writer) = full_pipe();
+    let child = program_with(&folder, "names.txt", flags, libc::SIG_DFL, writer.into());
     wait_for_handler(&child);
     ctrl_c(&child);
-    let pipe = std::fs::File::open(folder.path("pipe")).unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let (code, out, err) = rest(child, stdout);
+    let stderr = std::thread::spawn(move || io::read_to_string(&mut reader).unwrap());
+    let output = child.wait_with_output().unwrap();
+    let (code, out, err) = (output.status.code(), String::from_utf8(output.stdout).unwrap(), stderr.join().unwrap());
     assert_eq!(code, Some(130), "{err}");
     assert!(err.contains("interrupted after step 0") && err.contains("not saved: `model.safetensors`"), "{err}");
     assert!(!err.contains("plotted") && !out.contains("sample"), "{err}");
     assert!(files() == old);
-    drop(pipe);
 }
 
 // The corpus comes through a pipe that nobody writes to.
@@ -308,4 +325,24 @@ fn a_run_with_long_steps_is_saved_after_its_last_whole_step() {
     folder.stdout(&format!("{flags} --samples 0 --stop-after {step} --save whole.safetensors"));
     let read = |name| std::fs::read(folder.path(name)).unwrap();
     assert!(read("model.safetensors") == read("whole.safetensors"), "step {step}");
+}
+
+#[test]
+fn a_signal_while_nobody_reads_the_metrics_ends_the_run() {
+    let folder = Folder::new();
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    let mut child = program(&folder, "names.txt", "--steps 10 --metrics pipe", libc::SIG_DFL);
+    std::thread::sleep(Duration::from_millis(500));
+    ctrl_c(&child);
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.signal(), Some(libc::SIGINT));
 }

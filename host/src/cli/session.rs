@@ -164,17 +164,17 @@ impl Session<'_> {
             compares: cli.compares(),
         };
         let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
-        if introduction.is_some() {
-            // Until here, a signal ends the program at once, because there is nothing to save.
-            self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
-        }
-        let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || introduction.is_none();
         let metrics = cli.view.metrics.as_deref();
         // The settings stand once in the file, although each group opens it.
         let settings = introduction.map(|_| cli.settings.clone()).unwrap_or_default();
         let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone(), settings)).transpose()?;
+        if introduction.is_some() {
+            // Until here, a signal ends the program at once, because there is nothing to save.
+            self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
+        }
+        let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
         self.introduce(&mut trainer, group, introduction)?;
         if let Some(plot) = &mut self.plot {
             plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
