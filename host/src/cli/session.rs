@@ -269,9 +269,14 @@ impl Session<'_> {
         }
     }
 
-    /// Keeps the failure of an output, if it is the first.
+    /// Keeps the failure of an output for the end of the run. If there is one already, this one is told now.
     fn note(&mut self, output: Result<()>) {
-        self.failure = self.failure.take().or(output.err());
+        let Err(error) = output else { return };
+        if self.failure.is_some() {
+            self.console.notice(error.one_line());
+        } else {
+            self.failure = Some(error);
+        }
     }
 
     /// Returns the validation loss of the best model so far, or NaN if it has none.
