@@ -323,7 +323,10 @@ impl Session<'_> {
             console.lines(&format!("best: {} | val loss {}{error}\n", best.last.run, Loss(best.loss())))?;
             console.lines(&self.comparison.doubt())?;
         }
-        if let Some(notice) = save::worse_notice(&best.last, self.save_best.as_ref(), self.least) {
+        // A reader that has left and saves nothing has no use for the notice.
+        if let Some(notice) = save::worse_notice(&best.last, self.save_best.as_ref(), self.least)
+            && (self.save.is_some() || !console.is_closed)
+        {
             console.notice(notice);
         }
         if console.is_closed { Ok(()) } else { self.sample(interrupted) }
