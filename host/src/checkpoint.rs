@@ -18,7 +18,7 @@ use crate::atomic_file::AtomicFile;
 use crate::device::State;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::run::Best;
+use crate::run::{Best, Validated};
 
 mod checksum;
 mod file;
@@ -65,15 +65,23 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 }
 
 /// Reads the checkpoint at `path` to go on with the run that it belongs to. It must be this one, but this one may have
-/// more steps. The result is the state, and the run's best validation before it.
+/// more steps. The result is the state, and the run's validations until then.
 ///
 /// # Errors
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
-pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Best)> {
+pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Validated)> {
     let file = CheckpointFile::open(path)?;
     let state = file.state(shape, vocabulary)?;
     file.validate_run(run)?;
-    Ok((state, file.best()))
+    Ok((state, file.validated()))
+}
+
+/// Checks the checkpoint at `path` against the checksum that it states.
+///
+/// # Errors
+/// If the file cannot be read, or [`Error::Mismatch`] if it is damaged.
+pub fn check(path: &Path) -> Result<()> {
+    CheckpointFile::open(path)?.tensors().map(drop)
 }
 
 /// Returns what the header of the checkpoint at `path` says of its model and its run, as a JSON object.

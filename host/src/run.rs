@@ -73,6 +73,15 @@ impl Best {
     }
 }
 
+/// The validations of a run before it is resumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Validated {
+    /// The best of them.
+    pub best: Best,
+    /// The loss of the resumed state, if it was measured.
+    pub val_loss: Option<f64>,
+}
+
 /// Groups the configurations of one shape and one batch size, which can train side by side. Groups are in the order of
 /// their first configurations.
 pub fn group_by_shape(configs: &[RunConfig]) -> Vec<Vec<RunConfig>> {

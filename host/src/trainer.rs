@@ -27,7 +27,7 @@ use crate::corpus::Dataset;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, State, select};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::run::{Best, Run, launch_len};
+use crate::run::{Best, Run, Validated, launch_len};
 use crate::stop::StopHandle;
 use crate::tokenizer::Tokenizer;
 
@@ -164,10 +164,17 @@ impl Trainer {
         Self { stop, ..self }
     }
 
-    /// Returns the trainer with the best validation that each run had before.
+    /// Returns the trainer with the validations that each run had before.
     #[must_use]
-    pub fn after(self, best: Best) -> Self {
-        Self { bests: vec![best; self.runs.len()], kept_loss: best.loss, ..self }
+    pub fn after(self, Validated { best, val_loss }: Validated) -> Self {
+        let runs = self.runs.len();
+        Self {
+            bests: vec![best; runs],
+            kept_loss: best.loss,
+            val_losses: vec![val_loss.unwrap_or(f64::NAN); runs],
+            validated: val_loss.map(|_| self.step),
+            ..self
+        }
     }
 
     /// Ends the training as if the last step taken was the last of the schedule.

@@ -125,6 +125,37 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
 
 #[test]
 fn the_settings_of_a_resumed_run_are_those_of_its_file() {
+#[test]
+fn a_resumed_run_that_has_ended_keeps_its_validation_loss() {
+    let folder = Folder::new();
+    folder.stdout("--steps 20 --val-every 10 --samples 0 --save ended.st");
+    folder.stdout("--resume ended.st --samples 0 --save again.st");
+    assert!(fs::read(folder.path("again.st")).unwrap() == fs::read(folder.path("ended.st")).unwrap());
+}
+
+#[test]
+fn a_resumed_run_validates_on_the_documents_of_its_best_validation() {
+    let folder = Folder::new();
+    for (args, stored) in [("--val-docs 2", "2"), ("--seeds 2", "all")] {
+        folder.stdout(&format!("--steps 20 --val-every 10 --samples 0 {args} --save model.st"));
+        let parts = [&format!("`--val-docs 1` is not the run's `--val-docs {stored}`"), "leave `--val-docs` out"];
+        refused(folder.run("--resume model.st --steps 30 --val-docs 1"), 2, &parts);
+        let losses = |args: &str| folder.stdout(args).lines().last().unwrap().to_owned();
+        let (own, same) = ("--resume model.st --steps 30 --samples 0", format!("--val-docs {stored}"));
+        assert_eq!(losses(own), losses(&format!("{own} {same}")));
+    }
+}
+
+#[test]
+fn a_resumed_run_takes_no_other_corpus_than_its_own() {
+    let folder = Folder::new();
+    folder.stdout("--steps 4 --samples 0 --save model.st");
+    fs::rename(folder.path("names.txt"), folder.path("input.txt")).unwrap();
+    let parts = ["cannot read `names.txt`, the corpus of the resumed run", "`--input FILE`, if it has moved"];
+    refused(folder.program("--resume model.st --steps 5"), 1, &parts);
+    folder.program("--resume model.st --steps 5 --input input.txt").assert().success();
+}
+
     let folder = Folder::new();
     let flags = "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --seed 3 --learning-rate 0.02 --batch 2 \
                  --steps 60 --eps 1e-7 --beta1 0.8 --beta2 0.99 --weight-decay 0.01 --max-grad-norm 0.5 --samples 2";

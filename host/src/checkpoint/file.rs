@@ -14,7 +14,7 @@ use crate::config::TrainConfig;
 use crate::corpus::DocumentConfig;
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
-use crate::run::Best;
+use crate::run::{Best, Validated};
 use crate::weights::Weights;
 
 /// The version of the metadata that this program writes, and the newest that it reads.
@@ -208,14 +208,27 @@ impl CheckpointFile {
         Ok(state)
     }
 
-    /// Returns the best validation of the run, or that of a run without one if the file states none.
-    pub(super) fn best(&self) -> Best {
-        let best = &self.metadata.json["best"];
+    /// Returns the bytes of all tensors, if the file has the checksum that it states.
+    pub(super) fn tensors(&self) -> Result<Vec<u8>> {
+        let mut data = Vec::new();
+        (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
+        let Metadata { json, checksum, .. } = &self.metadata;
+        let Some(difference) = checksum.as_ref().and_then(|stated| checksum::difference(stated, json, &data)) else {
+            return Ok(data);
+        };
+        let key = checksum::KEY;
+        let hint = format!("use another copy of the file; after a change on purpose, remove `{key}` from its metadata");
+        Err(self.mismatch(difference, hint))
+    }
+
+    /// Returns the validations of the run, or those of a run without any if the file states none.
+    pub(super) fn validated(&self) -> Validated {
+        let (best, val_loss) = (&self.metadata.json["best"], self.metadata.json["val_loss"].as_f64());
         let stated = || {
             let (loss, step) = (best["val_loss"].as_f64()?, best["step"].as_u64()?);
             Some(Best { loss, step, since: best["validations_since"].as_u64()? })
         };
-        stated().unwrap_or_default()
+        Validated { best: stated().unwrap_or_default(), val_loss }
     }
 
     pub(super) fn has_moments(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::device::cpu::useful_threads;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
-use crate::run::{Best, Run, RunConfig, group_by_shape, with_seeds};
+use crate::run::{Best, Run, RunConfig, Validated, group_by_shape, with_seeds};
 use crate::run_lock::RunLock;
 use crate::sampler::Sampler;
 use crate::stop::StopHandle;
@@ -152,7 +152,7 @@ impl Session<'_> {
     fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
         let cli = self.cli;
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
-        let (states, bests): (Vec<_>, Vec<_>) =
+        let (states, validated): (Vec<_>, Vec<_>) =
             runs.iter().map(|run| self.state(run)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let schedule = Schedule {
             stop_after: cli.stop_after(),
@@ -174,7 +174,7 @@ impl Session<'_> {
             // Until here, a signal ends the program at once, because there is nothing to save.
             self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
         }
-        let mut trainer = trainer.stopped_by(self.stop.clone()).after(bests[0]);
+        let mut trainer = trainer.stopped_by(self.stop.clone()).after(validated[0]);
         self.introduce(&mut trainer, group, introduction)?;
         if let Some(plot) = &mut self.plot {
             plot.begin(group.iter().map(RunConfig::to_string), cli.training.seeds);
@@ -205,16 +205,16 @@ impl Session<'_> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Returns the state that a run starts from, and its best validation before.
-    fn state(&self, run: &Run) -> Result<(State, Best)> {
+    /// Returns the state that a run starts from, and its validations until then.
+    fn state(&self, run: &Run) -> Result<(State, Validated)> {
         let tokenizer = &self.dataset.tokenizer;
         let shape = run.config.model.shape(tokenizer.vocab_size())?;
         match (&self.cli.run.resume, &self.cli.run.init_from) {
             (Some(path), _) => checkpoint::resume(path, shape, tokenizer.chars(), &self.run_info),
             (None, Some(path)) => {
-                Ok((State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights), Best::default()))
+                Ok((State::new(checkpoint::load(path, shape, tokenizer.chars())?.weights), Validated::default()))
             }
-            (None, None) => Ok((State::new(Weights::init(shape, run.seed)), Best::default())),
+            (None, None) => Ok((State::new(Weights::init(shape, run.seed)), Validated::default())),
         }
     }
 
