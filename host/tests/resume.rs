@@ -104,6 +104,7 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     let folder = Folder::new();
     folder.stdout("--steps 4 --save model.safetensors");
     folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
+    folder.write("spaced.txt", common::NAMES.replace('\n', " \n"));
     folder.write("reversed.txt", common::NAMES.lines().rev().collect::<Vec<_>>().join("\n"));
     for (args, parts) in [
         ("--steps 3", &["`--steps 4`, not `--steps 3`", "give `--steps 4` or more"][..]),
@@ -111,6 +112,7 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
         ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
         ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
         ("--steps 4 --no-shuffle", &["without `--no-shuffle`"]),
+        ("--steps 4 --input spaced.txt --keep-spaces", &["without `--keep-spaces`"]),
         ("--steps 4 --input reversed.txt", &["another corpus"]),
         ("--steps 4 --input other.txt", &["another vocabulary", "token "]),
     ] {

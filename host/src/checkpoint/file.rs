@@ -48,7 +48,6 @@ impl RunInfo {
             ("keep_spaces", json!(keep_spaces)),
             ("normalize", json!(if nfc { NFC } else { "none" })),
             ("dedup", json!(dedup)),
-            ("corpus", json!(format!("{:016x}", self.corpus))),
             ("shuffle", json!(self.shuffle)),
             ("seed", json!(self.seed)),
             ("steps", json!(steps)),
@@ -61,6 +60,8 @@ impl RunInfo {
             ("eps", json!(o.eps)),
             ("weight_decay", json!(o.weight_decay)),
             ("max_grad_norm", json!(o.max_grad_norm)),
+            // The settings before decide the corpus too, so their differences are told first.
+            ("corpus", json!(format!("{:016x}", self.corpus))),
         ]
     }
 }

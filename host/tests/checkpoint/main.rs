@@ -202,7 +202,7 @@ fn a_checkpoint_states_its_model() {
     assert_eq!((tokenizer.chars(), stored.weights.shape), (&VOCABULARY[..], SHAPE));
     assert_eq!((bits(&stored), stored.step), (bits(&state()), 1 << 40));
     let report = resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap_err().report();
-    assert!(report.contains("cannot be resumed: it does not say its `corpus`"), "{report}");
+    assert!(report.contains("cannot be resumed: it does not say its `shuffle`"), "{report}");
     let (_folder, path) = file(&Tensors::weights(&state().weights).bytes());
     let report = Model::load(&path).unwrap_err().report();
     assert!(report.contains("does not say its `n_head` and `vocabulary`") && report.contains("\nhint: "), "{report}");

@@ -65,7 +65,7 @@ fn a_checkpoint_resumes_only_its_own_run() {
 #[test]
 fn weights_alone_cannot_be_resumed() {
     let weights = || Tensors::weights(&state().weights);
-    not_resumed(&weights().bytes(), &RUN, &["cannot be resumed: it does not say its `corpus`", "--init-from"]);
+    not_resumed(&weights().bytes(), &RUN, &["cannot be resumed: it does not say its `shuffle`", "--init-from"]);
     let metadata = {
         let bytes = to_bytes(&state());
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
