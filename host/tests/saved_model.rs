@@ -165,6 +165,18 @@ fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
 }
 
 #[test]
+fn a_damaged_description_is_refused() {
+    let (folder, _) = trained("--samples 0");
+    let mut bytes = fs::read(folder.path("model.st")).unwrap();
+    let seed = bytes.windows(8).position(|text| text == br#"seed\":7"#).unwrap();
+    bytes[seed + 7] = b'8';
+    folder.write("damaged.st", bytes);
+    for args in ["info damaged.st", "info damaged.st --as-config"] {
+        refused(folder.program(args), 1, &["`damaged.st` is damaged", "remove `crc32`"]);
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_is_an_error() {
     let (folder, _) = trained("--samples 0");
     let mut bytes = fs::read(folder.path("model.st")).unwrap();

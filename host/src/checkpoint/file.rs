@@ -191,15 +191,7 @@ impl CheckpointFile {
     /// Returns the file's state, if it is that of a model of this shape and vocabulary.
     pub(super) fn state(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<State> {
         self.validate_model(shape, vocabulary)?;
-        let mut data = Vec::new();
-        (&self.data).read_to_end(&mut data).map_err(|source| self.unreadable(source))?;
-        let Metadata { json, checksum, .. } = &self.metadata;
-        if let Some(difference) = checksum.as_ref().and_then(|stated| checksum::difference(stated, json, &data)) {
-            let key = checksum::KEY;
-            let hint =
-                format!("use another copy of the file; after a change on purpose, remove `{key}` from its metadata");
-            return Err(self.mismatch(difference, hint));
-        }
+        let data = self.tensors()?;
         let [weights, m, v] = PREFIXES;
         let mut state = State::new(self.array(weights, shape, &data)?);
         state.step = self.metadata.step.unwrap_or(0);

@@ -45,12 +45,19 @@ pub(super) fn run(args: &InfoArgs) -> Result<()> {
     if args.as_config {
         return console.write(&config(&args.model)?);
     }
-    let description = checkpoint::describe(&args.model)?;
+    let description = describe(&args.model)?;
     let text = match args.format {
         Format::Text => text(&description),
         Format::Json => format!("{description}\n"),
     };
     console.write(&text)
+}
+
+/// Returns the description of a checkpoint that is not damaged.
+fn describe(path: &Path) -> Result<Value> {
+    let description = checkpoint::describe(path)?;
+    checkpoint::check(path)?;
+    Ok(description)
 }
 
 /// Returns the settings of the run that wrote a file of metrics or a checkpoint, as a configuration file.
@@ -62,7 +69,7 @@ fn config(path: &Path) -> Result<String> {
     let settings = if let Some(settings) = metrics {
         settings
     } else {
-        let mut description = checkpoint::describe(path)?;
+        let mut description = describe(path)?;
         let own = own_settings(&description);
         serde_json::from_value(description["settings"].take()).unwrap_or(own)
     };
