@@ -126,8 +126,6 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
 }
 
 #[test]
-fn the_settings_of_a_resumed_run_are_those_of_its_file() {
-#[test]
 fn a_resumed_run_that_has_ended_keeps_its_validation_loss() {
     let folder = Folder::new();
     folder.stdout("--steps 20 --val-every 10 --samples 0 --save ended.st");
@@ -158,6 +156,8 @@ fn a_resumed_run_takes_no_other_corpus_than_its_own() {
     folder.program("--resume model.st --steps 5 --input input.txt").assert().success();
 }
 
+#[test]
+fn the_settings_of_a_resumed_run_are_those_of_its_file() {
     let folder = Folder::new();
     let flags = "--n-embd 20 --n-head 5 --n-layer 2 --block-size 7 --no-shuffle --seed 3 --learning-rate 0.02 --batch 2 \
                  --steps 60 --eps 1e-7 --beta1 0.8 --beta2 0.99 --weight-decay 0.01 --max-grad-norm 0.5 --samples 2";

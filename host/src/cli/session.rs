@@ -15,7 +15,7 @@ use super::sweep::{self, table};
 use super::{interrupt, memory};
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
-use crate::corpus::{Corpus, Dataset};
+use crate::corpus::Dataset;
 use crate::device::State;
 use crate::device::cpu::useful_threads;
 use crate::error::{Error, Result};
@@ -37,8 +37,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
-    let corpus =
-        memory::reading_corpus(|| Corpus::load(cli.run.input.as_deref())?.configured(cli.run.documents.config()))?;
+    let corpus = memory::reading_corpus(|| cli.corpus()?.configured(cli.run.documents.config()))?;
     let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();
         let shuffle = (!cli.run.no_shuffle).then_some(cli.run.seed);

@@ -1,5 +1,6 @@
 //! The settings and the vocabulary that a run takes from the checkpoint that it starts from.
 
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,18 +9,15 @@ use super::args::Cli;
 use super::command::command;
 use super::settings::{is_own, own_settings, to_args, to_flag};
 use crate::checkpoint::{self, DIMENSIONS};
-use crate::corpus::Dataset;
+use crate::corpus::{Corpus, Dataset};
+use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
 /// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states other settings of
 /// its own model.
-fn is_resumed(flag: &str, setting: &Value) -> bool {
-    match flag {
-        "seeds" | "sweep" | "init-from" => false,
-        // The corpus may have moved.
-        "input" => setting.as_str().is_some_and(|path| Path::new(path).is_file()),
-        _ => !is_own(flag) && command().get_arguments().any(|arg| arg.get_long() == Some(flag)),
-    }
+fn is_resumed(flag: &str) -> bool {
+    let is_of_others = matches!(flag, "seeds" | "sweep" | "init-from") || is_own(flag);
+    !is_of_others && command().get_arguments().any(|arg| arg.get_long() == Some(flag))
 }
 
 impl Cli {
@@ -42,7 +40,7 @@ impl Cli {
         let mut stored = own_settings(description);
         if resumes {
             let whole = description["settings"].as_object().cloned().unwrap_or_default();
-            stored.extend(whole.into_iter().filter(|(flag, setting)| is_resumed(flag, setting)));
+            stored.extend(whole.into_iter().filter(|(flag, _)| is_resumed(flag)));
         } else {
             stored.retain(|flag, _| DIMENSIONS.iter().any(|key| to_flag(key) == *flag));
         }
@@ -69,6 +67,18 @@ impl Cli {
     /// Returns notices about what the checkpoint decides for a run at `step`.
     pub(super) fn start_notices(&self, documents: &[&str], dataset: &Dataset, step: u64) -> Vec<String> {
         let Some(path) = self.start() else { return Vec::new() };
+    /// Reads the corpus, which is by default that of the resumed run.
+    pub(super) fn corpus(&self) -> Result<Corpus> {
+        let is_stored = self.run.resume.is_some() && !self.given.iter().any(|flag| flag == "input");
+        Corpus::load(self.run.input.as_deref()).map_err(|error| match error {
+            Error::ReadCorpus { name, source } if is_stored && source.kind() == io::ErrorKind::NotFound => {
+                let action = format!("read {name}, the corpus of the resumed run");
+                Error::failed(action, "give the corpus by `--input FILE`, if it has moved", source)
+            }
+            other => other,
+        })
+    }
+
         let (name, steps, resumes) = (path.display(), self.training.steps, self.run.resume.is_some());
         let mut notices = Vec::new();
         let (all, own) = (dataset.tokenizer.vocab_size(), Tokenizer::new(documents.iter().copied()).vocab_size());
