@@ -9,6 +9,7 @@ use super::command::command;
 use super::config_file;
 use super::paths::{NamedFile, SAVE, refuse_same};
 use super::progress::round_interval;
+use super::settings::VAL_DOCS;
 use super::sweep;
 use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
@@ -35,15 +36,19 @@ impl Cli {
             cli = Self::parse(command(), &args, &[])?;
         }
         sweep::refuse_given(&cli.training.sweep, &given)?;
-        if let Some(description) = cli.start_description() {
-            let all = with_flags(&args, cli.stored_args(&description));
+        let description = cli.start_description();
+        if let Some(description) = &description {
+            let all = with_flags(&args, cli.stored_args(description));
             // A file with an impossible setting is refused when it is read.
             if let Ok(with_settings) = Self::parse(command(), &all, &[]) {
                 (args, cli) = (all, Self { given: cli.given, ..with_settings });
             }
-            cli.keep_initial_weights(&description);
+            cli.keep_initial_weights(description);
         }
         cli.configs = sweep::configs(&args, &cli)?;
+        let val_docs = if cli.val_docs() == usize::MAX { "all".into() } else { cli.val_docs().into() };
+        cli.settings.insert(VAL_DOCS.to_owned(), val_docs);
+        description.map_or(Ok(()), |description| cli.refuse_other_validations(&description))?;
         if cli.run.documents.config().nfc {
             cli.sampling = cli.sampling.composed();
         }

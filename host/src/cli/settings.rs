@@ -10,6 +10,9 @@ use crate::checkpoint::DIMENSIONS;
 /// The heading of the flags of sampling, which do not decide a model.
 pub(super) const SAMPLING: &str = "Sampling";
 
+/// The flag for the number of validation documents, whose default is that of the number of models.
+pub(super) const VAL_DOCS: &str = "val-docs";
+
 /// The other flags that are no settings. They do not decide a model, or they end a run before its last step.
 const OTHERS: [&str; 15] = [
     "completions",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::args::Cli;
 use super::command::command;
-use super::settings::{is_own, own_settings, to_args, to_flag};
+use super::settings::{VAL_DOCS, is_own, own_settings, to_args, to_flag};
 use crate::checkpoint::{self, DIMENSIONS};
 use crate::corpus::{Corpus, Dataset};
 use crate::error::{Error, Result};
@@ -48,12 +48,35 @@ impl Cli {
         stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect()
     }
 
+    /// Refuses validations of a resumed run on other documents than those of its best validation.
+    pub(super) fn refuse_other_validations(&self, description: &Value) -> Result<()> {
+        let (stored, own) = (&description["settings"][VAL_DOCS], &self.settings[VAL_DOCS]);
+        if self.run.resume.is_none() || description["best"].is_null() || stored.is_null() || stored == own {
+            return Ok(());
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let message = format!("`--val-docs {}` is not the run's `--val-docs {}`", text(own), text(stored));
+        Err(Error::usage(message, "leave `--val-docs` out, since the run's best loss is that of the same documents"))
+    }
+
     /// Adds the file of a resumed run's initial weights to the settings. The command line of a resumed run cannot give it.
     pub(super) fn keep_initial_weights(&mut self, description: &Value) {
         let path = &description["settings"]["init-from"];
         if self.run.resume.is_some() && path.is_string() {
             self.settings.insert("init-from".to_owned(), path.clone());
         }
+    }
+
+    /// Reads the corpus, which is by default that of the resumed run.
+    pub(super) fn corpus(&self) -> Result<Corpus> {
+        let is_stored = self.run.resume.is_some() && !self.given.iter().any(|flag| flag == "input");
+        Corpus::load(self.run.input.as_deref()).map_err(|error| match error {
+            Error::ReadCorpus { name, source } if is_stored && source.kind() == io::ErrorKind::NotFound => {
+                let action = format!("read {name}, the corpus of the resumed run");
+                Error::failed(action, "give the corpus by `--input FILE`, if it has moved", source)
+            }
+            other => other,
+        })
     }
 
     /// Returns the vocabulary of the checkpoint, if it has every character of the documents.
@@ -67,18 +90,6 @@ impl Cli {
     /// Returns notices about what the checkpoint decides for a run at `step`.
     pub(super) fn start_notices(&self, documents: &[&str], dataset: &Dataset, step: u64) -> Vec<String> {
         let Some(path) = self.start() else { return Vec::new() };
-    /// Reads the corpus, which is by default that of the resumed run.
-    pub(super) fn corpus(&self) -> Result<Corpus> {
-        let is_stored = self.run.resume.is_some() && !self.given.iter().any(|flag| flag == "input");
-        Corpus::load(self.run.input.as_deref()).map_err(|error| match error {
-            Error::ReadCorpus { name, source } if is_stored && source.kind() == io::ErrorKind::NotFound => {
-                let action = format!("read {name}, the corpus of the resumed run");
-                Error::failed(action, "give the corpus by `--input FILE`, if it has moved", source)
-            }
-            other => other,
-        })
-    }
-
         let (name, steps, resumes) = (path.display(), self.training.steps, self.run.resume.is_some());
         let mut notices = Vec::new();
         let (all, own) = (dataset.tokenizer.vocab_size(), Tokenizer::new(documents.iter().copied()).vocab_size());
