@@ -104,7 +104,6 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     let folder = Folder::new();
     folder.stdout("--steps 4 --save model.safetensors");
     folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
-    folder.write("spaced.txt", common::NAMES.replace('\n', " \n"));
     folder.write("reversed.txt", common::NAMES.lines().rev().collect::<Vec<_>>().join("\n"));
     for (args, parts) in [
         ("--steps 3", &["`--steps 4`, not `--steps 3`", "give `--steps 4` or more"][..]),
@@ -112,7 +111,6 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
         ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
         ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
         ("--steps 4 --no-shuffle", &["without `--no-shuffle`"]),
-        ("--steps 4 --input spaced.txt --keep-spaces", &["without `--keep-spaces`"]),
         ("--steps 4 --input reversed.txt", &["another corpus"]),
         ("--steps 4 --input other.txt", &["another vocabulary", "token "]),
     ] {
@@ -123,6 +121,14 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
     refused(folder.run("--steps 4 --resume none.safetensors"), 1, &["none.safetensors"]);
     let both = folder.run("--resume model.safetensors --init-from model.safetensors").assert().code(2);
     assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
+}
+
+#[test]
+fn a_setting_that_makes_another_corpus_is_told_before_the_corpus() {
+    let folder = Folder::new();
+    folder.write("names.txt", common::NAMES.to_owned() + "anna lena\nmia \n");
+    folder.stdout("--steps 4 --samples 0 --save model.st");
+    refused(folder.run("--resume model.st --keep-spaces"), 1, &["belongs to a run without `--keep-spaces`"]);
 }
 
 #[test]

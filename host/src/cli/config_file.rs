@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
 use toml::Spanned;
@@ -13,6 +14,8 @@ use super::foreign_flags;
 use super::settings::to_args;
 use crate::corpus::read_bytes;
 use crate::error::{Error, Result};
+
+const AS_TOML: &str = "write one `flag = value` on each line, as TOML has it, with quotes around numbers from 2^63 on";
 
 /// The flags that ask for something else than a run.
 const NO_KEYS: [&str; 4] = ["completions", "config", "help", "man-page"];
@@ -34,7 +37,7 @@ pub(super) fn args(path: &Path, given: &[String]) -> Result<Vec<String>> {
     };
     let entries: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(&text).map_err(|error: toml::de::Error| {
         let place = at(error.span().map_or(0, |span| span.start));
-        Error::usage(format!("{place}: {}", error.message()), "write one `flag = value` on each line, as TOML has it")
+        Error::usage(format!("{place}: {}", error.message()), AS_TOML)
     })?;
     let command = command();
     let mut args = Vec::new();
@@ -72,8 +75,12 @@ fn entry_args(command: &Command, key: &str, value: &toml::Value) -> Result<Vec<S
     for arg in &args {
         // Other conditions of the flag depend on the whole command line.
         let matches = command.clone().try_get_matches_from(["microgpt", arg]);
-        if let Some(error) = matches.err().and_then(|error| invalid_value(&error, &[])) {
+        let Err(error) = matches else { continue };
+        if let Some(error) = invalid_value(&error, &[]) {
             return Err(error);
+        }
+        if error.kind() == ErrorKind::InvalidValue {
+            return Err(misfit(key, value, "a text that is not empty"));
         }
     }
     Ok(args)

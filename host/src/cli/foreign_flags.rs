@@ -1,7 +1,7 @@
 //! The flags of other programs for this one's task, such as nanoGPT, makemore, llm.c and Hugging Face's trainer.
 
 /// The flags of others, without dashes and with `-` for `_`, and the hint for those who look for them.
-const FLAGS: [(&str, &str); 34] = [
+const FLAGS: [(&str, &str); 35] = [
     (
         "epochs num-epochs num-train-epochs",
         "`--steps N` counts steps; an epoch is the training documents over `--batch`",
@@ -39,6 +39,7 @@ const FLAGS: [(&str, &str); 34] = [
     ("workers num-workers jobs num-threads", "`--threads N` is the number of CPU threads"),
     ("verbose", "notices are printed unless `--quiet` is given"),
     ("silent", "`--quiet` leaves out notices and progress"),
+    ("replicas", "`seeds` is the number of models side by side"),
     ("start", "`--prompt TEXT` starts every sample"),
     ("num-samples n-samples", "`--samples N` is the number of samples"),
     ("max-new-tokens max-length", "a sample ends at the latest after `--block-size` tokens"),
