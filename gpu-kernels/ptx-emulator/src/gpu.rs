@@ -112,6 +112,11 @@ impl Gpu {
         self.simulator.memory.free as usize
     }
 
+    /// Returns whether one allocation contains `len` bytes at `address`.
+    pub fn contains(&mut self, address: u64, len: usize) -> bool {
+        self.simulator.memory.find(address, len).is_ok()
+    }
+
     /// Copies bytes to the GPU. Returns false and copies nothing if no allocation contains all of them.
     pub fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
         self.simulator.memory.find(address, bytes.len()).map(|(segment, at)| segment.fill(at, bytes)).is_ok()

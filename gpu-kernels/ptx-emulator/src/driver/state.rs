@@ -270,8 +270,11 @@ pub fn call(
     let state = guard.as_mut().expect("the state was just created");
     state.note.clear();
     let result = state.inject_failure(name).and_then(|()| state.check(needs)).and_then(|()| {
-        // A panic must not unwind into the C caller.
-        catch_unwind(AssertUnwindSafe(|| body(state))).unwrap_or(Err(codes::UNKNOWN))
+        // A panic must not unwind into the C caller. It may have left the state inconsistent, so later calls fail too.
+        catch_unwind(AssertUnwindSafe(|| body(state))).unwrap_or_else(|_| {
+            state.sticky_error = Some(codes::UNKNOWN);
+            Err(codes::UNKNOWN)
+        })
     });
     let code = result.err().unwrap_or(0);
     if let Some(log) = &mut state.log {

@@ -18,18 +18,24 @@ struct Shadow {
     other_reads: Vec<AccessRecord>,
 }
 
+/// Returns whether a memory of `size` bytes contains `len` bytes at `offset`.
+#[inline]
+pub fn contains(size: u64, offset: u64, len: usize) -> bool {
+    offset.checked_add(len as u64).is_some_and(|end| end <= size)
+}
+
 pub struct Segment {
     bytes: Vec<u8>,
     /// The mask of the written bytes, one bit per byte.
     written: Vec<u8>,
+    /// The pages up to the last one with an access.
     pages: Vec<Option<Box<[Shadow]>>>,
 }
 
 impl Segment {
     /// Returns `size` uninitialised bytes.
     pub fn new(size: usize) -> Self {
-        let words = size.div_ceil(4);
-        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: vec![None; words.div_ceil(PAGE)] }
+        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: Vec::new() }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -75,6 +81,9 @@ impl Segment {
     /// Calls `f` with the shadow of each word of `range` and the mask of the word's bytes in the range.
     fn for_each_shadow(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow, u8) -> Checked) -> Checked {
         for word in range.start / 4..range.end.div_ceil(4) {
+            if word / PAGE >= self.pages.len() {
+                self.pages.resize_with(word / PAGE + 1, || None);
+            }
             let page = self.pages[word / PAGE].get_or_insert_with(|| vec![Shadow::default(); PAGE].into_boxed_slice());
             let (from, to) = (range.start.max(4 * word) - 4 * word, range.end.min(4 * word + 4) - 4 * word);
             f(&mut page[word % PAGE], ((1u32 << to) - (1 << from)) as u8)?;
@@ -228,10 +237,10 @@ impl GlobalMemory {
     #[inline]
     pub fn find(&mut self, address: u64, len: usize) -> Result<(&mut Segment, usize), String> {
         let access = || format!("{len} bytes at {address:#x} of global memory");
-        let contains = |(base, segment): &(u64, Segment)| {
-            address >= *base && (address - base) as usize + len <= segment.bytes().len()
+        let contained = |(base, segment): &(u64, Segment)| {
+            address >= *base && contains(segment.bytes().len() as u64, address - base, len)
         };
-        if !self.allocations.get(self.last).is_some_and(contains) {
+        if !self.allocations.get(self.last).is_some_and(contained) {
             let after = self.allocations.partition_point(|(base, _)| *base <= address);
             let Some(last) = after.checked_sub(1) else {
                 return Err(format!("{}, before every allocation", access()));
@@ -240,7 +249,7 @@ impl GlobalMemory {
         }
         let (base, segment) = &mut self.allocations[self.last];
         let (offset, size) = ((address - *base) as usize, segment.bytes().len());
-        if offset + len > size {
+        if !contains(size as u64, offset as u64, len) {
             return Err(format!("{}, {offset} bytes into an allocation of {size} bytes", access()));
         }
         Ok((segment, offset))

@@ -2,7 +2,7 @@
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Location};
-use super::memory::Segment;
+use super::memory::{Segment, contains};
 use super::timing::bank_conflicts;
 use super::warp::{Env, Warp, lanes};
 use crate::program::{Access, Atomic, Order, Scope, window};
@@ -172,12 +172,13 @@ impl Warp {
             Space::Local => (local_size, 0, "the lane's local memory"),
             _ => (env.run.params.len() as u64, 0, "the kernel's parameters"),
         };
-        if address < start || address - start + len as u64 > size {
+        let offset = address.checked_sub(start).filter(|offset| contains(size, *offset, len));
+        let Some(offset) = offset else {
             let message = format!("{len} bytes at {address:#x} in {what}, which has {size} bytes from {start:#x} on");
             return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
-        }
+        };
         let base = if space == Space::Local { u64::from(lane) * local_size } else { 0 };
-        Ok(LaneAccess { space, address: address - start + base, len, lane })
+        Ok(LaneAccess { space, address: offset + base, len, lane })
     }
 
     /// Loads the bytes of `target` for all lanes of `group`.

@@ -90,6 +90,25 @@ fn accesses_out_of_bounds_are_found() {
 }
 
 #[test]
+fn addresses_below_a_state_space_are_out_of_bounds() {
+    // A multiprocessor of compute capability 7.5 reserves no shared memory, so shared memory begins at address 0.
+    let device = DeviceProperties { capability: (7, 5), ..DeviceProperties::default() };
+    let check = |faulty: &str, mended: &str| {
+        let fault = check_on(&device, Dims::new(1, 2), FaultKind::OutOfBounds, faulty, mended);
+        assert_eq!(fault.lane, Some(0), "{fault}");
+    };
+    // Lane 0 has no lower neighbour in local memory. Lane 1 must not reach the memory of lane 0 either.
+    check("^st.local.u32 [stack+-4], 1;", "st.local.u32 [stack], 1;");
+    check("^ld.param.u32 %r6, [p+-4];", "ld.param.u32 %r6, [p];");
+    check("^st.shared.u32 [%r4+-4], 1;", "st.shared.u32 [%r4], 1;");
+    check("mov.u64 %rd3, -8; ^ld.shared.u64 %rd3, [%rd3];", "ld.param.u64 %rd3, [p];");
+    check("mov.u64 %rd3, -8; ^ld.global.u64 %rd3, [%rd3];", "ld.param.u64 %rd3, [p];");
+    let second = "setp.eq.u32 %p1, %r1, 1; @%p1 st.local.u32 [stack+-4], 1;";
+    let fault = launch(second, Dims::new(1, 2), device.clone(), 0).expect_err("lane 1 stores below its local memory");
+    assert_eq!((fault.kind, fault.lane), (FaultKind::OutOfBounds, Some(1)), "{fault}");
+}
+
+#[test]
 fn a_fault_names_its_source_lines_and_inline_chain() {
     let mut gpu = Gpu::new(DeviceProperties::default());
     let body = ".loc 2 7 1 // inlined at 1:30 1:40\nst.global.u32 [%rd1], 1;\n.loc 2 8 1\nst.global.u32 [%rd1+2], 1;";
