@@ -232,17 +232,3 @@ fn registers_of_all_types_convert_and_shuffle() {
     // and the number of votes.
     check("", body, |thread| if thread % 2 == 0 { 42 + 16 } else { 22 + 16 });
 }
-
-#[test]
-fn more_registers_than_a_function_can_have_are_an_error() {
-    let header = ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k()\n{\n";
-    let load = |registers: &str| {
-        let module = Gpu::new(DeviceProperties::default()).load(&format!("{header}{registers}\nret;\n}}\n"));
-        module.map(drop).map_err(|error| error.to_string())
-    };
-    assert_eq!(load(".reg .b32 %r<3>;"), Ok(()));
-    let error = "line 6: expected at most 1048576 registers, found 3555555555";
-    assert_eq!(load(".reg .b32 %r<3555555555>;"), Err(error.to_owned()));
-    let error = "line 7: expected at most 1048576 registers, found 1048577";
-    assert_eq!(load(".reg .b32 %r<3>;\n.reg .b64 %rd<4>, %fd<1048570>;"), Err(error.to_owned()));
-}

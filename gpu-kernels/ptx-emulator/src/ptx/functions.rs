@@ -8,9 +8,6 @@ use super::operands::{Scopes, operand};
 use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
 use super::variables::variable;
 
-/// The largest number of registers of a function. The kernels of this repository have a few thousand.
-const MAX_REGISTERS: usize = 1 << 20;
-
 /// Parses the rest of an `.entry` or `.func` directive.
 pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
     let line = cursor.line();
@@ -73,8 +70,11 @@ impl BodyParser<'_, '_> {
                 Kind::Punct(c @ ('{' | '}' | ';')) => {
                     self.cursor.next();
                     match c {
-                        '{' => self.scopes.push(),
-                        '}' if !self.scopes.pop() => return Ok(()),
+                        '{' if !self.scopes.push() => return self.cursor.error("the scopes are nested too deeply"),
+                        '}' if !self.scopes.pop() => {
+                            self.body.registers = std::mem::take(&mut self.scopes.registers);
+                            return Ok(());
+                        }
                         _ => {}
                     }
                 }
@@ -108,23 +108,17 @@ impl BodyParser<'_, '_> {
 
     fn registers(&mut self) -> Parsed {
         let typ = self.cursor.typ()?;
-        let mut total = self.body.registers.len();
-        let names = self.cursor.until(';', |cursor| {
+        let scopes = &mut self.scopes;
+        self.cursor.until(';', |cursor| {
             let name = cursor.word()?;
             if !cursor.eat('<') {
-                return Ok(vec![name.to_string()]);
+                scopes.declare_register(name, typ);
+                return Ok(());
             }
             let count = cursor.small()?;
-            total += count as usize;
-            if total > MAX_REGISTERS {
-                return cursor.error(format!("expected at most {MAX_REGISTERS} registers, found {total}"));
-            }
-            cursor.want('>')?;
-            Ok((0..count).map(|i| format!("{name}{i}")).collect())
+            scopes.declare_registers(name, count, typ);
+            cursor.want('>')
         })?;
-        for name in names.into_iter().flatten() {
-            self.body.registers.insert(self.scopes.declare(&name), typ);
-        }
         Ok(())
     }
 
@@ -151,7 +145,7 @@ impl BodyParser<'_, '_> {
             }
             modifiers.push(modifier);
         }
-        let operands = self.cursor.until(';', |cursor| operand(cursor, &self.scopes))?;
+        let operands = self.cursor.until(';', |cursor| operand(cursor, &mut self.scopes))?;
         let source_location = self.locations.now.clone();
         let instruction = Instruction { guard, opcode, modifiers, operands, line, source_location };
         self.body.statements.push(Statement::Instruction(instruction));
@@ -191,6 +185,10 @@ pub(super) fn chains(text: &str) -> Chains {
     text.lines().zip(1..).filter_map(chain).collect()
 }
 
+/// The largest number of frames of a source location. A location may name itself as the place of a call, so that its
+/// chain would grow with each `.loc`.
+const MAX_FRAMES: usize = 64;
+
 /// The source locations in a function.
 #[derive(Default)]
 struct SourceLocations {
@@ -226,6 +224,7 @@ impl SourceLocations {
             None if at.1 == 0 && frames.len() == 1 => frames.clear(),
             None => {}
         }
+        frames.truncate(MAX_FRAMES);
         self.now = SourceLocation(frames);
         self.known.insert(at, self.now.clone());
         Ok(())

@@ -1,9 +1,11 @@
 //! Modules (PTX ISA, sections 11.1 and 11.5 to 11.7).
 
+use std::collections::HashSet;
+
 use super::cursor::Cursor;
 use super::functions::{Chains, chains, function};
 use super::lexer::{Kind, Parsed};
-use super::syntax::{Module, Space};
+use super::syntax::{Function, Module, Space};
 use super::variables::variable;
 
 /// Parses a module.
@@ -25,6 +27,10 @@ pub fn parse(text: &str) -> Parsed<Module> {
             _ => return cursor.error("expected a directive"),
         }
     }
+    // A function may be declared before its definition.
+    let defined = |function: &&Function| function.body.is_some();
+    let names: HashSet<_> = module.functions.iter().filter(defined).map(|function| function.name.clone()).collect();
+    module.functions.retain(|function| function.body.is_some() || !names.contains(&function.name));
     if module.version == (0, 0) || module.target == 0 {
         return cursor.error("a module begins with `.version` and `.target`");
     }
@@ -53,9 +59,7 @@ fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &s
             return cursor.want(';');
         }
         "entry" | "func" => {
-            let function = function(cursor, chains, name == "entry")?;
-            module.functions.retain(|f| f.name != function.name || f.body.is_some());
-            module.functions.push(function);
+            module.functions.push(function(cursor, chains, name == "entry")?);
             return Ok(());
         }
         "global" => Space::Global,

@@ -4,12 +4,18 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::lexer::{Kind, Parsed};
-use super::syntax::Operand;
+use super::syntax::{Operand, Type};
 
-pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
-    let first = single(cursor, scopes)?;
+/// The largest number of braces, brackets and parentheses that an operand may nest.
+const MAX_DEPTH: u32 = 3;
+
+/// The largest number of scopes that a body may nest.
+const MAX_SCOPES: usize = 256;
+
+pub(super) fn operand(cursor: &mut Cursor, scopes: &mut Scopes) -> Parsed<Operand> {
+    let first = single(cursor, scopes, 0)?;
     if cursor.eat('|') {
-        return Ok(Operand::Pair(Box::new([first, single(cursor, scopes)?])));
+        return Ok(Operand::Pair(Box::new([first, single(cursor, scopes, 0)?])));
     }
     match first {
         Operand::Name(name) if cursor.eat('+') => Ok(Operand::Offset(name, cursor.int()? as i64)),
@@ -17,8 +23,11 @@ pub(super) fn operand(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
     }
 }
 
-/// Parses an operand without `|` and offset.
-fn single(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
+/// Parses an operand without `|` and offset, inside of `depth` others.
+fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operand> {
+    if depth > MAX_DEPTH {
+        return cursor.error("this operand is nested too deeply");
+    }
     let first = cursor.peek();
     match first {
         Kind::Int(_) => return Ok(Operand::Int(cursor.int()?)),
@@ -44,10 +53,10 @@ fn single(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
         }
         (Kind::Punct('-'), _) => Operand::Int(cursor.int()?.wrapping_neg()),
         (Kind::Punct('!'), _) => Operand::Not(scopes.resolve(cursor.word()?)),
-        (Kind::Punct('{'), _) => Operand::Vector(cursor.until('}', |cursor| single(cursor, scopes))?),
-        (Kind::Punct('('), _) => Operand::List(cursor.until(')', |cursor| single(cursor, scopes))?),
+        (Kind::Punct('{'), _) => Operand::Vector(cursor.until('}', |cursor| single(cursor, scopes, depth + 1))?),
+        (Kind::Punct('('), _) => Operand::List(cursor.until(')', |cursor| single(cursor, scopes, depth + 1))?),
         _ => {
-            let base = single(cursor, scopes)?;
+            let base = single(cursor, scopes, depth + 1)?;
             // An offset is written as `a+4`, `a+-4` or `a-4`.
             let offset = if cursor.eat('+') || cursor.peek() == Kind::Punct('-') { cursor.int()? as i64 } else { 0 };
             cursor.want(']')?;
@@ -56,16 +65,55 @@ fn single(cursor: &mut Cursor, scopes: &Scopes) -> Parsed<Operand> {
     })
 }
 
-/// The open scopes of a function body, the innermost last, with the unique name of each declared name.
+/// The open scopes of a function body, the innermost last, with what each declared name stands for.
 #[derive(Default)]
 pub(super) struct Scopes {
-    open: Vec<HashMap<String, String>>,
+    open: Vec<Scope>,
     renamed: usize,
+    /// The registers that the body names, by their unique names. Registers without a use are not stored, because one
+    /// declaration can declare millions.
+    pub(super) registers: HashMap<String, Type>,
+}
+
+/// The names that a scope declares.
+#[derive(Default)]
+struct Scope {
+    /// The unique name, and the type of a register.
+    names: HashMap<String, (String, Option<Type>)>,
+    /// The registers that `%r<9>` declares, by the part of their names before the number.
+    ranges: HashMap<String, Range>,
+}
+
+/// The registers of one declaration, such as `.reg .b32 %r<9>`.
+struct Range {
+    count: u32,
+    typ: Type,
+    /// The end of the unique names.
+    suffix: String,
+}
+
+impl Scope {
+    /// Returns the unique name of a declared name, and the type of a register.
+    fn find(&self, name: &str) -> Option<(String, Option<Type>)> {
+        if let Some(found) = self.names.get(name) {
+            return Some(found.clone());
+        }
+        let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+        (1..=digits.min(10)).find_map(|digits| {
+            let (prefix, number) = name.split_at(name.len() - digits);
+            let range = self.ranges.get(prefix)?;
+            let index = number.parse().ok().filter(|index| *index < range.count);
+            let plain = digits == 1 || !number.starts_with('0');
+            index.filter(|_: &u32| plain).map(|_| (format!("{name}{}", range.suffix), Some(range.typ)))
+        })
+    }
 }
 
 impl Scopes {
-    pub(super) fn push(&mut self) {
-        self.open.push(HashMap::new());
+    /// Opens a scope, and returns whether it is not nested too deeply.
+    pub(super) fn push(&mut self) -> bool {
+        self.open.push(Scope::default());
+        self.open.len() <= MAX_SCOPES
     }
 
     /// Closes the innermost scope, and returns whether another one is still open.
@@ -74,25 +122,47 @@ impl Scopes {
         !self.open.is_empty()
     }
 
-    /// Declares a name in the innermost scope, and returns its unique name.
-    pub(super) fn declare(&mut self, name: &str) -> String {
-        let mut unique = name.to_string();
+    /// Returns the end of the unique names of the next declaration, and the innermost scope.
+    fn next(&mut self) -> (String, &mut Scope) {
+        let mut suffix = String::new();
         if self.open.len() > 1 {
             self.renamed += 1;
-            unique = format!("{name}'{}", self.renamed);
+            suffix = format!("'{}", self.renamed);
         }
-        let scope = self.open.last_mut().expect("a body is open");
-        scope.insert(name.to_string(), unique.clone());
+        (suffix, self.open.last_mut().expect("a body is open"))
+    }
+
+    /// Declares a variable in the innermost scope, and returns its unique name.
+    pub(super) fn declare(&mut self, name: &str) -> String {
+        let (suffix, scope) = self.next();
+        let unique = format!("{name}{suffix}");
+        scope.names.insert(name.to_string(), (unique.clone(), None));
         unique
     }
 
+    /// Declares a register in the innermost scope.
+    pub(super) fn declare_register(&mut self, name: &str, typ: Type) {
+        let (suffix, scope) = self.next();
+        scope.names.insert(name.to_string(), (format!("{name}{suffix}"), Some(typ)));
+    }
+
+    /// Declares the registers `prefix0`, `prefix1` and so on in the innermost scope.
+    pub(super) fn declare_registers(&mut self, prefix: &str, count: u32, typ: Type) {
+        let (suffix, scope) = self.next();
+        scope.ranges.insert(prefix.to_string(), Range { count, typ, suffix });
+    }
+
     /// Returns the unique name of a name that is declared in an open scope.
-    pub(super) fn declared(&self, name: &str) -> Option<String> {
-        self.open.iter().rev().find_map(|scope| scope.get(name).cloned())
+    pub(super) fn declared(&mut self, name: &str) -> Option<String> {
+        let (unique, typ) = self.open.iter().rev().find_map(|scope| scope.find(name))?;
+        if let Some(typ) = typ {
+            self.registers.insert(unique.clone(), typ);
+        }
+        Some(unique)
     }
 
     /// Returns the unique name of a name that may also be declared outside of the function.
-    pub(super) fn resolve(&self, name: &str) -> String {
+    pub(super) fn resolve(&mut self, name: &str) -> String {
         self.declared(name).unwrap_or_else(|| name.to_string())
     }
 }

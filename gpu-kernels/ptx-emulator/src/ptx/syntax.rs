@@ -118,7 +118,7 @@ pub struct Function {
 /// The body of a function. Names of nested scopes are made unique.
 #[derive(Debug, Default)]
 pub struct Body {
-    /// The registers by name. For example, `.reg .b32 %r<9>` declares nine.
+    /// The registers that the body names. For example, `.reg .b32 %r<9>` declares nine.
     pub registers: HashMap<String, Type>,
     pub variables: Vec<Variable>,
     /// The labels and instructions in their order.
