@@ -2,7 +2,7 @@
 
 use crate::program::{Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
-use crate::simulator::{DeviceProperties, Dims, Fault, Launch, Profile, Simulator};
+use crate::simulator::{DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Watchdog};
 
 /// An emulated GPU.
 pub struct Gpu {
@@ -14,6 +14,8 @@ pub struct Gpu {
     /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
     /// bits of such results differ between GPUs.
     pub approximate: bool,
+    /// The limits of each launch.
+    pub watchdog: Watchdog,
 }
 
 /// The kernels and variables of a loaded module.
@@ -43,7 +45,8 @@ impl Default for Gpu {
 impl Gpu {
     /// Returns a GPU with the properties of `device`.
     pub fn new(device: DeviceProperties) -> Self {
-        Self { simulator: Simulator::new(device), order: 0, timed: false, approximate: false }
+        let simulator = Simulator::new(device);
+        Self { simulator, order: 0, timed: false, approximate: false, watchdog: Watchdog::default() }
     }
 
     /// Returns the properties of the GPU.
@@ -144,6 +147,7 @@ impl Gpu {
         params: &[u8],
     ) -> Result<Profile<'a>, Box<Fault>> {
         let (program, files) = (&module.linked.kernels[kernel], &module.linked.files);
-        self.simulator.launch(Launch { program, files, dims, order: self.order, timed: self.timed }, params)
+        let Self { order, timed, watchdog, .. } = *self;
+        self.simulator.launch(Launch { program, files, dims, order, timed, watchdog }, params)
     }
 }

@@ -93,4 +93,4 @@ pub use driver::config;
 pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
-pub use simulator::{Counts, DeviceProperties, Dims, Fault, FaultKind, Profile};
+pub use simulator::{Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Watchdog};

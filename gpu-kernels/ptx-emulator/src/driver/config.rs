@@ -12,6 +12,8 @@
 //! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.0 |
 //! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
 //! | `timeout` | 1 for a device that reports a time limit for launches; the limit is not enforced | 0 |
+//! | `instructions` | largest number of instructions of a launch, summed over all warps | 10^11 |
+//! | `seconds` | longest time of a launch on the host in seconds | 600 |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
 //! | `log` | file to which each call is written with its arguments and its result | |
@@ -19,9 +21,10 @@
 //! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::codes::{self, Code};
-use crate::simulator::DeviceProperties;
+use crate::simulator::{DeviceProperties, Watchdog};
 
 /// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) driver: (u32, u32),
     pub(crate) failures: Vec<Failure>,
     pub(crate) timeout: bool,
+    pub(crate) watchdog: Watchdog,
     pub(crate) order: u64,
     pub(crate) approximate: bool,
     pub(crate) log: Option<PathBuf>,
@@ -87,6 +91,8 @@ impl Config {
             "driver" => self.driver = version(value)?,
             "fail" => self.failures.push(failure(value)?),
             "timeout" => self.timeout = ["0", "1"].contains(&value).then_some(value == "1")?,
+            "instructions" => self.watchdog.instructions = value.parse().ok()?,
+            "seconds" => self.watchdog.time = Duration::from_secs(value.parse().ok()?),
             "order" => self.order = value.parse().ok()?,
             "approximate" => self.approximate = (value == "allow").then_some(true)?,
             "log" => self.log = Some(value.into()),
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_invalid_setting() {
-        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T"] {
+        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T", "seconds=-1"] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

@@ -14,13 +14,10 @@ use super::config::{Config, Failure};
 use crate::gpu::{Gpu, Module};
 use crate::program::Program;
 use crate::ptx;
-use crate::simulator::{Dims, FaultKind};
+use crate::simulator::{Dims, FaultKind, MAX_THREADS};
 
 /// The shared memory in bytes that a block may have without opting in to more.
 pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
-
-/// The largest number of threads of a block.
-pub const MAX_THREADS: u32 = 1024;
 
 /// The largest number of threads of a block along z.
 pub const MAX_BLOCK_DIM_Z: u32 = 64;
@@ -126,6 +123,7 @@ impl DriverState {
         let mut gpu = Gpu::new(config.device.clone());
         gpu.approximate = config.approximate;
         gpu.order = config.order;
+        gpu.watchdog = config.watchdog;
         gpu.timed = config.profile.is_some();
         // Handles up to 2 are default streams.
         Ok(Self { config, gpu, log, profile, last_handle: 0x1000, ..Self::default() })
@@ -192,8 +190,8 @@ impl DriverState {
         {
             return Err(codes::INVALID_VALUE);
         }
-        let (device, shared) = (&self.config.device, program.shared_size + dims.shared);
-        let resident = device.resident_blocks(threads, shared as u32) * device.sms;
+        let (device, shared) = (&self.config.device, program.shared_size.saturating_add(dims.shared));
+        let resident = device.resident_blocks(threads, shared).saturating_mul(device.sms);
         if resident == 0 {
             return Err(codes::LAUNCH_OUT_OF_RESOURCES);
         }
@@ -221,7 +219,8 @@ impl DriverState {
                 self.sticky_error = Some(match fault.kind {
                     FaultKind::OutOfBounds => codes::ILLEGAL_ADDRESS,
                     FaultKind::Misaligned => codes::MISALIGNED_ADDRESS,
-                    FaultKind::NoProgress | FaultKind::Residency => codes::LAUNCH_TIMEOUT,
+                    FaultKind::Resources => codes::LAUNCH_OUT_OF_RESOURCES,
+                    FaultKind::NoProgress | FaultKind::Residency | FaultKind::Timeout => codes::LAUNCH_TIMEOUT,
                     _ => codes::LAUNCH_FAILED,
                 });
             }

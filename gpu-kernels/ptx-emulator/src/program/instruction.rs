@@ -22,6 +22,8 @@ pub fn window(space: Space) -> u64 {
 pub struct Program {
     /// The kernel's name.
     pub name: String,
+    /// The line of its `.entry`.
+    pub line: u32,
     /// The instructions, with those of called functions inlined.
     pub code: Vec<Inst>,
     /// The source locations, which instructions refer to by index.

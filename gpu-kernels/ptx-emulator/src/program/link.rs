@@ -86,7 +86,7 @@ struct Builder<'a> {
 }
 
 fn build(kernel: &Function, symbols: &Symbols) -> Result<Program, Error> {
-    let program = Program { name: kernel.name.clone(), max_threads: kernel.max_threads, ..Program::default() };
+    let program = Program { name: kernel.name.clone(), line: kernel.line, max_threads: kernel.max_threads, ..Program::default() };
     let (names, calls, source_locations) = (Names::default(), Vec::new(), HashMap::new());
     let mut builder = Builder { symbols, names, program, calls, source_locations };
     for (name, (space, address)) in &symbols.addresses {

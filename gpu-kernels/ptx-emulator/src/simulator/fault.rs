@@ -25,6 +25,10 @@ pub enum FaultKind {
     Trap,
     /// A `.uni` branch on which lanes diverge, or an index beyond the end of a branch table.
     Branch,
+    /// A launch that needs more threads, shared memory or memory of the host than there is.
+    Resources,
+    /// A launch that exceeds the limits of [`Watchdog`](crate::Watchdog).
+    Timeout,
 }
 
 /// A fault of a launch. Its `Display` is the human-readable report.
@@ -61,6 +65,8 @@ impl fmt::Display for Fault {
             FaultKind::NoProgress => "no progress",
             FaultKind::Trap => "trap",
             FaultKind::Branch => "branch",
+            FaultKind::Resources => "too many resources",
+            FaultKind::Timeout => "limit of the watchdog",
         };
         write!(f, "{kind}: {}\n  kernel `{}`, block {}, warp {}", self.message, self.kernel, self.block, self.warp)?;
         if let Some(lane) = self.lane {

@@ -1,8 +1,10 @@
 //! The schedule of a launch, in which blocks become resident, and blocks and warps take turns.
 
-use super::fault::{Fault, FaultKind, Violation};
+use std::time::Instant;
+
+use super::fault::{Checked, Fault, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, VectorClock};
-use super::launch::{DeviceProperties, Dims, Launch};
+use super::launch::{DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
 use super::timing::{kind, later};
@@ -16,6 +18,12 @@ const QUANTUM: usize = 1 << 14;
 /// warp. The second limit is for waiting warps, which yield after each read of memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
+
+/// The number of blocks that are brought into an order together.
+const WINDOW: u32 = 1 << 16;
+
+/// The largest size in bytes of the shared memory, local memory and registers of all running blocks.
+const MAX_STATE: usize = 16 << 30;
 
 /// A simulated device with the state that outlives a launch.
 pub struct Simulator {
@@ -57,6 +65,31 @@ impl Orders {
     }
 }
 
+/// The blocks that have not started.
+struct Waiting {
+    /// The number of blocks of the grid.
+    blocks: u32,
+    /// The first block that is not in the window.
+    next: u32,
+    /// The blocks that start next, the last one first.
+    window: Vec<u32>,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        (self.blocks - self.next) as usize + self.window.len()
+    }
+
+    fn pop(&mut self, orders: &mut Orders) -> Option<u32> {
+        if self.window.is_empty() {
+            let len = WINDOW.min(self.blocks - self.next);
+            self.window = orders.order(len as usize).into_iter().rev().map(|i| self.next + i as u32).collect();
+            self.next += len;
+        }
+        self.window.pop()
+    }
+}
+
 impl Simulator {
     pub fn new(device: DeviceProperties) -> Self {
         Self { memory: GlobalMemory::new(device.memory), device, next_epoch: 1 }
@@ -67,8 +100,9 @@ impl Simulator {
         let program = launch.program;
         assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);
         let threads = launch.dims.threads().filter(|n| *n > 0).expect("a block has between 1 and 2^32 - 1 threads");
-        let shared = (program.shared_size + launch.dims.shared) as u32;
-        let resident = (self.device.resident_blocks(threads, shared) * self.device.sms).max(1) as usize;
+        self.check_resources(&launch, threads)?;
+        let resident = self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
+        let max_live = (MAX_STATE / launch.block_state(threads)).max(1);
         let mut run = Run {
             launch,
             params,
@@ -81,17 +115,21 @@ impl Simulator {
             threads_per_block: threads,
             blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),
             changes: 0,
+            instructions: 0,
+            start: Instant::now(),
         };
         let mut orders = Orders(launch.order);
-        let mut waiting = orders.order(run.blocks as usize);
-        waiting.reverse();
+        let mut waiting = Waiting { blocks: run.blocks, next: 0, window: Vec::new() };
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
-        while !live.is_empty() || !waiting.is_empty() {
+        while !live.is_empty() || waiting.len() > 0 {
             if live.len() < resident
-                && let Some(index) = waiting.pop()
+                && let Some(index) = waiting.pop(&mut orders)
             {
-                live.push(run.block(index as u32));
+                if live.len() >= max_live {
+                    return Err(launch.fault(format!("{} blocks at once need too much memory of the host", max_live + 1)));
+                }
+                live.push(run.block(index));
                 (idle_instructions, idle_turns) = (0, 0);
             }
             let before = run.changes;
@@ -107,7 +145,7 @@ impl Simulator {
             }
             let warps: usize = live.iter().map(|block| block.warps.len()).sum();
             let stuck = idle_instructions > IDLE_INSTRUCTIONS * warps as u64 || idle_turns > IDLE_TURNS;
-            if stuck && (live.len() == resident || waiting.is_empty()) {
+            if stuck && (live.len() == resident || waiting.len() == 0) {
                 return Err(run.stuck(&live, waiting.len()));
             }
         }
@@ -115,10 +153,24 @@ impl Simulator {
     }
 }
 
+impl Simulator {
+    /// Checks that a block of `threads` threads fits into a multiprocessor.
+    fn check_resources(&self, launch: &Launch, threads: u32) -> Result<(), Box<Fault>> {
+        let (shared, most) = (launch.shared(), self.device.shared_per_block_optin() as usize);
+        let message = if threads > MAX_THREADS {
+            format!("a block has at most {MAX_THREADS} threads, got {threads}")
+        } else if shared > most {
+            format!("a block has at most {most} bytes of shared memory, got {shared}")
+        } else {
+            return Ok(());
+        };
+        Err(launch.fault(message))
+    }
+}
+
 impl Run<'_, '_> {
     /// Returns block `index` at the start of the kernel.
     fn block(&self, index: u32) -> Block {
-        let dims = self.launch.dims;
         let warps = (0..self.threads_per_block.div_ceil(32)).map(|w| {
             let left = self.threads_per_block - 32 * w;
             let agent = Accessor { block: index, warp: w, first_epoch: self.first_epoch, ..Accessor::default() };
@@ -129,7 +181,7 @@ impl Run<'_, '_> {
             }
             warp
         });
-        let shared = Segment::new(self.launch.program.shared_size + dims.shared);
+        let shared = Segment::new(self.launch.shared());
         Block { warps: warps.collect(), state: BlockState { index, shared, epoch: self.first_epoch, time: 0 } }
     }
 
@@ -157,13 +209,28 @@ impl Run<'_, '_> {
                 continue;
             }
             let mut env = Env { run: self, block: &mut block.state };
-            match block.warps[w].run(&mut env, orders.quantum()) {
-                Ok(done) => instructions += done as u64,
-                Err(violation) => return Err(self.fault(block.state.index, &block.warps[w], *violation)),
-            }
+            let result = block.warps[w].run(&mut env, orders.quantum()).and_then(|done| {
+                instructions += done as u64;
+                self.watch(done as u64)
+            });
+            result.map_err(|violation| self.fault(block.state.index, &block.warps[w], *violation))?;
         }
         self.barrier(block)?;
         Ok(instructions)
+    }
+
+    /// Counts the instructions of a turn, and fails if the launch exceeds a limit.
+    fn watch(&mut self, instructions: u64) -> Checked {
+        self.instructions += instructions;
+        let limits = self.launch.watchdog;
+        let message = if self.instructions > limits.instructions {
+            format!("the launch has executed {} instructions, more than {}", self.instructions, limits.instructions)
+        } else if self.start.elapsed() > limits.time {
+            format!("the launch takes more than {} seconds", limits.time.as_secs_f32())
+        } else {
+            return Ok(());
+        };
+        Err(Violation::new(FaultKind::Timeout, None, message))
     }
 
     /// Releases the warps of a block if all of them wait at one barrier.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
+use super::fault::{Fault, FaultKind};
 use crate::program::Program;
 
 /// The shape of a launch.
@@ -46,9 +48,45 @@ pub struct Launch<'a> {
     pub order: u64,
     /// Whether bank conflicts and cycles are modelled.
     pub timed: bool,
+    /// The limits of the launch.
+    pub watchdog: Watchdog,
+}
+
+/// The limits after which a launch ends with a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// The number of instructions, summed over all warps.
+    pub instructions: u64,
+    /// The time on the host.
+    pub time: Duration,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self { instructions: 100_000_000_000, time: Duration::from_secs(600) }
+    }
 }
 
 impl Launch<'_> {
+    /// Returns the shared memory of a block in bytes.
+    pub fn shared(&self) -> usize {
+        self.program.shared_size.saturating_add(self.dims.shared)
+    }
+
+    /// Returns the size in bytes of what the host stores for a block of `threads` threads.
+    pub fn block_state(&self, threads: u32) -> usize {
+        let registers = &self.program.registers;
+        let warp = 32 * self.program.local_size + 128 * registers.b32.len() + 256 * registers.b64.len() + 4096;
+        self.shared() + threads.div_ceil(32) as usize * warp
+    }
+
+    /// Returns the fault of a launch that needs too many resources.
+    pub fn fault(&self, message: String) -> Box<Fault> {
+        let (kernel, line) = (self.program.name.clone(), self.program.line);
+        let location = format!("PTX line {line}: `.entry {kernel}`");
+        Box::new(Fault { kind: FaultKind::Resources, kernel, block: 0, warp: 0, lane: None, line, location, message })
+    }
+
     /// Returns a human-readable description of instruction `pc`: its PTX line, its mnemonic and its source lines.
     pub fn describe(&self, pc: usize) -> String {
         let inst = &self.program.code[pc];
@@ -82,6 +120,9 @@ pub struct DeviceProperties {
     /// The number of registers per thread that every kernel is assumed to need.
     pub registers: u32,
 }
+
+/// The largest number of threads of a block.
+pub const MAX_THREADS: u32 = 1024;
 
 /// The number of registers of a multiprocessor.
 pub const REGISTERS: u32 = 1 << 16;
@@ -131,13 +172,14 @@ impl DeviceProperties {
     }
 
     /// Returns how many blocks of `threads` threads and `shared` bytes of shared memory a multiprocessor can hold.
-    pub fn resident_blocks(&self, threads: u32, shared: u32) -> u32 {
+    pub fn resident_blocks(&self, threads: u32, shared: usize) -> u32 {
         let warps = threads.div_ceil(32).max(1);
         // A multiprocessor allocates registers to warps in units of 256.
         let by_registers = REGISTERS / ((32 * self.registers).next_multiple_of(256) * warps).max(1);
-        let shared = (shared + self.shared_reserved()).next_multiple_of(128);
+        let shared = shared.saturating_add(self.shared_reserved() as usize);
+        let shared = shared.checked_next_multiple_of(128).unwrap_or(usize::MAX);
         let limits = self.limits();
-        let by_shared = limits.shared.checked_div(shared).unwrap_or(u32::MAX);
+        let by_shared = (limits.shared as usize).checked_div(shared).map_or(u32::MAX, |blocks| blocks as u32);
         limits.blocks.min(limits.threads / (32 * warps)).min(by_registers).min(by_shared)
     }
 }

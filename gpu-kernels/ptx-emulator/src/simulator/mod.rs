@@ -17,5 +17,5 @@ mod warp;
 
 pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
-pub use launch::{DeviceProperties, Dims, Launch, REGISTERS};
+pub use launch::{DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
 pub use profile::{Counts, Profile};

@@ -2,6 +2,8 @@
 //!
 //! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
 
+use std::time::Instant;
+
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, SyncState, VectorClock};
 use super::launch::Launch;
@@ -26,6 +28,10 @@ pub struct Run<'r, 'a> {
     pub blocks: u32,
     /// The number of changes that other warps can see.
     pub changes: u64,
+    /// The number of executed instructions, summed over all warps.
+    pub instructions: u64,
+    /// The time at which the launch started.
+    pub start: Instant,
 }
 
 /// The state that the warps of a block share.

@@ -7,9 +7,9 @@ use super::abi::{Pointer, exports, value_of};
 use crate::driver::codes::{self, Code};
 use crate::driver::config::Config;
 use crate::driver::state::{
-    DriverState, Handle, MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ, MAX_THREADS, SHARED_PER_BLOCK, current, pop, push,
+    DriverState, Handle, MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ, SHARED_PER_BLOCK, current, pop, push,
 };
-use crate::simulator::REGISTERS;
+use crate::simulator::{MAX_THREADS, REGISTERS};
 
 /// A `CUdevice`, the ordinal of a device.
 pub type Ordinal = c_int;

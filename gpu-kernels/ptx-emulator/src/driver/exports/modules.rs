@@ -5,7 +5,8 @@ use std::ffi::{c_char, c_int, c_uint};
 use super::abi::{Pointer, exports, value_of};
 use super::memory::DevicePtr;
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{DriverState, Function, Handle, MAX_THREADS, SHARED_PER_BLOCK};
+use crate::driver::state::{DriverState, Function, Handle, SHARED_PER_BLOCK};
+use crate::simulator::MAX_THREADS;
 
 exports! {
     Context: cuModuleLoadDataEx => (
@@ -29,7 +30,7 @@ exports! {
         let name = name.text()?.to_string();
         let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
         let kernel = found.kernel(&name).ok_or(codes::NOT_FOUND)?;
-        let max_dynamic_shared = SHARED_PER_BLOCK.saturating_sub(kernel.shared_size as u32);
+        let max_dynamic_shared = SHARED_PER_BLOCK.saturating_sub(bytes(kernel.shared_size));
         function.set(state.register(|state, handle| {
             state.functions.insert(handle, Function { module, name, max_dynamic_shared })
         }))
@@ -52,6 +53,11 @@ exports! {
         |state| blocks.set(resident_blocks(state, function, threads, shared)? as c_int);
 }
 
+/// Returns a size as a `u32`, or the largest `u32` if it exceeds that.
+fn bytes(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
 /// Loads a module from PTX, or returns the code and the compiler's log.
 fn load(state: &mut DriverState, image: Pointer<c_char>) -> Result<Handle, (Code, String)> {
     let source = image.text().map_err(|_| (codes::INVALID_IMAGE, String::new()))?;
@@ -72,9 +78,9 @@ fn attribute_of(state: &DriverState, function: Handle, attribute: c_int) -> Resu
     let device = &state.config.device;
     let attributes = [
         ("MAX_THREADS_PER_BLOCK", 0, program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS)),
-        ("SHARED_SIZE_BYTES", 1, program.shared_size as u32),
+        ("SHARED_SIZE_BYTES", 1, bytes(program.shared_size)),
         ("CONST_SIZE_BYTES", 2, 0),
-        ("LOCAL_SIZE_BYTES", 3, program.local_size as u32),
+        ("LOCAL_SIZE_BYTES", 3, bytes(program.local_size)),
         ("NUM_REGS", 4, device.registers),
         ("PTX_VERSION", 5, device.architecture()),
         ("BINARY_VERSION", 6, device.architecture()),
@@ -84,7 +90,7 @@ fn attribute_of(state: &DriverState, function: Handle, attribute: c_int) -> Resu
 }
 
 fn set_attribute(state: &mut DriverState, handle: Handle, attribute: c_int, value: c_int) -> Result<(), Code> {
-    let declared = state.function(handle)?.1.shared_size as u32;
+    let declared = bytes(state.function(handle)?.1.shared_size);
     let most = state.config.device.shared_per_block_optin().saturating_sub(declared);
     match (attribute, u32::try_from(value)) {
         (MAX_DYNAMIC_SHARED_SIZE_BYTES, Ok(value)) if value <= most => {
@@ -100,11 +106,11 @@ fn set_attribute(state: &mut DriverState, handle: Handle, attribute: c_int, valu
 fn resident_blocks(state: &DriverState, function: Handle, threads: c_int, shared: usize) -> Result<u32, Code> {
     let (_, program) = state.function(function)?;
     let threads = u32::try_from(threads).ok().filter(|n| (1..=MAX_THREADS).contains(n)).ok_or(codes::INVALID_VALUE)?;
-    let (device, shared) = (&state.config.device, program.shared_size + shared);
+    let (device, shared) = (&state.config.device, program.shared_size.saturating_add(shared));
     if shared > device.shared_per_block_optin() as usize || threads > program.max_threads.unwrap_or(MAX_THREADS) {
         return Ok(0);
     }
-    Ok(device.resident_blocks(threads, shared as u32))
+    Ok(device.resident_blocks(threads, shared))
 }
 
 /// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and the log's length to the option
