@@ -1,6 +1,6 @@
 //! The emulated GPU, with memory, modules and launches, but without the driver's handles and error codes.
 
-use crate::program::{Linked, Program, link};
+use crate::program::{Global, Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
 use crate::simulator::{DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Watchdog};
 
@@ -31,8 +31,8 @@ impl Module {
 
     /// Returns the address and the size in bytes of a global or constant variable.
     pub fn variable(&self, name: &str) -> Option<(u64, usize)> {
-        let found = self.linked.variables.iter().find(|(known, _, _)| known == name);
-        found.map(|(_, address, bytes)| (*address, bytes.len()))
+        let found = self.linked.variables.iter().find(|variable| variable.name == name);
+        found.map(|Global { address, size, .. }| (*address, *size))
     }
 }
 
@@ -57,8 +57,8 @@ impl Gpu {
     /// Loads a module from PTX.
     ///
     /// # Errors
-    /// If the PTX is outside the subset, if it has approximate instructions and [`Gpu::approximate`] is false, or if
-    /// memory is too small for the module's variables. The error names the line.
+    /// If the PTX has a syntax error, or if memory is too small for the module's variables. The error names the line.
+    /// A kernel with an instruction that is not supported is refused when it is launched.
     pub fn load(&mut self, ptx: &str) -> Result<Module, Error> {
         self.link(&parse(ptx)?)
     }
@@ -69,20 +69,17 @@ impl Gpu {
         let memory = &mut self.simulator.memory;
         let mut full = false;
         let linked = link(module, shared_base, |size| {
-            memory.allocate(size).unwrap_or_else(|| {
+            memory.allocate_zeroed(size).unwrap_or_else(|| {
                 full = true;
                 0
             })
-        })?;
+        });
         if full {
-            return Err(Error { line: 0, message: "the device has no memory for the module's variables".into() });
+            let message = "the device has no memory for the module's variables".into();
+            self.unload(Module { linked });
+            return Err(Error { line: 0, message, unsupported: false });
         }
-        if !self.approximate
-            && let Some(error) = linked.kernels.values().find_map(|program| program.inexact.as_ref())
-        {
-            return Err(error.clone());
-        }
-        for (_, address, bytes) in &linked.variables {
+        for Global { address, bytes, .. } in &linked.variables {
             self.write(*address, bytes);
         }
         Ok(Module { linked })
@@ -90,8 +87,8 @@ impl Gpu {
 
     /// Frees the variables of a module.
     pub fn unload(&mut self, module: Module) {
-        for (_, address, _) in module.linked.variables {
-            self.free(address);
+        for variable in module.linked.variables {
+            self.free(variable.address);
         }
     }
 
@@ -131,10 +128,16 @@ impl Gpu {
         Some(segment.bytes()[at..at + len].to_vec())
     }
 
+    /// Returns the reason why a kernel cannot be launched, if there is one.
+    pub(crate) fn refusal<'a>(&self, program: &'a Program) -> Option<&'a Error> {
+        program.unsupported.as_ref().or(program.inexact.as_ref().filter(|_| !self.approximate))
+    }
+
     /// Runs a kernel to its end. `params` are the bytes of its parameters in the layout that the kernel declares.
     ///
     /// # Errors
-    /// If the launch has a fault. The error is the first fault.
+    /// If the kernel has an instruction that is not supported, or an approximate one and [`Gpu::approximate`] is false,
+    /// or if the launch has a fault. The error is the first fault.
     ///
     /// # Panics
     /// If the module has no such kernel, if a block has no threads, or if there are fewer parameter bytes than the
@@ -147,6 +150,9 @@ impl Gpu {
         params: &[u8],
     ) -> Result<Profile<'a>, Box<Fault>> {
         let (program, files) = (&module.linked.kernels[kernel], &module.linked.files);
+        if let Some(error) = self.refusal(program) {
+            return Err(Fault::refused(&program.name, error));
+        }
         let Self { order, timed, watchdog, .. } = *self;
         self.simulator.launch(Launch { program, files, dims, order, timed, watchdog }, params)
     }

@@ -91,7 +91,8 @@ fn the_largest_grid_takes_no_memory_for_its_order() {
         gpu.order = order;
         gpu.watchdog.instructions = 100_000;
         let module = gpu.load(&module("", "")).expect("the module loads");
-        let fault = gpu.launch(&module, "k", Dims::new(i32::MAX as u32, 1), &[0; 8]).expect_err("the grid is too large");
+        let fault =
+            gpu.launch(&module, "k", Dims::new(i32::MAX as u32, 1), &[0; 8]).expect_err("the grid is too large");
         assert_eq!(fault.kind, FaultKind::Timeout, "{fault}");
     }
 }

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn an_error_names_the_invalid_setting() {
-        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T", "seconds=-1"] {
+        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T", "seconds=-1"]
+        {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

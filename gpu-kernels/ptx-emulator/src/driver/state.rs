@@ -14,7 +14,7 @@ use super::config::{Config, Failure};
 use crate::gpu::{Gpu, Module};
 use crate::program::Program;
 use crate::ptx;
-use crate::simulator::{Dims, FaultKind, MAX_THREADS};
+use crate::simulator::{Dims, Fault, FaultKind, MAX_THREADS};
 
 /// The shared memory in bytes that a block may have without opting in to more.
 pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
@@ -181,6 +181,10 @@ impl DriverState {
         argument: impl Fn(usize, usize) -> Result<Vec<u8>, Code>,
     ) -> Result<(), Code> {
         let (function, program) = self.function(handle)?;
+        if let Some(error) = self.gpu.refusal(program) {
+            eprintln!("emulator: {}", Fault::refused(&program.name, error));
+            return Err(codes::NOT_SUPPORTED);
+        }
         let (threads, blocks) = (dims.threads().unwrap_or(0), dims.blocks().unwrap_or(0));
         if !(1..=program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS)).contains(&threads)
             || dims.block[2] > MAX_BLOCK_DIM_Z

@@ -81,7 +81,10 @@ impl<'a> Decoder<'a> {
         match self.names.meaning(name) {
             Some(Meaning::Register(register)) => Ok(register),
             Some(Meaning::Address(..)) => Err(format!("expected a register, found the variable `{name}`")),
-            None => Err(format!("`{name}` is not declared")),
+            None => Err(match self.names.missing.get(name) {
+                Some(reason) => format!("`{name}`: {reason}"),
+                None => format!("`{name}` is not declared"),
+            }),
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Program {
     pub max_threads: Option<u32>,
     /// The first instruction whose result differs between GPUs, as an error that gives the reason.
     pub inexact: Option<Error>,
+    /// The reason why the kernel cannot run, such as an instruction that is not supported.
+    pub unsupported: Option<Error>,
 }
 
 /// The special registers of a thread that have 32 bits, under their names (PTX ISA, chapter 10).

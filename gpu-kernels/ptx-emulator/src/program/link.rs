@@ -12,54 +12,75 @@ use crate::ptx::syntax::{Function, Instruction, Module, Operand, SourceLocation,
 /// The limit of a kernel's instructions after inlining. A larger kernel nests its calls too deeply.
 const MAX_INSTRUCTIONS: usize = 4_000_000;
 
+/// The largest size in bytes of a kernel's parameters, and of a thread's local memory (CUDA C++ Programming Guide,
+/// "Technical Specifications per Compute Capability").
+const MAX_PARAMETERS: usize = 32_764;
+const MAX_LOCAL: usize = 512 << 10;
+
 /// A module that is ready to run.
 pub struct Linked {
     /// The kernels by name.
     pub kernels: HashMap<String, Program>,
-    /// The name, address and initial bytes of global and constant variables.
-    pub variables: Vec<(String, u64, Vec<u8>)>,
+    /// The global and constant variables.
+    pub variables: Vec<Global>,
     /// The `.file` paths by number.
     pub files: HashMap<u32, String>,
 }
 
+/// A global or constant variable.
+pub struct Global {
+    pub name: String,
+    pub address: u64,
+    /// The size in bytes.
+    pub size: usize,
+    /// The first bytes. All other bytes are zero.
+    pub bytes: Vec<u8>,
+}
+
 /// Links a module. `allocate` takes a size and returns an address. Shared memory begins at `shared_base`.
-pub fn link(module: &Module, shared_base: u64, mut allocate: impl FnMut(u64) -> u64) -> Result<Linked, Error> {
+pub fn link(module: &Module, shared_base: u64, mut allocate: impl FnMut(u64) -> u64) -> Linked {
     let (shared, others): (Vec<_>, Vec<_>) = module.variables.iter().partition(|v| v.space == Space::Shared);
     let mut addresses = HashMap::new();
+    let mut missing: HashMap<_, _> =
+        module.missing.iter().map(|(name, error)| (name.clone(), error.message.clone())).collect();
+    let (others, external): (Vec<_>, Vec<_>) = others.into_iter().partition(|variable| variable.size > 0);
+    missing.extend(external.iter().map(|variable| (variable.name.clone(), "this variable is not defined".into())));
     for variable in &others {
-        if variable.size == 0 {
-            let message = format!("unresolved extern variable `{}`", variable.name);
-            return Err(Error { line: variable.line, message });
-        }
         addresses.insert(variable.name.as_str(), (variable.space, allocate(u64::from(variable.size))));
     }
     let mut variables = Vec::new();
     for variable in others {
-        let bytes = initial_bytes(variable, &addresses)?;
-        variables.push((variable.name.clone(), addresses[variable.name.as_str()].1, bytes));
+        let bytes = initial_bytes(variable, &addresses).unwrap_or_else(|reason| {
+            missing.insert(variable.name.clone(), reason);
+            variable.init.clone()
+        });
+        let address = addresses[variable.name.as_str()].1;
+        variables.push(Global { name: variable.name.clone(), address, size: variable.size as usize, bytes });
     }
+    addresses.retain(|name, _| !missing.contains_key(*name));
     let (entries, functions): (Vec<_>, Vec<_>) = module.functions.iter().partition(|function| function.entry);
     let functions = functions.into_iter().map(|function| (function.name.as_str(), function)).collect();
-    let symbols = Symbols { addresses, shared, shared_base, functions };
+    let symbols = Symbols { addresses, missing, shared, shared_base, functions };
     let mut kernels = HashMap::new();
     for kernel in entries {
-        kernels.insert(kernel.name.clone(), build(kernel, &symbols)?);
+        let program = build(kernel, &symbols)
+            .unwrap_or_else(|error| Program { unsupported: Some(error), ..Program::with_parameters(kernel) });
+        kernels.insert(kernel.name.clone(), program);
     }
-    Ok(Linked { kernels, variables, files: module.files.clone() })
+    Linked { kernels, variables, files: module.files.clone() }
 }
 
-/// Returns the bytes of a variable, with the addresses of other variables filled in.
-fn initial_bytes(variable: &Variable, addresses: &HashMap<&str, (Space, u64)>) -> Result<Vec<u8>, Error> {
+/// Returns the first bytes of a variable, with the addresses of other variables filled in.
+fn initial_bytes(variable: &Variable, addresses: &HashMap<&str, (Space, u64)>) -> Result<Vec<u8>, String> {
     let mut bytes = variable.init.clone();
     for (at, symbol) in &variable.addresses {
         let Some((_, address)) = addresses.get(symbol.as_str()) else {
-            return Err(Error { line: variable.line, message: format!("unresolved symbol `{symbol}`") });
+            return Err(format!("its initial value names `{symbol}`, which is not defined"));
         };
         let place = &mut bytes[*at..at + 8];
         let offset = u64::from_le_bytes((*place).try_into().expect("an address has eight bytes"));
         place.copy_from_slice(&address.wrapping_add(offset).to_le_bytes());
     }
-    bytes.resize(variable.size as usize, 0);
     Ok(bytes)
 }
 
@@ -67,6 +88,8 @@ fn initial_bytes(variable: &Variable, addresses: &HashMap<&str, (Space, u64)>) -
 struct Symbols<'a> {
     /// The addresses of global and constant variables.
     addresses: HashMap<&'a str, (Space, u64)>,
+    /// The names of variables that are not supported, each with the reason.
+    missing: HashMap<String, String>,
     /// The variables in shared memory, which each kernel lays out for itself.
     shared: Vec<&'a Variable>,
     /// The address at which a block's shared memory begins.
@@ -86,25 +109,45 @@ struct Builder<'a> {
 }
 
 fn build(kernel: &Function, symbols: &Symbols) -> Result<Program, Error> {
-    let program = Program { name: kernel.name.clone(), line: kernel.line, max_threads: kernel.max_threads, ..Program::default() };
+    let program = Program::with_parameters(kernel);
+    if program.param_size > MAX_PARAMETERS {
+        let message = format!("a kernel has at most {MAX_PARAMETERS} bytes of parameters, got {}", program.param_size);
+        return Err(Error { line: kernel.line, message, unsupported: true });
+    }
     let (names, calls, source_locations) = (Names::default(), Vec::new(), HashMap::new());
     let mut builder = Builder { symbols, names, program, calls, source_locations };
     for (name, (space, address)) in &symbols.addresses {
         builder.names.module.insert((*name).to_string(), Meaning::Address(*space, *address));
     }
     builder.shared_variables(kernel);
-    for param in &kernel.params {
-        let offset = allocate(&mut builder.program.param_size, param);
-        builder.program.params.push((offset as usize, param.size as usize));
-        builder.names.frame.names.insert(param.name.clone(), Meaning::Address(Space::Param, offset));
+    builder.names.missing.clone_from(&symbols.missing);
+    for (param, (offset, _)) in kernel.params.iter().zip(&builder.program.params) {
+        builder.names.frame.names.insert(param.name.clone(), Meaning::Address(Space::Param, *offset as u64));
     }
     builder.function(kernel)?;
     builder.instruction(&Instruction { opcode: "exit".into(), line: kernel.line, ..Instruction::default() })?;
     let Builder { mut program, names, .. } = builder;
     resolve_labels(&mut program.code, &names.labels);
     find_reconvergence(&mut program.code);
+    if program.local_size > MAX_LOCAL {
+        let message = format!("a thread has at most {MAX_LOCAL} bytes of local memory, got {}", program.local_size);
+        return Err(Error { line: kernel.line, message, unsupported: true });
+    }
     (program.registers, program.specials) = (names.registers, names.specials);
     Ok(program)
+}
+
+impl Program {
+    /// Returns the program of a kernel without its instructions.
+    fn with_parameters(kernel: &Function) -> Self {
+        let Function { name, line, max_threads, .. } = kernel;
+        let mut program = Self { name: name.clone(), line: *line, max_threads: *max_threads, ..Self::default() };
+        for param in &kernel.params {
+            let offset = allocate(&mut program.param_size, param);
+            program.params.push((offset as usize, param.size as usize));
+        }
+        program
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -140,7 +183,10 @@ impl<'a> Builder<'a> {
 
     /// Inlines a function's body into the current frame.
     fn function(&mut self, function: &'a Function) -> Result<(), Error> {
-        let error = |message: String| Error { line: function.line, message };
+        let error = |message: String| Error { line: function.line, message, unsupported: true };
+        if let Some(error) = &function.unsupported {
+            return Err(error.clone());
+        }
         let Some(body) = &function.body else {
             return Err(error(format!("unresolved extern function `{}`", function.name)));
         };
@@ -175,6 +221,7 @@ impl<'a> Builder<'a> {
         let error = |message: String| Error {
             line: instruction.line,
             message: format!("`{}`: {message}", instruction.mnemonic()),
+            unsupported: true,
         };
         if instruction.opcode == "call" {
             let (function, names) = self.callee(instruction).map_err(error)?;

@@ -21,5 +21,5 @@ pub use decode::{Variant, variants};
 pub use instruction::{
     Access, Action, Atomic, Inst, NEVER, Order, Program, Scope, Shuffle, Thread, VoteFunction, window,
 };
-pub use link::{Linked, link};
+pub use link::{Global, Linked, link};
 pub use registers::{Register, Registers};

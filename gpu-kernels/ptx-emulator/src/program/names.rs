@@ -32,6 +32,8 @@ pub(super) struct Frame {
 pub(super) struct Names {
     /// The names of the module's scope.
     pub(super) module: HashMap<String, Meaning>,
+    /// The names of variables that are not supported, each with the reason.
+    pub(super) missing: HashMap<String, String>,
     pub(super) frame: Frame,
     /// The instruction that each label stands before, or [`NEVER`] until the label is placed.
     pub(super) labels: Vec<usize>,

@@ -31,7 +31,38 @@ impl<'a> Cursor<'a> {
 
     /// Returns an error at the next token.
     pub(super) fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
-        Err(Error { line: self.line(), message: message.into() })
+        Err(Error { line: self.line(), message: message.into(), unsupported: false })
+    }
+
+    /// Returns an error at the next token, which is valid PTX that the emulator does not support.
+    pub(super) fn unsupported<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        Err(Error { line: self.line(), message: message.into(), unsupported: true })
+    }
+
+    /// Skips tokens up to and including `end`, which is outside of all braces, brackets and parentheses that open in
+    /// between. Returns the first name that is skipped.
+    pub(super) fn skip_to(&mut self, end: char) -> Parsed<Option<&'a str>> {
+        let (mut depth, mut name) = (0u32, None);
+        loop {
+            match self.next() {
+                Kind::End => return self.expected(&format!("`{end}`")),
+                Kind::Punct(c) if c == end && depth == 0 => return Ok(name),
+                Kind::Punct('{' | '[' | '(') => depth += 1,
+                Kind::Punct('}' | ']' | ')') => depth = depth.saturating_sub(1),
+                Kind::Word(word) => name = name.or(Some(word)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns the position, for [`Cursor::go_back`].
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Returns to an earlier position.
+    pub(super) fn go_back(&mut self, position: usize) {
+        self.at = position;
     }
 
     /// Returns an error that names the next token and the expected one.
@@ -88,7 +119,9 @@ impl<'a> Cursor<'a> {
     /// Takes a type modifier such as `.u32`.
     pub(super) fn typ(&mut self) -> Parsed<Type> {
         let Kind::Dot(name) = self.peek() else { return self.expected("a type") };
-        let Some(typ) = Type::named(name) else { return self.error(format!("type `.{name}` is not of the subset")) };
+        let Some(typ) = Type::named(name) else {
+            return self.unsupported(format!("type `.{name}` is not of the subset"));
+        };
         self.next();
         Ok(typ)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::lexer::{Kind, Parsed};
+use super::lexer::{Error, Kind, Parsed};
 use super::operands::{Scopes, operand};
 use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
 use super::variables::variable;
@@ -11,10 +11,11 @@ use super::variables::variable;
 /// Parses the rest of an `.entry` or `.func` directive.
 pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
     let line = cursor.line();
-    let returns = if entry { Vec::new() } else { parameters(cursor)? };
+    let mut unsupported = None;
+    let returns = if entry { Vec::new() } else { parameters(cursor, &mut unsupported)? };
     let name = cursor.word()?.to_string();
-    let params = parameters(cursor)?;
-    let mut function = Function { name, entry, returns, params, body: None, max_threads: None, line };
+    let params = parameters(cursor, &mut unsupported)?;
+    let mut function = Function { name, entry, returns, params, body: None, max_threads: None, unsupported, line };
     while let Kind::Dot(directive) = cursor.peek() {
         cursor.next();
         match directive {
@@ -25,31 +26,61 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
                 }
                 function.max_threads = Some(threads);
             }
-            "minnctapersm" | "maxnreg" => {
+            "minnctapersm" | "maxnreg" | "maxclusterrank" => {
                 cursor.int()?;
             }
-            "noreturn" => {}
+            "reqnctapercluster" | "explicitcluster" => {
+                while matches!(cursor.peek(), Kind::Int(_) | Kind::Punct(',')) {
+                    cursor.next();
+                }
+                let error = cursor.unsupported::<()>(format!("directive `.{directive}` is not of the subset"));
+                function.unsupported = function.unsupported.or(error.err());
+            }
+            "pragma" => {
+                cursor.skip_to(';')?;
+            }
+            "noreturn" | "blocksareclusters" => {}
             _ => return cursor.error(format!("directive `.{directive}` is not of the subset")),
         }
     }
     if !cursor.eat(';') {
         cursor.want('{')?;
+        let start = cursor.position();
         let (scopes, locations, body) = (Scopes::default(), SourceLocations::default(), Body::default());
         let mut parser = BodyParser { cursor, chains, scopes, locations, body };
-        parser.body()?;
+        let parsed = parser.body();
         function.body = Some(parser.body);
+        match parsed {
+            Err(error) if error.unsupported => {
+                function.unsupported = function.unsupported.or(Some(error));
+                cursor.go_back(start);
+                cursor.skip_to('}')?;
+            }
+            parsed => parsed?,
+        }
     }
     Ok(function)
 }
 
-/// Parses parameters in parentheses, if there are any.
-fn parameters(cursor: &mut Cursor) -> Parsed<Vec<Variable>> {
+/// Parses parameters in parentheses, if there are any. If one of them is not supported, skips all and sets
+/// `unsupported`.
+fn parameters(cursor: &mut Cursor, unsupported: &mut Option<Error>) -> Parsed<Vec<Variable>> {
     if !cursor.eat('(') {
         return Ok(Vec::new());
     }
-    cursor.until(')', |cursor| {
+    let start = cursor.position();
+    let parsed = cursor.until(')', |cursor| {
         if cursor.eat_dot("param") { variable(cursor, Space::Param, false) } else { cursor.expected("`.param`") }
-    })
+    });
+    match parsed {
+        Err(error) if error.unsupported => {
+            *unsupported = Some(error);
+            cursor.go_back(start);
+            cursor.skip_to(')')?;
+            Ok(Vec::new())
+        }
+        parsed => parsed,
+    }
 }
 
 /// A parser of a function's body.
@@ -91,14 +122,11 @@ impl BodyParser<'_, '_> {
         let space = match directive {
             "loc" => return self.locations.directive(self.cursor, self.chains),
             "reg" => return self.registers(),
-            "pragma" => {
-                self.cursor.next();
-                return self.cursor.want(';');
-            }
+            "pragma" => return self.cursor.skip_to(';').map(|_| ()),
             "local" => Space::Local,
             "shared" => Space::Shared,
             "param" => Space::Param,
-            _ => return self.cursor.error(format!("directive `.{directive}` is not of the subset")),
+            _ => return self.cursor.unsupported(format!("directive `.{directive}` is not of the subset")),
         };
         let mut variable = variable(self.cursor, space, false)?;
         variable.name = self.scopes.declare(&variable.name);
@@ -158,7 +186,7 @@ impl BodyParser<'_, '_> {
             let targets = self.cursor.until(';', |cursor| Ok(cursor.word()?.to_string()))?;
             self.body.tables.insert(label, targets);
         } else if self.cursor.peek() == Kind::Dot("callprototype") {
-            return self.cursor.error("calls by pointer (`.callprototype`) are not of the subset");
+            return self.cursor.unsupported("calls by pointer (`.callprototype`) are not of the subset");
         } else {
             self.body.statements.push(Statement::Label(label));
         }

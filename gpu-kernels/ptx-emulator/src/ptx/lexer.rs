@@ -9,6 +9,9 @@ pub struct Error {
     pub line: u32,
     /// The problem, without the line.
     pub message: String,
+    /// Whether the text is PTX that the emulator does not support. A kernel with such an error is refused when it is
+    /// launched, and all other kernels of the module run.
+    pub unsupported: bool,
 }
 
 /// A result of parsing.
@@ -78,7 +81,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn error(&self, message: impl Into<String>) -> Error {
-        Error { line: self.line, message: message.into() }
+        Error { line: self.line, message: message.into(), unsupported: false }
     }
 
     /// Skips spaces, newlines and comments.
@@ -121,6 +124,9 @@ impl<'a> Lexer<'a> {
                 Ok(Kind::Word(&self.text[start..self.at]))
             }
             '.' if second.is_ascii_alphabetic() || second == '_' => Ok(Kind::Dot(self.word(start + 1))),
+            // A modifier may begin with a digit, as in `tex.2d` and `.L2::128B`.
+            '.' if second.is_ascii_digit() && self.follows_word() => Ok(Kind::Dot(self.word(start + 1))),
+            '0'..='9' if self.text[..start].ends_with("::") => Ok(Kind::Word(self.word(start))),
             '0'..='9' => self.number(),
             '"' => {
                 let rest = &self.text[start + 1..];
@@ -134,6 +140,11 @@ impl<'a> Lexer<'a> {
             }
             c => Err(self.error(format!("unexpected character `{}`", c.escape_default()))),
         }
+    }
+
+    /// Returns whether the character before the next token is part of a word.
+    fn follows_word(&self) -> bool {
+        self.text[..self.at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
     }
 
     fn number(&mut self) -> Parsed<Kind<'a>> {
@@ -196,6 +207,7 @@ mod tests {
             End,
         ];
         assert_eq!(kinds, expected);
+        assert_eq!(tokens("tex.2d.L2::128B").unwrap()[1..].iter().map(|t| t.text).collect::<String>(), ".2d.L2::128B");
         assert_eq!((found[2].line, found[8].line), (2, 3));
     }
 

@@ -54,10 +54,8 @@ fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &s
         "address_size" | "visible" | "weak" | "common" => return Ok(()),
         "file" => return file(cursor, module),
         "section" => return skip_section(cursor),
-        "pragma" => {
-            cursor.next();
-            return cursor.want(';');
-        }
+        "pragma" | "alias" => return cursor.skip_to(';').map(|_| ()),
+        "texref" | "surfref" | "samplerref" => return skip_variable(cursor, module, name),
         "entry" | "func" => {
             module.functions.push(function(cursor, chains, name == "entry")?);
             return Ok(());
@@ -67,8 +65,27 @@ fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &s
         "shared" => Space::Shared,
         _ => return cursor.error(format!("directive `.{name}` is not of the subset")),
     };
-    module.variables.push(variable(cursor, space, external)?);
-    cursor.want(';')
+    let start = cursor.position();
+    match variable(cursor, space, external) {
+        Err(error) if error.unsupported => {
+            cursor.go_back(start);
+            let name = cursor.skip_to(';')?.unwrap_or_default();
+            module.missing.insert(name.to_string(), error);
+            Ok(())
+        }
+        variable => {
+            module.variables.push(variable?);
+            cursor.want(';')
+        }
+    }
+}
+
+/// Skips a variable of a type that is not supported.
+fn skip_variable(cursor: &mut Cursor, module: &mut Module, typ: &str) -> Parsed {
+    let Err(error) = cursor.unsupported::<()>(format!("type `.{typ}` is not of the subset")) else { return Ok(()) };
+    let name = cursor.skip_to(';')?.unwrap_or_default();
+    module.missing.insert(name.to_string(), error);
+    Ok(())
 }
 
 fn target(cursor: &mut Cursor) -> Parsed<u32> {

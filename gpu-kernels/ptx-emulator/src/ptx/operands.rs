@@ -59,6 +59,11 @@ fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operan
             let base = single(cursor, scopes, depth + 1)?;
             // An offset is written as `a+4`, `a+-4` or `a-4`.
             let offset = if cursor.eat('+') || cursor.peek() == Kind::Punct('-') { cursor.int()? as i64 } else { 0 };
+            if cursor.eat(',') {
+                // The coordinates of a texture, or a tensor's barrier, follow the base.
+                let rest = cursor.until(']', |cursor| single(cursor, scopes, depth + 1))?;
+                return Ok(Operand::List(std::iter::once(base).chain(rest).collect()));
+            }
             cursor.want(']')?;
             Operand::Address(Box::new(base), offset)
         }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::slice::from_ref;
 
+use super::lexer::Error;
+
 /// A PTX module.
 #[derive(Debug, Default)]
 pub struct Module {
@@ -12,6 +14,8 @@ pub struct Module {
     /// The number of `.target sm_NN`.
     pub target: u32,
     pub variables: Vec<Variable>,
+    /// The names of variables that are not supported, each with the reason.
+    pub missing: HashMap<String, Error>,
     /// The kernels and functions, with a body or only declared.
     pub functions: Vec<Function>,
     /// The `.file` paths by number.
@@ -97,7 +101,6 @@ pub struct Variable {
     pub init: Vec<u8>,
     /// The offsets of eight-byte words in `init`, each with the symbol whose address is added to the word.
     pub addresses: Vec<(usize, String)>,
-    pub line: u32,
 }
 
 /// A kernel (`.entry`) or a function (`.func`).
@@ -112,6 +115,8 @@ pub struct Function {
     pub body: Option<Body>,
     /// The product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
+    /// The first part of the header or the body that is not supported. The rest is skipped.
+    pub unsupported: Option<Error>,
     pub line: u32,
 }
 

@@ -6,8 +6,14 @@ use super::syntax::{Space, Variable};
 
 /// Parses a variable or parameter from the token after its state space on.
 pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Parsed<Variable> {
-    let line = cursor.line();
+    if cursor.eat_dot("attribute") {
+        cursor.want('(')?;
+        cursor.skip_to(')')?;
+    }
     let mut align = if cursor.eat_dot("align") { cursor.small()? } else { 0 };
+    // The elements of a vector are stored one after the other.
+    let vector = if cursor.eat_dot("v2") { 2 } else { 1 };
+    let vector = if cursor.eat_dot("v4") { 4 } else { vector };
     let typ = cursor.typ()?;
     if cursor.eat_dot("ptr") {
         // The attributes give the state space and alignment of the pointer's target.
@@ -18,23 +24,27 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Par
             }
         }
     }
-    align = align.max(typ.bytes());
+    align = align.max(typ.bytes() * vector);
     if !align.is_power_of_two() {
         return cursor.error(format!("expected an alignment that is a power of two, found {align}"));
     }
     let name = cursor.word()?.to_string();
-    let mut elements = 1u32;
+    let mut elements = vector;
     while cursor.eat('[') {
         elements = if cursor.peek() == Kind::Punct(']') { 0 } else { elements.saturating_mul(cursor.small()?) };
         cursor.want(']')?;
     }
-    if elements == 0 && !external {
+    let initialised = cursor.peek() == Kind::Punct('=');
+    if elements == 0 && !external && !initialised {
         return cursor.error(format!("the array `{name}` has no size and is not `.extern`"));
     }
     let size = elements.saturating_mul(typ.bytes());
-    let mut variable = Variable { name, space, align, size, init: Vec::new(), addresses: Vec::new(), line };
+    let mut variable = Variable { name, space, align, size, init: Vec::new(), addresses: Vec::new() };
     if cursor.eat('=') {
         initialiser(cursor, &mut variable, typ.bytes() as usize)?;
+        if elements == 0 {
+            variable.size = variable.init.len() as u32;
+        }
     }
     Ok(variable)
 }
@@ -53,7 +63,8 @@ fn initialiser(cursor: &mut Cursor, variable: &mut Variable, width: usize) -> Pa
                     Kind::Punct(',') => {}
                     Kind::F32(bits) if width == 4 => variable.init.extend(bits.to_le_bytes()),
                     Kind::F64(value) if width == 8 => variable.init.extend(value.to_le_bytes()),
-                    _ => return cursor.expected("an initialiser of the subset"),
+                    Kind::Word(_) => return cursor.unsupported("addresses in this initialiser are not of the subset"),
+                    _ => return cursor.expected("an initialiser"),
                 }
                 cursor.next();
             }
@@ -62,7 +73,7 @@ fn initialiser(cursor: &mut Cursor, variable: &mut Variable, width: usize) -> Pa
             break;
         }
     }
-    if variable.init.len() > variable.size as usize {
+    if variable.init.len() > variable.size as usize && variable.size > 0 {
         let (name, found, size) = (&variable.name, variable.init.len(), variable.size);
         return cursor.error(format!("the initialiser of `{name}` has {found} bytes, the variable {size}"));
     }

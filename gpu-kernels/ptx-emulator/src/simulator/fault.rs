@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ptx::Error;
+
 /// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -25,6 +27,8 @@ pub enum FaultKind {
     Trap,
     /// A `.uni` branch on which lanes diverge, or an index beyond the end of a branch table.
     Branch,
+    /// An instruction that is not supported, or that the settings do not allow. The kernel did not start.
+    Unsupported,
     /// A launch that needs more threads, shared memory or memory of the host than there is.
     Resources,
     /// A launch that exceeds the limits of [`Watchdog`](crate::Watchdog).
@@ -65,6 +69,7 @@ impl fmt::Display for Fault {
             FaultKind::NoProgress => "no progress",
             FaultKind::Trap => "trap",
             FaultKind::Branch => "branch",
+            FaultKind::Unsupported => "kernel not supported",
             FaultKind::Resources => "too many resources",
             FaultKind::Timeout => "limit of the watchdog",
         };
@@ -77,6 +82,15 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl Fault {
+    /// Returns the fault of a kernel that is refused for this reason.
+    pub fn refused(kernel: &str, error: &Error) -> Box<Self> {
+        let (kernel, line, message) = (kernel.to_string(), error.line, error.message.clone());
+        let location = format!("PTX line {line}");
+        Box::new(Self { kind: FaultKind::Unsupported, kernel, block: 0, warp: 0, lane: None, line, location, message })
+    }
+}
 
 /// A fault as an instruction detects it, before its location is known.
 #[derive(Debug)]

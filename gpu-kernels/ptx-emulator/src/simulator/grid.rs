@@ -101,7 +101,8 @@ impl Simulator {
         assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);
         let threads = launch.dims.threads().filter(|n| *n > 0).expect("a block has between 1 and 2^32 - 1 threads");
         self.check_resources(&launch, threads)?;
-        let resident = self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
+        let resident =
+            self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
         let max_live = (MAX_STATE / launch.block_state(threads)).max(1);
         let mut run = Run {
             launch,
@@ -127,7 +128,9 @@ impl Simulator {
                 && let Some(index) = waiting.pop(&mut orders)
             {
                 if live.len() >= max_live {
-                    return Err(launch.fault(format!("{} blocks at once need too much memory of the host", max_live + 1)));
+                    return Err(
+                        launch.fault(format!("{} blocks at once need too much memory of the host", max_live + 1))
+                    );
                 }
                 live.push(run.block(index));
                 (idle_instructions, idle_turns) = (0, 0);

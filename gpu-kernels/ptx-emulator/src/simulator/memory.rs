@@ -1,5 +1,6 @@
 //! Memory as a list of segments, which also store which bytes were written, and the last accesses of each word.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use super::fault::{Checked, FaultKind, Violation};
@@ -26,7 +27,7 @@ pub fn contains(size: u64, offset: u64, len: usize) -> bool {
 
 pub struct Segment {
     bytes: Vec<u8>,
-    /// The mask of the written bytes, one bit per byte.
+    /// The mask of the written bytes, one bit per byte, or empty if all bytes count as written.
     written: Vec<u8>,
     /// The pages up to the last one with an access.
     pages: Vec<Option<Box<[Shadow]>>>,
@@ -38,6 +39,11 @@ impl Segment {
         Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: Vec::new() }
     }
 
+    /// Returns `size` zeros that count as written.
+    pub fn zeroed(size: usize) -> Self {
+        Self { bytes: vec![0; size], written: Vec::new(), pages: Vec::new() }
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -45,14 +51,19 @@ impl Segment {
     /// Writes on behalf of the host, without a race check.
     pub fn fill(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        for i in at..at + bytes.len() {
-            self.written[i / 8] |= 1 << (i % 8);
+        if !self.written.is_empty() {
+            for i in at..at + bytes.len() {
+                self.written[i / 8] |= 1 << (i % 8);
+            }
         }
     }
 
     /// Returns whether all of `len <= 16` bytes were written.
     #[inline]
     pub fn is_written(&self, at: usize, len: usize) -> bool {
+        if self.written.is_empty() {
+            return true;
+        }
         let byte = |i: usize| u32::from(self.written[at / 8 + i]);
         let bits = (byte(0) | byte(1) << 8 | byte(2) << 16) >> (at % 8);
         let all = (1 << len) - 1;
@@ -71,6 +82,9 @@ impl Segment {
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
         let changed = &self.bytes[at..at + bytes.len()] != bytes;
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        if self.written.is_empty() {
+            return changed;
+        }
         let bits = ((1u32 << bytes.len()) - 1) << (at % 8);
         for (i, byte) in bits.to_le_bytes().into_iter().take(3).enumerate() {
             self.written[at / 8 + i] |= byte;
@@ -216,11 +230,28 @@ impl GlobalMemory {
 
     /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
     pub fn allocate(&mut self, size: u64) -> Option<u64> {
+        self.reserve(size).map(|base| self.add(base, Segment::new(size as usize)))
+    }
+
+    /// Allocates `size` zeros, which count as written, like [`GlobalMemory::allocate`].
+    pub fn allocate_zeroed(&mut self, size: u64) -> Option<u64> {
+        self.reserve(size).map(|base| self.add(base, Segment::zeroed(size as usize)))
+    }
+
+    fn add(&mut self, base: u64, segment: Segment) -> u64 {
+        self.allocations.push((base, segment));
+        base
+    }
+
+    /// Returns the address of `size` bytes, which it takes from the free memory.
+    fn reserve(&mut self, size: u64) -> Option<u64> {
+        // The host may have less memory than the device. A failed allocation would abort the program.
+        let mut trial = Vec::<u8>::new();
+        black_box(&mut trial).try_reserve_exact(size as usize).ok()?;
         let rounded = size.checked_next_multiple_of(ALIGN).filter(|rounded| (1..=self.free).contains(rounded))?;
         let base = self.next;
         self.next += rounded + ALIGN;
         self.free -= rounded;
-        self.allocations.push((base, Segment::new(size as usize)));
         Some(base)
     }
 

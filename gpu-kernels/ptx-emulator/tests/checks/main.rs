@@ -234,7 +234,12 @@ fn traps_and_divergent_uniform_branches_are_found() {
 #[test]
 fn an_error_names_what_is_outside_the_subset() {
     let mut gpu = Gpu::new(DeviceProperties::default());
-    let mut error = |body: &str| gpu.load(&kernel(body)).map(|_| ()).expect_err(body).to_string();
+    let mut error = |body: &str| {
+        let module = gpu.load(&kernel(body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+        let fault = gpu.launch(&module, "k", Dims::new(1, 1), &[0; 8]).expect_err(body);
+        assert_eq!(fault.kind, FaultKind::Unsupported, "{fault}");
+        format!("line {}: {}", fault.line, fault.message)
+    };
     for (body, expected) in [
         ("mbarrier.init.b64 [%r4], 1;", "line 9: `mbarrier.init.b64`: this instruction is not of the subset"),
         ("add.rn.f16 %r1, %r1, %r1;", "line 9: `add.rn.f16`"),
@@ -250,5 +255,55 @@ fn an_error_names_what_is_outside_the_subset() {
         assert!(found.contains(expected), "{body}: {found}");
     }
     gpu.approximate = true;
-    assert!(gpu.load(&kernel("ex2.approx.f32 %r1, %r1;")).is_ok());
+    let module = gpu.load(&kernel("ex2.approx.f32 %r1, %r1;")).expect("the module loads");
+    assert!(gpu.launch(&module, "k", Dims::new(1, 1), &[0; 8]).is_ok());
+}
+
+#[test]
+fn a_module_loads_if_it_parses_and_its_supported_kernels_run() {
+    let mut gpu = Gpu::new(DeviceProperties::default());
+    let others = ".global .texref image;
+.global .b128 wide;
+.global .align 1 .b8 text[] = {104, 105, 0};
+        .visible .entry sampled()
+{
+.reg .b32 %r<9>; tex.2d.v4.u32.s32 {%r1, %r2, %r3, %r4}, [image, {%r5, %r6}];
+}
+        .visible .entry wide_registers()
+{
+{ .reg .b128 %q; }
+}
+.visible .entry named()
+{
+.reg .b64 %rd<2>;
+        mov.u64 %rd1, wide;
+}
+.visible .entry copied()
+{
+.reg .b64 %rd<2>; .reg .b32 %r<2>;
+        cp.async.ca.shared.global.L2::128B [%r1], [%rd1], 16;
+}
+.visible .entry bulky(.param .align 8 .b8 p[32768]) { ret; }
+        .visible .entry stacked() { .local .b8 stack[524289]; ret; }
+";
+    let module = gpu.load(&format!("{}{others}", kernel(""))).unwrap_or_else(|error| panic!("{error}"));
+    assert!(gpu.launch(&module, "k", Dims::new(1, 1), &[0; 8]).is_ok());
+    assert_eq!(module.variable("text").map(|(_, size)| size), Some(3));
+    for (name, line, message) in [
+        ("sampled", 17, "`tex.2d.v4.u32.s32`: this instruction is not of the subset"),
+        ("wide_registers", 21, "type `.b128` is not of the subset"),
+        ("named", 26, "`mov.u64`: `wide`: type `.b128` is not of the subset"),
+        ("copied", 31, "`cp.async.ca.shared.global.L2::128B`: this instruction is not of the subset"),
+        ("bulky", 33, "a kernel has at most 32764 bytes of parameters, got 32768"),
+        ("stacked", 34, "a thread has at most 524288 bytes of local memory, got 524289"),
+    ] {
+        let fault = gpu.launch(&module, name, Dims::new(1, 1), &[0; 32768]).expect_err(name);
+        assert_eq!(
+            (fault.kind, fault.line, fault.message.as_str()),
+            (FaultKind::Unsupported, line, message),
+            "{fault}"
+        );
+    }
+    let error = gpu.load(&kernel("add.u32 %r1,, %r2;")).err().expect("a syntax error is found when a module is loaded");
+    assert_eq!(error.line, 9, "{error}");
 }
