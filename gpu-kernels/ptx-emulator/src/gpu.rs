@@ -92,6 +92,11 @@ impl Gpu {
         }
     }
 
+    /// Returns the text that kernels have printed with `printf` since the last call.
+    pub fn take_output(&mut self) -> String {
+        std::mem::take(&mut self.simulator.output)
+    }
+
     /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
     pub fn allocate(&mut self, size: usize) -> Option<u64> {
         self.simulator.memory.allocate(size as u64)

@@ -57,7 +57,8 @@ fn registers_without_a_use_take_no_memory() {
     let body = ".reg .b32 %x<4000000000>; mov.u32 %x3999999999, 7; st.global.u32 [%rd1], %x3999999999;";
     assert!(launch(&module("", body), Dims::new(1, 1)).is_ok_and(|launched| launched.is_ok()));
     let beyond = module("", ".reg .b32 %x<9>; mov.u32 %x9, 7;");
-    assert!(launch(&beyond, Dims::new(1, 1)).is_err(), "the last register is %x8");
+    let fault = launch(&beyond, Dims::new(1, 1)).expect("the module loads").expect_err("the last register is %x8");
+    assert_eq!(fault.kind, FaultKind::Unsupported, "{fault}");
 }
 
 #[test]
@@ -95,4 +96,18 @@ fn the_largest_grid_takes_no_memory_for_its_order() {
             gpu.launch(&module, "k", Dims::new(i32::MAX as u32, 1), &[0; 8]).expect_err("the grid is too large");
         assert_eq!(fault.kind, FaultKind::Timeout, "{fault}");
     }
+}
+
+#[test]
+fn functions_that_only_call_end_by_the_limit_of_instructions() {
+    let twice = |i: u32| format!(".func f{} {{ call f{i}; call f{i}; }}\n", i + 1);
+    let functions: String = (0..60).map(twice).collect();
+    check(&format!(".func f0 {{ ret; }}\n{functions}"), "call f60;", Dims::new(1, 1), FaultKind::Timeout);
+}
+
+#[test]
+fn a_long_chain_of_calls_overflows_the_stack_of_the_device_alone() {
+    let once = |i: u32| format!(".func f{} {{ call f{i}; }}\n", i + 1);
+    let functions: String = (0..20_000).map(once).collect();
+    check(&format!(".func f0 {{ ret; }}\n{functions}"), "call f20000;", Dims::new(1, 1), FaultKind::StackOverflow);
 }

@@ -37,6 +37,7 @@ codes! {
     ILLEGAL_ADDRESS = 700, "an illegal memory access was encountered";
     LAUNCH_OUT_OF_RESOURCES = 701, "too many resources requested for launch";
     LAUNCH_TIMEOUT = 702, "the launch timed out and was terminated";
+    ASSERT = 710, "device-side assert triggered";
     MISALIGNED_ADDRESS = 716, "misaligned address";
     LAUNCH_FAILED = 719, "unspecified launch failure";
     COOPERATIVE_LAUNCH_TOO_LARGE = 720, "too many blocks in cooperative launch";

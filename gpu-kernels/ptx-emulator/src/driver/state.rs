@@ -210,7 +210,9 @@ impl DriverState {
         }
         let hex: String = params.iter().map(|byte| format!("{byte:02x}")).collect();
         self.note = format!(", kernel={name}, params={hex}");
-        match self.gpu.launch(&self.modules[&module], &name, dims, &params) {
+        let launched = self.gpu.launch(&self.modules[&module], &name, dims, &params);
+        print!("{}", self.gpu.take_output());
+        match launched {
             Ok(profile) => {
                 if let Some(file) = &mut self.profile
                     && let Err(error) = file.write_all(profile.table(&self.config.ops).as_bytes())
@@ -225,6 +227,7 @@ impl DriverState {
                     FaultKind::Misaligned => codes::MISALIGNED_ADDRESS,
                     FaultKind::Resources => codes::LAUNCH_OUT_OF_RESOURCES,
                     FaultKind::NoProgress | FaultKind::Residency | FaultKind::Timeout => codes::LAUNCH_TIMEOUT,
+                    FaultKind::Assert => codes::ASSERT,
                     _ => codes::LAUNCH_FAILED,
                 });
             }

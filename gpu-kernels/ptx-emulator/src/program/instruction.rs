@@ -1,5 +1,8 @@
 //! A kernel's program and its instructions, decoded.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use super::registers::{Compute, Register, Registers};
 use crate::ptx::Error;
 use crate::ptx::syntax::{SourceLocation, Space};
@@ -17,6 +20,9 @@ pub fn window(space: Space) -> u64 {
     }
 }
 
+/// The address of the first function of a module. The others follow in steps of 16 bytes.
+pub const FUNCTIONS: u64 = 0x0400_0000_0000;
+
 /// A kernel that is ready to run.
 #[derive(Default)]
 pub struct Program {
@@ -24,8 +30,12 @@ pub struct Program {
     pub name: String,
     /// The line of its `.entry`.
     pub line: u32,
-    /// The instructions, with those of called functions inlined.
+    /// The instructions of the kernel, and then those of each function that it reaches.
     pub code: Vec<Inst>,
+    /// The first instruction of each function that the kernel reaches, by the function's address.
+    pub functions: HashMap<u64, usize>,
+    /// What a call inside of each recursive function saves.
+    pub frames: Vec<FrameLayout>,
     /// The source locations, which instructions refer to by index.
     pub source_locations: Vec<SourceLocation>,
     /// The registers of a warp at its start.
@@ -46,6 +56,28 @@ pub struct Program {
     pub inexact: Option<Error>,
     /// The reason why the kernel cannot run, such as an instruction that is not supported.
     pub unsupported: Option<Error>,
+}
+
+/// The state of a recursive function, which a call saves for the lanes of the caller.
+#[derive(Clone, Default)]
+pub struct FrameLayout {
+    pub registers: Vec<Register>,
+    /// The part of each lane's local memory.
+    pub local: Range<usize>,
+}
+
+/// A function of the device's runtime library (CUDA C++ Programming Guide, "Formatted Output", "Assertion" and "Dynamic
+/// Global Memory Allocation and Operations").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The function `vprintf(format, arguments)`.
+    Print,
+    /// The function `__assertfail(message, file, line, function, size of a character)`.
+    Assert,
+    /// The function `malloc(size)`.
+    Allocate,
+    /// The function `free(address)`.
+    Free,
 }
 
 /// The special registers of a thread that have 32 bits, under their names (PTX ISA, chapter 10).
@@ -90,8 +122,20 @@ pub enum Action {
     Atomic(Atomic),
     /// The instructions `fence` and `membar`.
     Fence(Scope),
-    /// The instruction `bra`, and `ret` from a function.
+    /// The instruction `bra`, and `ret` from a function, which branches to the function's end.
     Branch { target: usize, uniform: bool },
+    /// The instruction `call` of a function in the program. `frame` is the index in [`Program::frames`] of what the call
+    /// saves.
+    Call { target: usize, frame: Option<usize> },
+    /// The instruction `call` of the function whose address is in a register of 64 bits.
+    CallPointer { register: usize, frame: Option<usize> },
+    /// The end of a function.
+    Return,
+    /// A copy of bytes within each lane's local memory.
+    Copy { from: u64, to: u64, len: usize },
+    /// A call of the runtime library, with the offsets of the arguments in local memory. The result replaces the first
+    /// argument.
+    System { system: System, arguments: Vec<u64> },
     /// The instruction `brx.idx`, a branch by a table of targets.
     Table { index: usize, targets: Vec<usize>, uniform: bool },
     /// The instruction `bar.sync` of this barrier.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::instruction::{NEVER, Special};
 use super::registers::{Register, Registers};
-use crate::ptx::syntax::Space;
+use crate::ptx::syntax::{Prototype, Space};
 
 /// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum Meaning {
     Address(Space, u64),
 }
 
-/// The names of a function that is being inlined.
+/// The names of the function that is being built.
 #[derive(Default)]
 pub(super) struct Frame {
     /// The registers, variables and parameters.
@@ -23,6 +23,8 @@ pub(super) struct Frame {
     pub(super) labels: HashMap<String, usize>,
     /// The labels of each `.branchtargets`.
     pub(super) tables: HashMap<String, Vec<String>>,
+    /// The prototypes of calls by pointer.
+    pub(super) prototypes: HashMap<String, Prototype>,
     /// The label that `ret` jumps to, or `None` in the kernel itself.
     pub(super) end: Option<usize>,
 }

@@ -6,10 +6,12 @@
 
 use super::instruction::{Action, Inst, NEVER};
 
-/// Sets [`Inst::reconvergence`] of every instruction.
-pub(super) fn find_reconvergence(code: &mut [Inst]) {
+/// Sets [`Inst::reconvergence`] of every instruction of the kernel, or of one function. `code` begins at instruction
+/// `start` of the program, which is 0 for the kernel.
+pub(super) fn find_reconvergence(code: &mut [Inst], start: usize) {
     let end = code.len();
-    let successors: Vec<Vec<usize>> = code.iter().enumerate().map(|(at, inst)| successors(at, inst, end)).collect();
+    let successors: Vec<Vec<usize>> =
+        code.iter().enumerate().map(|(at, inst)| successors(at, inst, start, end)).collect();
     let mut predecessors = vec![Vec::new(); end + 1];
     for (at, next) in successors.iter().enumerate() {
         for next in next {
@@ -31,7 +33,7 @@ pub(super) fn find_reconvergence(code: &mut [Inst]) {
         }
     }
     for (at, inst) in code.iter_mut().enumerate() {
-        inst.reconvergence = if dominator[at] == end { NEVER } else { dominator[at] };
+        inst.reconvergence = if dominator[at] >= end { NEVER } else { start + dominator[at] };
     }
 }
 
@@ -67,12 +69,15 @@ fn common(dominator: &[usize], number: &[usize], mut a: usize, mut b: usize) -> 
     a
 }
 
-fn successors(at: usize, inst: &Inst, end: usize) -> Vec<usize> {
+/// Returns the instructions that may follow an instruction. An exit from a function is no way to the function's end,
+/// where the other lanes reconverge before they return.
+fn successors(at: usize, inst: &Inst, start: usize, end: usize) -> Vec<usize> {
     let mut next = match &inst.action {
-        Action::Branch { target, .. } => vec![*target],
-        Action::Table { targets, .. } => targets.clone(),
-        Action::Exit => vec![end],
-        Action::Trap => Vec::new(),
+        Action::Branch { target, .. } => vec![*target - start],
+        Action::Table { targets, .. } => targets.iter().map(|target| *target - start).collect(),
+        Action::Return => vec![end],
+        Action::Exit if start == 0 => vec![end],
+        Action::Exit | Action::Trap => Vec::new(),
         _ => return vec![at + 1],
     };
     if inst.guard.is_some() {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::cursor::Cursor;
 use super::lexer::{Error, Kind, Parsed};
 use super::operands::{Scopes, operand};
-use super::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
-use super::variables::variable;
+use super::syntax::{Body, Function, Instruction, Prototype, SourceLocation, Space, Statement, Variable};
+use super::variables::{register, variable};
 
 /// Parses the rest of an `.entry` or `.func` directive.
 pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Parsed<Function> {
@@ -48,7 +48,7 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
         let start = cursor.position();
         let (scopes, locations, body) = (Scopes::default(), SourceLocations::default(), Body::default());
         let mut parser = BodyParser { cursor, chains, scopes, locations, body };
-        let parsed = parser.body();
+        let parsed = parser.body(function.returns.iter().chain(&function.params));
         function.body = Some(parser.body);
         match parsed {
             Err(error) if error.unsupported => {
@@ -70,6 +70,9 @@ fn parameters(cursor: &mut Cursor, unsupported: &mut Option<Error>) -> Parsed<Ve
     }
     let start = cursor.position();
     let parsed = cursor.until(')', |cursor| {
+        if cursor.eat_dot("reg") {
+            return register(cursor);
+        }
         if cursor.eat_dot("param") { variable(cursor, Space::Param, false) } else { cursor.expected("`.param`") }
     });
     match parsed {
@@ -93,9 +96,14 @@ struct BodyParser<'c, 'a> {
 }
 
 impl BodyParser<'_, '_> {
-    /// Parses all tokens after the first brace.
-    fn body(&mut self) -> Parsed {
+    /// Parses all tokens after the first brace. Some of the function's parameters may be registers.
+    fn body<'v>(&mut self, params: impl Iterator<Item = &'v Variable>) -> Parsed {
         self.scopes.push();
+        for param in params {
+            if let Some(typ) = param.register {
+                self.scopes.declare_register(&param.name, typ);
+            }
+        }
         loop {
             match self.cursor.peek() {
                 Kind::Punct(c @ ('{' | '}' | ';')) => {
@@ -182,11 +190,18 @@ impl BodyParser<'_, '_> {
 
     /// Parses the statement after the colon of a label.
     fn label(&mut self, label: String) -> Parsed {
-        if self.cursor.eat_dot("branchtargets") {
+        if self.cursor.eat_dot("branchtargets") || self.cursor.eat_dot("calltargets") {
             let targets = self.cursor.until(';', |cursor| Ok(cursor.word()?.to_string()))?;
             self.body.tables.insert(label, targets);
-        } else if self.cursor.peek() == Kind::Dot("callprototype") {
-            return self.cursor.unsupported("calls by pointer (`.callprototype`) are not of the subset");
+        } else if self.cursor.eat_dot("callprototype") {
+            let mut unsupported = None;
+            let returns = parameters(self.cursor, &mut unsupported)?;
+            self.cursor.word()?;
+            let params = parameters(self.cursor, &mut unsupported)?;
+            unsupported.map_or(Ok(()), Err)?;
+            self.cursor.eat_dot("noreturn");
+            self.cursor.want(';')?;
+            self.body.prototypes.insert(label, Prototype { returns, params });
         } else {
             self.body.statements.push(Statement::Label(label));
         }

@@ -101,6 +101,8 @@ pub struct Variable {
     pub init: Vec<u8>,
     /// The offsets of eight-byte words in `init`, each with the symbol whose address is added to the word.
     pub addresses: Vec<(usize, String)>,
+    /// The type, if this is a parameter in a register.
+    pub register: Option<Type>,
 }
 
 /// A kernel (`.entry`) or a function (`.func`).
@@ -128,8 +130,17 @@ pub struct Body {
     pub variables: Vec<Variable>,
     /// The labels and instructions in their order.
     pub statements: Vec<Statement>,
-    /// The targets of each `.branchtargets` by its label.
+    /// The targets of each `.branchtargets` and `.calltargets` by its label.
     pub tables: HashMap<String, Vec<String>>,
+    /// The prototype of each `.callprototype` by its label.
+    pub prototypes: HashMap<String, Prototype>,
+}
+
+/// The results and parameters of a function that is called by pointer.
+#[derive(Clone, Debug)]
+pub struct Prototype {
+    pub returns: Vec<Variable>,
+    pub params: Vec<Variable>,
 }
 
 /// A label or an instruction.

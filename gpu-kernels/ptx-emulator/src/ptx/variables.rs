@@ -39,7 +39,7 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Par
         return cursor.error(format!("the array `{name}` has no size and is not `.extern`"));
     }
     let size = elements.saturating_mul(typ.bytes());
-    let mut variable = Variable { name, space, align, size, init: Vec::new(), addresses: Vec::new() };
+    let mut variable = Variable { name, space, align, size, init: Vec::new(), addresses: Vec::new(), register: None };
     if cursor.eat('=') {
         initialiser(cursor, &mut variable, typ.bytes() as usize)?;
         if elements == 0 {
@@ -47,6 +47,14 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Par
         }
     }
     Ok(variable)
+}
+
+/// Parses a parameter in a register, from the token after `.reg` on.
+pub(super) fn register(cursor: &mut Cursor) -> Parsed<Variable> {
+    let typ = cursor.typ()?;
+    let name = cursor.word()?.to_string();
+    let (init, addresses, register) = (Vec::new(), Vec::new(), Some(typ));
+    Ok(Variable { name, space: Space::Param, align: typ.bytes(), size: typ.bytes(), init, addresses, register })
 }
 
 /// Parses an initialiser of elements of `width` bytes.

@@ -25,8 +25,13 @@ pub enum FaultKind {
     NoProgress,
     /// A `trap` instruction.
     Trap,
-    /// A `.uni` branch on which lanes diverge, or an index beyond the end of a branch table.
+    /// A `.uni` branch on which lanes diverge, an index beyond the end of a branch table, or a call of an address
+    /// without a function.
     Branch,
+    /// Calls that are nested too deeply.
+    StackOverflow,
+    /// A failed `assert`.
+    Assert,
     /// An instruction that is not supported, or that the settings do not allow. The kernel did not start.
     Unsupported,
     /// A launch that needs more threads, shared memory or memory of the host than there is.
@@ -69,6 +74,8 @@ impl fmt::Display for Fault {
             FaultKind::NoProgress => "no progress",
             FaultKind::Trap => "trap",
             FaultKind::Branch => "branch",
+            FaultKind::StackOverflow => "stack overflow",
+            FaultKind::Assert => "assertion",
             FaultKind::Unsupported => "kernel not supported",
             FaultKind::Resources => "too many resources",
             FaultKind::Timeout => "limit of the watchdog",

@@ -30,6 +30,8 @@ pub struct Simulator {
     pub device: DeviceProperties,
     pub memory: GlobalMemory,
     next_epoch: u32,
+    /// The text that kernels have printed.
+    pub output: String,
 }
 
 struct Block {
@@ -92,7 +94,7 @@ impl Waiting {
 
 impl Simulator {
     pub fn new(device: DeviceProperties) -> Self {
-        Self { memory: GlobalMemory::new(device.memory), device, next_epoch: 1 }
+        Self { memory: GlobalMemory::new(device.memory), device, next_epoch: 1, output: String::new() }
     }
 
     /// Runs a launch with these parameter bytes to its end, or to its first fault. Panics as `Gpu::launch` does.
@@ -117,6 +119,7 @@ impl Simulator {
             blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),
             changes: 0,
             instructions: 0,
+            output: &mut self.output,
             start: Instant::now(),
         };
         let mut orders = Orders(launch.order);

@@ -92,6 +92,16 @@ impl Segment {
         changed
     }
 
+    /// Copies bytes, and whether each of them was written.
+    pub fn copy(&mut self, from: usize, to: usize, len: usize) {
+        self.bytes.copy_within(from..from + len, to);
+        for i in 0..if self.written.is_empty() { 0 } else { len } {
+            let bit = self.written[(from + i) / 8] >> ((from + i) % 8) & 1;
+            let byte = &mut self.written[(to + i) / 8];
+            *byte = *byte & !(1 << ((to + i) % 8)) | bit << ((to + i) % 8);
+        }
+    }
+
     /// Calls `f` with the shadow of each word of `range` and the mask of the word's bytes in the range.
     fn for_each_shadow(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow, u8) -> Checked) -> Checked {
         for word in range.start / 4..range.end.div_ceil(4) {

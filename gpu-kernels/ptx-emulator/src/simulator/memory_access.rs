@@ -141,6 +141,20 @@ impl Warp {
         Ok(())
     }
 
+    /// Returns the bytes that one lane reads.
+    pub(super) fn read_lane(
+        &self,
+        env: &mut Env,
+        access: &Access,
+        pc: usize,
+        lane: u32,
+        len: usize,
+    ) -> Checked<[u8; 16]> {
+        let accessor = self.accessor(env, pc, false);
+        let target = self.resolve(env, access, lane, len)?;
+        self.load_bytes(env, &target, 1 << lane, &accessor)
+    }
+
     fn release(&self, env: &mut Env, location: Location, accessor: &Accessor, order: Order) {
         let release = matches!(order, Order::Release | Order::AcquireRelease);
         self.sync.write(&mut env.run.released, location, accessor, release);

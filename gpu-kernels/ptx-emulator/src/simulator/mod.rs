@@ -4,7 +4,9 @@
 //! `memory_access` and `shuffle` execute instructions, `happens_before` and `memory` find races, and `profile` reports
 //! instruction counts and modelled cycles.
 
+mod calls;
 mod fault;
+mod format;
 mod grid;
 mod happens_before;
 mod launch;
@@ -12,6 +14,7 @@ mod memory;
 mod memory_access;
 mod profile;
 mod shuffle;
+mod system;
 mod timing;
 mod warp;
 

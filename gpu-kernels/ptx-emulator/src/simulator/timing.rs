@@ -23,6 +23,11 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
         Action::Shuffle(_) | Action::Vote { .. } | Action::ActiveMask { .. } => ("shuffle, vote", 24),
         Action::Atomic(_) => ("atomic", 300),
         Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => ("barrier, fence", 20),
+        Action::Call { .. }
+        | Action::CallPointer { .. }
+        | Action::Return
+        | Action::Copy { .. }
+        | Action::System { .. } => ("call, return", 20),
         Action::Compute(_) if mnemonic.ends_with("f64") && !is("mov") => ("double precision", 16),
         Action::Compute(_) if divides && mnemonic.ends_with("f32") => ("division, square root", 40),
         Action::Compute(_) if divides => ("integer division", 100),

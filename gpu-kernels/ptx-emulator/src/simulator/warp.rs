@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use super::calls::SavedFrame;
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, SyncState, VectorClock};
 use super::launch::Launch;
@@ -30,6 +31,8 @@ pub struct Run<'r, 'a> {
     pub changes: u64,
     /// The number of executed instructions, summed over all warps.
     pub instructions: u64,
+    /// The text that the kernel has printed.
+    pub output: &'r mut String,
     /// The time at which the launch started.
     pub start: Instant,
 }
@@ -58,12 +61,14 @@ pub enum WarpState {
     Exited,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Path {
-    pc: usize,
-    mask: u32,
+/// The lanes that run together.
+pub(super) struct Path {
+    pub(super) pc: usize,
+    pub(super) mask: u32,
     /// The instruction at which the path ends, because another path waits there.
-    reconvergence: usize,
+    pub(super) reconvergence: usize,
+    /// The state that the path restores when it returns from a function.
+    pub(super) saved: Option<Box<SavedFrame>>,
 }
 
 pub struct Warp {
@@ -78,7 +83,9 @@ pub struct Warp {
     /// The warp as an accessor, with the fields that stay the same in all accesses.
     pub agent: Accessor,
     /// The reconvergence stack. The last path runs.
-    paths: Vec<Path>,
+    pub(super) paths: Vec<Path>,
+    /// The size in bytes of what calls have saved.
+    pub(super) saved_bytes: usize,
     /// The instruction that was executed last.
     pub pc: usize,
 }
@@ -94,7 +101,8 @@ impl Warp {
             sync: SyncState::default(),
             timing: Timing::default(),
             lanes,
-            paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER }],
+            paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER, saved: None }],
+            saved_bytes: 0,
             pc: 0,
         }
     }
@@ -176,6 +184,7 @@ impl Warp {
                         self.state = WarpState::AtBarrier(*id);
                         return Ok(true);
                     }
+                    Action::Return => self.return_from_call(run.launch.program),
                     _ if mask == 0 => {}
                     action => return self.execute(env, action, pc, mask),
                 }
@@ -218,6 +227,18 @@ impl Warp {
                 let now = self.timing.now();
                 lanes(mask).for_each(|lane| self.registers.set(*d, lane, now));
             }
+            Action::Call { target, frame } => self.call(env.run.launch.program, &[(*target, mask)], *frame)?,
+            Action::CallPointer { register, frame } => {
+                let callees = self.callees(env.run.launch.program, *register, mask)?;
+                self.call(env.run.launch.program, &callees, *frame)?;
+            }
+            Action::Copy { from, to, len } => {
+                let size = env.run.launch.program.local_size;
+                for start in lanes(mask).map(|lane| lane as usize * size) {
+                    self.local.copy(start + *from as usize, start + *to as usize, *len);
+                }
+            }
+            Action::System { system, arguments } => self.system(env, *system, arguments, pc, mask)?,
             Action::Nothing => return Ok(true),
             Action::Trap => return Err(Violation::new(FaultKind::Trap, mask.trailing_zeros(), "the kernel trapped")),
             _ => unreachable!("`Warp::step` executes the other actions"),
@@ -244,7 +265,7 @@ impl Warp {
             path.pc = reconvergence;
         }
         let sides = sides.iter().filter(|(pc, mask)| *mask != 0 && *pc != reconvergence);
-        self.paths.extend(sides.map(|(pc, mask)| Path { pc: *pc, mask: *mask, reconvergence }));
+        self.paths.extend(sides.map(|(pc, mask)| Path { pc: *pc, mask: *mask, reconvergence, saved: None }));
         Ok(())
     }
 
