@@ -67,7 +67,11 @@
 //! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. A
 //!   launch has completed when the call returns.
 //! - Lanes that diverge reconverge at the immediate post-dominator. The members of a `bar.warp.sync`, shuffle or vote
-//!   must reach it together, whereas a GPU also accepts lanes that come from different branches.
+//!   must reach it together, whereas a GPU also accepts lanes that come from different branches. The same holds for the
+//!   lanes of a warp at a barrier that is not aligned.
+//! - Approximate instructions and atomics on floating-point values give the correctly rounded result, which is within the
+//!   manual's error bounds. They run only if the settings allow them, because their bits differ between GPUs.
+//! - A function may call itself if it has no variables in local memory. A warp nests up to 4,096 calls.
 //! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
 //!   `bar.warp.sync`s of the whole warp order all accesses, and shuffles and votes order a read before a later write.
 //!   Lanes of one warp may write equal values to one location. Fences of block scope order only accesses within one

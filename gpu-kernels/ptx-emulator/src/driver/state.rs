@@ -211,7 +211,9 @@ impl DriverState {
         let hex: String = params.iter().map(|byte| format!("{byte:02x}")).collect();
         self.note = format!(", kernel={name}, params={hex}");
         let launched = self.gpu.launch(&self.modules[&module], &name, dims, &params);
-        print!("{}", self.gpu.take_output());
+        // Nothing flushes the library's buffer when the program exits. A failed write must not change its results.
+        let mut stdout = std::io::stdout();
+        let _ = stdout.write_all(self.gpu.take_output().as_bytes()).and_then(|()| stdout.flush());
         match launched {
             Ok(profile) => {
                 if let Some(file) = &mut self.profile

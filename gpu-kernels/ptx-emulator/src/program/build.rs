@@ -7,6 +7,7 @@ use super::decode::decode;
 use super::instruction::{Action, FrameLayout, Inst, NEVER, Program};
 use super::names::{Frame, Meaning, Names};
 use super::reconvergence::find_reconvergence;
+use super::shared::{Key, lay_out};
 use super::symbols::{Symbols, allocate};
 use crate::ptx::Error;
 use crate::ptx::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
@@ -31,8 +32,8 @@ pub(super) struct Builder<'a> {
     pub(super) area: u64,
     /// The index in [`Program::frames`] of the current function, if it is recursive.
     pub(super) frame: Option<usize>,
-    /// The addresses of shared variables, by [`Symbols::lay_out_shared`].
-    shared: HashMap<(&'a str, &'a str), u64>,
+    /// The addresses of shared variables.
+    shared: HashMap<Key<'a>, u64>,
     /// The number of targets in branch tables.
     targets: usize,
     /// The indices into [`Program::source_locations`].
@@ -54,7 +55,7 @@ pub(super) fn build<'a>(kernel: &'a Function, symbols: &'a Symbols<'a>) -> Resul
         }
     }
     let graph = CallGraph::new(kernel, symbols);
-    let shared = symbols.lay_out_shared(&graph, &mut program.shared_size);
+    let shared = lay_out(symbols, &graph, &mut program.shared_size);
     let mut names = Names::default();
     names.missing.clone_from(&symbols.missing);
     for (name, (space, address)) in &symbols.addresses {
@@ -87,7 +88,8 @@ impl<'a> Builder<'a> {
         self.body(kernel, 0)?;
         self.instruction(&Instruction { opcode: "exit".into(), line: kernel.line, ..Instruction::default() })?;
         let mut starts = vec![0];
-        for function in self.graph.functions[1..].to_vec() {
+        for i in 1..self.graph.functions.len() {
+            let function = self.graph.functions[i];
             if function.body.is_some() {
                 starts.push(self.program.code.len());
                 self.function(function)?;
@@ -211,13 +213,12 @@ impl<'a> Builder<'a> {
     /// Appends an instruction.
     pub(super) fn push(&mut self, mut inst: Inst, location: &SourceLocation) {
         let locations = &mut self.program.source_locations;
-        inst.source_location = match self.source_locations.get(location) {
-            Some(index) => *index,
-            None => {
-                locations.push(location.clone());
-                self.source_locations.insert(location.clone(), locations.len() - 1);
-                locations.len() - 1
-            }
+        inst.source_location = if let Some(index) = self.source_locations.get(location) {
+            *index
+        } else {
+            locations.push(location.clone());
+            self.source_locations.insert(location.clone(), locations.len() - 1);
+            locations.len() - 1
         };
         self.program.code.push(inst);
     }

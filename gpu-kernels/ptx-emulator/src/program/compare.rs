@@ -57,6 +57,22 @@ pub(super) fn forms(table: &mut Table) {
     // `slct` selects `a` where `c` is not negative (section 9.7.6.4).
     table.lanes("slct.b32|u32|s32|f32.s32", |a: u32, b: u32, c: i32| if c >= 0 { a } else { b });
     table.lanes("slct.b64|u64|s64|f64.s32", |a: u64, b: u64, c: i32| if c >= 0 { a } else { b });
+    table.lanes("slct.b32|u32|s32|f32.f32", |a: u32, b: u32, c: f32| if c >= 0.0 { a } else { b });
+    table.lanes("slct.b64|u64|s64|f64.f32", |a: u64, b: u64, c: f32| if c >= 0.0 { a } else { b });
+    table.lanes("slct.ftz.b32|u32|s32|f32.f32", |a: u32, b: u32, c: f32| if flush(c) >= 0.0 { a } else { b });
+    table.lanes("slct.ftz.b64|u64|s64|f64.f32", |a: u64, b: u64, c: f32| if flush(c) >= 0.0 { a } else { b });
+    table.lanes("testp.finite.f32", |a: f32| a.is_finite());
+    table.lanes("testp.infinite.f32", |a: f32| a.is_infinite());
+    table.lanes("testp.number.f32", |a: f32| !a.is_nan());
+    table.lanes("testp.notanumber.f32", |a: f32| a.is_nan());
+    table.lanes("testp.normal.f32", |a: f32| a.is_normal());
+    table.lanes("testp.subnormal.f32", |a: f32| a.is_subnormal());
+    table.lanes("testp.finite.f64", |a: f64| a.is_finite());
+    table.lanes("testp.infinite.f64", |a: f64| a.is_infinite());
+    table.lanes("testp.number.f64", |a: f64| !a.is_nan());
+    table.lanes("testp.notanumber.f64", |a: f64| a.is_nan());
+    table.lanes("testp.normal.f64", |a: f64| a.is_normal());
+    table.lanes("testp.subnormal.f64", |a: f64| a.is_subnormal());
 }
 
 /// Adds `setp` and `set` with these operators for operands of a type, whose values `prepare` maps first.

@@ -3,11 +3,12 @@
 use super::decoder::{Decoded, Decoder, exactly};
 use super::float::{Mode, ROUNDINGS};
 use super::forms::{Table, alternatives};
-use super::instruction::{Action, window};
+use super::half::{BF16, F16, HalfMode};
+use super::instruction::{Action, WINDOW, window};
 use super::lanes::AnyWidth;
 use super::memory::SPACES;
 use super::rounding::{self, Rounding};
-use crate::ptx::syntax::{Operand, Type};
+use crate::ptx::syntax::{Operand, Space, Type};
 
 /// The modifiers that round to an integral value.
 const INTEGRAL: [(&str, Rounding); 4] =
@@ -30,6 +31,28 @@ pub(super) fn forms(table: &mut Table) {
         to_integer(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
     });
     cvt(table, &format!("cvt.{irnd}.{int}.f64"), |c, x| to_integer(c.dtype, c.integral(f64::from_bits(x)), true));
+    cvt(table, &format!("cvt.{irnd}.ftz?.sat.{int}.f32"), |c, x| {
+        to_integer(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
+    });
+    cvt(table, &format!("cvt.{irnd}.sat.{int}.f64"), |c, x| to_integer(c.dtype, c.integral(f64::from_bits(x)), true));
+    cvt(table, &format!("cvt.{frnd}.ftz?.sat?.f16.f32"), |c, x| c.half(c.single(x)));
+    cvt(table, &format!("cvt.{frnd}.sat?.f16.f64"), |c, x| c.half(f64::from_bits(x)));
+    cvt(table, "cvt.ftz?.sat?.f32.f16", |c, x| c.narrow(F16.value(x as u16)));
+    cvt(table, "cvt.sat?.f64.f16", |c, x| c.saturated(F16.value(x as u16)).to_bits());
+    cvt(table, &format!("cvt.{irnd}.sat?.{int}.f16"), |c, x| {
+        to_integer(c.dtype, c.integral(F16.value(x as u16)), c.dtype.bits() == 64)
+    });
+    cvt(table, &format!("cvt.{frnd}.sat?.f16.{int}"), |c, x| c.half(exact_or_odd(integer(c.atype, x))));
+    cvt(table, "cvt.rn|rz.relu?.bf16.f32", |c, x| c.half(c.single(x)));
+    cvt(table, "cvt.f32.bf16", |_, x| (x & 0xffff) << 16);
+    for (typ, format) in [("f16x2", F16), ("bf16x2", BF16)] {
+        table.add(&format!("cvt.rn|rz.relu?.{typ}.f32"), move |i| {
+            let (mode, rounding) = (HalfMode::of(i, format), Mode::of(i).rounding);
+            let half = move |x: f32| u32::from(mode.result(f64::from(x), rounding));
+            // The first source becomes the upper half.
+            i.compute(move |a: f32, b: f32| half(a) << 16 | half(b))
+        });
+    }
     cvt(table, &format!("cvt.{int}.{int}"), |c, x| extended(c.dtype, extended(c.atype, x)));
     cvt(table, &format!("cvt.sat.{int}.{int}"), |c, x| clamp(c.dtype, integer(c.atype, x)));
 }
@@ -48,6 +71,19 @@ pub(super) fn address_forms(table: &mut Table) {
         let base = window(i.one_of(&SPACES).expect("the form has a state space"));
         let offset = if i.has("to") { base.wrapping_neg() } else { base };
         i.compute(move |a: u64| a.wrapping_add(offset))
+    });
+}
+
+/// Adds the forms of `isspacep` (section 9.7.9.19).
+pub(super) fn space_forms(table: &mut Table) {
+    table.add("isspacep.global|const|shared|shared::cta|shared::cluster|local|param", |i| {
+        let space = i.one_of(&SPACES).unwrap_or(Space::Shared);
+        i.compute(move |a: u64| match space {
+            Space::Global => a < window(Space::Shared) || a >= window(Space::Param) + WINDOW,
+            // Constant memory is part of global memory here.
+            Space::Const => false,
+            space => a.wrapping_sub(window(space)) < WINDOW,
+        })
     });
 }
 
@@ -87,6 +123,8 @@ struct Conversion {
     atype: Type,
     integral: Option<Rounding>,
     mode: Mode,
+    /// The modifiers of a result of 16 bits.
+    half: HalfMode,
 }
 
 impl Conversion {
@@ -98,7 +136,7 @@ impl Conversion {
             return Err(format!("`.sat` has no effect on `.{atype}`, whose values `.{dtype}` has"));
         }
         for (operand, typ) in [(d, dtype), (a, atype)] {
-            let float = matches!(typ, Type::F(_));
+            let float = matches!(typ, Type::F(_) | Type::Bf16);
             let fits = match operand {
                 Operand::Name(name) => match i.register(name)?.bits() {
                     bits if float => bits == typ.bits(),
@@ -112,12 +150,23 @@ impl Conversion {
                 return Err(format!("expected operands of types `.{dtype}` and `.{atype}`"));
             }
         }
-        Ok(Self { dtype, atype, integral: i.one_of(&INTEGRAL), mode: Mode::of(i) })
+        Ok(Self {
+            dtype,
+            atype,
+            integral: i.one_of(&INTEGRAL),
+            mode: Mode::of(i),
+            half: HalfMode::of(i, if dtype == Type::Bf16 { BF16 } else { F16 }),
+        })
     }
 
     /// Returns the value of a single-precision source.
     fn single(self, bits: u64) -> f64 {
         f64::from(self.mode.input(f32::from_bits(bits as u32)))
+    }
+
+    /// Returns the bits of a result of 16 bits.
+    fn half(self, x: f64) -> u64 {
+        u64::from(self.half.result(x, self.mode.rounding))
     }
 
     fn saturated(self, x: f64) -> f64 {
@@ -149,7 +198,7 @@ impl Conversion {
 fn can_saturate(dtype: Type, atype: Type) -> bool {
     match (dtype, atype) {
         (Type::S(d), Type::U(a)) => a >= d,
-        (Type::U(_), Type::S(_)) | (Type::F(_), _) => true,
+        (Type::U(_), Type::S(_)) | (Type::F(_), _) | (_, Type::F(_)) => true,
         (d, a) => a.bits() > d.bits(),
     }
 }
@@ -192,8 +241,11 @@ fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
 
 /// Converts an integer to single precision.
 fn from_integer(value: i128, rounding: Rounding) -> f32 {
+    rounding::narrow(exact_or_odd(value), rounding)
+}
+
+/// Returns an integer in double precision, which may lose the lowest of 64 bits. So the value is rounded to odd.
+fn exact_or_odd(value: i128) -> f64 {
     let near = value as f64;
-    // Double precision may lose the lowest of 64 bits, so the value is rounded to odd.
-    let error = (value - near as i128) as f64;
-    rounding::narrow(rounding::odd(near, error), rounding)
+    rounding::odd(near, (value - near as i128) as f64)
 }

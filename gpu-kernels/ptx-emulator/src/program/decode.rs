@@ -7,22 +7,27 @@ use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
-use super::{compare, control, convert, float, integer, memory};
+use super::{carry, compare, control, convert, float, half, integer, memory};
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
 static COMPUTE: LazyLock<Table> =
-    LazyLock::new(|| Table::of(&[integer::forms, float::forms, compare::forms, convert::forms]));
+    LazyLock::new(|| Table::of(&[integer::forms, float::forms, half::forms, compare::forms, convert::forms]));
 
 /// All other instructions but `call`, which the builder inlines.
-static OTHERS: LazyLock<Table> = LazyLock::new(|| Table::of(&[memory::forms, control::forms, convert::address_forms]));
+static OTHERS: LazyLock<Table> = LazyLock::new(|| {
+    Table::of(&[memory::forms, control::forms, convert::address_forms, convert::space_forms, carry::forms])
+});
 
 /// Decodes an instruction without its source location. The text is the reason why the result differs between GPUs, or
 /// `None` if all GPUs give the same result.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
+    let mnemonic = instruction.mnemonic();
+    let instruction = &memory::canonical(instruction);
     let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
-    let form = COMPUTE.find(opcode, modifiers).or_else(|| OTHERS.find(opcode, modifiers));
-    let form = form.ok_or("this instruction is not of the subset")??;
+    let forms = [&COMPUTE, &OTHERS].map(|table| table.find(opcode, modifiers));
+    let best = forms.iter().position(|form| matches!(form, Some(Ok(_)))).or(forms.iter().position(Option::is_some));
+    let form = best.and_then(|best| forms.into_iter().nth(best)?).ok_or("this instruction is not of the subset")??;
     let mut decoder = Decoder::new(names, instruction);
     let action = form.decode(&mut decoder)?;
     let mut guard = None;
@@ -30,7 +35,7 @@ pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(I
         guard = Some((decoder.predicate(&Operand::Name(name.clone()))?, *negated));
     }
     let Decoder { reads, writes, inexact, .. } = decoder;
-    let (mnemonic, line) = (instruction.mnemonic(), instruction.line);
+    let line = instruction.line;
     Ok((Inst { guard, action, mnemonic, line, source_location: 0, reads, writes, reconvergence: NEVER }, inexact))
 }
 

@@ -9,7 +9,7 @@ use crate::ptx::syntax::{Instruction, Operand, Type};
 pub(super) type Decoded<T = Action> = Result<T, String>;
 
 /// The special registers of 32 bits.
-const SPECIALS: [Special; 21] = [
+const SPECIALS: [Special; 24] = [
     ("%tid.x", |thread| thread.tid[0]),
     ("%tid.y", |thread| thread.tid[1]),
     ("%tid.z", |thread| thread.tid[2]),
@@ -22,6 +22,9 @@ const SPECIALS: [Special; 21] = [
     ("%nctaid.x", |thread| thread.nctaid[0]),
     ("%nctaid.y", |thread| thread.nctaid[1]),
     ("%nctaid.z", |thread| thread.nctaid[2]),
+    ("%smid", |thread| thread.smid),
+    ("%nsmid", |thread| thread.nsmid),
+    ("%dynamic_smem_size", |thread| thread.dynamic_shared),
     ("%laneid", |thread| thread.laneid),
     ("%laneid.x", |thread| thread.laneid),
     ("%warpid", |thread| thread.warpid),
@@ -37,6 +40,7 @@ const SPECIALS: [Special; 21] = [
 pub(super) struct Decoder<'a> {
     /// The names that operands refer to.
     pub(super) names: &'a mut Names,
+    pub(super) opcode: &'a str,
     modifiers: &'a [String],
     pub(super) operands: &'a [Operand],
     /// The registers that the operands decoded so far read.
@@ -54,8 +58,8 @@ pub(super) fn exactly<const N: usize>(operands: &[Operand]) -> Decoded<&[Operand
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(names: &'a mut Names, instruction: &'a Instruction) -> Self {
-        let Instruction { modifiers, operands, .. } = instruction;
-        Self { names, modifiers, operands, reads: Vec::new(), writes: Vec::new(), inexact: None }
+        let Instruction { opcode, modifiers, operands, .. } = instruction;
+        Self { names, opcode, modifiers, operands, reads: Vec::new(), writes: Vec::new(), inexact: None }
     }
 
     /// Returns whether the instruction has this modifier.
@@ -114,6 +118,7 @@ impl<'a> Decoder<'a> {
     /// Returns the slot of a source of `bits` bits, which is a register of this width, a constant, or an address.
     pub(super) fn source(&mut self, operand: &Operand, bits: u32) -> Decoded<usize> {
         let constant = match operand {
+            Operand::Name(name) if name == "WARP_SZ" => 32,
             Operand::Name(name) => match self.names.meaning(name) {
                 Some(Meaning::Address(_, address)) if bits >= 32 => address,
                 Some(Meaning::Address(..)) => return Err(format!("the address of `{name}` exceeds {bits} bits")),
@@ -144,7 +149,7 @@ impl<'a> Decoder<'a> {
     /// Returns the register of a source of any width. A constant gets a register of `bits` bits, 32 or 64.
     pub(super) fn any_source(&mut self, operand: &Operand, bits: u32) -> Decoded<Register> {
         match operand {
-            Operand::Name(name) => {
+            Operand::Name(name) if name != "WARP_SZ" => {
                 let register = self.register(name)?;
                 self.reads.push(register);
                 Ok(register)
@@ -156,6 +161,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn special(&mut self, name: &str) -> Decoded<usize> {
+        // The driver of a graphics program sets these registers (PTX ISA, section 10.29). Here they are zero.
+        if name.strip_prefix("%envreg").is_some_and(|number| number.parse().is_ok_and(|number: u32| number < 32)) {
+            return Ok(self.names.constant(32, 0));
+        }
         let special = SPECIALS.iter().find(|(known, _)| *known == name);
         let special = special.ok_or_else(|| format!("special register `{name}` is not of the subset"))?;
         Ok(self.names.special(*special))

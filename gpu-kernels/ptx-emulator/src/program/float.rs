@@ -121,7 +121,7 @@ pub(super) fn forms(table: &mut Table) {
 
 /// Returns the smaller value, with -0 below +0. If one value is NaN, returns the other value, or NaN if `nan` holds
 /// (section 9.7.3.11).
-fn least(a: f64, b: f64, nan: bool) -> f64 {
+pub(super) fn least(a: f64, b: f64, nan: bool) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a < b || a == b && a.is_sign_negative() => a,
         (false, false) => b,

@@ -10,6 +10,9 @@ use crate::ptx::syntax::{SourceLocation, Space};
 /// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
 pub const NEVER: usize = usize::MAX;
 
+/// The size of the generic addresses of a state space.
+pub const WINDOW: u64 = 1 << 40;
+
 /// Returns the first generic address of a state space (PTX ISA, section 5.1.8), 0 for global and constant memory.
 pub fn window(space: Space) -> u64 {
     match space {
@@ -89,6 +92,11 @@ pub struct Thread {
     pub laneid: u32,
     pub warpid: u32,
     pub nwarpid: u32,
+    /// The multiprocessor of the block, and the number of multiprocessors.
+    pub smid: u32,
+    pub nsmid: u32,
+    /// The dynamic shared memory of the block in bytes.
+    pub dynamic_shared: u32,
 }
 
 /// The name of a special register, and its value in a thread.
@@ -138,8 +146,12 @@ pub enum Action {
     System { system: System, arguments: Vec<u64> },
     /// The instruction `brx.idx`, a branch by a table of targets.
     Table { index: usize, targets: Vec<usize>, uniform: bool },
-    /// The instruction `bar.sync` of this barrier.
-    Barrier(usize),
+    /// The instructions `bar` and `barrier`.
+    Barrier(Barrier),
+    /// The instruction `redux.sync`.
+    Reduce { d: usize, a: usize, members: usize, function: Reduction },
+    /// The instruction `match.sync`.
+    Match { d: usize, p: Option<usize>, a: Register, members: usize, all: bool },
     /// The instruction `bar.warp.sync`.
     WarpSync { members: usize },
     /// The instruction `shfl.sync`.
@@ -157,6 +169,31 @@ pub enum Action {
     /// The instruction `trap`.
     Trap,
 }
+
+/// A barrier of a block (PTX ISA, section 9.7.13.1).
+#[derive(Clone, Copy)]
+pub struct Barrier {
+    /// The register with the number of the barrier.
+    pub id: usize,
+    /// The register with the number of threads, or `None` for all threads of the block.
+    pub threads: Option<usize>,
+    /// Whether the warp continues without waiting.
+    pub arrives: bool,
+    pub reduction: Option<BarrierReduction>,
+}
+
+/// A reduction of a predicate over the threads of a barrier.
+#[derive(Clone, Copy, Debug)]
+pub struct BarrierReduction {
+    pub d: Register,
+    pub p: usize,
+    pub negated: bool,
+    /// The result, from the number of threads whose predicate is true, and the number of threads.
+    pub function: fn(u32, u32) -> u64,
+}
+
+/// A commutative reduction of two words.
+pub type Reduction = fn(u32, u32) -> u32;
 
 /// The memory order of an access (PTX ISA, section 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

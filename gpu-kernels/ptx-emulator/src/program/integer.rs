@@ -33,9 +33,114 @@ fn arithmetic(table: &mut Table) {
     table.lanes("sub.sat.s32", i32::saturating_sub);
 }
 
+/// Returns the sign-extended or zero-extended lowest 24 bits of a value.
+fn low24(a: u32, signed: bool) -> i64 {
+    if signed { i64::from((a << 8) as i32 >> 8) } else { i64::from(a & 0xff_ffff) }
+}
+
+/// Adds the multiplications of 24 bits (sections 9.7.1.5 and 9.7.1.6). The product has 48 bits.
+fn multiplications_of_24_bits(table: &mut Table) {
+    for (typ, signed) in [("u32", false), ("s32", true)] {
+        for (half, shift) in [("lo", 0), ("hi", 16)] {
+            let product = move |a, b| ((low24(a, signed) * low24(b, signed)) >> shift) as u32;
+            table.lanes(&format!("mul24.{half}.{typ}"), product);
+            table.lanes(&format!("mad24.{half}.{typ}"), move |a, b, c: u32| product(a, b).wrapping_add(c));
+        }
+    }
+    table.lanes("mad24.hi.sat.s32", |a: u32, b: u32, c: i32| {
+        (((low24(a, true) * low24(b, true)) >> 16) as i32).saturating_add(c)
+    });
+    table.lanes("mad.hi.sat.s32", |a: i32, b: i32, c: i32| {
+        ((i64::from(a) * i64::from(b)) >> 32).saturating_add(i64::from(c)).clamp(i32::MIN.into(), i32::MAX.into())
+            as i32
+    });
+}
+
+/// Adds the dot products of bytes and of words with bytes (sections 9.7.1.23 and 9.7.1.24).
+fn dot_products(table: &mut Table) {
+    fn part(x: u32, at: u32, bits: u32, signed: bool) -> u32 {
+        let shifted = x >> at << (32 - bits);
+        if signed { (shifted as i32 >> (32 - bits)) as u32 } else { shifted >> (32 - bits) }
+    }
+    for (a_type, a_signed) in [("u32", false), ("s32", true)] {
+        for (b_type, b_signed) in [("u32", false), ("s32", true)] {
+            table.lanes(&format!("dp4a.{a_type}.{b_type}"), move |a: u32, b: u32, c: u32| {
+                (0..4).fold(c, |sum, i| {
+                    sum.wrapping_add(part(a, 8 * i, 8, a_signed).wrapping_mul(part(b, 8 * i, 8, b_signed)))
+                })
+            });
+            for (half, first) in [("lo", 0), ("hi", 16)] {
+                table.lanes(&format!("dp2a.{half}.{a_type}.{b_type}"), move |a: u32, b: u32, c: u32| {
+                    (0..2).fold(c, |sum, i| {
+                        let byte = part(b, first + 8 * i, 8, b_signed);
+                        sum.wrapping_add(part(a, 16 * i, 16, a_signed).wrapping_mul(byte))
+                    })
+                });
+            }
+        }
+    }
+}
+
+/// Adds the forms of other integer instructions that only hand-written code has.
+fn rare(table: &mut Table) {
+    typed_forms! { table, T in [u16 u32 u64 s16 s32 s64] {
+        "sad" => |a: T, b: T, c: T| c.wrapping_add(if a < b { b.wrapping_sub(a) } else { a.wrapping_sub(b) }),
+    } }
+    table.lanes("bmsk.clamp.b32", |at: u32, len: u32| mask(at.min(32), len.min(32)));
+    table.lanes("bmsk.wrap.b32", |at: u32, len: u32| mask(at & 31, len & 31));
+    table.lanes("szext.clamp.u32", |a: u32, n: u32| a & mask(0, n.min(32)));
+    table.lanes("szext.wrap.u32", |a: u32, n: u32| a & mask(0, n & 31));
+    table.lanes("szext.clamp.s32", |a: u32, n: u32| sign_extended(a, n.min(32)));
+    table.lanes("szext.wrap.s32", |a: u32, n: u32| sign_extended(a, n & 31));
+    table.lanes("fns.b32", find_nth_set);
+    table.lanes("prmt.f4e.b32", |a: u32, b: u32, n: u32| (pair(a, b) >> (8 * (n & 3))) as u32);
+    table.lanes("prmt.b4e.b32", |a: u32, b: u32, n: u32| {
+        permute(a, b, [0x5670, 0x6701, 0x7012, 0x0123][n as usize & 3])
+    });
+    table.lanes("prmt.rc8.b32", |a: u32, b: u32, n: u32| permute(a, b, 0x1111 * (n & 3)));
+    table.lanes("prmt.ecl.b32", |a: u32, b: u32, n: u32| {
+        permute(a, b, [0x3210, 0x3211, 0x3222, 0x3333][n as usize & 3])
+    });
+    table.lanes("prmt.ecr.b32", |a: u32, b: u32, n: u32| {
+        permute(a, b, [0x0000, 0x1110, 0x2210, 0x3210][n as usize & 3])
+    });
+    table.lanes("prmt.rc16.b32", |a: u32, b: u32, n: u32| permute(a, b, [0x1010, 0x3232][n as usize & 1]));
+}
+
+/// Returns `len` ones from bit `at` on.
+fn mask(at: u32, len: u32) -> u32 {
+    let ones = u32::MAX.checked_shr(32 - len).unwrap_or(0);
+    ones.checked_shl(at).unwrap_or(0)
+}
+
+/// Returns the lowest `bits` bits of a value, extended by the highest of them.
+fn sign_extended(a: u32, bits: u32) -> u32 {
+    let unused = 32 - bits;
+    (a.checked_shl(unused).unwrap_or(0) as i32).checked_shr(unused).unwrap_or(0) as u32
+}
+
+/// Returns the position of the `offset`-th set bit from bit `base` on, up for positive offsets, down for negative ones. An
+/// offset of 0 finds `base` itself. Without such a bit, returns all ones (section 9.7.1.17).
+fn find_nth_set(mask: u32, base: u32, offset: i32) -> u32 {
+    if base > 31 {
+        return u32::MAX;
+    }
+    let has = |at: &u32| mask.checked_shr(*at).unwrap_or(0) & 1 == 1;
+    let nth = offset.unsigned_abs().saturating_sub(1) as usize;
+    let found = match offset {
+        0 => Some(base).filter(has),
+        1.. => (base..32).filter(has).nth(nth),
+        _ => (0..=base).rev().filter(has).nth(nth),
+    };
+    found.unwrap_or(u32::MAX)
+}
+
 /// Adds the forms of integer instructions.
 pub(super) fn forms(table: &mut Table) {
     arithmetic(table);
+    multiplications_of_24_bits(table);
+    dot_products(table);
+    rare(table);
     table.lanes("and.pred", |a: bool, b: bool| a & b);
     table.lanes("or.pred", |a: bool, b: bool| a | b);
     table.lanes("xor.pred", |a: bool, b: bool| a ^ b);

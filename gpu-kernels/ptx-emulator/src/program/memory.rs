@@ -1,11 +1,15 @@
 //! Loads, stores, atomics and fences (PTX ISA, sections 9.7.9.8 to 9.7.9.13, 9.7.13.4 to 9.7.13.6).
 
+use std::borrow::Cow;
+
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, alternatives};
+use super::half::{BF16, F16, HalfFormat};
 use super::instruction::{Access, Action, Atomic, Order, Scope, window};
 use super::names::Meaning;
 use super::registers::Register;
-use crate::ptx::syntax::{Operand, Space, Type};
+use super::rounding::Rounding;
+use crate::ptx::syntax::{Instruction, Operand, Space, Type};
 
 /// The memory orders. A volatile access is relaxed at the scope of the system (section 8.4).
 const ORDERS: [(&str, Order); 6] = [
@@ -41,15 +45,14 @@ const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
 
-/// The atomic operations by name and types (section 9.7.13.4). Sums of floats are left out, because their order differs
-/// between runs.
+/// The atomic operations by name and types (section 9.7.13.4).
 const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("and", "b32|b64", |old, b, _| old & b),
     ("or", "b32|b64", |old, b, _| old | b),
     ("xor", "b32|b64", |old, b, _| old ^ b),
     ("exch", "b32|b64", |_, b, _| b),
-    ("cas", "b32|b64", |old, b, c| if old == b { c } else { old }),
-    ("add", "u32|s32|u64", |old, b, _| old.wrapping_add(b)),
+    ("cas", "b16|b32|b64", |old, b, c| if old == b { c } else { old }),
+    ("add", "u32|s32|u64|s64", |old, b, _| old.wrapping_add(b)),
     ("inc", "u32", |old, b, _| if old >= b { 0 } else { old + 1 }),
     ("dec", "u32", |old, b, _| if old == 0 || old > b { b } else { old - 1 }),
     ("min", "u32|u64", |old, b, _| old.min(b)),
@@ -60,10 +63,27 @@ const ATOMICS: [(&str, &str, AtomicFunction); 14] = [
     ("max", "s64", |old, b, _| (old as i64).max(b as i64) as u64),
 ];
 
+/// The sums of floating-point values. Those of `f32` in global memory flush denormals on GPUs before compute
+/// capability 9.0. The emulator keeps them.
+const FLOAT_SUMS: [(&str, AtomicFunction); 6] = [
+    ("f32", |old, b, _| u64::from((f32::from_bits(old as u32) + f32::from_bits(b as u32)).to_bits())),
+    ("f64", |old, b, _| (f64::from_bits(old) + f64::from_bits(b)).to_bits()),
+    ("f16", |old, b, _| half_sum(F16, old, b)),
+    ("bf16", |old, b, _| half_sum(BF16, old, b)),
+    ("f16x2", |old, b, _| half_sum(F16, old & 0xffff, b & 0xffff) | half_sum(F16, old >> 16, b >> 16) << 16),
+    ("bf16x2", |old, b, _| half_sum(BF16, old & 0xffff, b & 0xffff) | half_sum(BF16, old >> 16, b >> 16) << 16),
+];
+
+/// Returns the sum of two values of a 16-bit format, rounded to nearest.
+fn half_sum(format: HalfFormat, a: u64, b: u64) -> u64 {
+    let sum = format.value(a as u16) + format.value(b as u16);
+    u64::from(format.bits(sum, Rounding::Nearest))
+}
+
 /// Adds the forms of instructions that access memory.
 pub(super) fn forms(table: &mut Table) {
     let (scopes, spaces) = (alternatives(&SCOPES), alternatives(&SPACES));
-    let modifiers = format!("{scopes}?.{spaces}?.{CACHE}?.nc?.{}?.{TYPES}", alternatives(&VECTORS));
+    let modifiers = format!("{scopes}?.{spaces}?.{CACHE}?.nc?.unified?.{}?.{TYPES}", alternatives(&VECTORS));
     for opcode in ["ld", "ldu"] {
         table.add(&format!("{opcode}.weak|relaxed|volatile|acquire?.{modifiers}"), load);
     }
@@ -77,11 +97,48 @@ pub(super) fn forms(table: &mut Table) {
             table.add(&format!("red.{operation}"), move |i| atomic(i, false, false, function));
         }
     }
+    for (types, function) in FLOAT_SUMS {
+        let modifiers =
+            format!("{}?.{scopes}?.global|shared|shared::cta|generic?.add.noftz?.{types}", alternatives(&ORDERS));
+        for (opcode, returns) in [("atom", true), ("red", false)] {
+            table.add(&format!("{opcode}.{modifiers}"), move |i| {
+                i.inexact = Some("the order of the sums differs between runs");
+                atomic(i, returns, false, function)
+            });
+        }
+    }
+    for pattern in ["fence.proxy.alias|async|async.global|tensormap", "griddepcontrol.launch_dependents|wait"] {
+        table.add(pattern, |_| Ok(Action::Nothing));
+    }
     for (pattern, scopes) in [("fence.sc|acq_rel?", &SCOPES[..]), ("membar", &LEVELS)] {
         table.add(&format!("{pattern}.{}", alternatives(scopes)), |i| {
             Ok(Action::Fence(i.one_of(scopes).expect("the form has a scope")))
         });
     }
+}
+
+/// Returns an instruction that accesses memory with its modifiers in the order of the forms, and any other instruction
+/// as it is. Assemblers accept the modifiers in any order, and compilers write several. Hints to the caches are removed.
+pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
+    if !matches!(instruction.opcode.as_str(), "atom" | "red" | "ld" | "ldu" | "st") {
+        return Cow::Borrowed(instruction);
+    }
+    let mut sorted = instruction.clone();
+    // The hint is the last operand.
+    if sorted.modifiers.iter().any(|modifier| modifier == "L2::cache_hint") {
+        sorted.operands.pop();
+    }
+    sorted.modifiers.retain(|modifier| !modifier.starts_with("L1::") && !modifier.starts_with("L2::"));
+    let named = |table: &[&str], modifier: &str| table.contains(&modifier);
+    sorted.modifiers.sort_by_key(|modifier| match modifier.as_str() {
+        modifier if ORDERS.iter().any(|(name, _)| *name == modifier) => 0,
+        modifier if SCOPES.iter().any(|(name, _)| *name == modifier) => 1,
+        modifier if SPACES.iter().any(|(name, _)| *name == modifier) => 2,
+        modifier if named(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"], modifier) => 3,
+        "nc" => 4,
+        _ => 5,
+    });
+    Cow::Owned(sorted)
 }
 
 /// Decodes the modifiers and the address `[base+offset]` of an access.
@@ -197,7 +254,11 @@ fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction)
     }
     let mut source = |operand| {
         let slot = i.source(operand, bits)?;
-        Ok::<_, String>(if bits == 64 { Register::B64(slot) } else { Register::B32(slot) })
+        Ok::<_, String>(match bits {
+            64 => Register::B64(slot),
+            32 => Register::B32(slot),
+            _ => Register::B16(slot),
+        })
     };
     let operand = source(operand)?;
     let swap = swap.map(source).transpose()?;

@@ -3,6 +3,7 @@
 mod build;
 mod call_graph;
 mod calls;
+mod carry;
 mod compare;
 mod control;
 mod convert;
@@ -10,6 +11,7 @@ mod decode;
 mod decoder;
 mod float;
 mod forms;
+mod half;
 mod instruction;
 mod integer;
 mod lanes;
@@ -19,11 +21,13 @@ mod names;
 mod reconvergence;
 mod registers;
 mod rounding;
+mod shared;
 mod symbols;
 
 pub use decode::{Variant, variants};
 pub use instruction::{
-    Access, Action, Atomic, Inst, NEVER, Order, Program, Scope, Shuffle, System, Thread, VoteFunction, window,
+    Access, Action, Atomic, Barrier, BarrierReduction, Inst, NEVER, Order, Program, Reduction, Scope, Shuffle, System,
+    Thread, VoteFunction, WINDOW, window,
 };
 pub use link::{Global, Linked, link};
 pub use registers::{Register, Registers};

@@ -43,6 +43,8 @@ pub(super) struct Names {
     pub(super) registers: Registers,
     /// The special registers in use, and their slots.
     pub(super) specials: Vec<(usize, Special)>,
+    /// The slot of the carry.
+    carry: Option<usize>,
     /// The slots of constants, by width in bits and value.
     constants: HashMap<(u32, u64), usize>,
 }
@@ -80,6 +82,16 @@ impl Names {
             32 => Register::B32(push(&mut self.registers.b32, [value as u32; 32])),
             _ => Register::B16(push(&mut self.registers.b32, [value as u32 & 0xffff; 32])),
         }
+    }
+
+    /// Returns the slot of the predicate that holds the carry of each lane.
+    pub(super) fn carry(&mut self) -> usize {
+        if let Some(slot) = self.carry {
+            return slot;
+        }
+        let slot = self.new_register(1, 0).slot();
+        self.carry = Some(slot);
+        slot
     }
 
     pub(super) fn constant(&mut self, bits: u32, value: u64) -> usize {

@@ -79,6 +79,13 @@ pub fn add(a: f32, b: f32, rounding: Rounding) -> f32 {
     sum(f64::from(a), f64::from(b), rounding)
 }
 
+/// Returns `a + b` rounded to odd, with the sign of a zero for any rounding but down.
+pub fn odd_sum(a: f64, b: f64) -> f64 {
+    let sum = a + b;
+    let b_part = sum - a;
+    odd(sum, (a - (sum - b_part)) + (b - b_part))
+}
+
 fn sum(a: f64, b: f64, rounding: Rounding) -> f32 {
     let sum = a + b;
     // The error of a sum is a double-precision value (Knuth, The Art of Computer Programming, volume 2, section 4.2.2).

@@ -43,6 +43,11 @@ pub enum Type {
     U(u32),
     S(u32),
     F(u32),
+    /// The type `.bf16`, which has the exponent of `.f32`.
+    Bf16,
+    /// The types `.f16x2` and `.bf16x2`, pairs in one register.
+    F16x2,
+    Bf16x2,
 }
 
 impl Type {
@@ -51,12 +56,18 @@ impl Type {
         if name == "pred" {
             return Some(Self::Pred);
         }
+        match name {
+            "bf16" => return Some(Self::Bf16),
+            "f16x2" => return Some(Self::F16x2),
+            "bf16x2" => return Some(Self::Bf16x2),
+            _ => {}
+        }
         let bits: u32 = name.get(1..)?.parse().ok()?;
         match (name.get(..1)?, bits) {
             ("b", 8 | 16 | 32 | 64) => Some(Self::B(bits)),
             ("u", 8 | 16 | 32 | 64) => Some(Self::U(bits)),
             ("s", 8 | 16 | 32 | 64) => Some(Self::S(bits)),
-            ("f", 32 | 64) => Some(Self::F(bits)),
+            ("f", 16 | 32 | 64) => Some(Self::F(bits)),
             _ => None,
         }
     }
@@ -66,6 +77,8 @@ impl Type {
         match self {
             Self::Pred => 1,
             Self::B(bits) | Self::U(bits) | Self::S(bits) | Self::F(bits) => bits,
+            Self::Bf16 => 16,
+            Self::F16x2 | Self::Bf16x2 => 32,
         }
     }
 
@@ -83,6 +96,9 @@ impl fmt::Display for Type {
             Self::U(bits) => write!(f, "u{bits}"),
             Self::S(bits) => write!(f, "s{bits}"),
             Self::F(bits) => write!(f, "f{bits}"),
+            Self::Bf16 => write!(f, "bf16"),
+            Self::F16x2 => write!(f, "f16x2"),
+            Self::Bf16x2 => write!(f, "bf16x2"),
         }
     }
 }

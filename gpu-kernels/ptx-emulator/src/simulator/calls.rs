@@ -3,7 +3,7 @@
 //! The lanes of a call run as a path of their own on the warp's reconvergence stack, which ends when they return.
 
 use super::fault::{Checked, FaultKind, Violation};
-use super::warp::{Path, Warp, lanes};
+use super::warp::{Path, SavedFrame, Warp, lanes};
 use crate::program::{NEVER, Program};
 
 /// The largest number of paths of a warp, which bounds the depth of calls.
@@ -11,16 +11,6 @@ const MAX_PATHS: usize = 4096;
 
 /// The largest size in bytes of what a warp's calls save.
 const MAX_SAVED: usize = 64 << 20;
-
-/// The state of a recursive function before a call of its own.
-pub(super) struct SavedFrame {
-    /// The index in [`Program::frames`].
-    frame: usize,
-    /// The values `[register][lane]`.
-    registers: Vec<[u64; 32]>,
-    /// The bytes of each lane's local memory, `[lane][byte]`.
-    local: Vec<Vec<u8>>,
-}
 
 impl Warp {
     /// Calls the function at each pc of `callees` with the lanes of its mask. The last one runs first.

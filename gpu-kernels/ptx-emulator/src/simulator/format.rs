@@ -25,16 +25,13 @@ pub(super) fn pieces(format: &str) -> Vec<Piece<'_>> {
     while let Some(at) = rest.find('%') {
         pieces.push(Piece::Text(&rest[..at]));
         rest = &rest[at..];
-        match conversion(&rest[1..]) {
-            Some((conversion, len)) => {
-                pieces.push(Piece::Conversion(conversion));
-                rest = &rest[1 + len..];
-            }
+        if let Some((conversion, len)) = conversion(&rest[1..]) {
+            pieces.push(Piece::Conversion(conversion));
+            rest = &rest[1 + len..];
+        } else {
             // `%%` is a per cent sign, and so is one without a conversion.
-            None => {
-                pieces.push(Piece::Text("%"));
-                rest = rest[1..].strip_prefix('%').unwrap_or(&rest[1..]);
-            }
+            pieces.push(Piece::Text("%"));
+            rest = rest[1..].strip_prefix('%').unwrap_or(&rest[1..]);
         }
     }
     pieces.push(Piece::Text(rest));
@@ -207,7 +204,7 @@ mod tests {
             ("%.3d %u %ld", u64::from(u32::MAX), "-001 4294967295 4294967295"),
             ("%x %#X %o", 255, "ff 0XFF 377"),
             ("100%% %c%s%-6s|%.2s", 65, "100% Atexttext  |te"),
-            ("%*.*f", 3.14159f64.to_bits(), "   3.14"),
+            ("%*.*f", 3.15625f64.to_bits(), "   3.16"),
             ("%f %.0f %e %10.2e", 1234.5f64.to_bits(), "1234.500000 1234 1.234500e+03   1.23e+03"),
             ("%g %g", 1e-5f64.to_bits(), "1e-05 1e-05"),
             ("%g %G %#g", 0.5f64.to_bits(), "0.5 0.5 0.500000"),

@@ -1,13 +1,15 @@
 //! The schedule of a launch, in which blocks become resident, and blocks and warps take turns.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::barrier::Block;
 use super::fault::{Checked, Fault, FaultKind, Violation};
-use super::happens_before::{Accessor, Released, VectorClock};
+use super::happens_before::{Accessor, Released};
 use super::launch::{DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
-use super::timing::{kind, later};
+use super::timing::kind;
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Thread;
 
@@ -32,11 +34,6 @@ pub struct Simulator {
     next_epoch: u32,
     /// The text that kernels have printed.
     pub output: String,
-}
-
-struct Block {
-    state: BlockState,
-    warps: Vec<Warp>,
 }
 
 /// A generator of permutations from a seed (Marsaglia, "Xorshift RNGs", 2003), or of ascending orders if the seed is 0.
@@ -116,6 +113,7 @@ impl Simulator {
             shared_base: u64::from(self.device.shared_reserved()),
             first_epoch: self.next_epoch,
             threads_per_block: threads,
+            sms: self.device.sms,
             blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),
             changes: 0,
             instructions: 0,
@@ -188,13 +186,16 @@ impl Run<'_, '_> {
             warp
         });
         let shared = Segment::new(self.launch.shared());
-        Block { warps: warps.collect(), state: BlockState { index, shared, epoch: self.first_epoch, time: 0 } }
+        Block {
+            warps: warps.collect(),
+            state: BlockState { index, shared, epoch: self.first_epoch, time: 0, arrived: BTreeMap::new() },
+        }
     }
 
     /// Returns the special registers of the thread `thread` in the block `block`.
     fn thread(&self, block: u32, thread: u32) -> Thread {
         let coordinates = |index: u32, [x, y, _]: [u32; 3]| [index % x, index / x % y, index / x / y];
-        let Dims { grid: nctaid, block: ntid, .. } = self.launch.dims;
+        let Dims { grid: nctaid, block: ntid, shared } = self.launch.dims;
         Thread {
             tid: coordinates(thread, ntid),
             ntid,
@@ -203,6 +204,9 @@ impl Run<'_, '_> {
             laneid: thread % 32,
             warpid: thread / 32,
             nwarpid: self.threads_per_block.div_ceil(32),
+            smid: block % self.sms,
+            nsmid: self.sms,
+            dynamic_shared: shared as u32,
         }
     }
 
@@ -221,7 +225,8 @@ impl Run<'_, '_> {
             });
             result.map_err(|violation| self.fault(block.state.index, &block.warps[w], *violation))?;
         }
-        self.barrier(block)?;
+        let passed = block.pass_barriers(self);
+        passed.map_err(|(warp, violation)| self.fault(block.state.index, &block.warps[warp], *violation))?;
         Ok(instructions)
     }
 
@@ -237,31 +242,6 @@ impl Run<'_, '_> {
             return Ok(());
         };
         Err(Violation::new(FaultKind::Timeout, None, message))
-    }
-
-    /// Releases the warps of a block if all of them wait at one barrier.
-    fn barrier(&mut self, block: &mut Block) -> Result<(), Box<Fault>> {
-        if block.warps.iter().any(|warp| warp.state == WarpState::Ready) {
-            return Ok(());
-        }
-        let end = block.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later);
-        let Some(first) = block.warps.iter().find(|warp| warp.state != WarpState::Exited) else {
-            self.profile.end_block(end);
-            return Ok(());
-        };
-        if let Some(other) = block.warps.iter().find(|warp| warp.state != first.state) {
-            let does = if other.state == WarpState::Exited { "has exited" } else { "waits at another barrier" };
-            let message = format!("this warp waits, but warp {} {does}", other.agent.warp);
-            return Err(self.fault(block.state.index, first, *Violation::new(FaultKind::Barrier, None, message)));
-        }
-        let mut clock = VectorClock::default();
-        block.warps.iter().for_each(|warp| clock.join(&warp.sync.clock));
-        for warp in &mut block.warps {
-            warp.pass_barrier(&clock, end);
-        }
-        block.state.epoch += 1;
-        self.changes += 1;
-        Ok(())
     }
 
     /// Returns the fault of a launch whose live blocks make no progress while `waiting` blocks have not started.

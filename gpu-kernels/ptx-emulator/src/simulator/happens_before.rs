@@ -23,7 +23,7 @@ impl VectorClock {
     }
 
     /// Returns a copy that also includes all accesses of `accessor` so far.
-    fn with_own(&self, accessor: &Accessor) -> Self {
+    pub fn with_own(&self, accessor: &Accessor) -> Self {
         let mut all = self.clone();
         all.0.insert((accessor.block, None), accessor.epoch);
         all.0.insert((accessor.block, Some(accessor.warp)), accessor.time + 1);

@@ -63,7 +63,7 @@ pub struct Watchdog {
 
 impl Default for Watchdog {
     fn default() -> Self {
-        Self { instructions: 100_000_000_000, time: Duration::from_secs(600) }
+        Self { instructions: 100_000_000_000, time: Duration::from_mins(10) }
     }
 }
 

@@ -5,7 +5,7 @@ use super::happens_before::{Accessor, Location};
 use super::memory::{Segment, contains};
 use super::timing::bank_conflicts;
 use super::warp::{Env, Warp, lanes};
-use crate::program::{Access, Atomic, Order, Scope, window};
+use crate::program::{Access, Atomic, Order, Scope, WINDOW, window};
 use crate::ptx::syntax::Space;
 
 /// The bytes that a lane accesses.
@@ -172,7 +172,7 @@ impl Warp {
         let space = match access.space {
             Space::Generic => {
                 let windows = [Space::Shared, Space::Local, Space::Param];
-                let inside = |space: &&Space| address.wrapping_sub(window(**space)) < 1 << 40;
+                let inside = |space: &&Space| address.wrapping_sub(window(**space)) < WINDOW;
                 windows.iter().find(inside).copied().unwrap_or(Space::Global)
             }
             Space::Const => Space::Global,

@@ -1,9 +1,11 @@
 //! The simulator, which executes all blocks and warps of a launch in one thread and a reproducible order.
 //!
-//! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `warp` follows the control flow,
-//! `memory_access` and `shuffle` execute instructions, `happens_before` and `memory` find races, and `profile` reports
-//! instruction counts and modelled cycles.
+//! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `barrier` joins the warps of a block,
+//! `warp` and `calls` follow the control flow, `memory_access` and `shuffle` execute instructions, `system` and `format`
+//! are the runtime library, `happens_before` and `memory` find races, and `profile` reports instruction counts and
+//! modelled cycles.
 
+mod barrier;
 mod calls;
 mod fault;
 mod format;

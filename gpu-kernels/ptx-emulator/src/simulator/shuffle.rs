@@ -2,7 +2,7 @@
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::warp::{Warp, lanes};
-use crate::program::{Register, Shuffle, VoteFunction};
+use crate::program::{Reduction, Register, Shuffle, VoteFunction};
 
 impl Warp {
     /// Synchronises the lanes of `mask` with the members that register `slot` names, and returns the members.
@@ -20,8 +20,8 @@ impl Warp {
                 return Err(Violation::new(FaultKind::Shuffle, lane, message));
             }
         }
-        // Kernels name all 32 lanes even in a warp that the block fills only partly.
-        let all = all & self.lanes;
+        // Kernels name all 32 lanes even in a warp that the block fills only partly, and lanes that have exited.
+        let all = all & self.live();
         if all & !mask != 0 {
             let message = format!("the members are {all:#x}, but only lanes {mask:#x} are active");
             return Err(Violation::new(FaultKind::Shuffle, (all & !mask).trailing_zeros(), message));
@@ -53,6 +53,40 @@ impl Warp {
             self.registers.b32[shuffle.d][lane as usize] = results[lane as usize];
         }
         if let Some(p) = shuffle.p {
+            self.registers.set_predicate(p, mask, valid);
+        }
+        Ok(())
+    }
+
+    /// Reduces a register over the members.
+    pub fn reduce(&mut self, d: usize, a: usize, function: Reduction, members: usize, mask: u32) -> Checked {
+        let members = self.converge(members, mask)?;
+        let values = lanes(members).map(|lane| self.registers.b32[a][lane as usize]);
+        let value = values.reduce(function).unwrap_or(0);
+        lanes(mask).for_each(|lane| self.registers.b32[d][lane as usize] = value);
+        Ok(())
+    }
+
+    /// Finds the members that have the same value as each lane. If `all` holds, the result is the mask of all members, or
+    /// zero if their values differ.
+    pub fn find_equal(
+        &mut self,
+        (d, p): (usize, Option<usize>),
+        a: Register,
+        members: usize,
+        all: bool,
+        mask: u32,
+    ) -> Checked {
+        let members = self.converge(members, mask)?;
+        let values: [u64; 32] = std::array::from_fn(|lane| self.registers.get(a, lane as u32));
+        let mut valid = 0;
+        for lane in lanes(mask) {
+            let equal = lanes(members).filter(|other| values[*other as usize] == values[lane as usize]);
+            let equal = equal.fold(0, |equal, other| equal | 1 << other);
+            valid |= u32::from(equal == members) << lane;
+            self.registers.b32[d][lane as usize] = if all && equal != members { 0 } else { equal };
+        }
+        if let Some(p) = p {
             self.registers.set_predicate(p, mask, valid);
         }
         Ok(())

@@ -20,7 +20,11 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
             Space::Local => ("local memory", 34),
             Space::Generic | Space::Global => ("global or generic memory", 250),
         },
-        Action::Shuffle(_) | Action::Vote { .. } | Action::ActiveMask { .. } => ("shuffle, vote", 24),
+        Action::Shuffle(_)
+        | Action::Vote { .. }
+        | Action::Reduce { .. }
+        | Action::Match { .. }
+        | Action::ActiveMask { .. } => ("shuffle, vote", 24),
         Action::Atomic(_) => ("atomic", 300),
         Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => ("barrier, fence", 20),
         Action::Call { .. }

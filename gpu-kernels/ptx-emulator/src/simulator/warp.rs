@@ -2,16 +2,16 @@
 //!
 //! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::calls::SavedFrame;
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, Released, SyncState, VectorClock};
 use super::launch::Launch;
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
-use super::timing::{Cycles, Timing};
-use crate::program::{Action, Inst, NEVER, Order, Registers, Scope};
+use super::timing::Timing;
+use crate::program::{Action, BarrierReduction, Inst, NEVER, Order, Registers, Scope};
 
 /// The state that all warps of a running launch share.
 pub struct Run<'r, 'a> {
@@ -27,6 +27,8 @@ pub struct Run<'r, 'a> {
     pub first_epoch: u32,
     pub threads_per_block: u32,
     pub blocks: u32,
+    /// The number of multiprocessors.
+    pub sms: u32,
     /// The number of changes that other warps can see.
     pub changes: u64,
     /// The number of executed instructions, summed over all warps.
@@ -45,6 +47,8 @@ pub struct BlockState {
     pub epoch: u32,
     /// The number of releases by warps of the block so far.
     pub time: u32,
+    /// The threads that have arrived at each barrier without waiting, and what happened before.
+    pub arrived: BTreeMap<u32, (u32, VectorClock)>,
 }
 
 /// The state around a running warp.
@@ -56,8 +60,8 @@ pub struct Env<'e, 'r, 'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarpState {
     Ready,
-    /// A wait at the barrier of this number.
-    AtBarrier(usize),
+    /// A wait at the barrier of this number, for this number of threads, or for all threads of the block.
+    AtBarrier(u32, Option<u32>),
     Exited,
 }
 
@@ -71,6 +75,16 @@ pub(super) struct Path {
     pub(super) saved: Option<Box<SavedFrame>>,
 }
 
+/// The state of a recursive function before a call of its own.
+pub(super) struct SavedFrame {
+    /// The index in [`Program::frames`](crate::program::Program).
+    pub(super) frame: usize,
+    /// The values `[register][lane]`.
+    pub(super) registers: Vec<[u64; 32]>,
+    /// The bytes of each lane's local memory, `[lane][byte]`.
+    pub(super) local: Vec<Vec<u8>>,
+}
+
 pub struct Warp {
     pub state: WarpState,
     pub registers: Registers,
@@ -78,12 +92,12 @@ pub struct Warp {
     pub local: Segment,
     pub sync: SyncState,
     pub timing: Timing,
-    /// The mask of the lanes that exist.
-    pub lanes: u32,
     /// The warp as an accessor, with the fields that stay the same in all accesses.
     pub agent: Accessor,
     /// The reconvergence stack. The last path runs.
     pub(super) paths: Vec<Path>,
+    /// The reduction of the barrier at which the warp waits, and the lanes whose predicate is true.
+    pub reduction: Option<(BarrierReduction, u32)>,
     /// The size in bytes of what calls have saved.
     pub(super) saved_bytes: usize,
     /// The instruction that was executed last.
@@ -100,9 +114,9 @@ impl Warp {
             local: Segment::new(launch.program.local_size * 32),
             sync: SyncState::default(),
             timing: Timing::default(),
-            lanes,
             paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER, saved: None }],
             saved_bytes: 0,
+            reduction: None,
             pc: 0,
         }
     }
@@ -115,15 +129,6 @@ impl Warp {
     /// Returns this warp as the accessor of an instruction.
     pub fn accessor(&self, env: &Env, pc: usize, strong: bool) -> Accessor {
         Accessor { epoch: env.block.epoch, time: env.block.time, pc: pc as u32, strong, ..self.agent }
-    }
-
-    /// Continues after a barrier, with all accesses that happened before any warp's arrival.
-    pub fn pass_barrier(&mut self, clock: &VectorClock, end: Cycles) {
-        self.state = WarpState::Ready;
-        self.sync.clock.join(clock);
-        self.agent.syncs += 1;
-        self.agent.convergences += 1;
-        self.timing.wait(end);
     }
 
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns the number of executed
@@ -174,14 +179,14 @@ impl Warp {
                 match action {
                     Action::Compute(compute) if mask != 0 => compute(&mut self.registers, mask),
                     Action::Exit => self.paths.iter_mut().for_each(|path| path.mask &= !mask),
-                    Action::Barrier(id) => {
+                    Action::Barrier(barrier) if mask != 0 => {
                         counts.barriers += 1;
                         if mask != self.live() {
                             let message = format!("only lanes {mask:#x} of {:#x} reach the barrier", self.live());
                             let missing = (self.live() & !mask).trailing_zeros();
                             return Err(Violation::new(FaultKind::Barrier, missing, message));
                         }
-                        self.state = WarpState::AtBarrier(*id);
+                        self.arrive(env, barrier, pc, mask)?;
                         return Ok(true);
                     }
                     Action::Return => self.return_from_call(run.launch.program),
@@ -218,6 +223,8 @@ impl Warp {
                 self.agent.syncs += u32::from(members == self.live());
             }
             Action::Shuffle(shuffle) => self.shuffle(shuffle, mask)?,
+            Action::Reduce { d, a, members, function } => self.reduce(*d, *a, *function, *members, mask)?,
+            Action::Match { d, p, a, members, all } => self.find_equal((*d, *p), *a, *members, *all, mask)?,
             Action::Vote { d, p, negated, members, function } => {
                 let p = self.registers.predicates[*p] ^ if *negated { u32::MAX } else { 0 };
                 self.vote(*d, p, *function, *members, mask)?;

@@ -194,6 +194,18 @@ fn shuffles_and_votes_with_inactive_lanes_are_found() {
     check(one_warp, FaultKind::Shuffle, &half("bar.warp.sync -1;", ""), &half("bar.warp.sync 0xffff;", ""));
 }
 
+#[test]
+fn votes_and_shuffles_do_not_wait_for_lanes_that_have_exited() {
+    let exit = "setp.lt.u32 %p1, %r1, 16; @!%p1 exit;";
+    let all =
+        format!("{exit} vote.sync.ballot.b32 %r7, %p1, -1; shfl.sync.bfly.b32 %r8, %r1, 1, 31, -1; bar.warp.sync -1;");
+    let launched = launch(&all, Dims::new(1, 32), DeviceProperties::default(), 0);
+    assert!(launched.is_ok(), "{launched:?}");
+    let read = format!("{exit} shfl.sync.idx.b32 %r8, %r1, 20, 31, -1;");
+    let fault = launch(&read, Dims::new(1, 32), DeviceProperties::default(), 0).expect_err("lane 20 has exited");
+    assert_eq!(fault.kind, FaultKind::Shuffle, "{fault}");
+}
+
 /// The body of a grid barrier, in which each block increments a counter and waits until all blocks have done so.
 const GRID_BARRIER: &str = "mov.u32 %r6, %nctaid.x; fence.acq_rel.gpu; atom.global.add.u32 %r7, [%rd1], 1;\n\
      WAIT: ld.acquire.gpu.global.u32 %r8, [%rd1]; setp.lt.u32 %p1, %r8, %r6; @%p1 bra WAIT;";
@@ -297,7 +309,7 @@ fn a_module_loads_if_it_parses_and_its_supported_kernels_run() {
         ("bulky", 33, "a kernel has at most 32764 bytes of parameters, got 32768"),
         ("stacked", 34, "a thread has at most 524288 bytes of local memory, got 524289"),
     ] {
-        let fault = gpu.launch(&module, name, Dims::new(1, 1), &[0; 32768]).expect_err(name);
+        let fault = gpu.launch(&module, name, Dims::new(1, 1), &vec![0; 32768]).expect_err(name);
         assert_eq!(
             (fault.kind, fault.line, fault.message.as_str()),
             (FaultKind::Unsupported, line, message),

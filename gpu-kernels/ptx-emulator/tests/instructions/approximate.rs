@@ -5,9 +5,9 @@ use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
 use crate::case::{Case, Expected};
 use crate::driver::THREADS;
-use crate::floats;
 use crate::oracle::flush;
 use crate::values::Rows;
+use crate::{floats, halves};
 
 /// The largest relative error that passes. The manual's bounds are wider.
 const NEAR: f64 = 1.0 / (1 << 22) as f64;
@@ -42,6 +42,7 @@ pub fn cases() -> Vec<Case> {
         ("tanh.approx", 1, |a, _| a.tanh()),
     ];
     let mut cases = floats::unrounded();
+    cases.extend(halves::unrounded());
     for (name, sources, f) in functions {
         cases.push(near(name, sources, f));
         if name != "tanh.approx" {

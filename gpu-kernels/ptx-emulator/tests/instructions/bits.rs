@@ -117,10 +117,68 @@ fn fields(cases: &mut Vec<Case>) {
     cases.push(Case::new("prmt.b32 b32,b32,b32,b32", Rows::Integers, permute));
 }
 
+/// Adds the cases of masks, of extensions from any width, and of the search for the n-th set bit.
+fn masks(cases: &mut Vec<Case>) {
+    for (mode, clamps) in [("clamp", true), ("wrap", false)] {
+        let amount = move |x: u64| if clamps { x.min(32) } else { x % 32 };
+        let mask = move |x: &[u64]| gather(32, |i| i >= amount(x[0]) && i < amount(x[0]) + amount(x[1]));
+        cases.push(Case::new(format!("bmsk.{mode}.b32 b32,b32,b32"), Rows::Integers, mask));
+        for typ in ["u32", "s32"] {
+            let extend = move |x: &[u64]| {
+                let bits = amount(x[1]);
+                let sign = typ == "s32" && bits > 0 && has(x[0], bits - 1);
+                gather(32, |i| if i < bits { has(x[0], i) } else { sign })
+            };
+            cases.push(Case::new(format!("szext.{mode}.{typ} b32,b32,b32"), Rows::Integers, extend));
+        }
+    }
+    let find = |x: &[u64]| {
+        let (base, offset) = (x[1] as i64, i64::from(x[2] as i32));
+        let step = if offset < 0 { -1 } else { 1 };
+        let (mut at, mut left) = (base, offset.abs().max(1));
+        while (0..32).contains(&at) {
+            left -= i64::from(has(x[0], at as u64));
+            if left == 0 {
+                return at as u64;
+            }
+            if offset == 0 {
+                break;
+            }
+            at += step;
+        }
+        u64::from(u32::MAX)
+    };
+    cases.push(Case::new("fns.b32 b32,b32,b32,b32", Rows::Integers, find));
+}
+
+/// Adds the cases of `prmt` with a mode, by the tables of section 9.7.9.7. A row has the bytes of the result, the highest
+/// first, for each selector.
+fn permutations(cases: &mut Vec<Case>) {
+    let modes: [(&str, [[u64; 4]; 4]); 6] = [
+        ("f4e", [[3, 2, 1, 0], [4, 3, 2, 1], [5, 4, 3, 2], [6, 5, 4, 3]]),
+        ("b4e", [[5, 6, 7, 0], [6, 7, 0, 1], [7, 0, 1, 2], [0, 1, 2, 3]]),
+        ("rc8", [[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]),
+        ("ecl", [[3, 2, 1, 0], [3, 2, 1, 1], [3, 2, 2, 2], [3, 3, 3, 3]]),
+        ("ecr", [[0, 0, 0, 0], [1, 1, 1, 0], [2, 2, 1, 0], [3, 2, 1, 0]]),
+        ("rc16", [[1, 0, 1, 0], [3, 2, 3, 2], [1, 0, 1, 0], [3, 2, 3, 2]]),
+    ];
+    for (mode, table) in modes {
+        let permute = move |x: &[u64]| {
+            gather(32, |i| {
+                let byte = table[(x[2] & 3) as usize][3 - i as usize / 8];
+                has(x[1] << 32 | x[0], 8 * byte + i % 8)
+            })
+        };
+        cases.push(Case::new(format!("prmt.{mode}.b32 b32,b32,b32,b32"), Rows::Integers, permute));
+    }
+}
+
 /// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     logic(&mut cases);
+    masks(&mut cases);
+    permutations(&mut cases);
     shifts(&mut cases);
     fields(&mut cases);
     cases

@@ -111,10 +111,33 @@ fn setp(cases: &mut Vec<Case>) {
     }
 }
 
+/// Returns the cases of `testp`, which look at the exponent and the fraction (section 9.7.3.1).
+fn classes<F: Format>() -> Vec<Case> {
+    let exponents = (1u64 << (F::BITS as u32 - 1 - F::MANTISSA)) - 1;
+    let parts = move |bits: u64| (bits >> F::MANTISSA & exponents, bits & ((1 << F::MANTISSA) - 1));
+    let classes: [(&str, fn(u64, u64, u64) -> bool); 6] = [
+        ("finite", |exponent, _, most| exponent < most),
+        ("infinite", |exponent, fraction, most| exponent == most && fraction == 0),
+        ("number", |exponent, fraction, most| exponent < most || fraction == 0),
+        ("notanumber", |exponent, fraction, most| exponent == most && fraction != 0),
+        ("normal", |exponent, _, most| exponent > 0 && exponent < most),
+        ("subnormal", |exponent, fraction, _| exponent == 0 && fraction != 0),
+    ];
+    let case = |(name, holds): (&str, fn(u64, u64, u64) -> bool)| {
+        Case::new(format!("testp.{name}.{} pred,b{}", F::TYPE, F::BITS), rows_of(F::TYPE), move |x| {
+            let (exponent, fraction) = parts(x[0]);
+            u64::from(holds(exponent, fraction, exponents))
+        })
+    };
+    classes.map(case).into()
+}
+
 /// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     setp(&mut cases);
+    cases.extend(classes::<Single>());
+    cases.extend(classes::<Double>());
     for (typ, (name, satisfied), ftz) in comparisons() {
         for (dtype, yes) in [("u32", 0xffff_ffff), ("s32", 0xffff_ffff), ("f32", 0x3f80_0000)] {
             let (r, modifier) = (register(typ), if ftz { ".ftz" } else { "" });
@@ -132,6 +155,18 @@ pub fn cases() -> Vec<Case> {
             if width > 16 {
                 let slct = format!("slct.{kind}{width}.s32 b{width},b{width},b{width},b32");
                 cases.push(Case::new(slct, Rows::Integers, |x| if value("s32", x[2]) >= 0 { x[0] } else { x[1] }));
+                for ftz in [false, true] {
+                    let form = format!(
+                        "slct{}.{kind}{width}.f32 b{width},b{width},b{width},b32",
+                        if ftz { ".ftz" } else { "" }
+                    );
+                    // A NaN selects the second operand.
+                    cases.push(Case::new(form, Rows::Floats, move |x| {
+                        let c = if ftz { flush(x[2]) } else { x[2] };
+                        let order = order("f32", c, 0);
+                        if matches!(order, Some(Ordering::Equal | Ordering::Greater)) { x[0] } else { x[1] }
+                    }));
+                }
             }
         }
     }

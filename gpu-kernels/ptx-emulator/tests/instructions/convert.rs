@@ -1,10 +1,12 @@
 //! Conversions (PTX ISA, section 9.7.9.21).
 
-use rustc_apfloat::ieee::{Double, Single};
+use rustc_apfloat::ieee::{BFloat, Double, Half, Single};
 use rustc_apfloat::{Float, FloatConvert, Round};
 
 use crate::case::{Case, Expected, cut};
-use crate::oracle::{Format, ROUNDINGS, bits_of, flush, is_signed, range, register, rows_of, saturate, value};
+use crate::oracle::{
+    Format, ROUNDINGS, bits_of, flush, flush_to_zero, is_signed, range, register, rows_of, saturate, value,
+};
 
 /// The integer types.
 const INTEGERS: [&str; 8] = ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"];
@@ -17,7 +19,7 @@ fn integral() -> [(String, Round); 4] {
 /// Returns the kinds of registers that may hold a type. An integer may be in a wider register (section 9.4.1).
 fn registers(typ: &str) -> Vec<String> {
     let wide_enough = |bits: &u32| *bits >= bits_of(typ);
-    if typ.starts_with('f') {
+    if typ.starts_with(['f', 'b']) {
         return vec![register(typ)];
     }
     [16, 32, 64].iter().filter(|bits| wide_enough(bits)).map(|bits| format!("b{bits}")).collect()
@@ -74,14 +76,26 @@ fn to_integer<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
 fn with_floats(cases: &mut Vec<Case>) {
     for typ in INTEGERS {
         for (modifier, round) in integral() {
-            on_registers(cases, &format!(".{modifier}"), [typ, "f32"], move |x| to_integer::<Single>(typ, x, round));
-            let flushed = move |x| to_integer::<Single>(typ, flush(x), round);
-            on_registers(cases, &format!(".{modifier}.ftz"), [typ, "f32"], flushed);
-            on_registers(cases, &format!(".{modifier}"), [typ, "f64"], move |x| to_integer::<Double>(typ, x, round));
+            // Every conversion to an integer saturates, so `.sat` changes nothing.
+            for sat in ["", ".sat"] {
+                let to_single = move |x| to_integer::<Single>(typ, x, round);
+                on_registers(cases, &format!(".{modifier}{sat}"), [typ, "f32"], to_single);
+                let flushed = move |x| to_integer::<Single>(typ, flush(x), round);
+                on_registers(cases, &format!(".{modifier}.ftz{sat}"), [typ, "f32"], flushed);
+                let to_double = move |x| to_integer::<Double>(typ, x, round);
+                on_registers(cases, &format!(".{modifier}{sat}"), [typ, "f64"], to_double);
+                let to_half = move |x| to_integer::<Half>(typ, x, round);
+                on_registers(cases, &format!(".{modifier}{sat}"), [typ, "f16"], to_half);
+            }
         }
         for (modifier, round) in ROUNDINGS {
             let to_single = move |x| Single::from_i128_r(value(typ, x), round).value.result();
             on_registers(cases, &format!(".{modifier}"), ["f32", typ], to_single);
+            for sat in [false, true] {
+                let modifiers = format!(".{modifier}{}", if sat { ".sat" } else { "" });
+                let to_half = move |x| half_result(Half::from_i128_r(value(typ, x), round).value, sat, false);
+                on_registers(cases, &modifiers, ["f16", typ], to_half);
+            }
         }
         let nearest = Round::NearestTiesToEven;
         on_registers(cases, ".rn", ["f64", typ], move |x| Double::from_i128_r(value(typ, x), nearest).value.result());
@@ -128,11 +142,75 @@ fn between_floats(cases: &mut Vec<Case>) {
     }
 }
 
+/// Applies `.sat` or `.relu` to a result of 16 bits.
+fn half_result<F: Format>(x: F, sat: bool, relu: bool) -> Expected {
+    let negative = x.is_negative() && !x.is_nan();
+    let one = F::from_u128(1).value;
+    match () {
+        () if sat && (x.is_nan() || negative || x.is_zero()) || relu && negative => Expected::Bits(0),
+        () if sat && x > one => one.result(),
+        () => x.result(),
+    }
+}
+
+/// Adds the conversions from and to formats of 16 bits.
+fn with_halves(cases: &mut Vec<Case>) {
+    for sat in [false, true] {
+        let modifier = if sat { ".sat" } else { "" };
+        for (name, round) in ROUNDINGS {
+            for ftz in [false, true] {
+                let from_single = move |x| {
+                    let x = Single::of(if ftz { flush(x) } else { x });
+                    let half: Half = x.convert_r(round, &mut false).value;
+                    let Expected::Bits(bits) = half_result(half, sat, false) else { return Expected::Unspecified };
+                    Expected::Bits(if ftz { flush_to_zero::<Half>(bits) } else { bits })
+                };
+                let modifiers = format!(".{name}{}{modifier}", if ftz { ".ftz" } else { "" });
+                on_registers(cases, &modifiers, ["f16", "f32"], from_single);
+            }
+            let from_double =
+                move |x| half_result::<Half>(Double::of(x).convert_r(round, &mut false).value, sat, false);
+            on_registers(cases, &format!(".{name}{modifier}"), ["f16", "f64"], from_double);
+        }
+        for ftz in [false, true] {
+            let modifiers = format!("{}{modifier}", if ftz { ".ftz" } else { "" });
+            on_registers(cases, &modifiers, ["f32", "f16"], move |x| {
+                let x: Single = Half::of(x).convert(&mut false).value;
+                if sat { Expected::Bits(saturate(x.to_bits() as u64)) } else { x.result() }
+            });
+        }
+        on_registers(cases, modifier, ["f64", "f16"], move |x| {
+            let x: Double = Half::of(x).convert(&mut false).value;
+            if sat { Expected::Bits(saturate_double(x.to_bits() as u64)) } else { x.result() }
+        });
+    }
+    on_registers(cases, "", ["f32", "bf16"], |x| Expected::Bits(x << 16));
+    for (name, round) in [("rn", Round::NearestTiesToEven), ("rz", Round::TowardZero)] {
+        for relu in [false, true] {
+            let modifiers = format!(".{name}{}", if relu { ".relu" } else { "" });
+            let upper = move |x| half_result::<BFloat>(Single::of(x).convert_r(round, &mut false).value, false, relu);
+            on_registers(cases, &modifiers, ["bf16", "f32"], upper);
+            let half = move |x| half_result::<Half>(Single::of(x).convert_r(round, &mut false).value, false, relu);
+            packed(cases, &modifiers, "f16x2", half);
+            packed(cases, &modifiers, "bf16x2", upper);
+        }
+    }
+}
+
+/// Adds the conversion of two values, of which the first becomes the upper half.
+fn packed(cases: &mut Vec<Case>, modifiers: &str, dtype: &str, f: impl Fn(u64) -> Expected + 'static) {
+    cases.push(Case::new(format!("cvt{modifiers}.{dtype}.f32 b32,b32,b32"), rows_of("f32"), move |x| {
+        let [Expected::Bits(high), Expected::Bits(low)] = [f(x[0]), f(x[1])] else { return Expected::Unspecified };
+        Expected::Bits(high << 16 | low)
+    }));
+}
+
 /// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     between_integers(&mut cases);
     with_floats(&mut cases);
     between_floats(&mut cases);
+    with_halves(&mut cases);
     cases
 }

@@ -26,7 +26,7 @@ fn rounded<F: Format>() -> [(&'static str, usize, bool, Function<F>); 8] {
 
 /// Returns the smaller of two values, or the greater one if `greater` holds, with -0 below +0. If one value is a NaN,
 /// returns the other value, or a NaN if `nan` holds (sections 9.7.3.11 and 9.7.3.12).
-fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
+pub fn extreme<F: Format>([a, b]: [F; 2], greater: bool, nan: bool) -> F {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a.is_zero() && b.is_zero() => {
             if a.is_negative() == greater {

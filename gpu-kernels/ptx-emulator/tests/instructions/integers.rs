@@ -34,7 +34,8 @@ const BINARY: [(&str, Function); 8] = [
 ];
 
 /// The operations on three operands.
-const TERNARY: [(&str, Function); 2] = [
+const TERNARY: [(&str, Function); 3] = [
+    ("sad", |_, a, b, c| low((a - b).abs() + c)),
     ("mad.lo", |_, a, b, c| low(a.wrapping_mul(b).wrapping_add(c))),
     ("mad.hi", |typ, a, b, c| low((a.wrapping_mul(b) >> bits_of(typ)) + c)),
 ];
@@ -53,9 +54,51 @@ fn case(form: String, typ: &'static str, f: Function) -> Case {
     })
 }
 
+/// Returns field `i` of `bits` bits as an integer.
+fn field(x: u64, i: u32, bits: u32, signed: bool) -> i128 {
+    let value = i128::from(x >> (i * bits)) & ((1 << bits) - 1);
+    if signed && value >> (bits - 1) == 1 { value - (1 << bits) } else { value }
+}
+
+/// Adds the multiplications of 24 bits and the dot products.
+fn products(cases: &mut Vec<Case>) {
+    let rows = Rows::Integers;
+    for (typ, signed) in [("u32", false), ("s32", true)] {
+        for (half, shift) in [("lo", 0), ("hi", 16)] {
+            let product = move |x: &[u64]| (field(x[0], 0, 24, signed) * field(x[1], 0, 24, signed)) >> shift;
+            cases.push(Case::new(format!("mul24.{half}.{typ} b32,b32,b32"), rows, move |x| low(product(x))));
+            let sum = move |x: &[u64]| low(product(x) + i128::from(x[2]));
+            cases.push(Case::new(format!("mad24.{half}.{typ} b32,b32,b32,b32"), rows, sum));
+        }
+        for (other, other_signed) in [("u32", false), ("s32", true)] {
+            let four = move |x: &[u64]| {
+                let product = |i| field(x[0], i, 8, signed) * field(x[1], i, 8, other_signed);
+                low((0..4).map(product).sum::<i128>() + i128::from(x[2]))
+            };
+            cases.push(Case::new(format!("dp4a.{typ}.{other} b32,b32,b32,b32"), rows, four));
+            for (half, first) in [("lo", 0), ("hi", 2)] {
+                let two = move |x: &[u64]| {
+                    let product = |i| field(x[0], i, 16, signed) * field(x[1], first + i, 8, other_signed);
+                    low((0..2).map(product).sum::<i128>() + i128::from(x[2]))
+                };
+                cases.push(Case::new(format!("dp2a.{half}.{typ}.{other} b32,b32,b32,b32"), rows, two));
+            }
+        }
+    }
+    let clamp = |sum: i128| low(sum.clamp(range("s32").0, range("s32").1));
+    cases.push(Case::new("mad24.hi.sat.s32 b32,b32,b32,b32", rows, move |x| {
+        // The upper 32 of 48 bits are a signed integer.
+        clamp(value("s32", ((field(x[0], 0, 24, true) * field(x[1], 0, 24, true)) >> 16) as u64) + value("s32", x[2]))
+    }));
+    cases.push(Case::new("mad.hi.sat.s32 b32,b32,b32,b32", rows, move |x| {
+        clamp(((value("s32", x[0]) * value("s32", x[1])) >> 32) + value("s32", x[2]))
+    }));
+}
+
 /// Returns all cases of this file.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    products(&mut cases);
     for typ in ["u16", "s16", "u32", "s32", "u64", "s64"] {
         let r = register(typ);
         cases.extend(BINARY.map(|(name, f)| case(format!("{name}.{typ} {r},{r},{r}"), typ, f)));

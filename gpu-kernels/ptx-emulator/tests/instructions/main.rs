@@ -11,16 +11,19 @@
 mod approximate;
 mod atomics;
 mod bits;
+mod carry;
 mod case;
 mod compare;
 mod convert;
 #[path = "../driver/mod.rs"]
 mod driver;
 mod floats;
+mod halves;
 mod integers;
 mod moves;
 mod oracle;
 mod values;
+mod warp;
 
 use std::collections::HashSet;
 
@@ -29,10 +32,18 @@ use driver::Driver;
 
 /// Returns the cases of exact instructions.
 fn cases() -> Vec<Case> {
-    [integers::cases(), bits::cases(), compare::cases(), floats::cases(), moves::cases(), convert::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        integers::cases(),
+        bits::cases(),
+        compare::cases(),
+        floats::cases(),
+        moves::cases(),
+        convert::cases(),
+        halves::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Runs every case on a driver.
@@ -41,6 +52,8 @@ fn check(driver: &Driver) {
         case.check(driver);
     }
     atomics::check(driver);
+    carry::check(driver);
+    warp::check(driver);
 }
 
 #[test]

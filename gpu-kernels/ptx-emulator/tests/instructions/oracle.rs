@@ -1,6 +1,6 @@
 //! Helpers of oracles, for the ranges of integer types, and for IEEE 754 arithmetic in software.
 
-use rustc_apfloat::ieee::{Double, Single};
+use rustc_apfloat::ieee::{BFloat, Double, Half, Single};
 use rustc_apfloat::{Float, Round};
 
 use crate::case::{Expected, cut};
@@ -16,7 +16,10 @@ pub fn is_signed(typ: &str) -> bool {
 
 /// Returns the width of a type in bits.
 pub fn bits_of(typ: &str) -> u32 {
-    typ[1..].parse().expect("a type ends in its width")
+    match typ {
+        "bf16" => 16,
+        typ => typ[1..].parse().expect("a type ends in its width"),
+    }
 }
 
 /// Returns the register of a type.
@@ -42,6 +45,7 @@ pub fn rows_of(typ: &str) -> Rows {
     match typ {
         "f32" => Rows::Floats,
         "f64" => Rows::Doubles,
+        "f16" | "bf16" | "f16x2" | "bf16x2" => Rows::Halves,
         _ => Rows::Integers,
     }
 }
@@ -85,6 +89,23 @@ impl Format for Double {
     const TYPE: &'static str = "f64";
     const MANTISSA: u32 = 52;
     const NAN_RESULT: Expected = Expected::Nan64;
+}
+
+impl Format for Half {
+    const TYPE: &'static str = "f16";
+    const MANTISSA: u32 = 10;
+    const NAN_RESULT: Expected = Expected::Bits(0x7fff);
+}
+
+impl Format for BFloat {
+    const TYPE: &'static str = "bf16";
+    const MANTISSA: u32 = 7;
+    const NAN_RESULT: Expected = Expected::Bits(0x7fff);
+}
+
+/// Replaces a denormal of a format by a zero of the same sign.
+pub fn flush_to_zero<F: Format>(bits: u64) -> u64 {
+    if F::of(bits).is_denormal() { bits & 1 << (F::BITS - 1) } else { bits }
 }
 
 /// Applies `.ftz`, which replaces a denormal by a zero of the same sign.

@@ -11,6 +11,8 @@ pub enum Rows {
     Floats,
     /// Double-precision values.
     Doubles,
+    /// Pairs of values of 16 bits, whose exponents are those of half precision or of the upper half of single precision.
+    Halves,
 }
 
 /// Returns rows of four operands of this kind.
@@ -18,10 +20,12 @@ pub fn rows(kind: Rows) -> &'static [[u64; 4]] {
     static INTEGERS: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&integer_edges(), 500, any_integer));
     static FLOATS: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&float_edges(), 1000, any_float));
     static DOUBLES: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&double_edges(), 1000, any_double));
+    static HALVES: LazyLock<Vec<[u64; 4]>> = LazyLock::new(|| table(&half_edges(), 4000, any_half));
     match kind {
         Rows::Integers => &INTEGERS,
         Rows::Floats => &FLOATS,
         Rows::Doubles => &DOUBLES,
+        Rows::Halves => &HALVES,
     }
 }
 
@@ -123,5 +127,23 @@ fn any_double(generator: &mut Random) -> u64 {
         1 => bits & 0x803f_ffff_ffff_ffff | 0x3fc0 << 48,
         2 => bits & 0x803f_ffff_e000_0000 | 0x3fc0 << 48 | 0x1000_0000 | bits & 1,
         _ => bits & 0x803f_fff0_0000_0000 | 0x3fc0 << 48,
+    }
+}
+
+/// Returns zeros, denormals, limits, infinities and NaNs of both formats of 16 bits, as pairs of different values.
+fn half_edges() -> Vec<u64> {
+    let half = [0, 1, 2, 0x3ff, 0x400, 0x401, 0x3bff, 0x3c00, 0x3c01, 0x3e00, 0x7bff, 0x7c00, 0x7c01, 0x7e00, 0x7fff];
+    let upper = [0x7f, 0x80, 0x81, 0x3f7f, 0x3f80, 0x3f81, 0x4000, 0x4b80, 0x7f7f, 0x7f80, 0x7f81, 0x4049];
+    let all: Vec<u64> = half.into_iter().chain(upper).flat_map(|bits| [bits, bits | 0x8000]).collect();
+    (0..all.len()).map(|i| all[i] | all[(i * 5 + 3) % all.len()] << 16).collect()
+}
+
+/// Returns a pair of random bits, or of values of moderate exponent, whose sums cancel and round.
+fn any_half(generator: &mut Random) -> u64 {
+    let bits = generator.next() & 0xffff_ffff;
+    match generator.next() % 3 {
+        0 => bits,
+        1 => bits & 0x8fff_8fff | 0x3000_3000,
+        _ => bits & 0x83ff_83ff | 0x3f00_3f00,
     }
 }

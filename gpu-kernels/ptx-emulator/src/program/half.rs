@@ -1,0 +1,207 @@
+//! The arithmetic of the 16-bit formats `f16` and `bf16`, and of pairs of them (PTX ISA, sections 9.7.4 and 9.7.5).
+//!
+//! Sums and products of two values are exact in double precision or rounded to odd, so that one more rounding gives the
+//! correctly rounded result.
+
+use super::decoder::{Decoded, Decoder};
+use super::forms::Table;
+use super::rounding::{Rounding, odd_sum};
+
+/// A binary format of 16 bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HalfFormat {
+    /// The number of bits below the exponent.
+    mantissa: u32,
+    /// The exponent of the smallest normal value.
+    least: i32,
+    /// The largest finite value.
+    largest: f64,
+    /// The NaN that arithmetic returns.
+    nan: u16,
+}
+
+/// The format of IEEE 754 with five bits of exponent.
+pub(super) const F16: HalfFormat = HalfFormat { mantissa: 10, least: -14, largest: 65_504.0, nan: 0x7fff };
+
+/// The upper half of single precision.
+pub(super) const BF16: HalfFormat =
+    HalfFormat { mantissa: 7, least: -126, largest: 3.389_531_389_251_535_5e38, nan: 0x7fff };
+
+impl HalfFormat {
+    /// Returns the value that `bits` encode.
+    pub(super) fn value(self, bits: u16) -> f64 {
+        let (field, fraction) = (u32::from(bits & 0x7fff) >> self.mantissa, bits & ((1 << self.mantissa) - 1));
+        let specials = (1 << (15 - self.mantissa)) - 1;
+        let magnitude = match field {
+            0 => f64::from(fraction) * power(self.least - self.mantissa as i32),
+            field if field == specials && fraction == 0 => f64::INFINITY,
+            field if field == specials => f64::NAN,
+            field => {
+                let whole = f64::from(u32::from(fraction) + (1 << self.mantissa));
+                whole * power(self.least + field as i32 - 1 - self.mantissa as i32)
+            }
+        };
+        if bits >> 15 == 1 { -magnitude } else { magnitude }
+    }
+
+    /// Returns the bits of a value that is exact or rounded to odd.
+    pub(super) fn bits(self, value: f64, rounding: Rounding) -> u16 {
+        if value.is_nan() {
+            return self.nan;
+        }
+        let sign = u16::from(value.is_sign_negative()) << 15;
+        let infinity = ((1 << (15 - self.mantissa)) - 1) << self.mantissa;
+        let x = value.abs();
+        let exponent = ((x.to_bits() >> 52) as i32 - 1023).max(self.least);
+        let unit = power(exponent - self.mantissa as i32);
+        let away = match rounding {
+            Rounding::Nearest => None,
+            Rounding::Zero => Some(false),
+            Rounding::Down => Some(sign != 0),
+            Rounding::Up => Some(sign == 0),
+        };
+        let scaled = x / unit;
+        let rounded = match away {
+            None => scaled.round_ties_even(),
+            Some(true) => scaled.ceil(),
+            Some(false) => scaled.floor(),
+        };
+        let result = rounded * unit;
+        sign | if x.is_infinite() {
+            infinity
+        } else if result > self.largest {
+            if away == Some(false) { infinity - 1 } else { infinity }
+        } else if result < power(self.least) {
+            rounded as u16
+        } else {
+            // A carry out of the mantissa increases the exponent.
+            ((exponent - self.least) as u16) * (1 << self.mantissa) + rounded as u16
+        }
+    }
+
+    fn flush(self, bits: u16) -> u16 {
+        if bits & 0x7fff < 1 << self.mantissa { bits & 0x8000 } else { bits }
+    }
+}
+
+fn power(exponent: i32) -> f64 {
+    2f64.powi(exponent)
+}
+
+/// The modifiers of an instruction on one format.
+#[derive(Clone, Copy)]
+pub(super) struct HalfMode {
+    format: HalfFormat,
+    flush: bool,
+    saturate: bool,
+    relu: bool,
+}
+
+impl HalfMode {
+    pub(super) fn of(i: &Decoder, format: HalfFormat) -> Self {
+        Self { format, flush: i.has("ftz"), saturate: i.has("sat"), relu: i.has("relu") }
+    }
+
+    pub(super) fn input(self, bits: u16) -> f64 {
+        self.format.value(if self.flush { self.format.flush(bits) } else { bits })
+    }
+
+    pub(super) fn result(self, value: f64, rounding: Rounding) -> u16 {
+        let bits = self.format.bits(value, rounding);
+        let bits = if self.flush { self.format.flush(bits) } else { bits };
+        if self.saturate {
+            // A NaN and -0 become +0 as well.
+            return if value > 0.0 { bits.min(self.format.bits(1.0, Rounding::Nearest)) } else { 0 };
+        }
+        if self.relu && (value < 0.0 || bits == 0x8000) { 0 } else { bits }
+    }
+}
+
+/// Adds a form for one value and for a pair, which compute `f` from the values of the sources.
+macro_rules! half_forms {
+    ($table:ident, $format:expr, $typ:literal: $($pattern:literal |$mode:ident, $($a:ident),*| $f:expr;)*) => {$(
+        $table.add(&format!(concat!($pattern, ".{}"), $typ), |i| {
+            let $mode = HalfMode::of(i, $format);
+            check_rounding(i);
+            i.compute(move |$($a: u16),*| { $(let $a = $mode.input($a);)* let bits: u16 = $f; bits })
+        });
+        $table.add(&format!(concat!($pattern, ".{}x2"), $typ), |i| {
+            let $mode = HalfMode::of(i, $format);
+            check_rounding(i);
+            i.compute(move |$($a: u32),*| {
+                let half = |at: u32| {
+                    $(let $a = $mode.input(($a >> at) as u16);)*
+                    let bits: u16 = $f;
+                    u32::from(bits) << at
+                };
+                half(0) | half(16)
+            })
+        });
+    )*};
+}
+
+/// Notes that a sum or product without `.rn` may be fused.
+fn check_rounding(i: &mut Decoder) {
+    let fusible = matches!(i.opcode, "add" | "sub" | "mul");
+    if fusible && !i.has("rn") {
+        i.inexact = Some("without a rounding modifier it may be fused with others (section 9.7.4)");
+    }
+}
+
+/// Adds the forms of arithmetic on `f16`, `f16x2`, `bf16` and `bf16x2`.
+pub(super) fn forms(table: &mut Table) {
+    half_forms! { table, F16, "f16":
+        "add.rn?.ftz?.sat?" |m, a, b| m.result(a + b, Rounding::Nearest);
+        "sub.rn?.ftz?.sat?" |m, a, b| m.result(a - b, Rounding::Nearest);
+        "mul.rn?.ftz?.sat?" |m, a, b| m.result(a * b, Rounding::Nearest);
+        "fma.rn.ftz?.sat?" |m, a, b, c| m.result(odd_sum(a * b, c), Rounding::Nearest);
+        "fma.rn.ftz?.relu" |m, a, b, c| m.result(odd_sum(a * b, c), Rounding::Nearest);
+    }
+    half_forms! { table, BF16, "bf16":
+        "add.rn?" |m, a, b| m.result(odd_sum(a, b), Rounding::Nearest);
+        "sub.rn?" |m, a, b| m.result(odd_sum(a, -b), Rounding::Nearest);
+        "mul.rn?" |m, a, b| m.result(a * b, Rounding::Nearest);
+        "fma.rn.relu?" |m, a, b, c| m.result(odd_sum(a * b, c), Rounding::Nearest);
+    }
+    for (format, typ, ftz) in [(F16, "f16", ".ftz?"), (BF16, "bf16", "")] {
+        sign_forms(table, format, typ, ftz);
+        for (name, sign) in [("min", 1.0), ("max", -1.0)] {
+            let pattern = format!("{name}{ftz}.NaN?.{typ}");
+            table.add(&pattern, move |i| extreme(i, format, sign, 1));
+            table.add(&format!("{pattern}x2"), move |i| extreme(i, format, sign, 2));
+        }
+    }
+}
+
+/// Adds `neg` and `abs`, which change only the sign bit, even of a NaN.
+fn sign_forms(table: &mut Table, format: HalfFormat, typ: &str, ftz: &str) {
+    for (name, keep, flip) in [("neg", 0xffff, 0x8000), ("abs", 0x7fff, 0)] {
+        let half = move |i: &Decoder| {
+            let ftz = i.has("ftz");
+            move |a: u16| (if ftz { format.flush(a) } else { a }) & keep ^ flip
+        };
+        table.add(&format!("{name}{ftz}.{typ}"), move |i| {
+            let half = half(i);
+            i.compute(half)
+        });
+        table.add(&format!("{name}{ftz}.{typ}x2"), move |i| {
+            let half = half(i);
+            i.compute(move |a: u32| u32::from(half(a as u16)) | u32::from(half((a >> 16) as u16)) << 16)
+        });
+    }
+}
+
+/// Decodes `min` for the sign 1, or `max` for the sign -1, of one value or of a pair.
+fn extreme(i: &mut Decoder, format: HalfFormat, sign: f64, count: u32) -> Decoded {
+    let (mode, nan) = (HalfMode::of(i, format), i.has("NaN"));
+    let half = move |a: u16, b: u16| {
+        let value = super::float::least(sign * mode.input(a), sign * mode.input(b), nan);
+        mode.result(sign * value, Rounding::Nearest)
+    };
+    if count == 1 {
+        return i.compute(half);
+    }
+    i.compute(move |a: u32, b: u32| {
+        u32::from(half(a as u16, b as u16)) | u32::from(half((a >> 16) as u16, (b >> 16) as u16)) << 16
+    })
+}
