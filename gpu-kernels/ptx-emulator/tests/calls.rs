@@ -47,14 +47,14 @@ fn parameters_in_registers_are_passed_and_returned() {
     let body = "mov.u16 %h, 7; call (%r2, %rd3), add_up, (%r1, 5, %h); cvt.u32.u64 %r3, %rd3; add.u32 %r2, %r2, %r3;\n\
          setp.lt.u32 %p1, %r1, 16; @%p1 call (_, _), add_up, (%r1, %r1, %h); st.global.u32 [%rd1], %r2;";
     let body = format!(".reg .b16 %h; {body}");
-    check(REGISTERS, &body, |thread| thread + 5 + 7 + if thread % 2 == 0 { 1000 } else { 0 });
+    check(REGISTERS, &body, |thread| thread + 5 + 7 + if thread.is_multiple_of(2) { 1000 } else { 0 });
 }
 
 #[test]
 fn a_call_under_a_predicate_changes_only_the_lanes_that_call() {
     let body = ".reg .b16 %h; mov.u16 %h, 7; mov.u32 %r2, 3; setp.ge.u32 %p1, %r1, 10;\n\
          @%p1 call (%r2, %rd3), add_up, (%r1, 5, %h); st.global.u32 [%rd1], %r2;";
-    let sum = |thread: u32| thread + 5 + if thread % 2 == 0 { 1000 } else { 0 };
+    let sum = |thread: u32| thread + 5 + if thread.is_multiple_of(2) { 1000 } else { 0 };
     check(REGISTERS, body, |thread| if thread < 10 { 3 } else { sum(thread) });
 }
 
@@ -82,7 +82,7 @@ call (value), %rd5, (argument), prototype_0;
 ld.param.b32 %r3, [value];
 }
 st.global.u32 [%rd1], %r3;";
-    check(POINTERS, call, |thread| if thread % 2 == 0 { 2 * thread } else { thread * thread });
+    check(POINTERS, call, |thread| if thread.is_multiple_of(2) { 2 * thread } else { thread * thread });
     let targets = ".reg .b32 %s; .param .b32 v; .param .b32 a; mov.u64 %rd5, square; st.param.b32 [a], %r1;\n\
          all: .calltargets twice, square; call (v), %rd5, (a), all; ld.param.b32 %s, [v]; st.global.u32 [%rd1], %s;";
     check(POINTERS, targets, |thread| thread * thread);

@@ -16,7 +16,7 @@ fn module(definitions: &str, body: &str) -> String {
 /// Loads a module, and launches `k` with a pointer to 4,096 bytes of zeros under a small limit of instructions.
 fn launch(ptx: &str, dims: Dims) -> Result<Result<(), Box<Fault>>, Error> {
     let mut gpu = Gpu::new(DeviceProperties::default());
-    gpu.watchdog = Watchdog { instructions: 1_000_000, time: Duration::from_secs(60) };
+    gpu.watchdog = Watchdog { instructions: 1_000_000, time: Duration::from_mins(1) };
     let module = gpu.load(ptx)?;
     let memory = gpu.allocate(4096).expect("the device has memory");
     assert!(gpu.write(memory, &[0; 4096]));
