@@ -74,7 +74,14 @@ impl Segment {
     #[inline]
     pub fn read(&self, at: usize, len: usize) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes[..len].copy_from_slice(&self.bytes[at..at + len]);
+        let source = &self.bytes[at..at + len];
+        // A copy of a constant length is one instruction, and any other one calls the C library.
+        match len {
+            4 => bytes[..4].copy_from_slice(source),
+            8 => bytes[..8].copy_from_slice(source),
+            16 => bytes.copy_from_slice(source),
+            _ => bytes[..len].copy_from_slice(source),
+        }
         bytes
     }
 
@@ -102,12 +109,19 @@ impl Segment {
         }
     }
 
+    /// Makes room for `pages` pages.
+    #[cold]
+    fn add_pages(&mut self, pages: usize) {
+        self.pages.resize_with(pages, || None);
+    }
+
     /// Calls `f` with the shadow of each word of `range` and the mask of the word's bytes in the range.
     fn for_each_shadow(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow, u8) -> Checked) -> Checked {
-        for word in range.start / 4..range.end.div_ceil(4) {
-            if word / PAGE >= self.pages.len() {
-                self.pages.resize_with(word / PAGE + 1, || None);
-            }
+        let words = range.start / 4..range.end.div_ceil(4);
+        if words.end.div_ceil(PAGE) > self.pages.len() {
+            self.add_pages(words.end.div_ceil(PAGE));
+        }
+        for word in words {
             let page = self.pages[word / PAGE].get_or_insert_with(|| vec![Shadow::default(); PAGE].into_boxed_slice());
             let (from, to) = (range.start.max(4 * word) - 4 * word, range.end.min(4 * word + 4) - 4 * word);
             f(&mut page[word % PAGE], ((1u32 << to) - (1 << from)) as u8)?;
