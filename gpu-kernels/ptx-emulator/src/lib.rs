@@ -1,11 +1,12 @@
 //! An emulated CUDA driver that executes PTX on the CPU, checks it and profiles it, for tests on computers without a
 //! GPU.
 //!
-//! The emulator accepts the subset of PTX that rustc's NVPTX backend and libNVVM generate for Rust kernels. A module
-//! loads if it parses. A kernel with an instruction outside the subset is refused when it is launched, with an error
-//! that names the line and the instruction, and the other kernels of the module run. While a kernel runs, the emulator reports accesses
-//! that are out of bounds, misaligned or uninitialised, races, barriers and shuffles that only some lanes reach, and
-//! launches that make no progress. A report names kernel, block, warp, lane, PTX line and source lines.
+//! The emulator accepts a subset of PTX, which includes all that rustc's NVPTX backend and libNVVM generate for Rust
+//! kernels. A module loads if it parses. A kernel with an instruction outside the subset is refused when it is launched,
+//! with an error that names the line and the instruction, and the other kernels of the module run. While a kernel runs,
+//! the emulator reports accesses that are out of bounds, misaligned or uninitialised, races, barriers and shuffles that
+//! only some lanes reach, and launches that make no progress. A report names kernel, block, warp, lane, PTX line and
+//! source lines.
 //!
 //! # As a library
 //!
