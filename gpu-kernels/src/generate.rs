@@ -32,11 +32,11 @@ pub struct GenerateArgs {
     pub transposed: *mut f32,
     /// The workspace, [`generate_workspace_len`] elements for each block of the grid, zero before the first launch.
     pub workspace: *mut f32,
-    /// `[samples, block_size]`: the tokens of each sample, then `<BOS>` if the sample is shorter, written.
+    /// `[samples, block_size]`: the tokens after the first of each sample, then `<BOS>` if it is shorter, written.
     pub out: *mut u32,
     /// `[samples, block_size]`: the log-probability of each token and each last `<BOS>`, written. Null asks for none.
     pub logprobs: *mut f32,
-    /// The `prompt_len` tokens that each sample starts with.
+    /// `[samples, prompt_len]`: the tokens that each sample starts with.
     pub prompt: *const u32,
     /// The seed of the random streams.
     pub seed: u64,
@@ -44,7 +44,7 @@ pub struct GenerateArgs {
     pub first_sample: u64,
     /// The number of samples.
     pub samples: u32,
-    /// The number of tokens of the prompt, fewer than `block_size`.
+    /// The number of tokens of a prompt, from 1 to `block_size`.
     pub prompt_len: u32,
     /// The parameters of the draws.
     pub sampling: SamplingParams,
@@ -95,10 +95,11 @@ struct Slot {
 
 impl Slot {
     #[inline(always)]
-    fn new(args: &GenerateArgs, sample: usize) -> Self {
+    fn new(args: &GenerateArgs, io: &Io, sample: usize) -> Self {
         let stream = args.first_sample.wrapping_add(sample as u64).wrapping_mul(STREAM);
         let rng = Xoshiro128PlusPlus::seed_from_u64(args.seed.wrapping_add(stream));
-        Self { sample, position: 0, token: BOS, rng }
+        let (is_used, first) = (sample < args.samples as usize, sample * args.prompt_len as usize);
+        Self { sample, position: 0, token: if is_used { io.prompt.load_scalar(first) } else { BOS }, rng }
     }
 }
 
@@ -124,15 +125,15 @@ impl Kernel for GenerateArgs {
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
                 let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, WARPS * size);
-                let written = args.samples as usize * s.block_size();
+                let [read, written] = [args.prompt_len as usize, s.block_size()].map(|len| args.samples as usize * len);
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
-                let prompt = U32View::new(args.prompt, args.prompt_len as usize);
+                let prompt = U32View::new(args.prompt, read);
                 (model, work, Io { prompt, out: U32View::new(args.out, written), logprobs })
             };
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
-                let mut slots: [Slot; TOKENS] = core::array::from_fn(|slot| Slot::new(&args, index * TOKENS + slot));
+                let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, index * TOKENS + i));
                 while !block.is_stopped() && slots.iter().any(|slot| slot.sample < args.samples as usize) {
                     decode(warp, &model, work, &slots);
                     for (i, slot) in slots.iter_mut().enumerate() {
@@ -183,8 +184,8 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
     if slot.sample >= args.samples as usize {
         return;
     }
-    let drawn = if slot.position < args.prompt_len as usize {
-        Some(io.prompt.load_scalar(slot.position))
+    let drawn = if slot.position + 1 < args.prompt_len as usize {
+        Some(io.prompt.load_scalar(slot.sample * args.prompt_len as usize + slot.position + 1))
     } else {
         let uniform = (slot.rng.next_u32() >> 8) as f32 / 16_777_216.0;
         sample::draw(s, logits, &args.sampling, uniform)
@@ -197,6 +198,6 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mu
     }
     slot.position += 1;
     if slot.token == BOS || slot.position == s.block_size() {
-        *slot = Slot::new(args, slot.sample + stride);
+        *slot = Slot::new(args, io, slot.sample + stride);
     }
 }

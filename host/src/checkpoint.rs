@@ -26,7 +26,7 @@ mod validate;
 
 pub use self::file::RunInfo;
 use self::file::{CheckpointFile, FORMAT_VERSION, METADATA, PREFIXES, dimensions};
-pub(crate) use self::file::{DIMENSIONS, document_config};
+pub(crate) use self::file::{DIMENSIONS, MODE, document_config, to_flag};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {
@@ -71,6 +71,8 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Validated)> {
     let file = CheckpointFile::open(path)?;
+    // In another mode the corpus has another vocabulary, too, which would not explain the difference.
+    file.validate_mode(run)?;
     let state = file.state(shape, vocabulary)?;
     file.validate_run(run)?;
     Ok((state, file.validated()))

@@ -47,6 +47,10 @@ pub enum Error {
     NotText { name: String, kind: &'static str },
     #[error("{corpus} {found}")]
     TooFewDocuments { corpus: String, found: &'static str },
+    /// A continuous text in which a part is shorter than a window. `most` is the largest block size that it has windows
+    /// for.
+    #[error("{corpus} is too short: it {part} {found} characters, expected at least {needed}")]
+    ShortText { corpus: String, part: &'static str, found: usize, needed: usize, most: usize },
     #[error("the character {character:?} (U+{:04X}) is not in the vocabulary", *.character as u32)]
     UnknownCharacter { character: char },
     #[error("cannot read the checkpoint `{path}`")]
@@ -124,6 +128,17 @@ impl Error {
         Self::Failed { action: action.into(), hint, source: source.into() }
     }
 
+    /// Returns the error with the name of the corpus, if it is one of a text that is too short.
+    #[must_use]
+    pub fn in_corpus(self, name: &str) -> Self {
+        match self {
+            Self::ShortText { part, found, needed, most, .. } => {
+                Self::ShortText { corpus: name.to_owned(), part, found, needed, most }
+            }
+            other => other,
+        }
+    }
+
     /// Returns the hint, if there is one.
     pub fn hint(&self) -> Option<String> {
         let hint: &str = match self {
@@ -151,12 +166,13 @@ impl Error {
                 "leave `--dedup` out, or give a text with more documents"
             }
             Self::TooFewDocuments { found: ONE_DOCUMENT, .. } => {
-                "put every document on a line of its own, or break a long text into lines, for instance by \
-                 `fold -s -w 60 FILE`"
+                "put every document on a line of its own, or give `--corpus text` to read a long text as a whole"
             }
             Self::TooFewDocuments { .. } => {
                 "put at least two documents on lines of their own: one to train on and one to validate on"
             }
+            Self::ShortText { most: 0, .. } => "give a longer text",
+            Self::ShortText { most, .. } => &format!("lower `--block-size` to at most {most}, or give a longer text"),
             Self::UnknownCharacter { .. } => "use characters of the vocabulary",
             Self::ReadCheckpoint { .. } => {
                 "give the path of a safetensors file that you may read, for instance one that `--save` wrote"

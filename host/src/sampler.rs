@@ -10,18 +10,25 @@
 //! # Ok::<(), microgpt::Error>(())
 //! ```
 
-use std::ops::DerefMut;
+use std::ops::{DerefMut, Range};
 use std::vec;
 
 use gpu_kernels::shape::Shape;
 
 use crate::config::{SampleConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
+use crate::device::Device;
 use crate::device::cpu::Cpu;
-use crate::device::{Device, Sample};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{BOS, Tokenizer};
+
+/// The most tokens of samples that are drawn side by side.
+const MAX_TOKENS: u64 = 1 << 26;
+
+/// The distance between the seeds of a sample's block before and after it slides by a token. It differs from the distance
+/// between the seeds of two samples.
+const SLIDE: u64 = 0xd134_2543_de82_ef95;
 
 /// The way in which samples are drawn, with the defaults of the command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +45,13 @@ pub struct Sampling {
     pub top_p: f64,
     /// The seed. Sample `i` is drawn from the random stream `(seed, i)`.
     pub seed: u64,
-    /// The text that each sample starts with, shorter than the model's block size.
+    /// The text that each sample starts with, shorter than a sample.
     pub prompt: String,
+    /// The most tokens of a sample with its prompt, or `None` for the model's block size. Beyond a block, the model sees
+    /// the last block of tokens.
+    pub length: Option<usize>,
+    /// The character before each sample, or `None` for `<BOS>`, see [`Self::continuous`].
+    pub start: Option<char>,
     /// Whether samples carry the log-probabilities of their tokens.
     pub logprobs: bool,
 }
@@ -47,7 +59,22 @@ pub struct Sampling {
 impl Default for Sampling {
     fn default() -> Self {
         let SampleConfig { top_k, temperature, min_p, top_p, seed, logprobs, .. } = SampleConfig::default();
-        Self { samples: 20, top_k, temperature, min_p, top_p, seed, prompt: String::new(), logprobs }
+        let (samples, prompt, length, start) = (20, String::new(), None, None);
+        Self { samples, top_k, temperature, min_p, top_p, seed, prompt, length, start, logprobs }
+    }
+}
+
+impl Sampling {
+    /// The length of a sample of a continuous text in tokens.
+    pub const TEXT_LENGTH: usize = 500;
+
+    /// Returns the sampling from a model of a continuous text, which has learnt nothing of `<BOS>`. A sample begins after
+    /// the end of a line, or after the first character of a vocabulary that has no line feed. It has
+    /// [`Self::TEXT_LENGTH`] tokens, unless the length is given.
+    #[must_use]
+    pub fn continuous(self, tokenizer: &Tokenizer) -> Self {
+        let start = if tokenizer.contains('\n') { Some('\n') } else { tokenizer.chars().first().copied() };
+        Self { start, length: self.length.or(Some(Self::TEXT_LENGTH)), ..self }
     }
 }
 
@@ -71,7 +98,10 @@ pub struct Sampler<'a> {
     device: Box<dyn DerefMut<Target = dyn Device + 'a> + 'a>,
     tokenizer: &'a Tokenizer,
     sampling: Sampling,
-    prompt: Vec<u32>,
+    /// The token before each sample, and the prompt.
+    start: Vec<u32>,
+    /// The most tokens of a sample.
+    length: usize,
     /// The largest number of samples of a launch.
     max_launch: u64,
     /// The number of samples drawn.
@@ -84,7 +114,7 @@ impl<'a> Sampler<'a> {
     /// Returns a sampler of `model` on the CPU.
     ///
     /// # Errors
-    /// If the prompt has a character outside of the vocabulary, or memory is too small.
+    /// Those of [`Self::on`], and an error if memory is too small.
     pub fn new(model: &'a Model, sampling: &Sampling) -> Result<Self> {
         // A device holds a corpus. If nothing is trained, any text of the vocabulary will do.
         let text: String = model.tokenizer.chars().iter().collect();
@@ -96,37 +126,101 @@ impl<'a> Sampler<'a> {
     /// Returns a sampler of the model on a device.
     ///
     /// # Errors
-    /// If the prompt has a character outside of the vocabulary.
+    /// If the prompt or the start has a character outside of the vocabulary, or the prompt leaves no room for a sample.
     pub fn on(
         device: impl DerefMut<Target = dyn Device + 'a> + 'a,
         tokenizer: &'a Tokenizer,
         sampling: &Sampling,
     ) -> Result<Self> {
         let shape = device.shape();
-        let prompt = tokenizer.encode(&sampling.prompt)?;
-        // The prompt is a beginning, so it ends without `<BOS>`. The kernels add the first `<BOS>`.
-        let prompt = prompt[1..prompt.len() - 1].to_vec();
+        let start = sampling.start.map_or(Ok(vec![BOS]), |start| tokenizer.encode_text(&start.to_string()))?;
+        let start = [start, tokenizer.encode_text(&sampling.prompt)?].concat();
+        let length = sampling.length.unwrap_or(shape.block_size());
+        // The log-probabilities of a prompt are those of one block.
+        let room = if sampling.logprobs { length.min(shape.block_size()) } else { length };
+        if start.len() > room {
+            let expected = format!("shorter than {room} tokens");
+            return Err(Error::argument("a prompt", expected, &(start.len() - 1), "shorten the prompt"));
+        }
         let top_k = sampling.top_k.min(shape.vocab());
         // A token takes a multiplication with each parameter, and a search of the vocabulary for each of the `top_k`
         // most likely tokens unless they are all of it.
         let searches = if top_k < shape.vocab() { top_k } else { 1 };
         let token = num_params(shape) as u64 + searches as u64 * u64::from(shape.vocab);
         let max_launch = device.samples_per_launch(token.saturating_mul(shape.block_size.into()));
+        let max_launch = max_launch.min(MAX_TOKENS / length as u64).max(1);
         let (sampling, waiting) = (Sampling { top_k, ..sampling.clone() }, Vec::new().into_iter());
-        Ok(Self { device: Box::new(device), tokenizer, sampling, prompt, max_launch, drawn: 0, waiting })
+        Ok(Self { device: Box::new(device), tokenizer, sampling, start, length, max_launch, drawn: 0, waiting })
     }
 
-    /// Draws the samples of the next launch, or none if all are drawn.
+    /// Returns whether samples go on past a block, so that their text comes bit by bit.
+    pub fn is_long(&self) -> bool {
+        self.length > self.device.shape().block_size()
+    }
+
+    /// Draws the next samples, as many as are drawn side by side, or none if all are drawn.
     ///
     /// # Errors
-    /// If the prompt fills the block, the model has diverged, or the device fails.
+    /// If the model has diverged, or the device fails.
     pub fn draw(&mut self) -> Result<Vec<TextSample>> {
-        let first = self.drawn;
-        self.drawn = self.sampling.samples.min(first + self.max_launch);
-        let &Sampling { top_k, temperature, min_p, top_p, seed, logprobs, .. } = &self.sampling;
-        let config = SampleConfig { top_k, temperature, min_p, top_p, seed, prompt: &self.prompt, logprobs };
-        let samples = self.device.generate(&config, first..self.drawn)?;
-        (first + 1..).zip(samples).map(|(number, sample)| text_sample(number, sample, self.tokenizer)).collect()
+        self.draw_to(|_| Ok(()))
+    }
+
+    /// Draws the next samples as [`Self::draw`] does. The text of the first one also goes to `first`, piece by piece.
+    ///
+    /// # Errors
+    /// Those of [`Self::draw`] and of `first`.
+    pub fn draw_to(&mut self, mut first: impl FnMut(&str) -> Result<()>) -> Result<Vec<TextSample>> {
+        let samples = self.drawn..self.sampling.samples.min(self.drawn + self.max_launch);
+        self.drawn = samples.end;
+        let mut shown = 1;
+        let mut drawn = vec![Drawn { tokens: self.start.clone(), ..Drawn::default() }; samples.clone().count()];
+        while drawn.iter().any(|sample| !sample.is_over) {
+            self.advance(&mut drawn, samples.clone())?;
+            let tokens = &drawn[0].tokens;
+            first(&self.tokenizer.decode(&tokens[shown..]))?;
+            shown = tokens.len();
+        }
+        let text_sample = |(number, Drawn { mut tokens, logprobs, .. }): (u64, Drawn)| {
+            tokens.remove(0);
+            TextSample { number, text: self.tokenizer.decode(&tokens), tokens, logprobs }
+        };
+        Ok((samples.start + 1..).zip(drawn).map(text_sample).collect())
+    }
+
+    /// Draws the next tokens of samples that are drawn side by side. There are several until a block is full, then one.
+    fn advance(&mut self, drawn: &mut [Drawn], samples: Range<u64>) -> Result<()> {
+        let block_size = self.device.shape().block_size();
+        // The samples that go on have all drawn as many tokens.
+        let len = drawn.iter().map(|sample| sample.tokens.len()).max().unwrap_or(0);
+        let seen = len.min(block_size);
+        // A sample that is over starts from `<BOS>`, which ends it again.
+        let start = |sample: &Drawn| {
+            if sample.is_over { vec![BOS; seen] } else { sample.tokens[len - seen..].to_vec() }
+        };
+        let starts: Vec<u32> = drawn.iter().flat_map(start).collect();
+        let &Sampling { top_k, temperature, min_p, top_p, logprobs, .. } = &self.sampling;
+        // Each block that slid by a token has random streams of its own.
+        let seed = self.sampling.seed.wrapping_add(((len - seen) as u64).wrapping_mul(SLIDE));
+        let config = SampleConfig { top_k, temperature, min_p, top_p, seed, prompt: &[], logprobs };
+        let next = self.device.extend(&config, &starts, samples.clone())?;
+        for ((number, sample), next) in (samples.start + 1..).zip(drawn).zip(next) {
+            if sample.is_over {
+                continue;
+            }
+            if let Some(&logprob) = next.logprobs.iter().find(|logprob| !logprob.is_finite()) {
+                return Err(Error::Sample { sample: number, logprob });
+            }
+            // The first launch also tells the log-probabilities of the prompt.
+            let known = sample.logprobs.len();
+            sample.logprobs.extend(next.logprobs.iter().skip(if known == 0 { 0 } else { seen - 1 }));
+            let tokens = next.tokens.get(seen - 1..).unwrap_or_default();
+            let left = self.length + 1 - len;
+            sample.tokens.extend(tokens.iter().take(left));
+            sample.logprobs.truncate(self.length);
+            sample.is_over = next.tokens.len() < block_size || tokens.len() >= left;
+        }
+        Ok(())
     }
 }
 
@@ -148,42 +242,98 @@ impl Iterator for Sampler<'_> {
     }
 }
 
-/// Returns a sample as text. Rejects a sample whose log-probabilities are not finite.
-fn text_sample(number: u64, sample: Sample, tokenizer: &Tokenizer) -> Result<TextSample> {
-    let Sample { tokens, logprobs } = sample;
-    if let Some(&logprob) = logprobs.iter().find(|logprob| !logprob.is_finite()) {
-        return Err(Error::Sample { sample: number, logprob });
-    }
-    Ok(TextSample { number, text: tokenizer.decode(&tokens), tokens, logprobs })
+/// A sample in the making.
+#[derive(Clone, Default)]
+struct Drawn {
+    /// The token before the sample, and its tokens so far.
+    tokens: Vec<u32>,
+    /// The log-probabilities of the tokens after the first, and of the `<BOS>` that ended them, if one did.
+    logprobs: Vec<f64>,
+    /// Whether the sample has ended.
+    is_over: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_prompt_is_tokens_of_the_vocabulary() {
+    /// Returns a model of zeros, for which every token is equally likely.
+    fn zeros(block_size: usize) -> Model {
         let tokenizer = Tokenizer::new(["abc"]);
-        let shape = crate::config::ModelConfig::default().shape(tokenizer.vocab_size()).unwrap();
-        let model = Model { state: crate::device::State::new(crate::weights::Weights::zeros(shape)), tokenizer };
-        let tokens = |prompt: &str| {
-            let sampling = Sampling { prompt: prompt.to_owned(), ..Sampling::default() };
-            Sampler::new(&model, &sampling).map(|sampler| sampler.prompt)
+        let config = crate::config::ModelConfig { block_size, ..Default::default() };
+        let shape = config.shape(tokenizer.vocab_size()).unwrap();
+        Model { state: crate::device::State::new(crate::weights::Weights::zeros(shape)), tokenizer }
+    }
+
+    #[test]
+    fn a_sample_starts_from_bos_and_the_tokens_of_the_prompt() {
+        let model = zeros(8);
+        let start = |prompt: &str, start| {
+            let sampling = Sampling { prompt: prompt.to_owned(), start, ..Sampling::default() };
+            Sampler::new(&model, &sampling).map(|sampler| sampler.start)
         };
-        assert!(tokens("").unwrap().is_empty());
-        assert_eq!(tokens("cab").unwrap(), [3, 1, 2]);
-        assert!(tokens("aX").is_err());
+        assert_eq!(start("", None).unwrap(), [0]);
+        assert_eq!(start("cab", None).unwrap(), [0, 3, 1, 2]);
+        assert_eq!(start("cab", Some('b')).unwrap(), [2, 3, 1, 2]);
+        assert!(start("aX", None).is_err() && start("a", Some('X')).is_err() && start("abcabcab", None).is_err());
+    }
+
+    #[test]
+    fn a_text_begins_after_a_line_or_after_its_first_character() {
+        let continuous = |text| Sampling::default().continuous(&Tokenizer::new([text]));
+        assert_eq!((continuous("b\ta\n").start, continuous("b\ta\n").length), (Some('\n'), Some(500)));
+        assert_eq!(continuous("cab").start, Some('a'));
+        let given = Sampling { length: Some(7), ..Sampling::default() };
+        assert_eq!(given.continuous(&Tokenizer::new(["ab"])).length, Some(7));
+    }
+
+    #[test]
+    fn a_long_sample_has_its_length_whatever_is_drawn_beside_it() {
+        let model = zeros(4);
+        let sampling =
+            Sampling { samples: 6, length: Some(11), start: Some('a'), logprobs: true, ..Sampling::default() };
+        let all: Vec<TextSample> = Sampler::new(&model, &sampling).unwrap().map(Result::unwrap).collect();
+        // `<BOS>` ends a sample, with a log-probability of its own.
+        assert!(all.iter().all(|sample| sample.tokens.len() <= 11 && sample.text.len() == sample.tokens.len()));
+        assert!(all.iter().all(|sample| sample.logprobs.len() == 11.min(sample.tokens.len() + 1)));
+        assert!(all.iter().any(|sample| sample.tokens.len() > 4), "{all:?}");
+        let mut alone = Sampler::new(&model, &sampling).unwrap();
+        alone.max_launch = 1;
+        let mut streamed = String::new();
+        for sample in &all {
+            let drawn = alone.draw_to(|text| {
+                streamed += text;
+                Ok(())
+            });
+            assert_eq!(drawn.unwrap(), std::slice::from_ref(sample));
+        }
+        assert_eq!(streamed, all.iter().map(|sample| sample.text.as_str()).collect::<String>());
+    }
+
+    #[test]
+    fn a_prompt_may_be_longer_than_a_block() {
+        let model = zeros(4);
+        let sampling = |prompt: &str, logprobs| Sampling {
+            prompt: prompt.to_owned(),
+            length: Some(9),
+            start: Some('a'),
+            logprobs,
+            ..Sampling::default()
+        };
+        let sample = Sampler::new(&model, &sampling("abcabcab", false)).unwrap().draw().unwrap().remove(0);
+        assert!(sample.text.starts_with("abcabcab") && sample.tokens.len() <= 9, "{sample:?}");
+        assert!(Sampler::new(&model, &sampling("abcabcabc", false)).is_err());
+        // Only the prompt of one block has log-probabilities.
+        assert!(Sampler::new(&model, &sampling("abca", true)).is_err());
+        assert!(Sampler::new(&model, &sampling("abc", true)).is_ok());
     }
 
     #[test]
     fn a_sample_has_finite_log_probabilities() {
-        let tokenizer = Tokenizer::new(["ab"]);
-        let sample = |logprob| text_sample(7, Sample { tokens: vec![1], logprobs: vec![-0.5, logprob] }, &tokenizer);
-        assert_eq!(sample(-700.0).unwrap().text, "a");
-        assert!(text_sample(1, Sample::default(), &tokenizer).is_ok());
-        for logprob in [f64::NAN, f64::NEG_INFINITY] {
-            let report = sample(logprob).unwrap_err().report();
-            assert!(report.contains("sample 7") && report.contains("\nhint: "), "{report}");
-        }
+        let mut model = zeros(4);
+        model.state.weights.values.fill(f32::NAN);
+        let error = Sampler::new(&model, &Sampling::default()).unwrap().draw().unwrap_err();
+        let report = error.report();
+        assert!(report.contains("sample 1") && report.contains("\nhint: "), "{report}");
     }
 }

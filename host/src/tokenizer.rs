@@ -84,10 +84,22 @@ impl Tokenizer {
     pub(crate) fn encode_into(&self, document: &str, tokens: &mut Vec<u32>) -> Result<()> {
         tokens.push(BOS);
         for c in document.chars() {
-            tokens.push(self.token(c).ok_or_else(|| Error::UnknownCharacter { character: c })?);
+            tokens.push(self.known(c)?);
         }
         tokens.push(BOS);
         Ok(())
+    }
+
+    /// Returns the tokens of the characters alone, without `BOS`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCharacter`] if the vocabulary lacks a character.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        text.chars().map(|c| self.known(c)).collect()
+    }
+
+    fn known(&self, c: char) -> Result<u32> {
+        self.token(c).ok_or(Error::UnknownCharacter { character: c })
     }
 
     /// Returns the text of these tokens without `<BOS>`. An unknown token becomes U+FFFD.

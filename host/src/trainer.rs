@@ -137,7 +137,7 @@ impl Trainer {
             max_launch: launch_len(document.saturating_mul(documents)),
             step_seconds: None,
             start: None,
-            tokens: TokenCount::new(&dataset.train, shape.block_size(), runs[0].config.train.batch),
+            tokens: TokenCount::new(dataset, shape.block_size(), runs[0].config.train.batch),
             first: 0,
             step: 0,
             alive: vec![true; runs.len()],

@@ -204,7 +204,7 @@ fn a_file_with_any_characters_round_trips() {
     assert_eq!(corpus.source, format!("`{}`", file.display()));
     let names: Vec<&str> = corpus.documents().collect();
     assert_eq!(names, ["zoë", "Łukasz", "さくら", "𝒜lice"]);
-    let Dataset { tokenizer, train, val } = Dataset::new(&names, None, None).unwrap();
+    let Dataset { tokenizer, train, val, .. } = Dataset::new(&names, None, None).unwrap();
     let decoded: Vec<String> =
         [&train, &val].iter().flat_map(|side| (0..side.len()).map(|i| tokenizer.decode(side.get(i)))).collect();
     assert_eq!(decoded, names);
@@ -229,7 +229,7 @@ fn the_seed_alone_decides_the_order() {
     let names: Vec<String> = (10..60).map(|i| i.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let order = |seed| {
-        let Dataset { tokenizer, train, val } = Dataset::new(&names, seed, None).unwrap();
+        let Dataset { tokenizer, train, val, .. } = Dataset::new(&names, seed, None).unwrap();
         let sides = [train, val];
         sides.iter().flat_map(|side| (0..side.len()).map(|i| tokenizer.decode(side.get(i)))).collect::<Vec<String>>()
     };

@@ -112,6 +112,31 @@ fn batches_have_the_bits_of_the_cpu() {
     compare(LARGER, 3, &odd, 2, 1, 3);
 }
 
+/// Returns a data set of a continuous text for this model.
+fn continuous(model: ModelConfig) -> Dataset {
+    let text: String = (0..2000u32).map(|i| char::from(b'a' + (i * i % 97 + i % 7) as u8 % 26)).collect();
+    Dataset::continuous(&text, 3, None, model.block_size).unwrap()
+}
+
+// The samples start from tokens other than `<BOS>`, each from its own.
+#[test]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
+fn windows_of_a_text_have_the_bits_of_the_cpu() {
+    for (model, batch) in [(ModelConfig::default(), 1), (ODD[1], 4), (LARGER, 3)] {
+        let dataset = continuous(model);
+        compare(model, batch, &dataset, 4, 2, 3);
+        let state = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size()).unwrap(), 1));
+        let config = TrainConfig { steps: 1, batch, optimizer: OptimizerConfig::default() };
+        let sampling = SampleConfig { logprobs: true, ..SampleConfig::default() };
+        for len in [1, 3, model.block_size] {
+            let starts: Vec<u32> = (0..11 * len as u32).map(|i| 1 + i * i % 23).collect();
+            let gpu = Cuda::new(config, &dataset, &state).unwrap().extend(&sampling, &starts, 5..16).unwrap();
+            let cpu = Cpu::new(config, &dataset, &state).unwrap().extend(&sampling, &starts, 5..16).unwrap();
+            assert_eq!(gpu, cpu, "{model:?}, {len}");
+        }
+    }
+}
+
 // The models train side by side, each with an optimiser of its own.
 #[test]
 #[ignore = "needs a GPU: run with --ignored where there is one"]
@@ -182,6 +207,11 @@ fn the_emulator_gives_batches_the_bits_of_the_cpu() {
     }
     // A device of 3 multiprocessors holds fewer blocks than there are shards.
     emulated::rerun("batches_have_the_bits_of_the_cpu", "sms=3");
+}
+
+#[test]
+fn the_emulator_gives_windows_of_a_text_the_bits_of_the_cpu() {
+    emulated::rerun("windows_of_a_text_have_the_bits_of_the_cpu", ORDERS[1]);
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn documents_that_are_cut_are_counted_once() {
     let stderr = |args: &str| String::from_utf8(folder.run(args).output().unwrap().stderr).unwrap();
     // With the final `<BOS>`, `isabella` and `charlotte` have more than 8 tokens. The names have 73 characters.
     let notice = "cut: 2 of 12 documents to their first `--block-size 8` tokens, without 1.4 % of all characters; the \
-                  longest document has 9; `--block-size 10` takes 99 % of the documents whole\n";
+                  longest document has 9; `--block-size 10` takes 99 % of the documents whole; `--corpus text` reads the text as a whole\n";
     assert_eq!(stderr("--steps 9").matches(notice).count(), 1, "{}", stderr("--steps 9"));
     assert!(!stderr("--steps 1 --block-size 10").contains("cut"));
     assert!(stderr("--steps 1 --block-size 9").contains("cut: 1 of 12"));

@@ -117,7 +117,7 @@ fn an_unknown_character_is_named_with_its_place_or_its_document_skipped() {
 fn a_model_is_described() {
     let (folder, trained) = trained("--samples 0");
     let text = stdout(&folder, "info model.st");
-    assert_eq!(text.lines().count(), 26);
+    assert_eq!(text.lines().count(), 27);
     let params = trained.lines().find_map(|line| line.strip_prefix("num params: ")).unwrap();
     let letters = NAMES.chars().filter(|c| *c != '\n').collect::<BTreeSet<_>>().into_iter().collect::<String>();
     let vocabulary = format!("{} tokens, <BOS> and {letters:?}", letters.len() + 1);

@@ -177,9 +177,9 @@ fn cut_documents_are_counted_for_every_block_size() {
         cut,
         [
             "cut: 10 of 12 documents to their first `--block-size 4` tokens, without 33.3 % of all characters; the longest \
-             document has 9; `--block-size 10` takes 99 % of the documents whole",
+             document has 9; `--block-size 10` takes 99 % of the documents whole; `--corpus text` reads the text as a whole",
             "cut: 2 of 12 documents to their first `--block-size 8` tokens, without 1.4 % of all characters; the longest \
-             document has 9; `--block-size 10` takes 99 % of the documents whole"
+             document has 9; `--block-size 10` takes 99 % of the documents whole; `--corpus text` reads the text as a whole"
         ]
     );
 }

@@ -27,21 +27,16 @@ pub struct Sample {
     pub logprobs: Vec<f64>,
 }
 
-/// Invents a document. The draws start from `BOS`, and each drawn token is fed back in, until another `BOS` or T tokens.
-///
-/// A prompt takes the place of the first draws. Each draw takes a random value from `uniform`, spread over `[0, 1)`.
-pub fn generate(
-    model: &Parameters,
-    params: SamplingParams,
-    prompt: &[u32],
-    mut uniform: impl FnMut() -> f64,
-) -> Sample {
+/// Invents a document after `start`, which is `BOS` and maybe a prompt. Each drawn token is fed back in, until another
+/// `BOS` or T tokens. A `start` of other tokens continues a text in their place.
+/// Each draw takes a random value from `uniform`, spread over `[0, 1)`.
+pub fn generate(model: &Parameters, params: SamplingParams, start: &[u32], mut uniform: impl FnMut() -> f64) -> Sample {
     let mut caches = model.empty_caches();
     let mut document = Sample::default();
-    let mut token = BOS;
+    let mut token = start[0];
     for position in 0..model.shape.block_size {
         let logits = model.forward(token, position, &mut caches);
-        token = match prompt.get(position) {
+        token = match start.get(position + 1) {
             Some(&token) => token,
             None => sample(&logits.iter().map(|x| x.data()).collect::<Vec<_>>(), params, uniform()),
         };

@@ -158,8 +158,8 @@ impl TrainState {
     }
 
     /// Invents a document, see [`generate::generate`].
-    pub fn generate(&mut self, params: SamplingParams, prompt: &[u32], uniform: impl FnMut() -> f64) -> Sample {
-        generate::generate(&self.parameters(), params, prompt, uniform)
+    pub fn generate(&mut self, params: SamplingParams, start: &[u32], uniform: impl FnMut() -> f64) -> Sample {
+        generate::generate(&self.parameters(), params, start, uniform)
     }
 
     /// Returns the weights as leaves of a fresh tape.

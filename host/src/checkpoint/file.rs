@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::checksum;
 use crate::config::TrainConfig;
-use crate::corpus::DocumentConfig;
+use crate::corpus::{CorpusMode, DocumentConfig};
 use crate::device::State;
 use crate::error::{Cause, Error, Result};
 use crate::run::{Best, Validated};
@@ -41,10 +41,11 @@ pub struct RunInfo {
 
 impl RunInfo {
     /// Returns the metadata's entries, which are named like the flags.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 16] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 17] {
         let TrainConfig { steps, batch, optimizer: o } = self.train;
-        let DocumentConfig { keep_spaces, nfc, dedup } = self.documents;
+        let DocumentConfig { mode, keep_spaces, nfc, dedup } = self.documents;
         [
+            (MODE, json!(mode.name())),
             ("keep_spaces", json!(keep_spaces)),
             ("normalize", json!(if nfc { NFC } else { "none" })),
             ("dedup", json!(dedup)),
@@ -73,6 +74,7 @@ pub(super) fn before_stated(key: &str) -> Value {
         "min_lr" => json!(0.0),
         "keep_spaces" | "dedup" => json!(false),
         "normalize" => json!(NONE),
+        MODE => json!(CorpusMode::default().name()),
         _ => Value::Null,
     }
 }
@@ -83,12 +85,17 @@ const NFC: &str = "nfc";
 
 /// Returns the way in which the text became documents, by the metadata. A key that is missing has the default.
 pub(crate) fn document_config(metadata: &Value) -> DocumentConfig {
+    let is_text = metadata[MODE] == CorpusMode::Text.name();
     DocumentConfig {
+        mode: if is_text { CorpusMode::Text } else { CorpusMode::Lines },
         keep_spaces: metadata["keep_spaces"] == true,
         nfc: metadata["normalize"] == NFC,
         dedup: metadata["dedup"] == true,
     }
 }
+
+/// The key of the meaning of the corpus. The key `corpus` has the fingerprint.
+pub(crate) const MODE: &str = "corpus_mode";
 
 /// The keys of the model's dimensions.
 pub(crate) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];
@@ -99,9 +106,14 @@ pub(super) fn dimensions(shape: RuntimeShape) -> [(&'static str, usize); 4] {
     [(n_embd, shape.n_embd()), (n_head, shape.n_head()), (n_layer, shape.n_layer()), (block_size, shape.block_size())]
 }
 
+/// Returns the flag for a key of the metadata, without dashes, such as `n-embd` for `n_embd`.
+pub(crate) fn to_flag(key: &str) -> String {
+    if key == MODE { "corpus".to_owned() } else { key.replace('_', "-") }
+}
+
 /// Returns the flag for a key of the metadata, such as `--n-embd` for `n_embd`.
 pub(super) fn flag(key: &str) -> String {
-    format!("--{}", key.replace('_', "-"))
+    format!("--{}", to_flag(key))
 }
 
 /// The longest header that safetensors allows, in bytes.

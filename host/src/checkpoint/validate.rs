@@ -7,7 +7,7 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, flag};
+use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, document_config, flag};
 use crate::config::{ModelConfig, num_params};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -82,6 +82,20 @@ impl CheckpointFile {
             }
         }
         self.compare_tensors(shape)
+    }
+
+    /// Rejects a file of a run that read its corpus in another mode.
+    pub(super) fn validate_mode(&self, run: &RunInfo) -> Result<()> {
+        let metadata = &self.metadata.json;
+        let stored = document_config(metadata).mode;
+        if metadata.is_null() || stored == run.documents.mode {
+            return Ok(());
+        }
+        let (stored, given) = (stored.name(), run.documents.mode.name());
+        Err(self.mismatch(
+            format!("belongs to a run of `--corpus {stored}`, not `--corpus {given}`"),
+            format!("give `--corpus {stored}`, or start a new run from its weights by `--init-from`"),
+        ))
     }
 
     /// Rejects a file of another run, or one that lacks data that the run needs to go on.

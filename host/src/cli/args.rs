@@ -15,6 +15,7 @@ use super::settings::SAMPLING;
 use super::shared_args::{DeviceArgs, SamplingArgs};
 use super::values::{Sweep, below_one, count, documents, not_negative, positive, size, whole};
 use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
+use crate::corpus::CorpusMode;
 use crate::run::{RunConfig, Setting};
 use crate::trainer::Config;
 
@@ -95,7 +96,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
     /// The corpus, UTF-8 text with one document on each line, or - for standard input. White space at the ends of lines
-    /// is removed [default: input.txt, or a download]
+    /// is removed. --corpus text reads it as a whole [default: input.txt, or a download]
     #[arg(long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
     /// Keep the documents in the order of the file instead of shuffling them by the seed
@@ -152,7 +153,7 @@ pub(super) struct ModelArgs {
     /// Layers
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().n_layer, value_parser = size())]
     n_layer: usize,
-    /// The most tokens that the model attends to, and that a sample has
+    /// The most tokens that the model attends to
     #[arg(long, value_name = "N", default_value_t = ModelConfig::default().block_size, value_parser = size())]
     block_size: usize,
 }
@@ -166,7 +167,7 @@ pub(super) struct TrainingArgs {
     /// End after step N of --steps. --resume can continue from there
     #[arg(long, value_name = "N", value_parser = count(1))]
     pub(super) stop_after: Option<u64>,
-    /// Documents per step, whose gradients are averaged. If there are fewer documents, they repeat
+    /// Documents per step, or windows of a text, whose gradients are averaged. If there are fewer documents, they repeat
     #[arg(long, value_name = "B", default_value_t = Config::default().batch)]
     #[arg(value_parser = whole::<usize>(1..=1 << 24))]
     batch: usize,
@@ -184,7 +185,8 @@ pub(super) struct TrainingArgs {
     /// End after N validations in a row that were not better than the best before. 0 never ends early
     #[arg(long, value_name = "N", default_value_t = Config::default().stop_early, value_parser = count(0))]
     pub(super) stop_early: u64,
-    /// Validate on the first N validation documents, or on all [default: 20, or all where several models are compared]
+    /// Validate on the first N validation documents or windows of a text, or on all [default: 20, or all of a text or
+    /// where several models are compared]
     #[arg(long, value_name = "N|all", value_parser = documents())]
     pub(super) val_docs: Option<usize>,
     /// The learning rate after the warm-up. It falls to --min-lr along half a cosine
@@ -229,9 +231,16 @@ impl Cli {
         self.training.stop_after.unwrap_or(self.training.steps)
     }
 
-    /// Returns the number of documents to validate on. The best of several models is chosen by all of them.
+    /// Returns the meaning of the corpus.
+    pub(super) fn mode(&self) -> CorpusMode {
+        self.run.documents.config().mode
+    }
+
+    /// Returns the number of documents to validate on. The best of several models is chosen by all of them, and windows
+    /// of a text are too much alike to be few.
     pub(super) fn val_docs(&self) -> usize {
-        let default = if self.compares() { usize::MAX } else { Config::default().val_docs };
+        let takes_all = self.compares() || self.mode() == CorpusMode::Text;
+        let default = if takes_all { usize::MAX } else { Config::default().val_docs };
         self.training.val_docs.unwrap_or(default)
     }
 
@@ -240,9 +249,15 @@ impl Cli {
         self.configs.iter().map(|config| config.model.block_size).collect()
     }
 
-    /// Returns the least block size of the models. All of them predict so many tokens of each document.
+    /// Returns the number of tokens of each document that all models predict, which is the least of their block sizes.
     pub(super) fn least_block_size(&self) -> usize {
         self.block_sizes().first().copied().unwrap_or(1)
+    }
+
+    /// Returns whether models are judged on the first tokens of each document alone, because their block sizes differ. Of
+    /// a continuous text, every model predicts every token.
+    pub(super) fn cuts_documents(&self) -> bool {
+        self.block_sizes().len() > 1 && self.mode() == CorpusMode::Lines
     }
 
     /// Returns whether the run trains several models, of which the best is kept.

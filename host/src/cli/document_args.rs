@@ -2,10 +2,13 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::corpus::DocumentConfig;
+use crate::corpus::{CorpusMode, DocumentConfig};
 
 #[derive(Debug, Args)]
 pub(super) struct DocumentArgs {
+    /// The meaning of the corpus
+    #[arg(long, value_name = "MODE", default_value = "lines")]
+    corpus: CorpusMode,
     /// Keep the white space at both ends of each line, such as the indentation of source code. By default it is removed
     #[arg(long)]
     keep_spaces: bool,
@@ -28,6 +31,7 @@ enum Form {
 impl DocumentArgs {
     /// Returns the way in which the corpus becomes documents.
     pub(super) fn config(&self) -> DocumentConfig {
-        DocumentConfig { keep_spaces: self.keep_spaces, nfc: self.normalize == Form::Nfc, dedup: self.dedup }
+        let &Self { corpus: mode, keep_spaces, normalize, dedup } = self;
+        DocumentConfig { mode, keep_spaces, nfc: normalize == Form::Nfc, dedup }
     }
 }

@@ -14,7 +14,7 @@ use super::saved;
 use super::shared_args::DeviceArgs;
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::{self, document_config};
-use crate::corpus::{self, Dataset, DocumentConfig, STDIN, compose, form_in};
+use crate::corpus::{self, CorpusMode, Dataset, DocumentConfig, STDIN, compose, form_in, unify_line_ends};
 use crate::device::{Evaluation, total};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -73,16 +73,22 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
     let output = output.map(AtomicFile::new).transpose()?;
     let Model { state, tokenizer } = Model::load(&args.model)?;
     let config = document_config(&checkpoint::describe(&args.model)?);
-    let text = read(&args.file, config)?;
-    let documents = documents(&text, &tokenizer, args, config, console)?;
-    let texts: Vec<&str> = documents.iter().map(|document| document.text).collect();
-    if let Some(notice) = cut(&texts, state.weights.shape.block_size as usize) {
-        console.notice(notice);
-    }
-    let dataset = Dataset::unsplit(&texts, tokenizer)?;
+    let (text, block_size) = (read(&args.file, config)?, state.weights.shape.block_size as usize);
+    let (documents, dataset) = if config.mode == CorpusMode::Text {
+        continuous(&text, tokenizer, args, block_size)?
+    } else {
+        let documents = documents(&text, &tokenizer, args, config, console)?;
+        let texts: Vec<&str> = documents.iter().map(|document| document.text).collect();
+        if let Some(notice) = cut(&texts, block_size) {
+            console.notice(notice);
+        }
+        let dataset = Dataset::unsplit(&texts, tokenizer)?;
+        (documents, dataset)
+    };
     let mut models = saved::open(&args.model, state, &dataset, &args.device, console)?;
     let evaluations = models.model(0).evaluate_each(usize::MAX)?;
-    let summary = summary(&texts, &evaluations).ok_or_else(|| {
+    let kind = if config.mode == CorpusMode::Text { "windows" } else { "documents" };
+    let summary = summary(kind, &documents, &evaluations).ok_or_else(|| {
         let message = format!("the loss of `{}` is not finite", args.model.display());
         Error::usage(message, "use an earlier checkpoint, since the run that wrote this one has diverged")
     })?;
@@ -99,7 +105,66 @@ fn read(path: &Path, config: DocumentConfig) -> Result<String> {
     let bytes = corpus::read_bytes(path)
         .map_err(|error| Error::failed(format!("read {name}"), "give a text with one document on each line", error))?;
     let text = corpus::decode(bytes, &name)?;
-    Ok(if config.nfc { compose(&text) } else { text })
+    let text = if config.nfc { compose(&text) } else { text };
+    Ok(if config.mode == CorpusMode::Text { unify_line_ends(text) } else { text })
+}
+
+/// A part of the text with a character that the model does not know.
+struct Unread<'a> {
+    /// The number of its line, from 1.
+    line: usize,
+    /// The number of characters of the line before it.
+    indent: usize,
+    text: &'a str,
+    hint: &'static str,
+}
+
+impl Unread<'_> {
+    /// Returns the error of the first unknown character.
+    fn refuse(&self, args: &EvalArgs, tokenizer: &Tokenizer, error: Error) -> Error {
+        let &Self { line, indent, text, hint } = self;
+        let column = indent + text.chars().take_while(|&c| tokenizer.contains(c)).count() + 1;
+        let place = format!("{}, line {line}, column {column}", corpus::name(&args.file));
+        let Some(form) = form_in(tokenizer, text) else {
+            return Error::failed(format!("evaluate {place}"), hint, error);
+        };
+        let message = format!("{place}, has characters that the model knows in {form} alone");
+        Error::usage(message, "bring the text to that form, or train with `--normalize nfc`")
+    }
+}
+
+/// Returns the windows of a continuous text, with the characters that a model of this block size predicts in each.
+fn continuous<'a>(
+    text: &'a str,
+    tokenizer: Tokenizer,
+    args: &EvalArgs,
+    block_size: usize,
+) -> Result<(Vec<Document<'a>>, Dataset)> {
+    if args.unknown == Unknown::Skip {
+        let message = "`--unknown skip` leaves out documents, of which a model of `--corpus text` knows none";
+        return Err(Error::usage(message, "remove the characters from the text that the model does not know"));
+    }
+    for (line, text) in (1..).zip(text.split_inclusive('\n')) {
+        let hint = "remove the character from the text, or give a model that was trained on it";
+        let unread = Unread { line, indent: 0, text, hint };
+        tokenizer.encode_text(text).map_err(|error| unread.refuse(args, &tokenizer, error))?;
+    }
+    let dataset = Dataset::unsplit_continuous(text, tokenizer, block_size)
+        .map_err(|error| error.in_corpus(&corpus::name(&args.file)))?;
+    let mut windows = Vec::with_capacity(dataset.val.len());
+    let (mut line, mut rest) = (1, text);
+    // The first character is not predicted.
+    let mut context = 1;
+    for i in 0..dataset.val.len() {
+        let end = |rest: &str, characters| rest.char_indices().nth(characters).map_or(rest.len(), |(end, _)| end);
+        let (before, after) = rest.split_at(end(rest, context));
+        line += before.matches('\n').count();
+        let (window, after) = after.split_at(end(after, dataset.val.get(i).len() - 1));
+        windows.push(Document { line, text: window });
+        line += window.matches('\n').count();
+        (rest, context) = (after, 0);
+    }
+    Ok((windows, dataset))
 }
 
 /// Returns the documents of the text. One with an unknown character is refused or left out.
@@ -116,15 +181,8 @@ fn documents<'a, W: io::Write>(
         match tokenizer.encode(text) {
             Err(error) if args.unknown == Unknown::Refuse => {
                 let indent = whole.chars().take_while(|c| c.is_whitespace() && !config.keep_spaces).count();
-                let column = indent + text.chars().take_while(|&c| tokenizer.contains(c)).count() + 1;
-                let name = corpus::name(&args.file);
-                let place = format!("{name}, line {line}, column {column}");
-                let Some(form) = form_in(tokenizer, text) else {
-                    let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
-                    return Err(Error::failed(format!("evaluate {place}"), hint, error));
-                };
-                let message = format!("{place}, has characters that the model knows in {form} alone");
-                return Err(Error::usage(message, "bring the text to that form, or train with `--normalize nfc`"));
+                let hint = "give `--unknown skip` to leave such documents out, or a model that was trained on them";
+                return Err(Unread { line, indent, text, hint }.refuse(args, tokenizer, error));
             }
             Err(_) => skipped += 1,
             Ok(_) if !text.is_empty() => documents.push(Document { line, text }),
@@ -144,16 +202,17 @@ fn documents<'a, W: io::Write>(
     Ok(documents)
 }
 
-/// Returns the lines about all documents, or `None` if the loss is not finite.
-fn summary(texts: &[&str], evaluations: &[Evaluation]) -> Option<String> {
+/// Returns the lines about all documents, which are of this kind, or `None` if the loss is not finite.
+fn summary(kind: &str, documents: &[Document], evaluations: &[Evaluation]) -> Option<String> {
     let all = total(evaluations);
     let loss = Some(all.loss()).filter(|loss| loss.is_finite())?;
     // The last token of a document that is not cut is its end.
-    let characters = |(text, one): (&&str, &Evaluation)| one.tokens.min(text.chars().count() as u64);
-    let characters: u64 = texts.iter().zip(evaluations).map(characters).sum();
+    let characters =
+        |(one, Document { text, .. }): (&Evaluation, &Document)| one.tokens.min(text.chars().count() as u64);
+    let characters: u64 = evaluations.iter().zip(documents).map(characters).sum();
     let (bits, perplexity) = (Loss(all.nll / LN_2 / characters as f64), Loss(loss.exp()));
-    let (documents, tokens) = (texts.len(), all.tokens);
-    let counts = format!("documents: {documents}\ntokens: {tokens}\ncharacters: {characters}\n");
+    let (documents, tokens) = (documents.len(), all.tokens);
+    let counts = format!("{kind}: {documents}\ntokens: {tokens}\ncharacters: {characters}\n");
     Some(format!("{counts}nats per token: {}\nbits per character: {bits}\nperplexity: {perplexity}\n", Loss(loss)))
 }
 

@@ -42,14 +42,14 @@ const FLAGS: [(&str, &str); 35] = [
     ("replicas", "`seeds` is the number of models side by side"),
     ("start", "`--prompt TEXT` starts every sample"),
     ("num-samples n-samples", "`--samples N` is the number of samples"),
-    ("max-new-tokens max-length", "a sample ends at the latest after `--block-size` tokens"),
+    ("max-new-tokens max-length", "`--sample-length N` is the length of a sample, with its prompt"),
     ("sample-only generate", "`microgpt sample MODEL` samples from a saved model"),
     ("eval-only evaluate", "`microgpt eval MODEL FILE` evaluates a saved model"),
     (
         "patience early-stopping early-stopping-patience",
         "`--stop-early N` ends after N validations without a better one",
     ),
-    ("data dataset data-dir train-file input-file corpus", "`--input FILE` is the corpus"),
+    ("data dataset data-dir train-file input-file", "`--input FILE` is the corpus"),
     ("dropout", "there is no dropout; `--stop-early` and `--save-best` limit what overfitting costs"),
     ("wandb wandb-log tensorboard log-dir", "`--metrics FILE.csv` writes the curves to a file"),
 ];

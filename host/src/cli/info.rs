@@ -14,7 +14,7 @@ use crate::{checkpoint, metrics};
 /// The entries of a description in the order of the text. Others are in the JSON object alone.
 const KEYS: &str = "params n_embd n_head n_layer block_size vocabulary step steps val_loss best moments batch \
                     learning_rate warmup min_lr beta1 beta2 eps weight_decay max_grad_norm seed shuffle keep_spaces \
-                    normalize dedup corpus";
+                    normalize dedup corpus_mode corpus";
 
 /// The most characters of the vocabulary that the text shows.
 const MAX_CHARACTERS: usize = 64;

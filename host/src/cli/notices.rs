@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
-use crate::corpus::{Corpus, Dataset, is_mixed};
+use crate::corpus::{Corpus, CorpusMode, Dataset, is_mixed};
 
 /// The share of the documents, in percent, that the block size of a notice takes whole.
 const WHOLE_PERCENT: usize = 99;
@@ -27,6 +27,12 @@ impl<'a> Introduction<'a> {
         dataset: &Dataset,
         block_sizes: &BTreeSet<usize>,
     ) -> Self {
+        let (source, vocab) = (&corpus.source[..], dataset.tokenizer.vocab_size());
+        if corpus.config.mode == CorpusMode::Text {
+            let (train, val) = (dataset.train.tokens().len(), dataset.val_tokens());
+            let counts = format!("num tokens: {} (train: {train}, val: {val})\nvocab size: {vocab}\n", train + val);
+            return Self { source, notices: mixed(dataset, documents).into_iter().collect(), counts };
+        }
         let mut notices = notices(corpus, documents, dataset);
         if let (Some(least), true) = (block_sizes.first(), block_sizes.len() > 1) {
             notices.push(format!(
@@ -34,11 +40,11 @@ impl<'a> Introduction<'a> {
                  predict"
             ));
         }
-        notices.extend(block_sizes.iter().filter_map(|&block_size| cut(documents, block_size)));
+        let with_hint = |cut| cut + "; `--corpus text` reads the text as a whole";
+        notices.extend(block_sizes.iter().filter_map(|&block_size| cut(documents, block_size).map(with_hint)));
         let (all, train, val) = (documents.len(), dataset.train.len(), dataset.val.len());
-        let vocab = dataset.tokenizer.vocab_size();
         let counts = format!("num docs: {all} (train: {train}, val: {val})\nvocab size: {vocab}\n");
-        Self { source: &corpus.source, notices, counts }
+        Self { source, notices, counts }
     }
 }
 
@@ -60,14 +66,15 @@ fn notices(corpus: &Corpus, documents: &[&str], dataset: &Dataset) -> Vec<String
             "repeated: {repeated} of {val} validation documents are also trained on; `--dedup` leaves copies out"
         ));
     }
-    if is_mixed(&dataset.tokenizer, documents) {
-        notices.push(
-            "mixed: letters with accents are one character in some places and several in others; `--normalize nfc` \
-             composes them"
-                .to_owned(),
-        );
-    }
+    notices.extend(mixed(dataset, documents));
     notices
+}
+
+/// Returns the notice that letters with accents are composed in some places only, if they are.
+fn mixed(dataset: &Dataset, documents: &[&str]) -> Option<String> {
+    const NOTICE: &str = "mixed: letters with accents are one character in some places and several in others; \
+                          `--normalize nfc` composes them";
+    is_mixed(&dataset.tokenizer, documents).then(|| NOTICE.to_owned())
 }
 
 /// Returns the number of lines that lost white space at their ends, in a text with these documents.

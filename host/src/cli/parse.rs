@@ -12,6 +12,7 @@ use super::progress::round_interval;
 use super::settings::VAL_DOCS;
 use super::sweep;
 use crate::config::OptimizerConfig;
+use crate::corpus::CorpusMode;
 use crate::error::{Error, Result};
 
 /// The approximate number of steps that are printed by default.
@@ -64,7 +65,18 @@ impl Cli {
         let steep = self.configs.iter().map(|config| config.train.optimizer).find(|o| o.min_lr > o.learning_rate);
         let long = self.configs.iter().map(|config| config.train.optimizer.warmup).find(|warmup| warmup > steps);
         let other_shape = self.configs.iter().find(|other| other.model != one.model);
-        let (message, hint) = if *steps == 0 && init_from.is_none() {
+        let documents = self.run.documents.config();
+        let of_documents = [
+            ("dedup", documents.dedup),
+            ("keep-spaces", documents.keep_spaces),
+            ("no-shuffle", self.run.no_shuffle),
+            ("unique", self.unique),
+        ];
+        let of_documents = of_documents.into_iter().find(|&(_, is_given)| is_given && self.mode() == CorpusMode::Text);
+        let (message, hint) = if let Some((flag, _)) = of_documents {
+            let message = format!("`--{flag}` is for documents, and `--corpus text` reads the text as a whole");
+            (message, "leave one of the two flags out")
+        } else if *steps == 0 && init_from.is_none() {
             let message = "`--steps 0` only samples, which needs trained weights";
             (message.to_owned(), "add `--init-from FILE.safetensors`, or train for at least 1 step")
         } else if stop_after > *steps {
@@ -154,17 +166,21 @@ mod tests {
         assert_eq!((cli.training.val_every, cli.val_docs()), (100, 20));
         let prompt = String::new();
         let (top_k, temperature, min_p, top_p) = (5, 0.6, 0.0, 1.0);
-        let sampling = Sampling { samples: 20, top_k, temperature, min_p, top_p, seed: 42, prompt, logprobs: false };
-        assert_eq!(cli.sampling.settings(27, cli.run.seed).unwrap(), sampling);
+        let (samples, seed, length, start, logprobs) = (20, 42, None, None, false);
+        let sampling = Sampling { samples, top_k, temperature, min_p, top_p, seed, prompt, length, start, logprobs };
+        let letters = Tokenizer::new(["abcdefghijklmnopqrstuvwxyz"]);
+        assert_eq!(cli.sampling.settings(&letters, cli.mode(), cli.run.seed).unwrap(), sampling);
         assert_eq!(sampling, Sampling::default());
         assert_eq!(cli.run.device.device, DeviceKind::Auto);
     }
 
     #[test]
     fn top_k_follows_a_small_vocabulary_unless_it_is_given() {
-        assert_eq!(read("").unwrap().sampling.settings(3, 42).unwrap().top_k, 3);
-        assert_eq!(read("--top-k 3").unwrap().sampling.settings(3, 42).unwrap().top_k, 3);
-        let error = read("--top-k 4").unwrap().sampling.settings(3, 42).unwrap_err();
+        let settings =
+            |args: &str| read(args).unwrap().sampling.settings(&Tokenizer::new(["ab"]), CorpusMode::Lines, 42);
+        assert_eq!(settings("").unwrap().top_k, 3);
+        assert_eq!(settings("--top-k 3").unwrap().top_k, 3);
+        let error = settings("--top-k 4").unwrap_err();
         assert_eq!(error.to_string(), "`--top-k 4` is more than the vocabulary's 3 tokens");
     }
 
@@ -218,16 +234,36 @@ mod tests {
     #[test]
     fn a_prompt_has_characters_of_the_corpus_and_leaves_room_for_a_sample() {
         let tokenizer = Tokenizer::new(["abc"]);
-        let prompt =
-            |args: &str| read(args).unwrap().sampling.check_prompt(&tokenizer, 8).map_err(|error| error.report());
-        for args in ["", "--prompt cab", "--prompt abcabca"] {
-            assert_eq!(prompt(args), Ok(()), "{args}");
+        let check = |args: &str, block_size| {
+            let cli = read(args).unwrap();
+            cli.sampling.check_prompt(&tokenizer, cli.mode(), block_size).map_err(|error| error.report())
+        };
+        for args in ["", "--prompt cab", "--prompt abcabca", "--prompt abcabcabc --sample-length 10"] {
+            assert_eq!(check(args, 8), Ok(()), "{args}");
         }
-        let report = prompt("--prompt abcabcab").unwrap_err();
-        assert!(report.contains("`--prompt abcabcab` has 8 characters, expected at most 7"), "{report}");
-        let report = read("--prompt a").unwrap().sampling.check_prompt(&tokenizer, 1).unwrap_err().report();
-        assert!(report.contains("has 1 character, expected at most 0"), "{report}");
-        let report = prompt("--prompt aX").unwrap_err();
-        assert!(report.contains("`--prompt aX`") && report.contains("'X' (U+0058)"), "{report}");
+        assert_eq!(check("--prompt abcabcabcabc --corpus text", 2), Ok(()));
+        for (args, block_size, expected) in [
+            ("--prompt abcabcab", 8, "`--prompt abcabcab` has 8 characters, expected at most 7"),
+            ("--prompt a", 1, "has 1 character, expected at most 0"),
+            ("--prompt abc --sample-length 3", 8, "`--prompt abc` has 3 characters, expected at most 2"),
+            ("--prompt abc --corpus text --format jsonl", 3, "leave out `--format jsonl`"),
+            ("--prompt aX", 8, "'X' (U+0058)"),
+        ] {
+            let report = check(args, block_size).unwrap_err();
+            assert!(report.contains(expected), "{args}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_continuous_text_validates_on_all_windows_and_has_no_documents() {
+        for (args, documents) in
+            [("--corpus text", usize::MAX), ("--corpus text --val-docs 7", 7), ("--corpus lines", 20)]
+        {
+            assert_eq!(read(args).unwrap().val_docs(), documents, "{args}");
+        }
+        for flag in ["--dedup", "--keep-spaces", "--no-shuffle", "--unique"] {
+            let error = read(&format!("--corpus text {flag}")).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{flag}` is for documents")), "{error}");
+        }
     }
 }

@@ -114,12 +114,19 @@ impl Comparison {
     /// Returns a line about the second model, if its loss may be larger than that of the best by chance.
     ///
     /// Both are measured on the same documents, so the standard error is that of the documents' differences. It is
-    /// smaller than those of the two losses.
+    /// smaller than those of the two losses. Windows of a text differ with the block size. Then the error is the larger
+    /// one of two independent losses.
     pub(super) fn doubt(&self) -> String {
         let [best, second] = &self.ranking[..] else { return String::new() };
-        let differences =
-            best.documents.iter().zip(&second.documents).map(|(best, second)| (second.nll - best.nll, best.tokens));
-        let Estimate { mean, standard_error } = Estimate::of(differences);
+        let tokens = |candidate: &Candidate| candidate.documents.iter().map(|one| one.tokens).collect::<Vec<_>>();
+        let Estimate { mean, standard_error } = if tokens(best) == tokens(second) {
+            let pairs = best.documents.iter().zip(&second.documents);
+            Estimate::of(pairs.map(|(best, second)| (second.nll - best.nll, best.tokens)))
+        } else {
+            let errors = [best, second].map(|candidate| standard_error(&candidate.documents));
+            let error = if let [Some(a), Some(b)] = errors { Some(a.hypot(b)) } else { None };
+            Estimate { mean: second.loss - best.loss, standard_error: error }
+        };
         if standard_error.is_some_and(|error| mean >= ERRORS_APART * error) {
             return String::new();
         }
@@ -172,6 +179,17 @@ mod tests {
         // The documents are behind by 0.01, 0.02 and -0.02 per token.
         let line = doubt(&[(2.02, 2), (4.04, 2), (11.96, 2)]);
         assert_eq!(line, "not told apart: seed 2 | 0.0033 behind, standard error 0.0120\n");
+    }
+
+    #[test]
+    fn windows_of_two_sizes_have_the_error_of_two_independent_losses() {
+        let mut comparison = Comparison::default();
+        // The values per token have a mean of 3 and a variance of 7, and of 3.5 and 0.5.
+        comparison.rank(candidate(1, &[(2.0, 2), (4.0, 2), (12.0, 2)]));
+        comparison.rank(candidate(2, &[(9.0, 3), (12.0, 3)]));
+        let error = (7.0f64 / 3.0 + 0.5 / 2.0).sqrt();
+        let expected = format!("not told apart: seed 2 | 0.5000 behind, standard error {}\n", Loss(error));
+        assert_eq!(comparison.doubt(), expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::saved;
 use super::shared_args::{DeviceArgs, SamplingArgs};
 use super::values::whole;
 use crate::checkpoint::{self, document_config};
-use crate::corpus::Dataset;
+use crate::corpus::{Dataset, DocumentConfig};
 use crate::error::Result;
 use crate::model::Model;
 use crate::sampler::{Sampler, Sampling};
@@ -38,9 +38,10 @@ pub(super) fn run(args: &SampleArgs, quiet: bool) -> Result<ExitCode> {
     let Model { state, tokenizer } = Model::load(&args.model)?;
     let stored = checkpoint::describe(&args.model)?;
     let seed = args.seed.or(stored["seed"].as_u64()).unwrap_or(Sampling::default().seed);
-    let flags = if document_config(&stored).nfc { args.sampling.composed() } else { args.sampling.clone() };
-    let sampling = flags.settings(tokenizer.vocab_size(), seed)?;
-    flags.check_prompt(&tokenizer, state.weights.shape.block_size as usize)?;
+    let DocumentConfig { mode, nfc, .. } = document_config(&stored);
+    let flags = if nfc { args.sampling.composed() } else { args.sampling.clone() };
+    let sampling = flags.settings(&tokenizer, mode, seed)?;
+    flags.check_prompt(&tokenizer, mode, state.weights.shape.block_size as usize)?;
     // A device holds documents, but a sampling reads none.
     let text: String = tokenizer.chars().iter().collect();
     let dataset = Dataset::unsplit(&[&text], tokenizer)?;

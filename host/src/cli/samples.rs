@@ -32,8 +32,14 @@ impl Samples<'_> {
         let total = self.sampling.samples;
         let (width, terminal) = (total.to_string().len().max(2), io::stdout().is_terminal());
         let (mut drawn, mut memorised) = (0, 0);
+        let shows_pieces = self.sampler.is_long() && self.skip.is_none() && !self.sampling.logprobs;
         while drawn < total && !console.is_closed && goes_on() {
-            let mut samples = match self.sampler.draw() {
+            let samples = if shows_pieces {
+                self.draw_in_pieces(drawn + 1, width, terminal, console, &goes_on)
+            } else {
+                self.sampler.draw()
+            };
+            let mut samples = match samples {
                 Err(Error::Stopped) => break,
                 samples => samples?,
             };
@@ -44,7 +50,9 @@ impl Samples<'_> {
             if self.sampling.logprobs {
                 console.write(&objects(&samples, self.tokenizer)?)?;
             } else {
-                console.lines(&lines(&samples, width, terminal))?;
+                // The first sample has been printed in pieces.
+                let rest = &samples[usize::from(shows_pieces)..];
+                console.lines(&lines(rest, width, self.shown(terminal)))?;
             }
         }
         if drawn < total && !console.is_closed {
@@ -55,18 +63,68 @@ impl Samples<'_> {
         }
         Ok(())
     }
+
+    /// Returns the characters that reach the output as they are.
+    fn shown(&self, terminal: bool) -> Shown {
+        match (terminal, self.sampling.start) {
+            (false, _) => Shown::All,
+            (true, None) => Shown::Visible,
+            (true, Some(_)) => Shown::Text,
+        }
+    }
+
+    /// Draws the next samples, and prints the text of the first, which has this number, as it comes.
+    fn draw_in_pieces<W: Write>(
+        &mut self,
+        number: u64,
+        width: usize,
+        terminal: bool,
+        console: &mut Console<W>,
+        goes_on: &impl Fn() -> bool,
+    ) -> Result<Vec<TextSample>> {
+        let shown = self.shown(terminal);
+        console.lines(&format!("sample {number:>width$}: "))?;
+        let samples = self.sampler.draw_to(|text| {
+            console.lines(&shown.escape(text))?;
+            if goes_on() && !console.is_closed { Ok(()) } else { Err(Error::Stopped) }
+        });
+        console.lines("\n")?;
+        samples
+    }
 }
 
-/// Returns a line for each sample, with a number of `width` columns. A `terminal` would obey control characters.
-fn lines(samples: &[TextSample], width: usize, terminal: bool) -> String {
+/// The characters that reach the output as they are. All others are escaped.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// All, because the output is no terminal.
+    All,
+    /// Those that a terminal does not obey.
+    Visible,
+    /// Those that a terminal does not obey, with line feeds and tabs, which belong to a continuous text.
+    Text,
+}
+
+impl Shown {
+    fn escape(self, text: &str) -> String {
+        let mut escaped = String::with_capacity(text.len());
+        for c in text.chars() {
+            let is_shown = match self {
+                Self::All => true,
+                Self::Visible => !is_obeyed(c),
+                Self::Text => !is_obeyed(c) || matches!(c, '\n' | '\t'),
+            };
+            if is_shown { escaped.push(c) } else { escaped.extend(c.escape_default()) }
+        }
+        escaped
+    }
+}
+
+/// Returns a line for each sample, with a number of `width` columns.
+fn lines(samples: &[TextSample], width: usize, shown: Shown) -> String {
     let mut lines = String::new();
     for TextSample { number, text, .. } in samples {
         // Writing to a string cannot fail.
-        let _ = write!(lines, "sample {number:>width$}: ");
-        for c in text.chars() {
-            if terminal && is_obeyed(c) { lines.extend(c.escape_default()) } else { lines.push(c) }
-        }
-        lines.push('\n');
+        let _ = writeln!(lines, "sample {number:>width$}: {}", shown.escape(text));
     }
     lines
 }
@@ -107,22 +165,26 @@ mod tests {
     use super::*;
 
     /// Returns the line of a sample with this number and text.
-    fn line(number: u64, text: &str, width: usize, terminal: bool) -> String {
+    fn line(number: u64, text: &str, width: usize, shown: Shown) -> String {
         let sample = TextSample { number, text: text.to_owned(), tokens: vec![], logprobs: vec![] };
-        lines(&[sample], width, terminal)
+        lines(&[sample], width, shown)
     }
 
     #[test]
     fn lines_are_those_of_the_contract() {
-        assert_eq!(line(1, "kaela", 2, false), "sample  1: kaela\n");
-        assert_eq!(line(99, "", 3, false), "sample  99: \n");
+        assert_eq!(line(1, "kaela", 2, Shown::Visible), "sample  1: kaela\n");
+        assert_eq!(line(99, "", 3, Shown::All), "sample  99: \n");
     }
 
     #[test]
     fn a_terminal_gets_no_control_characters() {
         let text = "a\u{1b}]0;\tß\u{9b}\u{c}\u{202e}\u{2028}さ\u{2066}";
-        assert_eq!(line(1, text, 2, true), "sample  1: a\\u{1b}]0;\\tß\\u{9b}\\u{c}\\u{202e}\\u{2028}さ\\u{2066}\n");
-        assert_eq!(line(1, text, 2, false), format!("sample  1: {text}\n"));
+        assert_eq!(
+            line(1, text, 2, Shown::Visible),
+            "sample  1: a\\u{1b}]0;\\tß\\u{9b}\\u{c}\\u{202e}\\u{2028}さ\\u{2066}\n"
+        );
+        assert_eq!(line(1, text, 2, Shown::All), format!("sample  1: {text}\n"));
+        assert_eq!(line(1, "a\n\tb\u{7}", 2, Shown::Text), "sample  1: a\n\tb\\u{7}\n");
     }
 
     #[test]

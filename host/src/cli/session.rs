@@ -15,7 +15,7 @@ use super::sweep::{self, table};
 use super::{interrupt, memory};
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
-use crate::corpus::Dataset;
+use crate::corpus::{CorpusMode, Dataset};
 use crate::device::State;
 use crate::device::cpu::useful_threads;
 use crate::error::{Error, Result};
@@ -37,24 +37,24 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
-    let corpus = memory::reading_corpus(|| cli.corpus()?.configured(cli.run.documents.config()))?;
+    let corpus = memory::reading_corpus(|| cli.corpus())?;
     let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();
-        let shuffle = (!cli.run.no_shuffle).then_some(cli.run.seed);
-        let dataset = Dataset::new(&documents, shuffle, cli.vocabulary(&documents))?;
+        let (largest, vocabulary) = (cli.block_sizes().last().copied().unwrap_or(1), cli.vocabulary(&documents));
+        let dataset = corpus.dataset(cli.run.seed, !cli.run.no_shuffle, vocabulary, largest)?;
         Ok((documents, dataset))
     })?;
     let vocab = dataset.tokenizer.vocab_size();
     // A sampling that is impossible is refused before the training.
-    cli.sampling.settings(vocab, cli.run.seed)?;
+    cli.sampling.settings(&dataset.tokenizer, cli.mode(), cli.run.seed)?;
     for config in &cli.configs {
         cli.run.device.device.executor().validate(config.model.shape(vocab)?)?;
-        cli.sampling.check_prompt(&dataset.tokenizer, config.model.block_size)?;
+        cli.sampling.check_prompt(&dataset.tokenizer, cli.mode(), config.model.block_size)?;
     }
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
     let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
     let introduction = Introduction::new(&corpus, &documents, &dataset, &cli.block_sizes());
-    if cli.block_sizes().len() > 1 {
+    if cli.cuts_documents() {
         // Models of several block sizes are judged on the tokens that all of them predict.
         dataset.val = dataset.val.cut(cli.least_block_size());
     }
@@ -150,6 +150,9 @@ impl Session<'_> {
     /// `introduction`.
     fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
         let cli = self.cli;
+        if cli.mode() == CorpusMode::Text && cli.block_sizes().len() > 1 {
+            self.dataset.divide(group[0].model.block_size);
+        }
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
         let (states, validated): (Vec<_>, Vec<_>) =
             runs.iter().map(|run| self.state(run)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
@@ -335,7 +338,7 @@ impl Session<'_> {
     fn sample(&mut self, interrupted: bool) -> Result<()> {
         let Self { cli, console, dataset, documents, stop, best: Some(best), .. } = self else { return Ok(()) };
         let tokenizer = &dataset.tokenizer;
-        let sampling = cli.sampling.settings(tokenizer.vocab_size(), cli.run.seed)?;
+        let sampling = cli.sampling.settings(tokenizer, cli.mode(), cli.run.seed)?;
         if sampling.samples == 0 {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
-use crate::checkpoint::DIMENSIONS;
+use crate::checkpoint::{DIMENSIONS, MODE, to_flag};
 
 /// The heading of the flags of sampling, which do not decide a model.
 pub(super) const SAMPLING: &str = "Sampling";
@@ -33,7 +33,8 @@ const OTHERS: [&str; 15] = [
 ];
 
 /// The settings that a checkpoint states of its own model, beside the dimensions. Each has a flag of its name.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
+    MODE,
     "seed",
     "normalize",
     "steps",
@@ -63,11 +64,6 @@ pub(super) fn own_settings(description: &Value) -> Map<String, Value> {
         }
     }
     settings
-}
-
-/// Returns the flag of a key, without dashes.
-pub(super) fn to_flag(key: &str) -> String {
-    key.replace('_', "-")
 }
 
 /// Returns whether a checkpoint states the setting of this flag, without dashes, for its own model.

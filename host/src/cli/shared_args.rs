@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::console::Console;
 use super::values::{count, not_negative, probability, size, whole};
-use crate::corpus::{compose, form_in};
+use crate::corpus::{CorpusMode, compose, form_in};
 use crate::device::{DeviceKind, threads};
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
@@ -47,6 +47,10 @@ pub(super) struct SamplingArgs {
     /// The text that each sample starts with
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     prompt: String,
+    /// The most characters of a sample with its prompt. Beyond --block-size, the model sees the last --block-size
+    /// characters [default: --block-size, or 500 for a model of --corpus text]
+    #[arg(long, value_name = "N", value_parser = size())]
+    sample_length: Option<usize>,
     /// Draw from the N most likely tokens [default: 5, or all of a smaller vocabulary]
     #[arg(long, value_name = "N", value_parser = size())]
     top_k: Option<usize>,
@@ -83,20 +87,24 @@ impl SamplingArgs {
         self.format == Format::Jsonl
     }
 
-    /// Returns the sampling from a vocabulary of `vocab` tokens.
-    pub(super) fn settings(&self, vocab: usize, seed: u64) -> Result<Sampling> {
-        let Self { samples, ref prompt, top_k, temperature, min_p, top_p, .. } = *self;
+    /// Returns the sampling from a model of this vocabulary, which was trained on a corpus of this mode.
+    pub(super) fn settings(&self, tokenizer: &Tokenizer, mode: CorpusMode, seed: u64) -> Result<Sampling> {
+        let Self { samples, ref prompt, sample_length: length, top_k, temperature, min_p, top_p, .. } = *self;
+        let vocab = tokenizer.vocab_size();
         let top_k = top_k.unwrap_or(Sampling::default().top_k.min(vocab));
         if top_k > vocab {
             let message = format!("`--top-k {top_k}` is more than the vocabulary's {vocab} tokens");
             return Err(Error::usage(message, format!("choose at most `--top-k {vocab}`, or leave it out")));
         }
         let (prompt, logprobs) = (prompt.clone(), self.is_jsonl());
-        Ok(Sampling { samples, top_k, temperature, min_p, top_p, seed, prompt, logprobs })
+        let sampling =
+            Sampling { samples, top_k, temperature, min_p, top_p, seed, prompt, length, start: None, logprobs };
+        Ok(if mode == CorpusMode::Text { sampling.continuous(tokenizer) } else { sampling })
     }
 
-    /// Checks that every character of `--prompt` is in the corpus, and that a block of this size has room for a sample.
-    pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, block_size: usize) -> Result<()> {
+    /// Checks that every character of `--prompt` is in the corpus, and that the prompt leaves room for a sample of a model
+    /// of this block size.
+    pub(super) fn check_prompt(&self, tokenizer: &Tokenizer, mode: CorpusMode, block_size: usize) -> Result<()> {
         let prompt = &self.prompt;
         if let (Err(_), Some(form)) = (tokenizer.encode(prompt), form_in(tokenizer, prompt)) {
             let message = format!("`--prompt {prompt}` has characters that the model knows in {form} alone");
@@ -106,11 +114,18 @@ impl SamplingArgs {
         let action = format!("sample from `--prompt {prompt}`");
         tokenizer.encode(prompt).map_err(|error| Error::failed(action, "use characters that the corpus has", error))?;
         let characters = prompt.chars().count();
-        if characters >= block_size {
+        let default = if mode == CorpusMode::Text { Sampling::TEXT_LENGTH } else { block_size };
+        let length = self.sample_length.unwrap_or(default);
+        let most = length.min(if self.is_jsonl() { block_size } else { length }) - 1;
+        if characters > most {
             let s = if characters == 1 { "" } else { "s" };
-            let text =
-                format!("`--prompt {prompt}` has {characters} character{s}, expected at most {}", block_size - 1);
-            return Err(Error::usage(text, "shorten it, or train with a larger `--block-size`"));
+            let text = format!("`--prompt {prompt}` has {characters} character{s}, expected at most {most}");
+            let hint = if most + 1 < length {
+                "shorten it, or leave out `--format jsonl`, since only a block has log-probabilities"
+            } else {
+                "shorten it, or give a larger `--sample-length`"
+            };
+            return Err(Error::usage(text, hint));
         }
         Ok(())
     }

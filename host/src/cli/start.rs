@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::args::Cli;
 use super::command::command;
-use super::settings::{VAL_DOCS, is_own, own_settings, to_args, to_flag};
-use crate::checkpoint::{self, DIMENSIONS};
+use super::settings::{VAL_DOCS, is_own, own_settings, to_args};
+use crate::checkpoint::{self, DIMENSIONS, MODE, to_flag};
 use crate::corpus::{Corpus, Dataset};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -42,7 +42,7 @@ impl Cli {
             let whole = description["settings"].as_object().cloned().unwrap_or_default();
             stored.extend(whole.into_iter().filter(|(flag, _)| is_resumed(flag)));
         } else {
-            stored.retain(|flag, _| DIMENSIONS.iter().any(|key| to_flag(key) == *flag));
+            stored.retain(|flag, _| DIMENSIONS.iter().chain(&[MODE]).any(|key| to_flag(key) == *flag));
         }
         let stored = stored.into_iter().filter(|(flag, _)| !self.given.contains(flag));
         stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect()
@@ -70,7 +70,7 @@ impl Cli {
     /// Reads the corpus, which is by default that of the resumed run.
     pub(super) fn corpus(&self) -> Result<Corpus> {
         let is_stored = self.run.resume.is_some() && !self.given.iter().any(|flag| flag == "input");
-        Corpus::load(self.run.input.as_deref()).map_err(|error| match error {
+        Corpus::load_as(self.run.input.as_deref(), self.run.documents.config()).map_err(|error| match error {
             Error::ReadCorpus { name, source } if is_stored && source.kind() == io::ErrorKind::NotFound => {
                 let action = format!("read {name}, the corpus of the resumed run");
                 Error::failed(action, "give the corpus by `--input FILE`, if it has moved", source)

@@ -1,79 +1,35 @@
-//! The documents of a corpus, as text and as tokens.
-
-use std::sync::Arc;
+//! The data that a run learns from and is validated on, as tokens.
 
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
+use super::documents::Documents;
+use super::windows::{self, Drawing};
 use crate::error::{Error, ONE_DOCUMENT, Result};
 use crate::tokenizer::Tokenizer;
 
 /// The names in `assets/`, for runs without a file and without a network.
 pub const EMBEDDED: &str = include_str!("../../../assets/names.txt");
 
-/// The tokens of one document or more, which clones share.
-///
-/// Only [`Dataset`] constructs this type, because kernels index by tokens and offsets unchecked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Documents {
-    tokens: Arc<[u32]>,
-    offsets: Arc<[u32]>,
-}
-
-impl Documents {
-    /// Returns the tokens of all documents, each with `BOS` at both ends.
-    pub fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-
-    /// Returns the start of each document in [`Self::tokens`], followed by the end of the last document.
-    pub fn offsets(&self) -> &[u32] {
-        &self.offsets
-    }
-
-    /// Returns the number of documents.
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Returns the tokens of document `i`.
-    ///
-    /// # Panics
-    /// If there is no document `i`.
-    pub fn get(&self, i: usize) -> &[u32] {
-        &self.tokens[self.offsets[i] as usize..self.offsets[i + 1] as usize]
-    }
-
-    /// Returns the documents up to the first `positions` tokens that a model predicts.
-    #[must_use]
-    pub fn cut(&self, positions: usize) -> Self {
-        let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
-        for i in 0..self.len() {
-            tokens.extend(&self.get(i)[..=self.positions(i, positions)]);
-            offsets.push(tokens.len() as u32);
-        }
-        Self { tokens: tokens.into(), offsets: offsets.into() }
-    }
-
-    /// Returns n, the number of positions of document `i` at which a model of this block size predicts the next token.
-    ///
-    /// # Panics
-    /// If there is no document `i`.
-    pub fn positions(&self, i: usize, block_size: usize) -> usize {
-        block_size.min(self.get(i).len() - 1)
-    }
-}
-
 /// The documents that a run learns from and is validated on.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The vocabulary.
     pub tokenizer: Tokenizer,
-    /// The first nine tenths of the documents, rounded down.
+    /// The first nine tenths of the documents, rounded down. Of a continuous text, they are one document.
     pub train: Documents,
-    /// The remaining documents.
+    /// The remaining documents. Of a continuous text, they are windows side by side.
     pub val: Documents,
+    /// The drawing of windows from a continuous text, or `None` for documents that steps take whole.
+    pub windows: Option<Drawing>,
+}
+
+/// The documents of one step or more.
+pub(crate) struct Batches {
+    pub(crate) documents: Documents,
+    /// The index of the first step's first document. The other documents follow, modulo their number.
+    pub(crate) first: u32,
 }
 
 impl Dataset {
@@ -101,7 +57,83 @@ impl Dataset {
         // Neither side is empty, since there are at least two documents.
         let (train, val) = order.split_at(order.len() * 9 / 10);
         let [train, val] = [train, val].map(|order| encode(documents, order, &tokenizer));
-        Ok(Self { train: train?, val: val?, tokenizer })
+        Ok(Self { train: train?, val: val?, tokenizer, windows: None })
+    }
+
+    /// Returns a continuous text as tokens, of which steps draw windows with this seed. The first nine tenths of the text
+    /// train, rounded down. The rest validates in windows of a model of `block_size` tokens, which are documents of
+    /// `block_size + 1` tokens. Without a tokenizer the vocabulary has the text's characters.
+    ///
+    /// # Errors
+    /// [`Error::ShortText`] if a part has no window of `block_size + 1` tokens, and an error if there are more tokens than
+    /// 32 bits can index, or if the given vocabulary lacks a character.
+    pub fn continuous(text: &str, seed: u64, tokenizer: Option<Tokenizer>, block_size: usize) -> Result<Self> {
+        let len = text.chars().count();
+        validate_len(len as u64)?;
+        let (train, window) = (len / 10 * 9 + len % 10 * 9 / 10, block_size.saturating_add(1));
+        let parts = [
+            ("has", len, window.saturating_add(1)),
+            ("trains on the first 90 %,", train, window),
+            ("validates on the last 10 %,", len - train, window),
+        ];
+        if let Some(&(part, found, needed)) = parts.iter().find(|(_, found, needed)| found < needed) {
+            let most = len.div_ceil(10).saturating_sub(1);
+            return Err(Error::ShortText { corpus: "the corpus".to_owned(), part, found, needed, most });
+        }
+        let tokenizer = tokenizer.unwrap_or_else(|| Tokenizer::new([text]));
+        let tokens = encode_text(text, &tokenizer)?;
+        let val = windows::side_by_side(&tokens[train..], block_size);
+        let train = Documents::new(tokens[..train].to_vec(), vec![0, train as u32]);
+        Ok(Self { train, val, tokenizer, windows: Some(Drawing::new(seed)) })
+    }
+
+    /// Returns a continuous text in windows side by side for a model of `block_size` tokens, which is only evaluated.
+    ///
+    /// # Errors
+    /// [`Error::ShortText`] if the text has fewer than two characters, and an error if there are more tokens than 32 bits
+    /// can index, or if the vocabulary lacks a character.
+    pub fn unsplit_continuous(text: &str, tokenizer: Tokenizer, block_size: usize) -> Result<Self> {
+        let len = text.chars().count();
+        validate_len(len as u64)?;
+        if len < 2 {
+            let corpus = "the corpus".to_owned();
+            return Err(Error::ShortText { corpus, part: "has", found: len, needed: 2, most: 0 });
+        }
+        let all = windows::side_by_side(&encode_text(text, &tokenizer)?, block_size);
+        Ok(Self { train: all.clone(), val: all, tokenizer, windows: None })
+    }
+
+    /// Returns the number of tokens of a continuous text that validate.
+    pub fn val_tokens(&self) -> usize {
+        // Windows side by side share a token.
+        self.val.tokens().len() + 1 - self.val.len()
+    }
+
+    /// Divides the validation part of a continuous text into windows for a model of `block_size` tokens.
+    pub fn divide(&mut self, block_size: usize) {
+        let windows = (0..self.val.len()).map(|i| self.val.get(i));
+        let tokens = self.val.get(0)[..1].iter().chain(windows.flat_map(|window| &window[1..]));
+        self.val = windows::side_by_side(&tokens.copied().collect::<Vec<_>>(), block_size);
+    }
+
+    /// Returns the documents of `steps` steps from `step`, each of `batch` documents, for a model of `block_size` tokens.
+    ///
+    /// # Errors
+    /// If the windows of a step have more tokens than 32 bits can index.
+    pub(crate) fn batches(&self, step: u64, steps: usize, batch: usize, block_size: usize) -> Result<Batches> {
+        let Some(drawing) = self.windows else {
+            let first = (u128::from(step) * batch as u128 % self.train.len() as u128) as u32;
+            return Ok(Batches { documents: self.train.clone(), first });
+        };
+        let tokens = (steps as u128 * batch as u128).saturating_mul(block_size as u128 + 1);
+        if tokens > u128::from(u32::MAX) {
+            let expected = format!("at most {}", u32::MAX);
+            let hint = "lower --batch or --block-size";
+            return Err(Error::argument("the number of a step's tokens", expected, &tokens, hint));
+        }
+        let first = step.wrapping_mul(batch as u64);
+        let documents = drawing.draw(self.train.tokens(), first, steps * batch, block_size);
+        Ok(Batches { documents, first: 0 })
     }
 
     /// Returns documents that are not split, for a model that is only evaluated or sampled from. All of them train, and
@@ -115,8 +147,14 @@ impl Dataset {
         }
         validate_len(documents.iter().map(|document| document.chars().count() as u64 + 2).sum())?;
         let all = encode(documents, &(0..documents.len()).collect::<Vec<_>>(), &tokenizer)?;
-        Ok(Self { train: all.clone(), val: all, tokenizer })
+        Ok(Self { train: all.clone(), val: all, tokenizer, windows: None })
     }
+}
+
+/// Returns the tokens of a continuous text.
+fn encode_text(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let hint = "use a corpus with the characters of the given vocabulary alone";
+    tokenizer.encode_text(text).map_err(|error| Error::failed("encode the text", hint, error))
 }
 
 /// Returns the tokens of the documents with these indices.
@@ -130,7 +168,7 @@ fn encode(documents: &[&str], order: &[usize], tokenizer: &Tokenizer) -> Result<
         })?;
         offsets.push(tokens.len() as u32);
     }
-    Ok(Documents { tokens: tokens.into(), offsets: offsets.into() })
+    Ok(Documents::new(tokens, offsets))
 }
 
 fn validate_len(tokens: u64) -> Result<()> {

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use ureq::tls::TlsConfig;
 
-use super::dataset::EMBEDDED;
+use super::dataset::{Dataset, EMBEDDED};
 use super::forms::compose;
-use super::text::{lines, parse};
+use super::text::{decode, lines, parse};
 use crate::atomic_file::AtomicFile;
-use crate::error::{Cause, Error, ONE_DISTINCT, Result};
+use crate::error::{Cause, Error, ONE_DISTINCT, ONE_DOCUMENT, Result};
+use crate::tokenizer::Tokenizer;
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
@@ -43,9 +44,36 @@ impl Default for Download {
     }
 }
 
+/// The meaning of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CorpusMode {
+    /// Each line is a document
+    #[default]
+    Lines,
+    /// The whole text is one stream, of which training and validation take windows
+    Text,
+}
+
+impl CorpusMode {
+    /// Returns the mode's name on the command line and in checkpoints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Returns a text in which lines end as they do elsewhere, so that the system that wrote it does not matter.
+pub(crate) fn unify_line_ends(text: String) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n") } else { text }
+}
+
 /// The way in which a text becomes documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DocumentConfig {
+    /// The meaning of the text.
+    pub mode: CorpusMode,
     /// Whether documents keep the white space at the ends of their lines.
     pub keep_spaces: bool,
     /// Whether characters are composed (Unicode's form NFC).
@@ -54,7 +82,7 @@ pub struct DocumentConfig {
     pub dedup: bool,
 }
 
-/// A text with at least two lines that are not empty.
+/// A text with at least two lines that are not empty, or a continuous text.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     /// The text.
@@ -71,7 +99,15 @@ impl Corpus {
     /// # Errors
     /// If the text has fewer than two documents.
     pub fn from_text(text: impl Into<String>) -> Result<Self> {
-        Ok(Self::new(parse(text.into().into_bytes(), "the text")?, "a text".to_owned()))
+        Self::from_text_as(text, DocumentConfig::default())
+    }
+
+    /// Returns the corpus of a text with documents of this configuration.
+    ///
+    /// # Errors
+    /// If the text has fewer than two documents, unless it is continuous.
+    pub fn from_text_as(text: impl Into<String>, config: DocumentConfig) -> Result<Self> {
+        Self::new(decode(text.into().into_bytes(), "the text")?, "the text".to_owned()).configured(config)
     }
 
     fn new(text: String, source: String) -> Self {
@@ -81,16 +117,24 @@ impl Corpus {
     /// Returns the corpus with documents of another configuration. A composed text stays composed.
     ///
     /// # Errors
-    /// If fewer than two documents are left.
+    /// If fewer than two documents are left, unless the text is continuous.
     pub fn configured(mut self, config: DocumentConfig) -> Result<Self> {
         if config.nfc {
             self.text = compose(&self.text);
         }
         self.config = config;
-        if self.documents().take(2).count() < 2 {
-            return Err(Error::TooFewDocuments { corpus: self.source, found: ONE_DISTINCT });
+        if config.mode == CorpusMode::Text {
+            self.text = unify_line_ends(self.text);
+            return Ok(self);
         }
-        Ok(self)
+        let found = match self.documents().take(2).count() {
+            2.. => return Ok(self),
+            1 if self.line_count() > 1 => ONE_DISTINCT,
+            1 => ONE_DOCUMENT,
+            _ if self.text.is_empty() => "is empty",
+            _ => "has only white space",
+        };
+        Err(Error::TooFewDocuments { corpus: self.source, found })
     }
 
     /// Reads the file `input`, or standard input for [`STDIN`].
@@ -101,10 +145,19 @@ impl Corpus {
     /// # Errors
     /// If the file cannot be read, is not UTF-8, or has fewer than two documents.
     pub fn load(input: Option<&Path>) -> Result<Self> {
-        match input {
-            Some(path) => Self::read(path),
-            None => Self::load_in(Path::new(""), &Download::default()),
-        }
+        Self::load_as(input, DocumentConfig::default())
+    }
+
+    /// Reads a text as [`Self::load`] does, with documents of this configuration.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`]. A continuous text may have any number of lines.
+    pub fn load_as(input: Option<&Path>, config: DocumentConfig) -> Result<Self> {
+        let corpus = match input {
+            Some(path) => Self::read(path)?,
+            None => Self::find(Path::new(""), &Download::default())?,
+        };
+        corpus.configured(config)
     }
 
     /// Loads a corpus as [`Self::load`] does without `input`, from this working directory or by this download.
@@ -112,6 +165,11 @@ impl Corpus {
     /// # Errors
     /// If an `input.txt` exists that is not a corpus. A failed download leads to the embedded names.
     pub fn load_in(directory: &Path, download: &Download) -> Result<Self> {
+        Self::find(directory, download)?.configured(DocumentConfig::default())
+    }
+
+    /// Finds the text of a run without a file, which may be no corpus if it is that of an `input.txt`.
+    fn find(directory: &Path, download: &Download) -> Result<Self> {
         let path = directory.join("input.txt");
         // If the file's existence cannot be determined, reading it reports the cause.
         if !matches!(path.try_exists(), Ok(false)) {
@@ -134,11 +192,36 @@ impl Corpus {
         })
     }
 
-    /// Returns the documents in the order of the text.
+    /// Returns the documents in the order of the text. A continuous text is one document.
     pub fn documents(&self) -> impl Iterator<Item = &str> {
-        let DocumentConfig { keep_spaces, dedup, .. } = self.config;
+        let DocumentConfig { mode, keep_spaces, dedup, .. } = self.config;
         let mut seen = HashSet::new();
-        lines(&self.text, keep_spaces).filter(move |&document| !dedup || seen.insert(document))
+        let (whole, parts) = match mode {
+            CorpusMode::Text => (Some(self.text.as_str()), ""),
+            CorpusMode::Lines => (None, self.text.as_str()),
+        };
+        whole.into_iter().chain(lines(parts, keep_spaces).filter(move |&document| !dedup || seen.insert(document)))
+    }
+
+    /// Returns the corpus as tokens. The documents of lines are shuffled by `seed`, unless `shuffle` is false. Windows of a
+    /// continuous text are drawn by `seed`, for models of up to `block_size` tokens.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::new`] and [`Dataset::continuous`].
+    pub fn dataset(
+        &self,
+        seed: u64,
+        shuffle: bool,
+        tokenizer: Option<Tokenizer>,
+        block_size: usize,
+    ) -> Result<Dataset> {
+        match self.config.mode {
+            CorpusMode::Lines => {
+                Dataset::new(&self.documents().collect::<Vec<_>>(), shuffle.then_some(seed), tokenizer)
+            }
+            CorpusMode::Text => Dataset::continuous(&self.text, seed, tokenizer, block_size)
+                .map_err(|error| error.in_corpus(&self.source)),
+        }
     }
 
     /// Returns the number of lines that are not empty, each of which is a document unless it equals an earlier one.
@@ -149,7 +232,7 @@ impl Corpus {
     fn read(path: &Path) -> Result<Self> {
         let name = name(path);
         match read_bytes(path) {
-            Ok(bytes) => Ok(Self::new(parse(bytes, &name)?, name)),
+            Ok(bytes) => Ok(Self::new(decode(bytes, &name)?, name)),
             Err(source) => Err(Error::ReadCorpus { name, source }),
         }
     }

@@ -30,14 +30,13 @@ use self::buffer::Buffer;
 use self::shared::{Shared, WORK_PER_THREAD};
 use self::tiled::Tiled;
 use super::marshal::{
-    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, optimizer, pack, sample_count, sampling_params,
-    step_coefficients, to_samples, transpose, unpack,
+    LOG_LEN, UNWRITTEN, completed_logs, evaluations, optimizer, pack, sampling_params, step_coefficients, to_samples,
+    transpose, unpack,
 };
-use super::threads;
 use super::types::{Device, Evaluation, Executor, Sample, State, StepLog};
-use super::validate;
+use super::{sampling, threads, validate};
 use crate::config::{SampleConfig, TrainConfig, num_params};
-use crate::corpus::Dataset;
+use crate::corpus::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 use crate::weights::Weights;
@@ -252,6 +251,8 @@ impl Device for Cpu {
         if self.tiled.is_some() {
             return self.train_tiled(steps);
         }
+        let Batches { documents, first } =
+            self.dataset.batches(self.step, steps, self.config.batch, self.shape.block_size())?;
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let args = TrainArgs {
@@ -263,12 +264,12 @@ impl Device for Cpu {
                 v: self.v.as_mut_ptr(),
             },
             workspace: self.workspace.as_mut_ptr(),
-            tokens: self.dataset.train.tokens().as_ptr(),
-            offsets: self.dataset.train.offsets().as_ptr(),
+            tokens: documents.tokens().as_ptr(),
+            offsets: documents.offsets().as_ptr(),
             coefficients: coefficients.as_ptr().cast(),
             log: log.as_mut_ptr().cast(),
-            first_document: first_document(&self.config, self.step, &self.dataset.train),
-            documents: self.dataset.train.len() as u32,
+            first_document: first,
+            documents: documents.len() as u32,
             steps: steps as u32,
             shape: self.shape,
             optimizer: optimizer(&self.config.optimizer),
@@ -311,9 +312,9 @@ impl Device for Cpu {
         Ok(evaluations(&nll, &self.dataset.val, self.shape))
     }
 
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        validate::sampling(self.shape, config)?;
-        let count = sample_count(&samples, self.shape)?;
+    fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
+        let count = sampling::count(&samples, self.shape)?;
+        let start_len = sampling::validate(self.shape, config, starts, count)?;
         let tokens = count as usize * self.shape.block_size();
         let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
@@ -325,18 +326,18 @@ impl Device for Cpu {
             workspace: workspace.as_mut_ptr(),
             out: out.as_mut_ptr(),
             logprobs: if config.logprobs { logprobs.as_mut_ptr() } else { ptr::null_mut() },
-            prompt: config.prompt.as_ptr(),
+            prompt: starts.as_ptr(),
             seed: config.seed,
             first_sample: samples.start,
             samples: count,
-            prompt_len: config.prompt.len() as u32,
+            prompt_len: start_len,
             sampling: sampling_params(config),
             shape: self.shape,
         });
         let (kernels, args) = (self.stoppable(), &args);
         (0..blocks).into_par_iter().for_each(|block| {
             // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
-            // sample, and `validate::sampling` has checked the configuration.
+            // sample, and `sampling::validate` has checked configuration and starts.
             unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
         });
         self.unless_stopped()?;

@@ -1,7 +1,5 @@
 //! The conversion of the host's types to the kernels' arguments, and of the kernels' results to the host's types.
 
-use std::ops::Range;
-
 use gpu_kernels::generate::{BOS, NO_TOKEN};
 use gpu_kernels::layout::{Layout, Place};
 use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
@@ -11,7 +9,6 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use super::types::{Evaluation, Sample, StepLog};
 use crate::config::{OptimizerConfig, SampleConfig, TrainConfig};
 use crate::corpus::Documents;
-use crate::error::{Error, Result};
 use crate::weights::Weights;
 
 /// Returns the optimiser's constants, rounded to single precision.
@@ -35,11 +32,6 @@ pub(super) fn step_coefficients(config: &TrainConfig, step: u64, steps: usize) -
     coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
 }
 
-/// Returns the index of the first document of `step` (from 0).
-pub(super) fn first_document(config: &TrainConfig, step: u64, documents: &Documents) -> u32 {
-    (u128::from(step) * config.batch as u128 % documents.len() as u128) as u32
-}
-
 /// The number of values that a kernel logs for each step.
 pub(super) const LOG_LEN: usize = size_of::<gpu_kernels::train::StepLog>() / size_of::<f32>();
 
@@ -61,17 +53,6 @@ pub(super) fn step_logs(log: &[f32]) -> Vec<StepLog> {
 pub(super) fn evaluations(nll: &[f32], documents: &Documents, shape: RuntimeShape) -> Vec<Evaluation> {
     let tokens = |i| documents.positions(i, shape.block_size()) as u64;
     nll.iter().enumerate().map(|(i, &nll)| Evaluation { nll: nll.into(), tokens: tokens(i) }).collect()
-}
-
-/// Returns the number of samples of a launch. Rejects more samples than 32 bits or tokens than an address can count.
-pub(super) fn sample_count(samples: &Range<u64>, shape: RuntimeShape) -> Result<u32> {
-    let samples = samples.end.saturating_sub(samples.start);
-    let max = (usize::MAX / shape.block_size()).min(u32::MAX as usize) as u64;
-    if samples > max {
-        let expected = format!("at most {max}");
-        return Err(Error::argument("the samples of a launch", expected, &samples, "ask for fewer at a time"));
-    }
-    Ok(samples as u32)
 }
 
 /// Returns the parameters of the draws in single precision. A temperature of 0 is greedy decoding, like a top-k of 1.
@@ -131,17 +112,6 @@ pub(super) fn to_samples(out: &[u32], logprobs: &[f32], block_size: usize) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ModelConfig;
-
-    #[test]
-    fn the_samples_of_a_launch_fit_32_bits() {
-        let shape = ModelConfig::default().shape(27).unwrap();
-        let count = |samples| sample_count(&samples, shape).ok();
-        assert_eq!(count(3..3), Some(0));
-        assert_eq!(count(1 << 40..(1 << 40) + 7), Some(7));
-        assert_eq!(count(0..1 << 32), None);
-        assert_eq!(count(0..u64::MAX), None);
-    }
 
     #[test]
     fn a_sample_without_a_next_token_has_nan_for_a_log_probability() {

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod cuda;
 mod marshal;
 pub mod reference;
+mod sampling;
 pub mod threads;
 mod types;
 mod validate;

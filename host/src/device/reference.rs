@@ -13,11 +13,10 @@ use reference::generate::SamplingParams;
 use reference::model::Shape;
 use reference::{AdamW, TrainState};
 
-use super::marshal::first_document;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
-use super::{threads, validate};
+use super::{sampling, threads, validate};
 use crate::config::{SampleConfig, TrainConfig, num_params};
-use crate::corpus::{Dataset, Documents};
+use crate::corpus::{Batches, Dataset, Documents};
 use crate::error::{Error, OutOfMemory, Result};
 use crate::stop::StopHandle;
 use crate::weights::Weights;
@@ -62,6 +61,15 @@ impl Reference {
             stop: StopHandle::default(),
             time: Duration::MAX,
         })
+    }
+
+    /// Returns the documents of the next step.
+    fn batch(&self) -> Result<Vec<Vec<u32>>> {
+        let batch = self.config.batch;
+        let Batches { documents, first } = self.dataset.batches(self.model.step, 1, batch, self.shape.block_size())?;
+        // After the last document the first one follows again.
+        let step = (0..batch).map(|i| documents.get((first as usize + i) % documents.len()).to_vec());
+        Ok(step.collect())
     }
 
     /// Runs `work` on the model, unless the stop handle asks for the end before `work` has ended. The model is then as
@@ -144,12 +152,6 @@ pub fn adamw_at(config: &TrainConfig, step: u64) -> AdamW {
     }
 }
 
-/// Returns the documents of a step. After the last document of `train` the first one follows again.
-fn batch(config: &TrainConfig, step: u64, train: &Documents) -> Vec<Vec<u32>> {
-    let first = first_document(config, step, train) as usize;
-    (first..first + config.batch).map(|i| train.get(i % train.len()).to_vec()).collect()
-}
-
 /// Returns each document as a slice.
 fn slices(documents: &[Vec<u32>]) -> Vec<&[u32]> {
     documents.iter().map(Vec::as_slice).collect()
@@ -183,7 +185,7 @@ impl Device for Reference {
         let mut logs = Vec::new();
         for _ in 0..steps {
             let step = self.model.step;
-            let (documents, adamw) = (batch(&self.config, step, &self.dataset.train), adamw_at(&self.config, step));
+            let (documents, adamw) = (self.batch()?, adamw_at(&self.config, step));
             match self.run(move |model| model.train_step(&slices(&documents), &adamw)) {
                 Err(Error::Stopped) => break,
                 log => logs.push(log?),
@@ -194,7 +196,7 @@ impl Device for Reference {
 
     /// Tries the next step from the model's own state, which is more precise than `state`.
     fn trial_step(&mut self, _: &State) -> Result<StepLog> {
-        let documents = batch(&self.config, self.model.step, &self.dataset.train);
+        let documents = self.batch()?;
         let max_grad_norm = self.config.optimizer.max_grad_norm;
         self.run(move |model| model.clipped_gradients(&slices(&documents), max_grad_norm).0)
     }
@@ -208,18 +210,19 @@ impl Device for Reference {
         (0..documents).map(evaluate).collect()
     }
 
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        validate::sampling(self.shape, config)?;
-        let &SampleConfig { top_k, temperature, min_p, top_p, seed, prompt, logprobs } = config;
+    fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
+        let count = sampling::count(&samples, self.shape)?;
+        let start_len = sampling::validate(self.shape, config, starts, count)?;
+        let &SampleConfig { top_k, temperature, min_p, top_p, seed, logprobs, .. } = config;
         let params = SamplingParams { top_k, temperature, min_p, top_p };
-        let sample = |i| {
-            let prompt = prompt.to_vec();
-            let sample = self.run(move |model| model.generate(params, &prompt, uniforms(seed, i)))?;
+        let sample = |(i, start): (u64, &[u32])| {
+            let start = start.to_vec();
+            let sample = self.run(move |model| model.generate(params, &start, uniforms(seed, i)))?;
             // NaN tells that a token had no probabilities.
             let keep = logprobs || sample.logprobs.iter().any(|logprob| logprob.is_nan());
             Ok(if keep { sample } else { Sample { logprobs: Vec::new(), ..sample } })
         };
-        samples.map(sample).collect()
+        samples.zip(starts.chunks(start_len as usize)).map(sample).collect()
     }
 
     /// Returns the state, rounded to the `f32` that the other devices and checkpoints hold.

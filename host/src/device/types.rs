@@ -8,10 +8,12 @@ pub use reference::generate::Sample;
 pub use reference::{Evaluation, StepLog};
 use simt::HALF_WARP;
 
+use super::sampling;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::error::{Error, Result};
 use crate::run::launch_len;
 use crate::stop::StopHandle;
+use crate::tokenizer::BOS;
 use crate::weights::Weights;
 
 /// A kind of device.
@@ -110,7 +112,7 @@ pub trait Device {
     fn stopped_by(&mut self, _stop: StopHandle) {}
 
     /// Takes the next `steps` steps. Step `s` of a run with batches of B trains on training documents `s B .. s B + B`,
-    /// modulo the number of training documents.
+    /// modulo the number of training documents, or on windows of these numbers of a continuous text.
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>>;
 
     /// Returns the log of the next step without taking it. `state` must be the current state, from
@@ -134,10 +136,18 @@ pub trait Device {
         launch_len(work)
     }
 
-    /// Generates the samples with these indices. Without [`SampleConfig::logprobs`] they have no log-probabilities, but
-    /// for NaN in a sample whose model gives NaN for probabilities. A configuration that does not fit the model is an
-    /// error.
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>>;
+    /// Generates the samples with these indices, from `<BOS>` and the prompt. Without [`SampleConfig::logprobs`] they have
+    /// no log-probabilities, but for NaN in a sample whose model gives NaN for probabilities. A configuration that does
+    /// not fit the model is an error.
+    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
+        sampling::validate_prompt(self.shape(), config.prompt)?;
+        let count = sampling::count(&samples, self.shape())?;
+        self.extend(config, &[&[BOS], config.prompt].concat().repeat(count as usize), samples)
+    }
+
+    /// Generates the samples with these indices from `starts`, `[samples, 1 to block_size]`, in place of `<BOS>` and the
+    /// prompt. The samples have the tokens after the first of their start, at most `block_size`.
+    fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>>;
 
     /// Returns the current state.
     fn download(&mut self) -> Result<State>;

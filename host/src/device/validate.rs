@@ -1,9 +1,9 @@
-//! The validation of models, documents and samplings. The kernels index unchecked and rely on the validation.
+//! The validation of models and documents. The kernels index unchecked and rely on the validation.
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
 use super::types::State;
-use crate::config::{ModelConfig, SampleConfig, TrainConfig, num_params};
+use crate::config::{ModelConfig, TrainConfig, num_params};
 use crate::corpus::Dataset;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
@@ -42,31 +42,4 @@ pub(super) fn state(shape: RuntimeShape, state: &State) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Rejects a configuration that a model of this shape cannot be sampled with.
-pub(super) fn sampling(shape: RuntimeShape, config: &SampleConfig) -> Result<()> {
-    let &SampleConfig { top_k, temperature, min_p, top_p, prompt, .. } = config;
-    let RuntimeShape { vocab, block_size, .. } = shape;
-    if let Some(token) = prompt.iter().find(|token| !(1..vocab).contains(token)) {
-        const HINT: &str = "encode the prompt with the model's vocabulary, without `<BOS>`";
-        return Err(Error::argument("prompt tokens", format!("between 1 and {}", vocab - 1), token, HINT));
-    }
-    if prompt.len() >= shape.block_size() {
-        let expected = format!("shorter than {block_size} tokens");
-        return Err(Error::argument("a prompt", expected, &prompt.len(), "shorten the prompt"));
-    }
-    if !(1..=shape.vocab()).contains(&top_k) {
-        let expected = format!("from 1 to {vocab}");
-        return Err(Error::argument("top-k", expected, &top_k, "choose at most the size of the vocabulary"));
-    }
-    if !(0.0..=f64::from(f32::MAX)).contains(&temperature) {
-        return Err(Error::argument("temperature", "from 0 to 3.4e38", &temperature, "choose 0 or a positive value"));
-    }
-    for (name, value) in [("min-p", min_p), ("top-p", top_p)] {
-        if !(0.0..=1.0).contains(&value) {
-            return Err(Error::argument(name, "from 0 to 1", &value, "choose a probability"));
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::slice;
 
 use super::{Config, Schedule, Trainer};
 use crate::config::TrainConfig;
-use crate::corpus::{Corpus, Dataset};
+use crate::corpus::Corpus;
 use crate::device::State;
 use crate::error::Result;
 use crate::run::{Run, RunConfig};
@@ -30,8 +30,7 @@ impl Trainer {
     pub fn side_by_side(configs: &[Config], corpus: &Corpus) -> Result<Self> {
         let &Config { model, steps, batch, seed, shuffle, device, .. } = &configs[0];
         let &Config { val_every, val_docs, checkpoint_every, keep_best, stop_early, .. } = &configs[0];
-        let documents: Vec<&str> = corpus.documents().collect();
-        let dataset = Dataset::new(&documents, shuffle.then_some(seed), None)?;
+        let dataset = corpus.dataset(seed, shuffle, None, model.block_size)?;
         let shape = model.shape(dataset.tokenizer.vocab_size())?;
         let runs = configs.iter().map(|&Config { optimizer, seed, .. }| {
             let train = TrainConfig { steps, batch, optimizer };

@@ -84,7 +84,7 @@ impl Device for Shared {
         }
         Ok(vec![Evaluation { nll: fake.nll, tokens: 2 }])
     }
-    fn generate(&mut self, _: &SampleConfig, _: Range<u64>) -> Result<Vec<Sample>> {
+    fn extend(&mut self, _: &SampleConfig, _: &[u32], _: Range<u64>) -> Result<Vec<Sample>> {
         unreachable!()
     }
     fn download(&mut self) -> Result<State> {

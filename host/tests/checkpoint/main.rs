@@ -9,7 +9,7 @@ use microgpt::Model;
 use microgpt::atomic_file::AtomicFile;
 use microgpt::checkpoint::{self, Description, RunInfo, load, resume};
 use microgpt::config::{OptimizerConfig, TrainConfig};
-use microgpt::corpus::DocumentConfig;
+use microgpt::corpus::{CorpusMode, DocumentConfig};
 use microgpt::device::State;
 use microgpt::weights::Weights;
 use safetensors::Dtype;
@@ -59,7 +59,7 @@ const RUN: RunInfo = RunInfo {
     },
     seed: u64::MAX,
     shuffle: true,
-    documents: DocumentConfig { keep_spaces: true, nfc: false, dedup: false },
+    documents: DocumentConfig { mode: CorpusMode::Lines, keep_spaces: true, nfc: false, dedup: false },
     corpus: 0x0123_4567_89ab_cdef,
 };
 
@@ -181,7 +181,8 @@ fn the_file_has_the_names_layout_and_metadata_that_other_programs_expect() {
             "beta1": 0.7, "beta2": 1.0 / 3.0, "eps": 1e-9,
             "weight_decay": 0.0, "max_grad_norm": 2.5,
             "seed": u64::MAX, "shuffle": true, "keep_spaces": true, "normalize": "none", "dedup": false,
-            "corpus": "0123456789abcdef", "crc32": checksum,
+            "corpus": "0123456789abcdef",
+            "corpus_mode": "lines", "crc32": checksum,
         })
     );
 }

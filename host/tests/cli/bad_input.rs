@@ -96,7 +96,7 @@ fn a_file_without_documents_is_refused() {
         (
             "single",
             b"emma\n\n",
-            "has only one document\nhint: put every document on a line of its own, or break a long text",
+            "has only one document\nhint: put every document on a line of its own, or give `--corpus text`",
         ),
         (
             "wide",

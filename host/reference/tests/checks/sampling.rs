@@ -86,7 +86,7 @@ fn a_draw_at_a_boundary_goes_to_the_next_token() {
 fn greedy_samples_follow_the_likeliest_token() {
     let shape = shape(11, 7, 10, 5, 2);
     let mut model = TrainState::new(shape, weights(shape));
-    let document = model.generate(sampling(3, 0.0), &[], || 0.5).tokens;
+    let document = model.generate(sampling(3, 0.0), &[0], || 0.5).tokens;
     assert!(!document.is_empty());
     // A drawn token has a lower cross-entropy than any other token after the same prefix.
     let mut tokens = [&[0], &document[..]].concat();

@@ -59,7 +59,7 @@ impl Session<'_> {
     fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<()> {
         let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
         // The loss of a comparison is not that of a model which predicts more of each document.
-        let is_whole = run.config.model.block_size == self.cli.least_block_size();
+        let is_whole = !self.cli.cuts_documents() || run.config.model.block_size == self.cli.least_block_size();
         let description = Description {
             run: Some(RunInfo { train: run.config.train, ..self.run_info }),
             val_loss: (is_validated && is_whole).then_some(val_loss),

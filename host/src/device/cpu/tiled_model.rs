@@ -4,26 +4,26 @@ use std::ptr;
 
 use gpu_kernels::layout::Arrays;
 use gpu_kernels::ops::adamw::StepCoefficients;
+use gpu_kernels::shape::Shape;
 use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::step::StepArgs;
 
 use super::Cpu;
-use crate::device::marshal::{
-    LOG_LEN, UNWRITTEN, completed_logs, evaluations, first_document, optimizer, step_coefficients,
-};
+use crate::corpus::Batches;
+use crate::device::marshal::{LOG_LEN, UNWRITTEN, completed_logs, evaluations, optimizer, step_coefficients};
 use crate::device::types::{Evaluation, StepLog};
 use crate::error::Result;
 
 impl Cpu {
     /// Takes steps by the tiled executor.
     pub(super) fn train_tiled(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let train = self.dataset.train.clone();
-        let batch = self.config.batch;
+        let (batch, block_size) = (self.config.batch, self.shape.block_size());
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let coefficients = step_coefficients(&self.config, self.step, steps);
         for (i, log) in log.chunks_mut(LOG_LEN).enumerate() {
-            let first = first_document(&self.config, self.step + i as u64, &train) as usize;
-            let documents: Vec<&[u32]> = (first..first + batch).map(|i| train.get(i % train.len())).collect();
+            let Batches { documents: train, first } =
+                self.dataset.batches(self.step + i as u64, 1, batch, block_size)?;
+            let documents: Vec<&[u32]> = (0..batch).map(|i| train.get((first as usize + i) % train.len())).collect();
             let &[sqrt_scale, eps, decay] = coefficients[3 * i..].first_chunk().expect("a step has three coefficients");
             let coefficients = StepCoefficients { sqrt_scale, eps, decay };
             let args = StepArgs { log: log.as_mut_ptr(), coefficients, ..self.tiled_args(true) };

@@ -19,17 +19,15 @@ use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
 use crate::error::Result;
 
-/// Documents on the host, with a copy of their tokens and offsets on the device.
+/// The tokens and the offsets of documents on the device.
 pub(super) struct DeviceDocuments {
-    pub(super) host: Documents,
     pub(super) tokens: DeviceBuffer<u32>,
     pub(super) offsets: DeviceBuffer<u32>,
 }
 
 impl DeviceDocuments {
-    fn upload(documents: &Documents) -> Result<Self> {
-        let (tokens, offsets) = (upload(documents.tokens())?, upload(documents.offsets())?);
-        Ok(Self { host: documents.clone(), tokens, offsets })
+    pub(super) fn upload(documents: &Documents) -> Result<Self> {
+        Ok(Self { tokens: upload(documents.tokens())?, offsets: upload(documents.offsets())? })
     }
 }
 
@@ -38,6 +36,8 @@ pub(super) struct Gpu {
     pub(super) shape: RuntimeShape,
     /// The seconds that the last launch, or the last series of launches, took on the device.
     pub(super) seconds: Cell<f64>,
+    /// The documents on the host.
+    pub(super) dataset: Dataset,
     // The fields are dropped in this order, so the context stands last.
     pub(super) train: DeviceDocuments,
     pub(super) val: DeviceDocuments,
@@ -75,6 +75,7 @@ impl Gpu {
         Ok(Self {
             shape,
             seconds: Cell::new(0.0),
+            dataset: dataset.clone(),
             train: DeviceDocuments::upload(&dataset.train)?,
             val: DeviceDocuments::upload(&dataset.val)?,
             evaluate_blocks,

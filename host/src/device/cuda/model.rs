@@ -14,16 +14,15 @@ use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use simt::GPU_WARPS;
 
 use super::super::marshal::{
-    LOG_LEN, evaluations, first_document, optimizer, pack, sample_count, sampling_params, step_coefficients, step_logs,
-    to_samples, transpose, unpack,
+    LOG_LEN, evaluations, optimizer, pack, sampling_params, step_coefficients, step_logs, to_samples, transpose, unpack,
 };
 use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
-use super::super::validate;
-use super::gpu::Gpu;
+use super::super::{sampling, validate};
+use super::gpu::{DeviceDocuments, Gpu};
 use super::kernels::CudaKernels;
 use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
 use crate::config::{SampleConfig, TrainConfig};
-use crate::corpus::Dataset;
+use crate::corpus::{Batches, Dataset};
 use crate::error::Result;
 use crate::weights::Weights;
 
@@ -45,6 +44,8 @@ pub struct Cuda {
     coefficients: DeviceBuffer<f32>,
     /// The log of the last launch.
     log: DeviceBuffer<f32>,
+    /// The windows of a continuous text of the last launch.
+    windows: Option<DeviceDocuments>,
     gpu: Rc<Gpu>,
 }
 
@@ -75,6 +76,7 @@ impl Cuda {
             barrier: upload(&[0])?,
             coefficients: zeros(0)?,
             log: zeros(0)?,
+            windows: None,
             plan,
             gpu,
         };
@@ -98,7 +100,13 @@ impl Cuda {
     fn train_args(&mut self, steps: usize) -> Result<TrainArgs> {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         (self.coefficients, self.log) = (upload(&coefficients)?, zeros(LOG_LEN * steps)?);
-        let (gpu, len, documents) = (&self.gpu, Layout(self.gpu.shape).len(), self.gpu.train.host.len());
+        let (gpu, len) = (&self.gpu, Layout(self.gpu.shape).len());
+        let Batches { documents, first } =
+            gpu.dataset.batches(self.step, steps, self.config.batch, gpu.shape.block_size())?;
+        if gpu.dataset.windows.is_some() {
+            self.windows = Some(DeviceDocuments::upload(&documents)?);
+        }
+        let train = self.windows.as_ref().unwrap_or(&gpu.train);
         Ok(TrainArgs {
             arrays: Arrays {
                 w: pointer(&self.params, len),
@@ -108,12 +116,12 @@ impl Cuda {
                 v: pointer(&self.v, len),
             },
             workspace: pointer(&self.workspace, self.plan.workspace),
-            tokens: pointer(&gpu.train.tokens, gpu.train.host.tokens().len()),
-            offsets: pointer(&gpu.train.offsets, documents + 1),
+            tokens: pointer(&train.tokens, documents.tokens().len()),
+            offsets: pointer(&train.offsets, documents.len() + 1),
             coefficients: pointer(&self.coefficients, coefficients.len()).cast(),
             log: pointer(&self.log, LOG_LEN * steps).cast(),
-            first_document: first_document(&self.config, self.step, &gpu.train.host),
-            documents: documents as u32,
+            first_document: first,
+            documents: documents.len() as u32,
             steps: steps as u32,
             shape: gpu.shape,
             optimizer: optimizer(&self.config.optimizer),
@@ -183,7 +191,7 @@ impl Device for Cuda {
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
-        let documents = documents.min(self.gpu.val.host.len());
+        let documents = documents.min(self.gpu.dataset.val.len());
         let nll = upload(&vec![0.0f32; documents])?;
         let len = Layout(self.gpu.shape).len();
         let (offsets, nll_pointer) = (&self.gpu.val.offsets, pointer(&nll, documents));
@@ -193,8 +201,8 @@ impl Device for Cuda {
                 params: pointer(&self.params, len),
                 transposed: pointer(&self.transposed, len),
                 workspace: pointer(&self.gpu.evaluate_workspace, blocks * kernel.workspace),
-                tokens: pointer(&self.gpu.val.tokens, self.gpu.val.host.tokens().len()),
-                offsets: pointer(offsets, self.gpu.val.host.len() + 1).wrapping_add(range.start),
+                tokens: pointer(&self.gpu.val.tokens, self.gpu.dataset.val.tokens().len()),
+                offsets: pointer(offsets, self.gpu.dataset.val.len() + 1).wrapping_add(range.start),
                 nll: nll_pointer.wrapping_add(range.start),
                 documents: range.len() as u32,
                 shape: self.gpu.shape,
@@ -203,7 +211,7 @@ impl Device for Cuda {
             // and `validate::model` has checked the tokens.
             unsafe { self.gpu.launch(&kernel, blocks, args) }
         })?;
-        Ok(evaluations(&download(&nll, 0..documents)?, &self.gpu.val.host, self.gpu.shape))
+        Ok(evaluations(&download(&nll, 0..documents)?, &self.gpu.dataset.val, self.gpu.shape))
     }
 
     fn samples_per_launch(&self, work: u64) -> u64 {
@@ -211,17 +219,17 @@ impl Device for Cuda {
         ((1 << 36) / work).clamp(1, 1 << 18)
     }
 
-    fn generate(&mut self, config: &SampleConfig, samples: Range<u64>) -> Result<Vec<Sample>> {
-        validate::sampling(self.gpu.shape, config)?;
+    fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
         let (kernel, shape) = (self.gpu.kernels.choose::<GenerateArgs>()?, self.gpu.shape);
-        let count = sample_count(&samples, shape)?;
+        let count = sampling::count(&samples, shape)?;
+        let start_len = sampling::validate(shape, config, starts, count)?;
         let (len, tokens) = (Layout(shape).len(), count as usize * shape.block_size());
         let logprobs_len = if config.logprobs { tokens } else { 0 };
         let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         let blocks = affordable_blocks(blocks, kernel.workspace)?;
         let workspace_len = blocks * kernel.workspace;
-        ensure_free(4 * (tokens + logprobs_len + workspace_len))?;
-        let (workspace, prompt) = (zeros(workspace_len)?, upload(config.prompt)?);
+        ensure_free(4 * (tokens + logprobs_len + workspace_len + starts.len()))?;
+        let (workspace, prompt) = (zeros(workspace_len)?, upload(starts)?);
         let (out, logprobs) = (uninitialized(tokens)?, uninitialized(logprobs_len)?);
         let args = GenerateArgs {
             params: pointer(&self.params, len),
@@ -229,11 +237,11 @@ impl Device for Cuda {
             workspace: pointer(&workspace, workspace_len),
             out: pointer(&out, tokens),
             logprobs: if config.logprobs { pointer(&logprobs, tokens) } else { ptr::null_mut() },
-            prompt: pointer(&prompt, config.prompt.len()),
+            prompt: pointer(&prompt, starts.len()),
             seed: config.seed,
             first_sample: samples.start,
             samples: 0,
-            prompt_len: config.prompt.len() as u32,
+            prompt_len: start_len,
             sampling: sampling_params(config),
             shape,
         };
@@ -242,12 +250,13 @@ impl Device for Cuda {
             let args = GenerateArgs {
                 out: args.out.wrapping_add(first),
                 logprobs: if config.logprobs { args.logprobs.wrapping_add(first) } else { args.logprobs },
+                prompt: args.prompt.wrapping_add(range.start * start_len as usize),
                 first_sample: args.first_sample.wrapping_add(range.start as u64),
                 samples: range.len() as u32,
                 ..args
             };
             // SAFETY: `pointer` has checked the lengths, which cover the range and a workspace for each of the blocks,
-            // and `validate::sampling` has checked the configuration.
+            // and `sampling::validate` has checked configuration and starts.
             unsafe { self.gpu.launch(&kernel, blocks, args) }
         })?;
         Ok(to_samples(&download(&out, 0..tokens)?, &download(&logprobs, 0..logprobs_len)?, shape.block_size()))
