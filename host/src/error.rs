@@ -62,6 +62,9 @@ pub enum Error {
     /// A checkpoint of another model or run than the one that it is read for.
     #[error("the checkpoint `{path}` {difference}")]
     Mismatch { path: PathBuf, difference: String, hint: String },
+    /// A demand for more memory than a limit leaves. All values are human-readable.
+    #[error("{needed} of memory needed ({parts}), but {limit} leaves {left}")]
+    Memory { needed: String, parts: String, limit: &'static str, left: String },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
     #[error("this program was built without {part}")]
@@ -90,7 +93,7 @@ pub enum Error {
     #[error("cannot compile the kernels for this GPU")]
     Compile { code: Option<i32>, source: Cause },
     #[error("the GPU's memory is too small: {needed} bytes needed, {free} of {total} free")]
-    GpuMemory { needed: usize, free: usize, total: usize },
+    GpuMemory { needed: u64, free: usize, total: usize },
     #[error("cannot {action}")]
     Driver { action: String, code: Option<i32>, source: Cause },
     /// A training whose values have become NaN or infinite at a step, counted from 1. `saves` tells whether the run
@@ -180,6 +183,9 @@ impl Error {
             Self::Format { .. } => "give a complete file that `--save` or a safetensors library wrote",
             Self::Metadata { .. } => "update microgpt if a newer version wrote the file, or remove the file's metadata",
             Self::OutOfMemory(_) => OutOfMemory::HINT,
+            Self::Memory { .. } => {
+                "lower `--n-embd`, `--n-layer`, `--block-size`, `--batch`, `--seeds` or `--threads`, or raise the limit"
+            }
             Self::Diverged { saves: true, .. } => {
                 "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights; what was \
                  saved before is still there"

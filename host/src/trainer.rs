@@ -24,6 +24,7 @@ use gpu_kernels::shape::Shape as _;
 
 use crate::config::num_params;
 use crate::corpus::Dataset;
+use crate::device::memory::Demand;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, State, select};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -98,7 +99,7 @@ enum Phase {
 
 impl Trainer {
     /// Starts runs of one shape and batch size side by side, each from its state. See
-    /// [`group_by_shape`](crate::run::group_by_shape).
+    /// [`group_by_shape`](crate::run::group_by_shape). The memory that they need goes to `announce` before it is allocated.
     ///
     /// # Errors
     /// If a state does not fit the data set, or the device is missing or too small.
@@ -111,12 +112,13 @@ impl Trainer {
         dataset: &Dataset,
         device: DeviceKind,
         schedule: Schedule,
+        announce: &mut dyn FnMut(&Demand),
     ) -> Result<Self> {
         assert_eq!(runs.len(), states.len(), "each run starts from one state");
         let step = states[0].step;
         let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
         let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
-        let (models, description) = select(device, dataset, &setups)?;
+        let (models, description) = select(device, dataset, &setups, announce)?;
         Ok(Self { description, first: step, step, ..Self::on(models, runs, dataset, schedule) })
     }
 

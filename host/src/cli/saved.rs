@@ -7,6 +7,7 @@ use super::shared_args::DeviceArgs;
 use crate::config::TrainConfig;
 use crate::corpus::Dataset;
 use crate::device::cpu::useful_threads;
+use crate::device::memory::Demand;
 use crate::device::{ModelSetup, Models, State, select};
 use crate::error::Result;
 
@@ -20,7 +21,9 @@ pub(super) fn open<W: std::io::Write>(
 ) -> Result<Box<dyn Models>> {
     console.notice(format_args!("model: `{}`, step {}", path.display(), state.step));
     args.start_threads(useful_threads(1, 1), console)?;
-    let (models, description) = select(args.device, dataset, &[ModelSetup { train: TrainConfig::default(), state }])?;
+    let setup = ModelSetup { train: TrainConfig::default(), state };
+    let mut announce = |demand: &Demand| console.notice(format_args!("memory: {demand}"));
+    let (models, description) = select(args.device, dataset, &[setup], &mut announce)?;
     console.notice(format_args!("device: {description}"));
     Ok(models)
 }

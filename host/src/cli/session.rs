@@ -2,6 +2,7 @@
 //! models of a group have one shape and train side by side.
 
 use std::io::{self, StdoutLock};
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,8 +17,9 @@ use super::{interrupt, memory};
 use crate::checkpoint::{self, RunInfo};
 use crate::config::num_params;
 use crate::corpus::{CorpusMode, Dataset};
-use crate::device::State;
 use crate::device::cpu::useful_threads;
+use crate::device::memory::Demand;
+use crate::device::{self, State};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
@@ -83,6 +85,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         comparison: Comparison::default(),
     };
     session.start_threads()?;
+    session.validate_memory()?;
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
         let introduction = (i == 0).then_some(&introduction);
         // The first group reads the flag itself.
@@ -146,6 +149,17 @@ impl Session<'_> {
         cli.run.device.start_threads(useful, console)
     }
 
+    /// Rejects groups that need more memory than there is, before anything is trained.
+    fn validate_memory(&self) -> Result<()> {
+        let (cli, vocab) = (self.cli, self.dataset.tokenizer.vocab_size());
+        for group in group_by_shape(&cli.configs) {
+            let RunConfig { model, train, .. } = &group[0];
+            let demand = device::demand(cli.run.device.device, model.shape(vocab)?, train.batch, &self.dataset)?;
+            iter::repeat_n(demand, group.len() * cli.training.seeds).sum::<Demand>().validate()?;
+        }
+        Ok(())
+    }
+
     /// Trains a group, and keeps its best model if no group before has a better one. The first group has an
     /// `introduction`.
     fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
@@ -165,7 +179,14 @@ impl Session<'_> {
             stop_early: cli.training.stop_early,
             compares: cli.compares(),
         };
-        let trainer = Trainer::start(runs.clone(), states, &self.dataset, cli.run.device.device, schedule)?;
+        let (device, console) = (cli.run.device.device, &self.console);
+        let mut announce = |demand: &Demand| {
+            if let Some(introduction) = introduction {
+                console.notice(format_args!("corpus: {}", introduction.source));
+            }
+            console.notice(format_args!("memory: {demand}"));
+        };
+        let trainer = Trainer::start(runs.clone(), states, &self.dataset, device, schedule, &mut announce)?;
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || introduction.is_none();
         let metrics = cli.view.metrics.as_deref();
@@ -233,7 +254,6 @@ impl Session<'_> {
         let label = if groups > 1 { format!(" ({})", sweep::common(group)) } else { String::new() };
         let params = format!("num params: {}{label}\n", num_params(trainer.device(0).shape()));
         let Some(introduction) = introduction else { return console.lines(&params) };
-        console.notice(format_args!("corpus: {}", introduction.source));
         console.notice(format_args!("device: {}", trainer.description()));
         for notice in introduction.notices.iter().chain(&cli.start_notices(documents, dataset, trainer.step())) {
             console.notice(notice);

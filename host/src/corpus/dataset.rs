@@ -116,6 +116,21 @@ impl Dataset {
         self.val = windows::side_by_side(&tokens.copied().collect::<Vec<_>>(), block_size);
     }
 
+    /// Returns the number of tokens in the windows of `steps` steps, or 0 if steps take whole documents.
+    ///
+    /// # Errors
+    /// If there are more tokens than 32 bits can index.
+    pub(crate) fn window_tokens(&self, steps: usize, batch: usize, block_size: usize) -> Result<u32> {
+        if self.windows.is_none() {
+            return Ok(0);
+        }
+        let tokens = (steps as u128 * batch as u128).saturating_mul(block_size as u128 + 1);
+        u32::try_from(tokens).map_err(|_| {
+            let (expected, hint) = (format!("at most {}", u32::MAX), "lower --batch or --block-size");
+            Error::argument("the number of a step's tokens", expected, &tokens, hint)
+        })
+    }
+
     /// Returns the documents of `steps` steps from `step`, each of `batch` documents, for a model of `block_size` tokens.
     ///
     /// # Errors
@@ -125,12 +140,7 @@ impl Dataset {
             let first = (u128::from(step) * batch as u128 % self.train.len() as u128) as u32;
             return Ok(Batches { documents: self.train.clone(), first });
         };
-        let tokens = (steps as u128 * batch as u128).saturating_mul(block_size as u128 + 1);
-        if tokens > u128::from(u32::MAX) {
-            let expected = format!("at most {}", u32::MAX);
-            let hint = "lower --batch or --block-size";
-            return Err(Error::argument("the number of a step's tokens", expected, &tokens, hint));
-        }
+        self.window_tokens(steps, batch, block_size)?;
         let first = step.wrapping_mul(batch as u64);
         let documents = drawing.draw(self.train.tokens(), first, steps * batch, block_size);
         Ok(Batches { documents, first: 0 })

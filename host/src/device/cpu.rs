@@ -2,6 +2,7 @@
 
 mod attention;
 mod buffer;
+mod demand;
 mod phase_pool;
 mod phases;
 mod shared;
@@ -27,7 +28,10 @@ use rayon::prelude::*;
 use simt::WARPS;
 
 use self::buffer::Buffer;
-use self::shared::{Shared, WORK_PER_THREAD};
+pub(crate) use self::demand::demand;
+pub use self::demand::useful_threads;
+use self::demand::{batch_threads, evaluate_blocks};
+use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{
     LOG_LEN, UNWRITTEN, completed_logs, evaluations, optimizer, pack, sampling_params, step_coefficients, to_samples,
@@ -35,23 +39,14 @@ use super::marshal::{
 };
 use super::types::{Device, Evaluation, Executor, Sample, State, StepLog};
 use super::{sampling, threads, validate};
-use crate::config::{SampleConfig, TrainConfig, num_params};
+use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 use crate::weights::Weights;
 
-/// The largest number of blocks of an evaluation. Each has its own workspace.
-const EVALUATE_BLOCKS: usize = 32;
-
 /// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
 const SAMPLES_PER_BLOCK: usize = 256;
-
-/// Returns the number of threads that training this many models, or evaluating one, has work for.
-pub fn useful_threads(models: usize, batch: usize) -> usize {
-    let GradientArrays { count, .. } = GradientArrays::new(shards(batch));
-    models.saturating_mul(count).max(EVALUATE_BLOCKS)
-}
 
 /// A model on the CPU.
 pub struct Cpu {
@@ -145,7 +140,7 @@ impl Cpu {
         // The tiled executor allocates its memory when it is needed.
         let is_fused = executor == Executor::Fused;
         let fused = |len: usize| Buffer::zeros(if is_fused { len } else { 0 });
-        let evaluate_blocks = EVALUATE_BLOCKS.min(dataset.val.len());
+        let evaluate_blocks = evaluate_blocks(dataset.val.len());
         let gradient_arrays = if is_fused { GradientArrays::new(shards(config.batch)).count } else { 1 };
         let mut cpu = Self {
             kernels,
@@ -189,9 +184,7 @@ impl Cpu {
     fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
         let (batch, shards) = (self.config.batch, shards(self.config.batch));
         let GradientArrays { shards_each, count: arrays } = GradientArrays::new(shards);
-        let document_work = 3 * num_params(self.shape) * self.shape.block_size();
-        let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, arrays);
-        let threads = rayon::current_num_threads().min(threads_worth);
+        let threads = batch_threads(self.shape, batch);
         let stride = batch_workspace_len(self.shape);
         if self.workspace.as_slice().len() < threads * stride {
             self.workspace = Buffer::zeros(threads * stride)?;
@@ -292,7 +285,7 @@ impl Device for Cpu {
             return self.evaluate_tiled(documents);
         }
         let mut nll = vec![0.0f32; documents];
-        let blocks = EVALUATE_BLOCKS.min(documents);
+        let blocks = evaluate_blocks(documents);
         let args = Shared(EvaluateArgs {
             params: self.params.as_mut_ptr(),
             transposed: self.transposed.as_mut_ptr(),

@@ -3,58 +3,106 @@
 pub mod cpu;
 #[cfg(cuda)]
 pub mod cuda;
+#[cfg(all(feature = "program", target_os = "linux"))]
+mod limits;
 mod marshal;
+pub mod memory;
 pub mod reference;
 mod sampling;
 pub mod threads;
 mod types;
 mod validate;
 
+use gpu_kernels::shape::{RuntimeShape, Shape};
+
 use self::cpu::Cpu;
+use self::memory::Demand;
 use self::reference::Reference;
 pub use self::types::{Device, DeviceKind, Evaluation, Executor, ModelSetup, Models, Sample, State, StepLog, total};
+use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::error::Result;
 
+/// Returns the bytes that a model of this shape needs on a device of this kind. A GPU's memory is known once the GPU is
+/// open, so of a model that may be there, this is the copy of its state on the host.
+///
+/// # Errors
+/// If a step has more tokens than the device can index, or the system refuses the threads of the CPU.
+pub fn demand(kind: DeviceKind, shape: RuntimeShape, batch: usize, dataset: &Dataset) -> Result<Demand> {
+    // The windows of a step are drawn on the host. Their offsets are as many as the windows.
+    let tokens = u128::from(dataset.window_tokens(1, batch, shape.block_size())?);
+    let windows = Demand::of_floats(0, 0, tokens + batch as u128 * u128::from(tokens > 0));
+    let model = match kind {
+        DeviceKind::Auto | DeviceKind::Cuda => {
+            let params = num_params(shape) as u128;
+            Demand::of_floats(params, 2 * params, 0)
+        }
+        DeviceKind::Reference => reference::demand(shape, dataset),
+        DeviceKind::Cpu | DeviceKind::CpuTiled => {
+            threads::start(None)?;
+            cpu::demand(kind.executor(), shape, batch, dataset)?
+        }
+    };
+    Ok([model, windows].into_iter().sum())
+}
+
 /// Puts these models and their corpus on a device of this kind. Returns the models and a description of the device, with
-/// the reason why [`DeviceKind::Auto`] has taken no GPU.
+/// the reason why [`DeviceKind::Auto`] has taken no GPU. The memory that they need goes to `announce` before it is allocated.
 ///
 /// # Errors
 /// If [`DeviceKind::Cuda`] finds no usable GPU, a model does not fit the corpus, or memory is too small.
 ///
 /// # Panics
 /// If there are no models.
-pub fn select(kind: DeviceKind, dataset: &Dataset, setups: &[ModelSetup]) -> Result<(Box<dyn Models>, String)> {
-    let cpu = || {
-        let (kernels, executor) = (cpu::available()[0], kind.executor());
-        let open = |setup: &ModelSetup| Cpu::with_executor(kernels, executor, setup.train, dataset, &setup.state);
-        setups.iter().map(open).collect::<Result<Vec<_>>>()
-    };
-    let reference = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
+pub fn select(
+    kind: DeviceKind,
+    dataset: &Dataset,
+    setups: &[ModelSetup],
+    announce: &mut dyn FnMut(&Demand),
+) -> Result<(Box<dyn Models>, String)> {
     let mut reason = String::new();
     let mut models: Box<dyn Models> = match kind {
-        DeviceKind::Auto => match gpu(dataset, setups) {
+        DeviceKind::Auto => match gpu(dataset, setups, announce) {
             Ok(gpu) => gpu,
             Err(error) => {
                 reason = format!(" (no GPU: {})", error.one_line());
-                Box::new(cpu()?)
+                host(DeviceKind::Cpu, dataset, setups, announce)?
             }
         },
-        DeviceKind::Cuda => gpu(dataset, setups)?,
-        DeviceKind::Cpu | DeviceKind::CpuTiled => Box::new(cpu()?),
-        DeviceKind::Reference => Box::new(setups.iter().map(reference).collect::<Result<Vec<_>>>()?),
+        DeviceKind::Cuda => gpu(dataset, setups, announce)?,
+        DeviceKind::Cpu | DeviceKind::CpuTiled | DeviceKind::Reference => host(kind, dataset, setups, announce)?,
     };
     let description = models.model(0).description() + &reason;
     Ok((models, description))
 }
 
+/// Puts models on the CPU or the reference.
+fn host(
+    kind: DeviceKind,
+    dataset: &Dataset,
+    setups: &[ModelSetup],
+    announce: &mut dyn FnMut(&Demand),
+) -> Result<Box<dyn Models>> {
+    let demand = |setup: &ModelSetup| demand(kind, setup.state.weights.shape, setup.train.batch, dataset);
+    let demand: Demand = setups.iter().map(demand).collect::<Result<Vec<_>>>()?.into_iter().sum();
+    demand.validate()?;
+    announce(&demand);
+    if kind == DeviceKind::Reference {
+        let reference = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
+        return Ok(Box::new(setups.iter().map(reference).collect::<Result<Vec<_>>>()?));
+    }
+    let (kernels, executor) = (cpu::available()[0], kind.executor());
+    let open = |setup: &ModelSetup| Cpu::with_executor(kernels, executor, setup.train, dataset, &setup.state);
+    Ok(Box::new(setups.iter().map(open).collect::<Result<Vec<_>>>()?))
+}
+
 #[cfg(cuda)]
-fn gpu(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Box<dyn Models>> {
-    Ok(Box::new(cuda::CudaModels::new(dataset, setups)?))
+fn gpu(dataset: &Dataset, setups: &[ModelSetup], announce: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
+    Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?))
 }
 
 #[cfg(not(cuda))]
-fn gpu(_: &Dataset, _: &[ModelSetup]) -> Result<Box<dyn Models>> {
+fn gpu(_: &Dataset, _: &[ModelSetup], _: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
     Err(crate::error::Error::NotBuilt {
         part: "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned(),
     })

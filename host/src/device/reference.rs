@@ -13,6 +13,7 @@ use reference::generate::SamplingParams;
 use reference::model::Shape;
 use reference::{AdamW, TrainState};
 
+use super::memory::Demand;
 use super::types::{Device, Evaluation, Sample, State, StepLog};
 use super::{sampling, threads, validate};
 use crate::config::{SampleConfig, TrainConfig, num_params};
@@ -47,11 +48,7 @@ impl Reference {
     pub fn new(config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
         validate::model(&config, dataset, state)?;
         // Without this check, Linux would end the program in the midst of a step.
-        let shape = state.weights.shape;
-        let positions =
-            |documents: &Documents| (0..documents.len()).map(|i| documents.positions(i, shape.block_size())).max();
-        let longest = positions(&dataset.train).max(positions(&dataset.val)).unwrap_or(0);
-        let tape = num_params(shape).saturating_mul(longest).saturating_mul(TAPE_BYTES);
+        let tape = tape_bytes(state.weights.shape, dataset);
         Vec::<u8>::new().try_reserve_exact(tape).map_err(|_| OutOfMemory(tape))?;
         Ok(Self {
             model: to_model(state),
@@ -111,6 +108,21 @@ impl Reference {
         }
         panic::resume_unwind(worker.join().expect_err("a thread that returns has sent its result"))
     }
+}
+
+/// Returns the bytes of the tape of the longest document.
+fn tape_bytes(shape: RuntimeShape, dataset: &Dataset) -> usize {
+    let positions =
+        |documents: &Documents| (0..documents.len()).map(|i| documents.positions(i, shape.block_size())).max();
+    let longest = positions(&dataset.train).max(positions(&dataset.val)).unwrap_or(0);
+    num_params(shape).saturating_mul(longest).saturating_mul(TAPE_BYTES)
+}
+
+/// Returns the bytes that a model needs. A step copies the model, so that a stop can drop the step.
+pub(super) fn demand(shape: RuntimeShape, dataset: &Dataset) -> Demand {
+    // A copy in single precision, and two in double precision.
+    let bytes = num_params(shape) as u64 * 20;
+    Demand { parameters: bytes, optimizer: 2 * bytes, activations: tape_bytes(shape, dataset) as u64 }
 }
 
 /// Returns the model with a tape of its own.

@@ -40,6 +40,6 @@ impl Trainer {
         let compares = configs.len() > 1;
         let schedule =
             Schedule { stop_after: steps, val_every, val_docs, checkpoint_every, keep_best, stop_early, compares };
-        Self::start(runs.collect(), states, &dataset, device, schedule)
+        Self::start(runs.collect(), states, &dataset, device, schedule, &mut |_| ())
     }
 }

@@ -40,7 +40,7 @@ fn the_lines_are_those_of_the_contract() {
             assert!(pattern.eval(line), "{device}: {line:?} is not {pattern}");
         }
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.starts_with("corpus: `names.txt`\ndevice: "), "{stderr}");
+        assert!(stderr.starts_with("corpus: `names.txt`\nmemory: "), "{stderr}");
         assert!(!stderr.contains(['\x1b', '\r']), "no bar where stderr is no terminal: {stderr:?}");
     }
 }

@@ -40,7 +40,7 @@ fn stdout_closed_early_ends_the_run_quietly() {
         // A run that ignores the closed stdout would take hours.
         let (success, stderr) = head(folder.0.path(), &format!("--device {device} --steps 1000000000 --val-every 10"));
         assert!(success, "{device}: {stderr}");
-        let notices = ["corpus: ", "device: ", "cut: "];
+        let notices = ["corpus: ", "memory: ", "device: ", "cut: "];
         assert!(stderr.lines().all(|line| notices.iter().any(|notice| line.starts_with(notice))), "{stderr}");
     }
     let (success, stderr) = head(folder.0.path(), "--steps 1 --samples 9007199254740992 --device cpu");

@@ -13,6 +13,7 @@ use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
+use super::super::memory::Demand;
 use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
@@ -53,11 +54,13 @@ pub(super) struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the first GPU for models of this shape. `model_bytes` returns the number of bytes of the models' own arrays.
+    /// Opens the first GPU for models of this shape. `models` returns the demand of the models' own arrays. That of all
+    /// arrays goes to `announce` before they are allocated.
     pub(super) fn open(
         shape: RuntimeShape,
         dataset: &Dataset,
-        model_bytes: impl Fn(&CudaKernels) -> Result<usize>,
+        models: impl Fn(&CudaKernels) -> Result<Demand>,
+        announce: &mut dyn FnMut(&Demand),
     ) -> Result<Self> {
         cuda_driver::library().map_err(|error| no_driver(error))?;
         cust::init(cust::CudaFlags::empty()).map_err(no_gpu)?;
@@ -71,7 +74,10 @@ impl Gpu {
         // Sampling needs at least one workspace at the end of the run.
         let generate_len = kernels.choose::<GenerateArgs>()?.workspace;
         let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
-        ensure_free(4 * (evaluate_len + generate_len + corpus) + model_bytes(&kernels)?)?;
+        let shared = Demand::of_floats(0, 0, (evaluate_len + generate_len + corpus) as u128);
+        let demand: Demand = [models(&kernels)?, shared].into_iter().sum();
+        ensure_free(demand.total())?;
+        announce(&demand);
         Ok(Self {
             shape,
             seconds: Cell::new(0.0),

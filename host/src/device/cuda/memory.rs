@@ -10,14 +10,15 @@ use gpu_kernels::train::TrainModelsArgs;
 use gpu_kernels::train::batch::{BatchArgs, shards, squares_len};
 use simt::HALF_WARP;
 
+use super::super::memory::Demand;
 use super::error::failed;
 use super::kernels::CudaKernels;
 use crate::error::{Error, Result};
 
 /// Rejects a demand for more memory than the device has free, before any of it is allocated.
-pub(super) fn ensure_free(needed: usize) -> Result<()> {
+pub(super) fn ensure_free(needed: u64) -> Result<()> {
     let (free, total) = free_and_total()?;
-    if needed <= free { Ok(()) } else { Err(Error::GpuMemory { needed, free, total }) }
+    if needed <= free as u64 { Ok(()) } else { Err(Error::GpuMemory { needed, free, total }) }
 }
 
 fn free_and_total() -> Result<(usize, usize)> {
@@ -95,8 +96,10 @@ impl Plan {
         })
     }
 
-    /// Returns the number of bytes of the model's arrays, its four arrays of weights and its barrier included.
-    pub(super) fn bytes(&self, shape: RuntimeShape) -> usize {
-        4 * (4 * Layout(shape).len() + self.grads + self.workspace + self.squares + self.losses + 1)
+    /// Returns the bytes of the model's arrays.
+    pub(super) fn demand(&self, shape: RuntimeShape) -> Demand {
+        let len = Layout(shape).len() as u128;
+        let activations = self.workspace + self.squares + self.losses + 1;
+        Demand::of_floats(2 * len, self.grads as u128 + 2 * len, activations as u128)
     }
 }

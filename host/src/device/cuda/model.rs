@@ -16,6 +16,7 @@ use simt::GPU_WARPS;
 use super::super::marshal::{
     LOG_LEN, evaluations, optimizer, pack, sampling_params, step_coefficients, step_logs, to_samples, transpose, unpack,
 };
+use super::super::memory::Demand;
 use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
 use super::super::{sampling, validate};
 use super::gpu::{DeviceDocuments, Gpu};
@@ -228,7 +229,7 @@ impl Device for Cuda {
         let blocks = self.gpu.kernels.resident_blocks(&kernel)?.min((count as usize).div_ceil(GPU_WARPS)).max(1);
         let blocks = affordable_blocks(blocks, kernel.workspace)?;
         let workspace_len = blocks * kernel.workspace;
-        ensure_free(4 * (tokens + logprobs_len + workspace_len + starts.len()))?;
+        ensure_free(4 * (tokens + logprobs_len + workspace_len + starts.len()) as u64)?;
         let (workspace, prompt) = (zeros(workspace_len)?, upload(starts)?);
         let (out, logprobs) = (uninitialized(tokens)?, uninitialized(logprobs_len)?);
         let args = GenerateArgs {
@@ -294,15 +295,24 @@ impl CudaModels {
     /// # Panics
     /// If there are no models.
     pub fn new(dataset: &Dataset, setups: &[ModelSetup]) -> Result<Self> {
+        Self::announced(dataset, setups, &mut |_| ())
+    }
+
+    /// Returns the models of [`Self::new`]. The memory that they need goes to `announce` before it is allocated.
+    pub(crate) fn announced(
+        dataset: &Dataset,
+        setups: &[ModelSetup],
+        announce: &mut dyn FnMut(&Demand),
+    ) -> Result<Self> {
         let shape = setups[0].state.weights.shape;
         for setup in setups {
             validate::model(&setup.train, dataset, &setup.state)?;
         }
-        let bytes = |kernels: &CudaKernels| {
+        let demand = |kernels: &CudaKernels| {
             let plans = setups.iter().map(|setup| Plan::new(kernels, shape, setup.train.batch));
-            plans.map(|plan| Ok(plan?.bytes(shape))).sum()
+            Ok(plans.map(|plan| Ok(plan?.demand(shape))).collect::<Result<Vec<_>>>()?.into_iter().sum())
         };
-        let gpu = Rc::new(Gpu::open(shape, dataset, bytes)?);
+        let gpu = Rc::new(Gpu::open(shape, dataset, demand, announce)?);
         let on_gpu = |setup: &ModelSetup| Cuda::on(Rc::clone(&gpu), setup.train, &setup.state);
         Ok(Self(setups.iter().map(on_gpu).collect::<Result<_>>()?))
     }
