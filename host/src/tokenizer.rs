@@ -99,7 +99,7 @@ impl Tokenizer {
     }
 
     fn known(&self, c: char) -> Result<u32> {
-        self.token(c).ok_or(Error::UnknownCharacter { character: c })
+        self.token(c).ok_or_else(|| Error::UnknownCharacter { character: c })
     }
 
     /// Returns the text of these tokens without `<BOS>`. An unknown token becomes U+FFFD.

@@ -43,7 +43,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();
         let (largest, vocabulary) = (cli.block_sizes().last().copied().unwrap_or(1), cli.vocabulary(&documents));
-        let dataset = corpus.dataset(cli.run.seed, !cli.run.no_shuffle, vocabulary, largest)?;
+        let dataset = corpus.dataset(&documents, cli.run.seed, !cli.run.no_shuffle, vocabulary, largest)?;
         Ok((documents, dataset))
     })?;
     let vocab = dataset.tokenizer.vocab_size();

@@ -37,6 +37,7 @@ impl Documents {
     ///
     /// # Panics
     /// If there is no document `i`.
+    #[inline]
     pub fn get(&self, i: usize) -> &[u32] {
         &self.tokens[self.offsets[i] as usize..self.offsets[i + 1] as usize]
     }
@@ -56,6 +57,7 @@ impl Documents {
     ///
     /// # Panics
     /// If there is no document `i`.
+    #[inline]
     pub fn positions(&self, i: usize, block_size: usize) -> usize {
         block_size.min(self.get(i).len() - 1)
     }

@@ -127,7 +127,7 @@ impl Corpus {
             self.text = unify_line_ends(self.text);
             return Ok(self);
         }
-        let found = match self.documents().take(2).count() {
+        let found = match self.lines().take(2).count() {
             2.. => return Ok(self),
             1 if self.line_count() > 1 => ONE_DISTINCT,
             1 => ONE_DOCUMENT,
@@ -194,31 +194,35 @@ impl Corpus {
 
     /// Returns the documents in the order of the text. A continuous text is one document.
     pub fn documents(&self) -> impl Iterator<Item = &str> {
-        let DocumentConfig { mode, keep_spaces, dedup, .. } = self.config;
-        let mut seen = HashSet::new();
-        let (whole, parts) = match mode {
-            CorpusMode::Text => (Some(self.text.as_str()), ""),
-            CorpusMode::Lines => (None, self.text.as_str()),
+        let documents: Vec<&str> = match self.config.mode {
+            CorpusMode::Lines => self.lines().collect(),
+            CorpusMode::Text => vec![&self.text],
         };
-        whole.into_iter().chain(lines(parts, keep_spaces).filter(move |&document| !dedup || seen.insert(document)))
+        documents.into_iter()
     }
 
-    /// Returns the corpus as tokens. The documents of lines are shuffled by `seed`, unless `shuffle` is false. Windows of a
-    /// continuous text are drawn by `seed`, for models of up to `block_size` tokens.
+    /// Returns the lines that are documents.
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        let DocumentConfig { keep_spaces, dedup, .. } = self.config;
+        let mut seen = HashSet::new();
+        lines(&self.text, keep_spaces).filter(move |&document| !dedup || seen.insert(document))
+    }
+
+    /// Returns the corpus as tokens, from its `documents`. Those of lines are shuffled by `seed`, unless `shuffle` is false.
+    /// Windows of a continuous text are drawn by `seed`, for models of up to `block_size` tokens.
     ///
     /// # Errors
     /// Those of [`Dataset::new`] and [`Dataset::continuous`].
     pub fn dataset(
         &self,
+        documents: &[&str],
         seed: u64,
         shuffle: bool,
         tokenizer: Option<Tokenizer>,
         block_size: usize,
     ) -> Result<Dataset> {
         match self.config.mode {
-            CorpusMode::Lines => {
-                Dataset::new(&self.documents().collect::<Vec<_>>(), shuffle.then_some(seed), tokenizer)
-            }
+            CorpusMode::Lines => Dataset::new(documents, shuffle.then_some(seed), tokenizer),
             CorpusMode::Text => Dataset::continuous(&self.text, seed, tokenizer, block_size)
                 .map_err(|error| error.in_corpus(&self.source)),
         }

@@ -30,7 +30,8 @@ impl Trainer {
     pub fn side_by_side(configs: &[Config], corpus: &Corpus) -> Result<Self> {
         let &Config { model, steps, batch, seed, shuffle, device, .. } = &configs[0];
         let &Config { val_every, val_docs, checkpoint_every, keep_best, stop_early, .. } = &configs[0];
-        let dataset = corpus.dataset(seed, shuffle, None, model.block_size)?;
+        let documents: Vec<&str> = corpus.documents().collect();
+        let dataset = corpus.dataset(&documents, seed, shuffle, None, model.block_size)?;
         let shape = model.shape(dataset.tokenizer.vocab_size())?;
         let runs = configs.iter().map(|&Config { optimizer, seed, .. }| {
             let train = TrainConfig { steps, batch, optimizer };
