@@ -144,7 +144,7 @@ fn continuous<'a>(
         let message = "`--unknown skip` leaves out documents, of which a model of `--corpus text` knows none";
         return Err(Error::usage(message, "remove the characters from the text that the model does not know"));
     }
-    for (line, text) in (1..).zip(text.split_inclusive('\n')) {
+    for (line, text) in (1..).zip(text.split_inclusive(['\n'])) {
         let hint = "remove the character from the text, or give a model that was trained on it";
         let unread = Unread { line, indent: 0, text, hint };
         tokenizer.encode_text(text).map_err(|error| unread.refuse(args, &tokenizer, error))?;
@@ -152,16 +152,17 @@ fn continuous<'a>(
     let dataset = Dataset::unsplit_continuous(text, tokenizer, block_size)
         .map_err(|error| error.in_corpus(&corpus::name(&args.file)))?;
     let mut windows = Vec::with_capacity(dataset.val.len());
+    let end = |rest: &str, characters| rest.char_indices().nth(characters).map_or(rest.len(), |(end, _)| end);
+    let line_ends = |text: &str| text.bytes().filter(|&byte| byte == b'\n').count();
     let (mut line, mut rest) = (1, text);
     // The first character is not predicted.
     let mut context = 1;
     for i in 0..dataset.val.len() {
-        let end = |rest: &str, characters| rest.char_indices().nth(characters).map_or(rest.len(), |(end, _)| end);
         let (before, after) = rest.split_at(end(rest, context));
-        line += before.matches('\n').count();
+        line += line_ends(before);
         let (window, after) = after.split_at(end(after, dataset.val.get(i).len() - 1));
         windows.push(Document { line, text: window });
-        line += window.matches('\n').count();
+        line += line_ends(window);
         (rest, context) = (after, 0);
     }
     Ok((windows, dataset))
