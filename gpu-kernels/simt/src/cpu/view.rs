@@ -148,9 +148,7 @@ impl View {
     pub fn load_scalar(self, i: usize) -> f32 {
         #[cfg(feature = "race-check")]
         self.record(i, 1, Lanes::All, race::Kind::Read);
-        self.check_bounds(i, 1);
-        // SAFETY: the element lies within the array (see `View`).
-        unsafe { *self.ptr.add(i) }
+        self.element(i)
     }
 
     /// Stores element `i`. Every lane holds the same value.
@@ -173,6 +171,37 @@ impl View {
             #[cfg(target_arch = "aarch64")]
             lanes: self.read16(i),
         }
+    }
+
+    /// Asks for the cache line of element `i`, which a later access will need. The element may lie outside of the array.
+    #[inline(always)]
+    #[cfg_attr(any(not(target_arch = "x86_64"), miri), allow(unused_variables, clippy::unused_self))]
+    pub fn prefetch(self, i: usize) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            // SAFETY: every x86-64 processor has the instruction, which has no effect on what the program computes.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.ptr.wrapping_add(i).cast()) };
+        }
+    }
+
+    /// Returns element `i` in every lane of the lower half-warp and element `i + stride` in every lane of the upper one.
+    #[inline(always)]
+    #[track_caller]
+    pub fn broadcast_halves(self, i: usize, stride: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        for half in 0..2 {
+            self.record(i + half * stride, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+        }
+        F32x32(F32x16::splat(self.element(i)), F32x16::splat(self.element(i + stride)))
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn element(self, i: usize) -> f32 {
+        self.check_bounds(i, 1);
+        // SAFETY: the element lies within the array (see `View`).
+        unsafe { *self.ptr.add(i) }
     }
 
     /// Returns the view that begins `offset` elements later, with its address in a register.
@@ -275,9 +304,7 @@ impl BroadcastPairs {
     #[inline(always)]
     #[track_caller]
     fn element(&self, i: usize) -> f32 {
-        self.view.check_bounds(i, 1);
-        // SAFETY: the element lies within the array (see `View`).
-        unsafe { *self.view.ptr.add(i) }
+        self.view.element(i)
     }
 
     #[cfg(target_arch = "aarch64")]

@@ -103,6 +103,16 @@ impl View {
         BroadcastPairs(pairs)
     }
 
+    /// Does nothing, because other warps run while a warp waits for memory.
+    #[inline(always)]
+    pub fn prefetch(self, _i: usize) {}
+
+    /// Returns element `i` in every lane of the lower half-warp and element `i + stride` in every lane of the upper one.
+    #[inline(always)]
+    pub fn broadcast_halves(self, i: usize, stride: usize) -> F32x32 {
+        F32x32(f32::from_bits(self.0.read(i, ptx::half().wrapping_mul(4 * stride as u32))))
+    }
+
     /// Returns the view that begins `offset` elements later.
     #[inline(always)]
     pub fn window(self, offset: usize) -> Self {
