@@ -12,6 +12,8 @@
 
 mod support;
 mod tensors;
+#[path = "../common/values.rs"]
+mod values;
 
 mod adamw;
 mod attention;
