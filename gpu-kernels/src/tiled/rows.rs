@@ -2,7 +2,11 @@
 
 use simt::U32View;
 
-use crate::train::batch::shards;
+use crate::train::batch;
+
+/// The rows of a shard, on average and at least, unless there are fewer. Gradients of weights are added up shard by
+/// shard, and shorter shards would cost more than the rows.
+const SHARD_ROWS: usize = 256;
 
 /// The numbers of rows and of what they consist of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +25,13 @@ pub struct RowCounts {
 impl RowCounts {
     /// Returns the number of shards of the documents.
     pub fn shards(self) -> usize {
-        shards(self.documents as usize)
+        batch::shards(self.documents as usize).min((self.rows as usize / SHARD_ROWS).max(1))
     }
 }
 
-/// Returns the shard of document `i` of `documents`. Of `n` shards, shard `s` begins at document `s documents / n`,
-/// rounded down.
-pub fn shard_of(i: usize, documents: usize) -> usize {
-    ((i + 1) * shards(documents)).div_ceil(documents) - 1
+/// Returns the shard of document `i` of `documents`. Shard `s` begins at document `s documents / shards`, rounded down.
+fn shard_of(i: usize, documents: usize, shards: usize) -> usize {
+    ((i + 1) * shards).div_ceil(documents) - 1
 }
 
 /// Defines the lists and their places, from a table of each list's name and length.
@@ -112,7 +115,7 @@ pub fn fill<'a>(lists: &mut [u32], counts: RowCounts, block_size: usize, documen
     let (mut row, mut last_shard) = (0, None);
     let mut set = |range: &core::ops::Range<usize>, i: usize, value: usize| lists[range.clone()][i] = value as u32;
     for (i, document) in documents.enumerate() {
-        let (n, shard) = (block_size.min(document.len() - 1), shard_of(i, counts.documents as usize));
+        let (n, shard) = (block_size.min(document.len() - 1), shard_of(i, counts.documents as usize, counts.shards()));
         set(&ranges.bounds, i, row);
         if last_shard != Some(shard) {
             set(&ranges.shard_bounds, shard, row);
