@@ -3,7 +3,7 @@
 use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline};
 
 use super::attention_forward::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
-use super::tile::{Small, transpose};
+use super::tile::{Plain, Small, Transposed, transpose};
 use crate::math::exp;
 
 /// The gradients of the attention.
@@ -26,16 +26,6 @@ impl Attention {
         block.each_warp(inline!(move |warp| self.output_dots(warp, to.dattn, head, s.dots)));
         for j in 0..blocks(head.n) {
             let (first_key, keys) = (j * BLOCK, BLOCK.min(head.n - j * BLOCK));
-            block.each_warp(inline!(move |warp| {
-                for (which, to) in [(1, s.k), (2, s.v)] {
-                    let from = self.rows(self.qkv, head, which, first_key);
-                    transpose(warp, from, keys.div_ceil(HALF_WARP), d / HALF_WARP, rows(to, BLOCK));
-                }
-                for at in warp.block_stride(panel / HALF_WARP) {
-                    s.dk.store(at * HALF_WARP, F32x16::splat(0.0));
-                    s.dv.store(at * HALF_WARP, F32x16::splat(0.0));
-                }
-            }));
             for i in j..blocks(head.n) {
                 self.backward_block(block, to, head, [i, j], &s);
             }
@@ -83,8 +73,9 @@ impl Attention {
             transpose(warp, self.output(to.dattn, head, first), half_warps, d / HALF_WARP, rows(s.dout, BLOCK));
         }));
         block.each_warp(inline!(move |warp| {
-            score::<T>(warp, s.k, s.q, d, keys, live, s.p);
-            score::<T>(warp, s.v, s.dout, d, keys, live, s.ds);
+            let [k, v] = [1, 2].map(|which| self.rows(self.qkv, head, which, first_key));
+            score::<T>(warp, k, s.q, d, keys, live, s.p);
+            score::<T>(warp, v, s.dout, d, keys, live, s.ds);
         }));
         block.each_warp(inline!(move |warp| {
             let (max, inverse_sum) = self.statistics(head, first);
@@ -104,26 +95,20 @@ impl Attention {
             }
         }));
         block.each_warp(inline!(move |warp| {
-            let (row_blocks, col_blocks) = (keys.div_ceil(HALF_WARP), live.div_ceil(HALF_WARP));
-            transpose(warp, rows(s.p, BLOCK), row_blocks, col_blocks, rows(s.p_transposed, BLOCK));
-            transpose(warp, rows(s.ds, BLOCK), row_blocks, col_blocks, rows(s.ds_transposed, BLOCK));
-        }));
-        block.each_warp(inline!(move |warp| {
             let half_warps = d / HALF_WARP;
-            for (left, right, sum) in [
-                (s.p_transposed, self.output(to.dattn, head, first), s.dv),
-                (s.ds_transposed, self.rows(self.qkv, head, 0, first), s.dk),
-            ] {
-                let product = Small { left: rows(left, BLOCK), right, len: live, rows: keys, half_warps };
+            for (left, right, sum) in
+                [(s.p, self.output(to.dattn, head, first), s.dv), (s.ds, self.rows(self.qkv, head, 0, first), s.dk)]
+            {
+                let product = Small { left: Plain(rows(left, BLOCK)), right, len: live, rows: keys, half_warps };
                 product.each_pair::<T>(
                     warp,
                     inline!(|row, col, x| {
                         let at = row * d + col;
-                        sum.store_halves(at, d, sum.load_halves(at, d) + x);
+                        sum.store_halves(at, d, if i == j { x } else { sum.load_halves(at, d) + x });
                     }),
                 );
             }
-            let (left, right) = (rows(s.ds, BLOCK), self.rows(self.qkv, head, 1, first_key));
+            let (left, right) = (Transposed(rows(s.ds, BLOCK)), self.rows(self.qkv, head, 1, first_key));
             let product = Small { left, right, len: keys, rows: live, half_warps };
             product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
         }));
@@ -150,10 +135,6 @@ struct Backward {
     q: View,
     /// The transposed gradient of the output.
     dout: View,
-    /// The transposed keys.
-    k: View,
-    /// The transposed values.
-    v: View,
     /// The gradient of the queries from one block of keys.
     dq: View,
     /// The gradient of the keys.
@@ -164,8 +145,6 @@ struct Backward {
     p: View,
     /// The gradients of the probabilities, then of the scores.
     ds: View,
-    p_transposed: View,
-    ds_transposed: View,
     /// The result of [`Attention::output_dots`].
     dots: View,
 }
@@ -173,20 +152,16 @@ struct Backward {
 impl Backward {
     #[inline(always)]
     fn new(scratch: View, panel: usize) -> Self {
-        let (panels, scores) = (|i| scratch.at(i * panel), |i| scratch.at(7 * panel + i * SCORES));
+        let (panels, scores) = (|i| scratch.at(i * panel), |i| scratch.at(5 * panel + i * SCORES));
         Self {
             q: panels(0),
             dout: panels(1),
-            k: panels(2),
-            v: panels(3),
-            dq: panels(4),
-            dk: panels(5),
-            dv: panels(6),
+            dq: panels(2),
+            dk: panels(3),
+            dv: panels(4),
             p: scores(0),
             ds: scores(1),
-            p_transposed: scores(2),
-            ds_transposed: scores(3),
-            dots: scores(4),
+            dots: scores(2),
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use simt::{Block, F32x16, HALF_WARP, Mask16, Target, View, Warp, half_warps, inline};
 
-use super::tile::{Small, Strided, transpose};
+use super::tile::{Plain, Small, Strided, Transposed, transpose};
 use crate::math::exp;
 
 /// The number of queries and of keys of a block.
@@ -58,7 +58,7 @@ pub fn blocks(n: usize) -> usize {
 pub fn scratch_len(head_dim: usize, longest: usize) -> usize {
     let panel = BLOCK * head_dim;
     // On 64-bit ARM, `View::broadcast_pairs` reads up to sixteen elements past the last panel.
-    7 * panel + 4 * SCORES + 4 * BLOCK + longest.next_multiple_of(HALF_WARP) + HALF_WARP
+    5 * panel + 2 * SCORES + 4 * BLOCK + longest.next_multiple_of(HALF_WARP) + HALF_WARP
 }
 
 /// Returns the queries of the half-warp from `query` on that come before `key`, and must not see it.
@@ -100,8 +100,7 @@ impl Attention {
     pub fn forward<T: Target>(self, block: &Block<T>, head: Head, i: usize, scratch: View) {
         let (d, first) = (self.head_dim, i * BLOCK);
         let live = BLOCK.min(head.n - first);
-        let (q, k) = (scratch, scratch.at(BLOCK * d));
-        let (out, scores) = (k.at(BLOCK * d), k.at(2 * BLOCK * d));
+        let (q, out, scores) = (scratch, scratch.at(BLOCK * d), scratch.at(2 * BLOCK * d));
         let max = scores.at(SCORES);
         let running = Running { max, sum: max.at(BLOCK), rescale: max.at(2 * BLOCK) };
         block.each_warp(inline!(move |warp| {
@@ -115,10 +114,8 @@ impl Attention {
         for j in 0..=i {
             let keys = BLOCK.min(head.n - j * BLOCK);
             block.each_warp(inline!(move |warp| {
-                let from = self.rows(self.qkv, head, 1, j * BLOCK);
-                transpose(warp, from, keys.div_ceil(HALF_WARP), d / HALF_WARP, rows(k, BLOCK));
+                score::<T>(warp, self.rows(self.qkv, head, 1, j * BLOCK), q, d, keys, live, scores);
             }));
-            block.each_warp(inline!(move |warp| score::<T>(warp, k, q, d, keys, live, scores)));
             block.each_warp(inline!(move |warp| {
                 for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
                     running.add(warp, scores, half * HALF_WARP, first, j * BLOCK, keys);
@@ -126,7 +123,7 @@ impl Attention {
             }));
             block.each_warp(inline!(move |warp| {
                 let right = self.rows(self.qkv, head, 2, j * BLOCK);
-                let left = rows(scores, BLOCK);
+                let left = Transposed(rows(scores, BLOCK));
                 let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
                 let scales = running.rescale;
                 product.each_pair::<T>(
@@ -153,11 +150,11 @@ impl Attention {
     }
 }
 
-/// Computes the scores `[keys, queries]` of packed keys and queries, `[D, BLOCK]` each.
+/// Computes the scores `[keys, queries]` of keys `[keys, D]` and transposed queries `[D, BLOCK]`.
 #[inline(always)]
 pub(super) fn score<T: Target>(
     warp: &Warp,
-    k: View,
+    k: Strided,
     q: View,
     head_dim: usize,
     keys: usize,
@@ -165,7 +162,7 @@ pub(super) fn score<T: Target>(
     scores: View,
 ) {
     let half_warps = queries.div_ceil(HALF_WARP);
-    let product = Small { left: rows(k, BLOCK), right: rows(q, BLOCK), len: head_dim, rows: keys, half_warps };
+    let product = Small { left: Plain(k), right: rows(q, BLOCK), len: head_dim, rows: keys, half_warps };
     product.each_pair::<T>(warp, inline!(|row, col, x| scores.store_halves(row * BLOCK + col, BLOCK, x)));
 }
 

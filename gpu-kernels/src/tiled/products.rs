@@ -1,7 +1,9 @@
 //! The products of a step's phases.
 
+use super::operand::{Left, Right};
+use super::output::Output;
 use super::phases::Op;
-use super::product::{Items, Left, Output, Product, Right};
+use super::product::Product;
 use super::squares::Squares;
 use super::sum::Contraction;
 use super::views::Step;
@@ -11,25 +13,16 @@ use crate::shape::Shape;
 
 use simt::View;
 
-/// The most elements of an item of a product. Larger items would have partial sums that exceed a core's L2 cache.
-const ITEM_AREA: usize = 1 << 16;
-
-/// Returns the division of a product into items.
-#[inline(always)]
-pub(super) fn division(product: &Product, threads: usize) -> Items {
-    Items::new(product.rows, product.cols, threads, ITEM_AREA)
-}
-
 /// Returns a matrix product's left operand that is not transposed.
 #[inline(always)]
 fn left(view: View, stride: usize) -> Left {
-    Left { view, stride, is_transposed: false, is_squared: false }
+    Left { view, stride, is_transposed: false }
 }
 
-/// Returns a right operand of one matrix.
+/// Returns a right operand that is not transposed.
 #[inline(always)]
-fn right(view: View, width: usize) -> Right {
-    Right { view, stride: width, width, next: 0, is_squared: false }
+fn right(view: View, stride: usize) -> Right {
+    Right { view, stride, is_transposed: false }
 }
 
 const STORE: Output = Output::Store { scaled: 0, scale: 1.0 };
@@ -40,7 +33,7 @@ impl Step {
     fn forward(&self, x: Left, matrix: Place, y: View, output: Output) -> Product {
         Product {
             left: x,
-            right: right(self.arrays.transposed.at(matrix.offset), matrix.rows),
+            right: Right { view: self.arrays.w.at(matrix.offset), stride: matrix.cols, is_transposed: true },
             contraction: Contraction::Whole(matrix.cols),
             y,
             y_stride: matrix.rows,
@@ -69,7 +62,7 @@ impl Step {
     #[inline(always)]
     fn gradient(&self, dy: View, x: Right, matrix: Place, output: Output) -> Product {
         Product {
-            left: Left { view: dy, stride: matrix.rows, is_transposed: true, is_squared: false },
+            left: Left { view: dy, stride: matrix.rows, is_transposed: true },
             right: x,
             contraction: Contraction::Segments { bounds: self.rows.shard_bounds, count: self.counts.shards() },
             y: self.arrays.grads.at(matrix.offset),
@@ -97,17 +90,11 @@ impl Step {
         match op {
             Op::Qkv => {
                 let output = Output::Store { scaled: width, scale: query_scale(s) };
-                let product = self.forward(left(a.xn_attn, c), qkv, a.qkv, output);
-                // The transposed copies lie one after the other, each with rows of its own width.
-                let right = Right { stride: width, width, next: tensors.attn_wq.len(), ..product.right };
-                [Some(Product { right, ..product }), None]
+                [Some(self.forward(left(a.xn_attn, c), qkv, a.qkv, output)), None]
             }
             Op::AttnOut => [Some(self.forward(left(a.attn, width), tensors.attn_wo, a.x, Output::Add)), None],
-            Op::Fc1 => [Some(self.forward(left(a.xn_mlp, c), tensors.mlp_fc1, a.h, Output::Relu)), None],
-            Op::Fc2 => {
-                let squared = Left { is_squared: true, ..left(a.h, hidden) };
-                [Some(self.forward(squared, tensors.mlp_fc2, a.x, Output::Add)), None]
-            }
+            Op::Fc1 => [Some(self.forward(left(a.xn_mlp, c), tensors.mlp_fc1, a.h2, Output::SquaredRelu)), None],
+            Op::Fc2 => [Some(self.forward(left(a.h2, hidden), tensors.mlp_fc2, a.x, Output::Add)), None],
             Op::LmHead => [Some(self.forward(left(a.x, c), wte, a.logits, STORE)), None],
             Op::LmHeadBackward => {
                 let scaled = Output::Store { scaled: c, scale: self.scale() };
@@ -117,11 +104,10 @@ impl Step {
                 ]
             }
             Op::Fc2Backward => {
-                let squared = Right { is_squared: true, ..right(a.h, hidden) };
                 let matrix = tensors.mlp_fc2;
                 [
-                    Some(self.backward(a.dx, matrix, a.dh, Output::ReluBackward { h: a.h })),
-                    Some(self.gradient(a.dx, squared, matrix, self.gradient_use(matrix))),
+                    Some(self.backward(a.dx, matrix, a.dh, Output::SquaredReluBackward { h2: a.h2 })),
+                    Some(self.gradient(a.dx, right(a.h2, hidden), matrix, self.gradient_use(matrix))),
                 ]
             }
             Op::Fc1Backward => {

@@ -5,10 +5,10 @@ use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
 use super::attention_forward;
 use super::embedding_gradient::STACK_LEN;
 use super::ends;
+use super::items::Items;
 use super::ops::ITEM_ROWS;
 use super::phases::{Op, Phase, each_phase};
-use super::product::{Items, Product};
-use super::products::division;
+use super::product::Product;
 use super::rows::{RowCounts, Rows};
 use super::squares::squares_len;
 use super::sum::{Contraction, stack_len};
@@ -24,7 +24,8 @@ use crate::shape::{RuntimeShape, Shape};
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct StepArgs {
-    /// The flat arrays, padded, `Layout::len` elements each. An evaluation uses `w` and `transposed` alone.
+    /// The flat arrays, padded, `Layout::len` elements each. An evaluation uses `w` alone, and no step uses
+    /// `transposed`.
     pub arrays: Arrays<*mut f32>,
     /// The activations, [`StepArgs::workspace_len`] elements.
     pub workspace: *mut f32,
@@ -88,7 +89,7 @@ impl StepArgs {
                     Contraction::Whole(len) => stack_len(1, len),
                     Contraction::Segments { count, .. } => stack_len(count, longest_shard),
                 };
-                most = most.max(division(&product, self.threads as usize).scratch_len(stack));
+                most = most.max(product.division(self.threads as usize).scratch_len(stack));
             }
         });
         most
@@ -124,10 +125,10 @@ impl StepArgs {
         // SAFETY: the caller keeps the contract.
         let [first, second] = unsafe { self.step(phase) }.products(phase.op);
         let first = first?;
-        let items = division(&first, self.threads as usize);
+        let items = first.division(self.threads as usize);
         let count = items.count(first.rows, first.cols);
         match second {
-            Some(second) if index >= count => Some((second, division(&second, self.threads as usize), index - count)),
+            Some(second) if index >= count => Some((second, second.division(self.threads as usize), index - count)),
             _ => Some((first, items, index)),
         }
     }
@@ -182,7 +183,7 @@ impl Step {
             _ => {
                 let [first, second] = self.products(op);
                 let count = |product: Option<Product>| {
-                    product.map_or(0, |product| division(&product, threads).count(product.rows, product.cols))
+                    product.map_or(0, |product| product.division(threads).count(product.rows, product.cols))
                 };
                 if first.is_none() { self.rows_len().div_ceil(ITEM_ROWS) } else { count(first) + count(second) }
             }

@@ -1,30 +1,34 @@
 //! The order of the sums of a product.
 //!
 //! A contraction runs over segments, which are the shards of a step for gradients of weights and one segment for every
-//! other product. A segment is cut into chunks of [`CHUNK`] terms. The terms of a chunk are added in order, from zero.
-//! The chunks of a segment form a binary tree, and so do the segments. A tree over `n` leaves joins the tree over the
-//! first `p` leaves, for the largest power of two `p < n`, with the tree over the rest.
+//! other product. The terms of a segment are added in order, from zero. The sums of the segments form a binary tree. A
+//! tree over `n` sums joins the tree over the first `p` sums, for the largest power of two `p < n`, with the tree over
+//! the rest.
 //!
-//! The leaves are computed in order with a stack of partial sums, as a binary counter carries. [`Leaf::merges`] is the
-//! number of partial sums that a leaf is added to.
+//! A segment is computed in parts, whose operands are packed at once. A part goes on with the sum of the part before it,
+//! so the lengths of parts change no bits. The segments are computed in order with a stack of partial sums, as a binary
+//! counter carries. [`Part::merges`] is the number of partial sums that a segment's sum is added to.
 
-use simt::U32View;
+use simt::{HALF_WARP, U32View, round_up};
 
-/// The largest number of terms that are added in order.
-pub const CHUNK: usize = 256;
+/// The largest number of terms of a part.
+pub const PART: usize = 384;
 
-/// A chunk of a contraction, in the order of computation.
+/// A part of a contraction, in the order of computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub struct Part {
     /// The first contracted index.
     pub start: usize,
-    /// The number of contracted indices, at most [`CHUNK`].
+    /// The number of contracted indices, at most [`PART`].
     pub len: usize,
-    /// The number of partial sums on the stack before the leaf.
+    /// Whether the part is the first one of its segment.
+    pub is_first: bool,
+    /// The number of partial sums on the stack before the segment.
     pub depth: usize,
-    /// The number of partial sums that are taken from the stack. Each is added to the left of the sum so far.
+    /// The number of partial sums that are taken from the stack after the part. Each is added to the left of the sum so
+    /// far.
     pub merges: usize,
-    /// Whether the leaf is the last one, whose sum is the result.
+    /// Whether the part is the last one of all, after which the sum is the result.
     pub is_last: bool,
 }
 
@@ -43,9 +47,9 @@ pub enum Contraction {
 }
 
 impl Contraction {
-    /// Calls `work` for each leaf in order.
+    /// Calls `work` for each part in order.
     #[inline(always)]
-    pub fn each_leaf(self, mut work: impl FnMut(Leaf)) {
+    pub fn each_part(self, mut work: impl FnMut(Part)) {
         let segments = match self {
             Self::Whole(_) => 1,
             Self::Segments { count, .. } => count,
@@ -56,23 +60,29 @@ impl Contraction {
                 Self::Whole(len) => (0, len),
                 Self::Segments { bounds, .. } => (bounds.load_uniform(segment), bounds.load_uniform(segment + 1)),
             };
-            let chunks = (end - first).div_ceil(CHUNK);
-            for chunk in 0..chunks {
-                let start = first + chunk * CHUNK;
-                let mut merges = merges(chunk, chunks);
-                if chunk + 1 == chunks {
-                    merges += self::merges(segment, segments);
-                }
-                let is_last = segment + 1 == segments && chunk + 1 == chunks;
-                work(Leaf { start, len: CHUNK.min(end - start), depth, merges, is_last });
-                depth += 1;
-                depth -= merges;
+            let len = part_len(end - first);
+            let mut start = first;
+            while start < end {
+                let ends_segment = start + len >= end;
+                let merges = if ends_segment { merges(segment, segments) } else { 0 };
+                let is_last = ends_segment && segment + 1 == segments;
+                work(Part { start, len: len.min(end - start), is_first: start == first, depth, merges, is_last });
+                start += len;
             }
+            depth += 1;
+            depth -= merges(segment, segments);
         }
     }
 }
 
-/// Returns how many partial sums leaf `i` of a tree over `n` leaves is added to.
+/// Returns the length of the parts of a segment, of which the last one may be shorter. A part begins at a multiple of
+/// half-warps in its segment.
+#[inline(always)]
+fn part_len(segment: usize) -> usize {
+    round_up(segment.div_ceil(segment.div_ceil(PART).max(1)), HALF_WARP)
+}
+
+/// Returns how many partial sums the sum of segment `i` of `n` is added to.
 fn merges(i: usize, n: usize) -> usize {
     // Rust-CUDA's compiler miscounts bits of 64-bit integers, so 32 bits are used.
     if i + 1 == n { (i as u32).count_ones() as usize } else { (i as u32 + 1).trailing_zeros() as usize }
@@ -80,6 +90,6 @@ fn merges(i: usize, n: usize) -> usize {
 
 /// Returns a bound of the number of partial sums on the stack, for segments of at most `longest` indices.
 pub fn stack_len(segments: usize, longest: usize) -> usize {
-    let bits = |leaves: usize| (u32::BITS - (leaves as u32).saturating_sub(1).leading_zeros()) as usize;
-    bits(segments) + bits(longest.div_ceil(CHUNK))
+    let levels = u32::BITS - (segments as u32).saturating_sub(1).leading_zeros();
+    levels as usize + usize::from(longest > PART)
 }

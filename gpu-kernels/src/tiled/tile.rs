@@ -1,9 +1,12 @@
 //! The micro-kernel of the products, which keeps the sums of a tile of the result in registers.
 
-use simt::{F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, rem};
+use simt::{F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, inline, rem};
 
 /// The rows of a panel of the left operand.
 pub const PANEL_ROWS: usize = 16;
+
+/// The elements of a row that are prefetched. The processor goes on by itself, because the elements are adjacent.
+const PREFETCHED: usize = 64;
 
 /// A matrix in memory.
 #[derive(Clone, Copy)]
@@ -31,23 +34,85 @@ pub(super) fn panel_width(left: usize, widest: usize) -> usize {
     if widest == 3 && left == 4 { 2 } else { left.min(widest) }
 }
 
-/// Returns the sums of a tile of `left right`, for `left: [len, 2 PAIRS]` and `right: [len, 16 WIDTH]`. The terms are
-/// added in order, from zero.
+/// The left operand of a tile, whose rows are those of the result.
+pub(super) trait Rows: Copy {
+    /// Returns the operand from row `row` on.
+    fn starting_at(self, row: usize) -> Self;
+
+    /// Prefetches share `index` of `shares` of the first sixteen rows.
+    fn prefetch(self, len: usize, index: usize, shares: usize);
+
+    /// Returns a function of `pair` that gives element `k` of the rows `2 pair` and `2 pair + 1`.
+    fn column(self, k: usize) -> impl Fn(usize) -> F32x32;
+}
+
+/// Rows that lie one after the other, `[rows, len]`.
+#[derive(Clone, Copy)]
+pub(super) struct Plain(pub Strided);
+
+/// Rows that are the columns of a matrix, `[len, rows]`.
+#[derive(Clone, Copy)]
+pub(super) struct Transposed(pub Strided);
+
+impl Rows for Plain {
+    #[inline(always)]
+    fn starting_at(self, row: usize) -> Self {
+        Self(Strided { view: self.0.view.at(row * self.0.stride), ..self.0 })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, len: usize, index: usize, shares: usize) {
+        for row in (index..PANEL_ROWS).step_by(shares) {
+            for k in (0..len.min(PREFETCHED)).step_by(HALF_WARP) {
+                self.0.view.prefetch(row * self.0.stride + k);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
+        let Strided { view, stride } = self.0;
+        inline!(move |pair| view.broadcast_halves(2 * pair * stride + k, stride))
+    }
+}
+
+impl Rows for Transposed {
+    #[inline(always)]
+    fn starting_at(self, row: usize) -> Self {
+        Self(Strided { view: self.0.view.at(row), ..self.0 })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, len: usize, index: usize, shares: usize) {
+        for k in (index..len).step_by(shares) {
+            self.0.view.prefetch(k * self.0.stride);
+        }
+    }
+
+    #[inline(always)]
+    fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
+        let inputs = self.0.view.broadcast_pairs(k * self.0.stride);
+        inline!(move |pair| inputs.broadcast_pair(pair))
+    }
+}
+
+/// Returns `sum` and a tile of `left right`, for `2 PAIRS` rows and `right: [len, 16 WIDTH]`. The terms are added in
+/// order.
 #[inline(always)]
 pub(super) fn tile<const PAIRS: usize, const WIDTH: usize>(
-    left: Strided,
+    left: impl Rows,
     right: Strided,
     len: usize,
+    mut sum: Tile<PAIRS, WIDTH>,
 ) -> Tile<PAIRS, WIDTH> {
-    let mut sum = [[F32x32::splat(0.0); WIDTH]; PAIRS];
     for k in 0..len {
-        let inputs = left.view.broadcast_pairs(k * left.stride);
+        let inputs = left.column(k);
         let mut row = [F32x32::splat(0.0); WIDTH];
         for i in 0..WIDTH {
             row[i] = F32x32::broadcast(right.view.load(k * right.stride + i * HALF_WARP));
         }
         for pair in 0..PAIRS {
-            let x = inputs.broadcast_pair(pair);
+            let x = inputs(pair);
             for i in 0..WIDTH {
                 sum[pair][i] = x.mul_add(row[i], sum[pair][i]);
             }
@@ -56,11 +121,11 @@ pub(super) fn tile<const PAIRS: usize, const WIDTH: usize>(
     sum
 }
 
-/// A small product of a transposed matrix and another one, `left: [len, rows]` and `right: [len, 16 half_warps]`.
+/// A small product of `rows` rows and `right: [len, 16 half_warps]`.
 #[derive(Clone, Copy)]
-pub(super) struct Small {
-    /// The left operand, whose rows are contracted and whose columns are padded to [`PANEL_ROWS`].
-    pub left: Strided,
+pub(super) struct Small<L> {
+    /// The left operand, of which up to seven rows after the last one are read.
+    pub left: L,
     /// The right operand.
     pub right: Strided,
     /// The number of contracted indices.
@@ -71,7 +136,7 @@ pub(super) struct Small {
     pub half_warps: usize,
 }
 
-impl Small {
+impl<L: Rows> Small<L> {
     /// Computes the product, and hands each pair of half-rows to `store(row, column, values)`. The warps of a block share
     /// the tiles. Up to seven rows after the last one are computed too.
     #[inline(always)]
@@ -110,9 +175,9 @@ impl Small {
         first: usize,
         store: &impl Fn(usize, usize, F32x32),
     ) {
-        let left = Strided { view: self.left.view.at(row), ..self.left };
         let right = Strided { view: self.right.view.at(first * HALF_WARP), ..self.right };
-        let sum = tile::<PAIRS, WIDTH>(left, right, self.len);
+        let zero = [[F32x32::splat(0.0); WIDTH]; PAIRS];
+        let sum = tile::<PAIRS, WIDTH>(self.left.starting_at(row), right, self.len, zero);
         for pair in 0..PAIRS {
             for i in 0..WIDTH {
                 store(row + 2 * pair, (first + i) * HALF_WARP, sum[pair][i]);

@@ -1,9 +1,9 @@
 //! The update of the weights, in strips of sixteen rows of a tensor.
 
-use simt::{Block, HALF_WARP, Target, inline, rem};
+use simt::{Block, HALF_WARP, Target, View, Warp, inline, rem};
 
 use super::views::Step;
-use crate::layout::{Layout, Place};
+use crate::layout::{Arrays, Layout, Place};
 use crate::ops::adamw::AdamW;
 use crate::shape::Shape;
 
@@ -16,28 +16,30 @@ impl Step {
         let (tokens, positions) = (tensors.wte.rows / HALF_WARP, tensors.wpe.rows.div_ceil(HALF_WARP));
         block.each_warp(inline!(move |warp| {
             if index < tokens {
-                let across = tensors.wte.cols / HALF_WARP;
                 let rows = (s.vocab() - index * HALF_WARP).min(HALF_WARP);
-                for i in warp.block_stride(across) {
-                    let block = tensors.wte.block(HALF_WARP, index * across + i);
-                    adamw.update_block(warp, &arrays, block, rows.div_ceil(2));
-                }
+                update_pairs(warp, &adamw, &arrays, tensors.wte, index * HALF_WARP, rows.div_ceil(2));
             } else if index < tokens + positions {
                 let first = (index - tokens) * HALF_WARP;
-                let across = tensors.wpe.cols / HALF_WARP;
                 let pairs = (tensors.wpe.rows - first).min(HALF_WARP) / 2;
-                for i in warp.block_stride(across * pairs) {
-                    adamw.update_rows::<1>(warp, &arrays, tensors.wpe.block(2, first / 2 * across + i));
-                }
+                update_pairs(warp, &adamw, &arrays, tensors.wpe, first, pairs);
             } else {
                 let strip = Strip::new(s, index - tokens - positions);
-                let across = strip.matrix.cols / HALF_WARP;
-                for i in warp.block_stride(across) {
-                    let block = strip.matrix.block(HALF_WARP, strip.index * across + i);
-                    adamw.update_block(warp, &arrays, block, HALF_WARP / 2);
-                }
+                update_pairs(warp, &adamw, &arrays, strip.matrix, strip.index * HALF_WARP, HALF_WARP / 2);
             }
         }));
+    }
+}
+
+/// Updates pairs of rows of a tensor. The rows are read along their columns, because the memory delivers adjacent
+/// elements faster.
+#[inline(always)]
+fn update_pairs(warp: &Warp, adamw: &AdamW, arrays: &Arrays<View>, tensor: Place, first: usize, pairs: usize) {
+    let across = tensor.cols / HALF_WARP;
+    for pair in 0..pairs {
+        let at = |i: usize| tensor.block(2, (first / 2 + pair) * across + i);
+        for i in warp.block_stride(across) {
+            adamw.update_rows::<1>(warp, arrays, at(i));
+        }
     }
 }
 

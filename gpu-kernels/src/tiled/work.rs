@@ -2,8 +2,9 @@
 
 use simt::{Grid, Target, View, inline};
 
+use super::items::Items;
 use super::phases::Phase;
-use super::product::{Items, Product};
+use super::product::Product;
 use super::step::StepArgs;
 
 /// Independent items, one for each block of a grid.

@@ -62,7 +62,7 @@ buffers! {
     xn_mlp: rows * s.n_embd_padded(),
     /// `[R]`: 1 / rms before the MLP.
     rstd_mlp: rows,
-    /// `[R, 4C]`: `relu(fc1 xn)`.
-    h: rows * s.n_hidden_padded(),
+    /// `[R, 4C]`: `relu(fc1 xn)^2`. The backward pass takes its root, which costs less than memory for both.
+    h2: rows * s.n_hidden_padded(),
     }
 }

@@ -57,6 +57,7 @@ pub struct Cpu {
     stop: StopHandle,
     step: u64,
     params: Buffer,
+    /// The transposed copies of the matrices, which the tiled executor neither reads nor updates.
     transposed: Buffer,
     grads: Buffer,
     m: Buffer,
@@ -169,6 +170,24 @@ impl Cpu {
         unpack(self.shape, self.grads.as_slice())
     }
 
+    /// Returns the arrays of the model.
+    fn arrays(&mut self) -> Arrays<*mut f32> {
+        Arrays {
+            w: self.params.as_mut_ptr(),
+            transposed: self.transposed.as_mut_ptr(),
+            grads: self.grads.as_mut_ptr(),
+            m: self.m.as_mut_ptr(),
+            v: self.v.as_mut_ptr(),
+        }
+    }
+
+    /// Makes the transposed copies that the fused kernels read, if the tiled executor trains the model.
+    fn refresh_transposed(&mut self) {
+        if self.tiled.is_some() {
+            transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
+        }
+    }
+
     /// Returns kernels that the stop handle ends early.
     fn stoppable(&self) -> CpuKernels {
         // SAFETY: `self` holds the flag while a kernel runs, and a handle never clears it.
@@ -249,13 +268,7 @@ impl Device for Cpu {
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let args = TrainArgs {
-            arrays: Arrays {
-                w: self.params.as_mut_ptr(),
-                transposed: self.transposed.as_mut_ptr(),
-                grads: self.grads.as_mut_ptr(),
-                m: self.m.as_mut_ptr(),
-                v: self.v.as_mut_ptr(),
-            },
+            arrays: self.arrays(),
             workspace: self.workspace.as_mut_ptr(),
             tokens: documents.tokens().as_ptr(),
             offsets: documents.offsets().as_ptr(),
@@ -308,6 +321,7 @@ impl Device for Cpu {
     fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
         let count = sampling::count(&samples, self.shape)?;
         let start_len = sampling::validate(self.shape, config, starts, count)?;
+        self.refresh_transposed();
         let tokens = count as usize * self.shape.block_size();
         let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
@@ -348,7 +362,9 @@ impl Device for Cpu {
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());
         pack(&state.v, self.v.as_mut_slice());
-        transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
+        if self.tiled.is_none() {
+            transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
+        }
         Ok(())
     }
 }

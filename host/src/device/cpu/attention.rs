@@ -25,6 +25,7 @@ impl Cpu {
             return Err(Error::argument("a document", "at least 2 tokens long", &document.len(), HINT));
         }
         validate::tokens(s, document)?;
+        self.refresh_transposed();
         let n = s.block_size().min(document.len() - 1);
         let mut workspace = Buffer::zeros(Activations::len(s))?;
         let (offsets, mut nll) = ([0, document.len() as u32], 0.0);

@@ -2,7 +2,6 @@
 
 use std::ptr;
 
-use gpu_kernels::layout::Arrays;
 use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::Shape;
 use gpu_kernels::tiled::rows::RowCounts;
@@ -55,13 +54,7 @@ impl Cpu {
     /// Returns the arguments that all steps have in common.
     fn tiled_args(&mut self, trains: bool) -> StepArgs {
         StepArgs {
-            arrays: Arrays {
-                w: self.params.as_mut_ptr(),
-                transposed: self.transposed.as_mut_ptr(),
-                grads: self.grads.as_mut_ptr(),
-                m: self.m.as_mut_ptr(),
-                v: self.v.as_mut_ptr(),
-            },
+            arrays: self.arrays(),
             workspace: ptr::null_mut(),
             squares: ptr::null_mut(),
             lists: ptr::null(),
