@@ -13,7 +13,7 @@ use super::tile::{Plain, Small, Strided, Transposed, transpose};
 use crate::math::exp;
 
 /// The number of queries and of keys of a block.
-pub const BLOCK: usize = 48;
+pub const BLOCK: usize = 32;
 
 /// The number of elements in a block of scores.
 pub(super) const SCORES: usize = BLOCK * BLOCK;
