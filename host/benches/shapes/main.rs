@@ -1,20 +1,36 @@
-//! The benchmark of the tiled executor's products, on one core.
+//! The benchmark of the executors at several shapes, on one core.
 //!
-//! `cargo bench -p host --bench shapes` prints a table. A figure is the best of several rounds, because other programs
-//! only add to a time. The peak is that of multiply-adds in registers, measured in the same rounds.
+//! `cargo bench -p host --bench shapes` prints a table of whole steps, and one of the tiled executor's products. A
+//! figure is the best of several rounds, because other programs only add to a time. The peak is that of multiply-adds in
+//! registers, measured in the same rounds. A step runs in a process of its own, whose memory is printed too. With
+//! `-- TEXT` the benchmark prints only the steps whose shape and batch, such as `384/6/6/256x4`, contain the text.
 
 #![allow(missing_docs)]
 #![feature(portable_simd)]
 
 mod clock;
+#[path = "../../tests/common/models.rs"]
+mod models;
 #[path = "../../tests/common/product.rs"]
 mod operands;
 mod peak;
 mod products;
+mod steps;
+
+use std::env;
 
 use microgpt::device::cpu::available;
 
 fn main() {
+    // The benchmarks measure one core, without the cost of a thread pool.
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the pool is built once");
+    if let Some(step) = env::var_os(steps::VARIABLE) {
+        return steps::measure(&step.into_string().expect("the benchmark has set the variable"));
+    }
     println!("CPU kernels: {}", available()[0].isa().name());
-    products::print();
+    let filter = env::args().nth(1).filter(|arg| !arg.starts_with('-'));
+    steps::print(filter.as_deref());
+    if filter.is_none() {
+        products::print();
+    }
 }
