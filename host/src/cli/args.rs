@@ -236,8 +236,8 @@ impl Cli {
         self.run.documents.config().mode
     }
 
-    /// Returns the number of documents to validate on. The best of several models is chosen by all of them, and windows
-    /// of a text are too much alike to be few.
+    /// Returns the number of documents to validate on. The best of several models is chosen by all of them, and a text
+    /// validates on all windows.
     pub(super) fn val_docs(&self) -> usize {
         let takes_all = self.compares() || self.mode() == CorpusMode::Text;
         let default = if takes_all { usize::MAX } else { Config::default().val_docs };

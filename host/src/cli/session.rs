@@ -180,9 +180,11 @@ impl Session<'_> {
             compares: cli.compares(),
         };
         let (device, console) = (cli.run.device.device, &self.console);
+        let mut source = introduction.map(|introduction| introduction.source);
+        // A GPU that fails after this makes way for the CPU, whose memory is said then.
         let mut announce = |demand: &Demand| {
-            if let Some(introduction) = introduction {
-                console.notice(format_args!("corpus: {}", introduction.source));
+            if let Some(source) = source.take() {
+                console.notice(format_args!("corpus: {source}"));
             }
             console.notice(format_args!("memory: {demand}"));
         };

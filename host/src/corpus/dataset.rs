@@ -68,8 +68,7 @@ impl Dataset {
     /// [`Error::ShortText`] if a part has no window of `block_size + 1` tokens, and an error if there are more tokens than
     /// 32 bits can index, or if the given vocabulary lacks a character.
     pub fn continuous(text: &str, seed: u64, tokenizer: Option<Tokenizer>, block_size: usize) -> Result<Self> {
-        let len = text.chars().count();
-        validate_len(len as u64)?;
+        let len = validate_text(text, block_size)?;
         let (train, window) = (len / 10 * 9 + len % 10 * 9 / 10, block_size.saturating_add(1));
         let parts = [
             ("has", len, window.saturating_add(1)),
@@ -93,8 +92,7 @@ impl Dataset {
     /// [`Error::ShortText`] if the text has fewer than two characters, and an error if there are more tokens than 32 bits
     /// can index, or if the vocabulary lacks a character.
     pub fn unsplit_continuous(text: &str, tokenizer: Tokenizer, block_size: usize) -> Result<Self> {
-        let len = text.chars().count();
-        validate_len(len as u64)?;
+        let len = validate_text(text, block_size)?;
         if len < 2 {
             let corpus = "the corpus".to_owned();
             return Err(Error::ShortText { corpus, part: "has", found: len, needed: 2, most: 0 });
@@ -159,6 +157,13 @@ impl Dataset {
         let all = encode(documents, &(0..documents.len()).collect::<Vec<_>>(), &tokenizer)?;
         Ok(Self { train: all.clone(), val: all, tokenizer, windows: None })
     }
+}
+
+/// Returns the number of characters of a continuous text, whose windows side by side share a token.
+fn validate_text(text: &str, block_size: usize) -> Result<usize> {
+    let len = text.chars().count();
+    validate_len((len + len.div_ceil(block_size)) as u64)?;
+    Ok(len)
 }
 
 /// Returns the tokens of a continuous text.

@@ -30,7 +30,7 @@ use simt::WARPS;
 use self::buffer::Buffer;
 pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
-use self::demand::{batch_threads, evaluate_blocks};
+use self::demand::{batch_threads, evaluate_blocks, generate_blocks};
 use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{
@@ -44,9 +44,6 @@ use crate::corpus::{Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 use crate::weights::Weights;
-
-/// The least number of samples of a block of `generate`. Fewer would not be worth a thread.
-const SAMPLES_PER_BLOCK: usize = 256;
 
 /// A model on the CPU.
 pub struct Cpu {
@@ -323,7 +320,7 @@ impl Device for Cpu {
         let start_len = sampling::validate(self.shape, config, starts, count)?;
         self.refresh_transposed();
         let tokens = count as usize * self.shape.block_size();
-        let blocks = (count as usize).div_ceil(SAMPLES_PER_BLOCK).clamp(1, rayon::current_num_threads());
+        let blocks = generate_blocks(self.shape, count as usize);
         let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
         let mut out = vec![0u32; tokens];
         let mut logprobs = vec![0.0f32; if config.logprobs { tokens } else { 0 }];
