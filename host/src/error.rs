@@ -184,7 +184,8 @@ impl Error {
             Self::Metadata { .. } => "update microgpt if a newer version wrote the file, or remove the file's metadata",
             Self::OutOfMemory(_) => OutOfMemory::HINT,
             Self::Memory { .. } => {
-                "lower `--n-embd`, `--n-layer`, `--block-size`, `--batch`, `--seeds` or `--threads`, or raise the limit"
+                "lower `--n-embd`, `--n-layer`, `--block-size`, `--batch`, `--seeds` or `--threads`, or give the run more \
+                 memory"
             }
             Self::Diverged { saves: true, .. } => {
                 "lower `--learning-rate`, `--weight-decay` or `--max-grad-norm`, or start from other weights; what was \

@@ -6,7 +6,7 @@ use crate::corpus::{CorpusMode, DocumentConfig};
 
 #[derive(Debug, Args)]
 pub(super) struct DocumentArgs {
-    /// The meaning of the corpus
+    /// Read each line of the corpus as a document, or the whole corpus as one continuous text
     #[arg(long, value_name = "MODE", default_value = "lines")]
     corpus: CorpusMode,
     /// Keep the white space at both ends of each line, such as the indentation of source code. By default it is removed
