@@ -29,6 +29,19 @@ pub struct Right {
 }
 
 impl Right {
+    /// Prefetches share `index` of `shares` of the columns from `first` on, for `len` contracted indices from `start` on.
+    #[inline(always)]
+    pub(super) fn prefetch(self, [first, cols]: [usize; 2], [start, len]: [usize; 2], index: usize, shares: usize) {
+        let Self { view, stride, is_transposed } = self;
+        let (from, rows, adjacent) =
+            if is_transposed { (first * stride + start, cols, len) } else { (start * stride + first, len, cols) };
+        for row in (index..rows).step_by(shares) {
+            for i in (0..adjacent).step_by(HALF_WARP) {
+                view.prefetch(from + row * stride + i);
+            }
+        }
+    }
+
     /// Packs columns from `first` on into panels `[contracted, panel width]`, one after the other.
     #[inline(always)]
     pub(super) fn pack(self, warp: &Warp, first: usize, cols: usize, part: Part, widest: usize, to: View) {

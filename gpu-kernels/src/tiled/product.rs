@@ -69,8 +69,14 @@ impl Product {
             block.each_warp(inline!(move |warp| {
                 self.right.pack(warp, first_col, item.cols, part, widest(T::ISA), right);
             }));
+            // The columns that are packed next, those of the next item after the last part.
+            let next_col = if first_col + item.cols < self.cols { first_col + item.cols } else { 0 };
+            let (next_col, next) = if part.is_last { (next_col, 0) } else { (first_col, part.start + part.len) };
+            let row_panels = item.rows.div_ceil(PANEL_ROWS);
             block.each_warp(inline!(move |warp| {
                 for row in (0..item.rows).step_by(PANEL_ROWS) {
+                    let (columns, contracted) = ([next_col, item.cols], [next, part.len]);
+                    self.right.prefetch(columns, contracted, row / PANEL_ROWS, row_panels);
                     let (panels, at) = (Panels { item, row, part, right, partial }, first_row + row);
                     if is_transposed {
                         let left = Transposed(Strided { view: view.at(part.start * stride + at), stride });
