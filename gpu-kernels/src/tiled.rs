@@ -1,7 +1,8 @@
 //! The tiled executor, which computes a step as products of matrices whose rows are the tokens of all documents.
 //!
-//! A step is a list of phases ([`phases`]), each of independent items, which [`step`] computes. [`sum`] states the order of every sum, and
-//! [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the activations.
+//! A step is a list of phases ([`phases`]), each of independent items, which [`step`] computes. [`sum`] states the order
+//! of every sum, and [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the
+//! activations.
 
 pub mod attention_backward;
 pub mod attention_forward;

@@ -1,9 +1,9 @@
 //! The product of two matrices, by packed panels and a micro-kernel that keeps its sums in registers.
 //!
 //! A block computes one item, a rectangle of the result. For each part of the contraction
-//! ([`Contraction::each_part`]) it packs the right operand's columns into panels. Then for each sixteen rows it packs
-//! the left operand and runs the micro-kernel on each panel. The sums of a part stay in registers. Partial sums of
-//! several parts lie in the item's scratch memory.
+//! ([`Contraction::each_part`]) it packs the right operand's columns into panels. Then it runs the micro-kernel on
+//! each panel for each sixteen rows of the left operand, which is read where it lies. The sums of a part stay in
+//! registers. Partial sums of several parts lie in the item's scratch memory.
 
 use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, div, inline, rem};
 

@@ -4,8 +4,8 @@ use simt::U32View;
 
 use crate::train::batch;
 
-/// The rows of a shard, on average and at least, unless there are fewer. Gradients of weights are added up shard by
-/// shard, and shorter shards would cost more than the rows.
+/// The least mean number of rows of a shard, if a step has several shards. Gradients of weights are added up shard by
+/// shard, so that short shards cost more than their rows.
 const SHARD_ROWS: usize = 256;
 
 /// The numbers of rows and of what they consist of.
