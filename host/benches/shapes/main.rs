@@ -1,6 +1,6 @@
 //! The benchmark of the executors at several shapes, on one core.
 //!
-//! `cargo bench -p host --bench shapes` prints a table of whole steps, and one of the tiled executor's products. A
+//! `cargo bench -p host --bench shapes` prints a table of whole steps, and on Linux and x86-64 one of products. A
 //! figure is the best of several rounds, because other programs only add to a time. The peak is that of multiply-adds in
 //! registers, measured in the same rounds. A step runs in a process of its own, whose memory is printed too. With
 //! `-- TEXT` the benchmark prints only the steps whose shape and batch, such as `384/6/6/256x4`, contain the text.
@@ -11,9 +11,8 @@
 mod clock;
 #[path = "../../tests/common/models.rs"]
 mod models;
-#[path = "../../tests/common/product.rs"]
-mod operands;
 mod peak;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod products;
 mod steps;
 
@@ -30,6 +29,8 @@ fn main() {
     println!("CPU kernels: {}", available()[0].isa().name());
     let filter = env::args().nth(1).filter(|arg| !arg.starts_with('-'));
     steps::print(filter.as_deref());
+    // The crates to compare with are dependencies there alone.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if filter.is_none() {
         products::print();
     }

@@ -2,10 +2,13 @@
 //!
 //! Each product is computed by all in turn, in rounds, so that all meet the same state of the computer.
 
+#[path = "../../tests/common/product.rs"]
+mod operands;
+
 use microgpt::device::cpu::available;
 
+use self::operands::Operands;
 use crate::clock::seconds;
-use crate::operands::Operands;
 use crate::peak;
 
 /// The rows, the contracted length and the columns of each product.
