@@ -2,7 +2,7 @@
 
 use crate::program::{Global, Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
-use crate::simulator::{DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Watchdog};
+use crate::simulator::{Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Watchdog};
 
 /// An emulated GPU.
 pub struct Gpu {
@@ -14,6 +14,8 @@ pub struct Gpu {
     /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
     /// bits of such results differ between GPUs.
     pub approximate: bool,
+    /// The checks of running kernels.
+    pub checks: Checks,
     /// The limits of each launch.
     pub watchdog: Watchdog,
 }
@@ -46,7 +48,14 @@ impl Gpu {
     /// Returns a GPU with the properties of `device`.
     pub fn new(device: DeviceProperties) -> Self {
         let simulator = Simulator::new(device);
-        Self { simulator, order: 0, timed: false, approximate: false, watchdog: Watchdog::default() }
+        Self {
+            simulator,
+            order: 0,
+            timed: false,
+            approximate: true,
+            checks: Checks::default(),
+            watchdog: Watchdog::default(),
+        }
     }
 
     /// Returns the properties of the GPU.
@@ -95,6 +104,11 @@ impl Gpu {
     /// Returns the text that kernels have printed with `printf` since the last call.
     pub fn take_output(&mut self) -> String {
         std::mem::take(&mut self.simulator.output)
+    }
+
+    /// Returns the warnings of the launches since the last call, at most one for each launch.
+    pub fn take_warnings(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.simulator.warnings)
     }
 
     /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
@@ -158,7 +172,7 @@ impl Gpu {
         if let Some(error) = self.refusal(program) {
             return Err(Fault::refused(&program.name, error));
         }
-        let Self { order, timed, watchdog, .. } = *self;
-        self.simulator.launch(Launch { program, files, dims, order, timed, watchdog }, params)
+        let Self { order, timed, checks, watchdog, .. } = *self;
+        self.simulator.launch(Launch { program, files, dims, order, timed, checks, watchdog }, params)
     }
 }

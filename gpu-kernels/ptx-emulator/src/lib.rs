@@ -4,9 +4,10 @@
 //! The emulator accepts a subset of PTX, which includes all that rustc's NVPTX backend and libNVVM generate for Rust
 //! kernels. A module loads if it parses. A kernel with an instruction outside the subset is refused when it is launched,
 //! with an error that names the line and the instruction, and the other kernels of the module run. While a kernel runs,
-//! the emulator reports accesses that are out of bounds, misaligned or uninitialised, races, barriers and shuffles that
-//! only some lanes reach, and launches that make no progress. A report names kernel, block, warp, lane, PTX line and
-//! source lines.
+//! the emulator reports accesses that are out of bounds or misaligned, barriers that only some lanes reach, and races
+//! between plain accesses to shared memory. Valid CUDA passes these checks, but for the simplifications below. The
+//! emulator warns once of a read of uninitialised shared memory. [`Checks::Strict`] is for programs that hold to more,
+//! such as no races in global memory. A report names kernel, block, warp, lane, PTX line and source lines.
 //!
 //! # As a library
 //!
@@ -71,12 +72,11 @@
 //!   must reach it together, whereas a GPU also accepts lanes that come from different branches. The same holds for the
 //!   lanes of a warp at a barrier that is not aligned.
 //! - Approximate instructions and atomics on floating-point values give the correctly rounded result, which is within the
-//!   manual's error bounds. They run only if the settings allow them, because their bits differ between GPUs.
+//!   manual's error bounds. The settings can refuse them, because their bits differ between GPUs.
 //! - A function may call itself if it has no variables in local memory. A warp nests up to 4,096 calls.
 //! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
-//!   `bar.warp.sync`s of the whole warp order all accesses, and shuffles and votes order a read before a later write.
-//!   Lanes of one warp may write equal values to one location. Fences of block scope order only accesses within one
-//!   block. For each word, the checker remembers the bytes of the last writer only.
+//!   `bar.warp.sync`s order all accesses of their lanes, and shuffles and votes order a read before a later write. Lanes
+//!   of one warp may write equal values to one location. For each byte, the checker remembers the last writer only.
 //! - All contexts share the memory of the device, which is freed with the last context.
 //!
 //! # Reading order
@@ -99,4 +99,4 @@ pub use driver::config;
 pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
-pub use simulator::{Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Watchdog};
+pub use simulator::{Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Watchdog};

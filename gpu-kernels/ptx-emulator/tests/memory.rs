@@ -6,7 +6,6 @@ use ptx_emulator::{DeviceProperties, Dims, FaultKind, Gpu};
 /// thread's index, `%rd1` the address of its word, `%rd2` that of 32 zeros, and `%r5` that of a word of shared memory.
 fn run(body: &str) -> Vec<u32> {
     let mut gpu = Gpu::new(DeviceProperties::default());
-    gpu.approximate = true;
     let text = format!(
         ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 to)\n{{\n.reg .pred %p<9>;\n\
          .reg .b16 %h<9>; .reg .b32 %r<19>; .reg .b64 %rd<19>; .shared .align 4 .b32 cell; .local .align 4 .b32 own;\n\

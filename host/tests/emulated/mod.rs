@@ -21,8 +21,8 @@ impl Emulator {
         emulator
     }
 
-    /// Returns a command for `program` with these settings (see `ptx_emulator::config`). The program finds the emulator
-    /// before any real driver.
+    /// Returns a command for `program` with the strictest checks and these settings (see `ptx_emulator::config`). The
+    /// program finds the emulator before any real driver.
     pub fn command(&self, program: &Path, settings: &str) -> Command {
         let mut command = if cfg!(windows) {
             // Windows searches the program's folder for a library before all other places.
@@ -38,7 +38,7 @@ impl Emulator {
             command.env("LD_LIBRARY_PATH", env::join_paths(paths).unwrap());
             command
         };
-        command.env("PTX_EMULATOR", settings);
+        command.env("PTX_EMULATOR", format!("checks=strict,{settings}"));
         command
     }
 

@@ -15,7 +15,8 @@
 //! | `instructions` | largest number of instructions of a launch, summed over all warps | 10^11 |
 //! | `seconds` | longest time of a launch on the host in seconds | 600 |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
-//! | `approximate` | `allow` admits approximate instructions, and sums and products that a GPU may fuse | |
+//! | `checks` | `memory`, `cuda` or `strict`, as [`Checks`](crate::Checks) describes them | `cuda` |
+//! | `approximate` | `allow` or `refuse` approximate instructions, and sums that a GPU may fuse | strict checks refuse |
 //! | `log` | file to which each call is written with its arguments and its result | |
 //! | `profile` | file to which the profile of each launch is written | |
 //! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::codes::{self, Code};
-use crate::simulator::{DeviceProperties, Watchdog};
+use crate::simulator::{Checks, DeviceProperties, Watchdog};
 
 /// A call that is made to fail.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,9 @@ pub(crate) struct Config {
     pub(crate) timeout: bool,
     pub(crate) watchdog: Watchdog,
     pub(crate) order: u64,
-    pub(crate) approximate: bool,
+    pub(crate) checks: Checks,
+    /// Whether approximate instructions are allowed, or `None` if the level of checks decides.
+    pub(crate) approximate: Option<bool>,
     pub(crate) log: Option<PathBuf>,
     pub(crate) profile: Option<PathBuf>,
     pub(crate) ops: Vec<String>,
@@ -94,7 +97,13 @@ impl Config {
             "instructions" => self.watchdog.instructions = value.parse().ok()?,
             "seconds" => self.watchdog.time = Duration::from_secs(value.parse().ok()?),
             "order" => self.order = value.parse().ok()?,
-            "approximate" => self.approximate = (value == "allow").then_some(true)?,
+            "checks" => {
+                let levels = [("memory", Checks::Memory), ("cuda", Checks::Cuda), ("strict", Checks::Strict)];
+                self.checks = levels.iter().find(|(name, _)| *name == value)?.1;
+            }
+            "approximate" => {
+                self.approximate = Some(["refuse", "allow"].iter().position(|name| *name == value)? == 1);
+            }
             "log" => self.log = Some(value.into()),
             // `counts` is an older name of `profile`.
             "profile" | "counts" => self.profile = Some(value.into()),

@@ -14,7 +14,7 @@ use super::config::{Config, Failure};
 use crate::gpu::{Gpu, Module};
 use crate::program::Program;
 use crate::ptx;
-use crate::simulator::{Dims, Fault, FaultKind, MAX_THREADS};
+use crate::simulator::{Checks, Dims, Fault, FaultKind, MAX_THREADS};
 
 /// The shared memory in bytes that a block may have without opting in to more.
 pub const SHARED_PER_BLOCK: u32 = 48 * 1024;
@@ -73,6 +73,8 @@ pub struct DriverState {
     /// The file to which the profile of each launch is written.
     profile: Option<File>,
     last_handle: Handle,
+    /// The kernels that have had a warning.
+    warned: HashSet<String>,
 }
 
 static STATE: Mutex<Option<DriverState>> = Mutex::new(None);
@@ -121,7 +123,8 @@ impl DriverState {
         let log = config.log.as_ref().map(create).transpose()?;
         let profile = config.profile.as_ref().map(create).transpose()?;
         let mut gpu = Gpu::new(config.device.clone());
-        gpu.approximate = config.approximate;
+        gpu.checks = config.checks;
+        gpu.approximate = config.approximate.unwrap_or(config.checks < Checks::Strict);
         gpu.order = config.order;
         gpu.watchdog = config.watchdog;
         gpu.timed = config.profile.is_some();
@@ -214,6 +217,11 @@ impl DriverState {
         // Nothing flushes the library's buffer when the program exits. A failed write must not change its results.
         let mut stdout = std::io::stdout();
         let _ = stdout.write_all(self.gpu.take_output().as_bytes()).and_then(|()| stdout.flush());
+        for warning in self.gpu.take_warnings() {
+            if self.warned.insert(name.clone()) {
+                eprintln!("emulator: warning: {warning}");
+            }
+        }
         match launched {
             Ok(profile) => {
                 if let Some(file) = &mut self.profile

@@ -2,6 +2,7 @@
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, VectorClock};
+use super::launch::Checks;
 use super::timing::{Cycles, later};
 use super::warp::{BlockState, Env, Run, Warp, WarpState, lanes};
 use crate::program::Barrier;
@@ -23,7 +24,11 @@ impl Block {
             let arrived = self.state.arrived.get(&id).map_or(0, |(arrived, _)| *arrived);
             let complete = match threads {
                 Some(threads) => 32 * self.warps.iter().filter(waits).count() as u32 + arrived >= threads,
-                None => self.warps.iter().all(|warp| warp.state == first.state),
+                // A barrier waits only for threads that have not exited (CUDA C++ Programming Guide, "Independent Thread
+                // Scheduling").
+                None => self.warps.iter().all(|warp| {
+                    warp.state == first.state || run.launch.checks < Checks::Strict && warp.state == WarpState::Exited
+                }),
             };
             if complete {
                 self.pass(run, id, threads);
@@ -112,8 +117,8 @@ impl Warp {
             lanes(self.live()).for_each(|lane| self.registers.set(reduction.d, lane, value));
         }
         self.sync.clock.join(clock);
-        self.agent.syncs += 1;
-        self.agent.convergences += 1;
+        self.lane_syncs.join(u32::MAX, u32::MAX, &mut self.agent.syncs);
+        self.lane_convergences.join(u32::MAX, u32::MAX, &mut self.agent.convergences);
         self.timing.wait(end);
     }
 }

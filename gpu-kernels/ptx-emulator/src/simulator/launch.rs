@@ -48,8 +48,26 @@ pub struct Launch<'a> {
     pub order: u64,
     /// Whether bank conflicts and cycles are modelled.
     pub timed: bool,
+    /// The checks of the kernel.
+    pub checks: Checks,
     /// The limits of the launch.
     pub watchdog: Watchdog,
+}
+
+/// The checks of running kernels. Each level includes those before it. Accesses out of bounds, misaligned accesses and
+/// barriers that only some threads reach are faults at every level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Checks {
+    /// No further checks, which is the fastest.
+    Memory,
+    /// The checks for every valid CUDA program. Races between plain accesses to shared memory are faults. A read of
+    /// uninitialised shared memory is a warning.
+    #[default]
+    Cuda,
+    /// The checks of programs that have no races at all, also in global memory and between equal values, that read no
+    /// uninitialised memory, that shuffle between active lanes alone, and whose threads all reach each barrier. A launch
+    /// without progress is a fault.
+    Strict,
 }
 
 /// The limits after which a launch ends with a fault.

@@ -1,23 +1,8 @@
-//! Memory as a list of segments, which also store which bytes were written, and the last accesses of each word.
+//! Memory as a list of segments, which also store which bytes were written.
 
 use std::hint::black_box;
-use std::ops::Range;
 
-use super::fault::{Checked, FaultKind, Violation};
-use super::happens_before::{AccessRecord, Accessor, VectorClock};
-
-/// The number of words whose shadows are allocated together, at the first access to one of them.
-const PAGE: usize = 256;
-
-/// The last accesses of a word of four bytes.
-#[derive(Clone, Default)]
-struct Shadow {
-    write: AccessRecord,
-    /// The reads by one block since the last write.
-    read: AccessRecord,
-    /// The reads by other blocks since the last write, sorted by block.
-    other_reads: Vec<AccessRecord>,
-}
+use super::shadow::Shadows;
 
 /// Returns whether a memory of `size` bytes contains `len` bytes at `offset`.
 #[inline]
@@ -29,19 +14,19 @@ pub struct Segment {
     bytes: Vec<u8>,
     /// The mask of the written bytes, one bit per byte, or empty if all bytes count as written.
     written: Vec<u8>,
-    /// The pages up to the last one with an access.
-    pages: Vec<Option<Box<[Shadow]>>>,
+    /// The last accesses.
+    pub shadows: Shadows,
 }
 
 impl Segment {
     /// Returns `size` uninitialised bytes.
     pub fn new(size: usize) -> Self {
-        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], pages: Vec::new() }
+        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], shadows: Shadows::default() }
     }
 
     /// Returns `size` zeros that count as written.
     pub fn zeroed(size: usize) -> Self {
-        Self { bytes: vec![0; size], written: Vec::new(), pages: Vec::new() }
+        Self { bytes: vec![0; size], written: Vec::new(), shadows: Shadows::default() }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -108,128 +93,6 @@ impl Segment {
             *byte = *byte & !(1 << ((to + i) % 8)) | bit << ((to + i) % 8);
         }
     }
-
-    /// Makes room for `pages` pages.
-    #[cold]
-    fn add_pages(&mut self, pages: usize) {
-        self.pages.resize_with(pages, || None);
-    }
-
-    /// Calls `f` with the shadow of each word of `range` and the mask of the word's bytes in the range.
-    fn for_each_shadow(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow, u8) -> Checked) -> Checked {
-        let words = range.start / 4..range.end.div_ceil(4);
-        if words.end.div_ceil(PAGE) > self.pages.len() {
-            self.add_pages(words.end.div_ceil(PAGE));
-        }
-        for word in words {
-            let page = self.pages[word / PAGE].get_or_insert_with(|| vec![Shadow::default(); PAGE].into_boxed_slice());
-            let (from, to) = (range.start.max(4 * word) - 4 * word, range.end.min(4 * word + 4) - 4 * word);
-            f(&mut page[word % PAGE], ((1u32 << to) - (1 << from)) as u8)?;
-        }
-        Ok(())
-    }
-
-    /// Records a read by `lanes`. Fails if the read races with a write.
-    pub fn record_read(
-        &mut self,
-        range: Range<usize>,
-        lanes: u32,
-        accessor: &Accessor,
-        clock: &VectorClock,
-    ) -> Checked {
-        self.for_each_shadow(range, |shadow, bytes| {
-            let write = &shadow.write;
-            let racing = if !write.conflicts(accessor, bytes) {
-                0
-            } else if !write.happened_before(accessor, clock) {
-                lanes
-            } else if write.in_epoch_of(accessor) && write.by.syncs == accessor.syncs {
-                lanes & !write.lanes
-            } else {
-                0
-            };
-            if racing != 0 {
-                return Err(race(write, "wrote", "reads", accessor, racing));
-            }
-            let record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes, bytes };
-            shadow.add_read(record, clock);
-            Ok(())
-        })
-    }
-
-    /// Records a write by one lane. Fails if the write races with another access. `same` tells whether memory already
-    /// holds the written bytes. The lanes of one warp may write equal values.
-    pub fn record_write(
-        &mut self,
-        range: Range<usize>,
-        lane: u32,
-        same: bool,
-        accessor: &Accessor,
-        clock: &VectorClock,
-    ) -> Checked {
-        let mut record = AccessRecord { by: *accessor, warps: 1 << accessor.warp, lanes: 1 << lane, bytes: 0 };
-        self.for_each_shadow(range, |shadow, bytes| {
-            let write = &shadow.write;
-            let in_epoch = write.in_epoch_of(accessor);
-            let unsynchronised = in_epoch && write.by.syncs == accessor.syncs;
-            if write.conflicts(accessor, bytes)
-                && (!write.happened_before(accessor, clock) || unsynchronised && !same && write.lanes != 1 << lane)
-            {
-                return Err(race(write, "wrote", "writes", accessor, 1 << lane));
-            }
-            let races = |read: &&AccessRecord| {
-                let unsynchronised = read.in_epoch_of(accessor) && read.by.convergences == accessor.convergences;
-                read.conflicts(accessor, bytes)
-                    && (!read.happened_before(accessor, clock)
-                        || unsynchronised && !same && read.lanes & !(1 << lane) != 0)
-            };
-            if let Some(read) = std::iter::once(&shadow.read).chain(&shadow.other_reads).find(races) {
-                return Err(race(read, "read", "writes", accessor, 1 << lane));
-            }
-            record.lanes = 1 << lane | if unsynchronised && write.by.pc == accessor.pc { write.lanes } else { 0 };
-            record.bytes = bytes | if in_epoch { write.bytes } else { 0 };
-            *shadow = Shadow { write: record, ..Shadow::default() };
-            Ok(())
-        })
-    }
-}
-
-impl Shadow {
-    fn add_read(&mut self, record: AccessRecord, clock: &VectorClock) {
-        let (block, read) = (record.by.block, &self.read);
-        let slot = if read.bytes == 0 || read.by.block == block || read.happened_before(&record.by, clock) {
-            &mut self.read
-        } else {
-            match self.other_reads.binary_search_by_key(&block, |read| read.by.block) {
-                Ok(i) => &mut self.other_reads[i],
-                Err(i) => return self.other_reads.insert(i, record),
-            }
-        };
-        let mut merged = record;
-        if slot.bytes != 0 && slot.by.block == block && slot.by.epoch == record.by.epoch {
-            if slot.warps == record.warps && slot.by.convergences == record.by.convergences {
-                merged.lanes |= slot.lanes;
-            }
-            merged.warps |= slot.warps;
-            merged.bytes |= slot.bytes;
-            merged.by.strong &= slot.by.strong;
-        }
-        *slot = merged;
-    }
-}
-
-fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes: u32) -> Box<Violation> {
-    let (others, barrier) = if !other.by_others(accessor) {
-        (format!("lanes {:#x} of this warp", other.lanes), "`bar.warp.sync`")
-    } else if other.by.block == accessor.block {
-        (format!("warps {:#x} of this block", other.warps), "barrier")
-    } else {
-        (format!("block {}", other.by.block), "grid barrier")
-    };
-    let message = format!("{others} {did} what this lane {does}, with no {barrier} between");
-    let mut violation = Violation::new(FaultKind::Race, lanes.trailing_zeros(), message);
-    violation.other = Some(other.by.pc as usize);
-    violation
 }
 
 /// The alignment of allocations, and the gap between two allocations. Without the gap, an access beyond the end of one

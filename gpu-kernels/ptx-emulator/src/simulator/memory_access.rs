@@ -1,7 +1,8 @@
 //! Loads, stores and atomics.
 
 use super::fault::{Checked, FaultKind, Violation};
-use super::happens_before::{Accessor, Location};
+use super::happens_before::{Accessor, Locations};
+use super::launch::Checks;
 use super::memory::{Segment, contains};
 use super::timing::bank_conflicts;
 use super::warp::{Env, Warp, lanes};
@@ -34,12 +35,18 @@ impl Env<'_, '_, '_> {
         found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
     }
 
-    /// Returns the location through which an access synchronises, or `None` if the access is weak, local, or of block
-    /// scope in a grid of several blocks.
-    fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Location> {
-        let wide = access.scope == Scope::Device || self.run.blocks == 1;
-        let block = if target.space == Space::Shared { self.block.index + 1 } else { 0 };
-        (access.order != Order::Weak && target.space != Space::Local && wide).then_some((block, target.address))
+    /// Returns the locations through which an access synchronises, or `None` if the access is weak or local.
+    fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Locations> {
+        let device = access.scope == Scope::Device && target.space != Space::Shared;
+        let block = self.block.index + 1;
+        (access.order != Order::Weak && target.space != Space::Local)
+            .then_some([Some((block, target.address)), device.then_some((0, target.address))])
+    }
+
+    /// Returns whether races and uninitialised bytes are looked for in a state space.
+    fn checks(&self, space: Space) -> bool {
+        let level = if space == Space::Shared { Checks::Cuda } else { Checks::Strict };
+        self.run.launch.checks >= level
     }
 
     fn count_access(&mut self, access: &Access, pc: usize, mask: u32, addresses: &[u64; 32]) {
@@ -75,8 +82,8 @@ impl Warp {
             let target = LaneAccess { space: spaces[lane as usize], address: addresses[lane as usize], len, lane };
             let group = group << lane;
             let bytes = self.load_bytes(env, &target, group, &accessor)?;
-            if let Some(location) = env.synchronises(access, &target) {
-                self.sync.read(&env.run.released, location, access.order == Order::Acquire);
+            if let Some(locations) = env.synchronises(access, &target) {
+                self.sync.read(&env.run.released, &locations, access.order == Order::Acquire);
             }
             for (i, d) in access.elements.iter().enumerate() {
                 let mut raw = [0; 8];
@@ -104,10 +111,12 @@ impl Warp {
                 bytes[i * access.width..(i + 1) * access.width].copy_from_slice(&value[..access.width]);
             }
             self.store_bytes(env, &target, &bytes[..len], &accessor)?;
-            if let Some(location) = env.synchronises(access, &target) {
+            if let Some(locations) = env.synchronises(access, &target) {
                 // Only a read-modify-write continues the release sequence of the previous write.
-                env.run.released.remove(&location);
-                self.release(env, location, &accessor, access.order);
+                for location in locations.iter().flatten() {
+                    env.run.released.remove(location);
+                }
+                self.release(env, &locations, &accessor, access.order);
             }
         }
         env.count_access(access, pc, mask, &addresses);
@@ -125,14 +134,14 @@ impl Warp {
             let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
             let swap = atomic.swap.map_or(0, |swap| self.registers.get(swap, lane));
             let new = (atomic.function)(old, self.registers.get(atomic.operand, lane), swap);
-            let location = env.synchronises(access, &target);
-            if let Some(location) = location {
+            let locations = env.synchronises(access, &target);
+            if let Some(locations) = &locations {
                 let acquire = matches!(access.order, Order::Acquire | Order::AcquireRelease);
-                self.sync.read(&env.run.released, location, acquire);
+                self.sync.read(&env.run.released, locations, acquire);
             }
             self.store_bytes(env, &target, &new.to_le_bytes()[..len], &accessor)?;
-            if let Some(location) = location {
-                self.release(env, location, &accessor, access.order);
+            if let Some(locations) = &locations {
+                self.release(env, locations, &accessor, access.order);
             }
             if let Some(d) = atomic.d {
                 self.registers.set(d, lane, old);
@@ -155,9 +164,9 @@ impl Warp {
         self.load_bytes(env, &target, 1 << lane, &accessor)
     }
 
-    fn release(&self, env: &mut Env, location: Location, accessor: &Accessor, order: Order) {
+    fn release(&self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
         let release = matches!(order, Order::Release | Order::AcquireRelease);
-        self.sync.write(&mut env.run.released, location, accessor, release);
+        self.sync.write(&mut env.run.released, locations, accessor, release);
         env.block.time += u32::from(release);
     }
 
@@ -200,27 +209,49 @@ impl Warp {
     fn load_bytes(&self, env: &mut Env, target: &LaneAccess, group: u32, accessor: &Accessor) -> Checked<[u8; 16]> {
         let LaneAccess { space, address, len, .. } = *target;
         let at = address as usize;
-        let uninitialised = || {
-            let message = format!("{len} bytes at {address:#x} of {space:?} memory");
-            target.violation(FaultKind::Uninitialised, message)
-        };
         match space {
             Space::Param => {
                 let mut bytes = [0; 16];
                 bytes[..len].copy_from_slice(&env.run.params[at..at + len]);
                 Ok(bytes)
             }
-            Space::Local if self.local.is_written(at, len) => Ok(self.local.read(at, len)),
-            Space::Local => Err(uninitialised()),
-            _ => {
-                let (segment, at) = env.segment(target)?;
-                if !segment.is_written(at, len) {
-                    return Err(uninitialised());
+            Space::Local => {
+                if env.checks(space) && !self.local.is_written(at, len) {
+                    self.report_uninitialised(env, target)?;
                 }
-                segment.record_read(at..at + len, group, accessor, &self.sync.clock)?;
-                Ok(segment.read(at, len))
+                Ok(self.local.read(at, len))
+            }
+            _ => {
+                let checks = env.checks(space);
+                let observer = self.observer(env, *accessor);
+                let (segment, at) = env.segment(target)?;
+                let bytes = segment.read(at, len);
+                if checks {
+                    let written = segment.is_written(at, len);
+                    segment.shadows.record_read(at..at + len, group, &observer)?;
+                    if !written {
+                        self.report_uninitialised(env, target)?;
+                    }
+                }
+                Ok(bytes)
             }
         }
+    }
+
+    /// Reports a read of uninitialised bytes, at the level of [`Checks::Strict`] as a fault, and otherwise once for each
+    /// launch as a warning.
+    #[cold]
+    fn report_uninitialised(&self, env: &mut Env, target: &LaneAccess) -> Checked {
+        let LaneAccess { space, address, len, .. } = target;
+        let message = format!("{len} bytes at {address:#x} of {space:?} memory");
+        let violation = target.violation(FaultKind::Uninitialised, message);
+        if env.run.launch.checks == Checks::Strict {
+            return Err(violation);
+        }
+        if env.run.warnings.is_empty() {
+            env.run.warnings.push(*env.run.fault(env.block.index, self, *violation));
+        }
+        Ok(())
     }
 
     fn store_bytes(&mut self, env: &mut Env, target: &LaneAccess, bytes: &[u8], accessor: &Accessor) -> Checked {
@@ -228,9 +259,13 @@ impl Warp {
             self.local.write(target.address as usize, bytes);
             return Ok(());
         }
+        let checks = env.checks(target.space);
+        let observer = self.observer(env, *accessor);
         let (segment, at) = env.segment(target)?;
-        let same = segment.bytes()[at..at + bytes.len()] == *bytes;
-        segment.record_write(at..at + bytes.len(), target.lane, same, accessor, &self.sync.clock)?;
+        if checks {
+            let same = segment.bytes()[at..at + bytes.len()] == *bytes;
+            segment.shadows.record_write(at..at + bytes.len(), target.lane, same, &observer)?;
+        }
         let changed = segment.write(at, bytes);
         env.run.changes += u64::from(changed);
         Ok(())

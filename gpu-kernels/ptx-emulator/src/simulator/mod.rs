@@ -2,7 +2,7 @@
 //!
 //! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `barrier` joins the warps of a block,
 //! `warp` and `calls` follow the control flow, `memory_access` and `shuffle` execute instructions, `system` and `format`
-//! are the runtime library, `happens_before` and `memory` find races, and `profile` reports instruction counts and
+//! are the runtime library, `happens_before` and `shadow` find races, and `profile` reports instruction counts and
 //! modelled cycles.
 
 mod barrier;
@@ -15,6 +15,7 @@ mod launch;
 mod memory;
 mod memory_access;
 mod profile;
+mod shadow;
 mod shuffle;
 mod system;
 mod timing;
@@ -22,5 +23,5 @@ mod warp;
 
 pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
-pub use launch::{DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
+pub use launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
 pub use profile::{Counts, Profile};

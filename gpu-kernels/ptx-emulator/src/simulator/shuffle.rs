@@ -1,37 +1,45 @@
 //! Shuffles and votes, which exchange values between the lanes of a warp.
 
 use super::fault::{Checked, FaultKind, Violation};
+use super::happens_before::groups;
+use super::launch::Checks;
 use super::warp::{Warp, lanes};
 use crate::program::{Reduction, Register, Shuffle, VoteFunction};
 
 impl Warp {
-    /// Synchronises the lanes of `mask` with the members that register `slot` names, and returns the members.
-    pub fn converge(&mut self, slot: usize, mask: u32) -> Checked<u32> {
-        let named = &self.registers.b32[slot];
-        let all = named[mask.trailing_zeros() as usize];
+    /// Synchronises each lane of `mask` with the members that register `slot` names in it. Returns the members of each
+    /// lane, without those that have exited.
+    pub fn converge(&mut self, slot: usize, mask: u32) -> Checked<[u32; 32]> {
+        // Kernels name all 32 lanes even in a warp that the block fills only partly.
+        let live = self.live();
+        let named = self.registers.b32[slot];
+        let members = named.map(|members| members & live);
         for lane in lanes(mask) {
-            let members = named[lane as usize];
-            if members != all {
-                let message = format!("lanes name different members: {members:#x} and {all:#x}");
+            let (own, all) = (members[lane as usize], named[lane as usize]);
+            if own >> lane & 1 == 0 {
+                let message = format!("the members {all:#x} must include the lane itself");
                 return Err(Violation::new(FaultKind::Shuffle, lane, message));
             }
-            if members >> lane & 1 == 0 {
-                let message = format!("the members {members:#x} must include the lane itself");
+            if own & !mask != 0 {
+                let message = format!("the members are {own:#x}, but only lanes {mask:#x} are active");
+                return Err(Violation::new(FaultKind::Shuffle, (own & !mask).trailing_zeros(), message));
+            }
+            // The first member compares itself with all others, which is enough.
+            let first = own.trailing_zeros();
+            let others = if first == lane { own } else { 1 << first };
+            if let Some(other) = lanes(others).find(|other| members[*other as usize] != own) {
+                let message = format!("lanes name different members: {all:#x} and {:#x}", named[other as usize]);
                 return Err(Violation::new(FaultKind::Shuffle, lane, message));
             }
         }
-        // Kernels name all 32 lanes even in a warp that the block fills only partly, and lanes that have exited.
-        let all = all & self.live();
-        if all & !mask != 0 {
-            let message = format!("the members are {all:#x}, but only lanes {mask:#x} are active");
-            return Err(Violation::new(FaultKind::Shuffle, (all & !mask).trailing_zeros(), message));
+        for group in groups(&members, mask) {
+            self.lane_convergences.join(group, live, &mut self.agent.convergences);
         }
-        self.agent.convergences += u32::from(all == self.live());
-        Ok(all)
+        Ok(members)
     }
 
     /// Executes a shuffle by the pseudocode of section 9.7.9.6 of the PTX ISA.
-    pub fn shuffle(&mut self, shuffle: &Shuffle, mask: u32) -> Checked {
+    pub fn shuffle(&mut self, shuffle: &Shuffle, checks: Checks, mask: u32) -> Checked {
         let members = self.converge(shuffle.members, mask)?;
         let values = self.registers.b32[shuffle.a];
         let (mut results, mut valid) = (values, 0);
@@ -42,7 +50,9 @@ impl Warp {
             let last = lane & segment | clamp & !segment;
             let (source, inside) = (shuffle.function)(lane as i32, b as i32, segment as i32, last as i32);
             let source = if inside { source as u32 } else { lane };
-            if members >> source & 1 == 0 {
+            let members = members[lane as usize];
+            // A value that a shuffle reads from another lane is undefined, but a program may not use it.
+            if checks == Checks::Strict && members >> source & 1 == 0 {
                 let message = format!("the lane reads lane {source}, which must be one of the members {members:#x}");
                 return Err(Violation::new(FaultKind::Shuffle, lane, message));
             }
@@ -61,9 +71,11 @@ impl Warp {
     /// Reduces a register over the members.
     pub fn reduce(&mut self, d: usize, a: usize, function: Reduction, members: usize, mask: u32) -> Checked {
         let members = self.converge(members, mask)?;
-        let values = lanes(members).map(|lane| self.registers.b32[a][lane as usize]);
-        let value = values.reduce(function).unwrap_or(0);
-        lanes(mask).for_each(|lane| self.registers.b32[d][lane as usize] = value);
+        let values = self.registers.b32[a];
+        for group in groups(&members, mask) {
+            let value = lanes(group).map(|lane| values[lane as usize]).reduce(function).unwrap_or(0);
+            lanes(group).for_each(|lane| self.registers.b32[d][lane as usize] = value);
+        }
         Ok(())
     }
 
@@ -81,6 +93,7 @@ impl Warp {
         let values: [u64; 32] = std::array::from_fn(|lane| self.registers.get(a, lane as u32));
         let mut valid = 0;
         for lane in lanes(mask) {
+            let members = members[lane as usize];
             let equal = lanes(members).filter(|other| values[*other as usize] == values[lane as usize]);
             let equal = equal.fold(0, |equal, other| equal | 1 << other);
             valid |= u32::from(equal == members) << lane;
@@ -95,8 +108,10 @@ impl Warp {
     /// Executes a vote on the predicate whose lanes are `p`.
     pub fn vote(&mut self, d: Register, p: u32, function: VoteFunction, members: usize, mask: u32) -> Checked {
         let members = self.converge(members, mask)?;
-        let value = function(p & members, members);
-        lanes(mask).for_each(|lane| self.registers.set(d, lane, value));
+        for group in groups(&members, mask) {
+            let value = function(p & group, group);
+            lanes(group).for_each(|lane| self.registers.set(d, lane, value));
+        }
         Ok(())
     }
 }

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::fault::{Checked, FaultKind, Violation};
-use super::happens_before::{Accessor, Released, SyncState, VectorClock};
-use super::launch::Launch;
+use super::fault::{Checked, Fault, FaultKind, Violation};
+pub use super::happens_before::bits as lanes;
+use super::happens_before::{Accessor, LaneOrder, Observer, Released, SyncState, VectorClock, groups};
+use super::launch::{Checks, Launch};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
 use super::timing::Timing;
-use crate::program::{Action, BarrierReduction, Inst, NEVER, Order, Registers, Scope};
+use crate::program::{Action, BarrierReduction, Inst, NEVER, Order, Registers};
 
 /// The state that all warps of a running launch share.
 pub struct Run<'r, 'a> {
@@ -35,6 +36,8 @@ pub struct Run<'r, 'a> {
     pub instructions: u64,
     /// The text that the kernel has printed.
     pub output: &'r mut String,
+    /// The warnings of the launch.
+    pub warnings: Vec<Fault>,
     /// The time at which the launch started.
     pub start: Instant,
 }
@@ -91,6 +94,10 @@ pub struct Warp {
     /// The local memory of all lanes, one after the other.
     pub local: Segment,
     pub sync: SyncState,
+    /// The order of the lanes' accesses by `bar.warp.sync`.
+    pub lane_syncs: LaneOrder,
+    /// The order of the lanes' reads before their later writes.
+    pub lane_convergences: LaneOrder,
     pub timing: Timing,
     /// The warp as an accessor, with the fields that stay the same in all accesses.
     pub agent: Accessor,
@@ -113,6 +120,8 @@ impl Warp {
             registers: launch.program.registers.clone(),
             local: Segment::new(launch.program.local_size * 32),
             sync: SyncState::default(),
+            lane_syncs: LaneOrder::default(),
+            lane_convergences: LaneOrder::default(),
             timing: Timing::default(),
             paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER, saved: None }],
             saved_bytes: 0,
@@ -129,6 +138,13 @@ impl Warp {
     /// Returns this warp as the accessor of an instruction.
     pub fn accessor(&self, env: &Env, pc: usize, strong: bool) -> Accessor {
         Accessor { epoch: env.block.epoch, time: env.block.time, pc: pc as u32, strong, ..self.agent }
+    }
+
+    /// Returns an accessor with what happened before its access.
+    pub(super) fn observer(&self, env: &Env, accessor: Accessor) -> Observer<'_> {
+        let lenient = env.run.launch.checks < Checks::Strict;
+        let (syncs, convergences) = (&self.lane_syncs, &self.lane_convergences);
+        Observer { accessor, clock: &self.sync.clock, syncs, convergences, lenient }
     }
 
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns the number of executed
@@ -212,17 +228,17 @@ impl Warp {
                 return Ok(true);
             }
             Action::Fence(scope) => {
-                if *scope == Scope::Device || env.run.blocks == 1 {
-                    let accessor = self.accessor(env, pc, true);
-                    self.sync.fence(&accessor);
-                    env.block.time += 1;
-                }
+                let accessor = self.accessor(env, pc, true);
+                self.sync.fence(&accessor, *scope);
+                env.block.time += 1;
             }
             Action::WarpSync { members } => {
-                let members = self.converge(*members, mask)?;
-                self.agent.syncs += u32::from(members == self.live());
+                let (members, live) = (self.converge(*members, mask)?, self.live());
+                for members in groups(&members, mask) {
+                    self.lane_syncs.join(members, live, &mut self.agent.syncs);
+                }
             }
-            Action::Shuffle(shuffle) => self.shuffle(shuffle, mask)?,
+            Action::Shuffle(shuffle) => self.shuffle(shuffle, env.run.launch.checks, mask)?,
             Action::Reduce { d, a, members, function } => self.reduce(*d, *a, *function, *members, mask)?,
             Action::Match { d, p, a, members, all } => self.find_equal((*d, *p), *a, *members, *all, mask)?,
             Action::Vote { d, p, negated, members, function } => {
@@ -292,13 +308,4 @@ impl Warp {
         }
         Ok(sides)
     }
-}
-
-/// Iterates over the lanes of a mask.
-pub fn lanes(mut mask: u32) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || {
-        let lane = mask.trailing_zeros();
-        mask &= mask.wrapping_sub(1);
-        (lane < 32).then_some(lane)
-    })
 }

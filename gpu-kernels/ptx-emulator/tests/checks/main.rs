@@ -1,10 +1,11 @@
 //! The checks of running kernels. Each check is tested by a small kernel with a planted fault and by a mended twin. The
 //! fault must be reported at the right line, and the twin must pass.
 
+mod ordinary;
 mod profile;
 mod races;
 
-use ptx_emulator::{DeviceProperties, Dims, Fault, FaultKind, Gpu};
+use ptx_emulator::{Checks, DeviceProperties, Dims, Fault, FaultKind, Gpu};
 
 /// Returns the PTX of a kernel with this body.
 ///
@@ -22,10 +23,15 @@ fn kernel(body: &str) -> String {
     )
 }
 
-/// Runs a kernel with this body. The seed `order` permutes the order of blocks and warps.
+/// Runs a kernel with this body under the strictest checks. The seed `order` permutes the order of blocks and warps.
 fn launch(body: &str, dims: Dims, device: DeviceProperties, order: u64) -> Result<(), Box<Fault>> {
     let mut gpu = Gpu::new(device);
-    gpu.order = order;
+    (gpu.order, gpu.checks) = (order, Checks::Strict);
+    launch_on(&mut gpu, body, dims)
+}
+
+/// Runs a kernel with this body on a GPU.
+fn launch_on(gpu: &mut Gpu, body: &str, dims: Dims) -> Result<(), Box<Fault>> {
     let text = kernel(body);
     let module = gpu.load(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let memory = gpu.allocate(4096).expect("the device has memory");
@@ -246,6 +252,7 @@ fn traps_and_divergent_uniform_branches_are_found() {
 #[test]
 fn an_error_names_what_is_outside_the_subset() {
     let mut gpu = Gpu::new(DeviceProperties::default());
+    gpu.approximate = false;
     let mut error = |body: &str| {
         let module = gpu.load(&kernel(body)).unwrap_or_else(|error| panic!("{body}: {error}"));
         let fault = gpu.launch(&module, "k", Dims::new(1, 1), &[0; 8]).expect_err(body);

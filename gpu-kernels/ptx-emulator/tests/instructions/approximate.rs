@@ -56,6 +56,7 @@ pub fn cases() -> Vec<Case> {
 fn an_approximate_instruction_runs_only_if_allowed_and_comes_near_the_exact_result() {
     for case in cases() {
         let mut gpu = Gpu::new(DeviceProperties::default());
+        gpu.approximate = false;
         let module = gpu.load(&case.kernel()).unwrap_or_else(|error| panic!("{error}\n{}", case.kernel()));
         let fault = gpu.launch(&module, "k", Dims::new(1, 1), &[0; 16]).expect_err("the instruction is refused");
         let mnemonic = case.form.split(' ').next().expect("a form begins with a mnemonic");

@@ -1,0 +1,168 @@
+//! The last accesses of each word of memory, by which races are found.
+
+use std::array::from_fn;
+use std::ops::Range;
+
+use super::fault::{Checked, FaultKind, Violation};
+use super::happens_before::{AccessRecord, Accessor, Observer};
+
+/// The number of words whose records are allocated together, at the first access to one of them.
+const PAGE: usize = 256;
+
+/// The last accesses of the words of a memory.
+#[derive(Default)]
+pub struct Shadows {
+    /// The pages up to the last one with an access.
+    pages: Vec<Option<Box<[Word]>>>,
+}
+
+/// The last accesses of a word of four bytes.
+#[derive(Clone, Default)]
+struct Word {
+    whole: Shadow,
+    /// The accesses of each byte, after the first access to a part of the word. Then `whole` is out of use.
+    bytes: Option<Box<[Shadow; 4]>>,
+}
+
+/// The last accesses of a word or byte.
+#[derive(Clone, Default)]
+struct Shadow {
+    write: AccessRecord,
+    /// The reads since the last write.
+    read: AccessRecord,
+    /// The reads since the last write that `read` does not include, sorted by block.
+    other_reads: Vec<AccessRecord>,
+}
+
+impl Shadows {
+    /// Makes room for `pages` pages.
+    #[cold]
+    fn add_pages(&mut self, pages: usize) {
+        self.pages.resize_with(pages, || None);
+    }
+
+    /// Calls `f` with each record of the bytes of `range`.
+    fn for_each(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow) -> Checked) -> Checked {
+        let words = range.start / 4..range.end.div_ceil(4);
+        if words.end.div_ceil(PAGE) > self.pages.len() {
+            self.add_pages(words.end.div_ceil(PAGE));
+        }
+        for index in words {
+            let page = self.pages[index / PAGE].get_or_insert_with(|| vec![Word::default(); PAGE].into_boxed_slice());
+            let word = &mut page[index % PAGE];
+            let (from, to) = (range.start.max(4 * index) - 4 * index, range.end.min(4 * index + 4) - 4 * index);
+            if to - from == 4 && word.bytes.is_none() {
+                f(&mut word.whole)?;
+            } else {
+                let bytes = word.bytes.get_or_insert_with(|| Box::new(from_fn(|_| word.whole.clone())));
+                bytes[from..to].iter_mut().try_for_each(&mut f)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a read by `lanes`. Fails if the read races with a write.
+    pub fn record_read(&mut self, range: Range<usize>, lanes: u32, observer: &Observer) -> Checked {
+        let accessor = &observer.accessor;
+        let record = AccessRecord::new(*accessor, lanes);
+        self.for_each(range, |shadow| {
+            let write = &shadow.write;
+            let racing = if write.equal {
+                0
+            } else if !write.ordered(write.conflicting_warps(accessor), observer) {
+                lanes
+            } else if write.in_epoch_of(accessor) {
+                let others = write.conflicting_lanes(accessor);
+                observer.syncs.unordered(lanes & !write.lanes, others, write.by.syncs)
+            } else {
+                0
+            };
+            if racing != 0 {
+                return Err(race(write, "wrote", "reads", accessor, racing));
+            }
+            shadow.add_read(&record, observer);
+            Ok(())
+        })
+    }
+
+    /// Records a write by one lane. Fails if the write races with another access. `same` tells whether memory already
+    /// holds the written bytes. The lanes of one warp may write equal values.
+    pub fn record_write(&mut self, range: Range<usize>, lane: u32, same: bool, observer: &Observer) -> Checked {
+        let (accessor, own) = (&observer.accessor, 1 << lane);
+        self.for_each(range, |shadow| {
+            let write = &shadow.write;
+            let in_epoch = write.in_epoch_of(accessor);
+            let others = if in_epoch { write.conflicting_lanes(accessor) } else { 0 };
+            let unordered = observer.syncs.unordered(own, others, write.by.syncs) != 0;
+            let equal = !write.ordered(write.conflicting_warps(accessor), observer);
+            let one_store = observer.lenient && write.by.pc == accessor.pc;
+            if equal && !(same && observer.lenient) || unordered && !same && !one_store {
+                return Err(race(write, "wrote", "writes", accessor, own));
+            }
+            let races = |read: &&AccessRecord| {
+                let lanes = if read.in_epoch_of(accessor) { read.conflicting_lanes(accessor) } else { 0 };
+                !read.ordered(read.conflicting_warps(accessor), observer)
+                    || !same && observer.convergences.unordered(own, lanes, read.by.convergences) != 0
+            };
+            if let Some(read) = std::iter::once(&shadow.read).chain(&shadow.other_reads).find(races) {
+                return Err(race(read, "read", "writes", accessor, own));
+            }
+            let mut record = AccessRecord::new(*accessor, own);
+            if in_epoch && write.by.syncs == accessor.syncs && (same || write.by.pc == accessor.pc) {
+                record.lanes |= write.lanes;
+                record.weak_lanes |= write.weak_lanes;
+            }
+            record.equal = equal || write.equal && same && write.by.epoch == accessor.epoch;
+            shadow.write = record;
+            shadow.read = AccessRecord::default();
+            shadow.other_reads.clear();
+            Ok(())
+        })
+    }
+}
+
+impl Shadow {
+    fn add_read(&mut self, record: &AccessRecord, observer: &Observer) {
+        let block = record.by.block;
+        if !self.other_reads.is_empty() {
+            let of_block = self.of_block(block);
+            self.other_reads[of_block].iter_mut().for_each(|read| read.forget(record));
+            self.other_reads.retain(|read| read.warps != 0);
+        }
+        let read = &mut self.read;
+        let others = if read.by.block == block { read.warps & !record.warps } else { read.warps };
+        if read.warps != 0 && read.joins(record) {
+            read.join(record);
+        } else if read.ordered(others, observer) {
+            *read = *record;
+        } else {
+            let of_block = self.of_block(block);
+            let end = of_block.end;
+            match self.other_reads[of_block].iter_mut().find(|read| read.joins(record)) {
+                Some(read) => read.join(record),
+                None => self.other_reads.insert(end, *record),
+            }
+        }
+    }
+
+    /// Returns the range of a block's records in `other_reads`.
+    fn of_block(&self, block: u32) -> Range<usize> {
+        let start = self.other_reads.partition_point(|read| read.by.block < block);
+        start..start + self.other_reads[start..].partition_point(|read| read.by.block == block)
+    }
+}
+
+fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes: u32) -> Box<Violation> {
+    let others = other.conflicting_warps(accessor);
+    let (others, barrier) = if others == 0 {
+        (format!("lanes {:#x} of this warp", other.lanes), "`bar.warp.sync`")
+    } else if other.by.block == accessor.block {
+        (format!("warps {others:#x} of this block"), "barrier")
+    } else {
+        (format!("block {}", other.by.block), "grid barrier")
+    };
+    let message = format!("{others} {did} what this lane {does}, with no {barrier} between");
+    let mut violation = Violation::new(FaultKind::Race, lanes.trailing_zeros(), message);
+    violation.other = Some(other.by.pc as usize);
+    violation
+}
