@@ -59,17 +59,17 @@ impl Block {
         let whole = threads.is_none() || passing.len() == all;
         let (_, mut clock) = state.arrived.remove(&id).unwrap_or_default();
         for warp in &passing {
-            let own = Accessor { epoch: state.epoch, time: state.time, ..warp.agent };
+            let own = Accessor { epoch: state.epoch, ..warp.agent };
             clock.join(&if whole { warp.sync.clock.clone() } else { warp.sync.clock.with_own(&own) });
         }
         let end = passing.iter().map(|warp| warp.timing.end).fold([0, 0], later);
         let votes = passing.iter().filter_map(|warp| warp.reduction.as_ref()).map(|(_, yes)| yes.count_ones()).sum();
         let lanes = passing.iter().map(|warp| warp.live().count_ones()).sum();
         for warp in passing {
+            warp.agent.time += u32::from(!whole);
             warp.pass_barrier(&clock, end, [votes, lanes]);
         }
         state.epoch += u32::from(whole);
-        state.time += u32::from(!whole);
         run.changes += 1;
     }
 }
@@ -98,7 +98,7 @@ impl Warp {
             let (arrived, clock) = env.block.arrived.entry(id).or_default();
             *arrived += 32;
             clock.join(&self.sync.clock.with_own(&accessor));
-            env.block.time += 1;
+            self.agent.time += 1;
             return Ok(());
         }
         self.reduction = barrier.reduction.map(|reduction| {

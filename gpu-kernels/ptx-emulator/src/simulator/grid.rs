@@ -199,7 +199,7 @@ impl Run<'_, '_> {
         let shared = Segment::new(self.launch.shared());
         Block {
             warps: warps.collect(),
-            state: BlockState { index, shared, epoch: self.first_epoch, time: 0, arrived: BTreeMap::new() },
+            state: BlockState { index, shared, epoch: self.first_epoch, arrived: BTreeMap::new() },
         }
     }
 

@@ -10,8 +10,8 @@ use crate::program::Scope;
 
 /// The accesses of other warps that happened before.
 ///
-/// A block's entry is the epoch before which the clock includes all accesses of the block. A warp's entry is the time
-/// of its block before which the clock includes all accesses of the warp.
+/// A block's entry is the epoch before which the clock includes all accesses of the block. A warp's entry is its time
+/// before which the clock includes all accesses of the warp.
 #[derive(Clone, Debug, Default)]
 pub struct VectorClock(BTreeMap<(u32, Option<u32>), u32>);
 
@@ -44,7 +44,7 @@ pub struct Accessor {
     pub warp: u32,
     /// The number of barriers that the block has passed, counted on from the launch's first epoch.
     pub epoch: u32,
-    /// The number of releases by warps of the block so far.
+    /// The number of releases by the warp so far.
     pub time: u32,
     /// The number of barriers and `bar.warp.sync`s that the warp has passed. Both order the accesses of its lanes.
     pub syncs: u32,

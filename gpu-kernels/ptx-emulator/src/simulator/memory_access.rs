@@ -164,10 +164,10 @@ impl Warp {
         self.load_bytes(env, &target, 1 << lane, &accessor)
     }
 
-    fn release(&self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
+    fn release(&mut self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
         let release = matches!(order, Order::Release | Order::AcquireRelease);
         self.sync.write(&mut env.run.released, locations, accessor, release);
-        env.block.time += u32::from(release);
+        self.agent.time += u32::from(release);
     }
 
     /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.

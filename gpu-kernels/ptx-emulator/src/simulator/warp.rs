@@ -48,8 +48,6 @@ pub struct BlockState {
     pub shared: Segment,
     /// The number of barriers that the block has passed, counted on from the launch's first epoch.
     pub epoch: u32,
-    /// The number of releases by warps of the block so far.
-    pub time: u32,
     /// The threads that have arrived at each barrier without waiting, and what happened before.
     pub arrived: BTreeMap<u32, (u32, VectorClock)>,
 }
@@ -137,7 +135,7 @@ impl Warp {
 
     /// Returns this warp as the accessor of an instruction.
     pub fn accessor(&self, env: &Env, pc: usize, strong: bool) -> Accessor {
-        Accessor { epoch: env.block.epoch, time: env.block.time, pc: pc as u32, strong, ..self.agent }
+        Accessor { epoch: env.block.epoch, pc: pc as u32, strong, ..self.agent }
     }
 
     /// Returns an accessor with what happened before its access.
@@ -230,7 +228,7 @@ impl Warp {
             Action::Fence(scope) => {
                 let accessor = self.accessor(env, pc, true);
                 self.sync.fence(&accessor, *scope);
-                env.block.time += 1;
+                self.agent.time += 1;
             }
             Action::WarpSync { members } => {
                 let (members, live) = (self.converge(*members, mask)?, self.live());
