@@ -55,9 +55,9 @@ impl Segment {
         bits & all == all
     }
 
-    /// Reads `len <= 16` bytes.
-    #[inline]
-    pub fn read(&self, at: usize, len: usize) -> [u8; 16] {
+    /// Reads `len <= 16` bytes, the first of them as the lowest.
+    #[inline(always)]
+    pub fn read(&self, at: usize, len: usize) -> u128 {
         let mut bytes = [0; 16];
         let source = &self.bytes[at..at + len];
         // A copy of a constant length is one instruction, and any other one calls the C library.
@@ -67,7 +67,7 @@ impl Segment {
             16 => bytes.copy_from_slice(source),
             _ => bytes[..len].copy_from_slice(source),
         }
-        bytes
+        u128::from_le_bytes(bytes)
     }
 
     /// Writes at most 16 bytes and returns whether they differ from the previous ones.

@@ -1,29 +1,14 @@
 //! Loads, stores and atomics.
 
-use super::fault::{Checked, FaultKind, Violation};
+use super::addresses::LaneAccess;
+use super::fault::{Checked, FaultKind};
 use super::happens_before::{Accessor, Locations};
 use super::launch::Checks;
-use super::memory::{Segment, contains};
+use super::memory::Segment;
 use super::timing::bank_conflicts;
 use super::warp::{Env, Warp, lanes};
-use crate::program::{Access, Atomic, Order, Scope, WINDOW, window};
+use crate::program::{Access, Atomic, Order, Register, Scope};
 use crate::ptx::syntax::Space;
-
-/// The bytes that a lane accesses.
-#[derive(Clone, Copy)]
-struct LaneAccess {
-    space: Space,
-    /// The address in global memory, or the offset in any other state space.
-    address: u64,
-    len: usize,
-    lane: u32,
-}
-
-impl LaneAccess {
-    fn violation(&self, kind: FaultKind, message: String) -> Box<Violation> {
-        Violation::new(kind, self.lane, message)
-    }
-}
 
 impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
@@ -62,49 +47,48 @@ impl Env<'_, '_, '_> {
 impl Warp {
     pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
-        let (mut addresses, mut spaces) = ([0; 32], [Space::Global; 32]);
         let len = access.width * access.elements.len();
-        for lane in lanes(mask) {
-            let target = self.resolve(env, access, lane, len)?;
-            (spaces[lane as usize], addresses[lane as usize]) = (target.space, target.address);
-        }
+        let targets = self.resolve_all(env, access, mask, len)?;
         // Often all lanes have one address, or both half-warps have the same addresses. Lanes with one address are
         // loaded and checked together.
-        let repeats = |step: usize| mask == u32::MAX && addresses[step..] == addresses[..32 - step];
-        let (leaders, group) = if repeats(1) {
-            (1, u32::MAX)
-        } else if repeats(16) {
-            (0xffff, 0x1_0001)
-        } else {
-            (mask, 1)
+        let (leaders, group) = match targets.addresses.split_at(16) {
+            (low, high) if targets.uniform && mask == u32::MAX && low == high => {
+                if low.iter().all(|address| *address == low[0]) { (1, u32::MAX) } else { (0xffff, 0x1_0001) }
+            }
+            _ => (mask, 1),
         };
+        let mut loaded = [0; 32];
         for lane in lanes(leaders) {
-            let target = LaneAccess { space: spaces[lane as usize], address: addresses[lane as usize], len, lane };
-            let group = group << lane;
+            let (target, group) = (targets.lane(lane), group << lane);
             let bytes = self.load_bytes(env, &target, group, &accessor)?;
             if let Some(locations) = env.synchronises(access, &target) {
                 self.sync.read(&env.run.released, &locations, access.order == Order::Acquire);
             }
-            for (i, d) in access.elements.iter().enumerate() {
-                let mut raw = [0; 8];
-                raw[..access.width].copy_from_slice(&bytes[i * access.width..(i + 1) * access.width]);
-                let value = u64::from_le_bytes(raw);
-                let unused = 64 - 8 * access.width as u32;
-                let value = if access.signed { ((value << unused) as i64 >> unused) as u64 } else { value };
-                lanes(group).for_each(|lane| self.registers.set(*d, lane, value));
+            lanes(group).for_each(|lane| loaded[lane as usize] = bytes);
+        }
+        let unused = 64 - 8 * access.width as u32;
+        for (i, d) in access.elements.iter().enumerate() {
+            let value = |lane: u32| (loaded[lane as usize] >> (8 * i * access.width)) as u64;
+            match *d {
+                Register::B32(slot) if unused == 32 => {
+                    let register = &mut self.registers.b32[slot];
+                    lanes(mask).for_each(|lane| register[lane as usize] = value(lane) as u32);
+                }
+                d if access.signed => lanes(mask)
+                    .for_each(|lane| self.registers.set(d, lane, ((value(lane) << unused) as i64 >> unused) as u64)),
+                d => lanes(mask).for_each(|lane| self.registers.set(d, lane, value(lane) << unused >> unused)),
             }
         }
-        env.count_access(access, pc, mask, &addresses);
+        env.count_access(access, pc, mask, &targets.addresses);
         Ok(())
     }
 
     pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
-        let mut addresses = [0; 32];
         let len = access.width * access.elements.len();
+        let targets = self.resolve_all(env, access, mask, len)?;
         for lane in lanes(mask) {
-            let target = self.resolve(env, access, lane, len)?;
-            addresses[lane as usize] = target.address;
+            let target = targets.lane(lane);
             let mut bytes = [0; 16];
             for (i, source) in access.elements.iter().enumerate() {
                 let value = self.registers.get(*source, lane).to_le_bytes();
@@ -119,7 +103,7 @@ impl Warp {
                 self.release(env, &locations, &accessor, access.order);
             }
         }
-        env.count_access(access, pc, mask, &addresses);
+        env.count_access(access, pc, mask, &targets.addresses);
         Ok(())
     }
 
@@ -130,8 +114,7 @@ impl Warp {
         env.run.profile.instructions[pc].bytes += 2 * u64::from(mask.count_ones()) * len as u64;
         for lane in lanes(mask) {
             let target = self.resolve(env, access, lane, len)?;
-            let bytes = self.load_bytes(env, &target, 1 << lane, &accessor)?;
-            let old = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+            let old = self.load_bytes(env, &target, 1 << lane, &accessor)? as u64;
             let swap = atomic.swap.map_or(0, |swap| self.registers.get(swap, lane));
             let new = (atomic.function)(old, self.registers.get(atomic.operand, lane), swap);
             let locations = env.synchronises(access, &target);
@@ -151,14 +134,7 @@ impl Warp {
     }
 
     /// Returns the bytes that one lane reads.
-    pub(super) fn read_lane(
-        &self,
-        env: &mut Env,
-        access: &Access,
-        pc: usize,
-        lane: u32,
-        len: usize,
-    ) -> Checked<[u8; 16]> {
+    pub(super) fn read_lane(&self, env: &mut Env, access: &Access, pc: usize, lane: u32, len: usize) -> Checked<u128> {
         let accessor = self.accessor(env, pc, false);
         let target = self.resolve(env, access, lane, len)?;
         self.load_bytes(env, &target, 1 << lane, &accessor)
@@ -170,50 +146,15 @@ impl Warp {
         self.agent.time += u32::from(release);
     }
 
-    /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.
-    fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<LaneAccess> {
-        let base = access.base.map_or(0, |base| self.registers.get(base, lane));
-        let address = base.wrapping_add_signed(access.offset);
-        // All lengths are powers of two, and a division takes longer.
-        if address & (len as u64 - 1) != 0 {
-            let message = format!("address {address:#x} must be a multiple of {len}");
-            return Err(Violation::new(FaultKind::Misaligned, lane, message));
-        }
-        let space = match access.space {
-            Space::Generic => {
-                let windows = [Space::Shared, Space::Local, Space::Param];
-                let inside = |space: &&Space| address.wrapping_sub(window(**space)) < WINDOW;
-                windows.iter().find(inside).copied().unwrap_or(Space::Global)
-            }
-            Space::Const => Space::Global,
-            space => space,
-        };
-        let address = if access.space == Space::Generic { address - window(space) } else { address };
-        let local_size = env.run.launch.program.local_size as u64;
-        let (size, start, what) = match space {
-            Space::Global => return Ok(LaneAccess { space, address, len, lane }),
-            Space::Shared => (env.block.shared.bytes().len() as u64, env.run.shared_base, "the block's shared memory"),
-            Space::Local => (local_size, 0, "the lane's local memory"),
-            _ => (env.run.params.len() as u64, 0, "the kernel's parameters"),
-        };
-        let offset = address.checked_sub(start).filter(|offset| contains(size, *offset, len));
-        let Some(offset) = offset else {
-            let message = format!("{len} bytes at {address:#x} in {what}, which has {size} bytes from {start:#x} on");
-            return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
-        };
-        let base = if space == Space::Local { u64::from(lane) * local_size } else { 0 };
-        Ok(LaneAccess { space, address: offset + base, len, lane })
-    }
-
     /// Loads the bytes of `target` for all lanes of `group`.
-    fn load_bytes(&self, env: &mut Env, target: &LaneAccess, group: u32, accessor: &Accessor) -> Checked<[u8; 16]> {
+    fn load_bytes(&self, env: &mut Env, target: &LaneAccess, group: u32, accessor: &Accessor) -> Checked<u128> {
         let LaneAccess { space, address, len, .. } = *target;
         let at = address as usize;
         match space {
             Space::Param => {
                 let mut bytes = [0; 16];
                 bytes[..len].copy_from_slice(&env.run.params[at..at + len]);
-                Ok(bytes)
+                Ok(u128::from_le_bytes(bytes))
             }
             Space::Local => {
                 if env.checks(space) && !self.local.is_written(at, len) {

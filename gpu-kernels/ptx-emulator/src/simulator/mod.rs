@@ -1,10 +1,11 @@
 //! The simulator, which executes all blocks and warps of a launch in one thread and a reproducible order.
 //!
 //! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `barrier` joins the warps of a block,
-//! `warp` and `calls` follow the control flow, `memory_access` and `shuffle` execute instructions, `system` and `format`
+//! `warp` and `calls` follow the control flow, `addresses`, `memory_access` and `shuffle` execute instructions, `system` and `format`
 //! are the runtime library, `happens_before` and `shadow` find races, and `profile` reports instruction counts and
 //! modelled cycles.
 
+mod addresses;
 mod barrier;
 mod calls;
 mod fault;

@@ -42,6 +42,7 @@ impl Shadows {
     }
 
     /// Calls `f` with each record of the bytes of `range`.
+    #[inline(always)]
     fn for_each(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow) -> Checked) -> Checked {
         let words = range.start / 4..range.end.div_ceil(4);
         if words.end.div_ceil(PAGE) > self.pages.len() {
@@ -122,33 +123,34 @@ impl Shadows {
 }
 
 impl Shadow {
+    #[inline]
     fn add_read(&mut self, record: &AccessRecord, observer: &Observer) {
-        let block = record.by.block;
-        if !self.other_reads.is_empty() {
-            let of_block = self.of_block(block);
-            self.other_reads[of_block].iter_mut().for_each(|read| read.forget(record));
-            self.other_reads.retain(|read| read.warps != 0);
-        }
         let read = &mut self.read;
-        let others = if read.by.block == block { read.warps & !record.warps } else { read.warps };
-        if read.warps != 0 && read.joins(record) {
+        let others = if read.by.block == record.by.block { read.warps & !record.warps } else { read.warps };
+        if read.joins(record) && read.warps != 0 {
             read.join(record);
         } else if read.ordered(others, observer) {
             *read = *record;
         } else {
-            let of_block = self.of_block(block);
-            let end = of_block.end;
-            match self.other_reads[of_block].iter_mut().find(|read| read.joins(record)) {
-                Some(read) => read.join(record),
-                None => self.other_reads.insert(end, *record),
-            }
+            self.add_other_read(record);
         }
     }
 
-    /// Returns the range of a block's records in `other_reads`.
-    fn of_block(&self, block: u32) -> Range<usize> {
-        let start = self.other_reads.partition_point(|read| read.by.block < block);
-        start..start + self.other_reads[start..].partition_point(|read| read.by.block == block)
+    fn add_other_read(&mut self, record: &AccessRecord) {
+        let block = record.by.block;
+        let mut at = self.other_reads.partition_point(|read| read.by.block < block);
+        while let Some(read) = self.other_reads.get_mut(at).filter(|read| read.by.block == block) {
+            if read.joins(record) {
+                return read.join(record);
+            }
+            read.forget(record);
+            if read.warps == 0 {
+                self.other_reads.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        self.other_reads.insert(at, *record);
     }
 }
 

@@ -25,7 +25,7 @@ impl Warp {
             let start = u64::from(lane) * env.run.launch.program.local_size as u64;
             let argument = |warp: &Self, i: usize, len: usize| {
                 let bytes = warp.local.read((start + arguments[i]) as usize, len);
-                u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))
+                bytes as u64
             };
             let first = argument(self, 0, 8);
             let result = match system {
@@ -98,6 +98,6 @@ impl Warp {
         let access =
             Access { space, order, scope, width: len, signed: false, elements: Vec::new(), base: None, offset };
         let bytes = self.read_lane(env, &access, pc, lane, len)?;
-        Ok(u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")))
+        Ok(bytes as u64)
     }
 }

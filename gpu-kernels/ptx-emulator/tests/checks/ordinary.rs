@@ -213,3 +213,13 @@ fn a_long_computation_without_stores_is_progress() {
     let fault = launch(body, ONE_WARP, Checks::Strict, 0).expect_err("the loop changes nothing for long");
     assert_eq!(fault.kind, FaultKind::NoProgress, "{fault}");
 }
+
+#[test]
+fn one_load_may_read_several_state_spaces() {
+    // Lanes 0 to 15 read shared memory at the offsets at which the local memory of lanes 16 to 31 lies.
+    let body = "st.local.u32 [stack], 2; add.u32 %r6, %r1, 16; shl.b32 %r6, %r6, 4; add.u32 %r6, %r6, %r4; st.shared.u32 [%r6], 1;\n\
+         cvt.u64.u32 %rd3, %r6; cvta.shared.u64 %rd3, %rd3; mov.u64 %rd4, stack; cvta.local.u64 %rd4, %rd4;\n\
+         setp.lt.u32 %p1, %r1, 16; selp.b64 %rd3, %rd3, %rd4, %p1; ld.u32 %r7, [%rd3]; selp.b32 %r8, 1, 2, %p1;\n\
+         setp.ne.u32 %p2, %r7, %r8; @%p2 trap;";
+    passes(ONE_WARP, Checks::Strict, body);
+}

@@ -1,0 +1,139 @@
+//! The addresses of loads, stores and atomics, with the checks of alignment and bounds.
+
+use super::fault::{Checked, FaultKind, Violation};
+use super::memory::contains;
+use super::warp::{Env, Warp, lanes};
+use crate::program::{Access, Register, WINDOW, window};
+use crate::ptx::syntax::Space;
+
+/// The bytes that a lane accesses.
+#[derive(Clone, Copy)]
+pub(super) struct LaneAccess {
+    pub(super) space: Space,
+    /// The address in global memory, or the offset in any other state space.
+    pub(super) address: u64,
+    pub(super) len: usize,
+    pub(super) lane: u32,
+}
+
+impl LaneAccess {
+    pub(super) fn violation(&self, kind: FaultKind, message: String) -> Box<Violation> {
+        Violation::new(kind, self.lane, message)
+    }
+}
+
+/// The bytes that the lanes of a warp access.
+pub(super) struct Targets {
+    spaces: [Space; 32],
+    /// The address or offset of each lane, as in [`LaneAccess`].
+    pub(super) addresses: [u64; 32],
+    /// Whether all lanes are known to access one state space.
+    pub(super) uniform: bool,
+    len: usize,
+}
+
+impl Targets {
+    pub(super) fn lane(&self, lane: u32) -> LaneAccess {
+        LaneAccess { space: self.spaces[lane as usize], address: self.addresses[lane as usize], len: self.len, lane }
+    }
+}
+
+/// Returns the state space of a generic address, and the first generic address of this space.
+fn space_of(address: u64) -> (Space, u64) {
+    let windows = [Space::Shared, Space::Local, Space::Param];
+    let inside = |space: &Space| address / WINDOW == window(*space) / WINDOW;
+    let space = windows.into_iter().find(inside).unwrap_or(Space::Global);
+    (space, window(space))
+}
+
+/// Returns the first address and the size of a state space, for a lane in local memory, or `None` for global memory.
+fn bounds(env: &Env, space: Space) -> Option<(u64, u64)> {
+    match space {
+        Space::Global => None,
+        Space::Shared => Some((env.run.shared_base, env.block.shared.bytes().len() as u64)),
+        Space::Local => Some((0, env.run.launch.program.local_size as u64)),
+        _ => Some((0, env.run.params.len() as u64)),
+    }
+}
+
+impl Warp {
+    /// Computes the bytes that each lane of `mask` accesses, with the checks of [`Warp::resolve`].
+    pub(super) fn resolve_all(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Checked<Targets> {
+        if let Some(targets) = self.resolve_together(env, access, mask, len) {
+            return Ok(targets);
+        }
+        let mut targets = Targets { spaces: [Space::Global; 32], addresses: [0; 32], uniform: false, len };
+        for lane in lanes(mask) {
+            let target = self.resolve(env, access, lane, len)?;
+            (targets.spaces[lane as usize], targets.addresses[lane as usize]) = (target.space, target.address);
+        }
+        Ok(targets)
+    }
+
+    /// Computes the bytes of all lanes of `mask` at once, or returns `None` if a check fails or if the lanes access
+    /// different state spaces.
+    fn resolve_together(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Option<Targets> {
+        let offset = access.offset as u64;
+        let mut addresses = match access.base {
+            None => [offset; 32],
+            Some(Register::B64(slot)) => self.registers.b64[slot].map(|base| base.wrapping_add(offset)),
+            Some(base) => self.registers.b32[base.slot()].map(|base| u64::from(base).wrapping_add(offset)),
+        };
+        let first = addresses[mask.trailing_zeros() as usize];
+        if mask != u32::MAX {
+            for (lane, address) in addresses.iter_mut().enumerate() {
+                *address = if mask >> lane & 1 == 1 { *address } else { first };
+            }
+        }
+        let (mut bits, mut least, mut most) = (0, first, first);
+        for address in addresses {
+            (bits, least, most) = (bits | address, least.min(address), most.max(address));
+        }
+        let (space, base) = match access.space {
+            Space::Generic if least / WINDOW == most / WINDOW => space_of(first),
+            Space::Generic => return None,
+            Space::Const => (Space::Global, 0),
+            space => (space, 0),
+        };
+        let (start, size) = bounds(env, space).unwrap_or((0, u64::MAX));
+        let contained = least - base >= start && contains(size, most - base - start, len);
+        if bits & (len as u64 - 1) != 0 || !contained {
+            return None;
+        }
+        let local = if space == Space::Local { size } else { 0 };
+        for (lane, address) in (0..).zip(&mut addresses) {
+            *address = *address - base - start + lane * local;
+        }
+        Some(Targets { spaces: [space; 32], addresses, uniform: true, len })
+    }
+
+    /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.
+    pub(super) fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<LaneAccess> {
+        let base = access.base.map_or(0, |base| self.registers.get(base, lane));
+        let address = base.wrapping_add_signed(access.offset);
+        // All lengths are powers of two, and a division takes longer.
+        if address & (len as u64 - 1) != 0 {
+            let message = format!("address {address:#x} must be a multiple of {len}");
+            return Err(Violation::new(FaultKind::Misaligned, lane, message));
+        }
+        let (space, window) = match access.space {
+            Space::Generic => space_of(address),
+            Space::Const => (Space::Global, 0),
+            space => (space, 0),
+        };
+        let address = address - window;
+        let Some((start, size)) = bounds(env, space) else { return Ok(LaneAccess { space, address, len, lane }) };
+        let offset = address.checked_sub(start).filter(|offset| contains(size, *offset, len));
+        let Some(offset) = offset else {
+            let what = match space {
+                Space::Shared => "the block's shared memory",
+                Space::Local => "the lane's local memory",
+                _ => "the kernel's parameters",
+            };
+            let message = format!("{len} bytes at {address:#x} in {what}, which has {size} bytes from {start:#x} on");
+            return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
+        };
+        let base = if space == Space::Local { u64::from(lane) * size } else { 0 };
+        Ok(LaneAccess { space, address: offset + base, len, lane })
+    }
+}
