@@ -8,7 +8,7 @@ mod models;
 mod steps;
 
 use gpu_kernels::entry::CpuKernels;
-use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig};
+use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::reference::Reference;
@@ -130,6 +130,22 @@ fn losses_and_evaluations_agree_with_those_of_the_fused_executor() {
             assert_eq!(got.tokens, expected.tokens);
             assert!((got.nll - expected.nll).abs() <= 2e-6 * expected.nll, "{model:?}: {got:?}, not {expected:?}");
         }
+    }
+}
+
+#[test]
+fn samples_between_steps_are_those_of_the_weights() {
+    let dataset = documents();
+    let start = state(MODELS[2], &dataset);
+    let (mut tiled, mut fused) =
+        (open(available()[0], config(3), &dataset, &start), Cpu::new(config(3), &dataset, &start).unwrap());
+    let sampling =
+        SampleConfig { top_k: 50, temperature: 1.0, min_p: 0.0, top_p: 1.0, seed: 5, prompt: &[], logprobs: true };
+    for _ in 0..3 {
+        let (got, expected) = (tiled.generate(&sampling, 0..9).unwrap(), fused.generate(&sampling, 0..9).unwrap());
+        assert!(got == expected, "{got:?}, not {expected:?}");
+        tiled.train(1).unwrap();
+        fused.upload(&tiled.download().unwrap()).unwrap();
     }
 }
 
