@@ -56,6 +56,8 @@ pub struct Cpu {
     params: Buffer,
     /// The transposed copies of the matrices, which the tiled executor neither reads nor updates.
     transposed: Buffer,
+    /// Whether the copies are those of the parameters.
+    transposed_is_current: bool,
     grads: Buffer,
     m: Buffer,
     v: Buffer,
@@ -149,6 +151,7 @@ impl Cpu {
             step: 0,
             params: Buffer::zeros(len)?,
             transposed: Buffer::zeros(len)?,
+            transposed_is_current: false,
             grads: Buffer::zeros(gradient_arrays * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
@@ -178,10 +181,11 @@ impl Cpu {
         }
     }
 
-    /// Makes the transposed copies that the fused kernels read, if the tiled executor trains the model.
+    /// Makes the transposed copies that the fused kernels read, unless they are current.
     fn refresh_transposed(&mut self) {
-        if self.tiled.is_some() {
+        if !self.transposed_is_current {
             transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
+            self.transposed_is_current = true;
         }
     }
 
@@ -359,8 +363,9 @@ impl Device for Cpu {
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());
         pack(&state.v, self.v.as_mut_slice());
+        self.transposed_is_current = false;
         if self.tiled.is_none() {
-            transpose(self.shape, self.params.as_slice(), self.transposed.as_mut_slice());
+            self.refresh_transposed();
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ impl Cpu {
     /// Takes steps by the tiled executor.
     pub(super) fn train_tiled(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let (batch, block_size) = (self.config.batch, self.shape.block_size());
+        self.transposed_is_current = false;
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
         let coefficients = step_coefficients(&self.config, self.step, steps);
         for (i, log) in log.chunks_mut(LOG_LEN).enumerate() {
