@@ -17,8 +17,8 @@ fn program(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t)
     program_with(folder, input, args, action, Stdio::piped())
 }
 
-/// Starts the program as [`program`] does, with this stderr.
-fn program_with(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t, stderr: Stdio) -> Child {
+/// Starts the program as [`program`] does, with this stdout.
+fn program_with(folder: &Folder, input: &str, args: &str, action: libc::sighandler_t, stdout: Stdio) -> Child {
     let mut command = Command::new(cargo_bin!("microgpt"));
     command.current_dir(&folder.0).args(["--input", input]).args(args.split_whitespace());
     let set = move || {
@@ -33,7 +33,7 @@ fn program_with(folder: &Folder, input: &str, args: &str, action: libc::sighandl
     // SAFETY: `set` only calls `signal` and reads `errno`. Both are async-signal-safe, as code between fork and exec
     // must be.
     unsafe { command.pre_exec(set) };
-    command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap()
+    command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Starts a run, and waits for a line that starts with `begin`. Returns the run and the rest of its stdout.
@@ -148,7 +148,9 @@ fn wait_for_handler(child: &Child) {
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
         u64::from_str_radix(caught, 16).unwrap() >> (libc::SIGINT - 1) & 1 == 1
     };
+    let start = Instant::now();
     while !is_handled() {
+        assert!(start.elapsed() < Duration::from_mins(1), "the program handles no signal");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -165,7 +167,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
     (reader, writer)
 }
 
-// The notices go to a full pipe that nobody reads until the signal has come, so it comes before the first step.
+// Stdout is a full pipe that nobody reads until the signal has come, so the signal comes before the first step.
 #[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
@@ -178,9 +180,9 @@ fn ctrl_c_before_the_first_step_leaves_the_checkpoint_and_the_plot() {
     let child = program_with(&folder, "names.txt", flags, libc::SIG_DFL, writer.into());
     wait_for_handler(&child);
     ctrl_c(&child);
-    let stderr = std::thread::spawn(move || io::read_to_string(&mut reader).unwrap());
+    let stdout = std::thread::spawn(move || io::read_to_string(&mut reader).unwrap());
     let output = child.wait_with_output().unwrap();
-    let (code, out, err) = (output.status.code(), String::from_utf8(output.stdout).unwrap(), stderr.join().unwrap());
+    let (code, out, err) = (output.status.code(), stdout.join().unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(code, Some(130), "{err}");
     assert!(err.contains("interrupted after step 0") && err.contains("not saved: `model.safetensors`"), "{err}");
     assert!(!err.contains("plotted") && !out.contains("sample"), "{err}");
