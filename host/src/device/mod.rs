@@ -40,7 +40,8 @@ pub fn demand(kind: DeviceKind, shape: RuntimeShape, batch: usize, dataset: &Dat
         DeviceKind::Reference => reference::demand(shape, dataset),
         DeviceKind::Cpu | DeviceKind::CpuTiled => {
             threads::start(None)?;
-            cpu::demand(kind.executor(), shape, batch, dataset)?
+            // A batch of no document is refused when the model is made.
+            cpu::demand(kind.executor(), shape, batch.max(1), dataset)?
         }
     };
     Ok([model, windows].into_iter().sum())
