@@ -70,10 +70,14 @@ fn a_file_of_something_else_is_refused_and_kept() {
     let kept = || ["half.safetensors", "notes.txt"].map(|name| fs::read(folder.path(name)).unwrap());
     let before = kept();
     for args in ["--steps 1000000000", "--steps 20 --resume half.safetensors"] {
-        let command = folder.run(&format!("{args} --metrics notes.txt"));
+        let command = folder.run(&format!("{args} --metrics notes.txt --quiet"));
         refused(command, 1, &["metrics to `notes.txt`", "something else than metrics", "a new file"]);
     }
-    refused(folder.run("--metrics half.safetensors"), 1, &["metrics to `half.safetensors`", "else than metrics"]);
+    refused(
+        folder.run("--metrics half.safetensors --quiet"),
+        1,
+        &["metrics to `half.safetensors`", "else than metrics"],
+    );
     assert_eq!(kept(), before);
 }
 
@@ -140,7 +144,7 @@ fn saved_step(folder: &Folder) -> u64 {
 fn a_file_that_cannot_be_written_is_refused_before_training() {
     let folder = Folder::new();
     for (file, part) in [("none/steps.jsonl", "No such file"), (".", "directory"), ("names.txt", "it is the corpus")] {
-        refused(folder.run(&format!("--steps 1000000000 --metrics {file}")), 1, &["metrics to", file, part]);
+        refused(folder.run(&format!("--steps 1000000000 --metrics {file} --quiet")), 1, &["metrics to", file, part]);
     }
     let same = "--steps 1000000000 --save out --metrics out";
     refused(folder.run(same), 1, &["cannot write metrics to `out`", "what `--save` writes"]);
