@@ -165,6 +165,17 @@ fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
 }
 
 #[test]
+fn a_description_with_other_values_than_expected_is_shown_as_it_is() {
+    let (folder, _) = trained("--samples 0");
+    let metadata = json!({ "n_head": 3, "best": { "val_loss": 2.5 }, "batch": {}, "seed": [] });
+    with_metadata(&folder, "odd.st", Some(metadata));
+    let text = stdout(&folder, "info odd.st");
+    for line in ["best           {\"val_loss\":2.5}", "batch          {}", "seed           []"] {
+        assert!(text.lines().any(|other| other == line), "{line} in:\n{text}");
+    }
+}
+
+#[test]
 fn a_damaged_description_is_refused() {
     let (folder, _) = trained("--samples 0");
     let mut bytes = fs::read(folder.path("model.st")).unwrap();

@@ -85,14 +85,16 @@ fn text(description: &Value) -> String {
     let value = |key: &str| match &description[key] {
         Value::Null => "not stated".to_owned(),
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
-        Value::Array(characters) => {
+        Value::Array(characters) if key == "vocabulary" => {
             let text: String = characters.iter().filter_map(Value::as_str).take(MAX_CHARACTERS).collect();
             let more = if characters.len() > MAX_CHARACTERS { " .." } else { "" };
             format!("{} tokens, <BOS> and {text:?}{more}", characters.len() + 1)
         }
         Value::String(text) => text.clone(),
-        Value::Object(best) => format!("{} at step {}", best["val_loss"], best["step"]),
-        Value::Number(number) => number.to_string(),
+        Value::Object(best) if best.contains_key("val_loss") && best.contains_key("step") => {
+            format!("{} at step {}", best["val_loss"], best["step"])
+        }
+        other => other.to_string(),
     };
     let lines: Vec<String> = KEYS.split(' ').map(|key| format!("{key:<14} {}\n", value(key))).collect();
     lines.concat()
