@@ -71,8 +71,7 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Validated)> {
     let file = CheckpointFile::open(path)?;
-    // In another mode the corpus has another vocabulary, too, which would not explain the difference.
-    file.validate_mode(run)?;
+    file.validate_reading(run)?;
     let state = file.state(shape, vocabulary)?;
     file.validate_run(run)?;
     Ok((state, file.validated()))

@@ -129,6 +129,11 @@ fn a_setting_that_makes_another_corpus_is_told_before_the_corpus() {
     folder.write("names.txt", common::NAMES.to_owned() + "anna lena\nmia \n");
     folder.stdout("--steps 4 --samples 0 --save model.st");
     refused(folder.run("--resume model.st --keep-spaces"), 1, &["belongs to a run without `--keep-spaces`"]);
+    // The vocabulary differs, too.
+    folder.write("names.txt", "zoe\u{301}\nrene\u{301}\n");
+    folder.stdout("--steps 4 --samples 0 --save decomposed.st");
+    let parts = ["belongs to a run of `--normalize none`, not `--normalize nfc`", "give `--normalize none`"];
+    refused(folder.run("--resume decomposed.st --normalize nfc"), 1, &parts);
 }
 
 #[test]

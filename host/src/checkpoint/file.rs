@@ -47,7 +47,7 @@ impl RunInfo {
         [
             (MODE, json!(mode.name())),
             ("keep_spaces", json!(keep_spaces)),
-            ("normalize", json!(if nfc { NFC } else { "none" })),
+            (NORMALIZE, json!(if nfc { NFC } else { NONE })),
             ("dedup", json!(dedup)),
             ("shuffle", json!(self.shuffle)),
             ("seed", json!(self.seed)),
@@ -73,13 +73,15 @@ pub(super) fn before_stated(key: &str) -> Value {
         "warmup" => json!(0),
         "min_lr" => json!(0.0),
         "keep_spaces" | "dedup" => json!(false),
-        "normalize" => json!(NONE),
+        NORMALIZE => json!(NONE),
         MODE => json!(CorpusMode::default().name()),
         _ => Value::Null,
     }
 }
 
-/// The values of the key `normalize`, for characters as they are and for composed ones.
+/// The key of the form of the characters.
+pub(super) const NORMALIZE: &str = "normalize";
+/// The values of [`NORMALIZE`], for characters as they are and for composed ones.
 const NONE: &str = "none";
 const NFC: &str = "nfc";
 
@@ -89,7 +91,7 @@ pub(crate) fn document_config(metadata: &Value) -> DocumentConfig {
     DocumentConfig {
         mode: if is_text { CorpusMode::Text } else { CorpusMode::Lines },
         keep_spaces: metadata["keep_spaces"] == true,
-        nfc: metadata["normalize"] == NFC,
+        nfc: metadata[NORMALIZE] == NFC,
         dedup: metadata["dedup"] == true,
     }
 }

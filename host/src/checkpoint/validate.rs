@@ -7,7 +7,7 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, document_config, flag};
+use super::file::{CheckpointFile, DIMENSIONS, MODE, NORMALIZE, PREFIXES, RunInfo, before_stated, dimensions, flag};
 use crate::config::{ModelConfig, num_params};
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -84,18 +84,27 @@ impl CheckpointFile {
         self.compare_tensors(shape)
     }
 
-    /// Rejects a file of a run that read its corpus in another mode.
-    pub(super) fn validate_mode(&self, run: &RunInfo) -> Result<()> {
-        let metadata = &self.metadata.json;
-        let stored = document_config(metadata).mode;
-        if metadata.is_null() || stored == run.documents.mode {
-            return Ok(());
+    /// Rejects a file of a run that read its corpus in another mode or form. The vocabularies would differ, too.
+    pub(super) fn validate_reading(&self, run: &RunInfo) -> Result<()> {
+        let is_of_reading = |key: &str| key == MODE || key == NORMALIZE;
+        let entries = run.entries().into_iter().filter(|&(key, _)| is_of_reading(key) && !self.metadata.json.is_null());
+        for (key, expected) in entries {
+            let (flag, stored) = (flag(key), self.stored(key));
+            if stored != expected {
+                let [stored, expected] = [&stored, &expected].map(|value| value.as_str().unwrap_or_default());
+                return Err(self.mismatch(
+                    format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`"),
+                    format!("give `{flag} {stored}`, or start a new run from its weights by `--init-from`"),
+                ));
+            }
         }
-        let (stored, given) = (stored.name(), run.documents.mode.name());
-        Err(self.mismatch(
-            format!("belongs to a run of `--corpus {stored}`, not `--corpus {given}`"),
-            format!("give `--corpus {stored}`, or start a new run from its weights by `--init-from`"),
-        ))
+        Ok(())
+    }
+
+    /// Returns a setting of the run, or null if the file does not state it.
+    fn stored(&self, key: &str) -> Value {
+        let stored = &self.metadata.json[key];
+        if stored.is_null() { before_stated(key) } else { stored.clone() }
     }
 
     /// Rejects a file of another run, or one that lacks data that the run needs to go on.
@@ -104,15 +113,11 @@ impl CheckpointFile {
         let refused = |difference: &str, cure: &str| {
             Err(self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`")))
         };
-        let stored = |key: &str| {
-            let stored = &self.metadata.json[key];
-            if stored.is_null() { before_stated(key) } else { stored.clone() }
-        };
-        if let Some((key, _)) = run.entries().into_iter().find(|(key, _)| stored(key).is_null()) {
+        if let Some((key, _)) = run.entries().into_iter().find(|(key, _)| self.stored(key).is_null()) {
             return refused(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED);
         }
         for (key, expected) in run.entries() {
-            let (stored, flag) = (stored(key), flag(key));
+            let (stored, flag) = (self.stored(key), flag(key));
             let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < run.train.steps);
             if stored == expected || is_longer {
                 continue;
@@ -124,10 +129,6 @@ impl CheckpointFile {
                 }
                 "keep_spaces" | "dedup" => {
                     refused(&format!("belongs to a run with `{flag}`"), &format!("give `{flag}`"))
-                }
-                "normalize" => {
-                    let stored = stored.as_str().unwrap_or_default();
-                    refused(&format!("belongs to a run of `{flag} {stored}`"), &format!("give `{flag} {stored}`"))
                 }
                 "shuffle" if run.shuffle => refused("belongs to a run with `--no-shuffle`", "give `--no-shuffle`"),
                 "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
