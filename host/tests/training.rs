@@ -184,6 +184,9 @@ fn flags_that_contradict_each_other_are_refused() {
     }
     refused(folder.run("--save same.st --save-best same.st"), 1, &["cannot save to `same.st`", "`--save` writes"]);
     assert_eq!(folder.files(), ["names.txt"]);
+    // Several models are validated at the end.
+    folder.stdout("--steps 9 --seeds 2 --samples 0 --save-best best.st");
+    assert!(folder.path("best.st").exists());
 }
 
 #[test]

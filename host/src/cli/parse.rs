@@ -88,7 +88,7 @@ impl Cli {
         } else if let Some(OptimizerConfig { learning_rate, min_lr, .. }) = steep {
             let message = format!("`--min-lr {min_lr}` is above `--learning-rate {learning_rate}`");
             (message, "lower `--min-lr`, which the learning rate falls to, or raise `--learning-rate`")
-        } else if (val_every == 0 || val_every > *steps) && self.run.save_best.is_some() {
+        } else if (val_every == 0 || val_every > *steps && !self.compares()) && self.run.save_best.is_some() {
             let message = format!("`--save-best` has no validations in {steps} steps with `--val-every {val_every}`");
             (message, "give `--val-every N` with fewer steps")
         } else if val_every == 0 && stop_early > 0 {
