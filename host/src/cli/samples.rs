@@ -20,9 +20,9 @@ pub(super) struct Samples<'a> {
     pub(super) skip: Option<HashSet<&'a str>>,
 }
 
-/// Returns the documents as a model of this block size sees them, up to the last character that it predicts.
-pub(super) fn seen<'a>(documents: &[&'a str], block_size: usize) -> HashSet<&'a str> {
-    let end = |document: &str| document.char_indices().nth(block_size).map_or(document.len(), |(end, _)| end);
+/// Returns the documents with at most so many characters, such as those that a model sees up to its block size.
+pub(super) fn seen<'a>(documents: &[&'a str], characters: usize) -> HashSet<&'a str> {
+    let end = |document: &str| document.char_indices().nth(characters).map_or(document.len(), |(end, _)| end);
     documents.iter().map(|document| &document[..end(document)]).collect()
 }
 

@@ -364,7 +364,8 @@ impl Session<'_> {
         if sampling.samples == 0 {
             return Ok(());
         }
-        let skip = cli.unique.then(|| seen(documents, best.last.run.config.model.block_size));
+        let block_size = best.last.run.config.model.block_size;
+        let skip = cli.unique.then(|| seen(documents, sampling.length.unwrap_or(0).max(block_size)));
         console.lines("--- inference ---\n")?;
         let sampler = Sampler::on(best.trainer.device(best.index), tokenizer, &sampling)?;
         Samples { sampler, sampling, tokenizer, skip }.print(console, || stop.is_stopped() == interrupted)
