@@ -37,7 +37,7 @@ pub struct Program {
     pub code: Vec<Inst>,
     /// The first instruction of each function that the kernel reaches, by the function's address.
     pub functions: HashMap<u64, usize>,
-    /// What a call inside of each recursive function saves.
+    /// The state that a call inside of each recursive function saves.
     pub frames: Vec<FrameLayout>,
     /// The source locations, which instructions refer to by index.
     pub source_locations: Vec<SourceLocation>,
