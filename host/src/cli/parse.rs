@@ -49,7 +49,9 @@ impl Cli {
         cli.configs = sweep::configs(&args, &cli)?;
         let val_docs = if cli.val_docs() == usize::MAX { "all".into() } else { cli.val_docs().into() };
         cli.settings.insert(VAL_DOCS.to_owned(), val_docs);
-        description.map_or(Ok(()), |description| cli.refuse_other_validations(&description))?;
+        if let Some(description) = &description {
+            cli.refuse_other_validations(description)?;
+        }
         if cli.run.documents.config().nfc {
             cli.sampling = cli.sampling.composed();
         }
