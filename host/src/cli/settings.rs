@@ -10,7 +10,7 @@ use crate::checkpoint::{DIMENSIONS, MODE, to_flag};
 /// The heading of the flags of sampling, which do not decide a model.
 pub(super) const SAMPLING: &str = "Sampling";
 
-/// The flag for the number of validation documents, whose default is that of the number of models.
+/// The flag for the number of validation documents. Its default depends on the number of models and on the corpus.
 pub(super) const VAL_DOCS: &str = "val-docs";
 
 /// The other flags that are no settings. They do not decide a model, or they end a run before its last step.
