@@ -130,6 +130,22 @@ impl<T: Target> Block<T> {
         );
     }
 
+    /// Runs `work` for each warp with the warp's own value, then waits for all warps. On a GPU the values stay in registers
+    /// from one call to the next.
+    #[inline(always)]
+    pub fn each_warp_with<V>(&self, values: &mut PerWarp<V>, work: impl Fn(&Warp, &mut V)) {
+        self.target.region(
+            #[inline(always)]
+            move || {
+                backend::each_warp_with(
+                    &mut values.0,
+                    #[inline(always)]
+                    |index, value| work(&Warp { index, isa: T::ISA }, value),
+                );
+            },
+        );
+    }
+
     /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
     ///
     /// Otherwise LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills their
@@ -154,6 +170,17 @@ impl<T: Target> Block<T> {
     }
 }
 
+/// A value of each warp of a block, see [`Block::each_warp_with`].
+pub struct PerWarp<V>(backend::PerWarp<V>);
+
+impl<V: Copy> PerWarp<V> {
+    /// Returns `value` for each warp.
+    #[inline(always)]
+    pub fn new(value: V) -> Self {
+        Self(backend::per_warp(value))
+    }
+}
+
 /// A warp, 32 lanes in lockstep.
 pub struct Warp {
     /// The warp's index in its block.
@@ -172,6 +199,14 @@ impl Warp {
     #[inline(always)]
     pub fn accumulators(&self, wanted: usize) -> usize {
         wanted.min(backend::accumulators(self.isa))
+    }
+
+    /// Returns `x`, from which the compiler computes values where they are used. Otherwise it computes them before a GPU
+    /// kernel's loops, and keeps them in registers or spills them.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // As in `sync`.
+    pub fn rematerialize(&self, x: usize) -> usize {
+        backend::hide(x)
     }
 
     /// Makes the writes of any lane of this warp visible to all of its lanes.

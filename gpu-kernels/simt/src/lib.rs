@@ -79,7 +79,7 @@ use cpu as backend;
 use gpu as backend;
 
 pub use backend::{BroadcastPairs, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
-pub use block::{Block, Grid, RaggedView, Share, Strided, Views, Warp};
+pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(not(target_arch = "nvptx64"))]

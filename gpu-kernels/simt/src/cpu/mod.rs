@@ -39,21 +39,46 @@ pub(crate) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
     }
 }
 
+/// A value of each warp of a block.
+pub(crate) type PerWarp<V> = [V; WARPS];
+
+/// Returns `value` for each warp.
+#[inline(always)]
+pub(crate) fn per_warp<V: Copy>(value: V) -> PerWarp<V> {
+    [value; WARPS]
+}
+
 /// Runs `work` for each warp of a block, one after the other.
 #[inline(always)]
 pub(crate) fn each_warp(work: impl Fn(usize)) {
+    each_warp_with(
+        &mut per_warp(()),
+        #[inline(always)]
+        |index, ()| work(index),
+    );
+}
+
+/// Runs `work` for each warp of a block with the warp's value, one after the other.
+#[inline(always)]
+pub(crate) fn each_warp_with<V>(values: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
     #[cfg(feature = "race-check")]
     {
         for index in race::warp_order(WARPS) {
             race::enter_warp(index);
-            work(index);
+            work(index, &mut values[index]);
         }
         race::block_barrier();
     }
     #[cfg(not(feature = "race-check"))]
     for index in 0..WARPS {
-        work(index);
+        work(index, &mut values[index]);
     }
+}
+
+/// Returns the value as it is, because CPUs have stacks in the nearest cache.
+#[inline(always)]
+pub(crate) fn hide(x: usize) -> usize {
+    x
 }
 
 /// Reports a warp's barrier to the race checker. The lanes of a vector are in lockstep and need no other barrier.

@@ -19,7 +19,7 @@ use crate::target::HALF_WARP;
 /// struct, vouches for the views too.
 ///
 /// Debug builds and the race checker check the bounds of every access on the CPU, and the emulator those on a GPU.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct View {
     ptr: *mut f32,
     /// The addresses of the array's beginning and end.
@@ -196,6 +196,17 @@ impl View {
         F32x32(F32x16::splat(self.element(i)), F32x16::splat(self.element(i + stride)))
     }
 
+    /// Returns four adjacent elements in every lane, those from `i` on in the lower half-warp and those from `i + stride`
+    /// on in the upper one. Both are multiples of four.
+    #[inline(always)]
+    #[track_caller]
+    pub fn broadcast_quads(self, i: usize, stride: usize) -> [F32x32; 4] {
+        [0, 1, 2, 3].map(
+            #[inline(always)]
+            |j| self.broadcast_halves(i + j, stride),
+        )
+    }
+
     #[inline(always)]
     #[track_caller]
     fn element(self, i: usize) -> f32 {
@@ -315,7 +326,7 @@ impl BroadcastPairs {
 }
 
 /// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct U32View(View);
 
 impl U32View {

@@ -6,7 +6,7 @@
 use super::ptx;
 
 /// The address of an array.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
     /// The start, in bytes, of the block's shared memory, or of the array in global memory.
     pub(super) base: u64,
@@ -17,7 +17,7 @@ pub(super) struct Address {
 
 /// The state space of an array. It is as wide as an address, because LLVM 7 keeps the padding of copied structs in
 /// memory.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(u64)]
 pub(super) enum Space {
     Shared,
@@ -38,15 +38,15 @@ impl Address {
         }
     }
 
-    /// Loads the four elements from `i` on, a multiple of four.
+    /// Loads the four words `lane_bytes` after element `i`, both multiples of four elements.
     #[inline(always)]
-    pub(super) fn read4(self, i: usize) -> [u32; 4] {
+    pub(super) fn read4(self, i: usize, lane_bytes: u32) -> [u32; 4] {
         // SAFETY: the elements lie within the array (see `View`), which is aligned to sixteen bytes.
         unsafe {
             if self.space == Space::Shared {
-                ptx::load_shared4(self.shared_address(i, 0))
+                ptx::load_shared4(self.shared_address(i, lane_bytes))
             } else {
-                ptx::load_global4(self.global_address(i, 0))
+                ptx::load_global4(self.global_address(i, lane_bytes))
             }
         }
     }

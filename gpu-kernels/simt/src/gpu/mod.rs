@@ -52,6 +52,28 @@ pub(crate) fn each_warp(work: impl Fn(usize)) {
     ptx::block_barrier();
 }
 
+/// The value of the thread's warp.
+pub(crate) type PerWarp<V> = V;
+
+/// Returns `value` for the thread's warp.
+#[inline(always)]
+pub(crate) fn per_warp<V>(value: V) -> PerWarp<V> {
+    value
+}
+
+/// Runs `work` for the warp that the thread belongs to with the warp's value, then waits for the other warps.
+#[inline(always)]
+pub(crate) fn each_warp_with<V>(value: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
+    work(ptx::warp() as usize, value);
+    ptx::block_barrier();
+}
+
+/// Hides a value from the optimiser.
+#[inline(always)]
+pub(crate) fn hide(x: usize) -> usize {
+    ptx::hide_b64(x as u64) as usize
+}
+
 /// Waits for the lanes of the warp.
 #[inline(always)]
 pub(crate) fn warp_sync() {

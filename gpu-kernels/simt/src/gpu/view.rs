@@ -16,7 +16,7 @@ use crate::target::HALF_WARP;
 /// struct, vouches for the views too.
 ///
 /// Debug builds and the race checker check the bounds of every access on the CPU, and the emulator those on a GPU.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct View(pub(super) Address);
 
 impl View {
@@ -96,11 +96,23 @@ impl View {
         let mut pairs = [F32x32(0.0); HALF_WARP / 2];
         for quad in 0..HALF_WARP / 4 {
             // LLVM 7 would leave `array::map` a call (see docs/tuning.md).
-            let x = self.0.read4(i + 4 * quad);
+            let x = self.0.read4(i + 4 * quad, 0);
             pairs[2 * quad] = F32x32(f32::from_bits(if upper { x[1] } else { x[0] }));
             pairs[2 * quad + 1] = F32x32(f32::from_bits(if upper { x[3] } else { x[2] }));
         }
         BroadcastPairs(pairs)
+    }
+
+    /// Returns four adjacent elements in every lane, those from `i` on in the lower half-warp and those from `i + stride`
+    /// on in the upper one. Both are multiples of four.
+    #[inline(always)]
+    pub fn broadcast_quads(self, i: usize, stride: usize) -> [F32x32; 4] {
+        let x = self.0.read4(i, ptx::half().wrapping_mul(4 * stride as u32));
+        let mut quad = [F32x32(0.0); 4];
+        for j in 0..4 {
+            quad[j] = F32x32(f32::from_bits(x[j]));
+        }
+        quad
     }
 
     /// Does nothing, because other warps run while a warp waits for memory.
@@ -162,7 +174,7 @@ fn halves_bytes(stride: usize) -> u32 {
 }
 
 /// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct U32View(Address);
 
 impl U32View {
