@@ -26,7 +26,7 @@ const KERNELS: PtxBuild = PtxBuild {
         "../gpu-kernels/rust-cuda/simt",
     ],
     // `entry/gpu.rs` assigns each kernel to one of these parts.
-    parts: &["documents", "models"],
+    parts: &["documents", "models", "tiled"],
     launch_bounds: |kernel| LaunchBounds {
         block_threads: 32 * simt::GPU_WARPS,
         // One model is trained in one block, which may take all registers.

@@ -10,7 +10,7 @@ use gpu_kernels::tiled::output::Output;
 use gpu_kernels::tiled::product::Product;
 use gpu_kernels::tiled::sum::{Contraction, PART, Part, stack_len};
 use gpu_kernels::tiled::work::{Work, WorkArgs};
-use simt::{AnyCpu, Grid, HALF_WARP, U32View, View, round_up};
+use simt::{AS_ON_GPU, AnyCpu, Grid, HALF_WARP, U32View, View, round_up};
 
 use values::values;
 
@@ -79,7 +79,7 @@ struct Case {
 impl Case {
     fn new(rows: usize, cols: usize, transposed: [bool; 2], bounds: &[u32]) -> Self {
         let (len, padded) = (*bounds.last().unwrap() as usize, round_up(rows, 16));
-        let (left, right) = (values(1, padded * len), values(2, len * cols));
+        let (left, right) = (values(1, padded * len + HALF_WARP), values(2, len * cols));
         Self { rows, len, cols, transposed, bounds: bounds.to_vec(), left, right }
     }
 
@@ -126,10 +126,17 @@ impl Case {
     }
 }
 
+/// Returns these items, or on a GPU those of one of its sizes.
+fn staged(items: Items) -> Items {
+    if AS_ON_GPU { Items::STAGED[items.rows / HALF_WARP % Items::STAGED.len()] } else { items }
+}
+
 /// Computes a product in these items, with scratch memory that holds NaN.
 fn run(product: Product, items: Items, stack: usize) {
-    let mut scratch = vec![f32::NAN; items.scratch_len(stack)];
-    let args = WorkArgs { work: Work::Product(product, items), scratch: view(&mut scratch) };
+    let items = staged(items);
+    let memory = items.memory(stack);
+    let mut scratch = vec![f32::NAN; memory.total()];
+    let args = WorkArgs { work: Work::Product(product, items), scratch: view(&mut scratch), memory };
     let count = items.count(product.rows, product.cols);
     #[cfg(feature = "race-check")]
     simt::race::launch();

@@ -9,6 +9,7 @@ use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
 use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
+use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use crate::train::batch::{BatchArgs, Phase, PhaseArgs, shards};
 use crate::train::{TrainArgs, TrainModelsArgs};
 
@@ -42,15 +43,51 @@ macro_rules! entries {
     };
 }
 
-// The build script has rustc compile two parts in parallel.
-#[cfg(not(part = "documents"))]
+// The build script has rustc compile the parts in parallel.
+#[cfg(not(any(part = "documents", part = "tiled")))]
 entries!(TrainModelsArgs: train, train_shared, train_global);
-#[cfg(not(part = "models"))]
+#[cfg(not(any(part = "models", part = "tiled")))]
 entries!(BatchArgs: train_batch, train_batch_shared, train_batch_global);
-#[cfg(not(part = "models"))]
+#[cfg(not(any(part = "models", part = "tiled")))]
 entries!(EvaluateArgs: evaluate, evaluate_shared, evaluate_global);
-#[cfg(not(part = "documents"))]
+#[cfg(not(any(part = "documents", part = "tiled")))]
 entries!(GenerateArgs: generate, generate_shared, generate_global);
+
+/// Defines the entries of the tiled executor, each with the phases that it computes.
+macro_rules! tiled_entries {
+    ($($(#[$doc:meta])* $name:ident: $args:ident, $target:expr, $run:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            ptx_entries! {
+                $(#[$doc])*
+                ///
+                /// # Safety
+                /// The conditions of the arguments' function hold, and the launch has the shared memory of an item, if the
+                /// entry uses any.
+                pub unsafe fn $name(args: $args) {
+                    let (block, blocks) = launch();
+                    // SAFETY: the host keeps the contract.
+                    unsafe { args.$run(&Grid::new(block..block + 1, blocks, $target)) }
+                }
+            }
+        }
+    )*};
+}
+
+#[cfg(not(any(part = "models", part = "documents")))]
+tiled_entries! {
+    /// Computes a product of the forward pass.
+    tiled_forward: ProductsArgs, GpuShared, forward;
+    /// Computes the products of a phase of the backward pass.
+    tiled_backward: ProductsArgs, GpuShared, backward;
+    /// Computes attention, forward or backward.
+    tiled_attention: TiledPhaseArgs, GpuShared, attention;
+    /// Computes attention of heads that are too wide for shared memory.
+    tiled_attention_global: TiledPhaseArgs, GpuGlobal, attention;
+    /// Computes the other phases.
+    tiled_rows: TiledPhaseArgs, GpuShared, rows;
+}
 
 impl Kernel for TrainModelsArgs {
     fn shape(&self) -> RuntimeShape {

@@ -3,7 +3,7 @@
 use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline};
 
 use super::attention_forward::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
-use super::tile::{Plain, Small, Transposed, transpose};
+use super::tile::{Plain, Small, Strided, Transposed, transpose};
 use crate::math::exp;
 
 /// The gradients of the attention.
@@ -68,9 +68,10 @@ impl Attention {
         let (d, first, first_key) = (self.head_dim, i * BLOCK, j * BLOCK);
         let (live, keys) = (BLOCK.min(head.n - first), BLOCK.min(head.n - first_key));
         block.each_warp(inline!(move |warp| {
-            let half_warps = live.div_ceil(HALF_WARP);
-            transpose(warp, self.rows(self.qkv, head, 0, first), half_warps, d / HALF_WARP, rows(s.q, BLOCK));
-            transpose(warp, self.output(to.dattn, head, first), half_warps, d / HALF_WARP, rows(s.dout, BLOCK));
+            let blocks = [live.div_ceil(HALF_WARP), d / HALF_WARP];
+            transpose(warp, 0, self.rows(self.qkv, head, 0, first), blocks, rows(s.q, BLOCK));
+            let count = blocks[0] * blocks[1];
+            transpose(warp, count, self.output(to.dattn, head, first), blocks, rows(s.dout, BLOCK));
         }));
         block.each_warp(inline!(move |warp| {
             let [k, v] = [1, 2].map(|which| self.rows(self.qkv, head, which, first_key));
@@ -95,21 +96,12 @@ impl Attention {
             }
         }));
         block.each_warp(inline!(move |warp| {
-            let half_warps = d / HALF_WARP;
-            for (left, right, sum) in
-                [(s.p, self.output(to.dattn, head, first), s.dv), (s.ds, self.rows(self.qkv, head, 0, first), s.dk)]
-            {
-                let product = Small { left: Plain(rows(left, BLOCK)), right, len: live, rows: keys, half_warps };
-                product.each_pair::<T>(
-                    warp,
-                    inline!(|row, col, x| {
-                        let at = row * d + col;
-                        sum.store_halves(at, d, if i == j { x } else { sum.load_halves(at, d) + x });
-                    }),
-                );
-            }
+            // A GPU would keep the operands of a loop over both sums in memory.
+            let size = [keys, live, d];
+            add_product::<T>(warp, s.p, self.output(to.dattn, head, first), size, i == j, s.dv);
+            add_product::<T>(warp, s.ds, self.rows(self.qkv, head, 0, first), size, i == j, s.dk);
             let (left, right) = (Transposed(rows(s.ds, BLOCK)), self.rows(self.qkv, head, 1, first_key));
-            let product = Small { left, right, len: keys, rows: live, half_warps };
+            let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
             product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
         }));
         block.each_warp(inline!(move |warp| {
@@ -164,4 +156,25 @@ impl Backward {
             dots: scores(2),
         }
     }
+}
+
+/// Adds the product of a block of scores `[keys, queries]` and `right: [queries, D]` to `sum: [keys, D]`, or begins the sum.
+#[inline(always)]
+fn add_product<T: Target>(
+    warp: &Warp,
+    scores: View,
+    right: Strided,
+    [keys, queries, d]: [usize; 3],
+    begins: bool,
+    sum: View,
+) {
+    let left = Plain(rows(scores, BLOCK));
+    let product = Small { left, right, len: queries, rows: keys, half_warps: d / HALF_WARP };
+    product.each_pair::<T>(
+        warp,
+        inline!(|row, col, x| {
+            let at = row * d + col;
+            sum.store_halves(at, d, if begins { x } else { sum.load_halves(at, d) + x });
+        }),
+    );
 }

@@ -105,7 +105,7 @@ impl Attention {
         let running = Running { max, sum: max.at(BLOCK), rescale: max.at(2 * BLOCK) };
         block.each_warp(inline!(move |warp| {
             let from = self.rows(self.qkv, head, 0, first);
-            transpose(warp, from, live.div_ceil(HALF_WARP), d / HALF_WARP, rows(q, BLOCK));
+            transpose(warp, 0, from, [live.div_ceil(HALF_WARP), d / HALF_WARP], rows(q, BLOCK));
             running.reset(warp, live);
             for at in warp.block_stride(BLOCK * d / HALF_WARP) {
                 out.store(at * HALF_WARP, F32x16::splat(0.0));
@@ -129,8 +129,7 @@ impl Attention {
                 product.each_pair::<T>(
                     warp,
                     inline!(|row, col, x| {
-                        let (at, scale) =
-                            (row * d + col, scales.broadcast_pairs(row / 4 * 4).broadcast_pair(row % 4 / 2));
+                        let (at, scale) = (row * d + col, scales.broadcast_halves(row, 1));
                         out.store_halves(at, d, out.load_halves(at, d).mul_add(scale, x));
                     }),
                 );

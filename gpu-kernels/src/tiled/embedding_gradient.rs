@@ -127,7 +127,7 @@ impl EmbeddingGradient {
         let c = wpe.cols;
         for i in half_warps(c) {
             let place = wpe.block(2, pair * (c / HALF_WARP) + i / HALF_WARP);
-            for t in [2 * pair, 2 * pair + 1] {
+            for t in 2 * pair..2 * pair + 2 {
                 let mut sum = TreeSum::new(self.stack);
                 for document in 0..documents {
                     let (begin, end) = (rows.bounds.load_uniform(document), rows.bounds.load_uniform(document + 1));

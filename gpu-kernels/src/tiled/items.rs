@@ -1,7 +1,8 @@
 //! The division of a product into items.
 
-use simt::{HALF_WARP, round_up};
+use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
+use super::staged::staged_len;
 use super::sum::PART;
 use super::tile::PANEL_ROWS;
 
@@ -19,6 +20,7 @@ const COLS: usize = 48;
 
 /// The division of a product into items.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Items {
     /// The rows of an item, a multiple of [`PANEL_ROWS`].
     pub rows: usize,
@@ -27,11 +29,34 @@ pub struct Items {
 }
 
 impl Items {
-    /// Returns a division of a product `[rows, cols]` for `threads` threads.
+    /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns of the largest item, and 16 by 16
+    /// columns of the others.
+    pub const STAGED: [Self; 3] =
+        [Self { rows: 128, cols: 64 }, Self { rows: 64, cols: 32 }, Self { rows: 32, cols: 32 }];
+
+    /// Returns a division of a product `[rows, cols]` for `threads` threads, or for as many multiprocessors of a GPU.
+    /// The division changes no bits.
+    pub fn new(rows: usize, cols: usize, threads: usize) -> Self {
+        if AS_ON_GPU { Self::staged(rows, cols, threads) } else { Self::packed(rows, cols, threads) }
+    }
+
+    /// Returns the largest items that give each multiprocessor one.
+    fn staged(rows: usize, cols: usize, multiprocessors: usize) -> Self {
+        let [large, medium, small] = Self::STAGED;
+        if cols.is_multiple_of(large.cols / 2) && large.count(rows, cols) >= multiprocessors {
+            large
+        } else if medium.count(rows, cols) >= multiprocessors {
+            medium
+        } else {
+            small
+        }
+    }
+
+    /// Returns a division for the threads of a CPU.
     ///
     /// An item packs its columns once for all of its rows, so an item keeps many rows where there are few threads. Two
-    /// items a thread balance the load. The division changes no bits.
-    pub fn new(rows: usize, cols: usize, threads: usize) -> Self {
+    /// items a thread balance the load.
+    fn packed(rows: usize, cols: usize, threads: usize) -> Self {
         let wanted = if threads == 1 { 1 } else { 2 * threads };
         let col_parts = cols.div_ceil(MAX_COLS);
         let row_parts = wanted.div_ceil(col_parts).min(rows.div_ceil(MIN_ROWS)).max(rows.div_ceil(MAX_ROWS));
@@ -48,8 +73,32 @@ impl Items {
         rows.div_ceil(self.rows) * cols.div_ceil(self.cols)
     }
 
-    /// Returns the elements of scratch memory of an item, if up to `stack` partial sums are on the stack.
-    pub fn scratch_len(self, stack: usize) -> usize {
-        PART * self.cols + stack * self.rows * self.cols
+    /// Returns the memory of an item, if up to `stack` partial sums are on the stack.
+    pub fn memory(self, stack: usize) -> ItemMemory {
+        let staging = if AS_ON_GPU { staged_len(self) } else { PART * self.cols };
+        ItemMemory { staging, partial: stack * self.rows * self.cols }
+    }
+}
+
+/// The numbers of elements of memory that an item takes.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ItemMemory {
+    /// Those that its warps read often, in shared memory on a GPU.
+    pub staging: usize,
+    /// Those for partial sums.
+    pub partial: usize,
+}
+
+impl ItemMemory {
+    /// Returns the sum.
+    pub fn total(self) -> usize {
+        self.staging + self.partial
+    }
+
+    /// Returns the memory for either of two items.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { staging: self.staging.max(other.staging), partial: self.partial.max(other.partial) }
     }
 }

@@ -6,10 +6,12 @@ use super::sum::Part;
 use super::tile::{Strided, panel_width, transpose};
 
 /// The left operand. Its rows are the rows of the product.
-#[derive(Clone, Copy)]
-pub struct Left {
-    /// `[rows, contracted]`, or `[contracted, rows]` if transposed. The rows are padded to a multiple of eight.
-    pub view: View,
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Left<V = View> {
+    /// `[rows, contracted]`, or `[contracted, rows]` if transposed. The rows are padded to a
+    /// multiple of sixteen, and up to 15 elements after the last one are read.
+    pub view: V,
     /// The stride of the first axis, in elements.
     pub stride: usize,
     /// Whether the first axis is the contracted one.
@@ -17,15 +19,32 @@ pub struct Left {
 }
 
 /// The right operand. Its columns are the columns of the product.
-#[derive(Clone, Copy)]
-pub struct Right {
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Right<V = View> {
     /// `[contracted, cols]`, or `[cols, contracted]` if transposed. The contracted axis of the latter is padded to
     /// half-warps.
-    pub view: View,
+    pub view: V,
     /// The stride of the first axis, in elements.
     pub stride: usize,
     /// Whether the second axis is the contracted one.
     pub is_transposed: bool,
+}
+
+impl<V> Left<V> {
+    /// Applies `f` to the view.
+    #[inline(always)]
+    pub(super) fn map<W>(self, f: impl FnOnce(V) -> W) -> Left<W> {
+        Left { view: f(self.view), stride: self.stride, is_transposed: self.is_transposed }
+    }
+}
+
+impl<V> Right<V> {
+    /// Applies `f` to the view.
+    #[inline(always)]
+    pub(super) fn map<W>(self, f: impl FnOnce(V) -> W) -> Right<W> {
+        Right { view: f(self.view), stride: self.stride, is_transposed: self.is_transposed }
+    }
 }
 
 impl Right {
@@ -53,7 +72,7 @@ impl Right {
             if is_transposed {
                 let from = Strided { view: view.at((first + col) * stride + part.start), stride };
                 let to = Strided { view: to, stride: to_stride };
-                transpose(warp, from, half_warps, part.len.div_ceil(HALF_WARP), to);
+                transpose(warp, 0, from, [half_warps, part.len.div_ceil(HALF_WARP)], to);
             } else {
                 let from = view.at(part.start * stride + first + col);
                 for k in warp.block_stride(part.len) {

@@ -6,8 +6,9 @@ use super::tile::Tile;
 use crate::ops::mlp;
 
 /// The use of a product's values `x`.
-#[derive(Clone, Copy)]
-pub enum Output {
+#[derive(Clone, Copy, Debug)]
+#[repr(C, u32)]
+pub enum Output<V = View> {
     /// Stores `y = x`, for columns below `scaled` times `scale`.
     Store {
         /// The end of the columns that are scaled.
@@ -22,15 +23,38 @@ pub enum Output {
     /// Stores `y = x 2 sqrt(h2)`, the gradient of `h2 = relu(u)^2`.
     SquaredReluBackward {
         /// `h2`, laid out like `y`.
-        h2: View,
+        h2: V,
     },
     /// Stores the gradient of a tensor, `y = x scale`, and the sums of squares of its blocks of 16 by 16 weights.
     Gradient {
         /// The factor.
         scale: f32,
         /// The sums of squares, sixteen for each block, row by row of the tensor's blocks.
-        squares: View,
+        squares: V,
     },
+}
+
+/// The distances of a tile's rows in the result, in elements.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    /// From the lower row of a pair to that of the next pair.
+    pub pair: usize,
+    /// From the lower row of a pair to the upper one.
+    pub half: usize,
+}
+
+impl<V> Output<V> {
+    /// Applies `f` to the view, if there is one.
+    #[inline(always)]
+    pub(super) fn map<W>(self, f: impl FnOnce(V) -> W) -> Output<W> {
+        match self {
+            Self::Store { scaled, scale } => Output::Store { scaled, scale },
+            Self::Add => Output::Add,
+            Self::SquaredRelu => Output::SquaredRelu,
+            Self::SquaredReluBackward { h2 } => Output::SquaredReluBackward { h2: f(h2) },
+            Self::Gradient { scale, squares } => Output::Gradient { scale, squares: f(squares) },
+        }
+    }
 }
 
 impl Output {
@@ -55,23 +79,24 @@ impl Output {
         self,
         tile: Tile<PAIRS, WIDTH>,
         y: View,
-        stride: usize,
+        strides: Strides,
         at: usize,
         col: usize,
     ) {
+        let Strides { half, .. } = strides;
         let y = y.at(at);
         match self {
             Self::Store { scaled, scale } => store(
                 tile,
                 y,
-                stride,
+                strides,
                 inline!(|x, _, i| { if col + i < scaled { x * F32x32::splat(scale) } else { x } }),
             ),
-            Self::Add => store(tile, y, stride, inline!(|x, at, _| y.load_halves(at, stride) + x)),
+            Self::Add => store(tile, y, strides, inline!(|x, at, _| y.load_halves(at, half) + x)),
             Self::SquaredRelu => store(
                 tile,
                 y,
-                stride,
+                strides,
                 inline!(|x, _, _| {
                     let h = x.map(mlp::forward);
                     h * h
@@ -82,14 +107,14 @@ impl Output {
                 store(
                     tile,
                     y,
-                    stride,
+                    strides,
                     inline!(|x, at, _| {
-                        let h = h2.load_halves(at, stride).map(F32x16::sqrt);
+                        let h = h2.load_halves(at, half).map(F32x16::sqrt);
                         x * (h + h)
                     }),
                 );
             }
-            Self::Gradient { scale, .. } => store(tile, y, stride, inline!(|x, _, _| x * F32x32::splat(scale))),
+            Self::Gradient { scale, .. } => store(tile, y, strides, inline!(|x, _, _| x * F32x32::splat(scale))),
         }
     }
 }
@@ -99,13 +124,13 @@ impl Output {
 fn store<const PAIRS: usize, const WIDTH: usize>(
     tile: Tile<PAIRS, WIDTH>,
     y: View,
-    stride: usize,
+    strides: Strides,
     f: impl Fn(F32x32, usize, usize) -> F32x32,
 ) {
     for pair in 0..PAIRS {
         for i in 0..WIDTH {
-            let at = 2 * pair * stride + i * HALF_WARP;
-            y.store_halves(at, stride, f(tile[pair][i], at, i * HALF_WARP));
+            let at = pair * strides.pair + i * HALF_WARP;
+            y.store_halves(at, strides.half, f(tile[pair][i], at, i * HALF_WARP));
         }
     }
 }

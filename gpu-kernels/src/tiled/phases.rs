@@ -2,6 +2,7 @@
 
 /// A phase of a step. The items of a phase are independent, and all end before the next phase begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Phase {
     /// The op.
     pub op: Op,
@@ -57,6 +58,14 @@ pub enum Op {
     Losses,
     /// Updates the weights.
     Update,
+}
+
+impl Op {
+    /// Returns whether the op is attention, forward or backward.
+    #[inline(always)]
+    pub fn is_attention(self) -> bool {
+        matches!(self, Self::Attention | Self::AttentionBackward)
+    }
 }
 
 /// The ops of the forward pass in each layer.

@@ -4,28 +4,31 @@
 //! ([`Contraction::each_part`]) it packs the right operand's columns into panels. Then it runs the micro-kernel on
 //! each panel for each sixteen rows of the left operand, which is read where it lies. The sums of a part stay in
 //! registers. Partial sums of several parts lie in the item's scratch memory.
+//!
+//! That is how a CPU computes an item. [`staged`](super::staged) does it on a GPU.
 
-use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, div, inline, rem};
+use simt::{AS_ON_GPU, Block, F32x32, HALF_WARP, Isa, Target, U32View, View, WARPS, Warp, div, inline, rem};
 
 use super::items::Items;
 use super::operand::{Left, Right};
-use super::output::Output;
-use super::sum::{Contraction, PART, Part};
+use super::output::{Output, Strides};
+use super::sum::{Contraction, Part};
 use super::tile::{PANEL_ROWS, Plain, Rows, Strided, Tile, Transposed, panel_width, tile, widest};
 use crate::layout::Place;
 use crate::ops::clip;
 
-/// A product `y = left right`, `[rows, cols]`.
-#[derive(Clone, Copy)]
-pub struct Product {
+/// A product `y = left right`, `[rows, cols]`, of views or of pointers.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Product<V = View, U = U32View> {
     /// The left operand.
-    pub left: Left,
+    pub left: Left<V>,
     /// The right operand.
-    pub right: Right,
+    pub right: Right<V>,
     /// The contracted indices.
-    pub contraction: Contraction,
+    pub contraction: Contraction<U>,
     /// The result.
-    pub y: View,
+    pub y: V,
     /// The stride of the result's rows, in elements.
     pub y_stride: usize,
     /// The number of rows.
@@ -33,16 +36,33 @@ pub struct Product {
     /// The number of columns, a multiple of [`HALF_WARP`].
     pub cols: usize,
     /// The use of the values.
-    pub output: Output,
+    pub output: Output<V>,
 }
 
 /// The rectangle of a product that a block computes.
 #[derive(Clone, Copy)]
-struct Item {
-    first_row: usize,
-    rows: usize,
-    first_col: usize,
-    cols: usize,
+pub(super) struct Item {
+    pub first_row: usize,
+    pub rows: usize,
+    pub first_col: usize,
+    pub cols: usize,
+}
+
+impl<V: Copy, U> Product<V, U> {
+    /// Applies `f` to the matrices and `g` to the bounds of segments.
+    #[inline(always)]
+    pub(super) fn map<W, X>(self, f: impl Fn(V) -> W, g: impl FnOnce(U) -> X) -> Product<W, X> {
+        Product {
+            left: self.left.map(&f),
+            right: self.right.map(&f),
+            contraction: self.contraction.map(g),
+            y: f(self.y),
+            y_stride: self.y_stride,
+            rows: self.rows,
+            cols: self.cols,
+            output: self.output.map(&f),
+        }
+    }
 }
 
 impl Product {
@@ -52,9 +72,10 @@ impl Product {
         Items::new(self.rows, self.cols, threads)
     }
 
-    /// Computes the item of this index. `scratch` has [`Items::scratch_len`] elements.
+    /// Computes the item of this index. `staging` and `partial` have the lengths of
+    /// [`Items::memory`].
     #[inline(always)]
-    pub fn item<T: Target>(self, block: &Block<T>, items: Items, index: usize, scratch: View) {
+    pub fn item<T: Target>(self, block: &Block<T>, items: Items, index: usize, [staging, partial]: [View; 2]) {
         let across = self.cols.div_ceil(items.cols);
         let (first_row, first_col) = (div(index, across) * items.rows, rem(index, across) * items.cols);
         let item = Item {
@@ -63,8 +84,17 @@ impl Product {
             first_col,
             cols: items.cols.min(self.cols - first_col),
         };
-        let Left { view, stride, is_transposed } = self.left;
-        let (right, partial) = (scratch, scratch.at(PART * items.cols));
+        if AS_ON_GPU {
+            self.staged(block, items, item, [staging, partial]);
+        } else {
+            self.packed(block, item, staging, partial);
+        }
+    }
+
+    /// Computes an item on the CPU.
+    #[inline(always)]
+    fn packed<T: Target>(self, block: &Block<T>, item: Item, right: View, partial: View) {
+        let (Item { first_row, first_col, .. }, Left { view, stride, is_transposed }) = (item, self.left);
         self.contraction.each_part(inline!(|part| {
             block.each_warp(inline!(move |warp| {
                 self.right.pack(warp, first_col, item.cols, part, widest(T::ISA), right);
@@ -137,14 +167,22 @@ impl Product {
                 let sum = tile::<PAIRS, WIDTH>(left.starting_at(first), right, part.len, partial.begin());
                 let sum = partial.end(sum);
                 if part.is_last {
-                    self.output.apply(sum, self.y, self.y_stride, at, y_col);
+                    let strides = Strides { pair: 2 * self.y_stride, half: self.y_stride };
+                    self.output.apply(sum, self.y, strides, at, y_col);
                 }
             }
         }
-        if let (true, Output::Gradient { squares, .. }) = (part.is_last, self.output) {
-            // A lane reads its own writes.
+        if part.is_last {
+            self.store_squares::<WIDTH>(item.first_row + row, item.first_col + col);
+        }
+    }
+
+    /// Stores the sums of squares of `WIDTH` blocks of 16 by 16 weights, if the product is their gradient.
+    #[inline(always)]
+    pub(super) fn store_squares<const WIDTH: usize>(&self, row: usize, first_col: usize) {
+        if let Output::Gradient { squares, .. } = self.output {
             for i in 0..WIDTH {
-                let (row, col) = (item.first_row + row, item.first_col + col + i * HALF_WARP);
+                let col = first_col + i * HALF_WARP;
                 let tensor = Place { offset: 0, rows: self.rows, cols: self.y_stride, decays: false };
                 let index = row / PANEL_ROWS * (self.y_stride / HALF_WARP) + col / HALF_WARP;
                 let block = tensor.block(PANEL_ROWS, index).load::<{ PANEL_ROWS / 2 }>(self.y);
@@ -179,12 +217,13 @@ impl Panels {
 }
 
 /// The partial sums of a tile.
-struct Partial {
+#[derive(Clone, Copy)]
+pub(super) struct Partial {
     /// The tile in the lowest level of the stack.
-    levels: View,
+    pub levels: View,
     /// The distance between two levels.
-    level_len: usize,
-    part: Part,
+    pub level_len: usize,
+    pub part: Part,
 }
 
 impl Partial {
@@ -206,7 +245,10 @@ impl Partial {
     /// Adds the partial sums that the tree joins with the segment's sum. If more parts follow, the result becomes a
     /// partial sum.
     #[inline(always)]
-    fn end<const PAIRS: usize, const WIDTH: usize>(&self, mut sum: Tile<PAIRS, WIDTH>) -> Tile<PAIRS, WIDTH> {
+    pub(super) fn end<const PAIRS: usize, const WIDTH: usize>(
+        &self,
+        mut sum: Tile<PAIRS, WIDTH>,
+    ) -> Tile<PAIRS, WIDTH> {
         let Self { levels, level_len, part } = *self;
         let mut depth = part.depth;
         for _ in 0..part.merges {

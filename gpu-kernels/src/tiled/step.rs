@@ -5,9 +5,9 @@ use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
 use super::attention_forward;
 use super::embedding_gradient::STACK_LEN;
 use super::ends;
-use super::items::Items;
+use super::items::{ItemMemory, Items};
 use super::ops::ITEM_ROWS;
-use super::phases::{Op, Phase, each_phase};
+use super::phases::{Op, Phase};
 use super::product::Product;
 use super::rows::{RowCounts, Rows};
 use super::squares::squares_len;
@@ -68,31 +68,36 @@ impl StepArgs {
         unsafe { self.step(phase) }.items(phase.op, self.threads as usize)
     }
 
-    /// Returns the number of elements of scratch memory of an item, for any phase.
+    /// Returns the memory of an item of a phase.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
-    pub unsafe fn scratch_len(&self) -> usize {
+    pub unsafe fn item_memory(&self, phase: Phase) -> ItemMemory {
+        let staging = match phase.op {
+            Op::EmbedBackward => STACK_LEN * WARPS + 2 * HALF_WARP,
+            Op::Attention | Op::AttentionBackward => {
+                attention_forward::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize)
+            }
+            _ => 0,
+        };
         let longest_shard = {
             // SAFETY: the caller keeps the contract.
             let bounds = unsafe { Rows::new(self.lists, self.counts) }.shard_bounds;
             let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
             (0..self.counts.shards()).map(len).max().unwrap_or(0)
         };
-        let mut most = STACK_LEN * WARPS + 2 * HALF_WARP;
-        most = most.max(attention_forward::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize));
-        each_phase(1, self.trains, |phase| {
-            // SAFETY: the caller keeps the contract.
-            let step = unsafe { self.step(phase) };
-            for product in step.products(phase.op).into_iter().flatten() {
-                let stack = match product.contraction {
-                    Contraction::Whole(len) => stack_len(1, len),
-                    Contraction::Segments { count, .. } => stack_len(count, longest_shard),
-                };
-                most = most.max(product.division(self.threads as usize).scratch_len(stack));
-            }
-        });
-        most
+        let mut memory = ItemMemory { staging, partial: 0 };
+        // SAFETY: the caller keeps the contract.
+        let step = unsafe { self.step(phase) };
+        for product in step.products(phase.op).into_iter().flatten() {
+            let stack = match product.contraction {
+                Contraction::Whole(len) => stack_len(1, len),
+                Contraction::Segments { count, .. } => stack_len(count, longest_shard),
+            };
+            let items = product.division(self.threads as usize);
+            memory = memory.max(items.memory(stack));
+        }
+        memory
     }
 
     /// Returns the views of a phase.
@@ -133,12 +138,27 @@ impl StepArgs {
         }
     }
 
-    /// Computes an item of a phase that does not consist of products.
+    /// Computes an item of a phase of attention.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     #[inline(always)]
-    pub(super) unsafe fn item<T: Target>(&self, block: &Block<T>, phase: Phase, index: usize, scratch: View) {
+    pub(super) unsafe fn attention_item<T: Target>(&self, block: &Block<T>, phase: Phase, index: usize, staging: View) {
+        // SAFETY: the caller keeps the contract.
+        let step = unsafe { self.step(phase) };
+        if phase.op == Op::Attention {
+            step.attention(block, index, staging);
+        } else {
+            step.attention_backward(block, index, staging);
+        }
+    }
+
+    /// Computes an item of a phase of neither products nor attention.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    pub(super) unsafe fn item<T: Target>(&self, block: &Block<T>, phase: Phase, index: usize, staging: View) {
         // SAFETY: the caller keeps the contract.
         let (step, log, losses) = unsafe {
             let losses = View::new(self.losses, round_up(self.counts.documents as usize, HALF_WARP));
@@ -154,10 +174,8 @@ impl StepArgs {
                     ends::cross_entropy(warp, step.s, &step.rows, &step.a, first + i, step.trains);
                 }
             })),
-            Op::Attention => step.attention(block, index, scratch),
-            Op::AttentionBackward => step.attention_backward(block, index, scratch),
             Op::Losses => step.losses(block, index, losses),
-            Op::EmbedBackward => step.embed_backward(block, index, scratch),
+            Op::EmbedBackward => step.embed_backward(block, index, staging),
             Op::Norm => step.norm(block, losses, log),
             Op::Update => {
                 let clip = clip::scale(log.load_scalar(1), self.optimizer.max_grad_norm);

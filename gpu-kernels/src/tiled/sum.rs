@@ -23,6 +23,8 @@ pub struct Part {
     pub len: usize,
     /// Whether the part is the first one of its segment.
     pub is_first: bool,
+    /// Whether the part is the last one of its segment.
+    pub ends_segment: bool,
     /// The number of partial sums on the stack before the segment.
     pub depth: usize,
     /// The number of partial sums that are taken from the stack after the part. Each is added to the left of the sum so
@@ -33,17 +35,29 @@ pub struct Part {
 }
 
 /// The indices that a product is contracted over.
-#[derive(Clone, Copy)]
-pub enum Contraction {
+#[derive(Clone, Copy, Debug)]
+#[repr(C, u32)]
+pub enum Contraction<V = U32View> {
     /// One segment of this many indices.
     Whole(usize),
     /// Segments that begin where the view says, `count + 1` elements with the end of the last segment.
     Segments {
         /// The first index of each segment, and the end of the last one.
-        bounds: U32View,
+        bounds: V,
         /// The number of segments.
         count: usize,
     },
+}
+
+impl<V> Contraction<V> {
+    /// Applies `f` to the bounds, if there are any.
+    #[inline(always)]
+    pub(super) fn map<W>(self, f: impl FnOnce(V) -> W) -> Contraction<W> {
+        match self {
+            Self::Whole(len) => Contraction::Whole(len),
+            Self::Segments { bounds, count } => Contraction::Segments { bounds: f(bounds), count },
+        }
+    }
 }
 
 impl Contraction {
@@ -66,7 +80,8 @@ impl Contraction {
                 let ends_segment = start + len >= end;
                 let merges = if ends_segment { merges(segment, segments) } else { 0 };
                 let is_last = ends_segment && segment + 1 == segments;
-                work(Part { start, len: len.min(end - start), is_first: start == first, depth, merges, is_last });
+                let (len, is_first) = (len.min(end - start), start == first);
+                work(Part { start, len, is_first, ends_segment, depth, merges, is_last });
                 start += len;
             }
             depth += 1;

@@ -187,17 +187,23 @@ impl<L: Rows> Small<L> {
 }
 
 /// Transposes blocks of 16 by 16 elements, `to[c, r] = from[r, c]`, for `row_blocks` by `col_blocks` blocks. The warps of
-/// a block share the blocks.
+/// a block share the blocks, after `before` items of other lists.
 #[inline(always)]
-pub(super) fn transpose(warp: &Warp, from: Strided, row_blocks: usize, col_blocks: usize, to: Strided) {
+pub(super) fn transpose(warp: &Warp, before: usize, from: Strided, [row_blocks, col_blocks]: [usize; 2], to: Strided) {
     for row in 0..row_blocks {
-        for col in warp.block_stride(col_blocks) {
-            let from_block = from.view.at(row * HALF_WARP * from.stride + col * HALF_WARP);
-            let mut rows = [F32x32::splat(0.0); HALF_WARP / 2];
-            for pair in 0..HALF_WARP / 2 {
-                rows[pair] = from_block.load_halves(2 * pair * from.stride, from.stride);
-            }
-            to.view.store_transposed(col * HALF_WARP * to.stride + row * HALF_WARP, to.stride, rows);
+        for col in warp.block_share().items(before + row * col_blocks, col_blocks) {
+            let from = Strided { view: from.view.at(row * HALF_WARP * from.stride + col * HALF_WARP), ..from };
+            transpose_block(from, Strided { view: to.view.at(col * HALF_WARP * to.stride + row * HALF_WARP), ..to });
         }
     }
+}
+
+/// Transposes a block of 16 by 16 elements, `to[c, r] = from[r, c]`.
+#[inline(always)]
+pub(super) fn transpose_block(from: Strided, to: Strided) {
+    let mut rows = [F32x32::splat(0.0); HALF_WARP / 2];
+    for pair in 0..HALF_WARP / 2 {
+        rows[pair] = from.view.load_halves(2 * pair * from.stride, from.stride);
+    }
+    to.view.store_transposed(0, to.stride, rows);
 }

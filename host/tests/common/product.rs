@@ -48,7 +48,7 @@ impl Operands {
             left: values(1, rows * len),
             right: values(2, len * cols),
             y: vec![f32::NAN; rows * cols],
-            scratch: vec![Line([0.0; 16]); items.scratch_len(stack_len(1, len)).div_ceil(16)],
+            scratch: vec![Line([0.0; 16]); items.memory(stack_len(1, len)).total().div_ceil(16)],
         }
     }
 
@@ -70,7 +70,8 @@ impl Operands {
         let count = self.items.count(rows, cols);
         // SAFETY: the lines have the elements of an item's scratch memory.
         let scratch = unsafe { View::new(self.scratch.as_mut_ptr().cast(), 16 * self.scratch.len()) };
-        let args = WorkArgs { work: Work::Product(product, self.items), scratch };
+        let memory = self.items.memory(stack_len(1, len));
+        let args = WorkArgs { work: Work::Product(product, self.items), scratch, memory };
         // SAFETY: the views are valid, and the caller vouches for the kernels.
         unsafe { kernels.tiled(&args, 0..count, count) };
     }

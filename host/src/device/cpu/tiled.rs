@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use gpu_kernels::entry::CpuKernels;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tiled::items::ItemMemory;
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
 use gpu_kernels::tiled::rows::{RowCounts, fill};
 use gpu_kernels::tiled::squares::squares_len;
@@ -87,15 +88,18 @@ impl Tiled {
             ..args
         };
         // SAFETY: the caller vouches for the arrays, and the other pointers are those of this executor's memory.
-        let (scratch_len, phases) = unsafe {
-            let mut phases = Vec::new();
-            each_phase(shape.n_layer(), trains, |phase| phases.push((phase, args.items(phase))));
-            (args.scratch_len().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP, phases)
+        let (memory, phases) = unsafe {
+            let (mut memory, mut phases) = (ItemMemory::default(), Vec::new());
+            each_phase(shape.n_layer(), trains, |phase| {
+                memory = memory.max(args.item_memory(phase));
+                phases.push((phase, args.items(phase)));
+            });
+            (memory, phases)
         };
-        self.scratch.grow(threads * scratch_len)?;
+        self.scratch.grow(threads * scratch_len(memory))?;
         let scratch = Shared(self.scratch.as_mut_ptr());
         // SAFETY: the caller vouches for the arrays and for the instruction set.
-        unsafe { run_phases(kernels, Shared(args), &phases, threads, scratch, scratch_len, stop) };
+        unsafe { run_phases(kernels, Shared(args), &phases, threads, scratch, memory, stop) };
         Ok(&self.losses[..documents.len()])
     }
 
@@ -128,11 +132,16 @@ impl Tiled {
     }
 }
 
+/// Returns the number of elements of a thread's scratch memory.
+fn scratch_len(memory: ItemMemory) -> usize {
+    memory.total().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP
+}
+
 /// Runs phases with their numbers of items, until `stop` is set. Each of `threads` threads has its part of the scratch
 /// memory.
 ///
 /// # Safety
-/// The pointers in `args` are valid for the lengths that [`StepArgs`] states, `scratch` has `scratch_len` elements for
+/// The pointers in `args` are valid for the lengths that [`StepArgs`] states, `scratch` has [`scratch_len`] elements for
 /// each thread, and the processor has the kernels.
 unsafe fn run_phases(
     kernels: CpuKernels,
@@ -140,9 +149,10 @@ unsafe fn run_phases(
     phases: &[(Phase, usize)],
     threads: usize,
     scratch: Shared<*mut f32>,
-    scratch_len: usize,
+    memory: ItemMemory,
     stop: &StopHandle,
 ) {
+    let len = scratch_len(memory);
     let next: Vec<AtomicUsize> = phases.iter().map(|_| AtomicUsize::new(0)).collect();
     let (args, scratch, is_cut) = (&args, &scratch, AtomicBool::new(false));
     phase_pool::each_phase(phases.len(), threads, |i, thread| {
@@ -154,8 +164,8 @@ unsafe fn run_phases(
             return;
         }
         // SAFETY: the caller vouches for the scratch memory of each thread.
-        let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * scratch_len), scratch_len) };
-        let work = WorkArgs { work: Work::Step(args.0, phase), scratch };
+        let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * len), len) };
+        let work = WorkArgs { work: Work::Step(args.0, phase), scratch, memory };
         // Items differ in their work, so a thread takes the next one when it has finished one.
         let take = || Some(next[i].fetch_add(1, Ordering::Relaxed)).filter(|&item| item < items);
         for item in iter::from_fn(take) {

@@ -1,0 +1,154 @@
+//! The arguments of a step's launches on a GPU, where each phase is a launch.
+
+use simt::{Block, Grid, Target, U32View, View, inline};
+
+use super::items::{ItemMemory, Items};
+use super::operand::{Left, Right};
+use super::phases::Phase;
+use super::product::Product;
+use super::step::StepArgs;
+use super::sum::Contraction;
+
+/// The arguments of a launch with a block for each item of a phase that does not consist of products.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct PhaseArgs {
+    /// The step.
+    pub step: StepArgs,
+    /// The phase.
+    pub phase: Phase,
+    /// The blocks' memory for staging, `staging` elements each. It is not used if the entry stages in shared memory.
+    pub scratch: *mut f32,
+    /// The number of elements that a block stages.
+    pub staging: u64,
+}
+
+impl PhaseArgs {
+    /// Computes the items of a phase of attention.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths in their docs, and the grid has a block for each item of the phase. Only
+    /// this launch writes what it reads.
+    #[inline(always)]
+    pub unsafe fn attention<T: Target>(&self, grid: &Grid<T>) {
+        grid.each_block(inline!(|block| {
+            // SAFETY: the caller keeps the contract.
+            unsafe { self.step.attention_item(block, self.phase, block.index, self.staging(block)) }
+        }));
+    }
+
+    /// Computes the items of another phase.
+    ///
+    /// # Safety
+    /// That of [`Self::attention`].
+    #[inline(always)]
+    pub unsafe fn rows<T: Target>(&self, grid: &Grid<T>) {
+        grid.each_block(inline!(|block| {
+            // SAFETY: the caller keeps the contract.
+            unsafe { self.step.item(block, self.phase, block.index, self.staging(block)) }
+        }));
+    }
+
+    /// Returns the block's memory for staging.
+    ///
+    /// # Safety
+    /// That of [`Self::attention`].
+    #[inline(always)]
+    unsafe fn staging<T: Target>(&self, block: &Block<T>) -> View {
+        let len = self.staging as usize;
+        // SAFETY: the caller vouches for the memory of each block.
+        unsafe { block.memory().workspace(self.scratch.wrapping_add(block.index * len), len).view }
+    }
+}
+
+/// The arguments of a launch with a block for each item of one or two products. The host prepares the products, so that a
+/// block reads sizes and pointers from constant memory instead of computing them.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ProductsArgs {
+    /// The products, each with its items. The blocks of the second one follow those of the first one.
+    pub products: [(ProductPointers, Items); 2],
+    /// The number of blocks of the first product.
+    pub first_blocks: u64,
+    /// The memory for the partial sums of the blocks, `memory.partial` elements each.
+    pub scratch: *mut f32,
+    /// The memory of an item.
+    pub memory: ItemMemory,
+}
+
+/// A product of matrices on a GPU.
+pub type ProductPointers = Product<*mut f32, *const u32>;
+
+impl ProductsArgs {
+    /// Computes the items of a product of the forward pass, which is the first one.
+    ///
+    /// # Safety
+    /// The pointers are valid for the sizes of the products, and the grid has a block for each item. Only this launch
+    /// writes what it reads.
+    #[inline(always)]
+    pub unsafe fn forward<T: Target>(&self, grid: &Grid<T>) {
+        grid.each_block(inline!(|block| {
+            let (mut product, items) = self.products[0];
+            // The compiler leaves out the code for other operands.
+            (product.left.is_transposed, product.right.is_transposed) = (false, true);
+            // SAFETY: the caller keeps the contract.
+            unsafe { self.item(block, product, items, block.index) }
+        }));
+    }
+
+    /// Computes the items of the products of the backward pass.
+    ///
+    /// # Safety
+    /// That of [`Self::forward`].
+    #[inline(always)]
+    pub unsafe fn backward<T: Target>(&self, grid: &Grid<T>) {
+        grid.each_block(inline!(|block| {
+            let first_blocks = self.first_blocks as usize;
+            let is_second = block.index >= first_blocks;
+            let (mut product, items) = self.products[usize::from(is_second)];
+            product.right.is_transposed = false;
+            let index = block.index - if is_second { first_blocks } else { 0 };
+            // SAFETY: the caller keeps the contract.
+            unsafe { self.item(block, product, items, index) }
+        }));
+    }
+
+    /// Computes an item of a product.
+    ///
+    /// # Safety
+    /// That of [`Self::forward`].
+    #[inline(always)]
+    unsafe fn item<T: Target>(&self, block: &Block<T>, product: ProductPointers, items: Items, index: usize) {
+        let ItemMemory { staging, partial } = self.memory;
+        // SAFETY: the caller vouches for the matrices and for the memory of each block.
+        unsafe {
+            let product = product.map(
+                inline!(|matrix| View::new(matrix, usize::MAX / 8)),
+                inline!(|bounds| U32View::new(bounds, usize::MAX / 8)),
+            );
+            let product = Product {
+                left: Left { stride: narrow(product.left.stride), ..product.left },
+                right: Right { stride: narrow(product.right.stride), ..product.right },
+                y_stride: narrow(product.y_stride),
+                contraction: match product.contraction {
+                    Contraction::Whole(len) => Contraction::Whole(narrow(len)),
+                    Contraction::Segments { bounds, count } => Contraction::Segments { bounds, count: narrow(count) },
+                },
+                rows: narrow(product.rows),
+                cols: narrow(product.cols),
+                ..product
+            };
+            let partial = View::new(self.scratch.wrapping_add(block.index * partial), partial);
+            let staging = block.memory().workspace(self.scratch, staging).view;
+            let items = Items { rows: narrow(items.rows), cols: narrow(items.cols) };
+            product.item(block, items, narrow(index), [staging, partial]);
+        }
+    }
+}
+
+/// Returns a size, which is below 2^32. A GPU keeps the upper half of a size in another register unless the compiler
+/// knows that it is zero.
+#[inline(always)]
+fn narrow(size: usize) -> usize {
+    size as u32 as usize
+}
