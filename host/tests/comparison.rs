@@ -128,13 +128,6 @@ fn two_models_whose_difference_may_be_chance_are_not_told_apart() {
 }
 
 #[test]
-fn a_model_that_the_device_cannot_run_is_refused_before_any_is_trained() {
-    let folder = Folder::new();
-    let command = folder.run("--device cpu-tiled --steps 3 --sweep n-head=1,4");
-    refused(command, 1, &["a head on the device cpu-tiled must be at least 9, got 4"]);
-}
-
-#[test]
 fn a_sweep_labels_its_lines_where_the_steps_have_none() {
     let folder = Folder::new();
     let stdout =

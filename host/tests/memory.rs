@@ -27,7 +27,7 @@ fn bytes(line: &str, part: &str) -> f64 {
 #[test]
 fn a_run_says_once_what_memory_its_parts_need() {
     let folder = Folder::new();
-    for device in ["cpu", "cpu-tiled", "reference"] {
+    for device in ["cpu", "reference"] {
         let args = format!("--device {device} --n-head 1 --steps 2 --batch 3 --save model.st");
         let lines = said(&folder, &args);
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -54,12 +54,12 @@ fn models_beyond_all_bounds_are_refused() {
     refused(folder.run("--n-embd 1000000 --n-layer 100000 --save model.st"), 2, &parts);
     // No index of a step's tokens fits 32 bits.
     folder.write("names.txt", "ab".repeat(6000));
-    for device in ["cpu", "cpu-tiled", "reference", "auto"] {
+    for device in ["cpu", "reference", "auto"] {
         let args = format!("--corpus text --batch 16777216 --block-size 1000 --n-head 1 --device {device}");
         refused(folder.run(&args), 1, &["must be at most 4294967295, got 16793993216", "lower --batch"]);
     }
     folder.write("names.txt", ["ab\n"; 60].concat() + &"ab".repeat(600));
-    let args = "--batch 16777216 --block-size 1000 --n-head 1 --device cpu-tiled";
+    let args = "--batch 16777216 --block-size 1000 --n-head 1 --n-embd 64 --device cpu";
     refused(folder.run(args), 1, &["must be at most 4294967295, got 16777216000", "lower --batch"]);
 }
 
@@ -79,7 +79,7 @@ fn limited(folder: &Folder, kilobytes: u64, args: &str) -> assert_cmd::Command {
 #[test]
 fn a_model_beyond_the_limit_of_the_shell_is_refused_with_the_sum() {
     let folder = Folder::new();
-    for device in ["auto", "cpu", "cpu-tiled"] {
+    for device in ["auto", "cpu"] {
         // The model has 50 million parameters, which take 200 MB in every copy.
         let args =
             format!("--device {device} --n-embd 1024 --n-layer 4 --n-head 16 --batch 4 --samples 0 --save model.st");

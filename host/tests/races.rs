@@ -9,7 +9,7 @@ mod models;
 
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::device::cpu::{Cpu, available};
-use microgpt::device::{Device, Executor, State};
+use microgpt::device::{Device, Executor, Executors, State};
 use microgpt::weights::Weights;
 use simt::race;
 
@@ -62,7 +62,8 @@ fn run_tiled(model: ModelConfig, order: u64) -> Vec<u32> {
         let dataset = dataset(&[&FEW[..], &[&long, "zaza"]].concat(), None);
         let state = State::new(nonzero_weights(model.shape(dataset.tokenizer.vocab_size()).unwrap()));
         let config = TrainConfig { steps: 6, batch: 8, optimizer: OptimizerConfig::default() };
-        let mut cpu = Cpu::with_executor(available()[0], Executor::Tiled, config, &dataset, &state).unwrap();
+        let mut cpu =
+            Cpu::with_executors(available()[0], Executors::both(Executor::Tiled), config, &dataset, &state).unwrap();
         cpu.train(1).unwrap();
         let nll = cpu.evaluate(usize::MAX).unwrap().nll as f32;
         let weights = cpu.download().unwrap().weights;

@@ -43,7 +43,9 @@ fn stopped_after<R>(time: Duration, work: impl FnOnce(StopHandle) -> R) -> R {
 #[test]
 fn a_stop_at_any_moment_leaves_the_bits_of_the_whole_steps_before_it() {
     let mut cut = 0;
-    for (model, batch) in [(models::ODD[0], 1), (models::ODD[1], 7), (models::LARGER, 1), (models::LARGER, 5)] {
+    for (model, batch) in
+        [(models::ODD[0], 1), (models::ODD[1], 7), (models::LARGER, 1), (models::LARGER, 5), (models::TILED[0], 5)]
+    {
         let (config, dataset, state) = start(model, batch);
         for i in 0..12u32 {
             let mut cpu = Cpu::new(config, &dataset, &state).unwrap();

@@ -12,7 +12,7 @@ use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
 use microgpt::device::reference::Reference;
-use microgpt::device::{Device, Executor, State, StepLog};
+use microgpt::device::{Device, Executor, Executors, State, StepLog};
 use microgpt::weights::Weights;
 
 use models::{dataset, nonzero_weights};
@@ -38,7 +38,7 @@ fn config(batch: usize) -> TrainConfig {
 }
 
 fn open(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Cpu {
-    Cpu::with_executor(kernels, Executor::Tiled, config, dataset, state).unwrap()
+    Cpu::with_executors(kernels, Executors::both(Executor::Tiled), config, dataset, state).unwrap()
 }
 
 /// Returns a state with nonzero weights in every tensor. Weights of wide models are smaller, so that scores and logits

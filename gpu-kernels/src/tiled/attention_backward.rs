@@ -1,6 +1,6 @@
 //! The gradients of attention, a head of a document in one item.
 
-use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline};
+use simt::{Block, F32x16, HALF_WARP, Target, View, Warp, half_warps, inline, round_up};
 
 use super::attention_forward::{Attention, BLOCK, Head, SCORES, blocks, rows, score, unseen};
 use super::tile::{Plain, Small, Strided, Transposed, transpose};
@@ -45,7 +45,8 @@ impl Attention {
     #[inline(always)]
     fn output_dots(&self, warp: &Warp, dattn: View, head: Head, dots: View) {
         let (y, dy) = (self.output(self.attn, head, 0), self.output(dattn, head, 0));
-        for t in warp.block_stride(head.n) {
+        // The last half-warp of queries may reach past the last position.
+        for t in warp.block_stride(round_up(head.n, HALF_WARP)) {
             let mut sum = F32x16::splat(0.0);
             for c in half_warps(self.head_dim) {
                 sum = y.view.load(t * y.stride + c).mul_add(dy.view.load(t * dy.stride + c), sum);

@@ -40,8 +40,8 @@ impl Items {
         if AS_ON_GPU { Self::staged(rows, cols, threads) } else { Self::packed(rows, cols, threads) }
     }
 
-    /// Returns the largest items that give each multiprocessor one.
-    fn staged(rows: usize, cols: usize, multiprocessors: usize) -> Self {
+    /// Returns the largest items that give each multiprocessor of a GPU one.
+    pub(super) fn staged(rows: usize, cols: usize, multiprocessors: usize) -> Self {
         let [large, medium, small] = Self::STAGED;
         if cols.is_multiple_of(large.cols / 2) && large.count(rows, cols) >= multiprocessors {
             large
@@ -76,7 +76,12 @@ impl Items {
     /// Returns the memory of an item, if up to `stack` partial sums are on the stack.
     pub fn memory(self, stack: usize) -> ItemMemory {
         let staging = if AS_ON_GPU { staged_len(self) } else { PART * self.cols };
-        ItemMemory { staging, partial: stack * self.rows * self.cols }
+        ItemMemory { staging, partial: self.partial_len(stack) }
+    }
+
+    /// Returns the number of elements for `stack` partial sums of an item.
+    pub(super) fn partial_len(self, stack: usize) -> usize {
+        stack * self.rows * self.cols
     }
 }
 

@@ -6,6 +6,8 @@ use super::items::{ItemMemory, Items};
 use super::operand::{Left, Right};
 use super::phases::Phase;
 use super::product::Product;
+#[cfg(not(target_arch = "nvptx64"))]
+use super::staged::staged_len;
 use super::step::StepArgs;
 use super::sum::Contraction;
 
@@ -66,8 +68,8 @@ impl PhaseArgs {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ProductsArgs {
-    /// The products, each with its items. The blocks of the second one follow those of the first one.
-    pub products: [(ProductPointers, Items); 2],
+    /// The products. The blocks of the second one follow those of the first one.
+    pub products: [DividedProduct; 2],
     /// The number of blocks of the first product.
     pub first_blocks: u64,
     /// The memory for the partial sums of the blocks, `memory.partial` elements each.
@@ -76,8 +78,43 @@ pub struct ProductsArgs {
     pub memory: ItemMemory,
 }
 
-/// A product of matrices on a GPU.
-pub type ProductPointers = Product<*mut f32, *const u32>;
+/// A product of matrices on a GPU, with its division into items.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct DividedProduct {
+    /// The product.
+    pub product: Product<*mut f32, *const u32>,
+    /// The size of its items.
+    pub items: Items,
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl ProductsArgs {
+    /// Returns the arguments of a phase of products on a GPU of `step.threads` multiprocessors, without memory for partial
+    /// sums, and the number of items. Another phase has none.
+    ///
+    /// # Safety
+    /// The pointers in `step` are valid on the GPU for the lengths that its docs state.
+    pub unsafe fn new(step: &StepArgs, phase: Phase) -> Option<(Self, usize)> {
+        let mut partial = 0;
+        let mut divided = |product: Product| {
+            let items = Items::staged(product.rows, product.cols, step.threads as usize);
+            // The sums of a segment stay in registers however long it is.
+            partial = partial.max(items.partial_len(product.contraction.stack_len(0)));
+            let count = items.count(product.rows, product.cols);
+            (DividedProduct { product: product.map(View::as_ptr, U32View::as_ptr), items }, count)
+        };
+        // SAFETY: the caller keeps the contract.
+        let [first, second] = unsafe { step.products(phase) };
+        let (first, first_blocks) = divided(first?);
+        let (second, second_blocks) = second.map_or((first, 0), divided);
+        let staging = staged_len(first.items).max(staged_len(second.items));
+        let memory = ItemMemory { staging, partial };
+        let products = [first, second];
+        let args = Self { products, first_blocks: first_blocks as u64, scratch: core::ptr::null_mut(), memory };
+        Some((args, first_blocks + second_blocks))
+    }
+}
 
 impl ProductsArgs {
     /// Computes the items of a product of the forward pass, which is the first one.
@@ -88,11 +125,11 @@ impl ProductsArgs {
     #[inline(always)]
     pub unsafe fn forward<T: Target>(&self, grid: &Grid<T>) {
         grid.each_block(inline!(|block| {
-            let (mut product, items) = self.products[0];
+            let DividedProduct { mut product, items } = self.products[0];
             // The compiler leaves out the code for other operands.
             (product.left.is_transposed, product.right.is_transposed) = (false, true);
             // SAFETY: the caller keeps the contract.
-            unsafe { self.item(block, product, items, block.index) }
+            unsafe { self.item(block, DividedProduct { product, items }, block.index) }
         }));
     }
 
@@ -105,11 +142,11 @@ impl ProductsArgs {
         grid.each_block(inline!(|block| {
             let first_blocks = self.first_blocks as usize;
             let is_second = block.index >= first_blocks;
-            let (mut product, items) = self.products[usize::from(is_second)];
+            let DividedProduct { mut product, items } = self.products[usize::from(is_second)];
             product.right.is_transposed = false;
             let index = block.index - if is_second { first_blocks } else { 0 };
             // SAFETY: the caller keeps the contract.
-            unsafe { self.item(block, product, items, index) }
+            unsafe { self.item(block, DividedProduct { product, items }, index) }
         }));
     }
 
@@ -118,7 +155,12 @@ impl ProductsArgs {
     /// # Safety
     /// That of [`Self::forward`].
     #[inline(always)]
-    unsafe fn item<T: Target>(&self, block: &Block<T>, product: ProductPointers, items: Items, index: usize) {
+    unsafe fn item<T: Target>(
+        &self,
+        block: &Block<T>,
+        DividedProduct { product, items }: DividedProduct,
+        index: usize,
+    ) {
         let ItemMemory { staging, partial } = self.memory;
         // SAFETY: the caller vouches for the matrices and for the memory of each block.
         unsafe {

@@ -61,6 +61,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Returns whether the op is a product of the forward pass.
+    pub fn is_forward(self) -> bool {
+        matches!(self, Self::Qkv | Self::AttnOut | Self::Fc1 | Self::Fc2 | Self::LmHead)
+    }
+
     /// Returns whether the op is attention, forward or backward.
     #[inline(always)]
     pub fn is_attention(self) -> bool {

@@ -76,7 +76,7 @@ impl Product {
     /// [`Items::memory`].
     #[inline(always)]
     pub fn item<T: Target>(self, block: &Block<T>, items: Items, index: usize, [staging, partial]: [View; 2]) {
-        let across = self.cols.div_ceil(items.cols);
+        let across = div(self.cols + items.cols - 1, items.cols);
         let (first_row, first_col) = (div(index, across) * items.rows, rem(index, across) * items.cols);
         let item = Item {
             first_row,

@@ -11,7 +11,6 @@ use super::phases::{Op, Phase};
 use super::product::Product;
 use super::rows::{RowCounts, Rows};
 use super::squares::squares_len;
-use super::sum::{Contraction, stack_len};
 use super::update::strips;
 use super::views::Step;
 use super::workspace::Workspace;
@@ -52,6 +51,16 @@ pub struct StepArgs {
     pub trains: bool,
 }
 
+/// Returns the number of elements that an item of this op stages, for documents of up to `longest` positions and blocks of
+/// `warps` warps. An op of products stages more.
+pub fn staging_len<S: Shape>(op: Op, s: S, longest: usize, warps: usize) -> usize {
+    match op {
+        Op::EmbedBackward => STACK_LEN * warps + 2 * HALF_WARP,
+        Op::Attention | Op::AttentionBackward => attention_forward::scratch_len(s.head_dim_padded(), longest),
+        _ => 0,
+    }
+}
+
 impl StepArgs {
     /// Returns the number of elements in a workspace for this many rows.
     pub fn workspace_len<S: Shape>(s: S, counts: RowCounts, trains: bool) -> usize {
@@ -73,13 +82,7 @@ impl StepArgs {
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     pub unsafe fn item_memory(&self, phase: Phase) -> ItemMemory {
-        let staging = match phase.op {
-            Op::EmbedBackward => STACK_LEN * WARPS + 2 * HALF_WARP,
-            Op::Attention | Op::AttentionBackward => {
-                attention_forward::scratch_len(self.shape.head_dim_padded(), self.counts.longest as usize)
-            }
-            _ => 0,
-        };
+        let staging = staging_len(phase.op, self.shape, self.counts.longest as usize, WARPS);
         let longest_shard = {
             // SAFETY: the caller keeps the contract.
             let bounds = unsafe { Rows::new(self.lists, self.counts) }.shard_bounds;
@@ -88,14 +91,10 @@ impl StepArgs {
         };
         let mut memory = ItemMemory { staging, partial: 0 };
         // SAFETY: the caller keeps the contract.
-        let step = unsafe { self.step(phase) };
-        for product in step.products(phase.op).into_iter().flatten() {
-            let stack = match product.contraction {
-                Contraction::Whole(len) => stack_len(1, len),
-                Contraction::Segments { count, .. } => stack_len(count, longest_shard),
-            };
-            let items = product.division(self.threads as usize);
-            memory = memory.max(items.memory(stack));
+        let products = unsafe { self.products(phase) };
+        for product in products.into_iter().flatten() {
+            let stack = product.contraction.stack_len(longest_shard);
+            memory = memory.max(product.division(self.threads as usize).memory(stack));
         }
         memory
     }
@@ -121,6 +120,16 @@ impl StepArgs {
         Step { s, arrays, squares, rows, counts: self.counts, a, layer, trains: self.trains }
     }
 
+    /// Returns the products of a phase.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    pub(super) unsafe fn products(&self, phase: Phase) -> [Option<Product>; 2] {
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.step(phase) }.products(phase.op)
+    }
+
     /// Returns the product of an item of a phase with the item's index in the product, if the phase consists of products.
     ///
     /// # Safety
@@ -128,7 +137,7 @@ impl StepArgs {
     #[inline(always)]
     pub(super) unsafe fn product(&self, phase: Phase, index: usize) -> Option<(Product, Items, usize)> {
         // SAFETY: the caller keeps the contract.
-        let [first, second] = unsafe { self.step(phase) }.products(phase.op);
+        let [first, second] = unsafe { self.products(phase) };
         let first = first?;
         let items = first.division(self.threads as usize);
         let count = items.count(first.rows, first.cols);

@@ -60,6 +60,16 @@ impl<V> Contraction<V> {
     }
 }
 
+impl<V> Contraction<V> {
+    /// Returns a bound of the number of partial sums on the stack, for segments of at most `longest` indices.
+    pub(super) fn stack_len(&self, longest: usize) -> usize {
+        match *self {
+            Self::Whole(len) => stack_len(1, len),
+            Self::Segments { count, .. } => stack_len(count, longest),
+        }
+    }
+}
+
 impl Contraction {
     /// Calls `work` for each part in order.
     #[inline(always)]

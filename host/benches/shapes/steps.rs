@@ -7,7 +7,7 @@ use std::time::Instant;
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig, num_params};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::{Cpu, available};
-use microgpt::device::{Device, Executor, State};
+use microgpt::device::{Device, Executor, Executors, State};
 use microgpt::weights::Weights;
 
 use crate::clock::seconds;
@@ -87,7 +87,8 @@ pub fn measure(step: &str) {
     let shape = model.shape(dataset.tokenizer.vocab_size()).expect("the shape is sound");
     let config = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
     let (kernels, state) = (available()[0], State::new(Weights::init(shape, 42)));
-    let mut cpu = Cpu::with_executor(kernels, executor, config, &dataset, &state).expect("memory suffices");
+    let mut cpu =
+        Cpu::with_executors(kernels, Executors::both(executor), config, &dataset, &state).expect("memory suffices");
     drop(state);
     let mut step = 0;
     let mut train = |steps: usize| {

@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     // A sampling that is impossible is refused before the training.
     cli.sampling.settings(&dataset.tokenizer, cli.mode(), cli.run.seed)?;
     for config in &cli.configs {
-        cli.run.device.device.executor().validate(config.model.shape(vocab)?)?;
+        config.model.shape(vocab)?;
         cli.sampling.check_prompt(&dataset.tokenizer, cli.mode(), config.model.block_size)?;
     }
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();

@@ -25,7 +25,7 @@ use gpu_kernels::train::batch::{
 };
 use gpu_kernels::train::{TrainArgs, train_workspace_len};
 use rayon::prelude::*;
-use simt::WARPS;
+use simt::{HALF_WARP, WARPS};
 
 use self::buffer::Buffer;
 pub(crate) use self::demand::demand;
@@ -37,7 +37,7 @@ use super::marshal::{
     LOG_LEN, UNWRITTEN, completed_logs, evaluations, optimizer, pack, sampling_params, step_coefficients, to_samples,
     transpose, unpack,
 };
-use super::types::{Device, Evaluation, Executor, Sample, State, StepLog};
+use super::types::{Device, Evaluation, Executor, Executors, Sample, State, StepLog};
 use super::{sampling, threads, validate};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Batches, Dataset};
@@ -67,8 +67,9 @@ pub struct Cpu {
     // These are the arrays of the same names in `BatchArgs`.
     squares: Buffer,
     losses: Buffer,
-    /// The tiled executor's memory, if it runs the model.
-    tiled: Option<Tiled>,
+    executors: Executors,
+    /// The tiled executor's memory.
+    tiled: Tiled,
 }
 
 /// Returns the kernels that this processor can run, the fastest first.
@@ -113,16 +114,19 @@ impl Cpu {
     /// # Errors
     /// Those of [`Self::new`], and [`Error::Argument`] if this processor cannot run the kernels.
     pub fn with_kernels(kernels: CpuKernels, config: TrainConfig, dataset: &Dataset, state: &State) -> Result<Self> {
-        Self::with_executor(kernels, Executor::Fused, config, dataset, state)
+        Self::with_executors(kernels, Executors::new(state.weights.shape, config.batch), config, dataset, state)
     }
 
-    /// Returns a model that is trained and evaluated by this executor, with these kernels.
+    /// Returns a model that is trained and evaluated by these executors, with these kernels.
     ///
     /// # Errors
-    /// Those of [`Self::with_kernels`], and [`Error::Argument`] if the executor cannot run the model.
-    pub fn with_executor(
+    /// Those of [`Self::with_kernels`].
+    ///
+    /// # Panics
+    /// If the tiled executor is asked for a model whose heads have no whole half-warps.
+    pub fn with_executors(
         kernels: CpuKernels,
-        executor: Executor,
+        executors: Executors,
         config: TrainConfig,
         dataset: &Dataset,
         state: &State,
@@ -135,13 +139,17 @@ impl Cpu {
         validate::model(&config, dataset, state)?;
         threads::start(None)?;
         let shape = state.weights.shape;
-        executor.validate(shape)?;
+        let has_tiled = [executors.training, executors.evaluation].contains(&Executor::Tiled);
+        assert!(!has_tiled || shape.head_dim_padded().is_multiple_of(HALF_WARP), "the heads are too narrow");
         let len = Layout(shape).len();
         // The tiled executor allocates its memory when it is needed.
-        let is_fused = executor == Executor::Fused;
-        let fused = |len: usize| Buffer::zeros(if is_fused { len } else { 0 });
+        let fused = |executor, len: usize| Buffer::zeros(if executor == Executor::Fused { len } else { 0 });
+        let trained = |len| fused(executors.training, len);
         let evaluate_blocks = evaluate_blocks(dataset.val.len());
-        let gradient_arrays = if is_fused { GradientArrays::new(shards(config.batch)).count } else { 1 };
+        let gradient_arrays = match executors.training {
+            Executor::Fused => GradientArrays::new(shards(config.batch)).count,
+            Executor::Tiled => 1,
+        };
         let mut cpu = Self {
             kernels,
             shape,
@@ -155,11 +163,12 @@ impl Cpu {
             grads: Buffer::zeros(gradient_arrays * len)?,
             m: Buffer::zeros(len)?,
             v: Buffer::zeros(len)?,
-            workspace: fused(train_workspace_len(shape))?,
-            evaluate_workspace: fused(evaluate_blocks * Activations::len(shape))?,
-            squares: fused(squares_len(shape))?,
-            losses: fused(config.batch)?,
-            tiled: if is_fused { None } else { Some(Tiled::new(shape)?) },
+            workspace: trained(train_workspace_len(shape))?,
+            evaluate_workspace: fused(executors.evaluation, evaluate_blocks * Activations::len(shape))?,
+            squares: trained(squares_len(shape))?,
+            losses: trained(config.batch)?,
+            tiled: Tiled::new(if has_tiled { gpu_kernels::tiled::squares::squares_len(shape) } else { 0 })?,
+            executors,
         };
         cpu.upload(state)?;
         Ok(cpu)
@@ -248,8 +257,7 @@ impl Cpu {
 
 impl Device for Cpu {
     fn description(&self) -> String {
-        let executor = if self.tiled.is_some() { ", tiled" } else { "" };
-        format!("CPU ({}{executor})", self.kernels.isa().name())
+        format!("CPU ({}{})", self.kernels.isa().name(), self.executors.description())
     }
 
     fn shape(&self) -> RuntimeShape {
@@ -261,7 +269,7 @@ impl Device for Cpu {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        if self.tiled.is_some() {
+        if self.executors.training == Executor::Tiled {
             return self.train_tiled(steps);
         }
         let Batches { documents, first } =
@@ -295,7 +303,7 @@ impl Device for Cpu {
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let documents = documents.min(self.dataset.val.len());
-        if self.tiled.is_some() {
+        if self.executors.evaluation == Executor::Tiled {
             return self.evaluate_tiled(documents);
         }
         let mut nll = vec![0.0f32; documents];
@@ -364,7 +372,7 @@ impl Device for Cpu {
         pack(&state.m, self.m.as_mut_slice());
         pack(&state.v, self.v.as_mut_slice());
         self.transposed_is_current = false;
-        if self.tiled.is_none() {
+        if [self.executors.training, self.executors.evaluation].contains(&Executor::Fused) {
             self.refresh_transposed();
         }
         Ok(())

@@ -9,6 +9,7 @@ mod kernels;
 mod memory;
 mod model;
 mod pace;
+mod tiled;
 
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
 pub use self::model::{Cuda, CudaModels};

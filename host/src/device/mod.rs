@@ -10,6 +10,7 @@ pub mod memory;
 pub mod reference;
 mod sampling;
 pub mod threads;
+mod tiled_rows;
 mod types;
 mod validate;
 
@@ -18,7 +19,9 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use self::cpu::Cpu;
 use self::memory::Demand;
 use self::reference::Reference;
-pub use self::types::{Device, DeviceKind, Evaluation, Executor, ModelSetup, Models, Sample, State, StepLog, total};
+pub use self::types::{
+    Device, DeviceKind, Evaluation, Executor, Executors, ModelSetup, Models, Sample, State, StepLog, total,
+};
 use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::error::Result;
@@ -38,10 +41,10 @@ pub fn demand(kind: DeviceKind, shape: RuntimeShape, batch: usize, dataset: &Dat
             Demand::of_floats(params, 2 * params, 0)
         }
         DeviceKind::Reference => reference::demand(shape, dataset),
-        DeviceKind::Cpu | DeviceKind::CpuTiled => {
+        DeviceKind::Cpu => {
             threads::start(None)?;
             // A batch of no document is refused when the model is made.
-            cpu::demand(kind.executor(), shape, batch.max(1), dataset)?
+            cpu::demand(Executors::new(shape, batch), shape, batch.max(1), dataset)?
         }
     };
     Ok([model, windows].into_iter().sum())
@@ -71,7 +74,7 @@ pub fn select(
             }
         },
         DeviceKind::Cuda => gpu(dataset, setups, announce)?,
-        DeviceKind::Cpu | DeviceKind::CpuTiled | DeviceKind::Reference => host(kind, dataset, setups, announce)?,
+        DeviceKind::Cpu | DeviceKind::Reference => host(kind, dataset, setups, announce)?,
     };
     let description = models.model(0).description() + &reason;
     Ok((models, description))
@@ -92,8 +95,7 @@ fn host(
         let reference = |setup: &ModelSetup| Reference::new(setup.train, dataset, &setup.state);
         return Ok(Box::new(setups.iter().map(reference).collect::<Result<Vec<_>>>()?));
     }
-    let (kernels, executor) = (cpu::available()[0], kind.executor());
-    let open = |setup: &ModelSetup| Cpu::with_executor(kernels, executor, setup.train, dataset, &setup.state);
+    let open = |setup: &ModelSetup| Cpu::new(setup.train, dataset, &setup.state);
     Ok(Box::new(setups.iter().map(open).collect::<Result<Vec<_>>>()?))
 }
 

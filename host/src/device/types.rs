@@ -28,41 +28,63 @@ pub enum DeviceKind {
     Cuda,
     /// The kernels on the CPU.
     Cpu,
-    /// The kernels on the CPU, all documents of a step at once: faster for large models, with other roundings.
-    CpuTiled,
     /// The scalar reference in double precision, slow and made to be read.
     Reference,
 }
 
-/// A way to compute the steps and the evaluations of a model. Each way has its own order of sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A way to compute the steps and the evaluations of a model. Each way has its own order of sums. The shape of a step
+/// decides which one takes it, so that every device gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// One document after the other, each through the whole model. Small models stay in the nearest caches so.
-    #[default]
     Fused,
     /// All tokens of a step as the rows of matrices, op by op. Large models read their weights once a step so.
     Tiled,
 }
 
-impl Executor {
-    /// Rejects a shape whose models the executor cannot run. The tiled attention takes whole half-warps of channels.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if the heads are too narrow for the tiled executor.
-    pub fn validate(self, shape: RuntimeShape) -> Result<()> {
-        const HINT: &str = "lower `--n-head`, raise `--n-embd`, or use `--device cpu`";
-        if self == Self::Fused || shape.head_dim_padded().is_multiple_of(HALF_WARP) {
-            return Ok(());
-        }
-        let name = "the channels of a head on the device cpu-tiled";
-        Err(Error::argument(name, "at least 9", &shape.head_dim(), HINT))
+/// The least number of channels for which the tiled executor is the faster one.
+const TILED_CHANNELS: usize = 64;
+
+/// The least number of rows of a training step for which the tiled executor is the faster one.
+const TILED_ROWS: usize = 64;
+
+/// The executors of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executors {
+    /// The executor of training steps.
+    pub training: Executor,
+    /// The executor of evaluations.
+    pub evaluation: Executor,
+}
+
+impl Executors {
+    /// Returns the executors of a model whose steps have `batch` documents.
+    pub fn new(shape: RuntimeShape, batch: usize) -> Self {
+        Self { training: Executor::of_training(shape, batch), evaluation: Executor::of_evaluation(shape) }
+    }
+
+    /// Returns this executor for both.
+    pub fn both(executor: Executor) -> Self {
+        Self { training: executor, evaluation: executor }
+    }
+
+    /// Returns what a device's description says of the training steps.
+    pub(super) fn description(self) -> &'static str {
+        if self.training == Executor::Tiled { ", tiled" } else { "" }
     }
 }
 
-impl DeviceKind {
-    /// Returns the executor of the models on a device of this kind.
-    pub fn executor(self) -> Executor {
-        if self == Self::CpuTiled { Executor::Tiled } else { Executor::Fused }
+impl Executor {
+    /// Returns the executor of training steps of `batch` documents, which have up to `batch * block_size` rows.
+    pub fn of_training(shape: RuntimeShape, batch: usize) -> Self {
+        if batch.saturating_mul(shape.block_size()) < TILED_ROWS { Self::Fused } else { Self::of_evaluation(shape) }
+    }
+
+    /// Returns the executor of evaluations, which have many documents. The tiled attention takes whole half-warps of
+    /// channels.
+    pub fn of_evaluation(shape: RuntimeShape) -> Self {
+        let is_tiled = shape.n_embd() >= TILED_CHANNELS && shape.head_dim_padded().is_multiple_of(HALF_WARP);
+        if is_tiled { Self::Tiled } else { Self::Fused }
     }
 }
 

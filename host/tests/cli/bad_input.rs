@@ -67,7 +67,7 @@ fn unknown_flags_and_values_are_refused() {
         ("names.txt", "'names.txt'"),
         (
             "--device tpu",
-            "`--device tpu`: expected one of auto, cuda, cpu, cpu-tiled, reference\nhint: the default is `--device auto`",
+            "`--device tpu`: expected one of auto, cuda, cpu, reference\nhint: the default is `--device auto`",
         ),
         ("--format xml", "`--format xml`: expected one of text, jsonl"),
         ("--steps", "'--steps <N>'"),

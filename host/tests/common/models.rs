@@ -19,8 +19,14 @@ pub const ODD: [ModelConfig; 6] = [
     ModelConfig { n_embd: 7, n_head: 7, n_layer: 3, block_size: 1 },
 ];
 
-/// A model too large for the shared memory of any GPU.
-pub const LARGER: ModelConfig = ModelConfig { n_embd: 64, n_head: 4, n_layer: 2, block_size: 32 };
+/// A model too large for the shared memory of any GPU, and too narrow for the tiled executor.
+pub const LARGER: ModelConfig = ModelConfig { n_embd: 60, n_head: 4, n_layer: 2, block_size: 32 };
+
+/// Models of the tiled executor, where a step has rows enough. Their heads fill a half-warp, and partly fill two.
+pub const TILED: [ModelConfig; 2] = [
+    ModelConfig { n_embd: 96, n_head: 3, n_layer: 1, block_size: 37 },
+    ModelConfig { n_embd: 68, n_head: 2, n_layer: 2, block_size: 20 },
+];
 
 /// Returns a data set of these documents, shuffled by `seed`. Without a seed, the documents keep their order.
 pub fn dataset(documents: &[impl AsRef<str>], seed: Option<u64>) -> Dataset {

@@ -62,6 +62,11 @@ impl View {
         }
     }
 
+    /// Returns the address of the first element, for the arguments of a launch on another device.
+    pub fn as_ptr(self) -> *mut f32 {
+        self.ptr
+    }
+
     /// Returns the view that begins `offset` elements later.
     #[inline(always)]
     pub fn at(mut self, offset: usize) -> Self {
@@ -338,6 +343,11 @@ impl U32View {
     pub unsafe fn new(ptr: *const u32, len: usize) -> Self {
         // SAFETY: the caller keeps the contract of `View::new`.
         Self(unsafe { View::new(ptr.cast_mut().cast(), len) })
+    }
+
+    /// Returns the address of the first element, for the arguments of a launch on another device.
+    pub fn as_ptr(self) -> *const u32 {
+        self.0.ptr.cast_const().cast()
     }
 
     #[inline(always)]

@@ -3,8 +3,6 @@
 use gpu_kernels::activations::Activations;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{RuntimeShape, Shape, TOKENS};
-use gpu_kernels::tiled::rows::RowCounts;
-use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::train::batch::{GradientArrays, batch_workspace_len, shards};
 use gpu_kernels::train::train_workspace_len;
 
@@ -12,14 +10,12 @@ use super::shared::WORK_PER_THREAD;
 use crate::config::num_params;
 use crate::corpus::Dataset;
 use crate::device::memory::Demand;
-use crate::device::types::Executor;
-use crate::error::{Error, Result};
+use crate::device::tiled_rows::{self, EVALUATE_ROWS};
+use crate::device::types::{Executor, Executors};
+use crate::error::Result;
 
 /// The largest number of blocks of an evaluation. Each has its own workspace.
 const EVALUATE_BLOCKS: usize = 32;
-
-/// The largest number of rows for which the length of a tiled workspace is computed. More rows take as much each.
-const MAX_ROWS: usize = 1 << 16;
 
 /// Returns the number of threads that training this many models, or evaluating one, has work for.
 pub fn useful_threads(models: usize, batch: usize) -> usize {
@@ -50,37 +46,30 @@ pub(super) fn batch_threads(shape: RuntimeShape, batch: usize) -> usize {
 ///
 /// # Errors
 /// If a step of the tiled executor has more rows than 32 bits can index.
-pub(crate) fn demand(executor: Executor, shape: RuntimeShape, batch: usize, dataset: &Dataset) -> Result<Demand> {
+pub(crate) fn demand(executors: Executors, shape: RuntimeShape, batch: usize, dataset: &Dataset) -> Result<Demand> {
     let (len, params) = (Layout(shape).len() as u128, num_params(shape) as u128);
-    let (gradients, activations) = match executor {
+    let (gradients, train) = match executors.training {
         Executor::Fused => {
-            let arrays = GradientArrays::new(shards(batch)).count;
-            let train = if batch == 1 {
+            let workspace = if batch == 1 {
                 train_workspace_len(shape) as u128
             } else {
                 batch_threads(shape, batch) as u128 * batch_workspace_len(shape) as u128
             };
-            let evaluate = evaluate_blocks(dataset.val.len()) as u128 * Activations::len(shape) as u128;
-            (arrays as u128, train + evaluate + batch as u128)
+            (GradientArrays::new(shards(batch)).count, workspace + batch as u128)
         }
-        Executor::Tiled => (1, tiled_len(shape, batch)?),
+        Executor::Tiled => (1, tiled_rows::memory_len(shape, batch, true)?),
     };
-    Ok(Demand::of_floats(2 * len + params, (gradients + 2) * len + 2 * params, activations))
-}
-
-/// Returns the number of values of a training step's workspace and lists in the tiled executor.
-fn tiled_len(shape: RuntimeShape, batch: usize) -> Result<u128> {
-    let rows = batch as u128 * u128::from(shape.block_size);
-    if rows > u128::from(u32::MAX) {
-        let expected = format!("at most {}", u32::MAX);
-        let hint = "lower --batch or --block-size";
-        return Err(Error::argument("the number of a step's tokens on the device cpu-tiled", expected, &rows, hint));
-    }
-    let some = rows.min(MAX_ROWS as u128);
-    let (documents, vocab) = (batch.min(MAX_ROWS) as u32, shape.vocab);
-    let counts = RowCounts { rows: some as u32, documents, longest: shape.block_size.min(some as u32), vocab };
-    let len = StepArgs::workspace_len(shape, counts, true) + counts.lists_len();
-    Ok(len as u128 * rows.div_ceil(some))
+    let evaluate = match executors.evaluation {
+        Executor::Fused => evaluate_blocks(dataset.val.len()) as u128 * Activations::len(shape) as u128,
+        Executor::Tiled => tiled_rows::memory_len(shape, EVALUATE_ROWS.div_ceil(shape.block_size()), false)?,
+    };
+    // The tiled executor has one workspace for both.
+    let activations = if executors.training == executors.evaluation && executors.training == Executor::Tiled {
+        train.max(evaluate)
+    } else {
+        train + evaluate
+    };
+    Ok(Demand::of_floats(2 * len + params, (gradients as u128 + 2) * len + 2 * params, activations))
 }
 
 #[cfg(test)]
@@ -94,7 +83,8 @@ mod tests {
         let shape =
             |n_embd, n_layer, block_size| ModelConfig { n_embd, n_head: 1, n_layer, block_size }.shape(3).unwrap();
         for executor in [Executor::Fused, Executor::Tiled] {
-            let total = |shape, batch| demand(executor, shape, batch, &dataset).map(|demand| demand.total());
+            let total =
+                |shape, batch| demand(Executors::both(executor), shape, batch, &dataset).map(|demand| demand.total());
             let small = total(shape(16, 1, 8), 2).unwrap();
             // Two arrays of parameters, three of the optimiser, and a copy of the state.
             let params = num_params(shape(16, 1, 8)) as u64;
@@ -104,7 +94,7 @@ mod tests {
             let most = total(shape(9000, 1, 300), 1 << 20).unwrap();
             assert!(most > 1 << 34, "{executor:?}: {most}");
         }
-        let error = demand(Executor::Tiled, shape(16, 1, 300), 1 << 24, &dataset).unwrap_err();
+        let error = demand(Executors::both(Executor::Tiled), shape(16, 1, 300), 1 << 24, &dataset).unwrap_err();
         assert!(error.to_string().contains("at most 4294967295, got 5033164800"), "{error}");
     }
 }

@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gpu_kernels::entry::CpuKernels;
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::shape::Shape;
 use gpu_kernels::tiled::items::ItemMemory;
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
-use gpu_kernels::tiled::rows::{RowCounts, fill};
-use gpu_kernels::tiled::squares::squares_len;
 use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::tiled::work::{Work, WorkArgs};
 use simt::{HALF_WARP, View, round_up};
@@ -17,11 +15,9 @@ use simt::{HALF_WARP, View, round_up};
 use super::buffer::Buffer;
 use super::phase_pool;
 use super::shared::{Shared, WORK_PER_THREAD};
+use crate::device::tiled_rows;
 use crate::error::Result;
 use crate::stop::StopHandle;
-
-/// The most rows of a forward pass of an evaluation, unless a document has more.
-const EVALUATE_ROWS: usize = 1024;
 
 /// The distance of the threads' scratch memories, so that no cache line belongs to two of them.
 const SCRATCH_GAP: usize = 64;
@@ -38,12 +34,12 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    /// Returns the memory for a model of this shape. The rest is allocated when it is needed.
-    pub(super) fn new(shape: RuntimeShape) -> Result<Self> {
+    /// Returns memory for this many sums of squares. The rest is allocated when it is needed.
+    pub(super) fn new(squares_len: usize) -> Result<Self> {
         Ok(Self {
             workspace: Buffer::zeros(0)?,
             scratch: Buffer::zeros(0)?,
-            squares: Buffer::zeros(squares_len(shape))?,
+            squares: Buffer::zeros(squares_len)?,
             lists: Vec::new(),
             losses: Vec::new(),
         })
@@ -63,20 +59,11 @@ impl Tiled {
         stop: &StopHandle,
     ) -> Result<&[f32]> {
         let (shape, trains) = (args.shape, args.trains);
-        let positions = |document: &&[u32]| shape.block_size().min(document.len() - 1);
-        let rows: usize = documents.iter().map(positions).sum();
-        let longest = documents.iter().map(positions).max().unwrap_or(0);
-        let counts = RowCounts {
-            rows: rows as u32,
-            documents: documents.len() as u32,
-            longest: longest as u32,
-            vocab: shape.vocab,
-        };
-        self.lists.resize(counts.lists_len(), 0);
-        fill(&mut self.lists, counts, shape.block_size(), documents.iter().copied());
+        self.lists.clear();
+        let counts = tiled_rows::append(&mut self.lists, shape, documents);
         self.losses.resize(round_up(documents.len(), HALF_WARP), 0.0);
         self.workspace.grow(StepArgs::workspace_len(shape, counts, trains))?;
-        let work = rows.saturating_mul(Layout(shape).len()) * if trains { 3 } else { 1 };
+        let work = (counts.rows as usize).saturating_mul(Layout(shape).len()) * if trains { 3 } else { 1 };
         let threads = rayon::current_num_threads().min(work / WORK_PER_THREAD).max(1);
         let args = StepArgs {
             workspace: self.workspace.as_mut_ptr(),
@@ -116,17 +103,9 @@ impl Tiled {
     ) -> Result<Vec<f32>> {
         let (mut losses, mut log) = (Vec::with_capacity(documents.len()), [0.0f32; 2]);
         let args = StepArgs { trains: false, log: log.as_mut_ptr(), ..args };
-        let positions = |i: usize| args.shape.block_size().min(documents[i].len() - 1);
-        let mut first = 0;
-        while first < documents.len() {
-            let (mut end, mut rows) = (first + 1, positions(first));
-            while end < documents.len() && rows + positions(end) <= EVALUATE_ROWS {
-                rows += positions(end);
-                end += 1;
-            }
+        for documents in tiled_rows::evaluation_passes(args.shape, documents) {
             // SAFETY: the caller keeps the contract.
-            losses.extend_from_slice(unsafe { self.run(kernels, args, &documents[first..end], stop)? });
-            first = end;
+            losses.extend_from_slice(unsafe { self.run(kernels, args, documents, stop)? });
         }
         Ok(losses)
     }

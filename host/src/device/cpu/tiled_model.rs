@@ -27,7 +27,7 @@ impl Cpu {
             let &[sqrt_scale, eps, decay] = coefficients[3 * i..].first_chunk().expect("a step has three coefficients");
             let coefficients = StepCoefficients { sqrt_scale, eps, decay };
             let args = StepArgs { log: log.as_mut_ptr(), coefficients, ..self.tiled_args(true) };
-            let (kernels, tiled) = (self.kernels, self.tiled.as_mut().expect("the model is tiled"));
+            let (kernels, tiled) = (self.kernels, &mut self.tiled);
             // SAFETY: the buffers have `Layout::len` elements, `log` has two, and `with_executor` has checked that this
             // processor has the kernels. Documents have two tokens or more, all below V.
             unsafe { tiled.run(kernels, args, &documents, &self.stop) }?;
@@ -45,7 +45,7 @@ impl Cpu {
         let val = self.dataset.val.clone();
         let documents: Vec<&[u32]> = (0..documents).map(|i| val.get(i)).collect();
         let args = self.tiled_args(false);
-        let (kernels, tiled) = (self.kernels, self.tiled.as_mut().expect("the model is tiled"));
+        let (kernels, tiled) = (self.kernels, &mut self.tiled);
         // SAFETY: as in `train_tiled`.
         let nll = unsafe { tiled.evaluate(kernels, args, &documents, &self.stop) }?;
         self.unless_stopped()?;

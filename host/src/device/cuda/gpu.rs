@@ -14,6 +14,7 @@ use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
 use super::super::memory::Demand;
+use super::super::types::Executor;
 use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
@@ -67,10 +68,15 @@ impl Gpu {
         let device = CudaDevice::get_device(0).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;
         let kernels = CudaKernels::new(device, shape)?;
-        let evaluate = kernels.choose::<EvaluateArgs>()?;
-        let evaluate_blocks = kernels.resident_blocks(&evaluate)?.min(dataset.val.len());
-        let evaluate_blocks = affordable_blocks(evaluate_blocks, evaluate.workspace)?;
-        let evaluate_len = evaluate_blocks * evaluate.workspace;
+        let (evaluate_blocks, evaluate_len) = match Executor::of_evaluation(shape) {
+            Executor::Tiled => (0, 0),
+            Executor::Fused => {
+                let evaluate = kernels.choose::<EvaluateArgs>()?;
+                let blocks = kernels.resident_blocks(&evaluate)?.min(dataset.val.len());
+                let blocks = affordable_blocks(blocks, evaluate.workspace)?;
+                (blocks, blocks * evaluate.workspace)
+            }
+        };
         // Sampling needs at least one workspace at the end of the run.
         let generate_len = kernels.choose::<GenerateArgs>()?.workspace;
         let corpus: usize = [&dataset.train, &dataset.val].iter().map(|d| d.tokens().len() + d.offsets().len()).sum();
@@ -101,12 +107,17 @@ impl Gpu {
     /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. The
     /// contents of the arrays keep the kernel's contract.
     pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
-        let action = || format!("run `{}`", kernel.name);
         // The first launch of a kernel compiles it, which must not count as time on the device.
         let compiled = self.kernels.compiled(kernel)?;
+        // SAFETY: the caller vouches for the arrays, and `timed` waits for the stream.
+        self.timed(&kernel.name, |stream| unsafe { kernel.launch(&compiled, stream, blocks, args) })
+    }
+
+    /// Calls `launch`, which launches kernels on the stream, waits for their end, and measures their time.
+    pub(super) fn timed(&self, kernel: &str, launch: impl FnOnce(&Stream) -> Result<()>) -> Result<()> {
+        let action = || format!("run `{kernel}`");
         self.start.record(&self.stream).map_err(failed(action()))?;
-        // SAFETY: the caller vouches for the arrays, and this function waits for the stream before it returns.
-        unsafe { kernel.launch(&compiled, &self.stream, blocks, args) }?;
+        launch(&self.stream)?;
         self.end.record(&self.stream).map_err(failed(action()))?;
         self.stream.synchronize().map_err(failed(action()))?;
         self.seconds.set(f64::from(self.end.elapsed_time_f32(&self.start).map_err(failed(action()))?) / 1e3);

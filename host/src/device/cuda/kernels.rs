@@ -16,6 +16,7 @@ use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, RuntimeShape, Shape};
+use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
 use simt::GPU_WARPS;
@@ -43,9 +44,15 @@ pub static PTX: Option<Ptx> = include!(concat!(env!("OUT_DIR"), "/ptx.rs"));
 /// launch leaves as much free for either compiler.
 pub const DECLARED_SHARED: usize = 16;
 
-/// An argument struct, which one kernel takes by value, and the demands of that kernel. A test compares the struct's
-/// size on the host with the size in the PTX.
-pub(super) trait Args: Copy {
+/// An argument struct, which kernels take by value. A test compares the struct's size on the host with the size in the
+/// PTX.
+pub(super) trait LaunchArgs: Copy {
+    /// Whether the blocks of its kernels wait for each other.
+    const GRID_BARRIER: bool = false;
+}
+
+/// The argument struct of a kernel with an instance for each kind of shape, and the demands of that kernel.
+pub(super) trait Args: LaunchArgs {
     /// The kernel's name.
     const KERNEL: &'static str;
     /// The arrays of a block that are as long as the weights, which are parameters and transposed copies, then
@@ -53,9 +60,16 @@ pub(super) trait Args: Copy {
     const WEIGHT_ARRAYS: usize;
     /// The elements of a block's workspace.
     const WORKSPACE: fn(RuntimeShape) -> usize;
-    /// Whether the kernel's blocks wait for each other.
-    const GRID_BARRIER: bool = false;
 }
+
+impl LaunchArgs for TrainModelsArgs {}
+impl LaunchArgs for BatchArgs {
+    const GRID_BARRIER: bool = true;
+}
+impl LaunchArgs for EvaluateArgs {}
+impl LaunchArgs for GenerateArgs {}
+impl LaunchArgs for PhaseArgs {}
+impl LaunchArgs for ProductsArgs {}
 
 impl Args for TrainModelsArgs {
     const KERNEL: &'static str = "train";
@@ -66,7 +80,6 @@ impl Args for BatchArgs {
     const KERNEL: &'static str = "train_batch";
     const WEIGHT_ARRAYS: usize = 3;
     const WORKSPACE: fn(RuntimeShape) -> usize = train_workspace_len;
-    const GRID_BARRIER: bool = true;
 }
 impl Args for EvaluateArgs {
     const KERNEL: &'static str = "evaluate";
@@ -79,7 +92,7 @@ impl Args for GenerateArgs {
     const WORKSPACE: fn(RuntimeShape) -> usize = |shape| generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS);
 }
 
-/// One shape's instance of the kernel with these arguments.
+/// A kernel with these arguments, with the demands of a launch.
 pub(super) struct Kernel<A> {
     /// The name in the PTX.
     pub name: String,
@@ -90,7 +103,12 @@ pub(super) struct Kernel<A> {
     args: PhantomData<A>,
 }
 
-impl<A: Args> Kernel<A> {
+impl<A: LaunchArgs> Kernel<A> {
+    /// Returns the number of elements that a block keeps in shared memory, or in its workspace.
+    pub fn staging(&self) -> usize {
+        self.workspace + self.shared_bytes / 4
+    }
+
     /// Launches the kernel, whose compiled form is `function`, on this stream.
     ///
     /// # Safety
@@ -191,6 +209,22 @@ impl CudaKernels {
         Ok(Kernel { name: format!("{}{suffix}", A::KERNEL), workspace, shared_bytes, args: PhantomData })
     }
 
+    /// Returns the number of the device's multiprocessors.
+    pub fn multiprocessors(&self) -> usize {
+        self.multiprocessors
+    }
+
+    /// Returns a kernel of the tiled executor whose blocks stage this many elements. They lie in shared memory if it is
+    /// large enough. Otherwise `global` names the kernel, if there is one, and each block has a workspace for them.
+    pub fn staging<A: LaunchArgs>(&self, name: &str, global: Option<&str>, elements: usize) -> Kernel<A> {
+        let bytes = 4 * elements;
+        let (name, shared_bytes, workspace) = match global {
+            Some(global) if bytes > self.max_shared => (global, 0, elements),
+            _ => (name, bytes, 0),
+        };
+        Kernel { name: name.to_owned(), workspace, shared_bytes, args: PhantomData }
+    }
+
     /// Returns the number of blocks of a kernel that run on the device at a time.
     pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let per_multiprocessor = self
@@ -201,7 +235,7 @@ impl CudaKernels {
     }
 
     /// Returns the index of a kernel in `Ptx::kernels`.
-    fn index<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
+    fn index<A: LaunchArgs>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let index = self.ptx.kernels.iter().position(|(name, _)| *name == kernel.name);
         index.ok_or_else(|| Error::NotBuilt { part: format!("the kernel `{}`", kernel.name) })
     }
@@ -213,7 +247,7 @@ impl CudaKernels {
     }
 
     /// Returns the compiled kernel. The driver compiles it at first use.
-    pub fn compiled<A: Args>(&self, kernel: &Kernel<A>) -> Result<Function<'_>> {
+    pub fn compiled<A: LaunchArgs>(&self, kernel: &Kernel<A>) -> Result<Function<'_>> {
         let name = &kernel.name;
         let index = self.index(kernel)?;
         let module = if let Some(module) = self.modules[index].get() {

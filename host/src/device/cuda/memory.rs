@@ -11,6 +11,8 @@ use gpu_kernels::train::batch::{BatchArgs, shards, squares_len};
 use simt::HALF_WARP;
 
 use super::super::memory::Demand;
+use super::super::tiled_rows;
+use super::super::types::Executor;
 use super::error::failed;
 use super::kernels::CudaKernels;
 use crate::error::{Error, Result};
@@ -81,6 +83,9 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(kernels: &CudaKernels, shape: RuntimeShape, batch: usize) -> Result<Self> {
         let len = Layout(shape).len();
+        if Executor::of_training(shape, batch) == Executor::Tiled {
+            return Ok(Self { blocks: 0, grads: len, workspace: 0, squares: 0, losses: 0 });
+        }
         if batch == 1 {
             let workspace = kernels.choose::<TrainModelsArgs>()?.workspace;
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
@@ -97,9 +102,16 @@ impl Plan {
     }
 
     /// Returns the bytes of the model's arrays.
-    pub(super) fn demand(&self, shape: RuntimeShape) -> Demand {
+    ///
+    /// # Errors
+    /// If a step has more rows than the tiled executor can index.
+    pub(super) fn demand(&self, shape: RuntimeShape, batch: usize) -> Result<Demand> {
         let len = Layout(shape).len() as u128;
-        let activations = self.workspace + self.squares + self.losses + 1;
-        Demand::of_floats(2 * len, self.grads as u128 + 2 * len, activations as u128)
+        let tiled = match Executor::of_training(shape, batch) {
+            Executor::Tiled => tiled_rows::memory_len(shape, batch, true)?,
+            Executor::Fused => 0,
+        };
+        let activations = (self.workspace + self.squares + self.losses + 1) as u128 + tiled;
+        Ok(Demand::of_floats(2 * len, self.grads as u128 + 2 * len, activations))
     }
 }

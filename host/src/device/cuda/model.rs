@@ -8,20 +8,25 @@ use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::{Arrays, Layout};
+use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tiled::rows::RowCounts;
+use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
-use simt::GPU_WARPS;
+use simt::{GPU_WARPS, HALF_WARP};
 
 use super::super::marshal::{
     LOG_LEN, evaluations, optimizer, pack, sampling_params, step_coefficients, step_logs, to_samples, transpose, unpack,
 };
 use super::super::memory::Demand;
-use super::super::types::{Device, Evaluation, ModelSetup, Models, Sample, State, StepLog};
+use super::super::tiled_rows::evaluation_passes;
+use super::super::types::{Device, Evaluation, Executor, Executors, ModelSetup, Models, Sample, State, StepLog};
 use super::super::{sampling, validate};
 use super::gpu::{DeviceDocuments, Gpu};
 use super::kernels::CudaKernels;
 use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
+use super::tiled::{Tiled, TiledStep};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Batches, Dataset};
 use crate::error::Result;
@@ -31,9 +36,12 @@ use crate::weights::Weights;
 pub struct Cuda {
     config: TrainConfig,
     step: u64,
+    executors: Executors,
     plan: Plan,
     params: DeviceBuffer<f32>,
     transposed: DeviceBuffer<f32>,
+    /// Whether the transposed copies are those of the parameters. The tiled executor does not update them.
+    transposed_is_current: bool,
     grads: DeviceBuffer<f32>,
     m: DeviceBuffer<f32>,
     v: DeviceBuffer<f32>,
@@ -47,6 +55,8 @@ pub struct Cuda {
     log: DeviceBuffer<f32>,
     /// The windows of a continuous text of the last launch.
     windows: Option<DeviceDocuments>,
+    /// The tiled executor's memory.
+    tiled: Tiled,
     gpu: Rc<Gpu>,
 }
 
@@ -63,11 +73,14 @@ impl Cuda {
 
     fn on(gpu: Rc<Gpu>, config: TrainConfig, state: &State) -> Result<Self> {
         let (len, plan) = (Layout(gpu.shape).len(), Plan::new(&gpu.kernels, gpu.shape, config.batch)?);
+        let executors = Executors::new(gpu.shape, config.batch);
         let mut cuda = Self {
             config,
             step: 0,
+            executors,
             params: zeros(len)?,
             transposed: zeros(len)?,
+            transposed_is_current: true,
             grads: zeros(plan.grads)?,
             m: zeros(len)?,
             v: zeros(len)?,
@@ -78,6 +91,7 @@ impl Cuda {
             coefficients: zeros(0)?,
             log: zeros(0)?,
             windows: None,
+            tiled: Tiled::new(gpu.shape)?,
             plan,
             gpu,
         };
@@ -129,6 +143,84 @@ impl Cuda {
         })
     }
 
+    /// Returns the arguments of the tiled executor.
+    fn tiled_args(&self, trains: bool) -> StepArgs {
+        let len = Layout(self.gpu.shape).len();
+        StepArgs {
+            arrays: Arrays {
+                w: pointer(&self.params, len),
+                transposed: ptr::null_mut(),
+                grads: pointer(&self.grads, len),
+                m: pointer(&self.m, len),
+                v: pointer(&self.v, len),
+            },
+            workspace: ptr::null_mut(),
+            squares: ptr::null_mut(),
+            lists: ptr::null(),
+            log: ptr::null_mut(),
+            losses: ptr::null_mut(),
+            shape: self.gpu.shape,
+            counts: RowCounts::default(),
+            optimizer: optimizer(&self.config.optimizer),
+            coefficients: StepCoefficients::default(),
+            threads: 1,
+            trains,
+        }
+    }
+
+    /// Takes steps by the tiled executor.
+    fn train_tiled(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        let (gpu, batch) = (Rc::clone(&self.gpu), self.config.batch);
+        let coefficients = step_coefficients(&self.config, self.step, steps);
+        let Batches { documents: train, first } =
+            gpu.dataset.batches(self.step, steps, batch, gpu.shape.block_size())?;
+        let document = |i: usize| train.get((first as usize + i) % train.len());
+        let documents: Vec<&[u32]> = (0..steps * batch).map(document).collect();
+        let (coefficients, _) = coefficients.as_chunks();
+        let steps = documents.chunks(batch).zip(coefficients).map(|(documents, &[sqrt_scale, eps, decay])| TiledStep {
+            documents,
+            coefficients: StepCoefficients { sqrt_scale, eps, decay },
+        });
+        let (steps, args) = (steps.collect::<Vec<_>>(), self.tiled_args(true));
+        self.transposed_is_current = false;
+        // SAFETY: the arrays have `Layout::len` elements, and `validate::model` has checked the documents.
+        let (log, _) = unsafe { self.tiled.run(&gpu, args, &steps) }?;
+        self.step += steps.len() as u64;
+        Ok(step_logs(&log))
+    }
+
+    /// Evaluates the first documents by the tiled executor.
+    fn evaluate_tiled(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
+        let (gpu, args) = (Rc::clone(&self.gpu), self.tiled_args(false));
+        let val = &gpu.dataset.val;
+        let documents: Vec<&[u32]> = (0..documents).map(|i| val.get(i)).collect();
+        let steps: Vec<TiledStep> = evaluation_passes(gpu.shape, &documents)
+            .map(|documents| TiledStep { documents, coefficients: StepCoefficients::default() })
+            .collect();
+        // SAFETY: as in `train_tiled`.
+        let (_, losses) = unsafe { self.tiled.run(&gpu, args, &steps) }?;
+        let mut rest = &losses[..];
+        let mut nll = Vec::with_capacity(documents.len());
+        for TiledStep { documents, .. } in &steps {
+            let (pass, left) = rest.split_at(documents.len().next_multiple_of(HALF_WARP));
+            nll.extend_from_slice(&pass[..documents.len()]);
+            rest = left;
+        }
+        Ok(evaluations(&nll, val, gpu.shape))
+    }
+
+    /// Makes the transposed copies that the fused kernels read, unless they are current.
+    fn refresh_transposed(&mut self) -> Result<()> {
+        if !self.transposed_is_current {
+            let len = Layout(self.gpu.shape).len();
+            let (params, mut transposed) = (download(&self.params, 0..len)?, vec![0.0; len]);
+            transpose(self.gpu.shape, &params, &mut transposed);
+            overwrite(&mut self.transposed, &transposed)?;
+            self.transposed_is_current = true;
+        }
+        Ok(())
+    }
+
     /// Takes steps of several documents in one launch.
     fn launch_batches(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let train = self.train_args(steps)?;
@@ -171,7 +263,7 @@ fn train_side_by_side(models: &mut [&mut Cuda], steps: usize) -> Result<Vec<Vec<
 
 impl Device for Cuda {
     fn description(&self) -> String {
-        self.gpu.kernels.description()
+        self.gpu.kernels.description() + self.executors.description()
     }
 
     fn shape(&self) -> RuntimeShape {
@@ -179,6 +271,9 @@ impl Device for Cuda {
     }
 
     fn train(&mut self, steps: usize) -> Result<Vec<StepLog>> {
+        if self.executors.training == Executor::Tiled {
+            return self.train_tiled(steps);
+        }
         if self.config.batch == 1 {
             return Ok(train_side_by_side(&mut [self], steps)?.remove(0));
         }
@@ -191,8 +286,11 @@ impl Device for Cuda {
     }
 
     fn evaluate_each(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
-        let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
         let documents = documents.min(self.gpu.dataset.val.len());
+        if self.executors.evaluation == Executor::Tiled {
+            return self.evaluate_tiled(documents);
+        }
+        let kernel = self.gpu.kernels.choose::<EvaluateArgs>()?;
         let nll = upload(&vec![0.0f32; documents])?;
         let len = Layout(self.gpu.shape).len();
         let (offsets, nll_pointer) = (&self.gpu.val.offsets, pointer(&nll, documents));
@@ -221,6 +319,7 @@ impl Device for Cuda {
     }
 
     fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
+        self.refresh_transposed()?;
         let (kernel, shape) = (self.gpu.kernels.choose::<GenerateArgs>()?, self.gpu.shape);
         let count = sampling::count(&samples, shape)?;
         let start_len = sampling::validate(shape, config, starts, count)?;
@@ -278,6 +377,7 @@ impl Device for Cuda {
         }
         transpose(self.gpu.shape, &padded, &mut transposed);
         overwrite(&mut self.transposed, &transposed)?;
+        self.transposed_is_current = true;
         self.step = state.step;
         Ok(())
     }
@@ -309,8 +409,8 @@ impl CudaModels {
             validate::model(&setup.train, dataset, &setup.state)?;
         }
         let demand = |kernels: &CudaKernels| {
-            let plans = setups.iter().map(|setup| Plan::new(kernels, shape, setup.train.batch));
-            Ok(plans.map(|plan| Ok(plan?.demand(shape))).collect::<Result<Vec<_>>>()?.into_iter().sum())
+            let demand = |batch| Plan::new(kernels, shape, batch)?.demand(shape, batch);
+            Ok(setups.iter().map(|setup| demand(setup.train.batch)).collect::<Result<Vec<_>>>()?.into_iter().sum())
         };
         let gpu = Rc::new(Gpu::open(shape, dataset, demand, announce)?);
         let on_gpu = |setup: &ModelSetup| Cuda::on(Rc::clone(&gpu), setup.train, &setup.state);
@@ -328,7 +428,9 @@ impl Models for CudaModels {
     fn train(&mut self, steps: usize, active: &[bool]) -> Result<Vec<Vec<StepLog>>> {
         let models = self.0.iter_mut().zip(active).filter(|(_, active)| **active);
         let mut models: Vec<&mut Cuda> = models.map(|(model, _)| model).collect();
-        let logs = if models.iter().any(|model| model.config.batch > 1) {
+        // Only the fused executor trains a model in one block.
+        let in_one_block = |model: &&mut Cuda| model.config.batch == 1 && model.executors.training == Executor::Fused;
+        let logs = if !models.iter().all(in_one_block) {
             models.iter_mut().map(|model| model.train(steps)).collect::<Result<Vec<_>>>()?
         } else {
             train_side_by_side(&mut models, steps)?

@@ -1,0 +1,209 @@
+//! The tiled executor on a GPU, where each phase of a step is a launch.
+
+use cust::function::Function;
+use cust::memory::DeviceBuffer;
+use cust::stream::Stream;
+use gpu_kernels::ops::adamw::StepCoefficients;
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tiled::items::Items;
+use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
+use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
+use gpu_kernels::tiled::squares::squares_len;
+use gpu_kernels::tiled::staged::staged_len;
+use gpu_kernels::tiled::step::{StepArgs, staging_len};
+use simt::{GPU_WARPS, HALF_WARP};
+
+use super::super::marshal::LOG_LEN;
+use super::super::tiled_rows;
+use super::gpu::Gpu;
+use super::kernels::{CudaKernels, Kernel, LaunchArgs};
+use super::memory::{download, pointer, upload, zeros};
+use crate::error::Result;
+
+/// The memory of the tiled executor, which grows with the rows of a step.
+pub(super) struct Tiled {
+    workspace: DeviceBuffer<f32>,
+    scratch: DeviceBuffer<f32>,
+    squares: DeviceBuffer<f32>,
+}
+
+/// The documents of a step, and its coefficients. An evaluation has none.
+pub(super) struct TiledStep<'a> {
+    pub(super) documents: &'a [&'a [u32]],
+    pub(super) coefficients: StepCoefficients,
+}
+
+impl Tiled {
+    pub(super) fn new(shape: RuntimeShape) -> Result<Self> {
+        Ok(Self { workspace: zeros(0)?, scratch: zeros(0)?, squares: zeros(squares_len(shape))? })
+    }
+
+    /// Takes steps, or computes the losses of documents, and returns the log and the losses of each step's documents.
+    ///
+    /// # Safety
+    /// The arrays in `args` are on the device with the lengths that [`StepArgs`] states, and nothing else uses them. The
+    /// other pointers in `args` are not read. Documents have two tokens or more, all below V.
+    pub(super) unsafe fn run(
+        &mut self,
+        gpu: &Gpu,
+        args: StepArgs,
+        steps: &[TiledStep],
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let kernels = Kernels::new(&gpu.kernels, gpu.shape)?;
+        let (mut lists, mut plans) = (Vec::new(), Vec::with_capacity(steps.len()));
+        let (mut workspace, mut losses) = (0, 0);
+        for step in steps {
+            let first = lists.len();
+            let counts = tiled_rows::append(&mut lists, gpu.shape, step.documents);
+            workspace = workspace.max(StepArgs::workspace_len(gpu.shape, counts, args.trains));
+            plans.push((first, losses, counts));
+            losses += step.documents.len().next_multiple_of(HALF_WARP);
+        }
+        if self.workspace.len() < workspace {
+            self.workspace = zeros(workspace)?;
+        }
+        let (lists_len, lists) = (lists.len(), upload(&lists)?);
+        let (losses_len, losses, log) = (losses, zeros::<f32>(losses)?, zeros::<f32>(LOG_LEN * steps.len())?);
+        let mut launches = Vec::new();
+        for (i, (step, (first, first_loss, counts))) in steps.iter().zip(&plans).enumerate() {
+            let args = StepArgs {
+                workspace: pointer(&self.workspace, workspace),
+                squares: pointer(&self.squares, self.squares.len()),
+                lists: pointer(&lists, lists_len).wrapping_add(*first),
+                log: pointer(&log, LOG_LEN * steps.len()).wrapping_add(LOG_LEN * i),
+                losses: pointer(&losses, losses_len).wrapping_add(*first_loss),
+                counts: *counts,
+                coefficients: step.coefficients,
+                threads: gpu.kernels.multiprocessors() as u32,
+                ..args
+            };
+            each_phase(gpu.shape.n_layer(), args.trains, |phase| {
+                // SAFETY: the caller vouches for the arrays, and the other pointers are those of this function's memory.
+                launches.push(unsafe { Launch::new(args, phase, &kernels) });
+            });
+        }
+        let scratch = launches.iter().map(Launch::scratch_len).max().unwrap_or(0);
+        if self.scratch.len() < scratch {
+            self.scratch = zeros(scratch)?;
+        }
+        let scratch = pointer(&self.scratch, scratch);
+        gpu.timed("tiled", |stream| {
+            // SAFETY: the caller vouches for the arrays. The phases follow each other in the stream, and `timed` waits.
+            launches.iter().try_for_each(|launch| unsafe { launch.run(&kernels, stream, scratch) })
+        })?;
+        Ok((download(&log, 0..log.len())?, download(&losses, 0..losses.len())?))
+    }
+}
+
+/// A kernel and its compiled form.
+type Compiled<'a, A> = (Kernel<A>, Function<'a>);
+
+/// The kernels, with the shared memory of their blocks.
+struct Kernels<'a> {
+    forward: Compiled<'a, ProductsArgs>,
+    backward: Compiled<'a, ProductsArgs>,
+    attention: Compiled<'a, PhaseArgs>,
+    rows: Compiled<'a, PhaseArgs>,
+}
+
+impl<'a> Kernels<'a> {
+    fn new(kernels: &'a CudaKernels, shape: RuntimeShape) -> Result<Self> {
+        let product = Items::STAGED.into_iter().map(staged_len).max().unwrap_or(0);
+        let staging = |op| staging_len(op, shape, shape.block_size(), GPU_WARPS);
+        Ok(Self {
+            forward: compiled(kernels, "tiled_forward", None, product)?,
+            backward: compiled(kernels, "tiled_backward", None, product)?,
+            attention: compiled(kernels, "tiled_attention", Some("tiled_attention_global"), staging(Op::Attention))?,
+            rows: compiled(kernels, "tiled_rows", None, staging(Op::EmbedBackward))?,
+        })
+    }
+}
+
+/// Returns a kernel whose blocks stage this many elements.
+fn compiled<'a, A: LaunchArgs>(
+    kernels: &'a CudaKernels,
+    name: &str,
+    global: Option<&str>,
+    staging: usize,
+) -> Result<Compiled<'a, A>> {
+    let kernel = kernels.staging(name, global, staging);
+    let function = kernels.compiled(&kernel)?;
+    Ok((kernel, function))
+}
+
+/// The launch of a phase, with its number of blocks. Its arguments lack the pointer to scratch memory.
+enum Launch {
+    Forward(ProductsArgs, usize),
+    Backward(ProductsArgs, usize),
+    Attention(PhaseArgs, usize),
+    Rows(PhaseArgs, usize),
+}
+
+impl Launch {
+    /// Returns the launch of a phase.
+    ///
+    /// # Safety
+    /// The pointers in `step` are valid on the device for the lengths that its docs state.
+    unsafe fn new(step: StepArgs, phase: Phase, kernels: &Kernels) -> Self {
+        // SAFETY: the caller keeps the contract.
+        if let Some((args, blocks)) = unsafe { ProductsArgs::new(&step, phase) } {
+            return if phase.op.is_forward() { Self::Forward(args, blocks) } else { Self::Backward(args, blocks) };
+        }
+        // SAFETY: the caller keeps the contract.
+        let blocks = unsafe { step.items(phase) };
+        let scratch = std::ptr::null_mut();
+        if phase.op.is_attention() {
+            let staging = kernels.attention.0.staging() as u64;
+            Self::Attention(PhaseArgs { step, phase, scratch, staging }, blocks)
+        } else {
+            let staging = kernels.rows.0.staging() as u64;
+            Self::Rows(PhaseArgs { step, phase, scratch, staging }, blocks)
+        }
+    }
+
+    /// Returns the number of elements of scratch memory.
+    fn scratch_len(&self) -> usize {
+        match self {
+            Self::Forward(args, blocks) | Self::Backward(args, blocks) => args.memory.partial * blocks,
+            // Attention may be too large for shared memory.
+            Self::Attention(args, blocks) => args.staging as usize * blocks,
+            Self::Rows(..) => 0,
+        }
+    }
+
+    /// Launches the phase.
+    ///
+    /// # Safety
+    /// That of [`Kernel::launch`], with `scratch` of [`Self::scratch_len`] elements.
+    unsafe fn run(&self, kernels: &Kernels, stream: &Stream, scratch: *mut f32) -> Result<()> {
+        // SAFETY: the caller keeps the contract.
+        unsafe {
+            match *self {
+                Self::Forward(args, blocks) => {
+                    launch(&kernels.forward, stream, blocks, ProductsArgs { scratch, ..args })
+                }
+                Self::Backward(args, blocks) => {
+                    launch(&kernels.backward, stream, blocks, ProductsArgs { scratch, ..args })
+                }
+                Self::Attention(args, blocks) => {
+                    launch(&kernels.attention, stream, blocks, PhaseArgs { scratch, ..args })
+                }
+                Self::Rows(args, blocks) => launch(&kernels.rows, stream, blocks, PhaseArgs { scratch, ..args }),
+            }
+        }
+    }
+}
+
+/// Launches a kernel.
+///
+/// # Safety
+/// That of [`Kernel::launch`].
+unsafe fn launch<A: LaunchArgs>(
+    (kernel, function): &Compiled<'_, A>,
+    stream: &Stream,
+    blocks: usize,
+    args: A,
+) -> Result<()> {
+    // SAFETY: the caller keeps the contract.
+    unsafe { kernel.launch(function, stream, blocks, args) }
+}
