@@ -18,7 +18,7 @@ pub mod product;
 mod products;
 pub mod rows;
 pub mod squares;
-pub mod staged;
+mod staged;
 pub mod step;
 pub mod sum;
 mod tile;

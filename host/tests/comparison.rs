@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 mod common;
-use common::{Folder, refused};
+use common::Folder;
 
 /// Returns a folder with the 5163 names that the program carries, of which the last 517 validate without a shuffle.
 fn names() -> Folder {

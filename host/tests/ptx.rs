@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use gpu_kernels::train::TrainModelsArgs;
 use gpu_kernels::train::batch::BatchArgs;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
@@ -28,6 +29,15 @@ const KERNELS: [(&str, usize); 4] = [
     ("generate", size_of::<GenerateArgs>()),
 ];
 
+/// The kernels of the tiled executor, with the sizes of their arguments.
+const TILED: [(&str, usize); 5] = [
+    ("tiled_forward", size_of::<ProductsArgs>()),
+    ("tiled_backward", size_of::<ProductsArgs>()),
+    ("tiled_attention", size_of::<TiledPhaseArgs>()),
+    ("tiled_attention_global", size_of::<TiledPhaseArgs>()),
+    ("tiled_rows", size_of::<TiledPhaseArgs>()),
+];
+
 fn kernels() -> &'static [(&'static str, &'static str)] {
     PTX.expect("a build with PTX: unset MICROGPT_PTX").kernels
 }
@@ -38,14 +48,15 @@ fn ptx(kernel: &str) -> &'static str {
 
 #[test]
 fn every_kernel_exists_and_takes_the_struct_that_the_host_passes() {
-    for (kernel, size) in KERNELS {
-        for name in ["", "_shared", "_global"].map(|suffix| format!("{kernel}{suffix}")) {
-            let param = format!("\t.param .align 8 .b8 {name}_param_0[{size}]");
-            let head = format!(".visible .entry {name}(\n{param}\n)\n.maxntid {}, 1, 1\n", 32 * GPU_WARPS);
-            let ptx = ptx(&name);
-            assert!(ptx.contains(&head), "`{name}` has no parameter of {size} bytes");
-            assert_eq!(ptx.matches(".visible .entry").count(), 1, "`{name}` stands alone");
-        }
+    let fused = KERNELS
+        .into_iter()
+        .flat_map(|(kernel, size)| ["", "_shared", "_global"].map(|suffix| (format!("{kernel}{suffix}"), size)));
+    for (name, size) in fused.chain(TILED.map(|(kernel, size)| (kernel.to_owned(), size))) {
+        let param = format!("\t.param .align 8 .b8 {name}_param_0[{size}]");
+        let head = format!(".visible .entry {name}(\n{param}\n)\n.maxntid {}, 1, 1\n", 32 * GPU_WARPS);
+        let ptx = ptx(&name);
+        assert!(ptx.contains(&head), "`{name}` has no parameter of {size} bytes");
+        assert_eq!(ptx.matches(".visible .entry").count(), 1, "`{name}` stands alone");
     }
 }
 

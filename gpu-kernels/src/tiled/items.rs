@@ -2,7 +2,6 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
-use super::staged::staged_len;
 use super::sum::PART;
 use super::tile::PANEL_ROWS;
 
@@ -17,6 +16,20 @@ const MIN_ROWS: usize = 128;
 
 /// The columns of the widest panel.
 const COLS: usize = 48;
+
+/// The contracted indices that a GPU stages at once.
+pub(super) const DEPTH: usize = 32;
+
+/// Returns the stride of staged rows of `width` elements. A stride of an odd number of half-warps puts adjacent rows into
+/// different halves of the 32 banks, so that transposing stores do not conflict.
+pub(super) const fn staged_stride(width: usize) -> usize {
+    if width.is_multiple_of(2 * HALF_WARP) { width + HALF_WARP } else { width }
+}
+
+/// Returns the number of elements in which both operands of an item are staged.
+pub const fn staged_len(items: Items) -> usize {
+    DEPTH * (staged_stride(items.rows) + staged_stride(items.cols))
+}
 
 /// The division of a product into items.
 #[derive(Clone, Copy, Debug)]

@@ -2,12 +2,12 @@
 
 use simt::{Block, Grid, Target, U32View, View, inline};
 
+#[cfg(not(target_arch = "nvptx64"))]
+use super::items::staged_len;
 use super::items::{ItemMemory, Items};
 use super::operand::{Left, Right};
 use super::phases::Phase;
 use super::product::Product;
-#[cfg(not(target_arch = "nvptx64"))]
-use super::staged::staged_len;
 use super::step::StepArgs;
 use super::sum::Contraction;
 

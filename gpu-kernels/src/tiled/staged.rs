@@ -7,31 +7,17 @@
 
 use simt::{Block, F32x32, GPU_WARPS, HALF_WARP, PerWarp, Target, View, Warp, inline};
 
-use super::items::Items;
+use super::items::{DEPTH, Items, staged_stride};
 use super::operand::{Left, Right};
 use super::output::Strides;
 use super::product::{Item, Partial, Product};
 use super::tile::{PANEL_ROWS, Strided, Tile, transpose_block};
-
-/// The contracted indices that are staged at once.
-const DEPTH: usize = 32;
 
 /// The pairs of rows of a tile.
 const PAIRS: usize = PANEL_ROWS / 2;
 
 /// The sums of a tile's rows in sixteen columns.
 type Column = Tile<PAIRS, 1>;
-
-/// Returns the stride of staged rows of `width` elements. A stride of an odd number of half-warps puts adjacent rows into
-/// different halves of the 32 banks, so that transposing stores do not conflict.
-const fn staged_stride(width: usize) -> usize {
-    if width.is_multiple_of(2 * HALF_WARP) { width + HALF_WARP } else { width }
-}
-
-/// Returns the number of elements in which both operands of an item are staged.
-pub const fn staged_len(items: Items) -> usize {
-    DEPTH * (staged_stride(items.rows) + staged_stride(items.cols))
-}
 
 /// The staged parts of both operands, `[DEPTH, rows]` and `[DEPTH, cols]`.
 #[derive(Clone, Copy)]
@@ -41,8 +27,8 @@ struct StagedPanels {
 }
 
 impl Product {
-    /// Computes an item of one of the sizes [`Items::STAGED`]. `staging` has [`staged_len`] elements, and `partial` those
-    /// of the partial sums.
+    /// Computes an item of one of the sizes [`Items::STAGED`]. `staging` and `partial` have the lengths
+    /// of [`Items::memory`].
     #[inline(always)]
     pub(super) fn staged<T: Target>(self, block: &Block<T>, items: Items, item: Item, [staging, partial]: [View; 2]) {
         const LARGE: Items = Items::STAGED[0];

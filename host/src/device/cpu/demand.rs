@@ -61,7 +61,10 @@ pub(crate) fn demand(executors: Executors, shape: RuntimeShape, batch: usize, da
     };
     let evaluate = match executors.evaluation {
         Executor::Fused => evaluate_blocks(dataset.val.len()) as u128 * Activations::len(shape) as u128,
-        Executor::Tiled => tiled_rows::memory_len(shape, EVALUATE_ROWS.div_ceil(shape.block_size()), false)?,
+        Executor::Tiled => {
+            let documents = EVALUATE_ROWS.div_ceil(shape.block_size()).min(dataset.val.len());
+            tiled_rows::memory_len(shape, documents, false)?
+        }
     };
     // The tiled executor has one workspace for both.
     let activations = if executors.training == executors.evaluation && executors.training == Executor::Tiled {

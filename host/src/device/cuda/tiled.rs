@@ -5,11 +5,10 @@ use cust::memory::DeviceBuffer;
 use cust::stream::Stream;
 use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::tiled::items::Items;
+use gpu_kernels::tiled::items::{Items, staged_len};
 use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
 use gpu_kernels::tiled::squares::squares_len;
-use gpu_kernels::tiled::staged::staged_len;
 use gpu_kernels::tiled::step::{StepArgs, staging_len};
 use simt::{GPU_WARPS, HALF_WARP};
 
