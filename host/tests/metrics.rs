@@ -111,6 +111,11 @@ fn a_killed_run_that_is_resumed_leaves_every_step() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        // The first run may take long to start, under a sanitizer for example.
+        let start = std::time::Instant::now();
+        while !folder.path("model.safetensors").exists() && start.elapsed().as_secs() < 10 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         // Multiples of the golden ratio, modulo 1, are spread evenly and without a pattern.
         let moment = (kill as f64 * 0.618_034).fract();
         std::thread::sleep(std::time::Duration::from_micros((30_000.0 + 60_000.0 * moment) as u64));
