@@ -4,10 +4,19 @@
 #[path = "common/values.rs"]
 mod values;
 
+use std::ptr;
+
+use gpu_kernels::layout::Arrays;
+use gpu_kernels::ops::adamw::{AdamWParams, StepCoefficients};
+use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::tiled::items::Items;
+use gpu_kernels::tiled::launch::ProductsArgs;
 use gpu_kernels::tiled::operand::{Left, Right};
 use gpu_kernels::tiled::output::Output;
+use gpu_kernels::tiled::phases::each_phase;
 use gpu_kernels::tiled::product::Product;
+use gpu_kernels::tiled::rows::RowCounts;
+use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::tiled::sum::{Contraction, PART, Part, stack_len};
 use gpu_kernels::tiled::work::{Work, WorkArgs};
 use simt::{AS_ON_GPU, AnyCpu, Grid, HALF_WARP, U32View, View, round_up};
@@ -245,4 +254,35 @@ fn values_are_put_to_the_use_that_is_asked_for() {
             }
         }
     }
+}
+
+// An H200 has 132 multiprocessors. The products of a phase share a launch.
+#[test]
+fn each_launch_of_products_gives_each_multiprocessor_of_a_large_gpu_an_item() {
+    let shape = RuntimeShape { vocab: 69, block_size: 256, n_embd: 384, n_head: 6, n_layer: 6 };
+    let counts = RowCounts { rows: 1024, documents: 4, longest: 256, vocab: 69 };
+    let null = ptr::null_mut();
+    let step = StepArgs {
+        arrays: Arrays { w: null, transposed: null, grads: null, m: null, v: null },
+        workspace: null,
+        squares: null,
+        lists: ptr::null(),
+        log: null,
+        losses: null,
+        shape,
+        counts,
+        optimizer: AdamWParams { beta1: 0.9, beta2: 0.95, max_grad_norm: 1.0 },
+        coefficients: StepCoefficients::default(),
+        threads: 132,
+        trains: true,
+    };
+    let mut launches = 0;
+    each_phase(1, true, |phase| {
+        // SAFETY: the products are not computed, so their pointers are not read.
+        if let Some((_, blocks)) = unsafe { ProductsArgs::new(&step, phase) } {
+            assert!(blocks >= 132, "{phase:?} has {blocks} items");
+            launches += 1;
+        }
+    });
+    assert_eq!(launches, 10);
 }

@@ -45,7 +45,7 @@ impl Items {
     /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns of the largest item, and 16 by 16
     /// columns of the others.
     pub const STAGED: [Self; 3] =
-        [Self { rows: 128, cols: 64 }, Self { rows: 64, cols: 32 }, Self { rows: 32, cols: 32 }];
+        [Self { rows: 128, cols: 64 }, Self { rows: 64, cols: 32 }, Self { rows: 32, cols: 16 }];
 
     /// Returns a division of a product `[rows, cols]` for `threads` threads, or for as many multiprocessors of a GPU.
     /// The division changes no bits.
