@@ -146,7 +146,7 @@ fn continuous(model: ModelConfig) -> Dataset {
 #[test]
 #[ignore = "needs a GPU: run with --ignored where there is one"]
 fn windows_of_a_text_have_the_bits_of_the_cpu() {
-    for (model, batch) in [(ModelConfig::default(), 1), (ODD[1], 4), (TILED[0], 2)] {
+    for (model, batch) in [(ModelConfig::default(), 1), (ODD[1], 4), (LARGER, 3)] {
         let dataset = continuous(model);
         compare(model, batch, &dataset, 4, 2, 3);
         let state = State::new(Weights::init(model.shape(dataset.tokenizer.vocab_size()).unwrap(), 1));
