@@ -9,6 +9,7 @@ use page_wasm::session::Session;
 use self::highlight::Highlighter;
 use self::source::{Doc, File, Op};
 
+mod bundle;
 mod highlight;
 mod markdown;
 mod module;
@@ -44,6 +45,7 @@ pub fn page() -> Result<String> {
         ops.len()
     );
     let highlighter = Highlighter::new();
+    let scripts = root.join("assets/page/src");
     fill(
         include_str!("page.html"),
         &[
@@ -57,10 +59,8 @@ pub fn page() -> Result<String> {
             ("speed", speed::text()?),
             ("corpus", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
             ("module", module::build(&root, module::Fma::Exact)?),
-            ("worker", include_str!("worker.js").to_owned()),
-            ("curve", include_str!("curve.js").to_owned()),
-            ("live", include_str!("live.js").to_owned()),
-            ("code", include_str!("code.js").to_owned()),
+            ("worker", bundle::bundle(&scripts, "worker.js")?),
+            ("script", bundle::bundle(&scripts, "page.js")?),
         ],
     )
 }
@@ -83,23 +83,21 @@ fn fill(template: &str, parts: &[(&str, String)]) -> Result<String> {
 /// Returns a source file as HTML. The browser lays out only chunks in view, and knows the sizes of all.
 fn article(highlighter: &Highlighter, file: &File) -> String {
     let (path, lines) = (&file.path, file.text.lines().count());
-    let columns = file.text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     let chunks = highlighter.chunks(&file.text, CHUNK);
     let chunk = |(i, html): (usize, &String)| {
         let (first, lines) = (i * CHUNK, CHUNK.min(lines - i * CHUNK));
         format!("<span class=chunk data-first={first} data-lines={lines} style=--lines:{lines}>{html}</span>")
     };
     format!(
-        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=\"--lines:{lines};--columns:{columns}\">\
-         <h2><a href=\"../{path}\">{path}</a></h2><div class=body><div class=gutter aria-hidden=true></div>\
-         <pre><code>{}</code></pre></div></article>\n",
+        "<article class=file id=\"{path}\" aria-label=\"{path}\" style=--lines:{lines}>\
+         <h2>{path}</h2><pre><code>{}</code></pre></article>\n",
         chunks.iter().enumerate().map(chunk).collect::<String>()
     )
 }
 
 /// Returns the link that picks an op.
 fn op_link(op: &Op) -> String {
-    format!("<a href=\"#side-by-side/{0}\" data-op=\"{0}\">{0}</a>", op.name)
+    format!("<a href=\"#side-by-side/{0}\" data-to=\"/{0}\" data-op=\"{0}\">{0}</a>", op.name)
 }
 
 /// Returns the text between the two sources, which is the math and the shapes of an op from the doc comments of both

@@ -1,0 +1,70 @@
+// The attention of each head of the last layer, as tables.
+import { $, element } from "./dom.js";
+
+/** @import { Attention } from "./engine.js" */
+
+const box = $("heads");
+/** The tokens and the number of heads that the tables are for. */
+let shown = "";
+
+/**
+ * Returns an empty table for the attention of head `h`, with a row for each query and a column for each key.
+ * @param {string[]} tokens
+ * @param {number} h
+ */
+const table = (tokens, h) => {
+  /**
+   * @param {string} token
+   * @param {string} scope
+   */
+  const label = (token, scope) => element("th", { textContent: token === "<BOS>" ? "·" : token, scope, title: token });
+  const table = element("table");
+  table.createCaption().textContent = `head ${h + 1}`;
+  const corner = element("td");
+  table
+    .createTHead()
+    .insertRow()
+    .append(corner, ...tokens.map((token) => label(token, "col")));
+  const body = table.createTBody();
+  for (const [t, token] of tokens.entries()) {
+    const row = body.insertRow();
+    row.append(label(token, "row"));
+    for (const key of tokens.keys()) row.insertCell().className = key <= t ? "seen" : "later";
+  }
+  return table;
+};
+
+/**
+ * Shows the attention of each head, or the error for its text.
+ * @param {Attention} attention
+ */
+export const showAttention = ({ tokens, heads, error }) => {
+  $("attention-message").textContent = (error ?? "").replace(/^error: /, "");
+  if (!tokens || !heads) return;
+  const key = JSON.stringify([tokens, heads.length]);
+  if (shown !== key) {
+    shown = key;
+    box.style.setProperty("--n", String(tokens.length));
+    box.replaceChildren(...heads.map((_, h) => table(tokens, h)));
+  }
+  for (const [h, rows] of heads.entries()) {
+    const body = /** @type {HTMLTableElement} */ (box.children[h]).tBodies[0];
+    for (const [t, row] of rows.entries()) {
+      for (const [key, probability] of row.slice(0, t + 1).entries()) paint(body.rows[t].cells[key + 1], probability);
+    }
+  }
+};
+
+/**
+ * Shows a probability in a cell.
+ * @param {HTMLTableCellElement} cell
+ * @param {number} probability
+ */
+const paint = (cell, probability) => {
+  const percent = Math.round(100 * probability);
+  if (cell.dataset.percent === String(percent)) return;
+  cell.dataset.percent = String(percent);
+  cell.style.setProperty("--p", `${percent}%`);
+  cell.title = `${percent} %`;
+  cell.setAttribute("aria-label", `${percent} %`);
+};

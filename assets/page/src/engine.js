@@ -1,0 +1,77 @@
+// The worker with the model, as the page's own thread sees it.
+import { $ } from "./dom.js";
+
+/**
+ * The settings of a model and its run, under the names of the command line.
+ * @typedef {{ steps: number, learning_rate: number, seed: number, n_embd: number, n_head: number, n_layer: number,
+ *   block_size: number }} Settings
+ */
+/** @typedef {{ train: number, val: number, vocab: number, params: number }} Opened */
+/** @typedef {{ step: number, samples: string[] }} Names */
+/** @typedef {{ step: number, tokens?: string[], heads?: number[][][], error?: string }} Attention */
+/**
+ * The steps since the last report. `time` and `wall` are in milliseconds, without and with the worker's pauses.
+ * @typedef {{ losses: number[], time: number, wall: number, step: number, names: Names[], attention?: Attention,
+ *   validations: { step: number, val_loss: number }[], hash?: string }} Report
+ */
+/**
+ * A message of the worker. `error` is a failed message's, and the worker needs a successor if it is a `trap`.
+ * @typedef {{ ready?: true, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
+ *   report?: Report, error?: string, trap?: boolean, id?: number, reply?: any }} Message
+ */
+
+/** @type {Worker | null} */
+let worker = null;
+/** @type {((message: Message) => void)[]} */
+const listeners = [];
+/** The requests whose reply is due. @type {Map<number, { resolve: (reply: any) => void, reject: (error: Error) => void }>} */
+const due = new Map();
+let asked = 0;
+
+/**
+ * Calls a function with every message of the worker except replies.
+ * @param {(message: Message) => void} listener
+ */
+export const onMessage = (listener) => listeners.push(listener);
+
+/** @param {Message} message */
+const receive = (message) => {
+  const request = message.id === undefined ? undefined : due.get(message.id);
+  if (request && message.id !== undefined) {
+    due.delete(message.id);
+    if (message.error === undefined) request.resolve(message.reply);
+    else request.reject(new Error(message.error.replace(/^error: /, "")));
+    if (!message.trap) return;
+  }
+  for (const listener of listeners) listener(message);
+};
+
+/** Starts a worker in place of any earlier one. */
+export const start = () => {
+  worker?.terminate();
+  for (const { reject } of due.values()) reject(new Error("the worker was replaced"));
+  due.clear();
+  const source = new Blob([$("worker").textContent ?? ""], { type: "text/javascript" });
+  worker = new Worker(URL.createObjectURL(source));
+  worker.onmessage = ({ data }) => receive(data);
+  worker.onerror = (event) => receive({ error: `the worker failed: ${event.message}` });
+  worker.postMessage({ module: ($("module").textContent ?? "").trim() });
+};
+
+/**
+ * Sends a message to the worker.
+ * @param {object} message
+ */
+export const send = (message) => worker?.postMessage(message);
+
+/**
+ * Asks the worker's module, and resolves with its reply. `assets/page/wasm/src/session.rs` has the requests.
+ * @param {object} request
+ * @returns {Promise<any>}
+ */
+export const ask = (request) =>
+  new Promise((resolve, reject) => {
+    asked += 1;
+    due.set(asked, { resolve, reject });
+    send({ id: asked, request });
+  });

@@ -1,0 +1,107 @@
+// The state of the page in the fragment of its address, such as `#side-by-side/attention?seed=7`. The fragment names the
+// view, a part of the view, and every setting that differs from its default, so a link reproduces what the page shows.
+import { all } from "./dom.js";
+
+/**
+ * A place in the page. `part` is empty if the fragment names none.
+ * @typedef {{ view: string, part: string, settings: URLSearchParams }} Place
+ */
+
+/** The view without a fragment. */
+const FIRST_VIEW = "live";
+
+/** @type {((place: Place) => void)[]} */
+const listeners = [];
+
+/**
+ * Returns the place that a fragment names.
+ * @param {string} [fragment]
+ * @returns {Place}
+ */
+export const place = (fragment = location.hash) => {
+  const [path, query = ""] = fragment.replace(/^#/, "").split("?", 2);
+  const [view, part = ""] = path.split("/", 2).map(decoded);
+  return { view: view || FIRST_VIEW, part, settings: new URLSearchParams(query) };
+};
+
+/**
+ * Decodes a part of a path, or returns it unchanged if it is damaged.
+ * @param {string} text
+ */
+const decoded = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+/**
+ * Returns the fragment of a place with the settings of this one. A setting of `null` is left out.
+ * @param {{ view?: string, part?: string, settings?: Record<string, string | null> }} change
+ */
+export const fragment = ({ view, part, settings = {} }) => {
+  const now = place();
+  for (const [name, value] of Object.entries(settings)) {
+    if (value === null) now.settings.delete(name);
+    else now.settings.set(name, value);
+  }
+  // Another view has other parts.
+  const kept = part ?? (view === undefined || view === now.view ? now.part : "");
+  const path = [view ?? now.view, kept]
+    .filter((name) => name !== "")
+    .map(encodeURIComponent)
+    .join("/");
+  const query = now.settings.toString();
+  return query === "" ? `#${path}` : `#${path}?${query}`;
+};
+
+/**
+ * Goes to another place, and tells the listeners. `replace` leaves no entry in the history.
+ * @param {Parameters<typeof fragment>[0]} change
+ * @param {{ replace?: boolean }} [options]
+ */
+export const go = (change, { replace = false } = {}) => {
+  const next = fragment(change);
+  if (next === location.hash) return;
+  if (replace) history.replaceState(null, "", next);
+  else history.pushState(null, "", next);
+  tell();
+};
+
+/**
+ * Returns a setting of the fragment, or `fallback` if the fragment has none of that name.
+ * @param {string} name
+ * @param {string} fallback
+ */
+export const setting = (name, fallback) => place().settings.get(name) ?? fallback;
+
+/**
+ * Changes a setting without an entry in the history. A setting that equals its default is left out.
+ * @param {string} name
+ * @param {string} value
+ * @param {string} fallback the default
+ */
+export const setSetting = (name, value, fallback) =>
+  go({ settings: { [name]: value === fallback ? null : value } }, { replace: true });
+
+/**
+ * Calls a function at every change of the place, by a link, by `go`, and by the browser's buttons.
+ * @param {(place: Place) => void} listener
+ */
+export const onPlace = (listener) => listeners.push(listener);
+
+/**
+ * Tells the listeners, and gives the links of the page the settings of this place. A link names a view and a part, as in
+ * `<a data-to="reference/clip">`, or a part of any view, as in `<a data-to="/clip">`.
+ */
+export const tell = () => {
+  const now = place();
+  for (const link of all("a[data-to]")) {
+    const [view, part] = (link.dataset.to ?? "").split("/", 2);
+    link.setAttribute("href", fragment({ view: view || now.view, part: part ?? "" }));
+  }
+  for (const listener of listeners) listener(now);
+};
+
+addEventListener("hashchange", tell);

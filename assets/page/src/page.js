@@ -1,0 +1,8 @@
+// The page's script: all views, then the first place.
+import "./theme.js";
+import "./views.js";
+import "./search.js";
+import "./keyboard.js";
+import { tell } from "./fragment.js";
+
+tell();

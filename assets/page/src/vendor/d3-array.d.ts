@@ -1,0 +1,1 @@
+export { nice, tickStep, ticks } from "d3-array";

@@ -1,0 +1,43 @@
+// The views of the page. A section of the class `view` names in `data-views` the views that it is a part of.
+import { $, all } from "./dom.js";
+import { go, onPlace, place } from "./fragment.js";
+
+/** The names of the views, in the order of their links. */
+export const VIEWS = all("#views a").map((link) => (link.dataset.to ?? "").split("/")[0]);
+
+/** Returns the view that the page shows. */
+export const currentView = () => {
+  const { view } = place();
+  return VIEWS.includes(view) ? view : VIEWS[0];
+};
+
+/** Shows the sections of the view. */
+const show = () => {
+  const view = currentView();
+  if (document.body.dataset.view === view) return;
+  document.body.dataset.view = view;
+  for (const section of all(".view")) section.hidden = !(section.dataset.views ?? "").split(" ").includes(view);
+  for (const [i, link] of all("#views a").entries()) {
+    if (VIEWS[i] === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  window.scrollTo(0, 0);
+};
+
+/**
+ * Goes to the view with this number, counted from 1, and returns whether there is one.
+ * @param {string} number
+ */
+export const goToView = (number) => {
+  const view = VIEWS[Number(number) - 1];
+  if (view) go({ view });
+  return view !== undefined;
+};
+
+onPlace(show);
+$("skip").addEventListener("click", (event) => {
+  // The link's own target would replace the place in the fragment.
+  event.preventDefault();
+  $("main").focus();
+  $("main").scrollIntoView();
+});
