@@ -1,14 +1,32 @@
 // Compares the page's module, which runs in Node.js, with the native kernels.
-import { expect, test } from "@playwright/test";
+
 import { gunzipSync } from "node:zlib";
+import { expect, test } from "@playwright/test";
 
 import { generator, pageModule } from "./browser.mjs";
 
-const DEFAULT = { do: "open", corpus: null, steps: 120, learning_rate: 0.01, seed: 42, n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 };
+const DEFAULT = {
+  do: "open",
+  corpus: null,
+  steps: 120,
+  learning_rate: 0.01,
+  seed: 42,
+  n_embd: 16,
+  n_head: 4,
+  n_layer: 1,
+  block_size: 8,
+};
 const RUNS = [
   { ...DEFAULT, seed: 7, learning_rate: 0.05 },
   { ...DEFAULT, n_embd: 24, n_head: 3, n_layer: 2, block_size: 11, seed: 1 },
-  { ...DEFAULT, n_embd: 40, n_head: 2, block_size: 5, steps: 30, corpus: "ärger\nžluť\nx\n猫と犬\nhello world\n".repeat(3) },
+  {
+    ...DEFAULT,
+    n_embd: 40,
+    n_head: 2,
+    block_size: 5,
+    steps: 30,
+    corpus: "ärger\nžluť\nx\n猫と犬\nhello world\n".repeat(3),
+  },
 ];
 const ASK = [
   { do: "train", steps: 10 },
@@ -22,7 +40,7 @@ const ASK = [
 
 test("runs of other shapes and corpora give the native bits", async () => {
   const requests = RUNS.flatMap((run) => [run, ...ASK]);
-  const native = generator(["native"], { input: requests.map((request) => JSON.stringify(request) + "\n").join("") });
+  const native = generator(["native"], { input: requests.map((request) => `${JSON.stringify(request)}\n`).join("") });
   const { instance } = await WebAssembly.instantiate(gunzipSync(Buffer.from(pageModule(), "base64")), {});
   const { memory, buffer, call } = instance.exports;
   const view = (length) => {

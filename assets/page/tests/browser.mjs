@@ -21,10 +21,18 @@ export const pageModule = () => {
   return html.match(/<script type="text\/plain" id="module">([^<]*)</)[1];
 };
 
-const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
+const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
+  existsSync(path),
+);
 
 /** The launch options for an installed Chromium, or for Playwright's own if there is none. */
 export const LAUNCH = {
   executablePath: process.env.CHROMIUM ?? chromium,
-  args: ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"],
+  args: [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+  ],
 };

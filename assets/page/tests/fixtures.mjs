@@ -1,5 +1,5 @@
 // The fixture of the page's tests, and functions that open and measure the page.
-import { expect, test as base } from "@playwright/test";
+import { test as base, expect } from "@playwright/test";
 
 import { PAGE } from "./browser.mjs";
 
@@ -23,7 +23,8 @@ export const open = async (page, hash = "") => {
   await expect(page.locator("#opened")).toContainText("parameters");
 };
 /** Returns the value that an element shows. Locators use ids, because a search by role or text takes a second. */
-export const number = async (page, id) => Number((await page.locator(id).textContent()).split("/")[0].replaceAll(",", ""));
+export const number = async (page, id) =>
+  Number((await page.locator(id).textContent()).split("/")[0].replaceAll(",", ""));
 /** Waits for the end of a run. */
 export const trained = (page, steps = "500 / 500") => expect(page.locator("#at")).toHaveText(steps);
 
@@ -37,7 +38,9 @@ export const tasksOf = (trace, name) => {
   const { traceEvents } = JSON.parse(trace);
   const threads = traceEvents.filter((event) => event.name === "thread_name" && event.args.name.startsWith(name));
   const tasks = threads.map(({ pid, tid }) => {
-    return traceEvents.filter((event) => event.name === "RunTask" && event.pid === pid && event.tid === tid && event.tdur);
+    return traceEvents.filter(
+      (event) => event.name === "RunTask" && event.pid === pid && event.tid === tid && event.tdur,
+    );
   });
   return tasks.reduce((most, some) => (some.length > most.length ? some : most), []);
 };

@@ -1,10 +1,10 @@
 // The live view, with its training, its settings and its corpora.
-import { TASKS, expect, number, open, tasksOf, test, trained } from "./fixtures.mjs";
+import { expect, number, open, TASKS, tasksOf, test, trained } from "./fixtures.mjs";
 
 test("500 steps take less than a second of the processor and give the native bits", async ({ page, browser }) => {
   await open(page);
   await expect(page.locator("#names tbody tr")).toHaveCount(1);
-  await page.waitForFunction(() => live.state.warm);
+  await page.waitForFunction(() => document.body.dataset.warm !== undefined);
   await browser.startTracing(page, { categories: TASKS });
   const start = Date.now();
   await page.locator("#train").click();
@@ -90,20 +90,26 @@ test("a bad corpus is refused and a good one is learned", async ({ page }) => {
   await expect(page.locator("#attention-message")).toHaveText("");
   await expect(page.locator("#heads table").first().locator("tbody tr")).toHaveCount(3);
   // These bytes are not UTF-8.
-  await page.locator("#file").setInputFiles({ name: "picture.bin", mimeType: "image/png", buffer: Buffer.from([0xff, 0xfe, 0x80]) });
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "picture.bin", mimeType: "image/png", buffer: Buffer.from([0xff, 0xfe, 0x80]) });
   await expect(page.locator("#message")).toContainText("picture.bin");
-  await page.locator("#file").setInputFiles({ name: "two.txt", mimeType: "text/plain", buffer: Buffer.from("ab\nba\n") });
+  await page
+    .locator("#file")
+    .setInputFiles({ name: "two.txt", mimeType: "text/plain", buffer: Buffer.from("ab\nba\n") });
   await expect(page.locator("#opened")).toContainText("vocabulary 3");
   await expect(page.locator("#message")).toBeHidden();
 });
 
 test("a corpus can be dropped on the page", async ({ page }) => {
   await open(page);
-  const drop = (text) => page.evaluate((text) => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([text], "dropped.txt", { type: "text/plain" }));
-    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-  }, text);
+  const drop = (text) =>
+    page.evaluate((text) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([text], "dropped.txt", { type: "text/plain" }));
+      for (const type of ["dragover", "drop"])
+        document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+    }, text);
   await drop("abc\nacb\ncab\n");
   await expect(page.locator("#opened")).toContainText("vocabulary 4");
   await expect(page.locator("#corpus")).toHaveValue("abc\nacb\ncab\n");

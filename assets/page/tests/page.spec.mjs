@@ -1,8 +1,8 @@
 // The page as a whole, with its size, its views and its speed.
 import { statSync } from "node:fs";
 
-import { PAGE, inRepository } from "./browser.mjs";
-import { TASKS, expect, number, open, tasksOf, test } from "./fixtures.mjs";
+import { inRepository, PAGE } from "./browser.mjs";
+import { expect, number, open, TASKS, tasksOf, test } from "./fixtures.mjs";
 
 test("the page is one file under 1.5 MB and paints within 300 ms", async ({ page }) => {
   expect(statSync(inRepository("assets/microgpt.html")).size).toBeLessThan(1_500_000);
@@ -10,9 +10,17 @@ test("the page is one file under 1.5 MB and paints within 300 ms", async ({ page
   const paints = [];
   for (let i = 0; i < 30 && !(Math.min(...paints) < 300); i++) {
     await page.goto(PAGE);
-    paints.push(await page.evaluate(() => new Promise((resolve) => {
-      new PerformanceObserver((list) => resolve(list.getEntries()[0].startTime)).observe({ type: "paint", buffered: true });
-    })));
+    paints.push(
+      await page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            new PerformanceObserver((list) => resolve(list.getEntries()[0].startTime)).observe({
+              type: "paint",
+              buffered: true,
+            });
+          }),
+      ),
+    );
   }
   console.log(`first paint after ${paints.map(Math.round).join(", ")} ms`);
   expect(Math.min(...paints)).toBeLessThan(300);
@@ -32,7 +40,7 @@ test("views switch by link and by key, and are in the address", async ({ page })
   await expect(kernels).toBeVisible();
   await expect(reference).toBeVisible();
   await page.keyboard.press("1");
-  await expect(page.locator("#live")).toBeVisible();
+  await expect(page.locator("#view-live")).toBeVisible();
   await expect(page.locator("#code")).toBeHidden();
 });
 
@@ -48,7 +56,9 @@ test("switching, typing and scrolling stay smooth while the model trains", async
     await act();
     const tasks = tasksOf(await browser.stopTracing(), "CrRendererMain");
     const [longest, clock] = ["tdur", "dur"].map((time) => Math.max(...tasks.map((task) => task[time])) / 1000);
-    console.log(`${what}: longest of ${tasks.length} tasks ${longest.toFixed(1)} ms of the processor, ${clock.toFixed(1)} ms by the clock`);
+    console.log(
+      `${what}: longest of ${tasks.length} tasks ${longest.toFixed(1)} ms of the processor, ${clock.toFixed(1)} ms by the clock`,
+    );
     expect(tasks.length, what).toBeGreaterThan(50);
     expect(longest, what).toBeLessThan(50);
   };
@@ -96,16 +106,23 @@ test("every view fits a phone and has its landmarks", async ({ page }) => {
     // Sources scroll in their panes, and no pane reaches beyond its row.
     if (view === "live") continue;
     expect(scrollHeight, view).toBeLessThanOrEqual(800);
-    const boxes = await page.evaluate(() => [...document.querySelectorAll(".panes > *")].filter((pane) => pane.offsetParent).map((pane) => {
-      const { top, bottom } = pane.getBoundingClientRect();
-      return [Math.round(top), Math.round(bottom)];
-    }));
-    boxes.slice(1).forEach(([top], i) => expect(boxes[i][1], `${view}: the end of a pane`).toBeLessThanOrEqual(top));
+    const boxes = await page.evaluate(() =>
+      [...document.querySelectorAll(".panes > *")]
+        .filter((pane) => pane.offsetParent)
+        .map((pane) => {
+          const { top, bottom } = pane.getBoundingClientRect();
+          return [Math.round(top), Math.round(bottom)];
+        }),
+    );
+    for (const [i, [top]] of boxes.slice(1).entries()) {
+      expect(boxes[i][1], `${view}: the end of a pane`).toBeLessThanOrEqual(top);
+    }
     expect(boxes.at(-1)[1], view).toBeLessThanOrEqual(800);
   }
   for (const role of ["banner", "main", "search"]) await expect(page.getByRole(role)).toHaveCount(1);
   await expect(page.getByRole("navigation", { name: "Views" })).toBeVisible();
   await expect(page.getByRole("navigation", { name: "Ops" })).toBeVisible();
-  for (const name of ["Reference", "Kernels"]) await expect(page.getByRole("region", { name, exact: true })).toBeVisible();
+  for (const name of ["Reference", "Kernels"])
+    await expect(page.getByRole("region", { name, exact: true })).toBeVisible();
   await expect(page.getByRole("complementary", { name: /Math and shapes/ })).toBeVisible();
 });

@@ -8,45 +8,57 @@ import { expect, open, test } from "./fixtures.mjs";
 const places = (page) => page.evaluate(() => JSON.parse(document.getElementById("op-places").textContent));
 
 /** Returns the path and the line where a pane puts an op's first line. The line is 0 while no source is there. */
-const reading = (page, pane, below = 90) => page.evaluate(([pane, below]) => {
-  const box = document.querySelector(pane).getBoundingClientRect();
-  const range = document.caretRangeFromPoint(box.left + 80, box.top + below);
-  const code = range?.startContainer.parentElement.closest("code");
-  // A chunk that has just come into view may not be laid out yet.
-  if (!code?.closest(".file")) return { path: "", line: 0 };
-  const before = document.createRange();
-  before.setStart(code, 0);
-  before.setEnd(range.startContainer, range.startOffset);
-  return { path: code.closest(".file").id, line: before.toString().split("\n").length };
-}, [pane, below]);
+const reading = (page, pane, below = 90) =>
+  page.evaluate(
+    ([pane, below]) => {
+      const box = document.querySelector(pane).getBoundingClientRect();
+      const line = document.elementFromPoint(box.left + 80, box.top + below)?.closest(".line");
+      // A chunk that has just come into view may not be laid out yet.
+      const [path, number] = line?.querySelector(".number").dataset.line.split(":") ?? ["", 0];
+      return { path, line: Number(number) };
+    },
+    [pane, below],
+  );
 
 /** Waits until the panes have stood still for twelve frames. */
-const still = (page) => page.evaluate(async () => {
-  const places = () => [...document.querySelectorAll(".pane")].map((pane) => pane.scrollTop).join();
-  for (let frames = 0, last = ""; frames < 12; frames = places() === last ? frames + 1 : 0) {
-    last = places();
-    await new Promise(requestAnimationFrame);
-  }
-});
+const still = (page) =>
+  page.evaluate(async () => {
+    const places = () => [...document.querySelectorAll(".pane")].map((pane) => pane.scrollTop).join();
+    for (let frames = 0, last = ""; frames < 12; frames = places() === last ? frames + 1 : 0) {
+      last = places();
+      await new Promise(requestAnimationFrame);
+    }
+  });
 
 /** Expects a pane to show a place at its top. */
-const shows = (page, pane, { path, lines }) => expect.poll(async () => {
-  const read = await reading(page, pane);
-  return read.path === path && Math.abs(read.line - lines[0]) < 4 ? "the op" : `${read.path}:${read.line}`;
-}, `${pane} at ${path}:${lines[0]}`).toBe("the op");
+const shows = (page, pane, { path, lines }) =>
+  expect
+    .poll(async () => {
+      const read = await reading(page, pane);
+      return read.path === path && Math.abs(read.line - lines[0]) < 4 ? "the op" : `${read.path}:${read.line}`;
+    }, `${pane} at ${path}:${lines[0]}`)
+    .toBe("the op");
 
 /** Scrolls a pane with the wheel until a place is at its top, and waits until the panes stand still. */
 const wheelTo = async (page, pane, { path, lines }) => {
   await still(page);
   await page.locator(pane).hover();
-  const by = await page.evaluate(([pane, path, line]) => {
-    const body = document.getElementById(path).querySelector(".body").getBoundingClientRect();
-    const lineHeight = parseFloat(getComputedStyle(document.querySelector(".pane pre")).lineHeight);
-    return body.top + (line - 1) * lineHeight - document.querySelector(pane).getBoundingClientRect().top - 70;
-  }, [pane, path, lines[0]]);
-  await page.mouse.wheel(0, Math.round(by));
+  // A chunk has its height only once it has come into view, so the way is known only from near.
+  await expect(async () => {
+    const by = await page.evaluate(
+      ([pane, path, line]) => {
+        const file = document.getElementById(path);
+        const chunk = [...file.querySelectorAll(".chunk")].findLast((chunk) => Number(chunk.dataset.first) < line);
+        const at = file.querySelector(`[data-line="${path}:${line}"]`) ?? chunk;
+        return at.getBoundingClientRect().top - document.querySelector(pane).getBoundingClientRect().top - 70;
+      },
+      [pane, path, lines[0]],
+    );
+    await page.mouse.wheel(0, Math.round(by));
+    await still(page);
+    expect(Math.abs(by)).toBeLessThan(4);
+  }).toPass();
   await expect.poll(async () => (await reading(page, pane)).path).toBe(path);
-  await still(page);
 };
 
 test("each pane follows the other to the same op", async ({ page }) => {
@@ -97,16 +109,39 @@ test("every op has its math between the panes and its place in both", async ({ p
   await open(page, "#side-by-side");
   const ops = await places(page);
   expect(ops.map((op) => op.name).sort()).toEqual([
-    "adamw", "attention", "clip", "cross_entropy", "embed", "evaluate", "generate", "linear", "mlp", "model", "rmsnorm", "sample", "train",
+    "adamw",
+    "attention",
+    "clip",
+    "cross_entropy",
+    "embed",
+    "evaluate",
+    "generate",
+    "linear",
+    "mlp",
+    "model",
+    "rmsnorm",
+    "sample",
+    "train",
   ]);
   for (const { name, reference, kernels } of ops) {
     const doc = page.locator(`#op article[data-op="${name}"]`);
-    expect((await doc.locator("code, pre").count()), name).toBeGreaterThan(2);
+    expect(await doc.locator("code, pre").count(), name).toBeGreaterThan(2);
     for (const { path, lines } of [reference, kernels]) {
-      const text = readFileSync(inRepository(path), "utf8").split("\n").slice(lines[0] - 1, lines[1]).join("\n");
-      const shown = await page.evaluate(([path, lines]) => {
-        return document.getElementById(path).querySelector("code").textContent.split("\n").slice(lines[0] - 1, lines[1]).join("\n");
-      }, [path, lines]);
+      const text = readFileSync(inRepository(path), "utf8")
+        .split("\n")
+        .slice(lines[0] - 1, lines[1])
+        .join("\n");
+      const shown = await page.evaluate(
+        ([path, lines]) => {
+          return document
+            .getElementById(path)
+            .querySelector("code")
+            .textContent.split("\n")
+            .slice(lines[0] - 1, lines[1])
+            .join("\n");
+        },
+        [path, lines],
+      );
       expect(shown, path).toBe(text);
     }
   }
@@ -131,19 +166,27 @@ test("a search goes through the sources", async ({ page }) => {
   await expect(page.locator("#hits")).toHaveText(/^1 of \d+$/);
   await page.keyboard.press("Enter");
   await expect(page.locator("#hits")).toHaveText(/^2 of \d+$/);
-  await expect(page.locator(".mark.here")).toBeInViewport();
+  await expect(page.locator(".line.here")).toBeInViewport();
   await page.keyboard.press("Shift+Enter");
   await expect(page.locator("#hits")).toHaveText(/^1 of \d+$/);
 });
 
-test("line numbers link to the file", async ({ page }) => {
+test("a line number is a link to its line", async ({ page }) => {
   await open(page, "#reference/attention");
   const { path, lines } = (await places(page)).find((op) => op.name === "attention").reference;
-  const link = page.locator(`[id="${path}"] .gutter a[href="../${path}#L${lines[0]}"]`);
-  await expect(link).toHaveText(String(lines[0]));
-  await expect(link).toBeInViewport();
+  const number = (line) => page.locator(`.number[data-line="${path}:${line}"]`);
+  await expect(number(lines[0])).toBeInViewport();
   // The number stands beside its line.
   await shows(page, "#pane-reference", { path, lines });
-  const [gutter, top] = [await link.boundingBox(), await page.locator("#pane-reference").boundingBox()];
-  expect((await reading(page, "#pane-reference", gutter.y + gutter.height / 2 - top.y)).line).toBe(lines[0]);
+  const [box, pane] = [await number(lines[0]).boundingBox(), await page.locator("#pane-reference").boundingBox()];
+  expect((await reading(page, "#pane-reference", box.y + box.height / 2 - pane.y)).line).toBe(lines[0]);
+
+  await number(lines[0] + 3).click();
+  await expect(page.locator(".line.linked")).toHaveCount(1);
+  const link = page.url();
+  expect(link).toContain("#reference/attention?line=");
+  await page.goto("about:blank");
+  await page.goto(link);
+  await expect(page.locator("#pane-reference .line.linked")).toBeInViewport();
+  await expect(page.locator(".line.linked .number")).toHaveAttribute("data-line", `${path}:${lines[0] + 3}`);
 });

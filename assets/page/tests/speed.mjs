@@ -1,9 +1,10 @@
 // Measures the speed that the page states, and records it in assets/page/speed.json, from which the page is made.
-import { chromium } from "@playwright/test";
+
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { chromium } from "@playwright/test";
 
-import { LAUNCH, generator, inRepository, pageModule } from "./browser.mjs";
+import { generator, inRepository, LAUNCH, pageModule } from "./browser.mjs";
 
 const { steps, times, relaxed } = JSON.parse(generator(["speed"]));
 
@@ -30,7 +31,17 @@ const measure = async ({ module, steps, launch, runs }) => {
   };
   const fastest = new Array(steps / launch).fill(Infinity);
   for (let run = 0; run < runs; run++) {
-    ask({ do: "open", corpus: null, steps, learning_rate: 0.01, seed: 42, n_embd: 16, n_head: 4, n_layer: 1, block_size: 8 });
+    ask({
+      do: "open",
+      corpus: null,
+      steps,
+      learning_rate: 0.01,
+      seed: 42,
+      n_embd: 16,
+      n_head: 4,
+      n_layer: 1,
+      block_size: 8,
+    });
     for (let i = 0; i < fastest.length; i++) {
       const start = performance.now();
       ask({ do: "train", steps: launch });
@@ -46,7 +57,10 @@ const ours = await page.evaluate(measure, { module: pageModule(), steps, launch:
 const other = await page.evaluate(measure, { module: relaxed, steps, launch: 250, runs: 5 * RUNS });
 const name = `Chromium ${browser.version().split(".")[0]}`;
 await browser.close();
-if (ours.hash !== other.hash) throw new Error("relaxed SIMD must give the bits of the exact module, which takes a processor with a fused multiply-add");
+if (ours.hash !== other.hash)
+  throw new Error(
+    "relaxed SIMD must give the bits of the exact module, which takes a processor with a fused multiply-add",
+  );
 const rounded = (time) => Number(time.toPrecision(3));
 const record = {
   processor: cpus()[0].model,
@@ -55,5 +69,5 @@ const record = {
   page: rounded(ours.time),
   relaxed: rounded(other.time),
 };
-writeFileSync(inRepository("assets/page/speed.json"), JSON.stringify(record, null, 1) + "\n");
+writeFileSync(inRepository("assets/page/speed.json"), `${JSON.stringify(record, null, 1)}\n`);
 console.log(record);
