@@ -1,33 +1,84 @@
 //! A fused multiply-add for WebAssembly, whose vectors multiply and add in two roundings.
 //!
-//! The product of two `f32` is exact in `f64`. The sum may be inexact, and rounding the sum to `f64` and then to `f32`
-//! would round twice. So the sum is rounded *to odd*, which sets the last bit of an inexact result. This bit lies far
-//! below the last bit of an `f32`, so that the sum never looks like a tie, and only the second rounding counts.
+//! The product of two `f32` is exact in `f64`, so its sum with a third one is rounded twice, to `f64` and then to `f32`.
+//! The result differs from that of one rounding only if the first rounding meets a tie of the second one. Few sums lie
+//! there. Such a sum is rounded *to odd* instead, which sets the last bit of an inexact result. This bit lies far below
+//! the last bit of an `f32`, so that the sum no longer looks like a tie, and only the second rounding counts.
+//!
+//! Relaxed SIMD has an instruction that rounds once or twice, depending on the processor. Compare the instruction with
+//! [`exact_mul_add`] before you run a build with relaxed SIMD.
 
-use core::simd::Simd;
-#[cfg(not(target_feature = "relaxed-simd"))]
 use core::simd::{
-    Select,
-    cmp::SimdPartialOrd,
+    Select, Simd, ToBytes,
+    cmp::{SimdPartialEq, SimdPartialOrd},
     num::{SimdFloat, SimdInt, SimdUint},
+    simd_swizzle,
 };
 
+#[cfg(any(target_arch = "wasm32", test))]
 use crate::target::HALF_WARP;
 
-/// Returns `a * b + c` in each lane, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a
-/// NaN.
-///
-/// The function is never inlined, because it has some 400 instructions and hundreds of callers.
-#[cfg(not(target_feature = "relaxed-simd"))]
-#[inline(never)]
+/// Four values, a vector of WebAssembly.
+pub type Quarter = Simd<f32, 4>;
+
+/// The bits of an `f64` below the last bit of an `f32`, in the lower half of the `f64`.
+const BELOW: u32 = (1 << 29) - 1;
+/// These bits in the middle between two `f32`.
+const TIE: u32 = 1 << 28;
+/// The upper half of the smallest `f64` that is a normal `f32`, 2^-126.
+const NORMAL: u32 = (1023 - 126) << 20;
+
+/// Returns `a * b + c` in each channel by [`relaxed_mul_add`].
+#[cfg(any(target_arch = "wasm32", test))]
+#[inline(always)]
 pub(super) fn mul_add(
     a: Simd<f32, HALF_WARP>,
     b: Simd<f32, HALF_WARP>,
     c: Simd<f32, HALF_WARP>,
 ) -> Simd<f32, HALF_WARP> {
+    let quarter = |i: usize| {
+        let [a, b, c] = [a, b, c].map(|x| Quarter::from_slice(&x.as_array()[4 * i..4 * i + 4]));
+        relaxed_mul_add(a, b, c).to_array()
+    };
+    Simd::from_slice([quarter(0), quarter(1), quarter(2), quarter(3)].as_flattened())
+}
+
+/// Returns `a * b + c` by the instruction of relaxed SIMD, rounded once or twice.
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+#[inline(always)]
+pub fn relaxed_mul_add(a: Quarter, b: Quarter, c: Quarter) -> Quarter {
+    core::arch::wasm32::f32x4_relaxed_madd(a.into(), b.into(), c.into()).into()
+}
+
+/// Returns `a * b + c` by [`exact_mul_add`] in a build without relaxed SIMD.
+///
+/// The function is never inlined, because it has some 40 instructions and thousands of callers.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+#[inline(never)]
+pub fn relaxed_mul_add(a: Quarter, b: Quarter, c: Quarter) -> Quarter {
+    exact_mul_add(a, b, c)
+}
+
+/// Returns `a * b + c` in each channel, rounded once. The bits are those of [`f32::mul_add`], except for the payload of a
+/// NaN.
+#[inline(always)]
+pub fn exact_mul_add(a: Quarter, b: Quarter, c: Quarter) -> Quarter {
     let product = a.cast::<f64>() * b.cast::<f64>();
     let c = c.cast::<f64>();
     let sum = product + c;
+    let halves = Simd::<u32, 8>::from_le_bytes(sum.to_bits().to_le_bytes());
+    let low = simd_swizzle!(halves, [0, 2, 4, 6]);
+    let magnitude = simd_swizzle!(halves, [1, 3, 5, 7]) & Simd::splat(u32::MAX >> 1);
+    let tie = (low & Simd::splat(BELOW)).simd_eq(Simd::splat(TIE));
+    // An `f32` below the normal ones has fewer bits, so that its ties lie elsewhere. For a zero, the difference wraps.
+    let small = (magnitude - Simd::splat(1)).simd_lt(Simd::splat(NORMAL - 1));
+    if (tie | small).any() { rounded_to_odd(product, c, sum) } else { sum.cast() }
+}
+
+/// Returns `product + c`, rounded once. `sum` is the rounded sum in `f64`.
+#[cold]
+#[inline(never)]
+fn rounded_to_odd(product: Simd<f64, 4>, c: Simd<f64, 4>, sum: Simd<f64, 4>) -> Quarter {
     // Knuth's two-sum gives the rounding error of the addition exactly. No product of `f32` overflows or underflows in
     // `f64`.
     let added = sum - product;
@@ -38,23 +89,7 @@ pub(super) fn mul_add(
     let odd = (sum.to_bits() + beyond.to_simd().cast()) | Simd::splat(1);
     // The comparison is false for an exact sum, and for infinities and NaN, whose `lost` is NaN.
     let inexact = lost.abs().simd_gt(Simd::splat(0.0));
-    Simd::<f64, HALF_WARP>::from_bits(inexact.select(odd, sum.to_bits())).cast()
-}
-
-/// Returns `a * b + c` by WebAssembly's relaxed SIMD. The result is rounded once or twice, depending on the processor.
-/// Only a build that measures the cost of the exact function uses this variant.
-#[cfg(target_feature = "relaxed-simd")]
-#[inline(always)]
-pub(super) fn mul_add(
-    a: Simd<f32, HALF_WARP>,
-    b: Simd<f32, HALF_WARP>,
-    c: Simd<f32, HALF_WARP>,
-) -> Simd<f32, HALF_WARP> {
-    let quarter = |i: usize| {
-        let [a, b, c] = [a, b, c].map(|x| Simd::<f32, 4>::from_slice(&x.as_array()[4 * i..4 * i + 4]).into());
-        Simd::<f32, 4>::from(core::arch::wasm32::f32x4_relaxed_madd(a, b, c)).to_array()
-    };
-    Simd::from_slice([quarter(0), quarter(1), quarter(2), quarter(3)].as_flattened())
+    Simd::<f64, 4>::from_bits(inexact.select(odd, sum.to_bits())).cast()
 }
 
 #[cfg(test)]

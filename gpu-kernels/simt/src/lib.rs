@@ -64,8 +64,8 @@ macro_rules! inline {
 mod block;
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;
-#[cfg(any(target_arch = "wasm32", test))]
-mod fma;
+#[cfg(not(target_arch = "nvptx64"))]
+pub mod fma;
 #[cfg(any(windows, test))]
 mod fmaf;
 #[cfg(target_arch = "nvptx64")]
