@@ -128,7 +128,10 @@ mod tests {
         let script = bundled(
             "order",
             &[
-                ("main.js", "import { two } from \"./b.js\";\nimport {\n  one as uno,\n} from \"./a-x.js\";\nuno + two;\n"),
+                (
+                    "main.js",
+                    "import { two } from \"./b.js\";\nimport {\n  one as uno,\n} from \"./a-x.js\";\nuno + two;\n",
+                ),
                 ("b.js", "import \"./a-x.js\";\nimport { one } from \"./a-x.js\";\nexport const two = one + 1;\n"),
                 ("a-x.js", "const hidden = 1;\nexport const one = hidden;\nexport function f() {}\n"),
             ],

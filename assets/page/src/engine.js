@@ -1,6 +1,8 @@
 // The worker with the model, as the page's own thread sees it.
 import { $ } from "./dom.js";
 
+/** @import { Kernels } from "./kernels.js" */
+
 /**
  * The settings of a model and its run, under the names of the command line.
  * @typedef {{ steps: number, learning_rate: number, seed: number, n_embd: number, n_head: number, n_layer: number,
@@ -16,7 +18,7 @@ import { $ } from "./dom.js";
  */
 /**
  * A message of the worker. `error` is a failed message's, and the worker needs a successor if it is a `trap`.
- * @typedef {{ ready?: true, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
+ * @typedef {{ ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
  *   report?: Report, error?: string, trap?: boolean, id?: number, reply?: any }} Message
  */
 
@@ -46,8 +48,11 @@ const receive = (message) => {
   for (const listener of listeners) listener(message);
 };
 
-/** Starts a worker in place of any earlier one. */
-export const start = () => {
+/**
+ * Starts a worker in place of any earlier one.
+ * @param {boolean} exact whether the worker takes the exact form of the module
+ */
+export const start = (exact) => {
   worker?.terminate();
   for (const { reject } of due.values()) reject(new Error("the worker was replaced"));
   due.clear();
@@ -55,7 +60,7 @@ export const start = () => {
   worker = new Worker(URL.createObjectURL(source));
   worker.onmessage = ({ data }) => receive(data);
   worker.onerror = (event) => receive({ error: `the worker failed: ${event.message}` });
-  worker.postMessage({ module: ($("module").textContent ?? "").trim() });
+  worker.postMessage({ module: ($("module").textContent ?? "").trim(), exact });
 };
 
 /**

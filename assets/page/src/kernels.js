@@ -1,25 +1,88 @@
-// The kernels' module, which the worker asks and which answers in JSON.
-
-/** @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number }} Exports */
+// The kernels' module, which the worker asks and which answers in JSON. The module has two forms: a multiply-add is either
+// the instruction of relaxed SIMD or a call of a function that computes the exact result.
 
 /**
- * Returns the exports of a module, base64 of gzip.
- * @param {string} module
- * @returns {Promise<Exports>}
+ * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, wrong: () => number }}
+ *   Exports
  */
-export const instantiate = async (module) => {
-  const bytes = Uint8Array.from(atob(module), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const { instance } = await WebAssembly.instantiate(await new Response(stream).arrayBuffer(), {});
-  return /** @type {any} */ (instance.exports);
+/**
+ * The form of a module, and why it was taken. `wrong` is the number of results of the instruction that were not exact,
+ * if the browser has the instruction.
+ * @typedef {{ exports: Exports, form: "relaxed" | "exact", why: "fused" | "asked" | "unknown" | "unfused", wrong?: number }}
+ *   Kernels
+ */
+
+/** The byte of `call`. */
+const CALL = 0x10;
+
+/**
+ * Returns the numbers in LEB128 in some bytes.
+ * @param {Uint8Array} bytes
+ */
+const numbers = (bytes) => {
+  const found = [];
+  let [number, shift] = [0, 0];
+  for (const byte of bytes) {
+    number += (byte & 0x7f) << shift;
+    shift += 7;
+    if (byte < 0x80) {
+      found.push(number);
+      [number, shift] = [0, 0];
+    }
+  }
+  return found;
 };
 
 /**
- * Returns the module's reply to a request.
+ * Returns the module with the instruction and the module with calls from a text, base64 of gzip. `src/module.rs` says what
+ * the text has.
+ * @param {string} text
+ */
+export const modules = async (text) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const data = await new Response(stream).arrayBuffer();
+  const length = new DataView(data).getUint32(0, true);
+  const [index, ...gaps] = numbers(new Uint8Array(data, 4, length));
+  const relaxed = new Uint8Array(data, 4 + length);
+  const exact = relaxed.slice();
+  let place = 0;
+  for (const gap of gaps) {
+    place += gap;
+    // The index takes the two bytes that are left of the instruction, so it may need its second byte only for the form.
+    exact.set([CALL, (index & 0x7f) | 0x80, index >> 7], place);
+  }
+  return { relaxed, exact };
+};
+
+/** @param {Uint8Array<ArrayBuffer>} module */
+const instantiate = async (module) => {
+  const { instance } = await WebAssembly.instantiate(module, {});
+  return /** @type {Exports} */ (/** @type {unknown} */ (instance.exports));
+};
+
+/**
+ * Instantiates the faster form that is exact in this browser, or the exact form if it is `asked` for.
+ * @param {string} text
+ * @param {boolean} asked
+ * @returns {Promise<Kernels>}
+ */
+export const loadKernels = async (text, asked) => {
+  const { relaxed, exact } = await modules(text);
+  if (asked) return { exports: await instantiate(exact), form: "exact", why: "asked" };
+  if (!WebAssembly.validate(relaxed)) return { exports: await instantiate(exact), form: "exact", why: "unknown" };
+  const exports = await instantiate(relaxed);
+  const wrong = exports.wrong();
+  if (wrong === 0) return { exports, form: "relaxed", why: "fused", wrong };
+  return { exports: await instantiate(exact), form: "exact", why: "unfused", wrong };
+};
+
+/**
+ * Returns the module's reply to a request, in JSON.
  * @param {Exports} exports
  * @param {object} request
  */
-export const callModule = (exports, request) => {
+export const askModule = (exports, request) => {
   /** @param {number} length */
   const view = (length) => {
     const at = exports.buffer(length);
@@ -27,7 +90,16 @@ export const callModule = (exports, request) => {
   };
   const bytes = new TextEncoder().encode(JSON.stringify(request));
   view(bytes.length).set(bytes);
-  const reply = JSON.parse(new TextDecoder().decode(view(exports.call())));
+  return new TextDecoder().decode(view(exports.call()));
+};
+
+/**
+ * Returns the module's reply to a request. A failed request is thrown.
+ * @param {Exports} exports
+ * @param {object} request
+ */
+export const callModule = (exports, request) => {
+  const reply = JSON.parse(askModule(exports, request));
   if (reply.error) throw new Error(reply.error);
   return reply;
 };

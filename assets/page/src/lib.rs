@@ -58,7 +58,7 @@ pub fn page() -> Result<String> {
             ("native", native()?),
             ("speed", speed::text()?),
             ("corpus", escape(microgpt::corpus::EMBEDDED.lines().next().unwrap_or_default())),
-            ("module", module::build(&root, module::Fma::Exact)?),
+            ("module", module::build(&root)?),
             ("worker", bundle::bundle(&scripts, "worker.js")?),
             ("script", bundle::bundle(&scripts, "page.js")?),
         ],

@@ -2,13 +2,14 @@
 import { showAttention } from "./attention.js";
 import { $, grouped, input, json } from "./dom.js";
 import { onMessage, send, start } from "./engine.js";
-import { onPlace } from "./fragment.js";
+import { onPlace, setting } from "./fragment.js";
 import { Losses } from "./losses.js";
 import { curveOf, drawCurve } from "./plot.js";
 import { clearNames, showNames } from "./samples.js";
 import { areDefault, invalidity, RUN, restore, runSettings } from "./settings.js";
 
 /** @import { Message, Opened, Report } from "./engine.js" */
+/** @import { Kernels } from "./kernels.js" */
 
 const native = json("native");
 /** Whether the run goes on by itself. */
@@ -101,6 +102,7 @@ const redraw = () => {
 const receive = (message) => {
   if (message.ready) {
     ready = true;
+    showForm(message.ready);
     if (!trapped) reset();
     trapped = false;
   }
@@ -117,9 +119,27 @@ const receive = (message) => {
   if (message.trap) {
     opened = null;
     trapped = true;
-    ready = false;
-    start();
+    restart();
   }
+};
+
+/** Starts a worker with the form of the module that the fragment asks for. */
+const restart = () => {
+  ready = false;
+  start(setting("multiply_add", "fastest") === "exact");
+};
+
+/**
+ * Shows which form of the module runs, and why.
+ * @param {Omit<Kernels, "exports">} kernels
+ */
+const showForm = ({ why, wrong }) => {
+  $("form").textContent = {
+    fused: "This run uses relaxed SIMD, since all of 10,000 test cases of its multiply-add are rounded once here.",
+    asked: "This run uses the exact function, as you asked.",
+    unknown: "This run uses the exact function, since this browser has no relaxed SIMD.",
+    unfused: `This run uses the exact function, since ${wrong} of 10,000 test cases of relaxed SIMD are not rounded once here.`,
+  }[why];
 };
 
 /**
@@ -233,6 +253,7 @@ $("reset").onclick = reset;
 $("settings").onsubmit = (event) => event.preventDefault();
 for (const name of RUN) $(name).onchange = reset;
 $("pace").onchange = () => send({ pace: pace() });
+$("multiply_add").onchange = restart;
 for (const name of ["temperature", "top_k"]) {
   $(name).oninput = () => {
     if (!opened || invalidity() !== null) return;
@@ -266,4 +287,4 @@ onPlace(() => {
 });
 new ResizeObserver(redraw).observe($("plot"));
 // The first paint needs no model, so the worker starts after it.
-requestAnimationFrame(() => setTimeout(start));
+requestAnimationFrame(() => setTimeout(restart));

@@ -18,7 +18,7 @@ struct Cli {
 enum Command {
     /// Answer the page's requests, lines of JSON on stdin, with the native kernels
     Native,
-    /// Measure the native kernels, and build a module with relaxed SIMD, for `npm run speed` in assets/page/tests
+    /// Measure the native kernels, for `npm run speed` in assets/page/tests
     Speed,
 }
 

@@ -15,13 +15,15 @@ export const RUN = /** @type {const} */ ([
   "block_size",
 ]);
 /** The inputs that apply to any model. */
-const OTHERS = ["temperature", "top_k", "text", "pace"];
+const OTHERS = ["temperature", "top_k", "text", "pace", "multiply_add"];
+/** The inputs that are lists of values. */
+const LISTS = ["pace", "multiply_add"];
 
 /**
  * @param {string} id
  * @returns {HTMLInputElement | HTMLSelectElement}
  */
-const control = (id) => (id === "pace" ? $(id, HTMLSelectElement) : input(id));
+const control = (id) => (LISTS.includes(id) ? $(id, HTMLSelectElement) : input(id));
 
 /**
  * Returns the value that an input has in the page without a fragment.

@@ -1,6 +1,6 @@
 // The worker, which holds the model so that the page's own thread stays free. The page sends `{module}` once, then the
 // messages of `Message`.
-import { callModule, instantiate } from "./kernels.js";
+import { callModule, loadKernels } from "./kernels.js";
 import { Run } from "./run.js";
 
 /** @import { Settings } from "./engine.js" */
@@ -8,10 +8,10 @@ import { Run } from "./run.js";
 /** @import { Asks, Draft } from "./run.js" */
 
 /**
- * A message of the page: the settings of a new model, whether it trains by itself, a single step, the steps per second
- * or 0 for full speed, the settings of samples and attention, and whether they are shown again. A `request` is for the
- * module, whose reply is sent with the `id`.
- * @typedef {{ module?: string, open?: Settings & { corpus: string | null }, run?: boolean, step?: true, pace?: number,
+ * A message of the page: the module and whether its exact form is asked for, the settings of a new model, whether it
+ * trains by itself, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
+ * whether they are shown again. A `request` is for the module, whose reply is sent with the `id`.
+ * @typedef {{ module?: string, exact?: boolean, open?: Settings & { corpus: string | null }, run?: boolean, step?: true, pace?: number,
  *   asks?: Partial<Asks>, again?: true, id?: number, request?: object }} Message
  */
 
@@ -110,8 +110,9 @@ const open = (settings) => {
  */
 const serve = async (message) => {
   if (message.module !== undefined) {
-    exports = await instantiate(message.module);
-    postMessage({ ready: true });
+    const kernels = await loadKernels(message.module, message.exact ?? false);
+    exports = kernels.exports;
+    postMessage({ ready: { form: kernels.form, why: kernels.why, wrong: kernels.wrong } });
   }
   if (message.request !== undefined) postMessage({ id: message.id, reply: call(message.request) });
   if (message.asks) asks = { ...asks, ...message.asks };

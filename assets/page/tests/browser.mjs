@@ -15,7 +15,10 @@ export const generator = (args = [], options = {}) => {
   return execFileSync("cargo", cargo, { cwd: inRepository(""), encoding: "utf8", maxBuffer: 1e8, ...options });
 };
 
-/** Returns the page's module, base64 of gzip. */
+/** The address of a script with the page's module `kernels.js`, which imports nothing. */
+export const KERNELS = `data:text/javascript,${encodeURIComponent(readFileSync(inRepository("assets/page/src/kernels.js"), "utf8"))}`;
+
+/** Returns the text of the kernels in the page. */
 export const pageModule = () => {
   const html = readFileSync(inRepository("assets/microgpt.html"), "utf8");
   return html.match(/<script type="text\/plain" id="module">([^<]*)</)[1];

@@ -1,12 +1,15 @@
 //! The kernels for the page, a [`Session`] behind two functions that a worker calls.
 //!
 //! The worker writes a request into a buffer from [`buffer`] and calls [`call`]. Then it reads the reply from the
-//! buffer.
+//! buffer. `multiply_add` has the functions for the choice between the two forms of the module.
+#![cfg_attr(any(target_arch = "wasm32", test), feature(portable_simd))]
 
 use std::cell::RefCell;
 
 use session::Session;
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod multiply_add;
 pub mod session;
 
 thread_local! {
