@@ -8,7 +8,10 @@ import { $ } from "./dom.js";
  * @typedef {{ steps: number, learning_rate: number, seed: number, n_embd: number, n_head: number, n_layer: number,
  *   block_size: number }} Settings
  */
-/** @typedef {{ train: number, val: number, vocab: number, params: number }} Opened */
+/**
+ * The sizes of a model and its corpus. `cut` is the number of documents that are longer than the block.
+ * @typedef {{ train: number, val: number, cut: number, vocab: number, params: number }} Opened
+ */
 /** @typedef {{ step: number, samples: string[] }} Names */
 /** @typedef {{ step: number, tokens?: string[], heads?: number[][][], error?: string }} Attention */
 /**
@@ -17,9 +20,11 @@ import { $ } from "./dom.js";
  *   validations: { step: number, val_loss: number }[], hash?: string }} Report
  */
 /**
- * A message of the worker. `error` is a failed message's, and the worker needs a successor if it is a `trap`.
+ * A message of the worker. `reading` is the part of a corpus that is read. `error` is a failed message's, and the worker
+ * needs a successor if it is a `trap`.
  * @typedef {{ ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
- *   report?: Report, error?: string, trap?: boolean, id?: number, reply?: any }} Message
+ *   report?: Report, reading?: number,
+ *   corpus?: { error?: string }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
  */
 
 /** @type {Worker | null} */

@@ -93,13 +93,15 @@ export const onPlace = (listener) => listeners.push(listener);
 
 /**
  * Tells the listeners, and gives the links of the page the settings of this place. A link names a view and a part, as in
- * `<a data-to="reference/clip">`, or a part of any view, as in `<a data-to="/clip">`.
+ * `<a data-to="reference/clip">`, or a part of any view, as in `<a data-to="/clip">`, and may change settings, as in
+ * `data-settings="seed=7&pace=8"`.
  */
 export const tell = () => {
   const now = place();
   for (const link of all("a[data-to]")) {
     const [view, part] = (link.dataset.to ?? "").split("/", 2);
-    link.setAttribute("href", fragment({ view: view || now.view, part: part ?? "" }));
+    const settings = Object.fromEntries(new URLSearchParams(link.dataset.settings));
+    link.setAttribute("href", fragment({ view: view || now.view, part: part ?? "", settings }));
   }
   for (const listener of listeners) listener(now);
 };

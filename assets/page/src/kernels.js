@@ -2,8 +2,8 @@
 // the instruction of relaxed SIMD or a call of a function that computes the exact result.
 
 /**
- * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, wrong: () => number }}
- *   Exports
+ * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, corpus: () => number,
+ *   wrong: () => number }} Exports
  */
 /**
  * The form of a module, and why it was taken. `wrong` is the number of results of the instruction that were not exact,
@@ -78,19 +78,24 @@ export const loadKernels = async (text, asked) => {
 };
 
 /**
+ * Returns `length` bytes of the module's buffer. The next call of the module may move them.
+ * @param {Exports} exports
+ * @param {number} length
+ */
+const view = (exports, length) => {
+  const at = exports.buffer(length);
+  return new Uint8Array(exports.memory.buffer, at, length);
+};
+
+/**
  * Returns the module's reply to a request, in JSON.
  * @param {Exports} exports
  * @param {object} request
  */
 export const askModule = (exports, request) => {
-  /** @param {number} length */
-  const view = (length) => {
-    const at = exports.buffer(length);
-    return new Uint8Array(exports.memory.buffer, at, length);
-  };
   const bytes = new TextEncoder().encode(JSON.stringify(request));
-  view(bytes.length).set(bytes);
-  return new TextDecoder().decode(view(exports.call()));
+  view(exports, bytes.length).set(bytes);
+  return new TextDecoder().decode(view(exports, exports.call()));
 };
 
 /**
@@ -102,4 +107,28 @@ export const callModule = (exports, request) => {
   const reply = JSON.parse(askModule(exports, request));
   if (reply.error) throw new Error(reply.error);
   return reply;
+};
+
+/**
+ * Gives the module a corpus, and returns its reply, or null if the corpus was no longer `wanted` once it was read.
+ * @param {Exports} exports
+ * @param {Blob} blob
+ * @param {(part: number) => void} progress is called with the part of the corpus that has been read
+ * @param {() => boolean} wanted
+ * @returns {Promise<{ error?: string } | null>}
+ */
+export const readCorpus = async (exports, blob, progress, wanted) => {
+  const bytes = view(exports, blob.size);
+  let at = 0;
+  for (const reader = blob.stream().getReader(); ; ) {
+    const { value } = await reader.read();
+    if (!value) break;
+    bytes.set(value, at);
+    at += value.length;
+    progress(at / blob.size);
+  }
+  if (!wanted()) return null;
+  // Requests that come in between use the buffer too, so it takes the text only now.
+  view(exports, bytes.length).set(bytes);
+  return JSON.parse(new TextDecoder().decode(view(exports, exports.corpus())));
 };

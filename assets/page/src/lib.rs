@@ -107,7 +107,7 @@ fn op_doc(op: &Op) -> String {
         "<article data-op=\"{0}\" hidden><h2>{0}</h2><h3>Reference</h3>{1}<h3>Kernels</h3>{2}{3}</article>\n",
         op.name,
         item_doc(&op.reference_doc),
-        markdown::html(&op.kernels_doc),
+        markdown::html(&op.kernels_doc, 3),
         op.items.iter().map(item_doc).collect::<String>(),
     )
 }
@@ -115,11 +115,11 @@ fn op_doc(op: &Op) -> String {
 /// Returns the name, the doc comment and the fields of an item as HTML.
 fn item_doc(doc: &Doc) -> String {
     let field = |field: &Doc| {
-        format!("<div><dt><code>{}</code></dt><dd>{}</dd></div>", field.name, markdown::html(&field.text))
+        format!("<div><dt><code>{}</code></dt><dd>{}</dd></div>", field.name, markdown::html(&field.text, 4))
     };
     let fields: String = doc.fields.iter().map(field).collect();
     let fields = if fields.is_empty() { fields } else { format!("<dl>{fields}</dl>") };
-    format!("<h4><code>{}</code></h4>{}{fields}", doc.name, markdown::html(&doc.text))
+    format!("<h4><code>{}</code></h4>{}{fields}", doc.name, markdown::html(&doc.text, 4))
 }
 
 /// Returns the results of the default run with the native kernels in JSON. The page compares its own results with

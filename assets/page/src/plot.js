@@ -54,15 +54,17 @@ export const curveOf = ({ points, validations, steps }, width, height) => {
     ["val", "validation"],
   ];
   const legend = keys.map(([name, text], i) => {
-    const at = right - 282 + i * 104;
+    const at = Math.max(left + 8, right - 282) + i * Math.min(104, (right - left - 8) / 3);
     return `<circle class="key ${name}" cx="${at}" cy="${top + 8}" r="4.5"/><text x="${at + 10}" y="${top + 8}" dy=".32em">${text}</text>`;
   });
   /** @param {number[][]} places */
   const line = (places) => places.map(([step, loss], i) => `${i ? "L" : "M"}${x(step)} ${y(loss)}`).join("");
   const validated = validations.map((v) => [v.step, v.val_loss]);
   const last = points.at(-1);
+  const [middle, third] = [(left + right) / 2, top + (bottom - top) / 3];
+  const empty = `<text class="empty" x="${middle}" y="${third}" text-anchor="middle">Press Train to draw the loss of each step</text>`;
   return {
-    frame: `viewBox="0 0 ${width} ${height}">${rows.join("")}${columns.join("")}${legend.join("")}`,
+    frame: `viewBox="0 0 ${width} ${height}">${rows.join("")}${columns.join("")}${legend.join("")}${last ? "" : empty}`,
     paths: {
       raw: points.map((p) => `M${x(p.step)} ${y(p.min)}V${y(p.max)}`).join(""),
       val: line(validated),

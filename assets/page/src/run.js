@@ -25,7 +25,7 @@ export class Run {
   /**
    * Opens a model, in place of any earlier one.
    * @param {(request: object) => any} call the module
-   * @param {Settings & { corpus: string | null }} settings
+   * @param {Settings & { own_corpus: boolean }} settings
    */
   constructor(call, settings) {
     const { steps } = settings;

@@ -41,14 +41,14 @@ export const runSettings = () =>
 /** Returns whether all settings of a run have their defaults. */
 export const areDefault = () => RUN.every((id) => Number(input(id).value) === Number(input(id).defaultValue));
 
-/** Returns what is wrong with the first input that is not valid, or null. */
+/** Returns what is wrong with the first input that is not valid, or undefined. */
 export const invalidity = () => {
   for (const id of [...RUN, "temperature", "top_k"]) {
     const checked = input(id);
     if (!checked.validity.valid)
       return `${checked.labels?.[0].firstChild?.textContent?.trim()}: ${checked.validationMessage}`;
   }
-  return null;
+  return undefined;
 };
 
 /** Takes the settings of the fragment, and returns whether a setting of a run has changed. */

@@ -1,6 +1,6 @@
 // The worker, which holds the model so that the page's own thread stays free. The page sends `{module}` once, then the
 // messages of `Message`.
-import { callModule, loadKernels } from "./kernels.js";
+import { callModule, loadKernels, readCorpus } from "./kernels.js";
 import { Run } from "./run.js";
 
 /** @import { Settings } from "./engine.js" */
@@ -8,10 +8,10 @@ import { Run } from "./run.js";
 /** @import { Asks, Draft } from "./run.js" */
 
 /**
- * A message of the page: the module and whether its exact form is asked for, the settings of a new model, whether it
+ * A message of the page: the module and whether its exact form is asked for, the user's corpus, the settings of a new model, whether it
  * trains by itself, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
  * whether they are shown again. A `request` is for the module, whose reply is sent with the `id`.
- * @typedef {{ module?: string, exact?: boolean, open?: Settings & { corpus: string | null }, run?: boolean, step?: true, pace?: number,
+ * @typedef {{ module?: string, exact?: boolean, corpus?: Blob, open?: Settings & { own_corpus: boolean }, run?: boolean, step?: true, pace?: number,
  *   asks?: Partial<Asks>, again?: true, id?: number, request?: object }} Message
  */
 
@@ -30,6 +30,8 @@ let running = false;
 let warm = false;
 /** The steps per second, or 0 for full speed. */
 let pace = 0;
+/** The corpus that was sent last. @type {Blob | null} */
+let latest = null;
 /** @type {Asks} */
 let asks = { samples: 8, top_k: 5, temperature: 0.6, text: "" };
 
@@ -88,7 +90,7 @@ const loop = async (mine) => {
 
 /**
  * Opens a model, in place of any earlier one.
- * @param {Settings & { corpus: string | null }} settings
+ * @param {Settings & { own_corpus: boolean }} settings
  */
 const open = (settings) => {
   running = false;
@@ -105,6 +107,26 @@ const open = (settings) => {
 };
 
 /**
+ * Reads the user's corpus.
+ * @param {Blob} blob
+ */
+const read = async (blob) => {
+  running = false;
+  run = null;
+  if (!exports) throw new Error("the module is not compiled yet");
+  let shown = 0;
+  /** @param {number} part */
+  const progress = (part) => {
+    if (performance.now() - shown < REPORT) return;
+    shown = performance.now();
+    postMessage({ reading: part });
+  };
+  latest = blob;
+  const corpus = await readCorpus(exports, blob, progress, () => latest === blob);
+  if (corpus) postMessage({ corpus });
+};
+
+/**
  * Serves a message of the page.
  * @param {Message} message
  */
@@ -115,6 +137,7 @@ const serve = async (message) => {
     postMessage({ ready: { form: kernels.form, why: kernels.why, wrong: kernels.wrong } });
   }
   if (message.request !== undefined) postMessage({ id: message.id, reply: call(message.request) });
+  if (message.corpus) await read(message.corpus);
   if (message.asks) asks = { ...asks, ...message.asks };
   if (message.pace !== undefined) pace = message.pace;
   if (message.open) open(message.open);

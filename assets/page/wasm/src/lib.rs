@@ -1,4 +1,4 @@
-//! The kernels for the page, a [`Session`] behind two functions that a worker calls.
+//! The kernels for the page, a [`Session`] behind a few functions that a worker calls.
 //!
 //! The worker writes a request into a buffer from [`buffer`] and calls [`call`]. Then it reads the reply from the
 //! buffer. `multiply_add` has the functions for the choice between the two forms of the module.
@@ -34,6 +34,17 @@ pub extern "C" fn buffer(len: usize) -> *mut u8 {
 pub extern "C" fn call() -> usize {
     BUFFER.with_borrow_mut(|buffer| {
         *buffer = SESSION.with_borrow_mut(|session| session.answer(buffer));
+        buffer.len()
+    })
+}
+
+/// Takes the bytes in the buffer as the user's corpus, and replaces them by a reply, of which it returns the length.
+// SAFETY: no other linked function has the name `corpus`.
+#[unsafe(no_mangle)]
+pub extern "C" fn corpus() -> usize {
+    BUFFER.with_borrow_mut(|buffer| {
+        let bytes = std::mem::take(buffer);
+        *buffer = SESSION.with_borrow_mut(|session| session.set_corpus(bytes));
         buffer.len()
     })
 }

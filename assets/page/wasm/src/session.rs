@@ -2,7 +2,7 @@
 
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::config::{ModelConfig, OptimizerConfig, SampleConfig, TrainConfig, num_params};
-use microgpt::corpus::{self, Dataset};
+use microgpt::corpus::{self, Dataset, Documents};
 use microgpt::device::cpu::Cpu;
 use microgpt::device::{Device, State};
 use microgpt::error::{Error, Result};
@@ -33,7 +33,11 @@ enum Request {
 #[serde(deny_unknown_fields)]
 struct Open {
     /// The text, one document a line. Without a text, the names are the corpus.
+    #[serde(default)]
     corpus: Option<String>,
+    /// Whether the text is that of [`Session::set_corpus`].
+    #[serde(default)]
+    own_corpus: bool,
     steps: u64,
     learning_rate: f64,
     seed: u64,
@@ -47,8 +51,11 @@ struct Open {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Reply {
-    /// The number of training and validation documents, V, and the number of parameters.
-    Opened { train: usize, val: usize, vocab: usize, params: usize },
+    /// The number of training and validation documents, the number of those that are longer than the block, V, and the
+    /// number of parameters.
+    Opened { train: usize, val: usize, cut: usize, vocab: usize, params: usize },
+    /// The acceptance of a corpus.
+    Accepted {},
     /// The number of steps taken so far, and the loss of each step of the request.
     Trained { step: u64, losses: Vec<f64> },
     /// The mean loss per token.
@@ -63,12 +70,18 @@ enum Reply {
     Failed { error: String },
 }
 
+/// The name of the user's corpus in errors.
+const CORPUS: &str = "your corpus";
+
 /// The largest number of steps of a run.
 const MAX_STEPS: u64 = 10_000_000;
 
-/// The model that the page works with, if one is open.
+/// The model that the page works with, if one is open, and the user's corpus.
 #[derive(Default)]
-pub struct Session(Option<Opened>);
+pub struct Session {
+    opened: Option<Opened>,
+    corpus: Option<String>,
+}
 
 /// A model in training.
 struct Opened {
@@ -93,16 +106,30 @@ impl Session {
         serde_json::to_vec(&reply).unwrap_or_default()
     }
 
+    /// Takes the user's corpus, and replies with the report of an error if it is none.
+    pub fn set_corpus(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        // The old model and corpus are dropped first, since there may not be memory for two.
+        *self = Self::default();
+        let reply = match corpus::parse(bytes, CORPUS) {
+            Ok(text) => {
+                self.corpus = Some(text);
+                Reply::Accepted {}
+            }
+            Err(error) => Reply::Failed { error: error.report() },
+        };
+        serde_json::to_vec(&reply).unwrap_or_default()
+    }
+
     /// Serves a request.
     fn serve(&mut self, request: Request) -> Result<Reply> {
         if let Request::Open(open) = request {
             // The old model is dropped first, since there may not be memory for two.
-            self.0 = None;
-            let (opened, reply) = Opened::new(&open)?;
-            self.0 = Some(opened);
+            self.opened = None;
+            let (opened, reply) = Opened::new(&open, self.corpus.as_deref())?;
+            self.opened = Some(opened);
             return Ok(reply);
         }
-        let opened = self.0.as_mut().ok_or_else(|| Error::usage("no model is open", ""))?;
+        let opened = self.opened.as_mut().ok_or_else(|| Error::usage("no model is open", ""))?;
         match request {
             Request::Train { steps } => opened.train(steps),
             Request::Validate { documents } => {
@@ -118,7 +145,7 @@ impl Session {
 
 impl Opened {
     /// Opens a model, and replies with its sizes.
-    fn new(open: &Open) -> Result<(Self, Reply)> {
+    fn new(open: &Open, own_corpus: Option<&str>) -> Result<(Self, Reply)> {
         let &Open { steps, learning_rate, seed, n_embd, n_head, n_layer, block_size, .. } = open;
         if !(1..=MAX_STEPS).contains(&steps) {
             return Err(Error::usage(format!("the steps must be from 1 to {MAX_STEPS}, got {steps}"), ""));
@@ -128,19 +155,29 @@ impl Opened {
             let message = format!("the learning rate must be from 0 to {:e}, got {learning_rate}", f32::MAX);
             return Err(Error::usage(message, ""));
         }
-        let text = match &open.corpus {
-            Some(text) => corpus::parse(text.as_bytes().to_vec(), "your corpus")?,
-            None => corpus::EMBEDDED.to_owned(),
+        let given = match &open.corpus {
+            Some(text) => Some(corpus::parse(text.as_bytes().to_vec(), CORPUS)?),
+            None => None,
         };
-        let documents: Vec<&str> = corpus::documents(&text).collect();
+        let own_corpus = own_corpus.filter(|_| open.own_corpus);
+        let text = given.as_deref().or(own_corpus).unwrap_or(corpus::EMBEDDED);
+        let documents: Vec<&str> = corpus::documents(text).collect();
         let dataset = Dataset::new(&documents, Some(seed), None)?;
         let vocab = dataset.tokenizer.vocab_size();
         let shape = ModelConfig { n_embd, n_head, n_layer, block_size }.shape(vocab)?;
         let config =
             TrainConfig { steps, batch: 1, optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() } };
         let cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, seed)))?;
-        let reply =
-            Reply::Opened { train: dataset.train.len(), val: dataset.val.len(), vocab, params: num_params(shape) };
+        let longer = |documents: &Documents| {
+            (0..documents.len()).filter(|&i| documents.get(i).len() - 1 > documents.positions(i, block_size)).count()
+        };
+        let reply = Reply::Opened {
+            train: dataset.train.len(),
+            val: dataset.val.len(),
+            cut: longer(&dataset.train) + longer(&dataset.val),
+            vocab,
+            params: num_params(shape),
+        };
         Ok((Self { cpu, tokenizer: dataset.tokenizer, shape, seed, steps, step: 0 }, reply))
     }
 
@@ -150,7 +187,10 @@ impl Opened {
         let log = self.cpu.train(steps as usize)?;
         if let Some(i) = log.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite()) {
             let step = self.step + i as u64 + 1;
-            return Err(Error::usage(format!("training diverged at step {step}"), "lower the learning rate"));
+            return Err(Error::usage(
+                format!("training diverged at step {step}"),
+                "lower the learning rate, for example to 0.01",
+            ));
         }
         self.step += steps;
         Ok(Reply::Trained { step: self.step, losses: log.iter().map(|log| log.loss).collect() })
