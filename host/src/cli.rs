@@ -20,6 +20,7 @@ mod interrupt;
 mod loss;
 mod memory;
 mod notices;
+mod page;
 mod parse;
 mod paths;
 mod progress;

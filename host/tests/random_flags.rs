@@ -73,6 +73,7 @@ const FLAGS: [(&str, &[&str]); 42] = [
     ("--save-best", &["best.safetensors", "model.safetensors", "none/best"]),
     ("--metrics", &["steps.jsonl", "steps.csv", "/dev/null", "none/steps", "-"]),
     ("--plot", &["losses.svg", "losses.png", "losses.gif"]),
+    ("--page", &["model.html", "losses.svg", "none/model.html"]),
     ("--log-every", &COUNTS),
     ("--config", &["run.toml", "wrong.toml", "none.toml", "latin.txt"]),
     ("--init-from", &["old.safetensors", "broken.safetensors", "none", "names.txt"]),

@@ -19,6 +19,14 @@ export const showForm = ({ why, wrong }) => {
   }[why];
 };
 
+/**
+ * Shows the hash of a model's weights and moments.
+ * @param {string} hash
+ */
+export const showHash = (hash) => {
+  $("here-hash").textContent = hash;
+};
+
 /** Shows that no run has ended yet. */
 export const clearBits = () => {
   for (const id of ["here-val", "here-hash"]) $(id).textContent = "–";
@@ -30,7 +38,7 @@ export const clearBits = () => {
  * @param {{ isDefault: boolean, hash: string, val_loss: number, milliseconds: number }} run its time is per step
  */
 export const compareBits = ({ isDefault, hash, val_loss, milliseconds }) => {
-  $("here-hash").textContent = hash;
+  showHash(hash);
   $("here-val").textContent = val_loss.toFixed(6);
   $("here-step").textContent =
     milliseconds < 1 ? `${(1000 * milliseconds).toFixed(0)} µs a step` : `${milliseconds.toFixed(1)} ms a step`;

@@ -3,6 +3,7 @@ import { complain } from "./complaint.js";
 import { $, grouped, input } from "./dom.js";
 import { onMessage, send } from "./engine.js";
 import { onPlace, setSetting, setting } from "./fragment.js";
+import { trained } from "./trained.js";
 
 /** A text, and what is wrong with it. @typedef {{ blob: Blob, name: string, error?: string }} Corpus */
 
@@ -16,7 +17,7 @@ const ADDRESS = 2000;
 const box = $("corpus", HTMLTextAreaElement);
 const hint = box.placeholder;
 /** The user's text, or null for the built-in names. @type {Corpus | null} */
-let corpus = null;
+let corpus = trained && { blob: new Blob([trained.corpus]), name: "the corpus of the model" };
 /** Whether the worker has the text, or is about to have it. @type {"no" | "sent" | "yes"} */
 let known = "no";
 /** @type {(() => void)[]} */
@@ -127,6 +128,8 @@ document.addEventListener("drop", (event) => {
   const file = event.dataTransfer?.files[0];
   if (file) takeFile(file);
 });
+
+if (trained) box.value = trained.corpus.length <= BOX ? trained.corpus : "";
 
 /** The text of the address that was taken last. */
 let addressed = "";

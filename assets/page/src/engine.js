@@ -20,10 +20,10 @@ import { $ } from "./dom.js";
  *   validations: { step: number, val_loss: number }[], hash?: string }} Report
  */
 /**
- * A message of the worker. `reading` is the part of a corpus that is read. `error` is a failed message's, and the worker
+ * A message of the worker. `hash` is that of a trained model. `reading` is the part of a corpus that is read. `error` is a failed message's, and the worker
  * needs a successor if it is a `trap`.
  * @typedef {{ ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
- *   report?: Report, reading?: number,
+ *   report?: Report, hash?: string, reading?: number,
  *   corpus?: { error?: string }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
  */
 

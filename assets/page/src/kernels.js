@@ -2,7 +2,7 @@
 // the instruction of relaxed SIMD or a call of a function that computes the exact result.
 
 /**
- * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, corpus: () => number,
+ * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, corpus: () => number, trained: () => void,
  *   wrong: () => number }} Exports
  */
 /**
@@ -131,4 +131,14 @@ export const readCorpus = async (exports, blob, progress, wanted) => {
   // Requests that come in between use the buffer too, so it takes the text only now.
   view(exports, bytes.length).set(bytes);
   return JSON.parse(new TextDecoder().decode(view(exports, exports.corpus())));
+};
+
+/**
+ * Gives the module the values of a trained model.
+ * @param {Exports} exports
+ * @param {Uint8Array} bytes
+ */
+export const giveTrained = (exports, bytes) => {
+  view(exports, bytes.length).set(bytes);
+  exports.trained();
 };

@@ -1,7 +1,7 @@
 // The live view, which asks the worker to train and shows its reports.
 import { announce, announceProgress } from "./announce.js";
 import { showAttention } from "./attention.js";
-import { clearBits, compareBits, showForm } from "./bits.js";
+import { clearBits, compareBits, showForm, showHash } from "./bits.js";
 import { complain } from "./complaint.js";
 import { corpusError, hasOwnCorpus, onCorpus, resendCorpus, sendCorpus } from "./corpus.js";
 import { $, grouped, input } from "./dom.js";
@@ -11,8 +11,10 @@ import { Losses } from "./losses.js";
 import { curveOf, drawCurve } from "./plot.js";
 import { clearNames, showNames } from "./samples.js";
 import { areDefault, invalidity, RUN, restore, runSettings } from "./settings.js";
+import { trained, trainedValues } from "./trained.js";
 
 /** @import { Message, Opened, Report } from "./engine.js" */
+/** @import { Trained } from "./trained.js" */
 
 /** Whether the run goes on by itself. */
 let running = false;
@@ -29,6 +31,8 @@ let ready = false;
 let trapped = false;
 /** Whether the next model trains at once. */
 let wanted = false;
+/** Whether the next model is the one that the program has trained, as it is until the user wants another one. */
+let opensTrained = trained !== null;
 
 /**
  * Shows whether the run goes on.
@@ -59,7 +63,23 @@ const reset = () => {
     wanted = false;
     return;
   }
-  send({ asks: asks(), pace: pace(), open: { own_corpus: hasOwnCorpus(), ...runSettings() } });
+  const model = opensTrained && trained ? trainedModel(trained) : {};
+  send({ asks: asks(), pace: pace(), open: { own_corpus: hasOwnCorpus(), ...runSettings(), ...model } });
+};
+
+/**
+ * Gives the worker the model that the program has trained, and returns the settings that open it.
+ * @param {Trained} model
+ */
+const trainedModel = ({ step, vocabulary, shuffle }) => {
+  send({ trained: trainedValues() });
+  return { steps: step, trained: { step, vocabulary, shuffle } };
+};
+
+/** Opens a new model, also in place of one that the program has trained. */
+const renew = () => {
+  opensTrained = false;
+  reset();
 };
 
 /** Trains, pauses, or opens a new model if there is none or its run has ended. */
@@ -70,7 +90,7 @@ export const train = () => {
     announce(`Paused at step ${step}.`);
   } else if (!opened || step === losses.steps) {
     wanted = true;
-    reset();
+    renew();
   } else {
     setRunning(true);
     $("afterwards").hidden = true;
@@ -105,6 +125,7 @@ const receive = (message) => {
   if (message.opened) showOpened(message.opened);
   if (message.names) showNames(message.names, message.again);
   if (message.attention) showAttention(message.attention);
+  if (message.hash !== undefined) showHash(message.hash);
   if (message.report) showReport(message.report);
   if (message.error !== undefined) {
     setRunning(false);
@@ -145,12 +166,26 @@ const showOpened = (model) => {
   $("validated").textContent = `on ${Math.min(20, model.val)} of the ${grouped(documents)} documents`;
   $("at").textContent = "0";
   $("afterwards").hidden = true;
+  if (opensTrained && trained) showTrained(trained);
   setRunning(false);
   redraw();
   if (wanted) {
     wanted = false;
     train();
   }
+};
+
+/**
+ * Shows the end of the run of the program.
+ * @param {Trained} model
+ */
+const showTrained = (model) => {
+  step = model.step;
+  losses = new Losses(step);
+  $("at").textContent = `${grouped(step)} / ${grouped(step)}`;
+  if (model.val_loss === null) return;
+  $("val").textContent = model.val_loss.toFixed(3);
+  losses.validations.push({ step, val_loss: model.val_loss });
 };
 
 /**
@@ -192,11 +227,11 @@ $("train").onclick = train;
 $("step").onclick = () => {
   if (running) train();
   if (opened) send({ step: true });
-  else reset();
+  else renew();
 };
-$("reset").onclick = reset;
+$("reset").onclick = renew;
 $("settings").onsubmit = (event) => event.preventDefault();
-for (const name of RUN) $(name).onchange = reset;
+for (const name of RUN) $(name).onchange = renew;
 $("pace").onchange = () => send({ pace: pace() });
 $("multiply_add").onchange = restart;
 for (const name of ["temperature", "top_k"]) {
@@ -210,7 +245,7 @@ $("text").oninput = () => opened && send({ asks: asks(), again: true });
 onMessage(receive);
 onCorpus(reset);
 onPlace(() => {
-  if (restore()) reset();
+  if (restore()) renew();
 });
 new ResizeObserver(redraw).observe($("plot"));
 // The first paint needs no model, so the worker starts after it.

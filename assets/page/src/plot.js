@@ -62,7 +62,7 @@ export const curveOf = ({ points, validations, steps }, width, height) => {
   const validated = validations.map((v) => [v.step, v.val_loss]);
   const last = points.at(-1);
   const [middle, third] = [(left + right) / 2, top + (bottom - top) / 3];
-  const empty = `<text class="empty" x="${middle}" y="${third}" text-anchor="middle">Press Train to draw the loss of each step</text>`;
+  const empty = `<text class="empty" x="${middle}" y="${third}" text-anchor="middle">Press Train to draw the loss</text>`;
   return {
     frame: `viewBox="0 0 ${width} ${height}">${rows.join("")}${columns.join("")}${legend.join("")}${last ? "" : empty}`,
     paths: {

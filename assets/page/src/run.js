@@ -12,6 +12,12 @@ const VALIDATIONS = 100;
 const SAMPLED = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1];
 
 /**
+ * The settings of a model that is opened. A model that the program has `trained` has taken `step` steps.
+ * @typedef {Settings & { own_corpus: boolean, trained?: { step: number, vocabulary: string, shuffle: boolean } }}
+ *   OpenSettings
+ */
+
+/**
  * The settings of samples and attention.
  * @typedef {{ samples: number, top_k: number, temperature: number, text: string }} Asks
  */
@@ -25,13 +31,13 @@ export class Run {
   /**
    * Opens a model, in place of any earlier one.
    * @param {(request: object) => any} call the module
-   * @param {Settings & { own_corpus: boolean }} settings
+   * @param {OpenSettings} settings
    */
   constructor(call, settings) {
     const { steps } = settings;
     this.call = call;
     this.steps = steps;
-    this.step = 0;
+    this.step = settings.trained?.step ?? 0;
     /** @type {Opened} */
     this.opened = call({ do: "open", ...settings });
     /** The steps after which the model is sampled. */

@@ -1,6 +1,7 @@
 // The settings of the live view. The fragment holds those that differ from their defaults.
 import { $, input } from "./dom.js";
 import { setSetting, setting } from "./fragment.js";
+import { isOfDefaultRun } from "./trained.js";
 
 /** @import { Settings } from "./engine.js" */
 
@@ -38,8 +39,8 @@ const defaultOf = (of) =>
 export const runSettings = () =>
   /** @type {Settings} */ (Object.fromEntries(RUN.map((id) => [id, Number(input(id).value)])));
 
-/** Returns whether all settings of a run have their defaults. */
-export const areDefault = () => RUN.every((id) => Number(input(id).value) === Number(input(id).defaultValue));
+/** Returns whether all settings of a run are those of the default run. */
+export const areDefault = () => RUN.every(isOfDefaultRun);
 
 /** Returns what is wrong with the first input that is not valid, or undefined. */
 export const invalidity = () => {

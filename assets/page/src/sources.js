@@ -1,5 +1,5 @@
 // The views of the sources. A pane that the user scrolls leads, and the other one follows to the same op.
-import { $, all, json } from "./dom.js";
+import { $, all, element, json } from "./dom.js";
 import { go, onPlace, setSetting, setting } from "./fragment.js";
 import { endScroll, lineAt, lineElement, mark, scrollToLine, unmark } from "./lines.js";
 import { currentView } from "./views.js";
@@ -15,6 +15,14 @@ const panes = { reference: $("pane-reference"), kernels: $("pane-kernels") };
 const LEAD = 70;
 /** The distance in pixels below `LEAD` at which a pane is read. */
 const BELOW = 40;
+
+/** The list of the ops in a narrow window. */
+const pick = $("op-pick", HTMLSelectElement);
+pick.append(...ops.map(({ name }) => element("option", { textContent: name })));
+pick.addEventListener("change", () => {
+  leader = null;
+  go({ part: pick.value });
+});
 
 let current = ops[0];
 /** The pane that the user scrolls. @type {HTMLElement | null} */
@@ -36,6 +44,7 @@ const show = (op) => {
     if (link.dataset.op === op.name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
+  pick.value = op.name;
   for (const doc of all("#op article")) doc.hidden = doc.dataset.op !== op.name;
   for (const side of SIDES) {
     const { path, lines } = op[side];

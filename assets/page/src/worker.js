@@ -1,17 +1,16 @@
 // The worker, which holds the model so that the page's own thread stays free. The page sends `{module}` once, then the
 // messages of `Message`.
-import { callModule, loadKernels, readCorpus } from "./kernels.js";
+import { callModule, giveTrained, loadKernels, readCorpus } from "./kernels.js";
 import { Run } from "./run.js";
 
-/** @import { Settings } from "./engine.js" */
 /** @import { Exports } from "./kernels.js" */
-/** @import { Asks, Draft } from "./run.js" */
+/** @import { Asks, Draft, OpenSettings } from "./run.js" */
 
 /**
- * A message of the page: the module and whether its exact form is asked for, the user's corpus, the settings of a new model, whether it
+ * A message of the page: the module and whether its exact form is asked for, the user's corpus, the values of a trained model, the settings of a new model, whether it
  * trains by itself, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
  * whether they are shown again. A `request` is for the module, whose reply is sent with the `id`.
- * @typedef {{ module?: string, exact?: boolean, corpus?: Blob, open?: Settings & { own_corpus: boolean }, run?: boolean, step?: true, pace?: number,
+ * @typedef {{ module?: string, exact?: boolean, corpus?: Blob, trained?: Uint8Array, open?: OpenSettings, run?: boolean, step?: true, pace?: number,
  *   asks?: Partial<Asks>, again?: true, id?: number, request?: object }} Message
  */
 
@@ -90,7 +89,7 @@ const loop = async (mine) => {
 
 /**
  * Opens a model, in place of any earlier one.
- * @param {Settings & { own_corpus: boolean }} settings
+ * @param {OpenSettings} settings
  */
 const open = (settings) => {
   running = false;
@@ -98,7 +97,11 @@ const open = (settings) => {
   const opening = new Run(call, settings);
   run = opening;
   postMessage({ opened: opening.opened, names: opening.sample(asks), attention: opening.attention(asks) });
-  if (warm) return;
+  if (opening.step > 0) postMessage({ hash: call({ do: "hash" }).hash });
+  if (warm || opening.ended) {
+    postMessage({ warm: true });
+    return;
+  }
   // A browser optimises only code that has run often. So some steps are taken and discarded before the user waits.
   warm = true;
   call({ do: "train", steps: Math.min(settings.steps, WARM_UP) });
@@ -138,6 +141,7 @@ const serve = async (message) => {
   }
   if (message.request !== undefined) postMessage({ id: message.id, reply: call(message.request) });
   if (message.corpus) await read(message.corpus);
+  if (message.trained && exports) giveTrained(exports, message.trained);
   if (message.asks) asks = { ...asks, ...message.asks };
   if (message.pace !== undefined) pace = message.pace;
   if (message.open) open(message.open);

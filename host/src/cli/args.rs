@@ -140,6 +140,9 @@ pub(super) struct ViewArgs {
     /// Draw the losses when training ends
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub(super) plot: Option<PathBuf>,
+    /// Write a page for a browser with the trained model and its corpus, of up to 50 MB each
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) page: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

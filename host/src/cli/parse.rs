@@ -129,6 +129,7 @@ impl Cli {
             read(self.run.init_from.as_deref(), "what `--init-from` reads"),
             written(self.view.metrics.as_deref(), "write metrics", "what `--metrics` writes"),
             written(self.view.plot.as_deref(), "plot", "what `--plot` writes"),
+            written(self.view.page.as_deref(), "write a page", "what `--page` writes"),
         ];
         refuse_same(&files)
     }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use super::args::Cli;
 use super::console::Console;
 use super::notices::Introduction;
+use super::page::Page;
 use super::ranking::Comparison;
 use super::save_path::SavePath;
 use super::sweep;
@@ -54,6 +55,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     }
     let outputs = [&cli.run.save, &cli.run.save_best, &cli.view.metrics].into_iter().flatten();
     let _locks: Vec<_> = outputs.map(|path| RunLock::new(path)).collect::<Result<_>>()?;
+    let page = cli.view.page.as_deref().map(|path| Page::new(path, cli, &documents, vocab)).transpose()?;
     let introduction = Introduction::new(&corpus, &documents, &dataset, &cli.block_sizes());
     if cli.cuts_documents() {
         // Models of several block sizes are judged on the tokens that all of them predict.
@@ -76,6 +78,7 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
         save,
         save_best,
         plot,
+        page,
         run_info,
         failure: None,
         is_hurried: false,
@@ -107,6 +110,7 @@ struct Session<'a> {
     save: Option<SavePath>,
     save_best: Option<SavePath>,
     plot: Option<Plot>,
+    page: Option<Page>,
     run_info: RunInfo,
     /// The first failure of an output. It ends the run once the model is saved.
     failure: Option<Error>,
@@ -219,6 +223,7 @@ impl Session<'_> {
         if is_best {
             // The model is saved before the failure of another output ends the run.
             self.save_final(&trained)?;
+            self.save_page(&trained)?;
         }
         if cli.compares() && !trained.is_hurried {
             self.comparison.record(&mut trained.trainer, &runs, &val_losses, cli)?;

@@ -48,3 +48,11 @@ pub extern "C" fn corpus() -> usize {
         buffer.len()
     })
 }
+
+/// Takes the bytes in the buffer as a trained model, see [`Session::set_trained`].
+// SAFETY: no other linked function has the name `trained`.
+#[unsafe(no_mangle)]
+pub extern "C" fn trained() {
+    let bytes = BUFFER.take();
+    SESSION.with_borrow_mut(|session| session.set_trained(&bytes));
+}

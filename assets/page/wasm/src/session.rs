@@ -45,6 +45,20 @@ struct Open {
     n_head: usize,
     n_layer: usize,
     block_size: usize,
+    /// The model of [`Session::set_trained`] in place of a new one.
+    trained: Option<Trained>,
+}
+
+/// A model that the program has trained.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trained {
+    /// The number of steps that it has taken, with which its run ends.
+    step: u64,
+    /// The characters of the tokens from 1 on.
+    vocabulary: String,
+    /// Whether the documents are shuffled.
+    shuffle: bool,
 }
 
 /// The reply to a request.
@@ -81,6 +95,8 @@ const MAX_STEPS: u64 = 10_000_000;
 pub struct Session {
     opened: Option<Opened>,
     corpus: Option<String>,
+    /// The weights and both moments of a trained model, one after the other.
+    trained: Vec<f32>,
 }
 
 /// A model in training.
@@ -109,7 +125,7 @@ impl Session {
     /// Takes the user's corpus, and replies with the report of an error if it is none.
     pub fn set_corpus(&mut self, bytes: Vec<u8>) -> Vec<u8> {
         // The old model and corpus are dropped first, since there may not be memory for two.
-        *self = Self::default();
+        (self.opened, self.corpus) = (None, None);
         let reply = match corpus::parse(bytes, CORPUS) {
             Ok(text) => {
                 self.corpus = Some(text);
@@ -120,12 +136,17 @@ impl Session {
         serde_json::to_vec(&reply).unwrap_or_default()
     }
 
+    /// Takes a trained model's weights and both moments, one after the other, as little-endian values.
+    pub fn set_trained(&mut self, bytes: &[u8]) {
+        self.trained = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    }
+
     /// Serves a request.
     fn serve(&mut self, request: Request) -> Result<Reply> {
         if let Request::Open(open) = request {
             // The old model is dropped first, since there may not be memory for two.
             self.opened = None;
-            let (opened, reply) = Opened::new(&open, self.corpus.as_deref())?;
+            let (opened, reply) = Opened::new(&open, self.corpus.as_deref(), &self.trained)?;
             self.opened = Some(opened);
             return Ok(reply);
         }
@@ -143,9 +164,22 @@ impl Session {
     }
 }
 
+impl Trained {
+    /// Returns the state of the model from its values.
+    fn state(&self, shape: RuntimeShape, values: &[f32]) -> Result<State> {
+        let len = num_params(shape);
+        if values.len() != 3 * len {
+            let message = format!("the trained model should have {} values, got {}", 3 * len, values.len());
+            return Err(Error::usage(message, "write the page anew"));
+        }
+        let array = |i: usize| Weights { shape, values: values[i * len..(i + 1) * len].to_vec() };
+        Ok(State { step: self.step, weights: array(0), m: array(1), v: array(2) })
+    }
+}
+
 impl Opened {
     /// Opens a model, and replies with its sizes.
-    fn new(open: &Open, own_corpus: Option<&str>) -> Result<(Self, Reply)> {
+    fn new(open: &Open, own_corpus: Option<&str>, values: &[f32]) -> Result<(Self, Reply)> {
         let &Open { steps, learning_rate, seed, n_embd, n_head, n_layer, block_size, .. } = open;
         if !(1..=MAX_STEPS).contains(&steps) {
             return Err(Error::usage(format!("the steps must be from 1 to {MAX_STEPS}, got {steps}"), ""));
@@ -162,12 +196,20 @@ impl Opened {
         let own_corpus = own_corpus.filter(|_| open.own_corpus);
         let text = given.as_deref().or(own_corpus).unwrap_or(corpus::EMBEDDED);
         let documents: Vec<&str> = corpus::documents(text).collect();
-        let dataset = Dataset::new(&documents, Some(seed), None)?;
+        let trained = open.trained.as_ref();
+        let tokenizer =
+            trained.map(|trained| Tokenizer::from_chars(trained.vocabulary.chars().collect())).transpose()?;
+        let is_shuffled = trained.is_none_or(|trained| trained.shuffle);
+        let dataset = Dataset::new(&documents, is_shuffled.then_some(seed), tokenizer)?;
         let vocab = dataset.tokenizer.vocab_size();
         let shape = ModelConfig { n_embd, n_head, n_layer, block_size }.shape(vocab)?;
         let config =
             TrainConfig { steps, batch: 1, optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() } };
-        let cpu = Cpu::new(config, &dataset, &State::new(Weights::init(shape, seed)))?;
+        let state = match trained {
+            Some(trained) => trained.state(shape, values)?,
+            None => State::new(Weights::init(shape, seed)),
+        };
+        let cpu = Cpu::new(config, &dataset, &state)?;
         let longer = |documents: &Documents| {
             (0..documents.len()).filter(|&i| documents.get(i).len() - 1 > documents.positions(i, block_size)).count()
         };
@@ -178,7 +220,7 @@ impl Opened {
             vocab,
             params: num_params(shape),
         };
-        Ok((Self { cpu, tokenizer: dataset.tokenizer, shape, seed, steps, step: 0 }, reply))
+        Ok((Self { cpu, tokenizer: dataset.tokenizer, shape, seed, steps, step: state.step }, reply))
     }
 
     /// Takes the next steps, up to the end of the run.

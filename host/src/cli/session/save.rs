@@ -56,6 +56,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Writes the page of the model that a group ends with, unless it has diverged.
+    pub(super) fn save_page(&self, best: &Trained) -> Result<()> {
+        let has_diverged = self.cli.compares() && best.loss().is_nan() && !best.is_hurried;
+        let Some(page) = self.page.as_ref().filter(|_| !has_diverged) else { return Ok(()) };
+        let name = page.path().display();
+        if best.last.state.step == 0 {
+            self.console.notice(format_args!("no page: `{name}`, since no step was trained"));
+            return Ok(());
+        }
+        page.save(self.cli, &best.last, &self.dataset, &self.documents)?;
+        self.console.notice(format_args!("page: `{name}`"));
+        Ok(())
+    }
+
     fn write(&self, path: &SavePath, checkpoint: &Checkpoint) -> Result<()> {
         let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
         // The loss of a comparison is not that of a model which predicts more of each document.
