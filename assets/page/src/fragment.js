@@ -10,6 +10,9 @@ import { all } from "./dom.js";
 /** The view without a fragment. */
 const FIRST_VIEW = "live";
 
+/** The setting that belongs to a part of a view. */
+const LINE = "line";
+
 /** @type {((place: Place) => void)[]} */
 const listeners = [];
 
@@ -42,6 +45,8 @@ const decoded = (text) => {
  */
 export const fragment = ({ view, part, settings = {} }) => {
   const now = place();
+  const stays = (view ?? now.view) === now.view && (part ?? now.part) === now.part;
+  if (!stays) now.settings.delete(LINE);
   for (const [name, value] of Object.entries(settings)) {
     if (value === null) now.settings.delete(name);
     else now.settings.set(name, value);

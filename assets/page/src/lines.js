@@ -1,7 +1,7 @@
 // The lines of the sources. The generator writes a file in chunks of a few lines. A chunk gets an element for each line
 // when it comes into view, or when one of its lines is marked or scrolled to.
 import { all } from "./dom.js";
-import { fragment, onPlace } from "./fragment.js";
+import { fragment } from "./fragment.js";
 
 /** A range of lines with a class. `first` and `last` count from 1. @typedef {{ className: string, path: string, first: number, last: number }} Mark */
 
@@ -33,14 +33,7 @@ const splitChunk = (chunk) => {
       return `<span class="line"><a class="number" tabindex="-1" aria-hidden="true" data-number="${first + i}" ${to}></a><span>${text}${open && "</i>"}\n</span></span>`;
     })
     .join("");
-  for (const link of all(".number", chunk)) link.setAttribute("href", linkTo(link));
 };
-
-/**
- * Returns the fragment that names a line of this view.
- * @param {HTMLElement} link
- */
-const linkTo = (link) => fragment({ settings: { line: link.dataset.line ?? null } });
 
 /**
  * Returns the element of a line, counted from 1, or null if there is none.
@@ -103,7 +96,9 @@ export const scrollToLine = (pane, line, lead) => {
   const settle = () => {
     if (scrolls.get(pane) !== scroll || !pane.offsetParent) return;
     const by = line.getBoundingClientRect().top - pane.getBoundingClientRect().top - lead;
-    if (Math.abs(by) >= 1) pane.scrollBy({ top: by, behavior: "instant" });
+    // Whole pixels give the same picture from whichever side a line is reached.
+    const top = Math.round(pane.scrollTop + by);
+    if (top !== pane.scrollTop) pane.scrollTo({ top, behavior: "instant" });
     frames -= 1;
     if (frames > 0) requestAnimationFrame(settle);
     else scrolls.delete(pane);
@@ -129,7 +124,10 @@ if ("oncontentvisibilityautostatechange" in document.body) {
   addEventListener("contentvisibilityautostatechange", show, true);
 } else for (const chunks of files.values()) chunks.forEach(splitChunk);
 
-// The links keep the other settings of the place.
-onPlace(() => {
-  for (const link of all(".number")) link.setAttribute("href", linkTo(link));
-});
+// The numbers are thousands of links, which keep the settings of the place. So a link gets its address when it is needed.
+for (const kind of ["pointerover", "click"]) {
+  document.addEventListener(kind, ({ target }) => {
+    if (!(target instanceof HTMLAnchorElement) || !target.matches(".number")) return;
+    target.href = fragment({ settings: { line: target.dataset.line ?? null } });
+  });
+}

@@ -27,8 +27,12 @@ pick.addEventListener("change", () => {
 let current = ops[0];
 /** The pane that the user scrolls. @type {HTMLElement | null} */
 let leader = null;
-/** What the panes were scrolled to last. */
+/** The view and the op that the panes were scrolled to last. */
 let shown = "";
+/** The line that the fragment named last. */
+let lastLine = "";
+/** Whether a pane comes into view for one of its lines. Otherwise it comes with its op. */
+let jumping = false;
 
 /** Returns whether the page shows sources. */
 export const showsSources = () => !$("code").hidden;
@@ -77,7 +81,11 @@ export const showLine = (path, number) => {
   const pane = line?.closest(".pane");
   if (!line || !(pane instanceof HTMLElement)) return;
   leader = null;
-  if (!pane.offsetParent) showPane(pane === panes.reference ? "reference" : "kernels");
+  if (!pane.offsetParent) {
+    jumping = true;
+    showPane(pane === panes.reference ? "reference" : "kernels");
+    jumping = false;
+  }
   scrollToLine(pane, line, Math.max(LEAD, pane.clientHeight / 3));
 };
 
@@ -155,8 +163,6 @@ onPlace(({ view, part, settings }) => {
       }),
     );
   } else if (line !== "" && line !== lastLine) showLine(path, Number(number));
-  else if (switched) requestAnimationFrame(() => show(current));
+  else if (switched && !jumping) requestAnimationFrame(() => show(current));
   lastLine = line;
 });
-/** The line that the fragment named last. */
-let lastLine = "";

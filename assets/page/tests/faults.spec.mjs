@@ -44,7 +44,13 @@ test("the address holds settings, view and op, and a link reproduces them", asyn
   await expect(page.locator("#ops [aria-current]")).toHaveText("clip");
   await page.locator('#views [data-to="live"]').click();
   await expect(page.locator("#opened")).toContainText("parameters");
-  for (const [id, value] of Object.entries({ steps: "120", seed: "9", temperature: "0.9", n_layer: "2", text: "ola" })) {
+  for (const [id, value] of Object.entries({
+    steps: "120",
+    seed: "9",
+    temperature: "0.9",
+    n_layer: "2",
+    text: "ola",
+  })) {
     await expect(page.locator(`#${id}`)).toHaveValue(value);
   }
   await page.locator("#train").click();
@@ -178,7 +184,8 @@ test("a narrow window shows one pane at a time", async ({ page }) => {
   const panes = { reference: "#pane-reference", math: "#op", kernels: "#pane-kernels" };
   for (const [name, pane] of Object.entries(panes)) {
     await page.locator(`#pane-switch [data-pane="${name}"]`).click();
-    for (const other of Object.values(panes)) await expect(page.locator(other)).toBeVisible({ visible: other === pane });
+    for (const other of Object.values(panes))
+      await expect(page.locator(other)).toBeVisible({ visible: other === pane });
     if (name !== "math") await expect(page.locator(`${pane} .line.op`).first()).toBeInViewport();
   }
   await page.reload();
@@ -231,5 +238,10 @@ test("a million steps take no more memory than a hundred thousand", async ({ pag
   console.log(`the heap has ${(early.bytes / 1e6).toFixed(1)} MB and ${(late.bytes / 1e6).toFixed(1)} MB`);
   expect(late.bytes).toBeLessThan(early.bytes + 2e6);
   expect(late.nodes).toBeLessThan(early.nodes + 2000);
-  expect(await page.locator("#plot path.mean").getAttribute("d").then((d) => d.split("L").length)).toBeLessThan(600);
+  expect(
+    await page
+      .locator("#plot path.mean")
+      .getAttribute("d")
+      .then((d) => d.split("L").length),
+  ).toBeLessThan(600);
 });

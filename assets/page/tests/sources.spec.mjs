@@ -65,7 +65,7 @@ test("each pane follows the other to the same op", async ({ page }) => {
   await open(page, "#side-by-side");
   const ops = Object.fromEntries((await places(page)).map((op) => [op.name, op]));
   const current = page.locator("#ops [aria-current]");
-  await page.locator("#ops").getByText("attention").click();
+  await page.locator('#ops [data-op="attention"]').click();
   await shows(page, "#pane-kernels", ops.attention.kernels);
   await shows(page, "#pane-reference", ops.attention.reference);
   expect(ops.attention.reference.path).toBe("host/reference/src/model.rs");
@@ -189,4 +189,9 @@ test("a line number is a link to its line", async ({ page }) => {
   await page.goto(link);
   await expect(page.locator("#pane-reference .line.linked")).toBeInViewport();
   await expect(page.locator(".line.linked .number")).toHaveAttribute("data-line", `${path}:${lines[0] + 3}`);
+
+  // Another op is shown from its first line.
+  await page.keyboard.press("j");
+  await expect(page.locator(".line.linked")).toHaveCount(0);
+  expect(page.url()).not.toContain("line=");
 });
