@@ -155,9 +155,12 @@ onPlace(({ view, part, settings }) => {
   if (now !== shown) {
     shown = now;
     leader = null;
+    // The next key counts from this op, also if it comes before the op is shown.
+    current = op;
     // The view and the op are laid out in two tasks, since one task would take long.
     requestAnimationFrame(() =>
       setTimeout(() => {
+        if (current !== op) return;
         show(op);
         if (line !== "") showLine(path, Number(number));
       }),
