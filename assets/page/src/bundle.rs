@@ -52,7 +52,7 @@ impl Bundle<'_> {
 
     /// Returns a module's text as a function that returns the exports.
     fn link(&mut self, text: &str) -> Result<String> {
-        let (mut code, mut exports) = (String::new(), Vec::new());
+        let (mut code, mut exports) = (Vec::new(), Vec::new());
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if line.starts_with("import ") {
@@ -64,17 +64,17 @@ impl Bundle<'_> {
                 let (names, from) = import(&statement).with_context(|| format!("cannot read `{statement}`"))?;
                 self.add(from)?;
                 if let Some(names) = names {
-                    code += &format!("const {{{}}} = {};\n", names.replace(" as ", ": "), identifier(from));
+                    code.push(format!("const {{{}}} = {};", names.replace(" as ", ": "), identifier(from)));
                 }
             } else if let Some(item) = line.strip_prefix("export ") {
                 exports.push(exported(item).with_context(|| format!("cannot read `{line}`"))?);
-                code += &format!("{item}\n");
+                code.push(item.to_owned());
             } else {
-                code += &format!("{line}\n");
+                code.push(line.to_owned());
             }
         }
         let name = self.open.last().map(|name| identifier(name)).unwrap_or_default();
-        Ok(format!("const {name} = (() => {{\n{code}return {{ {} }};\n}})();\n", exports.join(", ")))
+        Ok(format!("const {name} = (() => {{\n{}\nreturn {{ {} }};\n}})();\n", code.join("\n"), exports.join(", ")))
     }
 }
 
