@@ -20,7 +20,7 @@ const hint = box.placeholder;
 let corpus = trained && { blob: new Blob([trained.corpus]), name: "the corpus of the model" };
 /** Whether the worker has the text, or is about to have it. @type {"no" | "sent" | "yes"} */
 let known = "no";
-/** @type {(() => void)[]} */
+/** @type {((isNew: boolean) => void)[]} */
 const listeners = [];
 
 /** Returns whether the model learns from the user's text. */
@@ -30,14 +30,15 @@ export const hasOwnCorpus = () => corpus !== null;
 export const corpusError = () => corpus?.error;
 
 /**
- * Calls a function whenever the user has chosen a text, and whenever the worker has taken or refused it.
- * @param {() => void} listener
+ * Calls a function whenever the user has chosen a text, and whenever the worker has taken or refused it. Only in
+ * the first case the text is new.
+ * @param {(isNew: boolean) => void} listener
  */
 export const onCorpus = (listener) => listeners.push(listener);
 
-/** Tells the listeners. */
-const tell = () => {
-  for (const listener of listeners) listener();
+/** @param {boolean} isNew */
+const tell = (isNew) => {
+  for (const listener of listeners) listener(isNew);
 };
 
 /** Returns whether the worker has the text, or never will. Otherwise sends the text. */
@@ -69,7 +70,7 @@ const take = (next, text = "") => {
   const short = text.length <= ADDRESS ? text : "";
   setSetting("corpus", short, "");
   $("corpus-link").hidden = next === null || short !== "";
-  tell();
+  tell(true);
 };
 
 /**
@@ -96,7 +97,7 @@ onMessage(({ reading, corpus: read }) => {
   if (!read || !corpus) return;
   known = "yes";
   if (read.error !== undefined) corpus.error = `cannot use ${corpus.name}: ${read.error.replace(/^error: /, "")}`;
-  tell();
+  tell(false);
 });
 
 $("use").addEventListener("click", () => {

@@ -243,7 +243,7 @@ for (const name of ["temperature", "top_k"]) {
 }
 $("text").oninput = () => opened && send({ asks: asks(), again: true });
 onMessage(receive);
-onCorpus(reset);
+onCorpus((isNew) => (isNew ? renew() : reset()));
 onPlace(() => {
   if (restore()) renew();
 });

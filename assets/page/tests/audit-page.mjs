@@ -81,15 +81,18 @@ const clipped = (page) =>
 /** Audits the view that a page shows, and returns the texts of what it finds. */
 export const audit = async (page) => ({ violations: await violations(page), clipped: await clipped(page) });
 
-/** Opens the page in a browser, trains the default run, and calls `look` with the name of each view that it then shows. */
-export const eachView = async (browser, address, options, look) => {
+/**
+ * Opens the page in a browser, trains the default run, and calls `look` with the name of each view that it then shows,
+ * except those to `skip`.
+ */
+export const eachView = async (browser, address, options, look, skip = []) => {
   const page = await browser.newPage({ reducedMotion: "reduce", ...options });
   await page.goto(address);
   await page.waitForFunction(() => document.body.dataset.warm !== undefined);
   await look(page, "live-untrained");
   await page.locator("#train").click();
   await page.waitForFunction(() => document.getElementById("verdict").textContent !== "");
-  for (const view of await viewsOf(page)) {
+  for (const view of (await viewsOf(page)).filter((view) => !skip.includes(view))) {
     await page.evaluate((view) => {
       location.hash = `#${view}${["reference", "kernels", "side-by-side"].includes(view) ? "/attention?q=softmax" : ""}`;
     }, view);
