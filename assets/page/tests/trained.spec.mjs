@@ -29,7 +29,10 @@ test("a page of a trained model opens at the end of its run, and repeats the run
     "--device",
     "cpu",
   ];
-  const stdout = execFileSync(PROGRAM, ["--input", names, ...flags, "--page", file], { encoding: "utf8" });
+  const stdout = execFileSync(PROGRAM, ["--input", names, ...flags, "--page", file], {
+    encoding: "utf8",
+    stdio: "pipe",
+  });
   const samples = stdout.split("\n").flatMap((line) => line.match(/^sample +\d+: (.*)$/)?.[1].trim() ?? []);
   expect(samples.length).toBe(8);
 
