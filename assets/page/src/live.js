@@ -98,10 +98,10 @@ export const train = () => {
   }
 };
 
-let _frame = 0;
+let frame = 0;
 /** Draws the curve. */
 const draw = () => {
-  _frame = 0;
+  frame = 0;
   // Another view hides the plot. When the plot is shown again, its size changes, and the observer of the size draws.
   const { clientWidth } = $("plot");
   if (clientWidth === 0) return;
@@ -110,7 +110,7 @@ const draw = () => {
 };
 /** Draws once before the next frame, however many reports arrive until then. */
 const redraw = () => {
-  _frame ||= requestAnimationFrame(draw);
+  if (frame === 0) frame = requestAnimationFrame(draw);
 };
 
 /** @param {Message} message */

@@ -32,10 +32,10 @@ const linesOf = (file) => {
   return known;
 };
 
-/** Returns the files of the view's panes in their order, or all files if the view has none. */
-const searched = () => {
+/** Returns the selector of the files of the view's panes, or of all files if the view has no pane or both. */
+const scope = () => {
   const view = currentView();
-  return all(view === "reference" || view === "kernels" ? `#pane-${view} .file` : ".file");
+  return view === "reference" || view === "kernels" ? `#pane-${view} .file` : ".file";
 };
 
 /** Shows the number of hits, and which one is shown. */
@@ -56,7 +56,7 @@ const look = async () => {
   unmark("hit");
   unmark("here");
   let start = performance.now();
-  for (const file of text.length >= LEAST ? searched() : []) {
+  for (const file of text.length >= LEAST ? all(scope()) : []) {
     for (const [i, line] of linesOf(file).entries())
       if (line.includes(text)) found.push({ path: file.id, line: i + 1 });
     if (performance.now() - start > TASK) {
@@ -119,13 +119,13 @@ query.addEventListener("keydown", (event) => {
   }
 });
 
-/** The view that was searched last. */
-let view = "";
+/** The selector of the files that were searched last. */
+let searched = scope();
 onPlace(() => {
   const wanted = setting("q", "");
-  const other = view !== currentView() && at < 0;
-  view = currentView();
-  if (wanted === query.value && !other) return;
+  const isOther = searched !== scope();
+  searched = scope();
+  if (wanted === query.value && !isOther) return;
   if (document.activeElement !== query) query.value = wanted;
   if (query.value !== "" || text !== "") find();
 });

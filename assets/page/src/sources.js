@@ -57,9 +57,6 @@ const show = (op) => {
     if (line && panes[side] !== leader) scrollToLine(panes[side], line, LEAD);
   }
   $("op").scrollTop = 0;
-  const link = all("#ops [aria-current]")[0];
-  // `scrollIntoView` would scroll the page as well.
-  if (link) $("ops").scrollLeft = link.offsetLeft - $("ops").clientWidth / 2;
 };
 
 /**
@@ -117,9 +114,9 @@ for (const side of SIDES) {
     };
     pane.addEventListener(kind, lead, { passive: true });
   }
-  let _frame = 0;
+  let frame = 0;
   const follow = () => {
-    _frame = 0;
+    frame = 0;
     const op = leader === pane && opAt(side);
     if (!op || op === current) return;
     show(op);
@@ -127,7 +124,7 @@ for (const side of SIDES) {
     go({ part: op.name }, { replace: true });
   };
   const scrolled = () => {
-    if (leader === pane) _frame ||= requestAnimationFrame(follow);
+    if (leader === pane && frame === 0) frame = requestAnimationFrame(follow);
   };
   pane.addEventListener("scroll", scrolled, { passive: true });
 }

@@ -163,6 +163,11 @@ test("a search counts lines, goes both ways and shows each line", async ({ page 
     await expect(page.locator("#hits")).toHaveText(/^\d+ lines?$/);
     await page.keyboard.press("Shift+Enter");
     await expect(page.locator("#hits")).toHaveText(/^(\d+) of \1$/);
+    // Another view searches its own pane.
+    await page.locator('#views [data-to="kernels"]').click();
+    await page.locator("#query").press("Enter");
+    await expect(page.locator("#hits")).toHaveText(/^1 of \d+$/);
+    await expect(page.locator("#pane-kernels .line.here")).toBeInViewport();
     await page.locator("#query").fill("no such words");
     await expect(page.locator("#hits")).toHaveText("no match");
   }
