@@ -37,7 +37,7 @@ impl Axis {
     /// Returns the length with padding.
     // Without the hint, Rust-CUDA's kernels for the default shape have 5 to 10 % more instructions.
     #[inline(always)]
-    fn padded_len<S: Shape>(self, s: S) -> usize {
+    pub fn padded_len<S: Shape>(self, s: S) -> usize {
         match self {
             Self::Vocab => s.vocab_padded(),
             Self::Positions => round_up(s.block_size(), 2),

@@ -8,7 +8,7 @@ use crate::shape::{RuntimeShape, Shape};
 
 impl Axis {
     /// Returns the index of element `i` among the padded elements.
-    fn index<S: Shape>(self, s: S, i: usize) -> usize {
+    pub fn index<S: Shape>(self, s: S, i: usize) -> usize {
         if self == Self::Heads { i / s.head_dim() * s.head_dim_padded() + i % s.head_dim() } else { i }
     }
 }

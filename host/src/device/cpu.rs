@@ -3,6 +3,7 @@
 mod attention;
 mod buffer;
 mod demand;
+mod opened_step;
 mod phase_pool;
 mod phases;
 mod shared;
@@ -31,6 +32,7 @@ use self::buffer::Buffer;
 pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
 use self::demand::{batch_threads, evaluate_blocks, generate_blocks};
+pub use self::opened_step::{OpenedStep, Values};
 use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{
