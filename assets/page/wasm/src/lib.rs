@@ -56,3 +56,10 @@ pub extern "C" fn trained() {
     let bytes = BUFFER.take();
     SESSION.with_borrow_mut(|session| session.set_trained(&bytes));
 }
+
+/// Returns the address of the values that belong to the last reply, see [`Session::values`].
+// SAFETY: no other linked function has the name `values`.
+#[unsafe(no_mangle)]
+pub extern "C" fn values() -> *const f32 {
+    SESSION.with_borrow(|session| session.values().as_ptr())
+}

@@ -10,6 +10,14 @@ use microgpt::tokenizer::{BOS, Tokenizer};
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
+use self::look::{Letter, Look};
+use self::plane::Plane;
+use self::snapshots::Snapshots;
+
+mod look;
+mod plane;
+mod snapshots;
+
 /// A request of the page.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
@@ -26,6 +34,12 @@ enum Request {
     Attention { text: String },
     /// A hash of all that training changes.
     Hash,
+    /// Training step `step`, counted from 1, with all that the kernels compute on the way.
+    OpenStep { step: u64 },
+    /// The model after `step` steps.
+    After { step: u64, samples: u64, top_k: usize, temperature: f64 },
+    /// The next letter of a text.
+    NextLetter(Letter),
 }
 
 /// The settings of a run, under the names of the command line.
@@ -80,6 +94,8 @@ enum Reply {
     Attention { tokens: Vec<String>, heads: Vec<Vec<Vec<f32>>> },
     /// FNV-1a over the bits of weights and moments, in hexadecimal.
     Hashed { hash: String },
+    /// A look at a step of the run.
+    Looked(Look),
     /// The report of an error, with its causes and its hint.
     Failed { error: String },
 }
@@ -97,6 +113,7 @@ pub struct Session {
     corpus: Option<String>,
     /// The weights and both moments of a trained model, one after the other.
     trained: Vec<f32>,
+    values: Vec<f32>,
 }
 
 /// A model in training.
@@ -109,6 +126,10 @@ struct Opened {
     steps: u64,
     /// The number of steps taken.
     step: u64,
+    optimizer: OptimizerConfig,
+    snapshots: Snapshots,
+    /// The plane in which the embedding was drawn last.
+    plane: Option<Plane>,
 }
 
 impl Session {
@@ -141,6 +162,11 @@ impl Session {
         self.trained = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
     }
 
+    /// Returns the values of the buffers of the last step that was opened.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Serves a request.
     fn serve(&mut self, request: Request) -> Result<Reply> {
         if let Request::Open(open) = request {
@@ -156,9 +182,16 @@ impl Session {
             Request::Validate { documents } => {
                 Ok(Reply::Validated { val_loss: opened.cpu.evaluate(documents)?.loss() })
             }
-            Request::Sample { samples, top_k, temperature } => opened.sample(samples, top_k, temperature),
+            Request::Sample { samples, top_k, temperature } => {
+                opened.sample_texts(samples, top_k, temperature).map(|samples| Reply::Sampled { samples })
+            }
             Request::Attention { text } => opened.attention(&text),
-            Request::Hash => opened.hash(),
+            Request::Hash => Ok(Reply::Hashed { hash: opened.state_hash()? }),
+            Request::OpenStep { step } => opened.open_step(step, &mut self.values).map(Reply::Looked),
+            Request::After { step, samples, top_k, temperature } => {
+                opened.look_after(step, samples, top_k, temperature).map(Reply::Looked)
+            }
+            Request::NextLetter(letter) => opened.next_letter(&letter).map(Reply::Looked),
             Request::Open(_) => unreachable!("served above"),
         }
     }
@@ -203,8 +236,8 @@ impl Opened {
         let dataset = Dataset::new(&documents, is_shuffled.then_some(seed), tokenizer)?;
         let vocab = dataset.tokenizer.vocab_size();
         let shape = ModelConfig { n_embd, n_head, n_layer, block_size }.shape(vocab)?;
-        let config =
-            TrainConfig { steps, batch: 1, optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() } };
+        let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
+        let config = TrainConfig { steps, batch: 1, optimizer };
         let state = match trained {
             Some(trained) => trained.state(shape, values)?,
             None => State::new(Weights::init(shape, seed)),
@@ -220,30 +253,43 @@ impl Opened {
             vocab,
             params: num_params(shape),
         };
-        Ok((Self { cpu, tokenizer: dataset.tokenizer, shape, seed, steps, step: state.step }, reply))
+        let (tokenizer, step, snapshots) = (dataset.tokenizer, state.step, Snapshots::new(state));
+        Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, plane: None }, reply))
     }
 
     /// Takes the next steps, up to the end of the run.
     fn train(&mut self, steps: u64) -> Result<Reply> {
-        let steps = steps.min(self.steps - self.step);
-        let log = self.cpu.train(steps as usize)?;
-        if let Some(i) = log.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite()) {
-            let step = self.step + i as u64 + 1;
-            return Err(Error::usage(
-                format!("training diverged at step {step}"),
-                "lower the learning rate, for example to 0.01",
-            ));
+        let (end, mut losses) = (self.steps.min(self.step.saturating_add(steps)), Vec::new());
+        while self.step < end {
+            let launch = self.snapshots.until_next(self.step).min(end - self.step);
+            let log = self.cpu.train(launch as usize)?;
+            if let Some(i) = log.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite()) {
+                let step = self.step + i as u64 + 1;
+                return Err(Error::usage(
+                    format!("training diverged at step {step}"),
+                    "lower the learning rate, for example to 0.01",
+                ));
+            }
+            self.step += launch;
+            losses.extend(log.iter().map(|log| log.loss));
+            if self.snapshots.wants(self.step) {
+                self.snapshots.push(self.cpu.download()?);
+            }
         }
-        self.step += steps;
-        Ok(Reply::Trained { step: self.step, losses: log.iter().map(|log| log.loss).collect() })
+        Ok(Reply::Trained { step: self.step, losses })
     }
 
     /// Draws `samples` samples, from index 0 on.
-    fn sample(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Reply> {
+    fn sample_texts(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Vec<String>> {
         let config =
             SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;
-        Ok(Reply::Sampled { samples: samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect() })
+        Ok(samples.iter().map(|sample| self.tokenizer.decode(&sample.tokens)).collect())
+    }
+
+    /// Returns the name of a token.
+    fn name(&self, token: u32) -> String {
+        if token == BOS { "<BOS>".to_owned() } else { self.tokenizer.decode(&[token]) }
     }
 
     /// Returns the last layer's attention.
@@ -251,20 +297,19 @@ impl Opened {
         let document = self.tokenizer.encode(text)?;
         let attention = self.cpu.attention(&document)?;
         let n = self.shape.block_size.min(document.len() as u32 - 1) as usize;
-        let name = |&token: &u32| if token == BOS { "<BOS>".to_owned() } else { self.tokenizer.decode(&[token]) };
         let rows = |head: &[f32]| head.chunks(n).map(<[f32]>::to_vec).collect();
         Ok(Reply::Attention {
-            tokens: document[..n].iter().map(name).collect(),
+            tokens: document[..n].iter().map(|&token| self.name(token)).collect(),
             heads: attention.chunks(n * n).map(rows).collect(),
         })
     }
 
     /// Hashes weights and moments.
-    fn hash(&mut self) -> Result<Reply> {
+    fn state_hash(&mut self) -> Result<String> {
         let state = self.cpu.download()?;
         let values = [&state.weights, &state.m, &state.v].into_iter().flat_map(|array| &array.values);
         let hash = values
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, x| (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3));
-        Ok(Reply::Hashed { hash: format!("{hash:016x}") })
+        Ok(format!("{hash:016x}"))
     }
 }
