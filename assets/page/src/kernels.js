@@ -2,8 +2,8 @@
 // the instruction of relaxed SIMD or a call of a function that computes the exact result.
 
 /**
- * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, corpus: () => number, trained: () => void,
- *   wrong: () => number }} Exports
+ * @typedef {{ memory: WebAssembly.Memory, buffer: (length: number) => number, call: () => number, corpus: () => number,
+ *   trained: () => void, values: () => number, wrong: () => number }} Exports
  */
 /**
  * The form of a module, and why it was taken. `wrong` is the number of results of the instruction that were not exact,
@@ -106,7 +106,17 @@ export const askModule = (exports, request) => {
 export const callModule = (exports, request) => {
   const reply = JSON.parse(askModule(exports, request));
   if (reply.error) throw new Error(reply.error);
-  return reply;
+  return reply.buffers ? { ...reply, values: valuesOf(exports, reply) } : reply;
+};
+
+/**
+ * Returns a copy of the values of a reply's buffers.
+ * @param {Exports} exports
+ * @param {{ buffers: { shape: number[], at: number }[] }} reply
+ */
+const valuesOf = (exports, { buffers }) => {
+  const ends = buffers.map(({ shape, at }) => shape.reduce((product, axis) => product * axis, 1) + at);
+  return new Float32Array(exports.memory.buffer, exports.values(), Math.max(...ends)).slice();
 };
 
 /**

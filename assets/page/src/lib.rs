@@ -50,6 +50,9 @@ pub fn page() -> Result<String> {
         include_str!("page.html"),
         &[
             ("css", include_str!("page.css").to_owned()),
+            ("teach-css", include_str!("teach.css").to_owned()),
+            ("timeline", include_str!("timeline.html").to_owned()),
+            ("step", include_str!("step.html").to_owned()),
             ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),
             ("kernels", kernels.iter().map(|file| article(&highlighter, file)).collect()),
             ("op-links", ops.iter().map(op_link).collect()),

@@ -4,5 +4,10 @@ import "./views.js";
 import "./search.js";
 import "./keyboard.js";
 import { tell } from "./fragment.js";
+import { startStep } from "./step.js";
+import { startTimeline } from "./timeline.js";
+
+startTimeline();
+startStep();
 
 tell();

@@ -1,0 +1,135 @@
+// The view of one training step, opened. Every number is from the kernels' buffers.
+import { OpenedStep } from "./buffers.js";
+import { showCell } from "./cell.js";
+import { forgetColours } from "./colours.js";
+import { $, element } from "./dom.js";
+import { ask } from "./engine.js";
+import { go, onPlace, place } from "./fragment.js";
+import { latestOnly } from "./latest.js";
+import { labelTips } from "./map.js";
+import { showDocument } from "./step-document.js";
+import { OpRows, tipOf } from "./step-ops.js";
+import { firstMover, showUpdate, TensorMaps } from "./step-update.js";
+import { onStep, shownStep } from "./timeline.js";
+
+/** The step on the page. @type {OpenedStep | null} */
+let opened = null;
+/** The cell whose sum is shown. @type {{ name: string, index: number[] } | null} */
+let picked = null;
+
+/** @type {import("./map.js").Listener} */
+const listener = { point: () => {}, pick: (shown, index) => pick(shown.name, index) };
+const rows = new OpRows($("step-rows"), listener);
+const tensors = new TensorMaps($("step-tensors"), listener);
+
+/**
+ * Picks a cell. The address names it.
+ * @param {string} name
+ * @param {number[]} index
+ */
+const pick = (name, index) => {
+  go({ view: "step", part: `${name}:${index.join(",")}` }, { replace: true });
+};
+
+/** Shows the picked cell, its map's mark, and its sum. */
+const showPicked = () => {
+  const [name, at = ""] = place().part.split(":", 2);
+  const index = at.split(",").map(Number);
+  picked = opened?.has(name, index) ? { name, index } : null;
+  rows.mark(picked?.name ?? null, index);
+  tensors.mark(picked?.name ?? null, index);
+  $("cell").classList.toggle("filled", picked !== null);
+  $("cell-close").hidden = picked === null;
+  if (opened && picked) showCell(opened, picked.name, picked.index, pick);
+  else
+    $("cell-body").replaceChildren(
+      element("h3", { textContent: "Where does a number come from?" }),
+      element("p", {
+        textContent:
+          "Pick a cell of any map. Here stands the sum that made it, and every factor leads on to its own cell, back to the letters or on to the loss.",
+      }),
+    );
+};
+
+/** Shows the cells that a newcomer may start with. */
+const showQuestions = () => {
+  if (!opened) return;
+  const last = opened.n - 1;
+  const { tokens, ids } = opened.reply;
+  const mover = firstMover(opened);
+  const letter = `“${tokens[last]}”`;
+  /** @type {[string, string, number[]][]} */
+  const questions = [
+    [`What does the position of ${letter} look for? A query`, "layer0.q", [last, 0]],
+    ["How much does head 1 take from one position back?", "layer0.probs", [0, last, Math.max(0, last - 1)]],
+    ["Why is the gradient of a logit p − y?", "dlogits", [last, ids[last + 1]]],
+    ["How did the weight move that moved most?", mover.tensor, mover.index],
+  ];
+  const items = questions.map(([text, name, index]) => {
+    const button = element("button", { type: "button", className: "link", textContent: text });
+    button.addEventListener("click", () => pick(name, index));
+    return element("li", {}, button);
+  });
+  $("cell-questions").replaceChildren(...items);
+};
+
+/** Draws the step. */
+const show = () => {
+  if (!opened) return;
+  showDocument(opened, pick);
+  rows.show(opened);
+  tensors.show(opened);
+  showUpdate(opened, pick);
+  showQuestions();
+  showPicked();
+};
+
+/** Opens the step of the timeline, if the view is shown. @type {(step: number) => void} */
+const open = latestOnly(async (step) => {
+  if (place().view !== "step") return;
+  try {
+    opened = new OpenedStep(await ask({ do: "open_step", step }));
+    labelTips((map, cell) => (opened ? tipOf(opened, map, cell) : ""));
+    $("step-message").hidden = true;
+    document.getElementById("view-step")?.classList.remove("empty");
+    show();
+  } catch (error) {
+    $("step-message").hidden = false;
+    $("step-message").textContent = error instanceof Error ? error.message : String(error);
+  }
+});
+
+/** Starts the view. */
+export const startStep = () => {
+  $("view-step").classList.add("empty");
+  onStep(() => open(shownStep()));
+  let shown = "";
+  onPlace(({ view, part }) => {
+    if (view !== "step") {
+      shown = "";
+      return;
+    }
+    if (shown === "") open(shownStep());
+    else if (shown !== part) showPicked();
+    shown = part || " ";
+  });
+  const close = () => go({ part: "" }, { replace: true });
+  $("cell-close").addEventListener("click", close);
+  $("view-step").addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") close();
+  });
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    if (Math.abs(entry.contentRect.width - width) < 8) return;
+    width = entry.contentRect.width;
+    show();
+  }).observe($("step-rows"));
+  const recolour = () => {
+    forgetColours();
+    rows.repaint();
+    tensors.repaint();
+  };
+  new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  matchMedia("(forced-colors: active)").addEventListener("change", recolour);
+};
