@@ -53,6 +53,7 @@ pub fn page() -> Result<String> {
             ("teach-css", include_str!("teach.css").to_owned()),
             ("timeline", include_str!("timeline.html").to_owned()),
             ("step", include_str!("step.html").to_owned()),
+            ("letter", include_str!("letter.html").to_owned()),
             ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),
             ("kernels", kernels.iter().map(|file| article(&highlighter, file)).collect()),
             ("op-links", ops.iter().map(op_link).collect()),

@@ -4,10 +4,12 @@ import "./views.js";
 import "./search.js";
 import "./keyboard.js";
 import { tell } from "./fragment.js";
+import { startLetter } from "./letter.js";
 import { startStep } from "./step.js";
 import { startTimeline } from "./timeline.js";
 
 startTimeline();
 startStep();
+startLetter();
 
 tell();
