@@ -4,7 +4,7 @@ import { $, element, input, prefersLessMotion } from "./dom.js";
 import { ask } from "./engine.js";
 import { onPlace, place, setSetting, setting } from "./fragment.js";
 import { latestOnly } from "./latest.js";
-import { currentStep, onStep } from "./timeline.js";
+import { currentStep, hasModel, onStep } from "./timeline.js";
 
 /** The probabilities of each next token, see `Row` in `assets/page/wasm/src/session/look.rs`. @typedef {{ model: number[], drawn_from: number[], untrained: number[] }} Row */
 /** @typedef {{ tokens: string[], letters: string[], rows: Row[] }} Letters */
@@ -93,12 +93,14 @@ const itemOf = (token, p, from, before, most, drawn) => {
 
 /** Shows the probabilities after the text. @type {(step: number) => void} */
 const refresh = latestOnly(async () => {
-  if (place().view !== "letter" || drawing) return;
+  if (!hasModel() || place().view !== "letter" || drawing) return;
+  const step = currentStep();
   try {
     const { tokens, rows } = await askLetters(input("letter-text").value, null);
     input("letter-top-k").max = String(tokens.length);
     $("letter-message").textContent = "";
     showRow(tokens, rows[0], null);
+    $("view-letter").dataset.step = String(step);
   } catch (error) {
     $("letter-message").textContent = error instanceof Error ? error.message : String(error);
   }

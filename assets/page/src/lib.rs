@@ -52,6 +52,7 @@ pub fn page() -> Result<String> {
             ("css", include_str!("page.css").to_owned()),
             ("teach-css", include_str!("teach.css").to_owned()),
             ("timeline", include_str!("timeline.html").to_owned()),
+            ("after", include_str!("after.html").to_owned()),
             ("step", include_str!("step.html").to_owned()),
             ("letter", include_str!("letter.html").to_owned()),
             ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),

@@ -3,12 +3,14 @@ import "./theme.js";
 import "./views.js";
 import "./search.js";
 import "./keyboard.js";
+import { startAfter } from "./after.js";
 import { tell } from "./fragment.js";
 import { startLetter } from "./letter.js";
 import { startStep } from "./step.js";
 import { startTimeline } from "./timeline.js";
 
 startTimeline();
+startAfter();
 startStep();
 startLetter();
 

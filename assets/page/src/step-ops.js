@@ -145,6 +145,8 @@ export class OpRows {
     this.box = box;
     this.listener = listener;
     this.key = "";
+    /** The width of one side of a row, without the labels. */
+    this.width = 0;
     /** The maps by buffer and leading indices. @type {Map<string, CellMap>} */
     this.maps = new Map();
   }
@@ -165,11 +167,16 @@ export class OpRows {
     for (const side of this.box.querySelectorAll(".op-labels")) {
       side.replaceChildren(...labels.map((text) => element("span", { textContent: text })));
     }
-    const side = this.box.querySelector(".op-side");
-    const width = Math.max(160, (side?.clientWidth ?? 360) - 26);
+    if (this.width === 0) this.measure();
     for (const row of rowsOf(layers)) {
-      for (const buffers of [row.forward, row.backward]) this.showSide(step, buffers, heads, width);
+      for (const buffers of [row.forward, row.backward]) this.showSide(step, buffers, heads, this.width);
     }
+  }
+
+  /** Measures the rows. A measurement lays out the page, so it is taken only when the size has changed. */
+  measure() {
+    const side = this.box.querySelector(".op-side");
+    this.width = side ? Math.max(160, side.clientWidth - 26) : 0;
   }
 
   /**

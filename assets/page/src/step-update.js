@@ -21,6 +21,8 @@ export class TensorMaps {
     this.box = box;
     this.listener = listener;
     this.key = "";
+    /** The width of the box. */
+    this.width = box.clientWidth;
     /** @type {Map<string, CellMap>} */
     this.maps = new Map();
   }
@@ -47,7 +49,7 @@ export class TensorMaps {
         [".grad", "gradient", step.buffer(`${tensor}.grad`).values],
         [".after", "change", change],
       ];
-      const width = Math.max(90, (Math.min(this.box.clientWidth, cols > 32 ? 1000 : 480) - 40) / 3);
+      const width = Math.max(90, (Math.min(this.width, cols > 32 ? 1000 : 480) - 40) / 3);
       for (const [suffix, title, values] of maps) {
         const most = largest(values);
         this.maps.get(tensor + suffix)?.show(
@@ -155,7 +157,7 @@ const story = (step, changes) => {
 };
 
 /**
- * Shows the clip and the update of a step.
+ * Shows the clip and the update of a step, and returns the weight that moved most.
  * @param {OpenedStep} step
  * @param {Pick} pick
  */
@@ -183,7 +185,8 @@ export const showUpdate = (step, pick) => {
     );
   });
   $("step-changes", HTMLTableElement).tBodies[0].replaceChildren(...rows);
-  const movers = moversOf(step, changes).map(({ tensor, index }) => {
+  const ranked = moversOf(step, changes);
+  const movers = ranked.map(({ tensor, index }) => {
     const label = labelOf(step, tensor, index);
     const button = element("button", { type: "button", className: "link", textContent: label });
     button.addEventListener("click", () => pick(tensor, index));
@@ -197,10 +200,5 @@ export const showUpdate = (step, pick) => {
     );
   });
   $("step-movers", HTMLTableElement).tBodies[0].replaceChildren(...movers);
+  return ranked[0];
 };
-
-/**
- * Returns the weight that moved most.
- * @param {OpenedStep} step
- */
-export const firstMover = (step) => moversOf(step, changesOf(step))[0];

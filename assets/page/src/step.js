@@ -9,8 +9,8 @@ import { latestOnly } from "./latest.js";
 import { labelTips } from "./map.js";
 import { showDocument } from "./step-document.js";
 import { OpRows, tipOf } from "./step-ops.js";
-import { firstMover, showUpdate, TensorMaps } from "./step-update.js";
-import { onStep, shownStep } from "./timeline.js";
+import { showUpdate, TensorMaps } from "./step-update.js";
+import { hasModel, onStep, shownStep } from "./timeline.js";
 
 /** The step on the page. @type {OpenedStep | null} */
 let opened = null;
@@ -51,12 +51,14 @@ const showPicked = () => {
     );
 };
 
-/** Shows the cells that a newcomer may start with. */
-const showQuestions = () => {
+/**
+ * Shows the cells that a newcomer may start with.
+ * @param {{ tensor: string, index: number[] }} mover the weight that moved most
+ */
+const showQuestions = (mover) => {
   if (!opened) return;
   const last = opened.n - 1;
   const { tokens, ids } = opened.reply;
-  const mover = firstMover(opened);
   const letter = `“${tokens[last]}”`;
   /** @type {[string, string, number[]][]} */
   const questions = [
@@ -79,20 +81,20 @@ const show = () => {
   showDocument(opened, pick);
   rows.show(opened);
   tensors.show(opened);
-  showUpdate(opened, pick);
-  showQuestions();
+  showQuestions(showUpdate(opened, pick));
   showPicked();
 };
 
 /** Opens the step of the timeline, if the view is shown. @type {(step: number) => void} */
 const open = latestOnly(async (step) => {
-  if (place().view !== "step") return;
+  if (!hasModel() || place().view !== "step") return;
   try {
     opened = new OpenedStep(await ask({ do: "open_step", step }));
     labelTips((map, cell) => (opened ? tipOf(opened, map, cell) : ""));
     $("step-message").hidden = true;
     document.getElementById("view-step")?.classList.remove("empty");
     show();
+    $("view-step").dataset.step = String(step);
   } catch (error) {
     $("step-message").hidden = false;
     $("step-message").textContent = error instanceof Error ? error.message : String(error);
@@ -122,6 +124,8 @@ export const startStep = () => {
   new ResizeObserver(([entry]) => {
     if (Math.abs(entry.contentRect.width - width) < 8) return;
     width = entry.contentRect.width;
+    rows.measure();
+    tensors.width = width;
     show();
   }).observe($("step-rows"));
   const recolour = () => {

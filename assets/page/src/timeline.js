@@ -15,12 +15,19 @@ const SPEEDS = { slow: 2, fast: 20, full: 200 };
 const state = { step: 0, taken: 0, total: 0, following: true, playing: 0 };
 /** @type {((step: number) => void)[]} */
 const listeners = [];
+/** The time for which the slider rests before the address names its step. Browsers allow a few changes a second. */
+const REST = 200;
+/** The timer that ends the rest, or 0. */
+let named = 0;
 
 /** Returns the number of steps of the model that the views show. */
 export const currentStep = () => state.step;
 
 /** Returns the number of the training step that the views show: the one that led to the model. */
 export const shownStep = () => Math.max(1, state.step);
+
+/** Returns whether a model is open. */
+export const hasModel = () => state.total > 0;
 
 /**
  * Calls a function whenever another step is shown, or another run.
@@ -59,8 +66,15 @@ const tell = () => {
 export const goToStep = (step) => {
   state.step = Math.max(0, Math.min(state.taken, Math.round(step)));
   state.following = state.step === state.taken;
-  go({ settings: { at: state.following ? null : String(state.step) } }, { replace: true });
+  clearTimeout(named);
+  named = setTimeout(name, REST);
   tell();
+};
+
+/** Names the step in the address. */
+const name = () => {
+  named = 0;
+  go({ settings: { at: state.following ? null : String(state.step) } }, { replace: true });
 };
 
 /** Shows whether the timeline plays. */
@@ -113,6 +127,8 @@ export const startTimeline = () => {
     }
   });
   onPlace(() => {
+    // Another part of the address has changed before the slider came to rest.
+    if (named) return;
     const wanted = setting("at", "");
     const step = wanted === "" ? state.taken : Math.min(Number(wanted), state.taken);
     if (Number.isInteger(step) && step >= 0 && step !== state.step && state.taken > 0) {

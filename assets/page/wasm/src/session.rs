@@ -10,7 +10,7 @@ use microgpt::tokenizer::{BOS, Tokenizer};
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use self::look::{Letter, Look};
+use self::look::{After, Letter, Look};
 use self::plane::Plane;
 use self::snapshots::Snapshots;
 
@@ -37,7 +37,7 @@ enum Request {
     /// Training step `step`, counted from 1, with all that the kernels compute on the way.
     OpenStep { step: u64 },
     /// The model after `step` steps.
-    After { step: u64, samples: u64, top_k: usize, temperature: f64 },
+    After(After),
     /// The next letter of a text.
     NextLetter(Letter),
 }
@@ -188,9 +188,7 @@ impl Session {
             Request::Attention { text } => opened.attention(&text),
             Request::Hash => Ok(Reply::Hashed { hash: opened.state_hash()? }),
             Request::OpenStep { step } => opened.open_step(step, &mut self.values).map(Reply::Looked),
-            Request::After { step, samples, top_k, temperature } => {
-                opened.look_after(step, samples, top_k, temperature).map(Reply::Looked)
-            }
+            Request::After(after) => opened.look_after(&after).map(Reply::Looked),
             Request::NextLetter(letter) => opened.next_letter(&letter).map(Reply::Looked),
             Request::Open(_) => unreachable!("served above"),
         }

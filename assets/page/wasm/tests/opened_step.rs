@@ -236,7 +236,7 @@ fn the_residual_stream_that_is_computed_again_has_the_bits_of_the_next_op() {
 #[test]
 fn any_step_of_a_run_is_computed_again_to_the_bit_and_the_run_goes_on_as_before() {
     for run in RUNS {
-        let after = |step: u64| json!({ "do": "after", "step": step, "samples": 2, "top_k": 3, "temperature": 0.7 });
+        let after = |step: u64| json!({ "do": "after", "step": step, "samples": 2, "top_k": 3, "temperature": 0.7, "text": "a" });
         let mut session = open(run, 0);
         let mut hashes = Vec::new();
         for step in 0..=37 {

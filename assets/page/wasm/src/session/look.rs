@@ -8,10 +8,24 @@ use microgpt::tokenizer::BOS;
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::{Opened, plane};
+use super::{Opened, Reply, plane};
 
 /// The most parameters of a model whose step is opened. More would be too many to draw.
 const MOST_PARAMS: usize = 200_000;
+
+/// A look at the model after a step.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    /// The number of steps that the model has taken.
+    step: u64,
+    /// The number of samples.
+    samples: u64,
+    top_k: usize,
+    temperature: f64,
+    /// The text that the attention goes over.
+    text: String,
+}
 
 /// The way in which the next letter is drawn.
 #[derive(Deserialize)]
@@ -33,11 +47,28 @@ pub(super) struct Letter {
 pub(super) enum Look {
     /// A training step. The values of its buffers follow each other in [`super::Session::values`].
     Step(Box<OpenedStep>),
-    /// The model after `step` steps, with the place of each token's embedding in a plane.
-    After { step: u64, hash: String, samples: Vec<String>, plane: Vec<[f64; 2]> },
+    /// The model after a step.
+    After(Box<ModelAfter>),
     /// The probabilities of each next token at the positions from the text's end on: those of the model, those from
     /// which it draws, and those of the model before its first step. The letters after the text are drawn.
     Letters { tokens: Vec<String>, letters: Vec<String>, rows: Vec<Row> },
+}
+
+/// The model after `step` steps.
+#[derive(Serialize)]
+pub(super) struct ModelAfter {
+    step: u64,
+    /// The loss of the step that led to the model, if there was one.
+    loss: Option<f64>,
+    hash: String,
+    samples: Vec<String>,
+    /// The last layer's attention over the text, or an error.
+    attention: Reply,
+    vocab: Vec<String>,
+    /// The place of each token's embedding in a plane that is the same for all steps of a finished run.
+    plane: Vec<[f64; 2]>,
+    /// The largest coordinates in the plane after the last step.
+    extent: [f64; 2],
 }
 
 /// A training step.
@@ -143,16 +174,30 @@ impl Opened {
         })))
     }
 
-    /// Looks at the model after `step` steps.
-    pub(super) fn look_after(&mut self, step: u64, samples: u64, top_k: usize, temperature: f64) -> Result<Look> {
-        let c = self.shape.n_embd();
-        let numel = self.shape.vocab() * c;
-        let latest = self.snapshots.last().weights.values[..numel].to_vec();
+    /// Looks at the model after a step.
+    pub(super) fn look_after(&mut self, after: &After) -> Result<Look> {
+        let &After { step, samples, top_k, temperature, .. } = after;
+        self.expect_taken(step)?;
+        let (c, numel) = (self.shape.n_embd(), self.shape.vocab() * self.shape.n_embd());
+        let latest = self.cpu.download()?.weights.values[..numel].to_vec();
         let plane = plane::fit(&latest, c, self.plane.as_ref());
-        let look = self.after(step, |opened| {
+        let places = plane::project(&latest, c, &plane);
+        let extent = [0, 1].map(|axis| places.iter().fold(0.0, |most: f64, place| most.max(place[axis].abs())));
+        let look = self.after(step.saturating_sub(1), |opened| {
+            let loss = if step > 0 { opened.cpu.train(1)?.first().map(|log| log.loss) } else { None };
             let embedding = opened.cpu.download()?.weights.values[..numel].to_vec();
-            let samples = opened.sample_texts(samples, top_k, temperature)?;
-            Ok(Look::After { step, hash: opened.state_hash()?, samples, plane: plane::project(&embedding, c, &plane) })
+            Ok(Look::After(Box::new(ModelAfter {
+                step,
+                loss,
+                hash: opened.state_hash()?,
+                samples: opened.sample_texts(samples, top_k, temperature)?,
+                attention: opened
+                    .attention(&after.text)
+                    .unwrap_or_else(|error| Reply::Failed { error: error.report() }),
+                vocab: opened.vocabulary(),
+                plane: plane::project(&embedding, c, &plane),
+                extent,
+            })))
         });
         self.plane = Some(plane);
         look
@@ -199,14 +244,20 @@ impl Opened {
 
     /// Returns the result of `look` on the model after `step` steps, which are computed again from a snapshot.
     fn after<R>(&mut self, step: u64, look: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
-        if step > self.step {
-            let message = format!("the model has taken {} steps, so there is no state after {step}", self.step);
-            return Err(Error::usage(message, "train first"));
-        }
+        self.expect_taken(step)?;
         let now = self.cpu.download()?;
         let looked = self.go_to(step).and_then(|()| look(self));
         self.cpu.upload(&now)?;
         looked
+    }
+
+    /// Rejects a step that the run has not taken yet.
+    fn expect_taken(&self, step: u64) -> Result<()> {
+        if step > self.step {
+            let message = format!("the model has taken {} steps, so there is no state after {step}", self.step);
+            return Err(Error::usage(message, "train first"));
+        }
+        Ok(())
     }
 
     /// Puts the state after `step` steps on the device.

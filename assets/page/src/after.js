@@ -1,0 +1,109 @@
+// The model at the step of the timeline: its samples, its attention, and its embeddings in a plane.
+import { showAttention } from "./attention.js";
+import { shown } from "./buffers.js";
+import { $, element, grouped, input } from "./dom.js";
+import { ask } from "./engine.js";
+import { onPlace, place } from "./fragment.js";
+import { latestOnly } from "./latest.js";
+import { runSettings } from "./settings.js";
+import { currentStep, goToStep, hasModel, onStep } from "./timeline.js";
+
+/** @import { Attention } from "./engine.js" */
+/**
+ * The reply to `after`, see `ModelAfter` in `assets/page/wasm/src/session/look.rs`.
+ * @typedef {{ step: number, loss: number | null, hash: string, samples: string[], attention: Attention, vocab: string[],
+ *   plane: [number, number][], extent: [number, number] }} After
+ */
+
+const VOWELS = new Set([..."aeiouyäöüáéíóúàèìòùâêîôûåæøœ"]);
+/** Half the width and half the height of the plane in its own units. */
+const HALF = [170, 120];
+/** The margin of the plane. */
+const MARGIN = 12;
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Shows the embeddings. An element stays that of its token, so that a letter moves from place to place.
+ * @param {After} after
+ */
+const showPlane = ({ vocab, plane, extent }) => {
+  const key = vocab.join("\n");
+  let svg = $("plane").querySelector("svg");
+  if (!svg || $("plane").dataset.key !== key) {
+    $("plane").dataset.key = key;
+    svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", `${-HALF[0]} ${-HALF[1]} ${2 * HALF[0]} ${2 * HALF[1]}`);
+    svg.setAttribute("role", "img");
+    const texts = vocab.map((token) => {
+      const text = document.createElementNS(SVG, "text");
+      text.textContent = shown(token);
+      if (VOWELS.has(token.toLowerCase())) text.setAttribute("class", "vowel");
+      return text;
+    });
+    const axes = document.createElementNS(SVG, "path");
+    axes.setAttribute("class", "rule");
+    axes.setAttribute("d", `M${-HALF[0]} 0H${HALF[0]}M0 ${-HALF[1]}V${HALF[1]}`);
+    svg.append(axes, ...texts);
+    $("plane").replaceChildren(svg);
+  }
+  const scale = Math.min(...HALF.map((half, axis) => (half - MARGIN) / (extent[axis] || 1)));
+  for (const [i, text] of [...svg.querySelectorAll("text")].entries()) {
+    // Before its last step, an embedding may lie outside of the plane.
+    const [x, y] = plane[i].map((at, axis) => Math.max(MARGIN - HALF[axis], Math.min(HALF[axis] - MARGIN, at * scale)));
+    text.setAttribute("x", x.toFixed(1));
+    text.setAttribute("y", (-y).toFixed(1));
+  }
+  const vowels = vocab.filter((token) => VOWELS.has(token));
+  svg.setAttribute("aria-label", `Places of ${vocab.length} tokens, among them the vowels ${vowels.join(", ")}`);
+};
+
+/** Shows the model after a step. @type {(step: number) => void} */
+const show = latestOnly(async (step) => {
+  if (!hasModel() || place().view !== "live") return;
+  try {
+    const [top_k, temperature] = [Number(input("top_k").value), Number(input("temperature").value)];
+    /** @type {After} */
+    const after = await ask({ do: "after", step, samples: 8, top_k, temperature, text: input("text").value });
+    $("after-message").hidden = true;
+    $("after-title").textContent = step === 0 ? "The model before training" : `The model after step ${grouped(step)}`;
+    $("after-loss").replaceChildren(
+      ...(after.loss === null
+        ? ["Its weights are random, so its samples are noise."]
+        : [
+            "Step ",
+            grouped(step),
+            " had the loss ",
+            element("strong", { className: "value", textContent: after.loss.toFixed(3) }),
+            ".",
+          ]),
+    );
+    $("after-samples").replaceChildren(...after.samples.map((text) => element("li", { textContent: text || "·" })));
+    showAttention(after.attention);
+    showPlane(after);
+    $("after").dataset.step = String(step);
+    $("after").dataset.hash = after.hash;
+  } catch (error) {
+    $("after-message").hidden = false;
+    $("after-message").textContent = error instanceof Error ? error.message : String(error);
+  }
+});
+
+/** Puts the cursor of the curve on the step of the timeline. */
+const moveCursor = () => {
+  const { steps } = runSettings();
+  $("curve").style.setProperty("--at", String(Math.min(1, currentStep() / Math.max(1, steps))));
+};
+
+/** Starts the section. */
+export const startAfter = () => {
+  onStep((step) => {
+    moveCursor();
+    show(step);
+  });
+  onPlace(() => show(currentStep()));
+  for (const id of ["top_k", "temperature", "text"]) input(id).addEventListener("input", () => show(currentStep()));
+  $("plot").addEventListener("click", (event) => {
+    const box = $("curve-cursor").parentElement?.getBoundingClientRect();
+    if (box) goToStep(((event.clientX - box.left) / box.width) * runSettings().steps);
+  });
+};
