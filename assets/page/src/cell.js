@@ -157,7 +157,7 @@ const headOf = (label, value) =>
  * @param {number[]} index
  * @param {Pick} pick
  */
-const updateLines = (step, tensor, index, pick) => {
+export const updateLines = (step, tensor, index, pick) => {
   const update = updateOf(step, tensor, index);
   const { optimizer, clip, step: number } = step.reply;
   const { learning_rate: lr, beta1, beta2, weight_decay: decay } = optimizer;

@@ -15,6 +15,7 @@ mod markdown;
 mod module;
 mod source;
 pub mod speed;
+mod tour;
 
 /// The page's path in the repository.
 pub const PATH: &str = "assets/microgpt.html";
@@ -55,6 +56,8 @@ pub fn page() -> Result<String> {
             ("after", include_str!("after.html").to_owned()),
             ("step", include_str!("step.html").to_owned()),
             ("letter", include_str!("letter.html").to_owned()),
+            ("tour", include_str!("tour.html").to_owned()),
+            ("tour-places", serde_json::to_string(&tour::places(&reference, &kernels)?)?),
             ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),
             ("kernels", kernels.iter().map(|file| article(&highlighter, file)).collect()),
             ("op-links", ops.iter().map(op_link).collect()),

@@ -6,12 +6,16 @@ import "./keyboard.js";
 import { startAfter } from "./after.js";
 import { tell } from "./fragment.js";
 import { startLetter } from "./letter.js";
+import { startOpened } from "./opened.js";
 import { startStep } from "./step.js";
 import { startTimeline } from "./timeline.js";
+import { startTour } from "./tour.js";
 
 startTimeline();
 startAfter();
+startOpened();
 startStep();
 startLetter();
+startTour();
 
 tell();

@@ -122,9 +122,9 @@ const changesOf = (step) =>
 /**
  * Returns the weights that moved most, the largest change first.
  * @param {OpenedStep} step
- * @param {Change[]} changes
+ * @param {Change[]} [changes]
  */
-const moversOf = (step, changes) => {
+export const moversOf = (step, changes = changesOf(step)) => {
   const all = changes.flatMap(({ tensor, changes }) => [...changes].map((change, i) => ({ tensor, change, i })));
   all.sort((a, b) => Math.abs(b.change) - Math.abs(a.change));
   return all.slice(0, MOVERS).map(({ tensor, i }) => {

@@ -1,16 +1,15 @@
 // The view of one training step, opened. Every number is from the kernels' buffers.
-import { OpenedStep } from "./buffers.js";
 import { showCell } from "./cell.js";
 import { forgetColours } from "./colours.js";
 import { $, element } from "./dom.js";
-import { ask } from "./engine.js";
 import { go, onPlace, place } from "./fragment.js";
-import { latestOnly } from "./latest.js";
 import { labelTips } from "./map.js";
+import { onOpened } from "./opened.js";
 import { showDocument } from "./step-document.js";
 import { OpRows, tipOf } from "./step-ops.js";
 import { showUpdate, TensorMaps } from "./step-update.js";
-import { hasModel, onStep, shownStep } from "./timeline.js";
+
+/** @import { OpenedStep } from "./buffers.js" */
 
 /** The step on the page. @type {OpenedStep | null} */
 let opened = null;
@@ -85,35 +84,21 @@ const show = () => {
   showPicked();
 };
 
-/** Opens the step of the timeline, if the view is shown. @type {(step: number) => void} */
-const open = latestOnly(async (step) => {
-  if (!hasModel() || place().view !== "step") return;
-  try {
-    opened = new OpenedStep(await ask({ do: "open_step", step }));
-    labelTips((map, cell) => (opened ? tipOf(opened, map, cell) : ""));
-    $("step-message").hidden = true;
-    document.getElementById("view-step")?.classList.remove("empty");
-    show();
-    $("view-step").dataset.step = String(step);
-  } catch (error) {
-    $("step-message").hidden = false;
-    $("step-message").textContent = error instanceof Error ? error.message : String(error);
-  }
-});
-
 /** Starts the view. */
 export const startStep = () => {
+  labelTips((map, cell) => (opened ? tipOf(opened, map, cell) : ""));
   $("view-step").classList.add("empty");
-  onStep(() => open(shownStep()));
-  let shown = "";
-  onPlace(({ view, part }) => {
-    if (view !== "step") {
-      shown = "";
-      return;
-    }
-    if (shown === "") open(shownStep());
-    else if (shown !== part) showPicked();
-    shown = part || " ";
+  onOpened((step, error) => {
+    $("step-message").hidden = error === "";
+    $("step-message").textContent = error;
+    opened = step;
+    if (!step || place().view !== "step") return;
+    $("view-step").classList.remove("empty");
+    show();
+    $("view-step").dataset.step = String(step.reply.step);
+  });
+  onPlace(({ view }) => {
+    if (view === "step") showPicked();
   });
   const close = () => go({ part: "" }, { replace: true });
   $("cell-close").addEventListener("click", close);
