@@ -115,8 +115,32 @@ fn counterpart<'a>(reference: &'a [File], name: &str) -> Option<(usize, &'a File
     items.find(|(_, _, item)| item.doc.name.rsplit("::").next() == Some(wanted))
 }
 
+/// The functions of the kernels' file `model` that go backward, from the first to the last.
+const BACKWARD: [&str; 2] = ["Gpt::lm_head_backward", "Gpt::backward_from_scores"];
+
+/// Returns the backward pass as an op of its own. In both sources it is a part of a file with other contents.
+fn backward(reference: &[File], kernels: &[File]) -> Option<Op> {
+    let function = |files: &[File], name: &str| {
+        files.iter().find_map(|file| {
+            Some((file.place(name)?, file.items.iter().find(|item| item.doc.name == name)?.doc.clone()))
+        })
+    };
+    let (place, doc) = function(reference, "Value::backward")?;
+    let engine = reference.iter().find(|file| file.path == place.path)?;
+    let ((first, pass), (last, _)) = (function(kernels, BACKWARD[0])?, function(kernels, BACKWARD[1])?);
+    let (_, whole) = function(kernels, "Gpt::backward")?;
+    Some(Op {
+        name: "backward".to_owned(),
+        reference: place,
+        kernels: Place { lines: (first.lines.0, last.lines.1), ..first },
+        reference_doc: Doc { text: format!("{}\n\n{}", engine.doc, doc.text), ..doc },
+        kernels_doc: whole.text,
+        items: vec![pass],
+    })
+}
+
 /// Returns an op for each file of the kernels that is named like a function of the reference, in these functions'
-/// order.
+/// order. The backward pass follows the loss.
 pub fn ops(reference: &[File], kernels: &[File]) -> Vec<Op> {
     let op = |file: &File| {
         let (position, in_file, function) = counterpart(reference, file.name())?;
@@ -132,7 +156,19 @@ pub fn ops(reference: &[File], kernels: &[File]) -> Vec<Op> {
     };
     let mut ops: Vec<(usize, Op)> = kernels.iter().filter_map(op).collect();
     ops.sort_by_key(|(position, _)| *position);
-    ops.into_iter().map(|(_, op)| op).collect()
+    let mut ops: Vec<Op> = ops.into_iter().map(|(_, op)| op).collect();
+    if let Some(model) = ops.iter_mut().find(|op| op.name == "model") {
+        // Who begins to read has not seen the introduction of the reference, which stands at the end of the last file.
+        model.reference_doc.text = format!("{}\n\n{}", crate_doc(reference), model.reference_doc.text);
+    }
+    let (loss, backward) = (ops.iter().position(|op| op.name == "cross_entropy"), backward(reference, kernels));
+    if let (Some(loss), Some(backward)) = (loss, backward) {
+        if let Some(model) = ops.iter_mut().find(|op| op.kernels.path == backward.kernels.path) {
+            model.kernels.lines.1 = backward.kernels.lines.0 - 1;
+        }
+        ops.insert(loss + 1, backward);
+    }
+    ops
 }
 
 /// Returns every Rust file of a folder and of the folders in it, by path.
@@ -159,6 +195,12 @@ impl File {
         let mut items: Vec<Documented> = syntax.items.iter().flat_map(Documented::of).collect();
         items.retain(|item| !item.doc.text.is_empty());
         Ok(Self { doc: doc(&syntax.attrs), path, text, items })
+    }
+
+    /// Returns the place of a function or a struct, whose name has its type if it has one.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        let item = self.items.iter().find(|item| item.doc.name == name)?;
+        Some(Place { path: self.path.clone(), lines: item.lines })
     }
 
     /// Returns the file's name without `.rs`.

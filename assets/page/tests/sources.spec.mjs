@@ -111,6 +111,7 @@ test("every op has its math between the panes and its place in both", async ({ p
   expect(ops.map((op) => op.name).sort()).toEqual([
     "adamw",
     "attention",
+    "backward",
     "clip",
     "cross_entropy",
     "embed",
