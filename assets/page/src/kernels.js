@@ -128,7 +128,8 @@ const valuesOf = (exports, { buffers }) => {
  * @returns {Promise<{ error?: string } | null>}
  */
 export const readCorpus = async (exports, blob, progress, wanted) => {
-  const bytes = view(exports, blob.size);
+  // Requests that come in between use the module's buffer, and may move its memory.
+  const bytes = new Uint8Array(blob.size);
   let at = 0;
   for (const reader = blob.stream().getReader(); ; ) {
     const { value } = await reader.read();
@@ -138,7 +139,6 @@ export const readCorpus = async (exports, blob, progress, wanted) => {
     progress(at / blob.size);
   }
   if (!wanted()) return null;
-  // Requests that come in between use the buffer too, so it takes the text only now.
   view(exports, bytes.length).set(bytes);
   return JSON.parse(new TextDecoder().decode(view(exports, exports.corpus())));
 };
