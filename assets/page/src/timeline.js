@@ -46,7 +46,7 @@ const tell = () => {
   slider.setAttribute("aria-valuetext", `after ${step} of ${taken} steps`);
   $("timeline-label").textContent =
     total === 0 ? "" : step === 0 ? "before training" : `after step ${grouped(step)} of ${grouped(total)}`;
-  $("timeline-hint").hidden = taken > 0;
+  $("timeline").classList.toggle("idle", taken === 0);
   for (const [id, off] of /** @type {[string, boolean][]} */ ([
     ["timeline-first", step === 0],
     ["timeline-back", step === 0],

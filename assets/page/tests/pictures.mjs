@@ -15,6 +15,9 @@ const CURVE_STYLE =
   `@media(prefers-color-scheme:dark){text{fill:#a3a9b4}path.raw{stroke:#67c1e0}path.mean{stroke:#6fcdec}circle.mean{fill:#6fcdec}` +
   `circle.raw{fill:#67c1e0}path.val,path.dots{stroke:#ff9d5c}circle.val{fill:#ff9d5c}}</style>`;
 
+/** The place that the README shows: an opened step, and the sum behind a query. */
+const PICTURE = "#step/layer0.q:4,5?at=43";
+
 const browser = await chromium.launch(LAUNCH);
 
 /** Opens the page and trains the default run. */
@@ -38,6 +41,11 @@ if (folder) {
     for (const colorScheme of ["light", "dark"]) {
       const page = await trainedPage({ viewport: { width, height }, colorScheme });
       await page.screenshot({ path: `${folder}/live-${width}-${colorScheme}.png`, fullPage: true });
+      for (const view of ["step", "letter", "tour"]) {
+        await page.evaluate((view) => (location.hash = `#${view}`), view);
+        await page.waitForTimeout(600);
+        await page.screenshot({ path: `${folder}/${view}-${width}-${colorScheme}.png`, fullPage: true });
+      }
       for (const view of ["reference", "kernels", "side-by-side"]) {
         await page.evaluate((view) => (location.hash = `#${view}/attention`), view);
         await page.waitForTimeout(400);
@@ -47,13 +55,13 @@ if (folder) {
     }
   }
 } else {
-  const page = await trainedPage({ viewport: { width: 1400, height: 800 } });
+  const page = await trainedPage({ viewport: { width: 1400, height: 940 } });
   await page.locator("#plot").evaluate((plot) => Object.assign(plot.style, { width: "860px" }));
   await page.waitForTimeout(300);
   const svg = await page.locator("#plot svg").evaluate((svg) => svg.outerHTML);
   writeFileSync(inRepository("assets/loss.svg"), `${svg.replace(">", `>${CURVE_STYLE}`)}\n`);
-  await page.evaluate(() => (location.hash = "#side-by-side/attention"));
-  await page.waitForTimeout(400);
+  await page.evaluate((picture) => (location.hash = picture), PICTURE);
+  await page.waitForTimeout(600);
   await page.screenshot({ path: inRepository("assets/page.png") });
 }
 await browser.close();

@@ -20,7 +20,7 @@ const moveTo = (page, step, view) =>
 
 test("every view follows the timeline within 50 ms", async ({ page }) => {
   await open(page);
-  await page.locator("#timeline-train").click();
+  await page.locator("#train").click();
   await trained(page);
   for (const [view, section] of [
     ["live", "after"],
@@ -62,8 +62,8 @@ test("a step has the same state whether it is reached by training or by the time
 
 test("the timeline goes step by step, replays, and is in the address", async ({ page }) => {
   await open(page);
-  await expect(page.locator("#timeline-step")).toBeDisabled();
-  await page.locator("#timeline-train").click();
+  await expect(page.locator("#timeline")).toBeHidden();
+  await page.locator("#train").click();
   await trained(page);
   await expect(page.locator("#timeline-hint")).toBeHidden();
   await moveTo(page, 40, "after");
