@@ -53,7 +53,7 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
   const ticks = [0, 0.5, 1].flatMap((part) => {
     const [atX, atY] = [x[0] + part * (x[1] - x[0]), y[0] + part * (y[1] - y[0])];
     return [
-      svg("text", { x: toX(atX), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, tick(atX)),
+      svg("text", { x: toX(atX), y: HEIGHT - BOTTOM + 18, "text-anchor": part === 1 ? "end" : "middle" }, tick(atX)),
       svg("text", { x: LEFT - 6, y: toY(atY), dy: ".32em", "text-anchor": "end" }, tick(atY)),
     ];
   });
@@ -61,12 +61,18 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
   const tangent = line ? [svg("path", { class: "tangent", d: ends.join("") })] : [];
   /** A label stands above its point, or below one at the top. @param {number} at */
   const labelY = (at) => (inY(at) < TOP + 30 ? inY(at) + 24 : inY(at) - 10);
+  /** A label at the right edge ends at its point. @param {number} at */
+  const anchor = (at) => (toX(at) > width - 60 ? "end" : "middle");
   const dots = points.map((point) =>
     svg(
       "g",
       { class: point.className ?? "" },
       svg("circle", { class: "dot", cx: toX(point.x), cy: inY(point.y), r: 5 }),
-      svg("text", { class: "dot-label", x: toX(point.x), y: labelY(point.y), "text-anchor": "middle" }, point.label),
+      svg(
+        "text",
+        { class: "dot-label", x: toX(point.x), y: labelY(point.y), "text-anchor": anchor(point.x) },
+        point.label,
+      ),
     ),
   );
   return svg(
@@ -83,23 +89,29 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
 };
 
 /**
- * Returns a row of cells with a label.
- * @param {string} label
+ * Returns a row of cells.
+ * @param {string} label for screen readers
  * @param {Float32Array} values
  * @param {number} [most] the magnitude with the deepest colour
  */
-export const strip = (label, values, most = largest(values)) => {
+export const cells = (label, values, most = largest(values)) => {
   const canvas = element("canvas");
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${label}: ${values.length} values up to ${digits(largest(values))}`);
   paint(canvas, values, 1, values.length, most);
   canvas.style.setProperty("--cells", String(values.length));
-  return element(
-    "div",
-    { className: "strip" },
-    element("span", { className: "strip-label", textContent: label }),
-    canvas,
-  );
+  return canvas;
+};
+
+/**
+ * Returns a row of cells beside its label.
+ * @param {string} label
+ * @param {Float32Array} values
+ * @param {number} [most] the magnitude with the deepest colour
+ */
+export const strip = (label, values, most) => {
+  const name = element("span", { className: "strip-label", textContent: label });
+  return element("div", { className: "strip" }, name, cells(label, values, most));
 };
 
 /**

@@ -10,7 +10,7 @@ import { $ } from "./dom.js";
  */
 /**
  * The sizes of a model and its corpus. `cut` is the number of documents that are longer than the block.
- * @typedef {{ train: number, val: number, cut: number, vocab: number, params: number }} Opened
+ * @typedef {{ step: number, train: number, val: number, cut: number, vocab: number, params: number }} Opened
  */
 /** @typedef {{ step: number, samples: string[] }} Names */
 /** @typedef {{ step: number, tokens?: string[], heads?: number[][][], error?: string }} Attention */

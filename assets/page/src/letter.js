@@ -73,6 +73,9 @@ const itemOf = (token, p, from, before, most, drawn) => {
   const letter = element("span", { className: "letter", textContent: shown(token) });
   const text = element("span", { className: "value", textContent: percent(p) });
   const share = element("span", { className: "value drawn-share", textContent: from > 0 ? percent(from) : "cut" });
+  const end = token === "<BOS>";
+  /** Text for screen readers. @param {string} text */
+  const spoken = (text) => element("span", { className: "hidden", textContent: text });
   const button = element(
     "button",
     { type: "button", className: `letter-row${from > 0 ? "" : " cut"}${drawn ? " hit" : ""}` },
@@ -80,11 +83,9 @@ const itemOf = (token, p, from, before, most, drawn) => {
     bars,
     text,
     share,
-  );
-  const end = token === "<BOS>";
-  button.setAttribute(
-    "aria-label",
-    `${end ? "the end" : shown(token)}: ${percent(p)}, ${from > 0 ? `drawn with ${percent(from)}` : "cut off"}, before training ${percent(before)}`,
+    spoken(
+      `${from > 0 ? " is drawn from" : ""}, before training ${percent(before)}${end ? ", the end of the name" : ""}`,
+    ),
   );
   button.disabled = end;
   button.addEventListener("click", () => setText(input("letter-text").value + token));

@@ -9,22 +9,24 @@ import { runSettings } from "./settings.js";
 const SPEEDS = { slow: 2, fast: 20, full: 200 };
 
 /**
- * The timeline. `step` is the place of the slider, and `taken` the number of steps that the run has taken. The slider
- * moves with the run while it is `following`.
+ * The timeline. `step` is the place of the slider, `taken` the number of steps that the run has taken, and `first` that of
+ * the model at its start. The slider moves with the run while it is `following`.
  */
-const state = { step: 0, taken: 0, total: 0, following: true, playing: 0 };
+const state = { step: 0, first: 0, taken: 0, total: 0, following: true, playing: 0 };
 /** @type {((step: number) => void)[]} */
 const listeners = [];
 /** The time for which the slider rests before the address names its step. Browsers allow a few changes a second. */
 const REST = 200;
 /** The timer that ends the rest, or 0. */
 let named = 0;
+/** Whether the step in the address that the page was opened with has been served. */
+let linked = false;
 
 /** Returns the number of steps of the model that the views show. */
 export const currentStep = () => state.step;
 
 /** Returns the number of the training step that the views show: the one that led to the model. */
-export const shownStep = () => Math.max(1, state.step);
+export const shownStep = () => Math.max(state.first + 1, state.step);
 
 /** Returns whether a model is open. */
 export const hasModel = () => state.total > 0;
@@ -37,25 +39,26 @@ export const onStep = (listener) => listeners.push(listener);
 
 /** Shows the state on the bar, and tells the listeners. */
 const tell = () => {
-  const { step, taken, total } = state;
+  const { step, first, taken, total } = state;
   const slider = input("timeline-step");
-  slider.max = String(Math.max(1, taken));
+  slider.min = String(first);
+  slider.max = String(Math.max(first + 1, taken));
   slider.value = String(step);
-  slider.disabled = taken === 0;
+  slider.disabled = taken === first;
   slider.style.setProperty("--at", `${(100 * step) / Math.max(1, taken)}%`);
   slider.setAttribute("aria-valuetext", `after ${step} of ${taken} steps`);
   $("timeline-label").textContent =
     total === 0 ? "" : step === 0 ? "before training" : `after step ${grouped(step)} of ${grouped(total)}`;
-  $("timeline").classList.toggle("idle", taken === 0);
+  $("timeline").classList.toggle("idle", taken === first);
   for (const [id, off] of /** @type {[string, boolean][]} */ ([
-    ["timeline-first", step === 0],
-    ["timeline-back", step === 0],
+    ["timeline-first", step === first],
+    ["timeline-back", step === first],
     ["timeline-on", step >= taken],
     ["timeline-last", step >= taken],
   ])) {
     $(id, HTMLButtonElement).disabled = off;
   }
-  $("timeline-play", HTMLButtonElement).disabled = taken === 0;
+  $("timeline-play", HTMLButtonElement).disabled = taken === first;
   for (const listener of listeners) listener(step);
 };
 
@@ -64,7 +67,7 @@ const tell = () => {
  * @param {number} step
  */
 export const goToStep = (step) => {
-  state.step = Math.max(0, Math.min(state.taken, Math.round(step)));
+  state.step = Math.max(state.first, Math.min(state.taken, Math.round(step)));
   state.following = state.step === state.taken;
   clearTimeout(named);
   named = setTimeout(name, REST);
@@ -106,7 +109,7 @@ const play = () => {
 /** Starts the replay, from the beginning if it stands at the end, or stops it. */
 const togglePlay = () => {
   if (state.playing) return stop();
-  if (state.step >= state.taken) goToStep(0);
+  if (state.step >= state.taken) goToStep(state.first);
   play();
 };
 
@@ -115,7 +118,12 @@ export const startTimeline = () => {
   onMessage(({ opened, report }) => {
     if (opened) {
       stop();
-      Object.assign(state, { step: 0, taken: 0, total: runSettings().steps, following: setting("at", "") === "" });
+      const first = opened.step;
+      Object.assign(state, { step: first, first, taken: first, total: Math.max(first, runSettings().steps) });
+      state.following = setting("at", "") === "";
+      // A link to a step of the run needs the run.
+      if (!linked && !state.following) train();
+      linked = true;
       tell();
     }
     if (report) {
@@ -131,7 +139,7 @@ export const startTimeline = () => {
     if (named) return;
     const wanted = setting("at", "");
     const step = wanted === "" ? state.taken : Math.min(Number(wanted), state.taken);
-    if (Number.isInteger(step) && step >= 0 && step !== state.step && state.taken > 0) {
+    if (Number.isInteger(step) && step >= state.first && step !== state.step && state.taken > 0) {
       Object.assign(state, { step, following: wanted === "" });
       tell();
     }
@@ -143,7 +151,7 @@ export const startTimeline = () => {
   });
   /** @type {[string, () => number][]} */
   const moves = [
-    ["timeline-first", () => 0],
+    ["timeline-first", () => state.first],
     ["timeline-back", () => state.step - 1],
     ["timeline-on", () => state.step + 1],
     ["timeline-last", () => state.taken],

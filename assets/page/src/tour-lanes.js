@@ -9,8 +9,11 @@ import { element, prefersLessMotion } from "./dom.js";
 const LANES = 16;
 /** The distances of the exchanges. */
 const DISTANCES = [8, 4, 2, 1];
-/** The width and the height of a lane. */
+/** The width and the height of a lane's box, and the gap in which values are exchanged. */
 const [WIDTH, HEIGHT, GAP] = [58, 30, 44];
+/** The same for a narrow window, whose lanes stand below each other. */
+const [NARROW_WIDTH, NARROW_HEIGHT, NARROW_GAP] = [46, 22, 10];
+
 /** The time between two exchanges, in milliseconds. */
 const PAUSE = 1100;
 
@@ -31,43 +34,62 @@ const stagesOf = (squares) => {
 };
 
 /**
+ * Returns the place of the box of a lane at a stage.
+ * @param {number} lane
+ * @param {number} stage
+ * @param {boolean} narrow
+ */
+const boxOf = (lane, stage, narrow) =>
+  narrow
+    ? {
+        x: stage * (NARROW_WIDTH + NARROW_GAP),
+        y: lane * NARROW_HEIGHT + 1,
+        width: NARROW_WIDTH,
+        height: NARROW_HEIGHT - 2,
+      }
+    : { x: lane * WIDTH + 2, y: stage * (HEIGHT + GAP), width: WIDTH - 4, height: HEIGHT };
+
+/**
+ * Returns the path of a value from a lane to another one at the next stage.
+ * @param {number} source
+ * @param {number} lane
+ * @param {number} stage
+ * @param {boolean} narrow
+ */
+const pathOf = (source, lane, stage, narrow) => {
+  const [from, to] = [boxOf(source, stage - 1, narrow), boxOf(lane, stage, narrow)];
+  if (narrow) return `M${from.x + from.width} ${from.y + from.height / 2}L${to.x} ${to.y + to.height / 2}`;
+  const [x0, y0, x1, y1] = [from.x + from.width / 2, from.y + from.height, to.x + to.width / 2, to.y];
+  return `M${x0} ${y0}C${x0} ${y0 + GAP / 2} ${x1} ${y1 - GAP / 2} ${x1} ${y1}`;
+};
+
+/**
  * Draws the lanes up to a stage.
  * @param {Float32Array[]} stages
  * @param {number} upTo
+ * @param {boolean} narrow
  */
-const picture = (stages, upTo) => {
-  /** @param {number} stage */
-  const top = (stage) => stage * (HEIGHT + GAP);
+const picture = (stages, upTo, narrow) => {
   const parts = stages.slice(0, upTo + 1).flatMap((values, stage) =>
     [...values].flatMap((value, lane) => {
-      const [x, y] = [lane * WIDTH, top(stage)];
-      const box = svg("rect", { x: x + 2, y, width: WIDTH - 4, height: HEIGHT, rx: 5, class: "lane" });
-      const text = svg(
-        "text",
-        { x: x + WIDTH / 2, y: y + HEIGHT / 2, "text-anchor": "middle", dy: ".35em" },
-        digits(value),
-      );
-      if (stage === 0) return [box, text];
-      const from = top(stage - 1) + HEIGHT;
+      const box = boxOf(lane, stage, narrow);
+      const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+      const rect = svg("rect", { ...box, rx: 5, class: "lane" });
+      const text = svg("text", { ...middle, "text-anchor": "middle", dy: ".35em" }, digits(value));
+      if (stage === 0) return [rect, text];
       const lines = [lane, lane ^ DISTANCES[stage - 1]].map((source) =>
-        svg("path", {
-          class: source === lane ? "own" : "other",
-          d: `M${source * WIDTH + WIDTH / 2} ${from}C${source * WIDTH + WIDTH / 2} ${from + GAP / 2} ${x + WIDTH / 2} ${y - GAP / 2} ${x + WIDTH / 2} ${y}`,
-        }),
+        svg("path", { class: source === lane ? "own" : "other", d: pathOf(source, lane, stage, narrow) }),
       );
-      return [...lines, box, text];
+      return [...lines, rect, text];
     }),
   );
   const summary =
     upTo === 0 ? "16 lanes with the squares of a row" : `The lanes after ${upTo} of ${DISTANCES.length} exchanges`;
+  const last = boxOf(LANES - 1, DISTANCES.length, narrow);
+  const [width, height] = [last.x + last.width + 2, last.y + last.height + 2];
   return svg(
     "svg",
-    {
-      viewBox: `0 -2 ${LANES * WIDTH} ${top(DISTANCES.length) + HEIGHT + 4}`,
-      role: "img",
-      "aria-label": summary,
-      class: "lanes",
-    },
+    { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": summary, class: "lanes" },
     ...parts,
   );
 };
@@ -95,25 +117,32 @@ const barrier = () => {
   return box;
 };
 
-/** Returns the drawing of a warp: 32 lanes in two half-warps. */
-const warp = () => {
-  const boxes = Array.from({ length: 2 * LANES }, (_, lane) => {
-    const x = 4 + lane * 28.5 + (lane < LANES ? 0 : 12);
-    return [
-      svg("rect", { x, y: 22, width: 26.5, height: 24, rx: 4, class: "lane" }),
-      svg("text", { x: x + 13, y: 34, "text-anchor": "middle", dy: ".35em" }, String(lane)),
-    ];
-  });
-  const names = ["the lower half-warp: 16 channels", "the upper half-warp: the same channels, often of another row"];
-  const labels = names.map((name, half) => svg("text", { x: 4 + half * (LANES * 28.5 + 12), y: 12 }, name));
-  const summary =
-    "A warp of 32 lanes, of which the lower half-warp holds lanes 0 to 15 and the upper one lanes 16 to 31";
-  return svg(
-    "svg",
-    { viewBox: "0 0 928 50", role: "img", "aria-label": summary, class: "lanes" },
-    ...labels,
-    ...boxes.flat(),
+/**
+ * Returns the drawing of a warp: 32 lanes in two half-warps.
+ * @param {boolean} narrow
+ */
+const warp = (narrow) => {
+  const half = (/** @type {number} */ first, /** @type {string} */ name) => {
+    const boxes = Array.from({ length: LANES }, (_, lane) => element("span", { textContent: String(first + lane) }));
+    return element(
+      "div",
+      {},
+      element("p", { textContent: name }),
+      element("div", { className: "half-warp" }, ...boxes),
+    );
+  };
+  const box = element(
+    "div",
+    { className: narrow ? "warp-lanes narrow" : "warp-lanes" },
+    half(0, "the lower half-warp"),
+    half(LANES, "the upper half-warp"),
   );
+  box.setAttribute("role", "img");
+  box.setAttribute(
+    "aria-label",
+    "A warp of 32 lanes, of which the lower half-warp holds lanes 0 to 15 and the upper one lanes 16 to 31",
+  );
+  return box;
 };
 
 /**
@@ -124,18 +153,17 @@ const warp = () => {
  */
 export const lanes = (box, step, t) => {
   clearTimeout(timer);
+  const narrow = box.clientWidth < LANES * WIDTH + 40;
   const channels = Math.min(LANES, step.channels);
   const row = step.buffer("layer0.x_mid").values.subarray(t * step.channels, t * step.channels + channels);
   const squares = new Float32Array(LANES).map((_, lane) => Math.fround((row[lane] ?? 0) ** 2));
   const stages = stagesOf(squares);
-  const drawing = element("div", { className: "lanes-box", tabIndex: 0 });
-  drawing.setAttribute("aria-label", "Lanes and their exchanges");
-  drawing.setAttribute("role", "group");
+  const drawing = element("div", { className: "lanes-box" });
   const caption = element("p", { className: "tour-note" });
   const button = element("button", { type: "button", className: "primary", textContent: "Exchange" });
   let stage = prefersLessMotion() ? DISTANCES.length : 0;
   const show = () => {
-    drawing.replaceChildren(warp(), picture(stages, stage));
+    drawing.replaceChildren(warp(narrow), picture(stages, stage, narrow));
     const sum = stages[stage][0];
     caption.textContent =
       stage < DISTANCES.length

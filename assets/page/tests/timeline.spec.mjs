@@ -82,6 +82,14 @@ test("the timeline goes step by step, replays, and is in the address", async ({ 
   await expect(page.locator("#after-loss")).toContainText("random");
 });
 
+test("a link to a step of the run trains the model and shows the step", async ({ page }) => {
+  await open(page, "#step/dlogits:1,3?at=77&seed=5");
+  await trained(page);
+  await expect(page.locator("#view-step")).toHaveAttribute("data-step", "77");
+  await expect(page.locator("#timeline-label")).toHaveText("after step 77 of 500");
+  await expect(page.locator("#cell-body")).toContainText("(p − y) / n");
+});
+
 test("letters have their places, and those of the vowels are near each other after training", async ({ page }) => {
   await open(page);
   await page.locator("#train").click();

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use self::look::{After, Letter, Look};
 use self::plane::Plane;
 use self::snapshots::Snapshots;
+use self::trained::Trained;
 
 mod look;
 mod plane;
 mod snapshots;
+mod trained;
 
 /// A request of the page.
 #[derive(Deserialize)]
@@ -63,25 +65,13 @@ struct Open {
     trained: Option<Trained>,
 }
 
-/// A model that the program has trained.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Trained {
-    /// The number of steps that it has taken, with which its run ends.
-    step: u64,
-    /// The characters of the tokens from 1 on.
-    vocabulary: String,
-    /// Whether the documents are shuffled.
-    shuffle: bool,
-}
-
 /// The reply to a request.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Reply {
     /// The number of training and validation documents, the number of those that are longer than the block, V, and the
-    /// number of parameters.
-    Opened { train: usize, val: usize, cut: usize, vocab: usize, params: usize },
+    /// number of parameters. The model has taken `step` steps.
+    Opened { step: u64, train: usize, val: usize, cut: usize, vocab: usize, params: usize },
     /// The acceptance of a corpus.
     Accepted {},
     /// The number of steps taken so far, and the loss of each step of the request.
@@ -195,19 +185,6 @@ impl Session {
     }
 }
 
-impl Trained {
-    /// Returns the state of the model from its values.
-    fn state(&self, shape: RuntimeShape, values: &[f32]) -> Result<State> {
-        let len = num_params(shape);
-        if values.len() != 3 * len {
-            let message = format!("the trained model should have {} values, got {}", 3 * len, values.len());
-            return Err(Error::usage(message, "write the page anew"));
-        }
-        let array = |i: usize| Weights { shape, values: values[i * len..(i + 1) * len].to_vec() };
-        Ok(State { step: self.step, weights: array(0), m: array(1), v: array(2) })
-    }
-}
-
 impl Opened {
     /// Opens a model, and replies with its sizes.
     fn new(open: &Open, own_corpus: Option<&str>, values: &[f32]) -> Result<(Self, Reply)> {
@@ -245,6 +222,7 @@ impl Opened {
             (0..documents.len()).filter(|&i| documents.get(i).len() - 1 > documents.positions(i, block_size)).count()
         };
         let reply = Reply::Opened {
+            step: state.step,
             train: dataset.train.len(),
             val: dataset.val.len(),
             cut: longer(&dataset.train) + longer(&dataset.val),

@@ -50,7 +50,7 @@ pub(super) enum Look {
     /// The model after a step.
     After(Box<ModelAfter>),
     /// The probabilities of each next token at the positions from the text's end on: those of the model, those from
-    /// which it draws, and those of the model before its first step. The letters after the text are drawn.
+    /// which it draws, and those of the first model that the page has. The letters after the text are drawn.
     Letters { tokens: Vec<String>, letters: Vec<String>, rows: Vec<Row> },
 }
 
@@ -127,8 +127,10 @@ impl Opened {
             let message = format!("a step is shown of models of up to {MOST_PARAMS} parameters, this one has {params}");
             return Err(Error::usage(message, "lower n_embd or n_layer"));
         }
-        if !(1..=self.steps).contains(&step) {
-            return Err(Error::usage(format!("the step must be from 1 to {}, got {step}", self.steps), ""));
+        // A run that the program has ended has no step to open but the one that would follow.
+        let (first, last) = (self.snapshots.first().step + 1, self.steps.max(self.snapshots.first().step + 1));
+        if !(first..=last).contains(&step) {
+            return Err(Error::usage(format!("the step must be from {first} to {last}, got {step}"), ""));
         }
         let opened = self.after(step - 1, |opened| opened.cpu.opened_step())?;
         let mut buffers = Vec::new();
@@ -183,8 +185,9 @@ impl Opened {
         let plane = plane::fit(&latest, c, self.plane.as_ref());
         let places = plane::project(&latest, c, &plane);
         let extent = [0, 1].map(|axis| places.iter().fold(0.0, |most: f64, place| most.max(place[axis].abs())));
-        let look = self.after(step.saturating_sub(1), |opened| {
-            let loss = if step > 0 { opened.cpu.train(1)?.first().map(|log| log.loss) } else { None };
+        let had_step = step > self.snapshots.first().step;
+        let look = self.after(step - u64::from(had_step), |opened| {
+            let loss = if had_step { opened.cpu.train(1)?.first().map(|log| log.loss) } else { None };
             let embedding = opened.cpu.download()?.weights.values[..numel].to_vec();
             Ok(Look::After(Box::new(ModelAfter {
                 step,
@@ -224,7 +227,8 @@ impl Opened {
             document.push(BOS);
             opened.cpu.predictions(&document)
         })?;
-        let untrained = self.after(0, |opened| opened.cpu.predictions(&document))?;
+        let first = self.snapshots.first().step;
+        let untrained = self.after(first, |opened| opened.cpu.predictions(&document))?;
         let v = self.shape.vocab();
         let rows = models.chunks(v).zip(untrained.chunks(v)).skip(text.len());
         let rows = rows.map(|(model, untrained)| Row {
@@ -251,8 +255,12 @@ impl Opened {
         looked
     }
 
-    /// Rejects a step that the run has not taken yet.
+    /// Rejects a step that the run has not taken yet, or took before the page had the model.
     fn expect_taken(&self, step: u64) -> Result<()> {
+        let first = self.snapshots.first().step;
+        if step < first {
+            return Err(Error::usage(format!("the page has the model from step {first} on, not from {step}"), ""));
+        }
         if step > self.step {
             let message = format!("the model has taken {} steps, so there is no state after {step}", self.step);
             return Err(Error::usage(message, "train first"));

@@ -41,8 +41,14 @@ impl Snapshots {
         while self.states.len() > self.most {
             self.every *= 2;
             let every = self.every;
-            self.states.retain(|state| state.step.is_multiple_of(every));
+            let first = self.first().step;
+            self.states.retain(|state| state.step == first || state.step.is_multiple_of(every));
         }
+    }
+
+    /// Returns the state before the first step.
+    pub(super) fn first(&self) -> &State {
+        &self.states[0]
     }
 
     /// Returns the last state that is kept.
