@@ -98,7 +98,7 @@ export const FORWARD = {
   },
   x_mid: (r, [t, c]) => ({
     formula: "x = x + wo · attn",
-    text: "What the heads have gathered is mixed and added to the position’s vector.",
+    text: "The heads’ findings are mixed by wo and added to the position’s vector.",
     terms: [
       term([r.exactly(inputOf(r.layer), [t, c])]),
       ...r.sum(r.step.channels, (i) => [r.of("attn_wo", c, i), r.of("attn", t, i)]),
@@ -117,7 +117,7 @@ export const FORWARD = {
   }),
   x_out: (r, [t, c]) => ({
     formula: "x = x + fc2 · h²",
-    text: "What the MLP has computed is added to the position’s vector.",
+    text: "The MLP’s result is added to the position’s vector.",
     terms: [
       term([r.of("x_mid", t, c)]),
       ...r.sum(4 * r.step.channels, (i) => [r.of("mlp_fc2", c, i), r.of("h2", t, i)]),

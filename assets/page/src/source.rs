@@ -158,7 +158,7 @@ pub fn ops(reference: &[File], kernels: &[File]) -> Vec<Op> {
     ops.sort_by_key(|(position, _)| *position);
     let mut ops: Vec<Op> = ops.into_iter().map(|(_, op)| op).collect();
     if let Some(model) = ops.iter_mut().find(|op| op.name == "model") {
-        // Who begins to read has not seen the introduction of the reference, which stands at the end of the last file.
+        // A newcomer has not seen the introduction of the reference, which stands at the top of its last file.
         model.reference_doc.text = format!("{}\n\n{}", crate_doc(reference), model.reference_doc.text);
     }
     let (loss, backward) = (ops.iter().position(|op| op.name == "cross_entropy"), backward(reference, kernels));
