@@ -2,7 +2,7 @@
 //!
 //! A page from disk cannot import files, so the modules have to become one script. A bundler of npm would make npm a
 //! requirement of the page and of the test that the page is up to date. The modules import each other by names alone,
-//! and for such modules linking is a substitution, which keeps the code in the page as it was written.
+//! and for such modules linking is a substitution, which keeps the code in the page as it was written, without comments.
 
 use std::fs;
 use std::path::Path;
@@ -55,6 +55,9 @@ impl Bundle<'_> {
         let (mut code, mut exports) = (Vec::new(), Vec::new());
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
+            if is_comment(line, &mut lines) {
+                continue;
+            }
             if line.starts_with("import ") {
                 // A long list of names continues on the next lines.
                 let mut statement = line.to_owned();
@@ -76,6 +79,16 @@ impl Bundle<'_> {
         let name = self.open.last().map(|name| identifier(name)).unwrap_or_default();
         Ok(format!("const {name} = (() => {{\n{}\nreturn {{ {} }};\n}})();\n", code.join("\n"), exports.join(", ")))
     }
+}
+
+/// Returns whether a line is a comment. The other lines of a block comment are taken from `rest`. Comments are a quarter of
+/// the scripts.
+fn is_comment<'a>(line: &str, rest: &mut impl Iterator<Item = &'a str>) -> bool {
+    let line = line.trim();
+    if line.starts_with("/**") && !line.contains("*/") {
+        return rest.any(|line| line.trim_end().ends_with("*/"));
+    }
+    line.starts_with("//") || line.starts_with("/**") && line.ends_with("*/")
 }
 
 /// Returns the names, as in `a, b as c`, and the file of an `import`. An `import` of a file alone has no names.
@@ -133,7 +146,10 @@ mod tests {
                     "import { two } from \"./b.js\";\nimport {\n  one as uno,\n} from \"./a-x.js\";\nuno + two;\n",
                 ),
                 ("b.js", "import \"./a-x.js\";\nimport { one } from \"./a-x.js\";\nexport const two = one + 1;\n"),
-                ("a-x.js", "const hidden = 1;\nexport const one = hidden;\nexport function f() {}\n"),
+                (
+                    "a-x.js",
+                    "// A.\n/**\n * B.\n */\nconst hidden = 1;\n  /** C. */\nexport const one = hidden;\nexport function f() {}\n",
+                ),
             ],
         );
         let expected = "\"use strict\";\n\
