@@ -4,6 +4,8 @@ import { $, element } from "./dom.js";
 
 /** The number of likeliest tokens that are shown. */
 const LIKELIEST = 5;
+/** The number of tokens that were read last and stand on a card. */
+const READ = 6;
 
 /**
  * Returns the likeliest tokens of a row, and the one that came, the likeliest first.
@@ -46,11 +48,11 @@ const barOf = ({ token, p, came }) => {
 const cardOf = (step, t, pick) => {
   const { tokens } = step.reply;
   const loss = step.at("loss", [t]);
-  const read = element(
-    "span",
-    { className: "read" },
-    ...tokens.slice(0, t + 1).map((token, i) => element(i === t ? "b" : "span", { textContent: shown(token) })),
-  );
+  const first = Math.max(0, t + 1 - READ);
+  const letters = tokens
+    .slice(first, t + 1)
+    .map((token, i, { length }) => element(i + 1 === length ? "b" : "span", { textContent: shown(token) }));
+  const read = element("span", { className: "read" }, first > 0 ? "…" : "", ...letters);
   const head = element(
     "p",
     { className: "position-head" },
