@@ -10,7 +10,7 @@ use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
 use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
 use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
-use crate::train::batch::{BatchArgs, Phase, PhaseArgs, shards};
+use crate::train::batch::{BatchArgs, GradientArrays, Phase, PhaseArgs, shards};
 use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
@@ -120,26 +120,28 @@ impl Kernel for BatchArgs {
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
             let shards = shards(self.batch as usize);
+            let arrays = GradientArrays::new(shards, 1);
             // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
             let mut barrier = unsafe { GridBarrier::new(self.barrier, block.count) };
             let mut batch = *self;
             let workspace = block.index * self.workspace_stride as usize;
             batch.train.workspace = self.train.workspace.wrapping_add(workspace);
             for step in 0..self.train.steps as usize {
-                let phase = |phase| PhaseArgs { batch, phase, step };
+                let phase = |phase| PhaseArgs { batch, arrays, phase, step };
+                let [gradients, reduce, update] = Phase::of_step(arrays, self.batch as usize);
                 barrier.phase(inline!(|| {
                     for shard in block.grid_stride(shards) {
                         // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
+                        unsafe { phase(gradients).run(&block.as_block(shard, shards), s) };
                     }
                 }));
                 barrier.phase(
                     // SAFETY: the caller keeps the contract of `Kernel::run`.
-                    inline!(|| unsafe { phase(Phase::Reduce).run(&block.as_block(block.index, block.count), s) }),
+                    inline!(|| unsafe { phase(reduce).run(&block.as_block(block.index, block.count), s) }),
                 );
                 barrier.phase(
                     // SAFETY: the caller keeps the contract of `Kernel::run`.
-                    inline!(|| unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) }),
+                    inline!(|| unsafe { phase(update).run(&block.as_block(block.index, block.count), s) }),
                 );
             }
         }));

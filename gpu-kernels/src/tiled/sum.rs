@@ -1,15 +1,16 @@
 //! The order of the sums of a product.
 //!
 //! A contraction runs over segments, which are the shards of a step for gradients of weights and one segment for every
-//! other product. The terms of a segment are added in order, from zero. The sums of the segments form a binary tree. A
-//! tree over `n` sums joins the tree over the first `p` sums, for the largest power of two `p < n`, with the tree over
-//! the rest.
+//! other product. The terms of a segment are added in order, from zero. The sums of the segments form the binary tree of
+//! [`tree`](crate::tree).
 //!
 //! A segment is computed in parts, whose operands are packed at once. A part goes on with the sum of the part before it,
 //! so the lengths of parts change no bits. The segments are computed in order with a stack of partial sums, as a binary
 //! counter carries. [`Part::merges`] is the number of partial sums that a segment's sum is added to.
 
 use simt::{HALF_WARP, U32View, round_up};
+
+use crate::tree::merges;
 
 /// The largest number of terms of a part.
 pub const PART: usize = 384;
@@ -105,12 +106,6 @@ impl Contraction {
 #[inline(always)]
 fn part_len(segment: usize) -> usize {
     round_up(segment.div_ceil(segment.div_ceil(PART).max(1)), HALF_WARP)
-}
-
-/// Returns how many partial sums the sum of segment `i` of `n` is added to.
-fn merges(i: usize, n: usize) -> usize {
-    // Rust-CUDA's compiler miscounts bits of 64-bit integers, so 32 bits are used.
-    if i + 1 == n { (i as u32).count_ones() as usize } else { (i as u32 + 1).trailing_zeros() as usize }
 }
 
 /// Returns a bound of the number of partial sums on the stack, for segments of at most `longest` indices.

@@ -2,17 +2,14 @@
 //!
 //! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums
 //! the gradients of its shard's documents. In [`Phase::Reduce`] a block sums the gradients of all shards, for its share
-//! of the weights. In [`Phase::Update`] a block updates its share. The number of shards is the same on every device,
-//! and every sum is ordered by the indices of documents and shards. So bits depend on neither device nor threads.
+//! of the weights. In [`Phase::Update`] a block updates its share. The number of shards is the same on every device.
 //!
-//! The shards of each span of consecutive shards are summed first, then the spans. A GPU's blocks work on all shards at
-//! once and keep their gradients apart until the second phase. A thread of the CPU takes the shards of a span one after
-//! the other, and adds each shard's gradients to the sum so far. So threads exchange the sums of `MAX_SPANS` spans
-//! rather than of [`MAX_SHARDS`] shards.
+//! The sum over the shards is a fixed binary tree, so bits depend on neither device, threads nor ranks. A tree over `n`
+//! shards joins the tree over the first `p` shards, for the largest power of two `p < n`, with the tree over the rest. A
+//! GPU's blocks work on all shards at once and keep their gradients apart until the second phase. A thread of the CPU
+//! takes the shards of a subtree one after the other, and sums them with a stack of partial sums.
 
-use simt::{
-    AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up,
-};
+use simt::{Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up};
 
 pub use super::weights::squares_len;
 use super::{Train, TrainArgs, Weights, train_workspace_len};
@@ -21,27 +18,36 @@ use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Documents;
 use crate::ops::{clip, cross_entropy};
 use crate::shape::{RuntimeShape, Shape};
+pub use crate::tree::GradientArrays;
+use crate::tree::{BlockOfArrays, Stack, partial_sums};
 
 /// The largest number of shards of a step's documents.
 pub const MAX_SHARDS: usize = 128;
 
-/// The largest number of spans of a step's shards.
-const MAX_SPANS: usize = 32;
-
 /// A part of a step between two barriers of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The forward and the backward pass. Document `i` of the step belongs to shard `i` modulo the number of shards.
+    /// The forward and the backward pass. Shard `s` begins at document `s batch / shards` of the step, rounded down.
     Gradients,
-    /// The sum of the shards' gradients.
-    Reduce,
+    /// The sum of `count` arrays of gradients from array `first` on, which replaces that array, over `documents`.
+    Reduce {
+        /// The first array.
+        first: usize,
+        /// The number of arrays.
+        count: usize,
+        /// The divisor of the sum.
+        documents: usize,
+    },
     /// The clip and `AdamW`.
     Update,
 }
 
 impl Phase {
-    /// The phases of a step, in their order.
-    pub const ALL: [Self; 3] = [Self::Gradients, Self::Reduce, Self::Update];
+    /// Returns the phases of a step of `batch` documents with so many arrays of gradients, in their order.
+    #[inline(always)]
+    pub fn of_step(arrays: GradientArrays, batch: usize) -> [Self; 3] {
+        [Self::Gradients, Self::Reduce { first: 0, count: arrays.count, documents: batch }, Self::Update]
+    }
 }
 
 /// The arguments of `train_batch`, which are those of `train` and those for several documents a step.
@@ -69,26 +75,10 @@ pub fn shards(batch: usize) -> usize {
     batch.min(MAX_SHARDS)
 }
 
-/// The arrays of gradients that [`Phase::Gradients`] leaves in `BatchArgs::train.arrays.grads`.
-#[derive(Clone, Copy, Debug)]
-pub struct GradientArrays {
-    /// The number of consecutive shards whose sum is in one array.
-    pub shards_each: usize,
-    /// The number of arrays.
-    pub count: usize,
-}
-
-impl GradientArrays {
-    /// Returns the arrays for the gradients of `shards` shards.
-    pub fn new(shards: usize) -> Self {
-        let shards_each = if AS_ON_GPU { 1 } else { shards.div_ceil(MAX_SPANS) };
-        Self { shards_each, count: shards.div_ceil(shards_each) }
-    }
-}
-
-/// Returns the number of elements in a block's workspace, that of `train` and, on the CPU, a later shard's gradients.
+/// Returns the number of elements in a block's workspace, that of `train` and, on the CPU, the partial sums.
+#[inline(always)]
 pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
-    train_workspace_len(s) + if AS_ON_GPU { 0 } else { Layout(s).len() }
+    train_workspace_len(s) + partial_sums(MAX_SHARDS) * Layout(s).len()
 }
 
 /// The arguments of one phase of `train_batch`. [`Phase::Gradients`] needs a grid of [`shards`] blocks, and one thread runs
@@ -97,6 +87,8 @@ pub fn batch_workspace_len<S: Shape>(s: S) -> usize {
 pub struct PhaseArgs {
     /// The arguments of the launch.
     pub batch: BatchArgs,
+    /// The arrays of gradients.
+    pub arrays: GradientArrays,
     /// The phase. The phases before it have ended.
     pub phase: Phase,
     /// The step of the launch.
@@ -111,9 +103,8 @@ impl Kernel for PhaseArgs {
     /// Runs one phase of a step in the grid's blocks.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
-        let Self { batch: args, phase, step } = self;
+        let &Self { batch: ref args, arrays, phase, step } = self;
         let (train, batch, len) = (&args.train, args.batch as usize, Layout(s).len());
-        let arrays = GradientArrays::new(shards(batch));
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for pointers and lengths, and for losses rounded up to half-warps.
             let (weights, losses, (coefficients, log)) = unsafe {
@@ -121,12 +112,16 @@ impl Kernel for PhaseArgs {
                 // The view of the gradients spans all gradient arrays.
                 let views = Arrays { grads: View::new(train.arrays.grads, arrays.count * len), ..views };
                 let weights = Weights { s, arrays: views, squares: View::new(args.squares, squares_len(s)) };
-                (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(*step))
+                (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(step))
             };
             match phase {
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
-                Phase::Gradients => unsafe { gradients(block, weights, args, *step, losses) },
-                Phase::Reduce => weights.reduce(block, arrays.count, 1.0 / batch as f32),
+                Phase::Gradients => unsafe { gradients(block, weights, args, arrays, step, losses) },
+                Phase::Reduce { first, count, documents } => {
+                    let grads = weights.arrays.grads.at(first * len);
+                    let weights = Weights { arrays: Arrays { grads, ..weights.arrays }, ..weights };
+                    weights.reduce(block, count, 1.0 / documents as f32);
+                }
                 Phase::Update => {
                     let share = |warp: &Warp| block.grid_share(warp);
                     let loss = move || losses.sum(batch) / batch as f32;
@@ -146,15 +141,16 @@ unsafe fn gradients<T: Target, S: Shape>(
     block: &Block<T>,
     weights: Weights<S>,
     args: &BatchArgs,
+    GradientArrays { shards_each, .. }: GradientArrays,
     step: usize,
     losses: View,
 ) {
-    let (s, batch, train) = (weights.s, args.batch as usize, &args.train);
-    let (len, GradientArrays { shards_each, .. }) = (Layout(s).len(), GradientArrays::new(shards(batch)));
-    let sum = weights.arrays.grads.at(div(block.index, shards_each) * len);
-    let array = train.arrays.grads.wrapping_add(div(block.index, shards_each) * len);
-    let joins = rem(block.index, shards_each) > 0;
-    let own = if joins { train.workspace.wrapping_add(train_workspace_len(s)) } else { array };
+    let (s, batch, train, len) = (weights.s, args.batch as usize, &args.train, Layout(weights.s).len());
+    let (shard, shards) = (block.index, shards(batch));
+    let (array, term) = (div(shard, shards_each), rem(shard, shards_each));
+    let (bottom, rest) = (train.arrays.grads, train.workspace.wrapping_add(train_workspace_len(s)));
+    let stack = Stack { bottom: bottom.wrapping_add(array * len), rest, len };
+    let own = stack.top(term);
     let mut memory = block.memory();
     // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
     let (w, transposed, grads, work, documents) = unsafe {
@@ -175,12 +171,13 @@ unsafe fn gradients<T: Target, S: Shape>(
         warp.fetch(&grads);
         warp.fetch(&work);
     }));
-    for i in block.grid_stride(batch) {
+    let first = div(shard * batch, shards);
+    for i in first..div((shard + 1) * batch, shards) {
         let document = first_document + step * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
         train.forward_backward(block, pass, |_| {});
-        train.weights().weight_gradients(block, pass, i != block.index);
+        train.weights().weight_gradients(block, pass, i > first);
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {
                 losses.store_scalar(i, cross_entropy::total(s, &pass) / pass.n as f32);
@@ -189,11 +186,8 @@ unsafe fn gradients<T: Target, S: Shape>(
     }
     block.each_warp(inline!(move |warp| {
         warp.write_back(&grads);
-        if joins {
-            for i in warp.block_stride(len / HALF_WARP).map(|i| i * HALF_WARP) {
-                sum.store(i, sum.load(i) + grads.view.load(i));
-            }
-        }
+        // SAFETY: the caller vouches for gradients and workspace.
+        unsafe { stack.merge(warp, term, shards_each.min(shards - array * shards_each)) };
     }));
 }
 
@@ -214,24 +208,10 @@ impl<S: Shape> Weights<S> {
     /// Computes [`Self::reduce`] for the `N` pairs of rows of block `i`.
     #[inline(always)]
     fn reduce_block<const N: usize>(&self, arrays: usize, scale: f32, i: usize, block: WeightBlock) {
-        let (grads, len, span) = (self.arrays.grads, Layout(self.s).len(), arrays.div_ceil(MAX_SPANS));
-        let mut sum = [F32x32::splat(0.0); N];
-        let mut first = 0;
-        while first < arrays {
-            let mut span_sum = block.load::<N>(grads.at(first * len));
-            for array in first + 1..arrays.min(first + span) {
-                let rows = block.load::<N>(grads.at(array * len));
-                for r in 0..N {
-                    span_sum[r] = span_sum[r] + rows[r];
-                }
-            }
-            for r in 0..N {
-                sum[r] = sum[r] + span_sum[r];
-            }
-            first += span;
-        }
-        for r in 0..N {
-            sum[r] = sum[r] * F32x32::splat(scale);
+        let (grads, len) = (self.arrays.grads, Layout(self.s).len());
+        let mut sum = BlockOfArrays { grads, len, arrays, block }.sum::<N>();
+        for row in &mut sum {
+            *row = *row * F32x32::splat(scale);
         }
         block.store(grads, sum);
         self.squares.store(i * HALF_WARP, clip::squares(sum));

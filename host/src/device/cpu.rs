@@ -149,7 +149,7 @@ impl Cpu {
         let trained = |len| fused(executors.training, len);
         let evaluate_blocks = evaluate_blocks(dataset.val.len());
         let gradient_arrays = match executors.training {
-            Executor::Fused => GradientArrays::new(shards(config.batch)).count,
+            Executor::Fused => GradientArrays::new(shards(config.batch), 1).count,
             Executor::Tiled => 1,
         };
         let mut cpu = Self {
@@ -214,7 +214,7 @@ impl Cpu {
     /// Takes steps of several documents, with the blocks of each phase spread over threads.
     fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
         let (batch, shards) = (self.config.batch, shards(self.config.batch));
-        let GradientArrays { shards_each, count: arrays } = GradientArrays::new(shards);
+        let arrays = GradientArrays::new(shards, 1);
         let threads = batch_threads(self.shape, batch);
         let stride = batch_workspace_len(self.shape);
         if self.workspace.as_slice().len() < threads * stride {
@@ -228,27 +228,27 @@ impl Cpu {
             batch: batch as u32,
             workspace_stride: 0,
         };
-        let (kernels, shared, phases) = (self.kernels, &Shared(args), Phase::ALL.len());
+        let (kernels, shared, phases) = (self.kernels, &Shared(args), Phase::of_step(arrays, batch));
         let (stoppable, stop, is_cut) = (self.stoppable(), &self.stop, AtomicBool::new(false));
-        phase_pool::each_phase(args.train.steps as usize * phases, threads, |i, thread| {
-            let (Shared(mut batch), phase, step) = (*shared, Phase::ALL[i % phases], i / phases);
+        phase_pool::each_phase(args.train.steps as usize * phases.len(), threads, |i, thread| {
+            let (Shared(mut batch), phase, step) = (*shared, phases[i % phases.len()], i / phases.len());
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
             // A thread takes the shards of whole gradient arrays, one after the other, because they share the thread's
             // workspace.
-            let first = |thread: usize| shards.min(thread * arrays / threads * shards_each);
+            let first = |thread: usize| shards.min(thread * arrays.count / threads * arrays.shards_each);
             let (blocks, count) = match phase {
                 Phase::Gradients => (first(thread)..first(thread + 1), shards),
-                Phase::Reduce | Phase::Update => (thread..thread + 1, threads),
+                Phase::Reduce { .. } | Phase::Update => (thread..thread + 1, threads),
             };
             // Only gradients are left incomplete by a stop. Then no thread updates weights, on which all threads agree,
             // because the flag changes in no phase of updates.
             let kernels = match phase {
                 Phase::Gradients => stoppable,
                 _ if is_cut.load(Ordering::Relaxed) => return,
-                Phase::Reduce | Phase::Update => kernels,
+                Phase::Reduce { .. } | Phase::Update => kernels,
             };
             // SAFETY: the buffers are valid as in `train`, and each thread has its own workspace and blocks.
-            unsafe { kernels.train_batch(&PhaseArgs { batch, phase, step }, blocks, count) };
+            unsafe { kernels.train_batch(&PhaseArgs { batch, arrays, phase, step }, blocks, count) };
             if phase == Phase::Gradients && stop.is_stopped() {
                 is_cut.store(true, Ordering::Relaxed);
             }

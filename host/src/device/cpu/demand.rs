@@ -19,7 +19,7 @@ const EVALUATE_BLOCKS: usize = 32;
 
 /// Returns the number of threads that training this many models, or evaluating one, has work for.
 pub fn useful_threads(models: usize, batch: usize) -> usize {
-    let GradientArrays { count, .. } = GradientArrays::new(shards(batch));
+    let GradientArrays { count, .. } = GradientArrays::new(shards(batch), 1);
     models.saturating_mul(count).max(EVALUATE_BLOCKS)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn generate_blocks(shape: RuntimeShape, samples: usize) -> usize {
 
 /// Returns the number of threads that share a step of `batch` documents.
 pub(super) fn batch_threads(shape: RuntimeShape, batch: usize) -> usize {
-    let GradientArrays { count: arrays, .. } = GradientArrays::new(shards(batch));
+    let GradientArrays { count: arrays, .. } = GradientArrays::new(shards(batch), 1);
     let document_work = 3 * num_params(shape) * shape.block_size();
     let threads_worth = (batch.saturating_mul(document_work) / WORK_PER_THREAD).clamp(1, arrays);
     rayon::current_num_threads().min(threads_worth)
@@ -55,7 +55,7 @@ pub(crate) fn demand(executors: Executors, shape: RuntimeShape, batch: usize, da
             } else {
                 batch_threads(shape, batch) as u128 * batch_workspace_len(shape) as u128
             };
-            (GradientArrays::new(shards(batch)).count, workspace + batch as u128)
+            (GradientArrays::new(shards(batch), 1).count, workspace + batch as u128)
         }
         Executor::Tiled => (1, tiled_rows::memory_len(shape, batch, true)?),
     };
