@@ -9,6 +9,7 @@ pub mod attention_forward;
 mod embedding_gradient;
 mod ends;
 pub mod items;
+mod join;
 pub mod launch;
 pub mod operand;
 mod ops;

@@ -260,7 +260,7 @@ fn values_are_put_to_the_use_that_is_asked_for() {
 #[test]
 fn each_launch_of_products_gives_each_multiprocessor_of_a_large_gpu_an_item() {
     let shape = RuntimeShape { vocab: 69, block_size: 256, n_embd: 384, n_head: 6, n_layer: 6 };
-    let counts = RowCounts { rows: 1024, documents: 4, longest: 256, vocab: 69 };
+    let counts = RowCounts { rows: 1024, documents: 4, longest: 256, vocab: 69, shards: 4 };
     let null = ptr::null_mut();
     let step = StepArgs {
         arrays: Arrays { w: null, transposed: null, grads: null, m: null, v: null },
@@ -275,6 +275,7 @@ fn each_launch_of_products_gives_each_multiprocessor_of_a_large_gpu_an_item() {
         coefficients: StepCoefficients::default(),
         threads: 132,
         trains: true,
+        is_part: false,
     };
     let mut launches = 0;
     each_phase(1, true, |phase| {

@@ -1,7 +1,7 @@
 //! The gradients of the two embeddings, sums over the rows of a token or a position.
 //!
 //! Rows of a shard are added in order, and shards as the binary tree that [`sum`](super::sum) states for segments.
-//! Shards without a row are left out of the tree.
+//! Shards without a row are left out of the tree. So a sum over no row is -0, which changes nothing that it is added to.
 
 use simt::{F32x16, F32x32, HALF_WARP, U32View, View, Warp, half_warps};
 
@@ -30,7 +30,7 @@ struct TreeSum {
 impl TreeSum {
     #[inline(always)]
     fn new(stack: View) -> Self {
-        Self { stack, levels: 0, shard: None, sum: F32x16::splat(0.0) }
+        Self { stack, levels: 0, shard: None, sum: F32x16::splat(-0.0) }
     }
 
     /// Adds a row of this shard.
@@ -83,6 +83,8 @@ pub struct EmbeddingGradient {
     pub scale: f32,
     /// The warp's stack, [`STACK_LEN`] elements.
     pub stack: View,
+    /// `[V, C]`: the sums over the rows of each token, if they are kept apart from the `lm_head`'s part.
+    pub apart: Option<View>,
 }
 
 impl EmbeddingGradient {
@@ -100,6 +102,10 @@ impl EmbeddingGradient {
                     sum.add(warp, rows.shards.load_uniform(row), self.dx.load(row * c + col * HALF_WARP));
                 }
                 let at = wte.offset + token * c + col * HALF_WARP;
+                if let Some(apart) = self.apart {
+                    apart.store(at - wte.offset, sum.total());
+                    continue;
+                }
                 let gradient = sum.total().mul_add(F32x16::splat(self.scale), self.grads.load(at));
                 // Both half-warps have read the gradient before either replaces it.
                 warp.sync();

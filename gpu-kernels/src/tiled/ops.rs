@@ -125,6 +125,7 @@ impl Step {
                 grads: self.arrays.grads,
                 scale: self.scale(),
                 stack: scratch.at(warp.index * STACK_LEN),
+                apart: self.is_part.then(|| self.arrays.grads.at(Layout(s).len())),
             };
             let tokens = tensors.wte.rows / HALF_WARP;
             if index < tokens {

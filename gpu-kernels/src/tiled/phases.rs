@@ -52,6 +52,8 @@ pub enum Op {
     AttnNormBackward,
     /// Computes the gradients of the embeddings.
     EmbedBackward,
+    /// Makes the gradients of the sums over all parts of the step.
+    Join,
     /// Computes the gradient's norm and the loss.
     Norm,
     /// Computes the loss of each document.
@@ -86,6 +88,9 @@ const BACKWARD: [Op; 7] = [
     Op::QkvBackward,
     Op::AttnNormBackward,
 ];
+
+/// The phases that end a step whose gradients are the sums over all of its parts.
+pub const JOIN: [Op; 3] = [Op::Join, Op::Norm, Op::Update];
 
 /// Calls `visit` for each phase of a step in order, or of an evaluation, which has no backward pass.
 pub fn each_phase(n_layer: usize, trains: bool, mut visit: impl FnMut(Phase)) {

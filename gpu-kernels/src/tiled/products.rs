@@ -64,7 +64,7 @@ impl Step {
         Product {
             left: Left { view: dy, stride: matrix.rows, is_transposed: true },
             right: x,
-            contraction: Contraction::Segments { bounds: self.rows.shard_bounds, count: self.counts.shards() },
+            contraction: Contraction::Segments { bounds: self.rows.shard_bounds, count: self.counts.shards as usize },
             y: self.arrays.grads.at(matrix.offset),
             y_stride: matrix.cols,
             rows: matrix.rows,

@@ -20,17 +20,18 @@ pub struct RowCounts {
     pub longest: u32,
     /// V, the number of distinct tokens.
     pub vocab: u32,
+    /// The number of shards.
+    pub shards: u32,
 }
 
-impl RowCounts {
-    /// Returns the number of shards of the documents.
-    pub fn shards(self) -> usize {
-        batch::shards(self.documents as usize).min((self.rows as usize / SHARD_ROWS).max(1))
-    }
+/// Returns the number of shards of a step of so many documents and rows. Shard `s` begins at document
+/// `s documents / shards`, rounded down.
+pub fn shards(documents: usize, rows: usize) -> usize {
+    batch::shards(documents).min((rows / SHARD_ROWS).max(1))
 }
 
-/// Returns the shard of document `i` of `documents`. Shard `s` begins at document `s documents / shards`, rounded down.
-fn shard_of(i: usize, documents: usize, shards: usize) -> usize {
+/// Returns the shard of document `i` of `documents`.
+pub fn shard_of(i: usize, documents: usize, shards: usize) -> usize {
     ((i + 1) * shards).div_ceil(documents) - 1
 }
 
@@ -90,7 +91,7 @@ lists! {
     /// `[B + 1]`: the first row of each document, and the end.
     bounds: |c: RowCounts| c.documents as usize + 1,
     /// `[shards + 1]`: the first row of each shard, and the end.
-    shard_bounds: |c: RowCounts| c.shards() + 1,
+    shard_bounds: |c: RowCounts| c.shards as usize + 1,
 }
 
 impl Rows<U32View> {
@@ -106,16 +107,22 @@ impl Rows<U32View> {
     }
 }
 
-/// Fills the lists' array for these documents, each `[BOS, .., BOS]`, of which at most `block_size` positions count.
+/// Fills the lists' array for these documents, each with its shard and `[BOS, .., BOS]`, of which at most `block_size`
+/// positions count. The shards are in ascending order, from 0.
 ///
 /// # Panics
 /// If the documents do not have the numbers of `counts`, or a token is not below the vocabulary.
-pub fn fill<'a>(lists: &mut [u32], counts: RowCounts, block_size: usize, documents: impl Iterator<Item = &'a [u32]>) {
+pub fn fill<'a>(
+    lists: &mut [u32],
+    counts: RowCounts,
+    block_size: usize,
+    documents: impl Iterator<Item = (usize, &'a [u32])>,
+) {
     let ranges = counts.lists().map(|(first, len)| first..first + len);
     let (mut row, mut last_shard) = (0, None);
     let mut set = |range: &core::ops::Range<usize>, i: usize, value: usize| lists[range.clone()][i] = value as u32;
-    for (i, document) in documents.enumerate() {
-        let (n, shard) = (block_size.min(document.len() - 1), shard_of(i, counts.documents as usize, counts.shards()));
+    for (i, (shard, document)) in documents.enumerate() {
+        let n = block_size.min(document.len() - 1);
         set(&ranges.bounds, i, row);
         if last_shard != Some(shard) {
             set(&ranges.shard_bounds, shard, row);
@@ -131,7 +138,7 @@ pub fn fill<'a>(lists: &mut [u32], counts: RowCounts, block_size: usize, documen
         }
     }
     set(&ranges.bounds, counts.documents as usize, row);
-    set(&ranges.shard_bounds, counts.shards(), row);
+    set(&ranges.shard_bounds, counts.shards as usize, row);
     sort_by_token(lists, &ranges);
 }
 

@@ -49,6 +49,9 @@ pub struct StepArgs {
     pub threads: u32,
     /// Whether the step trains. Otherwise all layers share their activations.
     pub trains: bool,
+    /// Whether the documents are a part of the step's. Then `arrays.grads` has [`StepArgs::part_len`] elements, which are
+    /// sums over the documents, and [`Op::Join`] is left to make the step's gradients of the parts' sums.
+    pub is_part: bool,
 }
 
 /// Returns the number of elements that an item of this op stages, for documents of up to `longest` positions and blocks of
@@ -66,6 +69,12 @@ impl StepArgs {
     pub fn workspace_len<S: Shape>(s: S, counts: RowCounts, trains: bool) -> usize {
         let layers = RuntimeShape { n_layer: if trains { s.n_layer() as u32 } else { 1 }, ..s.to_runtime() };
         Workspace::len(layers, counts.padded())
+    }
+
+    /// Returns the number of elements in the gradients of a part of a step. The embedding's part of the gradient of `wte`
+    /// follows the gradients, because the parts of the embedding and of the `lm_head` are summed on their own.
+    pub fn part_len<S: Shape>(s: S) -> usize {
+        Layout(s).len() + Layout(s).model().wte.len()
     }
 
     /// Returns the number of items of a phase.
@@ -87,7 +96,7 @@ impl StepArgs {
             // SAFETY: the caller keeps the contract.
             let bounds = unsafe { Rows::new(self.lists, self.counts) }.shard_bounds;
             let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
-            (0..self.counts.shards()).map(len).max().unwrap_or(0)
+            (0..self.counts.shards as usize).map(len).max().unwrap_or(0)
         };
         let mut memory = ItemMemory { staging, partial: 0 };
         // SAFETY: the caller keeps the contract.
@@ -109,15 +118,17 @@ impl StepArgs {
         let work_len = Self::workspace_len(s, self.counts, self.trains);
         // SAFETY: the caller keeps the contract.
         let (arrays, squares, rows, work) = unsafe {
+            let arrays = self.arrays.map(inline!(|array| View::new(array, len)));
+            let grads_len = if self.is_part || phase.op == Op::Join { Self::part_len(s) } else { len };
             (
-                self.arrays.map(inline!(|array| View::new(array, len))),
+                Arrays { grads: View::new(self.arrays.grads, grads_len), ..arrays },
                 View::new(self.squares, squares_len(s)),
                 Rows::new(self.lists, self.counts),
                 View::new(self.workspace, work_len),
             )
         };
         let a = Workspace::new(s, self.counts.padded(), work, if self.trains { layer } else { 0 });
-        Step { s, arrays, squares, rows, counts: self.counts, a, layer, trains: self.trains }
+        Step { s, arrays, squares, rows, counts: self.counts, a, layer, trains: self.trains, is_part: self.is_part }
     }
 
     /// Returns the products of a phase.
@@ -185,6 +196,7 @@ impl StepArgs {
             })),
             Op::Losses => step.losses(block, index, losses),
             Op::EmbedBackward => step.embed_backward(block, index, staging),
+            Op::Join => step.join(block, index),
             Op::Norm => step.norm(block, losses, log),
             Op::Update => {
                 let clip = clip::scale(log.load_scalar(1), self.optimizer.max_grad_norm);
@@ -206,7 +218,7 @@ impl Step {
             Op::Losses => self.counts.documents as usize,
             Op::EmbedBackward => tensors.wte.rows / HALF_WARP + tensors.wpe.rows / 2,
             Op::Norm => 1,
-            Op::Update => strips(s),
+            Op::Join | Op::Update => strips(s),
             _ => {
                 let [first, second] = self.products(op);
                 let count = |product: Option<Product>| {

@@ -13,18 +13,19 @@ impl Step {
     pub fn update<T: Target>(self, block: &Block<T>, adamw: AdamW, index: usize) {
         let (s, arrays) = (self.s, self.arrays);
         let tensors = Layout(s).model();
-        let (tokens, positions) = (tensors.wte.rows / HALF_WARP, tensors.wpe.rows.div_ceil(HALF_WARP));
         block.each_warp(inline!(move |warp| {
-            if index < tokens {
-                let rows = (s.vocab() - index * HALF_WARP).min(HALF_WARP);
-                update_pairs(warp, &adamw, &arrays, tensors.wte, index * HALF_WARP, rows.div_ceil(2));
-            } else if index < tokens + positions {
-                let first = (index - tokens) * HALF_WARP;
-                let pairs = (tensors.wpe.rows - first).min(HALF_WARP) / 2;
-                update_pairs(warp, &adamw, &arrays, tensors.wpe, first, pairs);
-            } else {
-                let strip = Strip::new(s, index - tokens - positions);
-                update_pairs(warp, &adamw, &arrays, strip.matrix, strip.index * HALF_WARP, HALF_WARP / 2);
+            let Strip { tensor, index } = Strip::new(s, index);
+            let first = index * HALF_WARP;
+            match tensor {
+                Tensor::Wte => {
+                    let rows = (s.vocab() - first).min(HALF_WARP);
+                    update_pairs(warp, &adamw, &arrays, tensors.wte, first, rows.div_ceil(2));
+                }
+                Tensor::Wpe => {
+                    let pairs = (tensors.wpe.rows - first).min(HALF_WARP) / 2;
+                    update_pairs(warp, &adamw, &arrays, tensors.wpe, first, pairs);
+                }
+                Tensor::OfLayer(matrix) => update_pairs(warp, &adamw, &arrays, matrix, first, HALF_WARP / 2),
             }
         }));
     }
@@ -56,17 +57,42 @@ fn layer_strips<S: Shape>(s: S) -> usize {
     (3 * tensors.attn_wq.rows + tensors.attn_wo.rows + tensors.mlp_fc1.rows + tensors.mlp_fc2.rows) / HALF_WARP
 }
 
-/// Sixteen rows of a layer's matrix.
-struct Strip {
-    matrix: Place,
-    /// The index of the strip in the matrix.
-    index: usize,
+/// A tensor of the model.
+#[derive(Clone, Copy)]
+pub(super) enum Tensor {
+    /// The token embedding.
+    Wte,
+    /// The position embedding.
+    Wpe,
+    /// A matrix of a layer.
+    OfLayer(Place),
+}
+
+/// Sixteen rows of a tensor.
+pub(super) struct Strip {
+    pub tensor: Tensor,
+    /// The index of the strip in the tensor.
+    pub index: usize,
 }
 
 impl Strip {
+    /// Returns strip `i` of the weights.
+    #[inline(always)]
+    pub fn new<S: Shape>(s: S, i: usize) -> Self {
+        let tensors = Layout(s).model();
+        let (tokens, positions) = (tensors.wte.rows / HALF_WARP, tensors.wpe.rows.div_ceil(HALF_WARP));
+        if i < tokens {
+            Self { tensor: Tensor::Wte, index: i }
+        } else if i < tokens + positions {
+            Self { tensor: Tensor::Wpe, index: i - tokens }
+        } else {
+            Self::of_layers(s, i - tokens - positions)
+        }
+    }
+
     /// Returns strip `i` of all layers.
     #[inline(always)]
-    fn new<S: Shape>(s: S, i: usize) -> Self {
+    fn of_layers<S: Shape>(s: S, i: usize) -> Self {
         let layer = layer_strips(s);
         let (tensors, mut index) = (Layout(s).layer(simt::div(i, layer)), rem(i, layer));
         let qkv = tensors.attn_wq.rows / HALF_WARP;
@@ -85,6 +111,6 @@ impl Strip {
                 }
             }
         }
-        Self { matrix, index }
+        Self { tensor: Tensor::OfLayer(matrix), index }
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct Step {
     pub a: Workspace,
     pub layer: usize,
     pub trains: bool,
+    pub is_part: bool,
 }
 
 impl Step {
@@ -25,8 +26,8 @@ impl Step {
         self.counts.rows as usize
     }
 
-    /// Returns the factor of the weights' gradients.
+    /// Returns the factor of the weights' gradients. The gradients of a part are sums.
     pub fn scale(&self) -> f32 {
-        1.0 / self.counts.documents as f32
+        if self.is_part { 1.0 } else { 1.0 / self.counts.documents as f32 }
     }
 }

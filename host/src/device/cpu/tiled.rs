@@ -7,7 +7,9 @@ use gpu_kernels::entry::CpuKernels;
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::Shape;
 use gpu_kernels::tiled::items::ItemMemory;
-use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
+use gpu_kernels::tiled::phases::{JOIN, Op, Phase, each_phase};
+#[cfg(feature = "mpi")]
+use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::tiled::work::{Work, WorkArgs};
 use simt::{HALF_WARP, View, round_up};
@@ -58,10 +60,29 @@ impl Tiled {
         documents: &[&[u32]],
         stop: &StopHandle,
     ) -> Result<&[f32]> {
+        let (shards, documents) = tiled_rows::in_shards(args.shape, documents);
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.run_shards(kernels, args, shards, documents, stop) }
+    }
+
+    /// Computes the sums of the gradients over the documents of a part of a step, and returns the documents' losses. The
+    /// documents are those of `shards` shards, from 0 on, each with its shard.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    pub(super) unsafe fn run_shards<'a>(
+        &mut self,
+        kernels: CpuKernels,
+        args: StepArgs,
+        shards: usize,
+        documents: impl Iterator<Item = (usize, &'a [u32])> + Clone,
+        stop: &StopHandle,
+    ) -> Result<&[f32]> {
         let (shape, trains) = (args.shape, args.trains);
         self.lists.clear();
-        let counts = tiled_rows::append(&mut self.lists, shape, documents);
-        self.losses.resize(round_up(documents.len(), HALF_WARP), 0.0);
+        let counts = tiled_rows::append_shards(&mut self.lists, shape, shards, documents);
+        let count = counts.documents as usize;
+        self.losses.resize(round_up(count, HALF_WARP), 0.0);
         self.workspace.grow(StepArgs::workspace_len(shape, counts, trains))?;
         let work = (counts.rows as usize).saturating_mul(Layout(shape).len()) * if trains { 3 } else { 1 };
         let threads = rayon::current_num_threads().min(work / WORK_PER_THREAD).max(1);
@@ -74,20 +95,67 @@ impl Tiled {
             threads: threads as u32,
             ..args
         };
+        let mut phases = Vec::new();
+        each_phase(shape.n_layer(), trains, |phase| phases.push(phase));
+        if args.is_part {
+            phases.retain(|phase| !JOIN.contains(&phase.op));
+        }
         // SAFETY: the caller vouches for the arrays, and the other pointers are those of this executor's memory.
-        let (memory, phases) = unsafe {
-            let (mut memory, mut phases) = (ItemMemory::default(), Vec::new());
-            each_phase(shape.n_layer(), trains, |phase| {
-                memory = memory.max(args.item_memory(phase));
-                phases.push((phase, args.items(phase)));
-            });
-            (memory, phases)
+        unsafe { self.launch(kernels, args, &phases, stop) }?;
+        Ok(&self.losses[..count])
+    }
+
+    /// Ends a step that several ranks share, on documents with these losses, whose gradients are the sums over all parts.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    #[cfg(feature = "mpi")]
+    pub(super) unsafe fn join(&mut self, kernels: CpuKernels, args: StepArgs, losses: &[f32]) -> Result<()> {
+        let counts = RowCounts { documents: losses.len() as u32, vocab: args.shape.vocab, ..RowCounts::default() };
+        self.lists.resize(counts.lists_len(), 0);
+        self.losses.resize(round_up(losses.len(), HALF_WARP), 0.0);
+        self.losses[..losses.len()].copy_from_slice(losses);
+        self.workspace.grow(StepArgs::workspace_len(args.shape, counts, true))?;
+        let args = StepArgs {
+            workspace: self.workspace.as_mut_ptr(),
+            squares: self.squares.as_mut_ptr(),
+            lists: self.lists.as_ptr(),
+            losses: self.losses.as_mut_ptr(),
+            counts,
+            threads: rayon::current_num_threads() as u32,
+            ..args
         };
+        let phases = JOIN.map(|op| Phase { op, layer: 0 });
+        // SAFETY: as in `run_shards`. No op of these phases has a row.
+        unsafe { self.launch(kernels, args, &phases, &StopHandle::default()) }
+    }
+
+    /// Runs phases.
+    ///
+    /// # Safety
+    /// The pointers in `args` are valid for the lengths that [`StepArgs`] states, and the processor has the kernels.
+    unsafe fn launch(
+        &mut self,
+        kernels: CpuKernels,
+        args: StepArgs,
+        phases: &[Phase],
+        stop: &StopHandle,
+    ) -> Result<()> {
+        let (threads, mut memory) = (args.threads as usize, ItemMemory::default());
+        let with_items = |&phase: &Phase| {
+            // SAFETY: the caller vouches for the pointers.
+            let items = unsafe {
+                memory = memory.max(args.item_memory(phase));
+                args.items(phase)
+            };
+            (phase, items)
+        };
+        let phases: Vec<(Phase, usize)> = phases.iter().map(with_items).collect();
         self.scratch.grow(threads * scratch_len(memory))?;
         let scratch = Shared(self.scratch.as_mut_ptr());
         // SAFETY: the caller vouches for the arrays and for the instruction set.
         unsafe { run_phases(kernels, Shared(args), &phases, threads, scratch, memory, stop) };
-        Ok(&self.losses[..documents.len()])
+        Ok(())
     }
 
     /// Returns the summed loss of each of these documents.

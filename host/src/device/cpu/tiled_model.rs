@@ -53,7 +53,7 @@ impl Cpu {
     }
 
     /// Returns the arguments that all steps have in common.
-    fn tiled_args(&mut self, trains: bool) -> StepArgs {
+    pub(super) fn tiled_args(&mut self, trains: bool) -> StepArgs {
         StepArgs {
             arrays: self.arrays(),
             workspace: ptr::null_mut(),
@@ -67,6 +67,7 @@ impl Cpu {
             coefficients: StepCoefficients::default(),
             threads: 1,
             trains,
+            is_part: false,
         }
     }
 }

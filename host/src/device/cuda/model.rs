@@ -165,6 +165,7 @@ impl Cuda {
             coefficients: StepCoefficients::default(),
             threads: 1,
             trains,
+            is_part: false,
         }
     }
 
