@@ -6,6 +6,8 @@ mod demand;
 mod opened_step;
 mod phase_pool;
 mod phases;
+#[cfg(feature = "mpi")]
+mod sharded;
 mod shared;
 mod sync;
 mod tiled;
@@ -33,6 +35,8 @@ pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
 use self::demand::{batch_threads, evaluate_blocks, generate_blocks};
 pub use self::opened_step::{OpenedStep, Values};
+#[cfg(feature = "mpi")]
+pub(crate) use self::sharded::ShardedCpu;
 use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{
@@ -200,6 +204,24 @@ impl Cpu {
         }
     }
 
+    /// Returns the arguments of a launch on these documents, with three coefficients and [`LOG_LEN`] values for each step.
+    fn train_args(&mut self, batches: &Batches, coefficients: &[f32], log: &mut [f32]) -> TrainArgs {
+        let Batches { documents, first } = batches;
+        TrainArgs {
+            arrays: self.arrays(),
+            workspace: self.workspace.as_mut_ptr(),
+            tokens: documents.tokens().as_ptr(),
+            offsets: documents.offsets().as_ptr(),
+            coefficients: coefficients.as_ptr().cast(),
+            log: log.as_mut_ptr().cast(),
+            first_document: *first,
+            documents: documents.len() as u32,
+            steps: (log.len() / LOG_LEN) as u32,
+            shape: self.shape,
+            optimizer: optimizer(&self.config.optimizer),
+        }
+    }
+
     /// Returns kernels that the stop handle ends early.
     fn stoppable(&self) -> CpuKernels {
         // SAFETY: `self` holds the flag while a kernel runs, and a handle never clears it.
@@ -211,10 +233,16 @@ impl Cpu {
         if self.stop.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
     }
 
-    /// Takes steps of several documents, with the blocks of each phase spread over threads.
-    fn train_batch(&mut self, args: TrainArgs) -> Result<()> {
+    /// Runs phases of steps of several documents, with the blocks of each phase spread over threads. The gradients are those
+    /// of the shards of `own` of the arrays.
+    fn train_batch(
+        &mut self,
+        args: TrainArgs,
+        arrays: GradientArrays,
+        own: Range<usize>,
+        phases: &[Phase],
+    ) -> Result<()> {
         let (batch, shards) = (self.config.batch, shards(self.config.batch));
-        let arrays = GradientArrays::new(shards, 1);
         let threads = batch_threads(self.shape, batch);
         let stride = batch_workspace_len(self.shape);
         if self.workspace.as_slice().len() < threads * stride {
@@ -228,14 +256,14 @@ impl Cpu {
             batch: batch as u32,
             workspace_stride: 0,
         };
-        let (kernels, shared, phases) = (self.kernels, &Shared(args), Phase::of_step(arrays, batch));
+        let (kernels, shared) = (self.kernels, &Shared(args));
         let (stoppable, stop, is_cut) = (self.stoppable(), &self.stop, AtomicBool::new(false));
         phase_pool::each_phase(args.train.steps as usize * phases.len(), threads, |i, thread| {
             let (Shared(mut batch), phase, step) = (*shared, phases[i % phases.len()], i / phases.len());
             batch.train.workspace = batch.train.workspace.wrapping_add(thread * stride);
             // A thread takes the shards of whole gradient arrays, one after the other, because they share the thread's
             // workspace.
-            let first = |thread: usize| shards.min(thread * arrays.count / threads * arrays.shards_each);
+            let first = |thread: usize| shards.min((own.start + thread * own.len() / threads) * arrays.shards_each);
             let (blocks, count) = match phase {
                 Phase::Gradients => (first(thread)..first(thread + 1), shards),
                 Phase::Reduce { .. } | Phase::Update => (thread..thread + 1, threads),
@@ -274,25 +302,13 @@ impl Device for Cpu {
         if self.executors.training == Executor::Tiled {
             return self.train_tiled(steps);
         }
-        let Batches { documents, first } =
-            self.dataset.batches(self.step, steps, self.config.batch, self.shape.block_size())?;
+        let batches = self.dataset.batches(self.step, steps, self.config.batch, self.shape.block_size())?;
         let coefficients = step_coefficients(&self.config, self.step, steps);
         let mut log = vec![UNWRITTEN; LOG_LEN * steps];
-        let args = TrainArgs {
-            arrays: self.arrays(),
-            workspace: self.workspace.as_mut_ptr(),
-            tokens: documents.tokens().as_ptr(),
-            offsets: documents.offsets().as_ptr(),
-            coefficients: coefficients.as_ptr().cast(),
-            log: log.as_mut_ptr().cast(),
-            first_document: first,
-            documents: documents.len() as u32,
-            steps: steps as u32,
-            shape: self.shape,
-            optimizer: optimizer(&self.config.optimizer),
-        };
+        let args = self.train_args(&batches, &coefficients, &mut log);
         if self.config.batch > 1 {
-            self.train_batch(args)?;
+            let arrays = GradientArrays::new(shards(self.config.batch), 1);
+            self.train_batch(args, arrays, 0..arrays.count, &Phase::of_step(arrays, self.config.batch))?;
         } else {
             // SAFETY: every buffer has the length that `TrainArgs` states, and `Documents` has consistent offsets.
             // `with_kernels` has checked the tokens and that this processor has the kernels.
