@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::cluster::Cluster;
 use crate::error::Result;
 
 mod args;
@@ -43,10 +44,23 @@ pub use memory::exit_without;
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
     interrupt::survive_limits();
-    run().unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "{}", error.report());
-        ExitCode::FAILURE
-    })
+    let cluster = match Cluster::join() {
+        Ok(cluster) => cluster,
+        Err(error) => return failed(&error.report()),
+    };
+    let cluster = cluster.as_ref();
+    if let Some(cluster) = cluster.filter(|cluster| cluster.rank() > 0) {
+        // Rank 0 decides what a signal ends, and a launcher sends signals to all ranks.
+        return interrupt::watch(true).map_or(ExitCode::FAILURE, |_| cluster.serve());
+    }
+    run(cluster)
+        .unwrap_or_else(|error| failed(&cluster.map_or_else(|| error.report(), |cluster| cluster.report(&error))))
+}
+
+/// Prints the report of an error, and returns the exit code.
+fn failed(report: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{report}");
+    ExitCode::FAILURE
 }
 
 /// Reads a command line, which starts with the program's name, and runs nothing.
@@ -57,7 +71,7 @@ pub fn check(args: impl IntoIterator<Item = OsString>) -> Result<(), String> {
     Cli::read(args).map(drop).map_err(|error| error.render().to_string())
 }
 
-fn run() -> Result<ExitCode> {
+fn run(cluster: Option<&Cluster>) -> Result<ExitCode> {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -75,7 +89,7 @@ fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     match &cli.task {
-        None => return session::run(&cli),
+        None => return session::run(&cli, cluster),
         Some(Task::Sample(args)) => return sample::run(args, cli.quiet),
         Some(Task::Eval(args)) => eval::run(args, cli.quiet),
         Some(Task::Info(args)) => info::run(args),

@@ -80,6 +80,7 @@ pub fn num_params(shape: RuntimeShape) -> usize {
 
 /// The parameters of `AdamW` with a global-norm clip, and of the learning rate's schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
 pub struct OptimizerConfig {
     /// The largest learning rate, that of the first step after the warm-up.
     pub learning_rate: f64,
@@ -152,6 +153,7 @@ fn power(mut base: f64, mut exponent: u64) -> f64 {
 
 /// The configuration of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrainConfig {
     /// The number of steps of the whole run, the length of the learning rate's schedule.
     pub steps: u64,

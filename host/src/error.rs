@@ -84,6 +84,8 @@ pub enum Error {
     /// A driver that finds no device. `visible` is the value of `CUDA_VISIBLE_DEVICES`.
     #[error("the NVIDIA driver finds no GPU")]
     NoGpu { visible: Option<String> },
+    #[error("`--gpu {number}`: the NVIDIA driver finds {count} GPU{}", if *count == 1 { "" } else { "s" })]
+    NoSuchGpu { number: usize, count: usize },
     /// A device that is older than the kernels. Architecture 75 is compute capability 7.5.
     #[error(
         "the GPU is too old: {name} has compute capability {}.{}, the kernels need {}.{}",
@@ -105,6 +107,9 @@ pub enum Error {
     /// The end of a computation that a [`StopHandle`](crate::StopHandle) has asked for.
     #[error("stopped")]
     Stopped,
+    /// A failure of one of the ranks that MPI has started, with the message and the hint of its own error.
+    #[error("rank {rank} on {host}: {message}")]
+    OnRank { rank: usize, host: String, message: String, hint: String },
     #[error("cannot draw sample {sample}: the log-probability of a token is {logprob}")]
     Sample { sample: u64, logprob: f64 },
     #[error("cannot save to `{path}`")]
@@ -146,7 +151,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint: &str = match self {
             Self::Argument { hint, .. } | Self::Failed { hint, .. } => hint,
-            Self::Usage { hint, .. } | Self::Mismatch { hint, .. } => hint,
+            Self::Usage { hint, .. } | Self::Mismatch { hint, .. } | Self::OnRank { hint, .. } => hint,
             Self::IndivisibleChannels { n_embd, n_head } => {
                 let below = (1..(*n_head).min(n_embd + 1)).rev().find(|h| n_embd % h == 0).unwrap_or(1);
                 &format!("choose a divisor of n_embd, for instance `--n-head {below}`")
@@ -229,6 +234,7 @@ impl Error {
             Self::NoGpu { visible: Some(visible) } => &format!(
                 "unset CUDA_VISIBLE_DEVICES, which is `{visible}`, or name a GPU or a MIG instance of `nvidia-smi -L` in it"
             ),
+            Self::NoSuchGpu { count, .. } => &format!("choose a GPU from 0 to {}", count.saturating_sub(1)),
             // The compilers make no PTX for devices before compute capability 7.0.
             Self::TooOld { arch: arch @ 70.., .. } => &format!("build again with CUDA_ARCH={arch}"),
             Self::GpuMemory { .. } => OutOfMemory::HINT,

@@ -30,6 +30,8 @@ pub mod atomic_file;
 pub mod checkpoint;
 #[cfg(feature = "program")]
 pub mod cli;
+#[cfg(feature = "program")]
+pub mod cluster;
 pub mod config;
 pub mod corpus;
 pub mod device;

@@ -119,7 +119,24 @@ impl Trainer {
         let setup = |(run, state): (&Run, State)| ModelSetup { train: run.config.train, state };
         let setups: Vec<ModelSetup> = runs.iter().zip(states).map(setup).collect();
         let (models, description) = select(device, dataset, &setups, announce)?;
-        Ok(Self { description, first: step, step, ..Self::on(models, runs, dataset, schedule) })
+        Ok(Self { description, ..Self::on(models, runs, dataset, schedule).at(step) })
+    }
+
+    /// Starts runs side by side, on models that have taken `step` steps. `description` is that of their device.
+    #[cfg(feature = "program")]
+    pub(crate) fn on_models(
+        (models, description): (Box<dyn Models>, String),
+        runs: Vec<Run>,
+        dataset: &Dataset,
+        schedule: Schedule,
+        step: u64,
+    ) -> Self {
+        Self { description, ..Self::on(models, runs, dataset, schedule).at(step) }
+    }
+
+    /// Returns the trainer of models that have taken `step` steps.
+    fn at(self, step: u64) -> Self {
+        Self { first: step, step, ..self }
     }
 
     /// Starts the training of models that a device holds, one for each run, from step 0.

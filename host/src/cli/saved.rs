@@ -20,7 +20,7 @@ pub(super) fn open<W: std::io::Write>(
     console: &Console<W>,
 ) -> Result<Box<dyn Models>> {
     console.notice(format_args!("model: `{}`, step {}", path.display(), state.step));
-    args.start_threads(useful_threads(1, 1), console)?;
+    args.start_threads(useful_threads(1, 1), None, console)?;
     let setup = ModelSetup { train: TrainConfig::default(), state };
     let mut announce = |demand: &Demand| console.notice(format_args!("memory: {demand}"));
     let (models, description) = select(args.device, dataset, &[setup], &mut announce)?;

@@ -15,11 +15,12 @@ use super::save_path::SavePath;
 use super::sweep;
 use super::{interrupt, memory};
 use crate::checkpoint::{self, RunInfo};
+use crate::cluster::{Cluster, SweepGroup};
 use crate::config::num_params;
 use crate::corpus::{CorpusMode, Dataset};
 use crate::device::cpu::useful_threads;
 use crate::device::memory::Demand;
-use crate::device::{self, State};
+use crate::device::{self, ModelSetup, State};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::plot::Plot;
@@ -33,7 +34,7 @@ mod finish;
 mod save;
 
 /// Runs the program as the command line asks.
-pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
+pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
     cli.check_paths()?;
     let save_path =
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
@@ -71,6 +72,8 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     let console = Console::new(io::stdout().lock(), cli.log_every(), cli.sampling.is_jsonl()).quiet(cli.quiet);
     let mut session = Session {
         cli,
+        cluster,
+        watches: false,
         documents,
         dataset,
         stop: StopHandle::default(),
@@ -88,10 +91,11 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
     };
     session.start_threads()?;
     session.validate_memory()?;
+    session.begin_sweep()?;
     let ended = group_by_shape(&cli.configs).iter().enumerate().try_for_each(|(i, group)| {
         let introduction = (i == 0).then_some(&introduction);
         // The first group reads the flag itself.
-        if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(group, introduction) }
+        if i > 0 && session.stop.is_stopped() { Ok(()) } else { session.train_group(i, group, introduction) }
     });
     // The plot shows the steps that were trained, even if something has failed since.
     let drawn = session.draw(ended.is_ok());
@@ -103,6 +107,10 @@ pub(super) fn run(cli: &Cli) -> Result<ExitCode> {
 /// The state of a run.
 struct Session<'a> {
     cli: &'a Cli,
+    /// The ranks that train with this process.
+    cluster: Option<&'a Cluster>,
+    /// Whether signals set the stop flag.
+    watches: bool,
     documents: Vec<&'a str>,
     dataset: Dataset,
     stop: StopHandle,
@@ -149,7 +157,53 @@ impl Session<'_> {
         let (cli, console) = (self.cli, &self.console);
         let largest = |group: &Vec<RunConfig>| useful_threads(group.len() * cli.training.seeds, group[0].train.batch);
         let useful = group_by_shape(&cli.configs).iter().map(largest).max().unwrap_or(1);
-        cli.run.device.start_threads(useful, console)
+        cli.run.device.start_threads(useful, self.cluster, console)
+    }
+
+    /// Lets all ranks train the members of all groups, if there are several of both.
+    fn begin_sweep(&mut self) -> Result<()> {
+        let (cli, Some(cluster)) = (self.cli, self.cluster.filter(|_| self.cli.compares())) else { return Ok(()) };
+        self.watch()?;
+        let group = |group: &Vec<RunConfig>| {
+            let (runs, mut dataset) = (with_seeds(group, cli.run.seed, cli.training.seeds), self.dataset.clone());
+            if self.divides_text() {
+                dataset.divide(group[0].model.block_size);
+            }
+            let starts_from_file = cli.run.resume.is_some() || cli.run.init_from.is_some();
+            let start = starts_from_file.then(|| self.state(&runs[0])).transpose()?.map(|(state, _)| state);
+            Ok(SweepGroup { runs, start, dataset, schedule: self.schedule() })
+        };
+        let groups = group_by_shape(&cli.configs).iter().map(group).collect::<Result<_>>()?;
+        cluster.begin_sweep(cli.run.device.device, groups, &self.stop);
+        Ok(())
+    }
+
+    /// Lets signals set the stop flag. Until then they end the program at once, because there is nothing to save.
+    fn watch(&mut self) -> Result<()> {
+        if !self.watches {
+            self.stop = StopHandle::from(interrupt::watch(self.cli.quiet)?);
+            self.watches = true;
+        }
+        Ok(())
+    }
+
+    /// Returns whether each group divides the validation part of a text anew.
+    fn divides_text(&self) -> bool {
+        self.cli.mode() == CorpusMode::Text && self.cli.block_sizes().len() > 1
+    }
+
+    /// Returns the steps at which the models are validated, saved and ended.
+    fn schedule(&self) -> Schedule {
+        let cli = self.cli;
+        Schedule {
+            stop_after: cli.stop_after(),
+            val_every: cli.training.val_every,
+            val_docs: cli.val_docs(),
+            checkpoint_every: cli.run.save_every,
+            keep_best: cli.run.save_best.is_some(),
+            stop_early: cli.training.stop_early,
+            compares: cli.compares(),
+        }
     }
 
     /// Rejects groups that need more memory than there is, before anything is trained.
@@ -165,24 +219,15 @@ impl Session<'_> {
 
     /// Trains a group, and keeps its best model if no group before has a better one. The first group has an
     /// `introduction`.
-    fn train_group(&mut self, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
+    fn train_group(&mut self, i: usize, group: &[RunConfig], introduction: Option<&Introduction>) -> Result<()> {
         let cli = self.cli;
-        if cli.mode() == CorpusMode::Text && cli.block_sizes().len() > 1 {
+        if self.divides_text() {
             self.dataset.divide(group[0].model.block_size);
         }
         let runs = with_seeds(group, cli.run.seed, cli.training.seeds);
         let (states, validated): (Vec<_>, Vec<_>) =
             runs.iter().map(|run| self.state(run)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let schedule = Schedule {
-            stop_after: cli.stop_after(),
-            val_every: cli.training.val_every,
-            val_docs: cli.val_docs(),
-            checkpoint_every: cli.run.save_every,
-            keep_best: cli.run.save_best.is_some(),
-            stop_early: cli.training.stop_early,
-            compares: cli.compares(),
-        };
-        let (device, console) = (cli.run.device.device, &self.console);
+        let (schedule, device, console) = (self.schedule(), cli.run.device.device, &self.console);
         let mut source = introduction.map(|introduction| introduction.source);
         // A GPU that fails after this makes way for the CPU, whose memory is said then.
         let mut announce = |demand: &Demand| {
@@ -191,17 +236,25 @@ impl Session<'_> {
             }
             console.notice(format_args!("memory: {demand}"));
         };
-        let trainer = Trainer::start(runs.clone(), states, &self.dataset, device, schedule, &mut announce)?;
+        let trainer = if let Some(cluster) = self.cluster {
+            let step = states[0].step;
+            let models = if cli.compares() {
+                cluster.sweep(i, &mut announce)?
+            } else {
+                let setup = ModelSetup { train: runs[0].config.train, state: states[0].clone() };
+                cluster.share(device, &self.dataset, setup, &mut announce)?
+            };
+            Trainer::on_models(models, runs.clone(), &self.dataset, schedule, step)
+        } else {
+            Trainer::start(runs.clone(), states, &self.dataset, device, schedule, &mut announce)?
+        };
         // A resumed run adds to the file, and so does each group but the first.
         let append = cli.run.resume.is_some() || introduction.is_none();
         let metrics = cli.view.metrics.as_deref();
         // The settings stand once in the file, although each group opens it.
         let settings = introduction.map(|_| cli.settings.clone()).unwrap_or_default();
         let mut metrics = metrics.map(|path| Metrics::create(path, append, runs.clone(), settings)).transpose()?;
-        if introduction.is_some() {
-            // Until here, a signal ends the program at once, because there is nothing to save.
-            self.stop = StopHandle::from(interrupt::watch(cli.quiet)?);
-        }
+        self.watch()?;
         let mut trainer = trainer.stopped_by(self.stop.clone()).after(validated[0]);
         self.introduce(&mut trainer, group, introduction)?;
         if let Some(plot) = &mut self.plot {

@@ -18,6 +18,7 @@ const OTHERS: [&str; 16] = [
     "completions",
     "config",
     "device",
+    "gpu",
     "help",
     "log-every",
     "man-page",

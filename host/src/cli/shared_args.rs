@@ -4,12 +4,14 @@ use std::io::Write;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
+use clap::builder::ValueParser;
 use clap::{Args, ValueEnum};
 
 use super::console::Console;
 use super::values::{count, not_negative, probability, size, whole};
+use crate::cluster::Cluster;
 use crate::corpus::{CorpusMode, compose, form_in};
-use crate::device::{DeviceKind, threads};
+use crate::device::{self, DeviceKind, threads};
 use crate::error::{Error, Result};
 use crate::sampler::Sampling;
 use crate::tokenizer::Tokenizer;
@@ -24,11 +26,36 @@ pub(super) struct DeviceArgs {
     #[arg(long, value_name = "N", env = "MICROGPT_THREADS", hide_env_values = true)]
     #[arg(value_parser = whole::<usize>(1..=4096))]
     threads: Option<usize>,
+    /// The number of the GPU, from 0. auto is GPU 0, and the ranks of an MPI program on one computer take its GPUs in turn
+    #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = gpu())]
+    gpu: Gpu,
+}
+
+/// The number of a GPU, or none for `auto`.
+#[derive(Clone, Copy, Debug)]
+struct Gpu(Option<usize>);
+
+/// Parses the number of a GPU.
+fn gpu() -> ValueParser {
+    ValueParser::new(|text: &str| {
+        let number = if text == "auto" { Some(None) } else { text.parse().ok().filter(|n| *n < 1 << 16).map(Some) };
+        number.map(Gpu).ok_or("expected auto or the number of a GPU, from 0")
+    })
 }
 
 impl DeviceArgs {
-    /// Starts the number of CPU threads that is asked for. Of the threads beyond the cores, no more than `useful` start.
-    pub(super) fn start_threads<W: Write>(&self, useful: usize, console: &Console<W>) -> Result<()> {
+    /// Starts the number of CPU threads that is asked for, on every rank, and chooses the GPU. Of the threads beyond the
+    /// cores, no more than `useful` start.
+    pub(super) fn start_threads<W: Write>(
+        &self,
+        useful: usize,
+        cluster: Option<&Cluster>,
+        console: &Console<W>,
+    ) -> Result<()> {
+        if let Some(cluster) = cluster {
+            return cluster.start(self.threads, self.gpu.0);
+        }
+        device::gpu::choose(self.gpu.0, 0);
         let Some(asked) = self.threads else { return Ok(()) };
         let cores = available_parallelism().map_or(asked, NonZero::get);
         let started = asked.min(useful.max(cores));

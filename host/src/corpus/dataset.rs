@@ -101,6 +101,22 @@ impl Dataset {
         Ok(Self { train: all.clone(), val: all, tokenizer, windows: None })
     }
 
+    /// Returns the dataset with these characters, documents that train and documents that validate. Documents are their
+    /// tokens and offsets. `windows` is the seed of the first window of a continuous text.
+    ///
+    /// # Errors
+    /// If the characters are not those of a vocabulary.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn from_tokens(
+        characters: Vec<char>,
+        documents: [(Vec<u32>, Vec<u32>); 2],
+        windows: Option<u64>,
+    ) -> Result<Self> {
+        let tokenizer = Tokenizer::from_chars(characters)?;
+        let [train, val] = documents.map(|(tokens, offsets)| Documents::new(tokens, offsets));
+        Ok(Self { train, val, tokenizer, windows: windows.map(Drawing::with_seed) })
+    }
+
     /// Returns the number of tokens of a continuous text that validate.
     pub fn val_tokens(&self) -> usize {
         // Windows side by side share a token.

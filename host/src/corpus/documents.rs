@@ -28,6 +28,18 @@ impl Documents {
         &self.offsets
     }
 
+    /// Returns every `step`-th document from document `first` on. There may be none.
+    #[cfg(feature = "mpi")]
+    #[must_use]
+    pub(crate) fn every(&self, first: usize, step: usize) -> Self {
+        let (mut tokens, mut offsets) = (Vec::new(), vec![0]);
+        for i in (first..self.len()).step_by(step) {
+            tokens.extend(self.get(i));
+            offsets.push(tokens.len() as u32);
+        }
+        Self::new(tokens, offsets)
+    }
+
     /// Returns the number of documents.
     pub fn len(&self) -> usize {
         self.offsets.len() - 1

@@ -28,6 +28,18 @@ impl Drawing {
         Self { first: rng.next_u64() }
     }
 
+    /// Returns the drawing whose window 0 has this seed.
+    #[cfg(feature = "mpi")]
+    pub(super) fn with_seed(first: u64) -> Self {
+        Self { first }
+    }
+
+    /// Returns the seed of window 0.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn seed(self) -> u64 {
+        self.first
+    }
+
     /// Returns the offset of window `n` of a run among `offsets` offsets.
     fn offset(self, n: u64, offsets: usize) -> usize {
         let seed = self.first.wrapping_add(n.wrapping_mul(STREAM));

@@ -3,12 +3,15 @@
 pub mod cpu;
 #[cfg(cuda)]
 pub mod cuda;
+pub mod gpu;
 #[cfg(all(feature = "program", target_os = "linux"))]
 mod limits;
 mod marshal;
 pub mod memory;
 pub mod reference;
 mod sampling;
+#[cfg(feature = "mpi")]
+pub(crate) mod sharded;
 pub mod threads;
 mod tiled_rows;
 mod types;
@@ -66,14 +69,14 @@ pub fn select(
 ) -> Result<(Box<dyn Models>, String)> {
     let mut reason = String::new();
     let mut models: Box<dyn Models> = match kind {
-        DeviceKind::Auto => match gpu(dataset, setups, announce) {
+        DeviceKind::Auto => match on_gpu(dataset, setups, announce) {
             Ok(gpu) => gpu,
             Err(error) => {
                 reason = format!(" (no GPU: {})", error.one_line());
                 host(DeviceKind::Cpu, dataset, setups, announce)?
             }
         },
-        DeviceKind::Cuda => gpu(dataset, setups, announce)?,
+        DeviceKind::Cuda => on_gpu(dataset, setups, announce)?,
         DeviceKind::Cpu | DeviceKind::Reference => host(kind, dataset, setups, announce)?,
     };
     let description = models.model(0).description() + &reason;
@@ -100,12 +103,12 @@ fn host(
 }
 
 #[cfg(cuda)]
-fn gpu(dataset: &Dataset, setups: &[ModelSetup], announce: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
+fn on_gpu(dataset: &Dataset, setups: &[ModelSetup], announce: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
     Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?))
 }
 
 #[cfg(not(cuda))]
-fn gpu(_: &Dataset, _: &[ModelSetup], _: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
+fn on_gpu(_: &Dataset, _: &[ModelSetup], _: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
     Err(crate::error::Error::NotBuilt {
         part: "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned(),
     })

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cpu::{self, ShardedCpu};
+use super::cpu::{Cpu, ShardedCpu};
 use super::types::{Device, DeviceKind, ModelSetup, StepLog};
 use crate::corpus::Dataset;
 use crate::error::{Error, Result};
@@ -47,12 +47,12 @@ pub(crate) trait Sharded {
 /// # Errors
 /// If no such device can share a step, the model does not fit the corpus, or memory is too small.
 pub(crate) fn open(kind: DeviceKind, dataset: &Dataset, setup: &ModelSetup) -> Result<Box<dyn Sharded>> {
-    if kind == DeviceKind::Reference {
-        let message = "the device `reference` shares no step between ranks";
-        return Err(Error::usage(message, "use another `--device`, or start one process"));
+    if kind != DeviceKind::Cpu {
+        let message = "the ranks of one model compute on CPUs alone";
+        let hint = "give `--device cpu`, train several models by `--seeds` or `--sweep`, or start one process";
+        return Err(Error::usage(message, hint));
     }
     let demand = super::demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?;
     demand.validate()?;
-    let cpu = cpu::Cpu::with_executor(cpu::available()[0], kind.executor(), setup.train, dataset, &setup.state)?;
-    Ok(Box::new(ShardedCpu::new(cpu)))
+    Ok(Box::new(ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
 }

@@ -19,6 +19,7 @@ use crate::weights::Weights;
 /// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "program", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "mpi", derive(serde::Serialize, serde::Deserialize))]
 pub enum DeviceKind {
     /// The GPU if one can be used, else the CPU.
     #[default]

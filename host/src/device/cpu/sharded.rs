@@ -15,7 +15,7 @@ use super::buffer::Buffer;
 use crate::corpus::Batches;
 use crate::device::marshal::{LOG_LEN, UNWRITTEN, completed_logs, step_coefficients};
 use crate::device::sharded::Sharded;
-use crate::device::types::{Device, StepLog};
+use crate::device::types::{Device, Executor, StepLog};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 
@@ -59,7 +59,7 @@ impl ShardedCpu {
 impl Cpu {
     /// Returns the number of values of the sum over a subtree.
     fn sum_len(&self) -> usize {
-        if self.tiled.is_some() { StepArgs::part_len(self.shape) } else { Layout(self.shape).len() }
+        if self.executors.training == Executor::Tiled { StepArgs::part_len(self.shape) } else { Layout(self.shape).len() }
     }
 
     /// Computes the gradients of the fused executor's subtrees.
@@ -89,7 +89,7 @@ impl Cpu {
             let mut args = StepArgs { is_part: true, ..self.tiled_args(true) };
             args.arrays.grads = sum.as_mut_ptr();
             args.log = log.as_mut_ptr();
-            let (kernels, tiled) = (self.kernels, self.tiled.as_mut().expect("the model is tiled"));
+            let (kernels, tiled) = (self.kernels, &mut self.tiled);
             // SAFETY: the buffers have `Layout::len` elements and the sums `part_len`, `log` has two, and
             // `with_executor` has checked that this processor has the kernels. Documents have two tokens or more, all
             // below V.
@@ -108,7 +108,7 @@ impl Sharded for ShardedCpu {
 
     fn leaves(&self) -> usize {
         let Cpu { config, shape, .. } = &self.cpu;
-        if self.cpu.tiled.is_some() {
+        if self.cpu.executors.training == Executor::Tiled {
             return rows::shards(config.batch, config.batch.saturating_mul(shape.block_size()));
         }
         shards(config.batch)
@@ -127,7 +127,7 @@ impl Sharded for ShardedCpu {
             losses: vec![0.0; batch],
             log: vec![UNWRITTEN; LOG_LEN],
         };
-        let (shards, shards_each) = if cpu.tiled.is_some() {
+        let (shards, shards_each) = if cpu.executors.training == Executor::Tiled {
             let rows = (0..batch).map(|i| block_size.min(step.document(i).len() - 1)).sum();
             (rows::shards(batch, rows), 1)
         } else {
@@ -146,14 +146,14 @@ impl Sharded for ShardedCpu {
         let mut step = self.step.take().expect("a step has begun");
         step.subtrees = subtrees.to_vec();
         let cpu = &mut self.cpu;
-        let summed = if cpu.tiled.is_some() { cpu.sum_tiled(&mut step) } else { cpu.sum_fused(&mut step) };
+        let summed = if cpu.executors.training == Executor::Tiled { cpu.sum_tiled(&mut step) } else { cpu.sum_fused(&mut step) };
         self.step = Some(step);
         summed
     }
 
     fn subtree(&self, i: usize) -> &[f32] {
         let (step, len) = (self.step.as_ref().expect("a step has begun"), self.cpu.sum_len());
-        if self.cpu.tiled.is_some() {
+        if self.cpu.executors.training == Executor::Tiled {
             return &step.sums[i].as_slice()[..len];
         }
         &self.cpu.grads.as_slice()[step.subtrees[i].start * len..][..len]
@@ -171,12 +171,12 @@ impl Sharded for ShardedCpu {
     fn end_step(&mut self) -> Result<StepLog> {
         let (cpu, mut step) = (&mut self.cpu, self.step.take().expect("a step has begun"));
         let coefficients = step_coefficients(&cpu.config, cpu.step, 1);
-        cpu.transposed_is_current = cpu.tiled.is_none();
-        if cpu.tiled.is_some() {
+        cpu.transposed_is_current &= cpu.executors.training == Executor::Fused;
+        if cpu.executors.training == Executor::Tiled {
             let &[sqrt_scale, eps, decay] = coefficients.first_chunk().expect("a step has three coefficients");
             let coefficients = StepCoefficients { sqrt_scale, eps, decay };
             let args = StepArgs { log: step.log.as_mut_ptr(), coefficients, ..cpu.tiled_args(true) };
-            let (kernels, tiled) = (cpu.kernels, cpu.tiled.as_mut().expect("the model is tiled"));
+            let (kernels, tiled) = (cpu.kernels, &mut cpu.tiled);
             // SAFETY: as in `sum_tiled`. `begin_step` has grown the gradients to `part_len`.
             unsafe { tiled.join(kernels, args, &step.losses) }?;
         } else {

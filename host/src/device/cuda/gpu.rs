@@ -13,13 +13,14 @@ use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::shape::RuntimeShape;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
+use super::super::gpu::chosen;
 use super::super::memory::Demand;
 use super::super::types::Executor;
 use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The tokens and the offsets of documents on the device.
 pub(super) struct DeviceDocuments {
@@ -55,7 +56,7 @@ pub(super) struct Gpu {
 }
 
 impl Gpu {
-    /// Opens the first GPU for models of this shape. `models` returns the demand of the models' own arrays. That of all
+    /// Opens the chosen GPU for models of this shape. `models` returns the demand of the models' own arrays. That of all
     /// arrays goes to `announce` before they are allocated.
     pub(super) fn open(
         shape: RuntimeShape,
@@ -65,7 +66,9 @@ impl Gpu {
     ) -> Result<Self> {
         cuda_driver::library().map_err(|error| no_driver(error))?;
         cust::init(cust::CudaFlags::empty()).map_err(no_gpu)?;
-        let device = CudaDevice::get_device(0).map_err(no_gpu)?;
+        let count = CudaDevice::num_devices().map_err(no_gpu)? as usize;
+        let number = chosen(count).map_err(|number| Error::NoSuchGpu { number, count })?;
+        let device = CudaDevice::get_device(number as u32).map_err(no_gpu)?;
         let context = Context::new(device).map_err(failed("open the GPU"))?;
         let kernels = CudaKernels::new(device, shape)?;
         let (evaluate_blocks, evaluate_len) = match Executor::of_evaluation(shape) {
