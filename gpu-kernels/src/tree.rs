@@ -10,6 +10,7 @@ const CPU_ARRAYS: usize = 32;
 
 /// Returns how many partial sums the sum of term `i` of `n` is added to, if the terms of the tree come in order. The
 /// stack of partial sums has one for each bit of `i`.
+#[inline(always)]
 pub fn merges(i: usize, n: usize) -> usize {
     // Rust-CUDA's compiler miscounts bits of 64-bit integers, so 32 bits are used.
     if i + 1 == n { (i as u32).count_ones() as usize } else { (i as u32 + 1).trailing_zeros() as usize }
@@ -37,6 +38,7 @@ impl GradientArrays {
 }
 
 /// Returns the number of partial sums beside the array, while a thread sums the shards of an array.
+#[inline(always)]
 pub fn partial_sums(max_shards: usize) -> usize {
     if AS_ON_GPU { 0 } else { (max_shards / CPU_ARRAYS).ilog2() as usize }
 }

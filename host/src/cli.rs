@@ -49,6 +49,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error.report()),
     };
     let cluster = cluster.as_ref();
+    cluster.inspect(|cluster| memory::name_process(cluster.name()));
     if let Some(cluster) = cluster.filter(|cluster| cluster.rank() > 0) {
         // Rank 0 decides what a signal ends, and a launcher sends signals to all ranks.
         return interrupt::watch(true).map_or(ExitCode::FAILURE, |_| cluster.serve());
@@ -76,9 +77,13 @@ fn run(cluster: Option<&Cluster>) -> Result<ExitCode> {
         Ok(cli) => cli,
         Err(error) => {
             // The help is a result, which stdout must take. Nothing can be done about a stderr that cannot be written.
-            let written = error.print();
-            if !error.use_stderr() {
-                printed(written)?;
+            match cluster {
+                Some(cluster) if error.use_stderr() => {
+                    let report = error.render().to_string();
+                    failed(report.replacen("error: ", &format!("error: {}: ", cluster.name()), 1).trim_end());
+                }
+                _ if error.use_stderr() => drop(error.print()),
+                _ => printed(error.print())?,
             }
             return Ok(ExitCode::from(error.exit_code() as u8));
         }

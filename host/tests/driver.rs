@@ -69,6 +69,21 @@ fn an_empty_list_of_visible_devices_is_named() {
 }
 
 #[test]
+fn a_gpu_that_does_not_exist_is_refused_with_the_number_of_those_that_do() {
+    let emulator = Emulator::new();
+    fs::write(emulator.path("names.txt"), NAMES).unwrap();
+    for (gpu, is_there) in [("auto", true), ("0", true), ("3", false)] {
+        let mut command = emulator.command(cargo_bin!("microgpt"), "");
+        command.args(["--device", "cuda", "--steps", "1", "--samples", "0", "--gpu", gpu, "--input"]);
+        let output = command.arg(emulator.path("names.txt")).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), is_there, "{stderr}");
+        let error = "error: `--gpu 3`: the NVIDIA driver finds 1 GPU\nhint: choose a GPU from 0 to 0";
+        assert_eq!(stderr.contains(error), !is_there, "{stderr}");
+    }
+}
+
+#[test]
 fn an_old_device_or_driver_is_refused_with_what_it_needs() {
     assert_fails(
         "capability=6.1",

@@ -68,6 +68,7 @@ const FLAGS: [(&str, &[&str]); 43] = [
     ("--no-shuffle", &[]),
     ("--device", &["cpu", "reference", "auto", "cuda", "tpu"]),
     ("--threads", &["1", "2", "5", "0", "x"]),
+    ("--gpu", &["auto", "0", "1", "-1", "x"]),
     ("--save", &["model.safetensors", "none/model", ".", "", "-"]),
     ("--save-every", &COUNTS),
     ("--save-best", &["best.safetensors", "model.safetensors", "none/best"]),

@@ -73,6 +73,7 @@ impl StepArgs {
 
     /// Returns the number of elements in the gradients of a part of a step. The embedding's part of the gradient of `wte`
     /// follows the gradients, because the parts of the embedding and of the `lm_head` are summed on their own.
+    #[inline(always)]
     pub fn part_len<S: Shape>(s: S) -> usize {
         Layout(s).len() + Layout(s).model().wte.len()
     }

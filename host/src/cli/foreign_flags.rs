@@ -34,7 +34,7 @@ const FLAGS: [(&str, &str); 35] = [
         "context context-length ctx seq-len seq-length sequence-length max-seq-len",
         "`--block-size N` is the longest context",
     ),
-    ("gpu cuda", "`--device cuda` uses the GPU"),
+    ("cuda", "`--device cuda` uses the GPU"),
     ("cpu no-cuda", "`--device cpu` uses the CPU"),
     ("workers num-workers jobs num-threads", "`--threads N` is the number of CPU threads"),
     ("verbose", "notices are printed unless `--quiet` is given"),

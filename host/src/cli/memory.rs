@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, OutOfMemory, Result};
@@ -13,10 +14,19 @@ static READS_CORPUS: AtomicBool = AtomicBool::new(false);
 const CORPUS_HINT: &str =
     "use a part of the corpus, or raise the limit of `ulimit -v`, since the corpus is what is large";
 
+/// The name of this process among those of a cluster.
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// Names this process in the report of memory that the system refuses.
+pub(super) fn name_process(name: String) {
+    NAME.get_or_init(|| name + ": ");
+}
+
 /// Reports an allocation of `bytes` bytes that has failed, and ends the program. It allocates nothing.
 pub fn exit_without(bytes: usize) -> ! {
     let hint = if READS_CORPUS.load(Ordering::Relaxed) { CORPUS_HINT } else { OutOfMemory::HINT };
-    let _ = writeln!(io::stderr(), "error: {}\nhint: {hint}", OutOfMemory(bytes));
+    let name = NAME.get().map_or("", String::as_str);
+    let _ = writeln!(io::stderr(), "error: {name}{}\nhint: {hint}", OutOfMemory(bytes));
     process::exit(1)
 }
 

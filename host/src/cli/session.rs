@@ -242,7 +242,7 @@ impl Session<'_> {
                 cluster.sweep(i, &mut announce)?
             } else {
                 let setup = ModelSetup { train: runs[0].config.train, state: states[0].clone() };
-                cluster.share(device, &self.dataset, setup, &mut announce)?
+                cluster.share(device, &self.dataset, &setup, &mut announce)?
             };
             Trainer::on_models(models, runs.clone(), &self.dataset, schedule, step)
         } else {

@@ -22,8 +22,8 @@ impl Cluster {
     pub fn join() -> Result<Option<Self>> {
         let Some(Launch { launcher, rank, ranks }) = Launch::of_this_process() else { return Ok(None) };
         if rank > 0 {
-            // Rank 0 reports the error for all.
-            exit(1);
+            // Rank 0 reports the error for all. A launcher would end it early after a failure of another.
+            exit(0);
         }
         let message = format!("{launcher} has started {ranks} processes, but this program was built without MPI");
         Err(Error::usage(message, "build it by `cargo build --release -p host --features mpi`, or start it alone"))
@@ -44,6 +44,11 @@ impl Cluster {
         match *self {}
     }
 
+    /// Returns the name of this process.
+    pub fn name(&self) -> String {
+        match *self {}
+    }
+
     /// Starts the threads of every rank.
     ///
     /// # Errors
@@ -60,7 +65,7 @@ impl Cluster {
         &self,
         _: DeviceKind,
         _: &Dataset,
-        _: ModelSetup,
+        _: &ModelSetup,
         _: &mut dyn FnMut(&Demand),
     ) -> Result<(Box<dyn Models>, String)> {
         match *self {}

@@ -81,13 +81,12 @@ impl Cluster {
         let Some(world) = World::start().filter(|world| world.size() > 1) else { return Ok(None) };
         let (rank, ranks, own) = (world.rank(), world.size(), Identity::of_this_process());
         let all = world.gather_bytes(&own.0);
-        let identity = |bytes: &[u8]| Identity(bytes.try_into().expect("every rank sends as much"));
-        let all: Vec<Identity> = all.chunks(own.0.len()).map(identity).collect();
+        let all: Vec<Identity> = all.as_chunks().0.iter().copied().map(Identity).collect();
         if let Some(other) = all.iter().position(|identity| identity.program() != all[0].program()) {
             drop(world);
             if rank > 0 {
-                // Rank 0 reports the error for all.
-                exit(1);
+                // Rank 0 reports the error for all. A launcher would end it early after a failure of another.
+                exit(0);
             }
             let message = format!("rank {other} on {} runs another program than rank 0", all[other].host());
             return Err(Error::usage(message, "install the same build of microgpt on every host"));
@@ -122,6 +121,11 @@ impl Cluster {
         on_rank(self.rank(), &self.hosts[self.rank()], error).report()
     }
 
+    /// Returns the name of this process, such as `rank 0 on node7`.
+    pub fn name(&self) -> String {
+        format!("rank {} on {}", self.rank(), self.hosts[self.rank()])
+    }
+
     /// Starts as many threads on every rank, or one for each of the rank's cores, and chooses the GPU of each.
     ///
     /// # Errors
@@ -139,15 +143,16 @@ impl Cluster {
         &self,
         device: DeviceKind,
         dataset: &Dataset,
-        setup: ModelSetup,
+        setup: &ModelSetup,
         announce: &mut dyn FnMut(&Demand),
     ) -> Result<(Box<dyn Models>, String)> {
         let kind = parallel::kind(device);
         announce(&crate::device::demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?);
         self.command(&Command::Open { device: kind, dataset: dataset.into(), setup: setup.clone().into() });
-        let opened = Parallel::open(Rc::clone(&self.world), kind, dataset, &setup);
-        self.answers()?;
+        let opened = Parallel::open(Rc::clone(&self.world), kind, dataset, setup);
+        let answers = self.answers();
         let parallel = opened?;
+        answers?;
         let description = format!("{}, {}", Device::description(&parallel), self.description());
         parallel.validate_ranks()?;
         Ok((Box::new(parallel), description))

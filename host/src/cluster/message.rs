@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
-use crate::corpus::Dataset;
+use crate::corpus::{Dataset, Drawing};
 use crate::device::{DeviceKind, Evaluation, ModelSetup, State};
 use crate::error::{Error, Result};
 use crate::weights::Weights;
@@ -133,18 +133,18 @@ impl From<Setup> for ModelSetup {
 pub(super) struct Documents {
     characters: Vec<char>,
     /// The tokens and the offsets of the documents that train, and of those that validate.
-    documents: [(Vec<u32>, Vec<u32>); 2],
+    parts: [(Vec<u32>, Vec<u32>); 2],
     /// The seed of the first window of a continuous text.
     windows: Option<u64>,
 }
 
 impl From<&Dataset> for Documents {
     fn from(dataset: &Dataset) -> Self {
-        let documents = [&dataset.train, &dataset.val];
+        let parts = [&dataset.train, &dataset.val];
         Self {
             characters: dataset.tokenizer.chars().to_vec(),
-            documents: documents.map(|documents| (documents.tokens().to_vec(), documents.offsets().to_vec())),
-            windows: dataset.windows.map(|drawing| drawing.seed()),
+            parts: parts.map(|documents| (documents.tokens().to_vec(), documents.offsets().to_vec())),
+            windows: dataset.windows.map(Drawing::seed),
         }
     }
 }
@@ -152,8 +152,8 @@ impl From<&Dataset> for Documents {
 impl TryFrom<Documents> for Dataset {
     type Error = Error;
 
-    fn try_from(Documents { characters, documents, windows }: Documents) -> Result<Self> {
-        Self::from_tokens(characters, documents, windows)
+    fn try_from(Documents { characters, parts, windows }: Documents) -> Result<Self> {
+        Self::from_tokens(characters, parts, windows)
     }
 }
 

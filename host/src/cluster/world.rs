@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::env;
 use std::thread;
 use std::time::Duration;
 
@@ -90,13 +89,6 @@ impl World {
     /// Returns the name of this computer.
     pub(super) fn host() -> String {
         processor_name().unwrap_or_else(|_| "an unknown host".to_owned())
-    }
-
-    /// Returns whether the MPI library says that it can send from a GPU's memory.
-    pub(super) fn is_cuda_aware() -> bool {
-        ["OMPI_MCA_opal_cuda_support", "MPICH_GPU_SUPPORT_ENABLED", "MV2_USE_CUDA"]
-            .iter()
-            .any(|name| env::var(name).is_ok_and(|value| value == "true" || value == "1"))
     }
 
     /// Sends a message. Messages that come meanwhile wait for [`Self::receive`], because two ranks that send to each other

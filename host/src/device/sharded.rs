@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 /// sums of whole subtrees, so the number of ranks changes no bits.
 ///
 /// Every method can fail with the errors of a [`Device`].
-#[expect(clippy::missing_errors_doc, reason = "stated above for all methods")]
 pub(crate) trait Sharded {
     /// Returns the device with the whole model.
     fn device(&mut self) -> &mut dyn Device;

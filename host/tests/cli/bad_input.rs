@@ -55,6 +55,22 @@ fn flags_that_do_not_fit_each_other_are_refused() {
 }
 
 #[test]
+#[cfg(not(feature = "mpi"))]
+fn a_launcher_of_several_processes_is_refused_without_the_feature_for_it() {
+    let folder = Folder::new();
+    let launched = |rank: &str, ranks: &str| {
+        let mut command = folder.run("--steps 1 --samples 0");
+        command.env("OMPI_COMM_WORLD_RANK", rank).env("OMPI_COMM_WORLD_SIZE", ranks);
+        command
+    };
+    let parts = ["error: Open MPI's mpirun has started 4 processes", "without MPI", "--features mpi"];
+    refused(launched("0", "4"), 1, &parts);
+    // One process speaks for all, and one process alone is no cluster.
+    launched("3", "4").assert().success().stdout("").stderr("");
+    launched("0", "1").assert().success();
+}
+
+#[test]
 fn unknown_flags_and_values_are_refused() {
     let folder = Folder::new();
     for (args, part) in [
