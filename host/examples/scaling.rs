@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig, num_params};
 use microgpt::corpus::Dataset;
-use microgpt::device::cpu::{Cpu, available};
-use microgpt::device::{Device, Executor, State, threads};
+use microgpt::device::cpu::Cpu;
+use microgpt::device::{Device, State, threads};
 use microgpt::weights::Weights;
 use plotters::prelude::*;
 
@@ -46,10 +46,10 @@ const RANKS: [usize; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 struct Model {
     name: &'static str,
     config: ModelConfig,
-    executor: Executor,
     batch: usize,
-    /// The documents of the two steps that are compared, and how often they are repeated.
+    /// The documents of the two steps that are compared.
     measured: [usize; 2],
+    /// The number of their repetitions.
     repeats: usize,
 }
 
@@ -66,12 +66,10 @@ struct Constants {
 
 fn models() -> [Model; 3] {
     let model = |n_embd, n_head, n_layer, block_size| ModelConfig { n_embd, n_head, n_layer, block_size };
-    let tiled = Executor::Tiled;
     [
         Model {
             name: "default, 256 documents",
             config: ModelConfig::default(),
-            executor: Executor::Fused,
             batch: 256,
             measured: [128, 256],
             repeats: 500,
@@ -79,18 +77,16 @@ fn models() -> [Model; 3] {
         Model {
             name: "384/6/6/256, 128 documents",
             config: model(384, 6, 6, 256),
-            executor: tiled,
             batch: 128,
             measured: [1, 3],
-            repeats: 4,
+            repeats: 12,
         },
         Model {
             name: "768/12/14/256, 128 documents",
             config: model(768, 12, 14, 256),
-            executor: tiled,
             batch: 128,
             measured: [1, 2],
-            repeats: 2,
+            repeats: 5,
         },
     ]
 }
@@ -102,33 +98,31 @@ fn dataset(block_size: usize) -> microgpt::Result<Dataset> {
     Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), None, None)
 }
 
-/// Returns the seconds that `work` takes, the least of several times.
-fn seconds(repeats: usize, mut work: impl FnMut() -> microgpt::Result<()>) -> microgpt::Result<f64> {
-    let mut least = f64::INFINITY;
-    for _ in 0..=repeats {
-        let start = Instant::now();
-        work()?;
-        least = least.min(start.elapsed().as_secs_f64());
-    }
-    Ok(least)
-}
-
 /// Measures the constants of a model. A step's time is that of its documents and of the update, so two steps tell both.
+/// The two take turns, and the least times count, because other programs may run beside this one.
 fn measure(model: &Model) -> microgpt::Result<Constants> {
     let dataset = dataset(model.config.block_size)?;
     let state = State::new(Weights::init(model.config.shape(dataset.tokenizer.vocab_size())?, 42));
-    let [few, many] = model.measured.map(|batch| {
+    let open = |batch| {
         let train = TrainConfig { steps: 1_000_000, batch, optimizer: OptimizerConfig::default() };
-        let mut cpu = Cpu::with_executor(available()[0], model.executor, train, &dataset, &state)?;
-        seconds(model.repeats, || cpu.train(1).map(drop))
-    });
-    let (few, many, [fewer, more]) = (few?, many?, model.measured);
+        Cpu::new(train, &dataset, &state)
+    };
+    let ([fewer, more], mut least) = (model.measured, [f64::INFINITY; 3]);
+    let mut steps = [open(fewer)?, open(more)?];
+    let (mut sum, addend) = (state.weights.values.clone(), &state.weights.values);
+    // The first step allocates memory.
+    for _ in 0..=model.repeats {
+        for (cpu, least) in steps.iter_mut().zip(&mut least) {
+            let start = Instant::now();
+            cpu.train(1)?;
+            *least = least.min(start.elapsed().as_secs_f64());
+        }
+        let start = Instant::now();
+        sum.iter_mut().zip(addend).for_each(|(sum, x)| *sum += x);
+        least[2] = least[2].min(start.elapsed().as_secs_f64());
+    }
+    let [few, many, addition] = least;
     let document = (many - few) / (more - fewer) as f64;
-    let (mut sum, addend) = (state.weights.values.clone(), state.weights.values.clone());
-    let addition = seconds(10, || {
-        sum.iter_mut().zip(&addend).for_each(|(sum, x)| *sum += x);
-        Ok(())
-    })?;
     let update = (few - fewer as f64 * document).max(0.0);
     Ok(Constants { params: num_params(state.weights.shape), document, update, addition })
 }

@@ -118,7 +118,7 @@ fn any_number_of_ranks_has_the_bits_and_the_output_of_one_process() {
     let folder = Folder::new();
     folder.write("text.txt", include_str!("../../LICENSE-APACHE"));
     let odd = "--n-embd 12 --n-head 3 --n-layer 2 --block-size 5";
-    let tiled = "--device cpu-tiled --input text.txt --corpus text --n-embd 20 --n-head 2 --block-size 37 --batch 37";
+    let tiled = "--device cpu --input text.txt --corpus text --n-embd 66 --n-head 3 --block-size 37 --batch 37";
     for (args, ranks) in [
         ("--device cpu --batch 5", &[2, 3, 4, 5][..]),
         (&*format!("--device cpu --batch 131 {odd}"), &[2, 5]),

@@ -59,7 +59,11 @@ impl ShardedCpu {
 impl Cpu {
     /// Returns the number of values of the sum over a subtree.
     fn sum_len(&self) -> usize {
-        if self.executors.training == Executor::Tiled { StepArgs::part_len(self.shape) } else { Layout(self.shape).len() }
+        if self.executors.training == Executor::Tiled {
+            StepArgs::part_len(self.shape)
+        } else {
+            Layout(self.shape).len()
+        }
     }
 
     /// Computes the gradients of the fused executor's subtrees.
@@ -146,7 +150,8 @@ impl Sharded for ShardedCpu {
         let mut step = self.step.take().expect("a step has begun");
         step.subtrees = subtrees.to_vec();
         let cpu = &mut self.cpu;
-        let summed = if cpu.executors.training == Executor::Tiled { cpu.sum_tiled(&mut step) } else { cpu.sum_fused(&mut step) };
+        let summed =
+            if cpu.executors.training == Executor::Tiled { cpu.sum_tiled(&mut step) } else { cpu.sum_fused(&mut step) };
         self.step = Some(step);
         summed
     }
