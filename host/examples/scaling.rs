@@ -7,6 +7,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::time::Instant;
 
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig, num_params};
@@ -98,6 +99,20 @@ fn dataset(block_size: usize) -> microgpt::Result<Dataset> {
     Dataset::new(&documents.iter().map(String::as_str).collect::<Vec<_>>(), None, None)
 }
 
+/// Returns the seconds that `work` takes. Of a work of many ticks, Linux tells the time that this thread computed, which
+/// other programs do not lengthen.
+fn seconds(work: impl FnOnce() -> microgpt::Result<()>) -> microgpt::Result<f64> {
+    let computed = || -> Option<f64> {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
+    };
+    let (start, before) = (Instant::now(), computed());
+    work()?;
+    let (passed, after) = (start.elapsed().as_secs_f64(), computed());
+    let computed = before.zip(after).map(|(before, after)| after - before).filter(|&seconds| seconds > 0.05);
+    Ok(computed.map_or(passed, |computed| computed.min(passed)))
+}
+
 /// Measures the constants of a model. A step's time is that of its documents and of the update, so two steps tell both.
 /// The two take turns, and the least times count, because other programs may run beside this one.
 fn measure(model: &Model) -> microgpt::Result<Constants> {
@@ -113,13 +128,13 @@ fn measure(model: &Model) -> microgpt::Result<Constants> {
     // The first step allocates memory.
     for _ in 0..=model.repeats {
         for (cpu, least) in steps.iter_mut().zip(&mut least) {
-            let start = Instant::now();
-            cpu.train(1)?;
-            *least = least.min(start.elapsed().as_secs_f64());
+            *least = least.min(seconds(|| cpu.train(1).map(drop))?);
         }
-        let start = Instant::now();
-        sum.iter_mut().zip(addend).for_each(|(sum, x)| *sum += x);
-        least[2] = least[2].min(start.elapsed().as_secs_f64());
+        let addition = seconds(|| {
+            sum.iter_mut().zip(addend).for_each(|(sum, x)| *sum += x);
+            Ok(())
+        });
+        least[2] = least[2].min(addition?);
     }
     let [few, many, addition] = least;
     let document = (many - few) / (more - fewer) as f64;

@@ -86,10 +86,11 @@ impl Parallel {
         Err(Error::usage(message, hint))
     }
 
-    /// Takes part in the next steps. A stop on rank 0 ends them early.
+    /// Takes part in the next steps, and returns their logs. A stop on rank 0 ends them early, and so does the failure of
+    /// another rank, whose number is returned then.
     ///
     /// # Errors
-    /// If this rank fails. `Ok` with fewer logs also follows from the failure of another rank, which `failed` returns.
+    /// If this rank fails.
     pub(super) fn steps(&mut self, steps: usize) -> Result<(Vec<StepLog>, Option<usize>)> {
         let mut logs = Vec::with_capacity(steps);
         for _ in 0..steps {
@@ -126,9 +127,8 @@ impl Parallel {
             .map(|leaves| first[leaves.start]..first[leaves.end])
             .collect();
         let summed = self.failure.take().map_or_else(|| self.device.sum_subtrees(&trees[rank]), Err);
-        match self.report(&documents, summed)? {
-            None => {}
-            Some(outcome) => return Ok(outcome),
+        if let Some(outcome) = self.report(&documents, summed)? {
+            return Ok(outcome);
         }
         self.exchange(&trees)?;
         let log = self.device.end_step().unwrap_or_else(|error| {
@@ -190,7 +190,7 @@ enum Outcome {
     Taken(StepLog),
     /// Rank 0 has asked for a stop, and the step is dropped.
     Stopped,
-    /// This rank has failed.
+    /// The rank with this number has failed.
     Failed(usize),
 }
 
