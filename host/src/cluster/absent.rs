@@ -2,8 +2,8 @@
 
 use std::process::{ExitCode, exit};
 
-use super::SweepGroup;
 use super::launcher::Launch;
+use super::sweep_group::SweepGroup;
 use crate::corpus::Dataset;
 use crate::device::memory::Demand;
 use crate::device::{DeviceKind, ModelSetup, Models};

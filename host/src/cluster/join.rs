@@ -2,23 +2,22 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::num::NonZero;
 use std::process::{ExitCode, exit};
 use std::rc::Rc;
-use std::thread::available_parallelism;
 use std::{env, panic, process};
 
-use super::SweepGroup;
 use super::launcher::Launch;
 use super::member::Members;
 use super::message::{Command, encode};
 use super::parallel::{self, Parallel};
+use super::rank::{on_rank, start};
 use super::serve;
 use super::sweep::Sweep;
+use super::sweep_group::SweepGroup;
 use super::world::World;
 use crate::corpus::Dataset;
 use crate::device::memory::Demand;
-use crate::device::{Device, DeviceKind, ModelSetup, Models, gpu, threads};
+use crate::device::{Device, DeviceKind, ModelSetup, Models};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 
@@ -205,19 +204,6 @@ impl Drop for Cluster {
             self.command(&Command::End);
         }
     }
-}
-
-/// Starts the threads of a rank, one of `sharers` that may use its cores, and chooses its GPU.
-pub(super) fn start(threads: Option<usize>, gpu: Option<usize>, local_rank: usize, sharers: usize) -> Result<()> {
-    gpu::choose(gpu, local_rank);
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    threads::start(Some(threads.unwrap_or((cores / sharers).max(1))))
-}
-
-/// Returns the error of a rank.
-pub(super) fn on_rank(rank: usize, host: &str, error: &Error) -> Error {
-    let (message, hint) = (error.one_line(), error.hint().unwrap_or_default());
-    Error::OnRank { rank, host: host.to_owned(), message, hint }
 }
 
 /// Ends the process if a thread panics. Otherwise the other ranks would wait for it. The launcher then ends them.

@@ -20,6 +20,10 @@ mod message;
 #[cfg(feature = "mpi")]
 mod parallel;
 #[cfg(feature = "mpi")]
+mod progress;
+#[cfg(feature = "mpi")]
+mod rank;
+#[cfg(feature = "mpi")]
 mod serve;
 #[cfg(feature = "mpi")]
 mod slice;

@@ -9,14 +9,14 @@ use std::rc::Rc;
 
 use gpu_kernels::shape::RuntimeShape;
 
-use super::join::on_rank;
 use super::message::{Command, Reply, decode, encode, evaluations, pairs};
+use super::rank::on_rank;
 use super::sum::{add_up, share, subtrees};
 use super::world::{Shares, World};
 use crate::config::SampleConfig;
 use crate::corpus::Dataset;
-use crate::device::sharded::{self, Sharded};
-use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog};
+use crate::device::sharded::Sharded;
+use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, open_sharded};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
 
@@ -56,7 +56,7 @@ impl Parallel {
     pub(super) fn open(world: Rc<World>, kind: DeviceKind, dataset: &Dataset, setup: &ModelSetup) -> Result<Self> {
         let val = dataset.val.every(world.rank(), world.size());
         let own = Dataset { val, ..dataset.clone() };
-        let mut device = sharded::open(kind, &own, setup)?;
+        let mut device = open_sharded(kind, &own, setup)?;
         Ok(Self {
             shape: setup.state.weights.shape,
             description: device.device().description(),

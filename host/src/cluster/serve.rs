@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::executor::Executor;
-use super::join::{on_rank, start};
 use super::message::{Command, Reply, decode, encode};
 use super::parallel::Parallel;
+use super::rank::{on_rank, start};
 use super::world::{World, pause};
 use crate::corpus::Dataset;
 use crate::device::ModelSetup;

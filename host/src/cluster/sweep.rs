@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::SweepGroup;
 use super::executor::Executor;
-use super::join::on_rank;
-use super::member::Progress;
 use super::message::{Command, Reply, Setup, SliceTask, decode, encode};
 use super::parallel::answer;
+use super::progress::Progress;
+use super::rank::on_rank;
+use super::sweep_group::SweepGroup;
 use super::world::{World, pause};
 use crate::device::memory::Demand;
 use crate::device::{self, DeviceKind, State};

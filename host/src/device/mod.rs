@@ -102,6 +102,26 @@ fn host(
     Ok(Box::new(setups.iter().map(open).collect::<Result<Vec<_>>>()?))
 }
 
+/// Puts a model on a device of this kind, for steps that several ranks share.
+///
+/// # Errors
+/// If no such device can share a step, the model does not fit the corpus, or memory is too small.
+#[cfg(feature = "mpi")]
+pub(crate) fn open_sharded(
+    kind: DeviceKind,
+    dataset: &Dataset,
+    setup: &ModelSetup,
+) -> Result<Box<dyn sharded::Sharded>> {
+    if kind != DeviceKind::Cpu {
+        let message = "the ranks of one model compute on CPUs alone";
+        let hint = "give `--device cpu`, train several models by `--seeds` or `--sweep`, or start one process";
+        return Err(crate::error::Error::usage(message, hint));
+    }
+    let demand = demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?;
+    demand.validate()?;
+    Ok(Box::new(cpu::ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
+}
+
 #[cfg(cuda)]
 fn on_gpu(dataset: &Dataset, setups: &[ModelSetup], announce: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
     Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?))

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use super::cpu::{Cpu, ShardedCpu};
-use super::types::{Device, DeviceKind, ModelSetup, StepLog};
-use crate::corpus::Dataset;
-use crate::error::{Error, Result};
+use super::types::{Device, StepLog};
+use crate::error::Result;
 
 /// A device that computes the gradients of a part of a step, and takes the step when it has their sums over all parts.
 ///
@@ -39,19 +37,4 @@ pub(crate) trait Sharded {
 
     /// Takes the step, if the total and all losses are known.
     fn end_step(&mut self) -> Result<StepLog>;
-}
-
-/// Puts a model on a device of this kind, for steps that several ranks share.
-///
-/// # Errors
-/// If no such device can share a step, the model does not fit the corpus, or memory is too small.
-pub(crate) fn open(kind: DeviceKind, dataset: &Dataset, setup: &ModelSetup) -> Result<Box<dyn Sharded>> {
-    if kind != DeviceKind::Cpu {
-        let message = "the ranks of one model compute on CPUs alone";
-        let hint = "give `--device cpu`, train several models by `--seeds` or `--sweep`, or start one process";
-        return Err(Error::usage(message, hint));
-    }
-    let demand = super::demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?;
-    demand.validate()?;
-    Ok(Box::new(ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
 }
