@@ -161,13 +161,7 @@ fn step(constants: &Constants, batch: usize, ranks: usize, Rank { cores, bandwid
 
 /// Returns a number with about three digits.
 fn digits(x: f64) -> String {
-    let decimals = if x < 1.0 {
-        3
-    } else if x < 100.0 {
-        1
-    } else {
-        0
-    };
+    let decimals = if x < 1.0 { 3 } else { usize::from(x < 100.0) };
     format!("{x:.decimals$}")
 }
 

@@ -33,7 +33,7 @@ const REALS: [&str; 15] =
     ["0.01", "0.1", "0.5", "0.9", "1", "1.5", "3e-4", "0", "1e-37", "1e9", "3e38", "-0.1", "nan", "inf", "x"];
 
 /// The flags of a run, each with the values that it may get. A flag without values is a switch.
-const FLAGS: [(&str, &[&str]); 43] = [
+const FLAGS: [(&str, &[&str]); 44] = [
     ("--steps", &["1", "2", "5", "20", "0", "-3", "many", "18446744073709551615"]),
     ("--stop-after", &COUNTS),
     ("--n-embd", &COUNTS),

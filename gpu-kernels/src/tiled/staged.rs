@@ -78,7 +78,7 @@ impl Product {
                                 let levels = partial.at(row * COLS + col * PANEL_ROWS);
                                 let partial = Partial { levels, level_len: ROWS * COLS, part };
                                 let at = [item.first_row + row, item.first_col + col];
-                                self.end_segment(warp, at, partial, sums[0]);
+                                self.end_segment(warp, at, partial, &sums[0]);
                                 // A loop would not be unrolled, and its sums would lie in memory.
                                 if WIDTH == 2 {
                                     let levels = levels.at(PANEL_ROWS * HALF_WARP);
@@ -86,7 +86,7 @@ impl Product {
                                         warp,
                                         [at[0], at[1] + HALF_WARP],
                                         Partial { levels, ..partial },
-                                        sums[1],
+                                        &sums[1],
                                     );
                                 }
                             }
@@ -129,8 +129,8 @@ impl Product {
     /// Joins sums of a segment with the partial sums, and puts them to their use after the last segment. They begin at
     /// `[row, col]` of the result.
     #[inline(always)]
-    fn end_segment(&self, warp: &Warp, [row, col]: [usize; 2], partial: Partial, sums: Column) {
-        let sums = partial.end(sums);
+    fn end_segment(&self, warp: &Warp, [row, col]: [usize; 2], partial: Partial, sums: &Column) {
+        let sums = partial.end(*sums);
         if partial.part.is_last {
             let stride = warp.rematerialize(self.y_stride);
             let strides = Strides { pair: stride, half: PAIRS * stride };

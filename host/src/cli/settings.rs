@@ -14,7 +14,7 @@ pub(super) const SAMPLING: &str = "Sampling";
 pub(super) const VAL_DOCS: &str = "val-docs";
 
 /// The other flags that are no settings. They do not decide a model, or they end a run before its last step.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "completions",
     "config",
     "device",

@@ -431,10 +431,10 @@ impl Models for CudaModels {
         let mut models: Vec<&mut Cuda> = models.map(|(model, _)| model).collect();
         // Only the fused executor trains a model in one block.
         let in_one_block = |model: &&mut Cuda| model.config.batch == 1 && model.executors.training == Executor::Fused;
-        let logs = if !models.iter().all(in_one_block) {
-            models.iter_mut().map(|model| model.train(steps)).collect::<Result<Vec<_>>>()?
-        } else {
+        let logs = if models.iter().all(in_one_block) {
             train_side_by_side(&mut models, steps)?
+        } else {
+            models.iter_mut().map(|model| model.train(steps)).collect::<Result<Vec<_>>>()?
         };
         let mut logs = logs.into_iter();
         Ok(active.iter().map(|active| active.then(|| logs.next()).flatten().unwrap_or_default()).collect())
