@@ -7,7 +7,7 @@ mod opened_step;
 mod phase_pool;
 mod phases;
 #[cfg(feature = "mpi")]
-mod sharded;
+pub(crate) mod sharded;
 mod shared;
 mod sync;
 mod tiled;
@@ -35,8 +35,6 @@ pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
 use self::demand::{batch_threads, evaluate_blocks, generate_blocks};
 pub use self::opened_step::{OpenedStep, Values};
-#[cfg(feature = "mpi")]
-pub(crate) use self::sharded::ShardedCpu;
 use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{

@@ -119,7 +119,7 @@ pub(crate) fn open_sharded(
     }
     let demand = demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?;
     demand.validate()?;
-    Ok(Box::new(cpu::ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
+    Ok(Box::new(cpu::sharded::ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
 }
 
 #[cfg(cuda)]
