@@ -161,8 +161,11 @@ fn step(constants: &Constants, batch: usize, ranks: usize, Rank { cores, bandwid
 
 /// Returns a number with about three digits.
 fn digits(x: f64) -> String {
-    let decimals = if x < 1.0 { 3 } else { usize::from(x < 100.0) };
-    format!("{x:.decimals$}")
+    match x {
+        ..1.0 => format!("{x:.3}"),
+        1.0..100.0 => format!("{x:.1}"),
+        _ => format!("{x:.0}"),
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
