@@ -3,7 +3,7 @@
 mod attention;
 mod buffer;
 mod demand;
-mod opened_step;
+pub mod opened_step;
 mod phase_pool;
 mod phases;
 #[cfg(feature = "mpi")]
@@ -34,7 +34,6 @@ use self::buffer::Buffer;
 pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
 use self::demand::{batch_threads, evaluate_blocks, generate_blocks};
-pub use self::opened_step::{OpenedStep, Values};
 use self::shared::Shared;
 use self::tiled::Tiled;
 use super::marshal::{

@@ -8,7 +8,8 @@ use microgpt::tokenizer::BOS;
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::{Opened, Reply, plane};
+use super::opened::{Attention, Opened};
+use super::plane;
 
 /// The most parameters of a model whose step is opened. More would be too many to draw.
 const MOST_PARAMS: usize = 200_000;
@@ -63,12 +64,20 @@ pub(super) struct ModelAfter {
     hash: String,
     samples: Vec<String>,
     /// The last layer's attention over the text, or an error.
-    attention: Reply,
+    attention: Shown,
     vocab: Vec<String>,
     /// The place of each token's embedding in a plane that is the same for all steps of a finished run.
     plane: Vec<[f64; 2]>,
     /// The largest coordinates in the plane after the last step.
     extent: [f64; 2],
+}
+
+/// The attention that is shown, or why there is none.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Attention(Attention),
+    Failed { error: String },
 }
 
 /// A training step.
@@ -196,7 +205,7 @@ impl Opened {
                 samples: opened.sample_texts(samples, top_k, temperature)?,
                 attention: opened
                     .attention(&after.text)
-                    .unwrap_or_else(|error| Reply::Failed { error: error.report() }),
+                    .map_or_else(|error| Shown::Failed { error: error.report() }, Shown::Attention),
                 vocab: opened.vocabulary(),
                 plane: plane::project(&embedding, c, &plane),
                 extent,
