@@ -131,7 +131,8 @@ impl Opened {
         Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, plane: None }, sizes))
     }
 
-    /// Takes the next steps, up to the end of the run. Returns the number of steps taken so far, and the loss of each of these.
+    /// Takes the next steps, up to the end of the run. Returns the number of steps taken so far, and the loss of each of
+    /// these.
     pub fn train(&mut self, steps: u64) -> Result<(u64, Vec<f64>)> {
         let (end, mut losses) = (self.steps.min(self.step.saturating_add(steps)), Vec::new());
         while self.step < end {
