@@ -34,6 +34,15 @@ export const goToView = (number) => {
   return view !== undefined;
 };
 
+/** Tells the style sheets how much of the window the header covers. In a low window it scrolls away. */
+const measureHeader = () => {
+  const [header] = all("body > header");
+  const height = getComputedStyle(header).position === "sticky" ? header.offsetHeight : 0;
+  document.body.style.setProperty("--bar", `${height}px`);
+};
+
+new ResizeObserver(measureHeader).observe(all("body > header")[0]);
+window.addEventListener("resize", measureHeader);
 onPlace(show);
 $("skip").addEventListener("click", (event) => {
   // The link's own target would replace the place in the fragment.

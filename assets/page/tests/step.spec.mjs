@@ -118,6 +118,15 @@ test("a cell leads to the sum that made it and on to its factors, and the addres
   await expect(page.locator("#cell-body")).toContainText("Where does a number come from?");
 });
 
+test("the sum behind a cell stays in sight while the page scrolls", async ({ page }) => {
+  await page.setViewportSize({ width: 1400, height: 900 });
+  await open(page, "#step");
+  await expect(page.locator("#step-movers tbody tr").first()).toBeAttached();
+  await page.locator("#step-update").scrollIntoViewIfNeeded();
+  expect(await page.evaluate(() => scrollY)).toBeGreaterThan(1000);
+  await expect(page.locator("#cell")).toBeInViewport({ ratio: 0.9 });
+});
+
 test("a map is read and picked by pointer and by keyboard", async ({ page }) => {
   await open(page, "#step");
   const map = page.locator("#step-rows .map-cells").first();
