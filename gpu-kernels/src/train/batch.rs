@@ -9,7 +9,9 @@
 //! GPU's blocks work on all shards at once and keep their gradients apart until the second phase. A thread of the CPU
 //! takes the shards of a subtree one after the other, and sums them with a stack of partial sums.
 
-use simt::{Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up};
+use simt::{
+    AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up,
+};
 
 pub use super::weights::squares_len;
 use super::{Train, TrainArgs, Weights, train_workspace_len};
@@ -208,8 +210,22 @@ impl<S: Shape> Weights<S> {
     /// Computes [`Self::reduce`] for the `N` pairs of rows of block `i`.
     #[inline(always)]
     fn reduce_block<const N: usize>(&self, arrays: usize, scale: f32, i: usize, block: WeightBlock) {
+        const PART: usize = HALF_WARP / 8;
         let (grads, len) = (self.arrays.grads, Layout(self.s).len());
-        let mut sum = BlockOfArrays { grads, len, arrays, block }.sum::<N>();
+        let of = |block| BlockOfArrays { grads, len, arrays, block };
+        let mut sum = [F32x32::splat(0.0); N];
+        if AS_ON_GPU && N == 4 * PART {
+            // The partial sums of a whole block would not fit in a thread's registers.
+            let part = |i: usize| of(WeightBlock { row: block.row + 2 * PART * i, ..block }).sum::<PART>();
+            let parts = [part(0), part(1), part(2), part(3)];
+            for i in 0..PART {
+                for part in 0..4 {
+                    sum[PART * part + i] = parts[part][i];
+                }
+            }
+        } else {
+            sum = of(block).sum::<N>();
+        }
         for row in &mut sum {
             *row = *row * F32x32::splat(scale);
         }
