@@ -1,7 +1,8 @@
 //! The kernels on a GPU, the entries of the PTX. Each entry takes its argument struct by value.
 //!
 //! `train` is compiled for the default shape, and its arrays lie in shared memory. `train_shared` takes any shape whose
-//! arrays fit in shared memory, and `train_global` every other shape. The other kernels have the same three entries.
+//! arrays fit in shared memory, and `train_global` every other shape. The other kernels of the fused
+//! executor have the same three entries. Each entry of the tiled executor takes any shape.
 
 use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_entries, read_global};
 

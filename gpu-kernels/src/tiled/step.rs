@@ -1,5 +1,7 @@
 //! A step on the host's memory, and the items of its phases.
 
+use core::ptr;
+
 use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
 
 use super::attention_forward;
@@ -45,7 +47,8 @@ pub struct StepArgs {
     pub optimizer: AdamWParams,
     /// The coefficients of the step.
     pub coefficients: StepCoefficients,
-    /// The number of threads that share the work. It decides the sizes of items, and changes no bits.
+    /// The number of threads of a CPU, or of multiprocessors of a GPU, that share the work. It decides the sizes of items,
+    /// and changes no bits.
     pub threads: u32,
     /// Whether the step trains. Otherwise all layers share their activations.
     pub trains: bool,
@@ -65,6 +68,25 @@ pub fn staging_len<S: Shape>(op: Op, s: S, longest: usize, warps: usize) -> usiz
 }
 
 impl StepArgs {
+    /// Returns the arguments that all steps of a model have in common. The executor adds its memory and the rows.
+    pub fn new(shape: RuntimeShape, arrays: Arrays<*mut f32>, optimizer: AdamWParams, trains: bool) -> Self {
+        Self {
+            arrays,
+            workspace: ptr::null_mut(),
+            squares: ptr::null_mut(),
+            lists: ptr::null(),
+            log: ptr::null_mut(),
+            losses: ptr::null_mut(),
+            shape,
+            counts: RowCounts::default(),
+            optimizer,
+            coefficients: StepCoefficients::default(),
+            threads: 1,
+            trains,
+            is_part: false,
+        }
+    }
+
     /// Returns the number of elements in a workspace for this many rows.
     pub fn workspace_len<S: Shape>(s: S, counts: RowCounts, trains: bool) -> usize {
         let layers = RuntimeShape { n_layer: if trains { s.n_layer() as u32 } else { 1 }, ..s.to_runtime() };

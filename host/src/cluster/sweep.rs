@@ -1,8 +1,8 @@
 //! The members of a sweep, of which any rank trains a slice at a time.
 //!
-//! Of the members that wait, the one that has taken the fewest steps is next, so that a stop leaves no member behind. A
-//! rank asks for nothing: rank 0 sends it a slice whenever it has room for one. So ranks that are faster, and members that
-//! take longer, need no plan.
+//! The next member is the waiting one that has taken the fewest steps, so that a stop leaves no member behind. A rank asks
+//! for nothing, because rank 0 sends it a slice whenever the rank has room for one. So ranks that are faster, and members
+//! that take longer, need no plan.
 
 use std::collections::HashSet;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! NVIDIA GPUs, with kernels in PTX that the driver compiles for the device.
 //!
-//! Corpus, weights, gradients and moments stay on the device. A call of `train` is one launch, after which the host
-//! reads the launch's log.
+//! Weights, gradients and moments stay on the device. A call of `train` is one launch of the fused executor, or a launch for
+//! each op of a step of the tiled one. Afterwards the host reads the log.
 
 mod error;
 mod gpu;

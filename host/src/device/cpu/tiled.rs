@@ -8,7 +8,6 @@ use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::Shape;
 use gpu_kernels::tiled::items::ItemMemory;
 use gpu_kernels::tiled::phases::{JOIN, Op, Phase, each_phase};
-#[cfg(feature = "mpi")]
 use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::tiled::work::{Work, WorkArgs};
@@ -86,15 +85,7 @@ impl Tiled {
         self.workspace.grow(StepArgs::workspace_len(shape, counts, trains))?;
         let work = (counts.rows as usize).saturating_mul(Layout(shape).len()) * if trains { 3 } else { 1 };
         let threads = rayon::current_num_threads().min(work / WORK_PER_THREAD).max(1);
-        let args = StepArgs {
-            workspace: self.workspace.as_mut_ptr(),
-            squares: self.squares.as_mut_ptr(),
-            lists: self.lists.as_ptr(),
-            losses: self.losses.as_mut_ptr(),
-            counts,
-            threads: threads as u32,
-            ..args
-        };
+        let args = self.with_memory(args, counts, threads);
         let mut phases = Vec::new();
         each_phase(shape.n_layer(), trains, |phase| phases.push(phase));
         if args.is_part {
@@ -103,6 +94,19 @@ impl Tiled {
         // SAFETY: the caller vouches for the arrays, and the other pointers are those of this executor's memory.
         unsafe { self.launch(kernels, args, &phases, stop) }?;
         Ok(&self.losses[..count])
+    }
+
+    /// Adds the executor's memory to the arguments of a step of this many rows.
+    fn with_memory(&mut self, args: StepArgs, counts: RowCounts, threads: usize) -> StepArgs {
+        StepArgs {
+            workspace: self.workspace.as_mut_ptr(),
+            squares: self.squares.as_mut_ptr(),
+            lists: self.lists.as_ptr(),
+            losses: self.losses.as_mut_ptr(),
+            counts,
+            threads: threads as u32,
+            ..args
+        }
     }
 
     /// Ends a step that several ranks share, on documents with these losses, whose gradients are the sums over all parts.
@@ -116,15 +120,7 @@ impl Tiled {
         self.losses.resize(round_up(losses.len(), HALF_WARP), 0.0);
         self.losses[..losses.len()].copy_from_slice(losses);
         self.workspace.grow(StepArgs::workspace_len(args.shape, counts, true))?;
-        let args = StepArgs {
-            workspace: self.workspace.as_mut_ptr(),
-            squares: self.squares.as_mut_ptr(),
-            lists: self.lists.as_ptr(),
-            losses: self.losses.as_mut_ptr(),
-            counts,
-            threads: rayon::current_num_threads() as u32,
-            ..args
-        };
+        let args = self.with_memory(args, counts, rayon::current_num_threads());
         let phases = JOIN.map(|op| Phase { op, layer: 0 });
         // SAFETY: as in `run_shards`. No op of these phases has a row.
         unsafe { self.launch(kernels, args, &phases, &StopHandle::default()) }

@@ -1,10 +1,7 @@
 //! Training and evaluation of a model by the tiled executor.
 
-use std::ptr;
-
 use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::Shape;
-use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::step::StepArgs;
 
 use super::Cpu;
@@ -54,20 +51,7 @@ impl Cpu {
 
     /// Returns the arguments that all steps have in common.
     pub(super) fn tiled_args(&mut self, trains: bool) -> StepArgs {
-        StepArgs {
-            arrays: self.arrays(),
-            workspace: ptr::null_mut(),
-            squares: ptr::null_mut(),
-            lists: ptr::null(),
-            log: ptr::null_mut(),
-            losses: ptr::null_mut(),
-            shape: self.shape,
-            counts: RowCounts::default(),
-            optimizer: optimizer(&self.config.optimizer),
-            coefficients: StepCoefficients::default(),
-            threads: 1,
-            trains,
-            is_part: false,
-        }
+        let arrays = self.arrays();
+        StepArgs::new(self.shape, arrays, optimizer(&self.config.optimizer), trains)
     }
 }

@@ -8,29 +8,27 @@ use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::{Arrays, Layout};
-use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::tiled::rows::RowCounts;
-use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
-use simt::{GPU_WARPS, HALF_WARP};
+use simt::GPU_WARPS;
 
 use super::super::marshal::{
     LOG_LEN, evaluations, optimizer, pack, sampling_params, step_coefficients, step_logs, to_samples, transpose, unpack,
 };
 use super::super::memory::Demand;
-use super::super::tiled_rows::evaluation_passes;
 use super::super::types::{Device, Evaluation, Executor, Executors, ModelSetup, Models, Sample, State, StepLog};
 use super::super::{sampling, validate};
 use super::gpu::{DeviceDocuments, Gpu};
 use super::kernels::CudaKernels;
 use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
-use super::tiled::{Tiled, TiledStep};
+use super::tiled::Tiled;
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Batches, Dataset};
 use crate::error::Result;
 use crate::weights::Weights;
+
+mod tiled_steps;
 
 /// A model on a GPU.
 pub struct Cuda {
@@ -141,73 +139,6 @@ impl Cuda {
             shape: gpu.shape,
             optimizer: optimizer(&self.config.optimizer),
         })
-    }
-
-    /// Returns the arguments of the tiled executor.
-    fn tiled_args(&self, trains: bool) -> StepArgs {
-        let len = Layout(self.gpu.shape).len();
-        StepArgs {
-            arrays: Arrays {
-                w: pointer(&self.params, len),
-                transposed: ptr::null_mut(),
-                grads: pointer(&self.grads, len),
-                m: pointer(&self.m, len),
-                v: pointer(&self.v, len),
-            },
-            workspace: ptr::null_mut(),
-            squares: ptr::null_mut(),
-            lists: ptr::null(),
-            log: ptr::null_mut(),
-            losses: ptr::null_mut(),
-            shape: self.gpu.shape,
-            counts: RowCounts::default(),
-            optimizer: optimizer(&self.config.optimizer),
-            coefficients: StepCoefficients::default(),
-            threads: 1,
-            trains,
-            is_part: false,
-        }
-    }
-
-    /// Takes steps by the tiled executor.
-    fn train_tiled(&mut self, steps: usize) -> Result<Vec<StepLog>> {
-        let (gpu, batch) = (Rc::clone(&self.gpu), self.config.batch);
-        let coefficients = step_coefficients(&self.config, self.step, steps);
-        let Batches { documents: train, first } =
-            gpu.dataset.batches(self.step, steps, batch, gpu.shape.block_size())?;
-        let document = |i: usize| train.get((first as usize + i) % train.len());
-        let documents: Vec<&[u32]> = (0..steps * batch).map(document).collect();
-        let (coefficients, _) = coefficients.as_chunks();
-        let steps = documents.chunks(batch).zip(coefficients).map(|(documents, &[sqrt_scale, eps, decay])| TiledStep {
-            documents,
-            coefficients: StepCoefficients { sqrt_scale, eps, decay },
-        });
-        let (steps, args) = (steps.collect::<Vec<_>>(), self.tiled_args(true));
-        self.transposed_is_current = false;
-        // SAFETY: the arrays have `Layout::len` elements, and `validate::model` has checked the documents.
-        let (log, _) = unsafe { self.tiled.run(&gpu, args, &steps) }?;
-        self.step += steps.len() as u64;
-        Ok(step_logs(&log))
-    }
-
-    /// Evaluates the first documents by the tiled executor.
-    fn evaluate_tiled(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
-        let (gpu, args) = (Rc::clone(&self.gpu), self.tiled_args(false));
-        let val = &gpu.dataset.val;
-        let documents: Vec<&[u32]> = (0..documents).map(|i| val.get(i)).collect();
-        let steps: Vec<TiledStep> = evaluation_passes(gpu.shape, &documents)
-            .map(|documents| TiledStep { documents, coefficients: StepCoefficients::default() })
-            .collect();
-        // SAFETY: as in `train_tiled`.
-        let (_, losses) = unsafe { self.tiled.run(&gpu, args, &steps) }?;
-        let mut rest = &losses[..];
-        let mut nll = Vec::with_capacity(documents.len());
-        for TiledStep { documents, .. } in &steps {
-            let (pass, left) = rest.split_at(documents.len().next_multiple_of(HALF_WARP));
-            nll.extend_from_slice(&pass[..documents.len()]);
-            rest = left;
-        }
-        Ok(evaluations(&nll, val, gpu.shape))
     }
 
     /// Makes the transposed copies that the fused kernels read, unless they are current.

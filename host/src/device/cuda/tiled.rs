@@ -81,7 +81,7 @@ impl Tiled {
                 launches.push(unsafe { Launch::new(args, phase, &kernels) });
             });
         }
-        let scratch = launches.iter().map(Launch::scratch_len).max().unwrap_or(0);
+        let scratch = launches.iter().map(|launch| launch.scratch_len(&kernels)).max().unwrap_or(0);
         if self.scratch.len() < scratch {
             self.scratch = zeros(scratch)?;
         }
@@ -161,11 +161,11 @@ impl Launch {
     }
 
     /// Returns the number of elements of scratch memory.
-    fn scratch_len(&self) -> usize {
+    fn scratch_len(&self, kernels: &Kernels) -> usize {
         match self {
             Self::Forward(args, blocks) | Self::Backward(args, blocks) => args.memory.partial * blocks,
-            // Attention may be too large for shared memory.
-            Self::Attention(args, blocks) => args.staging as usize * blocks,
+            // Attention has a workspace if it is too large for shared memory.
+            Self::Attention(_, blocks) => kernels.attention.0.workspace * blocks,
             Self::Rows(..) => 0,
         }
     }
