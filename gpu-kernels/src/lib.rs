@@ -2,8 +2,8 @@
 //!
 //! The reading order is [`shape`] (the dimensions), [`layout`] and [`activations`] (the places of tensors and activations),
 //! [`math`], [`ops`] (forward and backward), [`model`] (the two passes), [`kernel`] (the interface to the host), and the kernels
-//! [`train`], [`train::batch`], [`evaluate`] and [`generate`]. [`tree`] is the order of a batch's sums, and [`tiled`] holds the
-//! products of the tiled executor. The host calls the functions in [`entry`]. The crate [`simt`] provides lanes, warps and
+//! [`train`], [`train::batch`], [`evaluate`] and [`generate`]. [`tree`] is the order of a batch's sums, [`part`] the
+//! part of a step that a launch computes, and [`tiled`] holds the products of the tiled executor. The host calls the functions in [`entry`]. The crate [`simt`] provides lanes, warps and
 //! views.
 #![no_std]
 #![cfg_attr(all(target_arch = "nvptx64", not(feature = "rust-cuda")), feature(abi_ptx))]
@@ -21,6 +21,7 @@ pub mod layout;
 pub mod math;
 pub mod model;
 pub mod ops;
+pub mod part;
 pub mod shape;
 pub mod tensor;
 pub mod tiled;

@@ -14,9 +14,9 @@ use common::NAMES;
 use emulated::Emulator;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::part::BatchLaunchArgs;
 use gpu_kernels::shape::RuntimeShape;
-use gpu_kernels::train::batch::BatchArgs;
-use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
+use gpu_kernels::train::TrainModelsArgs;
 use microgpt::device::cuda::PTX;
 use simt::GPU_WARPS;
 
@@ -228,7 +228,7 @@ fn launches_are_short_where_the_device_has_a_time_limit_and_give_the_same_bits()
         let (whole, split) = (run("timeout=0"), run("timeout=1"));
         assert!((&whole.0, &whole.1) == (&split.0, &split.1), "{args}: {}{}", whole.0, split.0);
         let (train, steps) = match args {
-            "--batch 3" => ("train_batch", offset_of!(BatchArgs, train) + offset_of!(TrainArgs, steps)),
+            "--batch 3" => ("train_batch", offset_of!(BatchLaunchArgs, batch.train.steps)),
             _ => ("train", offset_of!(TrainModelsArgs, steps)),
         };
         let documents = offset_of!(EvaluateArgs, documents);

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use assert_cmd::cargo::cargo_bin;
 
 mod common;
+#[cfg(cuda)]
+mod emulated;
 use common::{Folder, untimed};
 
 /// The longest time from a failure of a rank to the end of all.
@@ -147,6 +149,41 @@ fn any_number_of_ranks_has_the_bits_and_the_output_of_one_process() {
     }
 }
 
+#[cfg(cuda)]
+#[test]
+fn any_rank_can_be_on_a_gpu() {
+    let (folder, emulator) = (Folder::new(), emulated::Emulator::new());
+    let gpu = format!("LD_LIBRARY_PATH={}", emulator.path("").display());
+    let fused = "--batch 5 --n-embd 12 --n-head 3 --block-size 5 --samples 1 --input names.txt";
+    // A step has 522 rows, which make two shards. The emulated GPU has the short one.
+    folder.write("lines.txt", format!("emma\n{}\nmae\n", "some".repeat(130)));
+    let tiled = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --input lines.txt --no-shuffle";
+    for (args, on_gpu, device) in [
+        (fused, &[true, true][..], "(sm_90, PTX for sm_75), sums go through the host's memory"),
+        (fused, &[false, true, true], "(no GPU: "),
+        // The last rank has no document to validate on.
+        (tiled, &[true, false], "(sm_90, PTX for sm_75), tiled, sums go through the host's memory"),
+    ] {
+        let args = format!("--threads 1 {args} --steps 2 --val-every 2 --val-docs 3 --save");
+        let one = folder.program(&format!("--device cpu {args} one.st")).output().unwrap();
+        assert!(one.status.success());
+        let mut command = mpirun(&folder);
+        for (i, on_gpu) in on_gpu.iter().enumerate() {
+            command.args(&[":", "-n", "1"][usize::from(i == 0)..]);
+            command.args(["env", "PTX_EMULATOR=checks=strict"]).args(on_gpu.then_some(&gpu));
+            command.arg(cargo_bin!("microgpt")).args(format!("{args} ranks.st").split_whitespace());
+        }
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert!(status.success(), "{on_gpu:?}, {args}: {stderr}");
+        assert!(stderr.contains(device), "{on_gpu:?}, {args}: `{device}` in {stderr}");
+        let [one, all] = [one.stdout, stdout].map(|stdout| untimed(&String::from_utf8(stdout).unwrap()));
+        assert_eq!(all, one, "{on_gpu:?}, {args}");
+        let [one, all] = ["one.st", "ranks.st"].map(|name| fs::read(folder.path(name)).unwrap());
+        assert!(one == all, "{on_gpu:?}, {args}");
+    }
+}
+
 #[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
     let folder = Folder::new();
@@ -190,7 +227,7 @@ fn an_error_on_a_rank_ends_all_with_one_message_that_names_it() {
         ("--batch 6 --save missing/run.st", "cannot save to"),
         ("--batch 2", "3 ranks share the steps of one model, but a step has 2 shards at most"),
         ("--steps 3", "a step has 1 shards at most"),
-        ("--batch 6 --device reference", "CPUs alone"),
+        ("--batch 6 --device reference", "the reference"),
     ] {
         let (code, stderr) = failure(on_ranks(&folder, 3, args));
         let errors = errors(&stderr);

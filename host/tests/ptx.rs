@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
+use gpu_kernels::part::BatchLaunchArgs;
 use gpu_kernels::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use gpu_kernels::train::TrainModelsArgs;
-use gpu_kernels::train::batch::BatchArgs;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
 use ptxas::{MachineCode, Resources, assemble, disassemble};
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ use simt::GPU_WARPS;
 /// The kernels that the host launches, by their names for the default shape, with the sizes of their arguments.
 const KERNELS: [(&str, usize); 4] = [
     ("train", size_of::<TrainModelsArgs>()),
-    ("train_batch", size_of::<BatchArgs>()),
+    ("train_batch", size_of::<BatchLaunchArgs>()),
     ("evaluate", size_of::<EvaluateArgs>()),
     ("generate", size_of::<GenerateArgs>()),
 ];

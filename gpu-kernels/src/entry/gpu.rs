@@ -9,9 +9,10 @@ use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_
 use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
+use crate::part::BatchLaunchArgs;
 use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
 use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
-use crate::train::batch::{BatchArgs, GradientArrays, Phase, PhaseArgs, shards};
+use crate::train::batch::{GradientArrays, Phase, PhaseArgs, shards};
 use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
@@ -48,7 +49,7 @@ macro_rules! entries {
 #[cfg(not(any(part = "documents", part = "tiled")))]
 entries!(TrainModelsArgs: train, train_shared, train_global);
 #[cfg(not(any(part = "models", part = "tiled")))]
-entries!(BatchArgs: train_batch, train_batch_shared, train_batch_global);
+entries!(BatchLaunchArgs: train_batch, train_batch_shared, train_batch_global);
 #[cfg(not(any(part = "models", part = "tiled")))]
 entries!(EvaluateArgs: evaluate, evaluate_shared, evaluate_global);
 #[cfg(not(any(part = "documents", part = "tiled")))]
@@ -110,9 +111,9 @@ impl Kernel for TrainModelsArgs {
     }
 }
 
-impl Kernel for BatchArgs {
+impl Kernel for BatchLaunchArgs {
     fn shape(&self) -> RuntimeShape {
-        self.train.shape
+        self.batch.train.shape
     }
 
     /// Runs the phases of every step, with a grid barrier after each phase. A block takes several shards if the device
@@ -120,30 +121,34 @@ impl Kernel for BatchArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
-            let shards = shards(self.batch as usize);
+            let (mut batch, part) = (self.batch, self.part);
+            let shards = shards(batch.batch as usize);
             let arrays = GradientArrays::new(shards, 1);
             // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
-            let mut barrier = unsafe { GridBarrier::new(self.barrier, block.count) };
-            let mut batch = *self;
-            let workspace = block.index * self.workspace_stride as usize;
-            batch.train.workspace = self.train.workspace.wrapping_add(workspace);
-            for step in 0..self.train.steps as usize {
+            let mut barrier = unsafe { GridBarrier::new(batch.barrier, block.count) };
+            let workspace = block.index * batch.workspace_stride as usize;
+            batch.train.workspace = batch.train.workspace.wrapping_add(workspace);
+            for step in 0..batch.train.steps as usize {
                 let phase = |phase| PhaseArgs { batch, arrays, phase, step };
-                let [gradients, reduce, update] = Phase::of_step(arrays, self.batch as usize);
                 barrier.phase(inline!(|| {
-                    for shard in block.grid_stride(shards) {
+                    for i in block.grid_stride(part.shards as usize) {
+                        let shard = part.first_shard as usize + i;
                         // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        unsafe { phase(gradients).run(&block.as_block(shard, shards), s) };
+                        unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
                     }
                 }));
-                barrier.phase(
-                    // SAFETY: the caller keeps the contract of `Kernel::run`.
-                    inline!(|| unsafe { phase(reduce).run(&block.as_block(block.index, block.count), s) }),
-                );
-                barrier.phase(
-                    // SAFETY: the caller keeps the contract of `Kernel::run`.
-                    inline!(|| unsafe { phase(update).run(&block.as_block(block.index, block.count), s) }),
-                );
+                if part.arrays > 0 {
+                    barrier.phase(
+                        // SAFETY: the caller keeps the contract of `Kernel::run`.
+                        inline!(|| unsafe { phase(part.reduce()).run(&block.as_block(block.index, block.count), s) }),
+                    );
+                }
+                if part.updates > 0 {
+                    barrier.phase(
+                        // SAFETY: the caller keeps the contract of `Kernel::run`.
+                        inline!(|| unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) }),
+                    );
+                }
             }
         }));
     }

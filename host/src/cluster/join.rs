@@ -145,10 +145,8 @@ impl Cluster {
         setup: &ModelSetup,
         announce: &mut dyn FnMut(&Demand),
     ) -> Result<(Box<dyn Models>, String)> {
-        let kind = parallel::kind(device);
-        announce(&crate::device::demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?);
-        self.command(&Command::Open { device: kind, dataset: dataset.into(), setup: setup.clone().into() });
-        let opened = Parallel::open(Rc::clone(&self.world), kind, dataset, setup);
+        self.command(&Command::Open { device, dataset: dataset.into(), setup: setup.clone().into() });
+        let opened = Parallel::open(Rc::clone(&self.world), device, dataset, setup, announce);
         let answers = self.answers();
         let parallel = opened?;
         answers?;

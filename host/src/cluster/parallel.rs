@@ -15,6 +15,7 @@ use super::sum::{add_up, share, subtrees};
 use super::world::{Shares, World};
 use crate::config::SampleConfig;
 use crate::corpus::Dataset;
+use crate::device::memory::Demand;
 use crate::device::sharded::Sharded;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, open_sharded};
 use crate::error::{Error, Result};
@@ -38,11 +39,6 @@ pub(super) struct Parallel {
     reports: Vec<f32>,
 }
 
-/// Returns the kind of the devices that share a step.
-pub(super) fn kind(kind: DeviceKind) -> DeviceKind {
-    if kind == DeviceKind::Auto { DeviceKind::Cpu } else { kind }
-}
-
 /// Waits for the answer of a rank, which may be its failure.
 pub(super) fn answer(world: &World, rank: usize) -> Result<Reply> {
     match decode(&world.wait(rank)) {
@@ -52,14 +48,20 @@ pub(super) fn answer(world: &World, rank: usize) -> Result<Reply> {
 }
 
 impl Parallel {
-    /// Opens the model on this rank.
-    pub(super) fn open(world: Rc<World>, kind: DeviceKind, dataset: &Dataset, setup: &ModelSetup) -> Result<Self> {
+    /// Opens the model on this rank. The memory that it needs here goes to `announce` before it is allocated.
+    pub(super) fn open(
+        world: Rc<World>,
+        kind: DeviceKind,
+        dataset: &Dataset,
+        setup: &ModelSetup,
+        announce: &mut dyn FnMut(&Demand),
+    ) -> Result<Self> {
         let val = dataset.val.every(world.rank(), world.size());
         let own = Dataset { val, ..dataset.clone() };
-        let mut device = open_sharded(kind, &own, setup)?;
+        let (device, description) = open_sharded(kind, &own, setup, announce)?;
         Ok(Self {
             shape: setup.state.weights.shape,
-            description: device.device().description(),
+            description,
             device,
             world,
             val_documents: dataset.val.len(),

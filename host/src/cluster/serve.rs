@@ -73,7 +73,7 @@ impl Service {
             }
             Command::Open { device, dataset, setup } => {
                 let (dataset, setup) = (Dataset::try_from(dataset)?, ModelSetup::from(setup));
-                self.parallel = Some(Parallel::open(Rc::clone(&self.world), device, &dataset, &setup)?);
+                self.parallel = Some(Parallel::open(Rc::clone(&self.world), device, &dataset, &setup, &mut |_| ())?);
                 Ok(Some(Reply::Done))
             }
             Command::Train { steps } => {

@@ -27,3 +27,28 @@ pub(super) fn chosen(count: usize) -> Result<usize, usize> {
         number => Err(number),
     }
 }
+
+/// Returns what a rank says of the way that sums of gradients take from a GPU to the other ranks.
+#[cfg(feature = "mpi")]
+pub(super) fn sums_description() -> &'static str {
+    if mpi_is_cuda_aware() {
+        "sums go through the host's memory, although MPI could take them from the GPU"
+    } else {
+        "sums go through the host's memory"
+    }
+}
+
+/// Returns whether the MPI library can send a GPU's memory, as far as it can be asked.
+#[cfg(all(feature = "mpi", unix))]
+fn mpi_is_cuda_aware() -> bool {
+    type Query = unsafe extern "C" fn() -> std::ffi::c_int;
+
+    let program = libloading::os::unix::Library::this();
+    // SAFETY: Open MPI and MPICH declare `int MPIX_Query_cuda_support(void)`.
+    unsafe { program.get::<Query>("MPIX_Query_cuda_support").is_ok_and(|query| query() == 1) }
+}
+
+#[cfg(all(feature = "mpi", not(unix)))]
+fn mpi_is_cuda_aware() -> bool {
+    false
+}

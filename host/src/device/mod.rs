@@ -102,24 +102,39 @@ fn host(
     Ok(Box::new(setups.iter().map(open).collect::<Result<Vec<_>>>()?))
 }
 
-/// Puts a model on a device of this kind, for steps that several ranks share.
+/// Puts a model on a device of this kind, for steps that several ranks share. Returns the model and a description of the
+/// device, as [`select`] does.
 ///
 /// # Errors
-/// If no such device can share a step, the model does not fit the corpus, or memory is too small.
+/// Those of [`select`], and an error for the reference.
 #[cfg(feature = "mpi")]
 pub(crate) fn open_sharded(
     kind: DeviceKind,
     dataset: &Dataset,
     setup: &ModelSetup,
-) -> Result<Box<dyn sharded::Sharded>> {
-    if kind != DeviceKind::Cpu {
-        let message = "the ranks of one model compute on CPUs alone";
-        let hint = "give `--device cpu`, train several models by `--seeds` or `--sweep`, or start one process";
-        return Err(crate::error::Error::usage(message, hint));
+    announce: &mut dyn FnMut(&Demand),
+) -> Result<(Box<dyn sharded::Sharded>, String)> {
+    let mut reason = String::new();
+    if matches!(kind, DeviceKind::Auto | DeviceKind::Cuda) {
+        match sharded_on_gpu(dataset, setup, announce) {
+            Ok(mut model) => {
+                let description = format!("{}, {}", model.device().description(), gpu::sums_description());
+                return Ok((model, description));
+            }
+            Err(error) if kind == DeviceKind::Cuda => return Err(error),
+            Err(error) => reason = format!(" (no GPU: {})", error.one_line()),
+        }
     }
-    let demand = demand(kind, setup.state.weights.shape, setup.train.batch, dataset)?;
+    if kind == DeviceKind::Reference {
+        let hint = "give `--device cpu`, train several models by `--seeds` or `--sweep`, or start one process";
+        return Err(crate::error::Error::usage("the reference shares no model between ranks", hint));
+    }
+    let demand = demand(DeviceKind::Cpu, setup.state.weights.shape, setup.train.batch, dataset)?;
     demand.validate()?;
-    Ok(Box::new(cpu::sharded::ShardedCpu::new(Cpu::new(setup.train, dataset, &setup.state)?)))
+    announce(&demand);
+    let cpu = Cpu::new(setup.train, dataset, &setup.state)?;
+    let description = cpu.description() + &reason;
+    Ok((Box::new(cpu::sharded::ShardedCpu::new(cpu)), description))
 }
 
 #[cfg(cuda)]
@@ -127,9 +142,28 @@ fn on_gpu(dataset: &Dataset, setups: &[ModelSetup], announce: &mut dyn FnMut(&De
     Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?))
 }
 
+#[cfg(all(cuda, feature = "mpi"))]
+fn sharded_on_gpu(
+    dataset: &Dataset,
+    setup: &ModelSetup,
+    announce: &mut dyn FnMut(&Demand),
+) -> Result<Box<dyn sharded::Sharded>> {
+    let setups = std::slice::from_ref(setup);
+    Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?.into_sharded()))
+}
+
 #[cfg(not(cuda))]
 fn on_gpu(_: &Dataset, _: &[ModelSetup], _: &mut dyn FnMut(&Demand)) -> Result<Box<dyn Models>> {
-    Err(crate::error::Error::NotBuilt {
-        part: "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned(),
-    })
+    Err(no_gpu_support())
+}
+
+#[cfg(all(not(cuda), feature = "mpi"))]
+fn sharded_on_gpu(_: &Dataset, _: &ModelSetup, _: &mut dyn FnMut(&Demand)) -> Result<Box<dyn sharded::Sharded>> {
+    Err(no_gpu_support())
+}
+
+#[cfg(not(cuda))]
+fn no_gpu_support() -> crate::error::Error {
+    let part = "GPU support, which needs Linux or Windows and the feature `cuda`".to_owned();
+    crate::error::Error::NotBuilt { part }
 }

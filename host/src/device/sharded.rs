@@ -2,7 +2,14 @@
 
 use std::ops::Range;
 
-use super::types::{Device, StepLog};
+use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::tiled::rows;
+use gpu_kernels::train::batch::shards;
+use gpu_kernels::tree::GradientArrays;
+
+use super::types::{Device, Executor, StepLog};
+use crate::config::TrainConfig;
+use crate::corpus::{Batches, Dataset};
 use crate::error::Result;
 
 /// A device that computes the gradients of a part of a step, and takes the step when it has their sums over all parts.
@@ -37,4 +44,85 @@ pub(crate) trait Sharded {
 
     /// Takes the step, if the total and all losses are known.
     fn end_step(&mut self) -> Result<StepLog>;
+}
+
+/// A step that several ranks share. Its leaves are the same on every device.
+pub(super) struct SharedStep {
+    /// The first document of each leaf, and the number of documents.
+    pub(super) leaves: Vec<usize>,
+    /// The arrays of the leaves' gradients. The last one may have fewer shards than the others.
+    pub(super) arrays: GradientArrays,
+    /// The number of shards.
+    shards: usize,
+    /// The subtrees of this rank.
+    pub(super) subtrees: Vec<Range<usize>>,
+    /// The loss of each document.
+    pub(super) losses: Vec<f32>,
+    pub(super) batches: Batches,
+}
+
+impl SharedStep {
+    /// Returns step `step` of `ranks` ranks.
+    pub(super) fn new(
+        config: &TrainConfig,
+        shape: RuntimeShape,
+        dataset: &Dataset,
+        step: u64,
+        ranks: usize,
+    ) -> Result<Self> {
+        let (batch, block_size) = (config.batch, shape.block_size());
+        let batches = dataset.batches(step, 1, batch, block_size)?;
+        let mut step = Self {
+            leaves: Vec::new(),
+            arrays: GradientArrays::new(shards(batch), ranks),
+            shards: shards(batch),
+            subtrees: Vec::new(),
+            losses: vec![0.0; batch],
+            batches,
+        };
+        if Executor::of_training(shape, batch) == Executor::Tiled {
+            let rows = (0..batch).map(|i| block_size.min(step.document(i).len() - 1)).sum();
+            step.shards = rows::shards(batch, rows);
+            step.arrays = GradientArrays { shards_each: 1, count: step.shards };
+        }
+        step.leaves = (0..=step.arrays.count).map(|leaf| step.shards_of(0..leaf).end * batch / step.shards).collect();
+        Ok(step)
+    }
+
+    /// Returns the shards of these leaves.
+    pub(super) fn shards_of(&self, leaves: Range<usize>) -> Range<usize> {
+        let shard = |leaf: usize| self.shards.min(leaf * self.arrays.shards_each);
+        shard(leaves.start)..shard(leaves.end)
+    }
+
+    /// Returns all leaves of this rank.
+    pub(super) fn own(&self) -> Range<usize> {
+        let [first, last] = [self.subtrees.first(), self.subtrees.last()];
+        first.map_or(0, |tree| tree.start)..last.map_or(0, |tree| tree.end)
+    }
+
+    /// Returns the documents of these leaves, as indices in the step.
+    pub(super) fn documents_of(&self, leaves: Range<usize>) -> Range<usize> {
+        self.leaves[leaves.start]..self.leaves[leaves.end]
+    }
+
+    /// Returns the documents of a subtree whose leaves are shards, each with its shard, from 0 on.
+    pub(super) fn in_shards(&self, tree: Range<usize>) -> impl Iterator<Item = (usize, &[u32])> + Clone {
+        let first = tree.start;
+        tree.flat_map(move |leaf| self.documents_of(leaf..leaf + 1).map(move |i| (leaf - first, self.document(i))))
+    }
+
+    /// Returns the document with this index in the step.
+    fn document(&self, i: usize) -> &[u32] {
+        let Batches { documents, first } = &self.batches;
+        documents.get((*first as usize + i) % documents.len())
+    }
+}
+
+/// Returns the largest number of leaves of a step.
+pub(super) fn max_leaves(config: &TrainConfig, shape: RuntimeShape) -> usize {
+    match Executor::of_training(shape, config.batch) {
+        Executor::Tiled => rows::shards(config.batch, config.batch.saturating_mul(shape.block_size())),
+        Executor::Fused => shards(config.batch),
+    }
 }

@@ -15,9 +15,9 @@ use gpu_kernels::activations::Activations;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
+use gpu_kernels::part::BatchLaunchArgs;
 use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, RuntimeShape, Shape};
 use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
-use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
 use simt::GPU_WARPS;
 
@@ -63,7 +63,7 @@ pub(super) trait Args: LaunchArgs {
 }
 
 impl LaunchArgs for TrainModelsArgs {}
-impl LaunchArgs for BatchArgs {
+impl LaunchArgs for BatchLaunchArgs {
     const GRID_BARRIER: bool = true;
 }
 impl LaunchArgs for EvaluateArgs {}
@@ -76,7 +76,7 @@ impl Args for TrainModelsArgs {
     const WEIGHT_ARRAYS: usize = 5;
     const WORKSPACE: fn(RuntimeShape) -> usize = train_workspace_len;
 }
-impl Args for BatchArgs {
+impl Args for BatchLaunchArgs {
     const KERNEL: &'static str = "train_batch";
     const WEIGHT_ARRAYS: usize = 3;
     const WORKSPACE: fn(RuntimeShape) -> usize = train_workspace_len;

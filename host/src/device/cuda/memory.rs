@@ -5,9 +5,11 @@ use std::ops::Range;
 use cust::memory::bytemuck::Zeroable;
 use cust::memory::{CopyDestination, DeviceBuffer, DeviceCopy, mem_get_info};
 use gpu_kernels::layout::Layout;
+use gpu_kernels::part::BatchLaunchArgs;
 use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::train::TrainModelsArgs;
-use gpu_kernels::train::batch::{BatchArgs, shards, squares_len};
+use gpu_kernels::train::batch::{shards, squares_len};
 use simt::HALF_WARP;
 
 use super::super::memory::Demand;
@@ -49,9 +51,12 @@ pub(super) fn upload<T: DeviceCopy>(values: &[T]) -> Result<DeviceBuffer<T>> {
     DeviceBuffer::from_slice(values).map_err(failed("copy to the GPU"))
 }
 
-/// Overwrites an array with as many values.
+/// Overwrites the first values of an array.
+///
+/// # Panics
+/// If the array has fewer values.
 pub(super) fn overwrite<T: DeviceCopy>(array: &mut DeviceBuffer<T>, values: &[T]) -> Result<()> {
-    array.copy_from(values).map_err(failed("copy to the GPU"))
+    array.index(0..values.len()).copy_from(values).map_err(failed("copy to the GPU"))
 }
 
 /// Copies a range of an array to the host.
@@ -84,13 +89,15 @@ impl Plan {
     pub(super) fn new(kernels: &CudaKernels, shape: RuntimeShape, batch: usize) -> Result<Self> {
         let len = Layout(shape).len();
         if Executor::of_training(shape, batch) == Executor::Tiled {
-            return Ok(Self { blocks: 0, grads: len, workspace: 0, squares: 0, losses: 0 });
+            // Ranks that share a step need room for the gradients of a part of it.
+            let grads = StepArgs::part_len(shape);
+            return Ok(Self { blocks: 0, grads, workspace: 0, squares: 0, losses: 0 });
         }
         if batch == 1 {
             let workspace = kernels.choose::<TrainModelsArgs>()?.workspace;
             return Ok(Self { blocks: 1, grads: len, workspace, squares: 0, losses: 0 });
         }
-        let kernel = kernels.choose::<BatchArgs>()?;
+        let kernel = kernels.choose::<BatchLaunchArgs>()?;
         let blocks = affordable_blocks(kernels.resident_blocks(&kernel)?.min(shards(batch)), kernel.workspace)?;
         Ok(Self {
             blocks,

@@ -8,6 +8,7 @@ use cust::memory::DeviceBuffer;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::{Arrays, Layout};
+use gpu_kernels::part::{BatchLaunchArgs, StepPart};
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
@@ -28,6 +29,8 @@ use crate::corpus::{Batches, Dataset};
 use crate::error::Result;
 use crate::weights::Weights;
 
+#[cfg(feature = "mpi")]
+mod sharded;
 mod tiled_steps;
 
 /// A model on a GPU.
@@ -156,8 +159,14 @@ impl Cuda {
     /// Takes steps of several documents in one launch.
     fn launch_batches(&mut self, steps: usize) -> Result<Vec<StepLog>> {
         let train = self.train_args(steps)?;
+        self.launch_part(train, StepPart::whole(self.config.batch))?;
+        self.finish_launch(steps)
+    }
+
+    /// Computes a part of each of a launch's steps. Its arguments are those of [`Self::train_args`].
+    fn launch_part(&mut self, train: TrainArgs, part: StepPart) -> Result<()> {
         overwrite(&mut self.barrier, &[0])?;
-        let args = BatchArgs {
+        let batch = BatchArgs {
             train,
             squares: pointer(&self.squares, self.plan.squares),
             losses: pointer(&self.losses, self.plan.losses),
@@ -165,9 +174,9 @@ impl Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
+        let args = BatchLaunchArgs { batch, part };
         // SAFETY: `train_args` states the lengths of its arrays, the plan those of the others, and the barrier is 0.
-        unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }?;
-        self.finish_launch(steps)
+        unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }
     }
 
     /// Counts the steps of a launch that has ended, and returns their logs.
@@ -210,7 +219,7 @@ impl Device for Cuda {
             return Ok(train_side_by_side(&mut [self], steps)?.remove(0));
         }
         let (gpu, mut logs) = (Rc::clone(&self.gpu), Vec::with_capacity(steps));
-        gpu.in_launches::<BatchArgs>(steps, |range| {
+        gpu.in_launches::<BatchLaunchArgs>(steps, |range| {
             logs.extend(self.launch_batches(range.len())?);
             Ok(())
         })?;

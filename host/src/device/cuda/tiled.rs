@@ -7,7 +7,10 @@ use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::tiled::items::{Items, staged_len};
 use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
+#[cfg(feature = "mpi")]
+use gpu_kernels::tiled::phases::JOIN;
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
+use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::squares::squares_len;
 use gpu_kernels::tiled::step::{StepArgs, staging_len};
 use simt::{GPU_WARPS, HALF_WARP};
@@ -32,6 +35,32 @@ pub(super) struct TiledStep<'a> {
     pub(super) coefficients: StepCoefficients,
 }
 
+/// The lists and the losses of steps, which go to the device together.
+#[derive(Default)]
+struct Batch {
+    lists: Vec<u32>,
+    /// The losses before the launches.
+    losses: Vec<f32>,
+    steps: Vec<PlannedStep>,
+}
+
+/// A step with the places of its lists and of its losses.
+struct PlannedStep {
+    first_list: usize,
+    first_loss: usize,
+    counts: RowCounts,
+    coefficients: StepCoefficients,
+}
+
+impl Batch {
+    /// Adds a step with these numbers of rows, whose lists have been appended from `first_list` on.
+    fn push(&mut self, first_list: usize, counts: RowCounts, coefficients: StepCoefficients) {
+        let first_loss = self.losses.len();
+        self.losses.resize(first_loss + (counts.documents as usize).next_multiple_of(HALF_WARP), 0.0);
+        self.steps.push(PlannedStep { first_list, first_loss, counts, coefficients });
+    }
+}
+
 impl Tiled {
     pub(super) fn new(shape: RuntimeShape) -> Result<Self> {
         Ok(Self { workspace: zeros(0)?, scratch: zeros(0)?, squares: zeros(squares_len(shape))? })
@@ -48,38 +77,89 @@ impl Tiled {
         args: StepArgs,
         steps: &[TiledStep],
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let kernels = Kernels::new(&gpu.kernels, gpu.shape)?;
-        let (mut lists, mut plans) = (Vec::new(), Vec::with_capacity(steps.len()));
-        let (mut workspace, mut losses) = (0, 0);
+        let mut batch = Batch::default();
         for step in steps {
-            let first = lists.len();
-            let counts = tiled_rows::append(&mut lists, gpu.shape, step.documents);
-            workspace = workspace.max(StepArgs::workspace_len(gpu.shape, counts, args.trains));
-            plans.push((first, losses, counts));
-            losses += step.documents.len().next_multiple_of(HALF_WARP);
+            let first = batch.lists.len();
+            let counts = tiled_rows::append(&mut batch.lists, gpu.shape, step.documents);
+            batch.push(first, counts, step.coefficients);
         }
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.launch(gpu, args, &batch, &phases(gpu.shape, args.trains)) }
+    }
+
+    /// Computes the sums of the gradients over the documents of a part of a step, and returns the documents' losses. The
+    /// documents are those of `shards` shards, from 0 on, each with its shard.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    #[cfg(feature = "mpi")]
+    pub(super) unsafe fn run_shards<'a>(
+        &mut self,
+        gpu: &Gpu,
+        args: StepArgs,
+        shards: usize,
+        documents: impl Iterator<Item = (usize, &'a [u32])> + Clone,
+    ) -> Result<Vec<f32>> {
+        let mut batch = Batch::default();
+        let counts = tiled_rows::append_shards(&mut batch.lists, gpu.shape, shards, documents);
+        batch.push(0, counts, args.coefficients);
+        let mut phases = phases(gpu.shape, true);
+        phases.retain(|phase| !JOIN.contains(&phase.op));
+        // SAFETY: the caller keeps the contract.
+        let (_, mut losses) = unsafe { self.launch(gpu, args, &batch, &phases) }?;
+        losses.truncate(counts.documents as usize);
+        Ok(losses)
+    }
+
+    /// Ends a step that several ranks share, on documents with these losses, whose gradients are the sums over all parts.
+    /// Returns the log.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    #[cfg(feature = "mpi")]
+    pub(super) unsafe fn join(&mut self, gpu: &Gpu, args: StepArgs, losses: &[f32]) -> Result<Vec<f32>> {
+        let counts = RowCounts { documents: losses.len() as u32, vocab: gpu.shape.vocab, ..RowCounts::default() };
+        let mut batch = Batch { lists: vec![0; counts.lists_len()], ..Batch::default() };
+        batch.push(0, counts, args.coefficients);
+        batch.losses[..losses.len()].copy_from_slice(losses);
+        // SAFETY: the caller keeps the contract. No op of these phases has a row.
+        let (log, _) = unsafe { self.launch(gpu, args, &batch, &JOIN.map(|op| Phase { op, layer: 0 })) }?;
+        Ok(log)
+    }
+
+    /// Launches these phases of every step, and returns the log and the losses.
+    ///
+    /// # Safety
+    /// That of [`Self::run`].
+    unsafe fn launch(
+        &mut self,
+        gpu: &Gpu,
+        args: StepArgs,
+        Batch { lists, losses, steps }: &Batch,
+        phases: &[Phase],
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let kernels = Kernels::new(&gpu.kernels, gpu.shape)?;
+        let workspace_len = |step: &PlannedStep| StepArgs::workspace_len(gpu.shape, step.counts, args.trains);
+        let workspace = steps.iter().map(workspace_len).max().unwrap_or(0);
         if self.workspace.len() < workspace {
             self.workspace = zeros(workspace)?;
         }
-        let (lists_len, lists) = (lists.len(), upload(&lists)?);
-        let (losses_len, losses, log) = (losses, zeros::<f32>(losses)?, zeros::<f32>(LOG_LEN * steps.len())?);
-        let mut launches = Vec::new();
-        for (i, (step, (first, first_loss, counts))) in steps.iter().zip(&plans).enumerate() {
+        let (lists, losses, log) = (upload(lists)?, upload(losses)?, zeros::<f32>(LOG_LEN * steps.len())?);
+        let mut launches = Vec::with_capacity(steps.len() * phases.len());
+        for (i, step) in steps.iter().enumerate() {
             let args = StepArgs {
                 workspace: pointer(&self.workspace, workspace),
                 squares: pointer(&self.squares, self.squares.len()),
-                lists: pointer(&lists, lists_len).wrapping_add(*first),
-                log: pointer(&log, LOG_LEN * steps.len()).wrapping_add(LOG_LEN * i),
-                losses: pointer(&losses, losses_len).wrapping_add(*first_loss),
-                counts: *counts,
+                lists: pointer(&lists, lists.len()).wrapping_add(step.first_list),
+                log: pointer(&log, log.len()).wrapping_add(LOG_LEN * i),
+                losses: pointer(&losses, losses.len()).wrapping_add(step.first_loss),
+                counts: step.counts,
                 coefficients: step.coefficients,
                 threads: gpu.kernels.multiprocessors() as u32,
                 ..args
             };
-            each_phase(gpu.shape.n_layer(), args.trains, |phase| {
-                // SAFETY: the caller vouches for the arrays, and the other pointers are those of this function's memory.
-                launches.push(unsafe { Launch::new(args, phase, &kernels) });
-            });
+            // SAFETY: the caller vouches for the arrays, and the other pointers are those of this function's memory.
+            launches.extend(phases.iter().map(|&phase| unsafe { Launch::new(args, phase, &kernels) }));
         }
         let scratch = launches.iter().map(|launch| launch.scratch_len(&kernels)).max().unwrap_or(0);
         if self.scratch.len() < scratch {
@@ -92,6 +172,13 @@ impl Tiled {
         })?;
         Ok((download(&log, 0..log.len())?, download(&losses, 0..losses.len())?))
     }
+}
+
+/// Returns the phases of a step, or of an evaluation.
+fn phases(shape: RuntimeShape, trains: bool) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    each_phase(shape.n_layer(), trains, |phase| phases.push(phase));
+    phases
 }
 
 /// A kernel and its compiled form.

@@ -20,12 +20,12 @@ use crate::error::Result;
 
 impl Cuda {
     /// Returns the arguments of the tiled executor.
-    fn tiled_args(&self, trains: bool) -> StepArgs {
+    pub(super) fn tiled_args(&self, trains: bool) -> StepArgs {
         let len = Layout(self.gpu.shape).len();
         let arrays = Arrays {
             w: pointer(&self.params, len),
             transposed: ptr::null_mut(),
-            grads: pointer(&self.grads, len),
+            grads: pointer(&self.grads, StepArgs::part_len(self.gpu.shape)),
             m: pointer(&self.m, len),
             v: pointer(&self.v, len),
         };
