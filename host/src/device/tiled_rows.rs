@@ -81,6 +81,10 @@ pub(super) fn memory_len(shape: RuntimeShape, batch: usize, trains: bool) -> Res
         let hint = "lower --batch or --block-size";
         return Err(Error::argument("the number of a step's tokens", expected, &tokens, hint));
     }
+    if tokens == 0 {
+        // A rank may have no document to evaluate.
+        return Ok(0);
+    }
     let some = tokens.min(MAX_ROWS as u128);
     let (documents, vocab) = (batch.min(MAX_ROWS) as u32, shape.vocab);
     let shards = rows::shards(documents as usize, some as usize) as u32;
