@@ -2,7 +2,7 @@
 
 use crate::program::{Global, Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
-use crate::simulator::{Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Watchdog};
+use crate::simulator::{Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Texture, Watchdog};
 
 /// An emulated GPU.
 pub struct Gpu {
@@ -145,6 +145,17 @@ impl Gpu {
     pub fn read(&mut self, address: u64, len: usize) -> Option<Vec<u8>> {
         let (segment, at) = self.simulator.memory.find(address, len).ok()?;
         Some(segment.bytes()[at..at + len].to_vec())
+    }
+
+    /// Adds a texture, or a surface, whose sampler has no effect. Returns its handle, which kernels take as a parameter of
+    /// 64 bits. To bind a texture to a `.texref` variable, write the handle to the eight bytes of the variable.
+    pub fn add_texture(&mut self, texture: Texture) -> u64 {
+        self.simulator.textures.add(texture)
+    }
+
+    /// Removes a texture or surface, and returns whether there was one. Its memory stays allocated.
+    pub fn remove_texture(&mut self, handle: u64) -> bool {
+        self.simulator.textures.remove(handle)
     }
 
     /// Returns the reason why a kernel cannot be launched, if there is one.

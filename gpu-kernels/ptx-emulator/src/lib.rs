@@ -99,4 +99,7 @@ pub use driver::config;
 pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
-pub use simulator::{Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Watchdog};
+pub use simulator::{
+    AddressMode, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Sampler, Texels, Texture,
+    Watchdog,
+};

@@ -84,6 +84,11 @@ impl HalfFormat {
     }
 }
 
+/// Returns the value of an `f16`.
+pub fn half_value(bits: u16) -> f64 {
+    F16.value(bits)
+}
+
 fn power(exponent: i32) -> f64 {
     2f64.powi(exponent)
 }

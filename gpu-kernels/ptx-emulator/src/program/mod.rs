@@ -25,6 +25,7 @@ mod shared;
 mod symbols;
 
 pub use decode::{Variant, variants};
+pub use half::half_value;
 pub use instruction::{
     Access, Action, Atomic, Barrier, BarrierReduction, Inst, NEVER, Order, Program, Reduction, Scope, Shuffle, System,
     Thread, VoteFunction, WINDOW, window,

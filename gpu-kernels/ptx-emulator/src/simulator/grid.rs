@@ -9,6 +9,7 @@ use super::happens_before::{Accessor, Released};
 use super::launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
+use super::texture::Textures;
 use super::timing::kind;
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Thread;
@@ -31,6 +32,7 @@ const MAX_STATE: usize = 16 << 30;
 pub struct Simulator {
     pub device: DeviceProperties,
     pub memory: GlobalMemory,
+    pub textures: Textures,
     next_epoch: u32,
     /// The text that kernels have printed.
     pub output: String,
@@ -96,6 +98,7 @@ impl Simulator {
         Self {
             memory: GlobalMemory::new(device.memory),
             device,
+            textures: Textures::default(),
             next_epoch: 1,
             output: String::new(),
             warnings: Vec::new(),

@@ -19,6 +19,7 @@ mod profile;
 mod shadow;
 mod shuffle;
 mod system;
+mod texture;
 mod timing;
 mod warp;
 
@@ -26,3 +27,4 @@ pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
 pub use launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
 pub use profile::{Counts, Profile};
+pub use texture::{AddressMode, Channel, Sampler, Texels, Texture};
