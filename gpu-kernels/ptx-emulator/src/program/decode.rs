@@ -7,7 +7,7 @@ use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
-use super::{carry, compare, control, convert, float, half, integer, memory};
+use super::{carry, compare, control, convert, float, half, integer, memory, textures};
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
@@ -16,7 +16,14 @@ static COMPUTE: LazyLock<Table> =
 
 /// All other instructions but `call`, which the builder inlines.
 static OTHERS: LazyLock<Table> = LazyLock::new(|| {
-    Table::of(&[memory::forms, control::forms, convert::address_forms, convert::space_forms, carry::forms])
+    Table::of(&[
+        memory::forms,
+        control::forms,
+        convert::address_forms,
+        convert::space_forms,
+        carry::forms,
+        textures::forms,
+    ])
 });
 
 /// Decodes an instruction without its source location. The text is the reason why the result differs between GPUs, or

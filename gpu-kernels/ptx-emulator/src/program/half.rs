@@ -89,6 +89,11 @@ pub fn half_value(bits: u16) -> f64 {
     F16.value(bits)
 }
 
+/// Returns the `f16` nearest to a value.
+pub fn half_bits(value: f64) -> u16 {
+    F16.bits(value, Rounding::Nearest)
+}
+
 fn power(exponent: i32) -> f64 {
     2f64.powi(exponent)
 }

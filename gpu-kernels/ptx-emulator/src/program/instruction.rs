@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::operations::TextureAccess;
 use super::registers::{Compute, Register, Registers};
 use crate::ptx::Error;
 use crate::ptx::syntax::{SourceLocation, Space};
@@ -128,6 +129,8 @@ pub enum Action {
     Store(Access),
     /// The instructions `atom` and `red`.
     Atomic(Atomic),
+    /// The instructions on textures and surfaces.
+    Texture(Box<TextureAccess>),
     /// The instructions `fence` and `membar`.
     Fence(Scope),
     /// The instruction `bra`, and `ret` from a function, which branches to the function's end.

@@ -206,7 +206,7 @@ fn elements<'a>(i: &Decoder, operand: &'a Operand) -> Decoded<&'a [Operand]> {
 }
 
 /// Returns the register if it can hold the type of an access.
-fn wide_enough(register: Register, typ: Type) -> Decoded<Register> {
+pub(super) fn wide_enough(register: Register, typ: Type) -> Decoded<Register> {
     match register {
         Register::Predicate(_) => Err("expected a register, found a predicate".into()),
         _ if register.bits() < typ.bits() => {

@@ -55,7 +55,11 @@ fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &s
         "file" => return file(cursor, module),
         "section" => return skip_section(cursor),
         "pragma" | "alias" => return cursor.skip_to(';').map(|_| ()),
-        "texref" | "surfref" | "samplerref" => return skip_variable(cursor, module, name),
+        // A texture may be declared without a state space, which is then the global one.
+        "texref" | "surfref" | "samplerref" => {
+            cursor.go_back(cursor.position() - 1);
+            Space::Global
+        }
         "entry" | "func" => {
             module.functions.push(function(cursor, chains, name == "entry")?);
             return Ok(());
@@ -78,14 +82,6 @@ fn directive(cursor: &mut Cursor, chains: &Chains, module: &mut Module, name: &s
             cursor.want(';')
         }
     }
-}
-
-/// Skips a variable of a type that is not supported.
-fn skip_variable(cursor: &mut Cursor, module: &mut Module, typ: &str) -> Parsed {
-    let Err(error) = cursor.unsupported::<()>(format!("type `.{typ}` is not of the subset")) else { return Ok(()) };
-    let name = cursor.skip_to(';')?.unwrap_or_default();
-    module.missing.insert(name.to_string(), error);
-    Ok(())
 }
 
 fn target(cursor: &mut Cursor) -> Parsed<u32> {

@@ -60,6 +60,8 @@ impl Type {
             "bf16" => return Some(Self::Bf16),
             "f16x2" => return Some(Self::F16x2),
             "bf16x2" => return Some(Self::Bf16x2),
+            // A variable of one of these types holds a handle.
+            "texref" | "surfref" | "samplerref" => return Some(Self::B(64)),
             _ => {}
         }
         let bits: u32 = name.get(1..)?.parse().ok()?;

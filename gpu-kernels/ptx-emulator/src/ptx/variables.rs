@@ -14,6 +14,7 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Par
     // The elements of a vector are stored one after the other.
     let vector = if cursor.eat_dot("v2") { 2 } else { 1 };
     let vector = if cursor.eat_dot("v4") { 4 } else { vector };
+    let opaque = matches!(cursor.peek(), Kind::Dot("texref" | "surfref" | "samplerref"));
     let typ = cursor.typ()?;
     if cursor.eat_dot("ptr") {
         // The attributes give the state space and alignment of the pointer's target.
@@ -40,6 +41,9 @@ pub(super) fn variable(cursor: &mut Cursor, space: Space, external: bool) -> Par
     }
     let size = elements.saturating_mul(typ.bytes());
     let mut variable = Variable { name, space, align, size, init: Vec::new(), addresses: Vec::new(), register: None };
+    if opaque && initialised {
+        return cursor.unsupported("initialisers of textures and samplers are not of the subset");
+    }
     if cursor.eat('=') {
         initialiser(cursor, &mut variable, typ.bytes() as usize)?;
         if elements == 0 {

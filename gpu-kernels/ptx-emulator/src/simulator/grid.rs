@@ -118,6 +118,7 @@ impl Simulator {
             launch,
             params,
             memory: &mut self.memory,
+            textures: &self.textures,
             released: Released::default(),
             profile: Profile::new(launch),
             latencies: program.code.iter().map(|inst| kind(inst).1).collect(),

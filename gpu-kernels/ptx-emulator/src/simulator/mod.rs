@@ -20,6 +20,7 @@ mod shadow;
 mod shuffle;
 mod system;
 mod texture;
+mod texture_access;
 mod timing;
 mod warp;
 

@@ -11,6 +11,7 @@ use super::happens_before::{Accessor, LaneOrder, Observer, Released, SyncState, 
 use super::launch::{Checks, Launch};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
+use super::texture::Textures;
 use super::timing::Timing;
 use crate::program::{Action, BarrierReduction, Inst, NEVER, Order, Registers};
 
@@ -19,6 +20,7 @@ pub struct Run<'r, 'a> {
     pub launch: Launch<'a>,
     pub params: &'r [u8],
     pub memory: &'r mut GlobalMemory,
+    pub textures: &'r Textures,
     pub released: Released,
     pub profile: Profile<'a>,
     /// The latency of each instruction.
@@ -225,6 +227,7 @@ impl Warp {
                 self.atomic(env, atomic, pc, mask)?;
                 return Ok(true);
             }
+            Action::Texture(access) => self.texture(env, access, mask)?,
             Action::Fence(scope) => {
                 let accessor = self.accessor(env, pc, true);
                 self.sync.fence(&accessor, *scope);

@@ -1,0 +1,67 @@
+//! The operands of decoded instructions that touch textures, matrices and asynchronous barriers.
+
+use super::registers::Register;
+use crate::ptx::syntax::Type;
+
+/// An access to a texture or surface.
+pub struct TextureAccess {
+    pub operation: TextureOperation,
+    pub object: TextureHandle,
+    /// The registers of the coordinates, after that of the layer if there is one.
+    pub coordinates: Vec<usize>,
+    pub layered: bool,
+    /// Whether the coordinates are single-precision values.
+    pub floating: bool,
+    /// The type of the values.
+    pub typ: Type,
+    /// The registers that are read or written.
+    pub values: Vec<Register>,
+    /// The predicate that tells whether the texels are resident, which they always are.
+    pub resident: Option<usize>,
+    pub outside: OutsideMode,
+}
+
+/// The place of the handle of a texture or surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextureHandle {
+    /// A register of 64 bits.
+    Register(usize),
+    /// A variable in global memory, at this address.
+    Variable(u64),
+}
+
+/// The operation of an access to a texture or surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextureOperation {
+    Fetch,
+    /// The channel of this index of four texels.
+    Gather(usize),
+    Load,
+    Store,
+    Query(Query),
+}
+
+/// A property of a texture or surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    Width,
+    Height,
+    Depth,
+    Layers,
+    /// The number of levels or samples.
+    One,
+    Normalized,
+    /// The type of the channels, as OpenCL numbers it.
+    ChannelType,
+    /// The number of channels, as OpenCL numbers it.
+    ChannelOrder,
+}
+
+/// The treatment of surface coordinates that are out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideMode {
+    Trap,
+    Clamp,
+    /// Loads give zero, and stores have no effect.
+    Zero,
+}
