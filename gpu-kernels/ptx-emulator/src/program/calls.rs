@@ -3,10 +3,11 @@
 //! A call copies its arguments to an area of local memory, and the callee copies them from there to its parameters.
 //! Results come back the same way. So a call by pointer works like any other call.
 
+use super::access::{Access, Order, Scope};
 use super::build::Builder;
 use super::call_graph::callee;
 use super::decoder::Decoder;
-use super::instruction::{Access, Action, Inst, NEVER, Order, Scope, System};
+use super::instruction::{Action, Inst, NEVER, System};
 use super::names::Meaning;
 use super::registers::Register;
 use super::symbols::layout;

@@ -7,7 +7,7 @@ use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
-use super::{carry, compare, control, convert, float, half, integer, memory, textures};
+use super::{carry, compare, control, convert, float, half, integer, matrix, matrix_memory, memory, textures};
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
@@ -23,6 +23,8 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
         convert::space_forms,
         carry::forms,
         textures::forms,
+        matrix::forms,
+        matrix_memory::forms,
     ])
 });
 

@@ -72,6 +72,17 @@ impl<'a> Decoder<'a> {
         self.modifiers.iter().find_map(|found| table.iter().find(|(name, _)| name == found).map(|(_, value)| *value))
     }
 
+    /// Returns all modifiers in their order.
+    pub(super) fn modifiers(&self) -> impl Iterator<Item = &str> {
+        self.modifiers.iter().map(String::as_str)
+    }
+
+    /// Returns the values of all modifiers that the table lists.
+    pub(super) fn all_of<T: Copy>(&self, table: &[(&str, T)]) -> Vec<T> {
+        let value = |found: &str| table.iter().find(|(name, _)| *name == found).map(|(_, value)| *value);
+        self.modifiers().filter_map(value).collect()
+    }
+
     /// Returns the modifiers that are types.
     pub(super) fn types(&self) -> Vec<Type> {
         self.modifiers.iter().filter_map(|found| Type::named(found)).collect()

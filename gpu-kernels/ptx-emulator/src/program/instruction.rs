@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::operations::TextureAccess;
+use super::access::{Access, Scope};
+use super::operations::{MatrixAccess, TextureAccess};
 use super::registers::{Compute, Register, Registers};
 use crate::ptx::Error;
-use crate::ptx::syntax::{SourceLocation, Space};
+use crate::ptx::syntax::SourceLocation;
+use crate::ptx::syntax::Space;
 
 /// The point of reconvergence of a branch whose sides first meet at the end of the kernel.
 pub const NEVER: usize = usize::MAX;
@@ -129,6 +131,10 @@ pub enum Action {
     Store(Access),
     /// The instructions `atom` and `red`.
     Atomic(Atomic),
+    /// The instructions on the matrices that the lanes of a warp hold.
+    Matrix(MatrixFunction),
+    /// Loads and stores of matrices.
+    MatrixAccess(Box<MatrixAccess>),
     /// The instructions on textures and surfaces.
     Texture(Box<TextureAccess>),
     /// The instructions `fence` and `membar`.
@@ -195,41 +201,11 @@ pub struct BarrierReduction {
     pub function: fn(u32, u32) -> u64,
 }
 
+/// A function of the registers of a warp, all of whose lanes are active.
+pub type MatrixFunction = Box<dyn Fn(&mut Registers) + Send + Sync>;
+
 /// A commutative reduction of two words.
 pub type Reduction = fn(u32, u32) -> u32;
-
-/// The memory order of an access (PTX ISA, section 8.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    Weak,
-    Relaxed,
-    Acquire,
-    Release,
-    AcquireRelease,
-}
-
-/// The threads that an access synchronises with (PTX ISA, section 8.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    Block,
-    Device,
-}
-
-/// A load or store.
-pub struct Access {
-    pub space: Space,
-    pub order: Order,
-    pub scope: Scope,
-    /// The size of an element in bytes.
-    pub width: usize,
-    /// Whether elements are sign-extended.
-    pub signed: bool,
-    /// The register of each element, read or written.
-    pub elements: Vec<Register>,
-    /// The register that the offset is added to.
-    pub base: Option<Register>,
-    pub offset: i64,
-}
 
 /// A read-modify-write.
 pub struct Atomic {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::access::{Access, Order, Scope};
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, alternatives};
 use super::half::{BF16, F16, HalfFormat};
-use super::instruction::{Access, Action, Atomic, Order, Scope, window};
+use super::instruction::{Action, Atomic, window};
 use super::names::Meaning;
 use super::registers::Register;
 use super::rounding::Rounding;
@@ -141,14 +142,14 @@ pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
     Cow::Owned(sorted)
 }
 
-/// Decodes the modifiers and the address `[base+offset]` of an access.
-fn access(i: &mut Decoder, address: &Operand) -> Decoded<Access> {
+/// Decodes the modifiers and the address `[base+offset]` of an access to elements of a type.
+pub(super) fn access(i: &mut Decoder, address: &Operand, typ: Type) -> Decoded<Access> {
     let mut access = Access {
         space: i.one_of(&SPACES).unwrap_or(Space::Generic),
         order: i.one_of(&ORDERS).unwrap_or(Order::Weak),
         scope: i.one_of(&SCOPES).unwrap_or(Scope::Device),
-        width: i.typ().bytes() as usize,
-        signed: matches!(i.typ(), Type::S(_)),
+        width: typ.bytes() as usize,
+        signed: matches!(typ, Type::S(_)),
         elements: Vec::new(),
         base: None,
         offset: 0,
@@ -219,7 +220,8 @@ pub(super) fn wide_enough(register: Register, typ: Type) -> Decoded<Register> {
 /// Decodes `ld d, [a]` and `ldu d, [a]`.
 fn load(i: &mut Decoder) -> Decoded {
     let [d, address] = exactly(i.operands)?;
-    let (mut access, typ) = (access(i, address)?, i.typ());
+    let typ = i.typ();
+    let mut access = access(i, address, typ)?;
     for d in elements(i, d)? {
         access.elements.push(wide_enough(i.any_dest(d, typ.bits())?, typ)?);
     }
@@ -229,7 +231,8 @@ fn load(i: &mut Decoder) -> Decoded {
 /// Decodes `st [a], b`.
 fn store(i: &mut Decoder) -> Decoded {
     let [address, a] = exactly(i.operands)?;
-    let (mut access, typ) = (access(i, address)?, i.typ());
+    let typ = i.typ();
+    let mut access = access(i, address, typ)?;
     if matches!(access.space, Space::Const | Space::Param) {
         return Err(format!("state space {:?} cannot be written", access.space));
     }
@@ -248,7 +251,8 @@ fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction)
         [address, operand, swap] if swaps => (address, operand, Some(swap)),
         _ => return Err(format!("expected {} operands, found {}", 2 + d.len() + usize::from(swaps), operands.len())),
     };
-    let (mut access, bits) = (access(i, address)?, i.typ().bits());
+    let (typ, bits) = (i.typ(), i.typ().bits());
+    let mut access = access(i, address, typ)?;
     if access.order == Order::Weak {
         access.order = Order::Relaxed;
     }

@@ -1,5 +1,6 @@
 //! A kernel ready to run, with decoded instructions, the functions that it reaches, and points of reconvergence.
 
+mod access;
 mod build;
 mod call_graph;
 mod calls;
@@ -9,13 +10,17 @@ mod control;
 mod convert;
 mod decode;
 mod decoder;
+mod elements;
 mod float;
 mod forms;
+mod fragments;
 mod half;
 mod instruction;
 mod integer;
 mod lanes;
 mod link;
+mod matrix;
+mod matrix_memory;
 mod memory;
 mod names;
 mod operations;
@@ -26,12 +31,14 @@ mod shared;
 mod symbols;
 mod textures;
 
+pub use access::{Access, Order, Scope};
 pub use decode::{Variant, variants};
+pub use fragments::Fragment;
 pub use half::{half_bits, half_value};
 pub use instruction::{
-    Access, Action, Atomic, Barrier, BarrierReduction, Inst, NEVER, Order, Program, Reduction, Scope, Shuffle, System,
-    Thread, VoteFunction, WINDOW, window,
+    Action, Atomic, Barrier, BarrierReduction, Inst, NEVER, Program, Reduction, Shuffle, System, Thread, VoteFunction,
+    WINDOW, window,
 };
 pub use link::{Global, Linked, link};
-pub use operations::{OutsideMode, Query, TextureAccess, TextureHandle, TextureOperation};
+pub use operations::{MatrixAccess, MatrixPart, OutsideMode, Query, TextureAccess, TextureHandle, TextureOperation};
 pub use registers::{Register, Registers};

@@ -1,5 +1,7 @@
 //! The operands of decoded instructions that touch textures, matrices and asynchronous barriers.
 
+use super::access::Access;
+use super::fragments::Fragment;
 use super::registers::Register;
 use crate::ptx::syntax::Type;
 
@@ -64,4 +66,21 @@ pub enum OutsideMode {
     Clamp,
     /// Loads give zero, and stores have no effect.
     Zero,
+}
+
+/// A load or store of a matrix.
+pub struct MatrixAccess {
+    /// The address, without elements.
+    pub access: Access,
+    pub part: MatrixPart,
+    pub stores: bool,
+}
+
+/// The registers of a matrix in memory.
+pub enum MatrixPart {
+    /// A fragment of `wmma`. The stride between rows or columns is in a register and counts elements.
+    Fragment { fragment: Fragment, stride: usize, by_columns: bool },
+    /// Matrices of 8 by 8 elements of 16 bits, one for each register. Lane `8 * i + j` has the address of row `j` of matrix
+    /// `i`.
+    Rows { registers: Vec<usize>, transposed: bool },
 }

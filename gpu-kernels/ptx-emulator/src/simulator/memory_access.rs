@@ -140,6 +140,13 @@ impl Warp {
         self.load_bytes(env, &target, 1 << lane, &accessor)
     }
 
+    /// Writes at most 16 bytes in one lane.
+    pub(super) fn write_lane(&mut self, env: &mut Env, access: &Access, pc: usize, lane: u32, bytes: &[u8]) -> Checked {
+        let accessor = self.accessor(env, pc, false);
+        let target = self.resolve(env, access, lane, bytes.len())?;
+        self.store_bytes(env, &target, bytes, &accessor)
+    }
+
     fn release(&mut self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
         let release = matches!(order, Order::Release | Order::AcquireRelease);
         self.sync.write(&mut env.run.released, locations, accessor, release);

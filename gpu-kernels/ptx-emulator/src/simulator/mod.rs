@@ -13,6 +13,7 @@ mod format;
 mod grid;
 mod happens_before;
 mod launch;
+mod matrix_access;
 mod memory;
 mod memory_access;
 mod profile;

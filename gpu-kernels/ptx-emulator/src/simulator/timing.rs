@@ -20,6 +20,8 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
             Space::Local => ("local memory", 34),
             Space::Generic | Space::Global => ("global or generic memory", 250),
         },
+        Action::Matrix(_) => ("product of matrices", 33),
+        Action::MatrixAccess(_) => ("load or store of a matrix", 33),
         Action::Texture(_) => ("texture, surface", 400),
         Action::Shuffle(_)
         | Action::Vote { .. }

@@ -227,6 +227,11 @@ impl Warp {
                 self.atomic(env, atomic, pc, mask)?;
                 return Ok(true);
             }
+            Action::Matrix(function) => {
+                Self::check_whole(mask)?;
+                function(&mut self.registers);
+            }
+            Action::MatrixAccess(access) => self.matrix_access(env, access, pc, mask)?,
             Action::Texture(access) => self.texture(env, access, mask)?,
             Action::Fence(scope) => {
                 let accessor = self.accessor(env, pc, true);
