@@ -7,7 +7,9 @@ use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
-use super::{carry, compare, control, convert, float, half, integer, matrix, matrix_memory, memory, textures};
+use super::{
+    asynchronous, carry, compare, control, convert, float, half, integer, matrix, matrix_memory, memory, textures,
+};
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
@@ -25,6 +27,7 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
         textures::forms,
         matrix::forms,
         matrix_memory::forms,
+        asynchronous::forms,
     ])
 });
 

@@ -9,7 +9,7 @@ use crate::ptx::syntax::{Instruction, Operand, Type};
 pub(super) type Decoded<T = Action> = Result<T, String>;
 
 /// The special registers of 32 bits.
-const SPECIALS: [Special; 24] = [
+const SPECIALS: [Special; 38] = [
     ("%tid.x", |thread| thread.tid[0]),
     ("%tid.y", |thread| thread.tid[1]),
     ("%tid.z", |thread| thread.tid[2]),
@@ -25,6 +25,20 @@ const SPECIALS: [Special; 24] = [
     ("%smid", |thread| thread.smid),
     ("%nsmid", |thread| thread.nsmid),
     ("%dynamic_smem_size", |thread| thread.dynamic_shared),
+    ("%cluster_ctaid.x", |thread| thread.cluster_ctaid[0]),
+    ("%cluster_ctaid.y", |thread| thread.cluster_ctaid[1]),
+    ("%cluster_ctaid.z", |thread| thread.cluster_ctaid[2]),
+    ("%clusterid.x", |thread| thread.clusterid[0]),
+    ("%clusterid.y", |thread| thread.clusterid[1]),
+    ("%clusterid.z", |thread| thread.clusterid[2]),
+    ("%cluster_nctaid.x", |thread| thread.cluster_nctaid[0]),
+    ("%cluster_nctaid.y", |thread| thread.cluster_nctaid[1]),
+    ("%cluster_nctaid.z", |thread| thread.cluster_nctaid[2]),
+    ("%nclusterid.x", |thread| thread.nclusterid[0]),
+    ("%nclusterid.y", |thread| thread.nclusterid[1]),
+    ("%nclusterid.z", |thread| thread.nclusterid[2]),
+    ("%cluster_ctarank", |thread| thread.cluster_rank),
+    ("%cluster_nctarank", |thread| thread.cluster_nctaid.iter().product()),
     ("%laneid", |thread| thread.laneid),
     ("%laneid.x", |thread| thread.laneid),
     ("%warpid", |thread| thread.warpid),
@@ -171,7 +185,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn special(&mut self, name: &str) -> Decoded<usize> {
+    pub(super) fn special(&mut self, name: &str) -> Decoded<usize> {
         // The driver of a graphics program sets these registers (PTX ISA, section 10.29). Here they are zero.
         if name.strip_prefix("%envreg").is_some_and(|number| number.parse().is_ok_and(|number: u32| number < 32)) {
             return Ok(self.names.constant(32, 0));

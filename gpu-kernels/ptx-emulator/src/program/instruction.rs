@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::access::{Access, Scope};
-use super::operations::{MatrixAccess, TextureAccess};
+use super::operations::{AsyncBarrier, CopyAsync, MatrixAccess, TextureAccess};
 use super::registers::{Compute, Register, Registers};
 use crate::ptx::Error;
 use crate::ptx::syntax::SourceLocation;
@@ -56,6 +56,8 @@ pub struct Program {
     pub local_size: usize,
     /// The size of the shared memory that the kernel declares, in bytes.
     pub shared_size: usize,
+    /// The number of blocks of a cluster along x, y, z, if `.reqnctapercluster` gives it.
+    pub cluster: Option<[u32; 3]>,
     /// The product of `.maxntid`, if given.
     pub max_threads: Option<u32>,
     /// The first instruction whose result differs between GPUs, as an error that gives the reason.
@@ -95,6 +97,14 @@ pub struct Thread {
     pub laneid: u32,
     pub warpid: u32,
     pub nwarpid: u32,
+    /// The coordinates of the block in its cluster, and of the cluster in the grid.
+    pub cluster_ctaid: [u32; 3],
+    pub clusterid: [u32; 3],
+    /// The number of blocks of a cluster, and of clusters, along x, y, z.
+    pub cluster_nctaid: [u32; 3],
+    pub nclusterid: [u32; 3],
+    /// The rank of the block in its cluster.
+    pub cluster_rank: u32,
     /// The multiprocessor of the block, and the number of multiprocessors.
     pub smid: u32,
     pub nsmid: u32,
@@ -135,6 +145,16 @@ pub enum Action {
     Matrix(MatrixFunction),
     /// Loads and stores of matrices.
     MatrixAccess(Box<MatrixAccess>),
+    /// The instruction `cp.async`.
+    CopyAsync(Box<CopyAsync>),
+    /// The instructions on barriers in shared memory.
+    AsyncBarrier(Box<AsyncBarrier>),
+    /// The instruction `barrier.cluster.arrive`.
+    ClusterArrive { releases: bool },
+    /// The instruction `barrier.cluster.wait`.
+    ClusterWait,
+    /// The instruction `elect.sync`.
+    Elect { d: Option<Register>, p: usize, members: usize },
     /// The instructions on textures and surfaces.
     Texture(Box<TextureAccess>),
     /// The instructions `fence` and `membar`.

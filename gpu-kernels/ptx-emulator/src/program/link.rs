@@ -74,8 +74,9 @@ fn initial_bytes(variable: &Variable, addresses: &HashMap<&str, (Space, u64)>) -
 impl Program {
     /// Returns the program of a kernel without its instructions.
     pub(super) fn with_parameters(kernel: &Function) -> Self {
-        let Function { name, line, max_threads, .. } = kernel;
-        let mut program = Self { name: name.clone(), line: *line, max_threads: *max_threads, ..Self::default() };
+        let Function { name, line, max_threads, cluster, .. } = kernel;
+        let mut program =
+            Self { name: name.clone(), line: *line, max_threads: *max_threads, cluster: *cluster, ..Self::default() };
         for param in &kernel.params {
             let offset = allocate(&mut program.param_size, param);
             program.params.push((offset as usize, param.size as usize));

@@ -22,7 +22,7 @@ const ORDERS: [(&str, Order); 6] = [
     ("acq_rel", Order::AcquireRelease),
 ];
 /// The state spaces. Generic addresses are converted to and from the first six (section 9.7.9.20).
-pub(super) const SPACES: [(&str, Space); 9] = [
+pub(super) const SPACES: [(&str, Space); 10] = [
     ("global", Space::Global),
     ("const", Space::Const),
     ("shared", Space::Shared),
@@ -32,9 +32,10 @@ pub(super) const SPACES: [(&str, Space); 9] = [
     ("param::entry", Space::Param),
     ("param::func", Space::Param),
     ("generic", Space::Generic),
+    ("shared::cluster", Space::Shared),
 ];
-/// The scopes of memory orders. The scope of a cluster is that of the device, because clusters are not modelled.
-const SCOPES: [(&str, Scope); 4] =
+/// The scopes of memory orders. The scope of a cluster is that of the device here.
+pub(super) const SCOPES: [(&str, Scope); 4] =
     [("cta", Scope::Block), ("cluster", Scope::Device), ("gpu", Scope::Device), ("sys", Scope::Device)];
 const LEVELS: [(&str, Scope); 3] = [("cta", Scope::Block), ("gl", Scope::Device), ("sys", Scope::Device)];
 /// The number of elements of a vector.
@@ -90,8 +91,10 @@ pub(super) fn forms(table: &mut Table) {
     }
     table.add(&format!("st.weak|relaxed|volatile|release?.{}", modifiers.replace(".nc?", "")), store);
     for (name, types, function) in ATOMICS {
-        let operation =
-            format!("{}?.{scopes}?.global|shared|shared::cta|generic?.{name}.{types}", alternatives(&ORDERS));
+        let operation = format!(
+            "{}?.{scopes}?.global|shared|shared::cta|shared::cluster|generic?.{name}.{types}",
+            alternatives(&ORDERS)
+        );
         table.add(&format!("atom.{operation}"), move |i| atomic(i, true, name == "cas", function));
         // `red` returns nothing, so it has no `exch` and no `cas` (section 9.7.13.6).
         if !matches!(name, "exch" | "cas") {
@@ -99,8 +102,10 @@ pub(super) fn forms(table: &mut Table) {
         }
     }
     for (types, function) in FLOAT_SUMS {
-        let modifiers =
-            format!("{}?.{scopes}?.global|shared|shared::cta|generic?.add.noftz?.{types}", alternatives(&ORDERS));
+        let modifiers = format!(
+            "{}?.{scopes}?.global|shared|shared::cta|shared::cluster|generic?.add.noftz?.{types}",
+            alternatives(&ORDERS)
+        );
         for (opcode, returns) in [("atom", true), ("red", false)] {
             table.add(&format!("{opcode}.{modifiers}"), move |i| {
                 i.inexact = Some("the order of the sums differs between runs");
@@ -121,7 +126,7 @@ pub(super) fn forms(table: &mut Table) {
 /// Returns an instruction that accesses memory with its modifiers in the order of the forms, and any other instruction
 /// as it is. Assemblers accept the modifiers in any order, and compilers write several. Hints to the caches are removed.
 pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
-    if !matches!(instruction.opcode.as_str(), "atom" | "red" | "ld" | "ldu" | "st") {
+    if !matches!(instruction.opcode.as_str(), "atom" | "red" | "ld" | "ldu" | "st" | "cp") {
         return Cow::Borrowed(instruction);
     }
     let mut sorted = instruction.clone();
@@ -130,6 +135,9 @@ pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
         sorted.operands.pop();
     }
     sorted.modifiers.retain(|modifier| !modifier.starts_with("L1::") && !modifier.starts_with("L2::"));
+    if sorted.opcode == "cp" {
+        return Cow::Owned(sorted);
+    }
     let named = |table: &[&str], modifier: &str| table.contains(&modifier);
     sorted.modifiers.sort_by_key(|modifier| match modifier.as_str() {
         modifier if ORDERS.iter().any(|(name, _)| *name == modifier) => 0,

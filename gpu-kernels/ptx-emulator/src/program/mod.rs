@@ -1,6 +1,7 @@
 //! A kernel ready to run, with decoded instructions, the functions that it reaches, and points of reconvergence.
 
 mod access;
+mod asynchronous;
 mod build;
 mod call_graph;
 mod calls;
@@ -40,5 +41,8 @@ pub use instruction::{
     WINDOW, window,
 };
 pub use link::{Global, Linked, link};
-pub use operations::{MatrixAccess, MatrixPart, OutsideMode, Query, TextureAccess, TextureHandle, TextureOperation};
+pub use operations::{
+    AsyncBarrier, AsyncOperation, CLUSTER_RANK, CopyAsync, MatrixAccess, MatrixPart, OutsideMode, Query, TextureAccess,
+    TextureHandle, TextureOperation,
+};
 pub use registers::{Register, Registers};

@@ -84,3 +84,41 @@ pub enum MatrixPart {
     /// `i`.
     Rows { registers: Vec<usize>, transposed: bool },
 }
+
+/// The lowest bit of the rank in an address of a cluster's shared memory. The bits hold 0 for the block itself, or the
+/// rank plus 1.
+pub const CLUSTER_RANK: u32 = 24;
+
+/// An asynchronous copy from global to shared memory.
+pub struct CopyAsync {
+    pub to: Access,
+    pub from: Access,
+    /// The number of bytes that are written.
+    pub len: usize,
+    /// The number of bytes that are read, or the predicate that makes it zero. By default, all are read.
+    pub bytes: Option<Register>,
+}
+
+/// An operation on a barrier in shared memory.
+pub struct AsyncBarrier {
+    /// The address of the barrier, without elements.
+    pub access: Access,
+    pub operation: AsyncOperation,
+    /// The register with a number of arrivals or bytes, or with a state or parity to wait for.
+    pub operand: Register,
+    pub d: Option<Register>,
+}
+
+/// The operations on a barrier in shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsyncOperation {
+    Initialise,
+    Expect,
+    Complete,
+    Arrive,
+    ArriveExpect,
+    Drop,
+    DropExpect,
+    Wait,
+    WaitParity,
+}

@@ -15,7 +15,8 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
     let returns = if entry { Vec::new() } else { parameters(cursor, &mut unsupported)? };
     let name = cursor.word()?.to_string();
     let params = parameters(cursor, &mut unsupported)?;
-    let mut function = Function { name, entry, returns, params, body: None, max_threads: None, unsupported, line };
+    let mut function =
+        Function { name, entry, returns, params, body: None, max_threads: None, cluster: None, unsupported, line };
     while let Kind::Dot(directive) = cursor.peek() {
         cursor.next();
         match directive {
@@ -29,17 +30,20 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
             "minnctapersm" | "maxnreg" | "maxclusterrank" => {
                 cursor.int()?;
             }
-            "reqnctapercluster" | "explicitcluster" => {
-                while matches!(cursor.peek(), Kind::Int(_) | Kind::Punct(',')) {
-                    cursor.next();
+            "reqnctapercluster" => {
+                let mut cluster = [cursor.small()?, 1, 1];
+                for size in &mut cluster[1..] {
+                    if !cursor.eat(',') {
+                        break;
+                    }
+                    *size = cursor.small()?;
                 }
-                let error = cursor.unsupported::<()>(format!("directive `.{directive}` is not of the subset"));
-                function.unsupported = function.unsupported.or(error.err());
+                function.cluster = Some(cluster);
             }
             "pragma" => {
                 cursor.skip_to(';')?;
             }
-            "noreturn" | "blocksareclusters" => {}
+            "noreturn" | "blocksareclusters" | "explicitcluster" => {}
             _ => return cursor.error(format!("directive `.{directive}` is not of the subset")),
         }
     }

@@ -135,6 +135,8 @@ pub struct Function {
     pub body: Option<Body>,
     /// The product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
+    /// The numbers of `.reqnctapercluster`.
+    pub cluster: Option<[u32; 3]>,
     /// The first part of the header or the body that is not supported. The rest is skipped.
     pub unsupported: Option<Error>,
     pub line: u32,

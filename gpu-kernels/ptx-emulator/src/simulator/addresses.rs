@@ -3,7 +3,7 @@
 use super::fault::{Checked, FaultKind, Violation};
 use super::memory::contains;
 use super::warp::{Env, Warp, lanes};
-use crate::program::{Access, Register, WINDOW, window};
+use crate::program::{Access, CLUSTER_RANK, Register, WINDOW, window};
 use crate::ptx::syntax::Space;
 
 /// The bytes that a lane accesses.
@@ -121,7 +121,15 @@ impl Warp {
             Space::Const => (Space::Global, 0),
             space => (space, 0),
         };
-        let address = address - window;
+        let mut address = address - window;
+        let mut rank = 0;
+        if space == Space::Shared && address >> 32 == 0 {
+            rank = address >> CLUSTER_RANK;
+            address &= (1 << CLUSTER_RANK) - 1;
+            if rank == u64::from(env.run.clusters.rank(env.block.index).1) + 1 {
+                rank = 0;
+            }
+        }
         let Some((start, size)) = bounds(env, space) else { return Ok(LaneAccess { space, address, len, lane }) };
         let offset = address.checked_sub(start).filter(|offset| contains(size, *offset, len));
         let Some(offset) = offset else {
@@ -134,6 +142,6 @@ impl Warp {
             return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
         };
         let base = if space == Space::Local { u64::from(lane) * size } else { 0 };
-        Ok(LaneAccess { space, address: offset + base, len, lane })
+        Ok(LaneAccess { space, address: offset + base | rank << CLUSTER_RANK, len, lane })
     }
 }

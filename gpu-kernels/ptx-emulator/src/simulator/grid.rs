@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::barrier::Block;
+use super::cluster::{ClusterState, Clusters};
 use super::fault::{Checked, Fault, FaultKind, Violation};
 use super::happens_before::{Accessor, Released};
 use super::launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS};
@@ -22,7 +23,7 @@ const QUANTUM: usize = 1 << 14;
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
 
-/// The number of blocks that are brought into an order together.
+/// The number of clusters that are brought into an order together.
 const WINDOW: u32 = 1 << 16;
 
 /// The largest size in bytes of the shared memory, local memory and registers of all running blocks.
@@ -68,24 +69,24 @@ impl Orders {
     }
 }
 
-/// The blocks that have not started.
+/// The clusters that have not started. Without clusters, each block is one.
 struct Waiting {
-    /// The number of blocks of the grid.
-    blocks: u32,
-    /// The first block that is not in the window.
+    /// The number of clusters of the grid.
+    clusters: u32,
+    /// The first cluster that is not in the window.
     next: u32,
-    /// The blocks that start next, the last one first.
+    /// The clusters that start next, the last one first.
     window: Vec<u32>,
 }
 
 impl Waiting {
     fn len(&self) -> usize {
-        (self.blocks - self.next) as usize + self.window.len()
+        (self.clusters - self.next) as usize + self.window.len()
     }
 
     fn pop(&mut self, orders: &mut Orders) -> Option<u32> {
         if self.window.is_empty() {
-            let len = WINDOW.min(self.blocks - self.next);
+            let len = WINDOW.min(self.clusters - self.next);
             self.window = orders.order(len as usize).into_iter().rev().map(|i| self.next + i as u32).collect();
             self.next += len;
         }
@@ -111,6 +112,12 @@ impl Simulator {
         assert!(params.len() >= program.param_size, "the kernel's parameters take {} bytes", program.param_size);
         let threads = launch.dims.threads().filter(|n| *n > 0).expect("a block has between 1 and 2^32 - 1 threads");
         self.check_resources(&launch, threads)?;
+        let mut launch = launch;
+        launch.dims.cluster = program.cluster.unwrap_or(launch.dims.cluster);
+        let Some(clusters) = Clusters::of(&launch.dims) else {
+            let Dims { grid, cluster, .. } = launch.dims;
+            return Err(launch.fault(format!("the grid {grid:?} must be a multiple of the cluster {cluster:?}")));
+        };
         let resident =
             self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
         let max_live = (MAX_STATE / launch.block_state(threads)).max(1);
@@ -119,6 +126,8 @@ impl Simulator {
             params,
             memory: &mut self.memory,
             textures: &self.textures,
+            clusters,
+            cluster: ClusterState::default(),
             released: Released::default(),
             profile: Profile::new(launch),
             latencies: program.code.iter().map(|inst| kind(inst).1).collect(),
@@ -134,24 +143,31 @@ impl Simulator {
             start: Instant::now(),
         };
         let mut orders = Orders(launch.order);
-        let mut waiting = Waiting { blocks: run.blocks, next: 0, window: Vec::new() };
+        let per_cluster = clusters.blocks();
+        let mut waiting = Waiting { clusters: run.blocks / per_cluster, next: 0, window: Vec::new() };
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
         while !live.is_empty() || waiting.len() > 0 {
-            if live.len() < resident
-                && let Some(index) = waiting.pop(&mut orders)
+            if live.len() + (per_cluster as usize - 1) < resident.max(per_cluster as usize)
+                && let Some(cluster) = waiting.pop(&mut orders)
             {
                 if live.len() >= max_live {
                     return Err(
                         launch.fault(format!("{} blocks at once need too much memory of the host", max_live + 1))
                     );
                 }
-                live.push(run.block(index));
+                run.start(cluster, &mut live);
                 (idle_instructions, idle_turns) = (0, 0);
             }
             let before = run.changes;
             for i in orders.order(live.len()) {
+                if per_cluster > 1 {
+                    run.borrow_peers(&mut live, i);
+                }
                 let executed = run.turn(&mut live[i], &mut orders);
+                if per_cluster > 1 {
+                    run.return_peers(&mut live, i);
+                }
                 self.next_epoch = self.next_epoch.max(live[i].state.epoch + 1);
                 idle_instructions += executed?;
             }
@@ -189,7 +205,7 @@ impl Simulator {
 
 impl Run<'_, '_> {
     /// Returns block `index` at the start of the kernel.
-    fn block(&self, index: u32) -> Block {
+    pub(super) fn block(&self, index: u32) -> Block {
         let warps = (0..self.threads_per_block.div_ceil(32)).map(|w| {
             let left = self.threads_per_block - 32 * w;
             let agent = Accessor { block: index, warp: w, first_epoch: self.first_epoch, ..Accessor::default() };
@@ -210,7 +226,8 @@ impl Run<'_, '_> {
     /// Returns the special registers of the thread `thread` in the block `block`.
     fn thread(&self, block: u32, thread: u32) -> Thread {
         let coordinates = |index: u32, [x, y, _]: [u32; 3]| [index % x, index / x % y, index / x / y];
-        let Dims { grid: nctaid, block: ntid, shared } = self.launch.dims;
+        let Dims { grid: nctaid, block: ntid, shared, cluster } = self.launch.dims;
+        let (cluster_ctaid, clusterid) = self.clusters.place(block);
         Thread {
             tid: coordinates(thread, ntid),
             ntid,
@@ -219,6 +236,11 @@ impl Run<'_, '_> {
             laneid: thread % 32,
             warpid: thread / 32,
             nwarpid: self.threads_per_block.div_ceil(32),
+            cluster_ctaid,
+            clusterid,
+            cluster_nctaid: cluster,
+            nclusterid: self.clusters.count,
+            cluster_rank: self.clusters.rank(block).1,
             smid: block % self.sms,
             nsmid: self.sms,
             dynamic_shared: shared as u32,

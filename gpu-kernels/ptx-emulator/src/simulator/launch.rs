@@ -16,12 +16,14 @@ pub struct Dims {
     pub block: [u32; 3],
     /// The dynamic shared memory of a block in bytes, in addition to the shared memory that the kernel declares.
     pub shared: usize,
+    /// The number of blocks of a cluster along x, y, z. The cluster that the kernel requires replaces it.
+    pub cluster: [u32; 3],
 }
 
 impl Dims {
     /// Returns a one-dimensional shape of `blocks` blocks of `threads` threads, without dynamic shared memory.
     pub fn new(blocks: u32, threads: u32) -> Self {
-        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0 }
+        Self { grid: [blocks, 1, 1], block: [threads, 1, 1], shared: 0, cluster: [1; 3] }
     }
 
     /// Returns the number of blocks, or `None` if it overflows.

@@ -33,7 +33,7 @@ impl Warp {
     }
 
     /// Returns the address of a lane, moved by some bytes, as an access.
-    fn moved(&self, access: &Access, lane: u32, bytes: usize) -> Access {
+    pub(super) fn moved(&self, access: &Access, lane: u32, bytes: usize) -> Access {
         let base = access.base.map_or(0, |base| self.registers.get(base, lane));
         let offset = (base as i64).wrapping_add(access.offset).wrapping_add(bytes as i64);
         let Access { space, order, scope, width, signed, .. } = *access;

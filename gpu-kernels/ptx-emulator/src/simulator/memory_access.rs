@@ -7,25 +7,44 @@ use super::launch::Checks;
 use super::memory::Segment;
 use super::timing::bank_conflicts;
 use super::warp::{Env, Warp, lanes};
-use crate::program::{Access, Atomic, Order, Register, Scope};
+use crate::program::{Access, Atomic, CLUSTER_RANK, Order, Register, Scope};
 use crate::ptx::syntax::Space;
+
+/// Splits an address in the shared memory of another block of the cluster into the rank of the block and the offset.
+fn split_rank(address: u64) -> (u32, u64) {
+    ((address >> CLUSTER_RANK) as u32 - 1, address & ((1 << CLUSTER_RANK) - 1))
+}
 
 impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains `target`, and the offset in it.
     fn segment(&mut self, target: &LaneAccess) -> Checked<(&mut Segment, usize)> {
         if target.space == Space::Shared {
-            return Ok((&mut self.block.shared, target.address as usize));
+            if target.address >> CLUSTER_RANK == 0 {
+                return Ok((&mut self.block.shared, target.address as usize));
+            }
+            let (rank, address) = split_rank(target.address);
+            let peer = self.run.cluster.peers.get_mut(&rank);
+            let peer = peer.ok_or_else(|| {
+                let message = format!("block {rank} of the cluster has exited, or is not in the cluster");
+                target.violation(FaultKind::OutOfBounds, message)
+            })?;
+            return Ok((peer, address as usize));
         }
         let found = self.run.memory.find(target.address, target.len);
         found.map_err(|message| target.violation(FaultKind::OutOfBounds, message))
     }
 
     /// Returns the locations through which an access synchronises, or `None` if the access is weak or local.
-    fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Locations> {
+    pub(super) fn synchronises(&self, access: &Access, target: &LaneAccess) -> Option<Locations> {
         let device = access.scope == Scope::Device && target.space != Space::Shared;
-        let block = self.block.index + 1;
+        let (mut block, mut address) = (self.block.index, target.address);
+        if target.space == Space::Shared && address >> CLUSTER_RANK != 0 {
+            let (rank, offset) = split_rank(address);
+            let clusters = &self.run.clusters;
+            (block, address) = (clusters.block(clusters.rank(block).0, rank), offset);
+        }
         (access.order != Order::Weak && target.space != Space::Local)
-            .then_some([Some((block, target.address)), device.then_some((0, target.address))])
+            .then_some([Some((block + 1, address)), device.then_some((0, address))])
     }
 
     /// Returns whether races and uninitialised bytes are looked for in a state space.
@@ -147,14 +166,20 @@ impl Warp {
         self.store_bytes(env, &target, bytes, &accessor)
     }
 
-    fn release(&mut self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
+    pub(super) fn release(&mut self, env: &mut Env, locations: &Locations, accessor: &Accessor, order: Order) {
         let release = matches!(order, Order::Release | Order::AcquireRelease);
         self.sync.write(&mut env.run.released, locations, accessor, release);
         self.agent.time += u32::from(release);
     }
 
     /// Loads the bytes of `target` for all lanes of `group`.
-    fn load_bytes(&self, env: &mut Env, target: &LaneAccess, group: u32, accessor: &Accessor) -> Checked<u128> {
+    pub(super) fn load_bytes(
+        &self,
+        env: &mut Env,
+        target: &LaneAccess,
+        group: u32,
+        accessor: &Accessor,
+    ) -> Checked<u128> {
         let LaneAccess { space, address, len, .. } = *target;
         let at = address as usize;
         match space {
@@ -202,7 +227,13 @@ impl Warp {
         Ok(())
     }
 
-    fn store_bytes(&mut self, env: &mut Env, target: &LaneAccess, bytes: &[u8], accessor: &Accessor) -> Checked {
+    pub(super) fn store_bytes(
+        &mut self,
+        env: &mut Env,
+        target: &LaneAccess,
+        bytes: &[u8],
+        accessor: &Accessor,
+    ) -> Checked {
         if target.space == Space::Local {
             self.local.write(target.address as usize, bytes);
             return Ok(());

@@ -6,8 +6,11 @@
 //! modelled cycles.
 
 mod addresses;
+mod async_barrier;
 mod barrier;
 mod calls;
+mod cluster;
+mod cluster_turns;
 mod fault;
 mod format;
 mod grid;

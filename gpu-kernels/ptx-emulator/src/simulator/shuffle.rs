@@ -105,6 +105,19 @@ impl Warp {
         Ok(())
     }
 
+    /// Elects the first of the members.
+    pub fn elect(&mut self, d: Option<Register>, p: usize, members: usize, mask: u32) -> Checked {
+        let members = self.converge(members, mask)?;
+        for group in groups(&members, mask) {
+            let leader = group.trailing_zeros();
+            self.registers.set_predicate(p, group, 1 << leader);
+            if let Some(d) = d {
+                lanes(group).for_each(|lane| self.registers.set(d, lane, leader.into()));
+            }
+        }
+        Ok(())
+    }
+
     /// Executes a vote on the predicate whose lanes are `p`.
     pub fn vote(&mut self, d: Register, p: u32, function: VoteFunction, members: usize, mask: u32) -> Checked {
         let members = self.converge(members, mask)?;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::cluster::{ClusterState, Clusters};
 use super::fault::{Checked, Fault, FaultKind, Violation};
 pub use super::happens_before::bits as lanes;
 use super::happens_before::{Accessor, LaneOrder, Observer, Released, SyncState, VectorClock, groups};
@@ -21,6 +22,8 @@ pub struct Run<'r, 'a> {
     pub params: &'r [u8],
     pub memory: &'r mut GlobalMemory,
     pub textures: &'r Textures,
+    pub clusters: Clusters,
+    pub cluster: ClusterState,
     pub released: Released,
     pub profile: Profile<'a>,
     /// The latency of each instruction.
@@ -105,6 +108,8 @@ pub struct Warp {
     pub(super) paths: Vec<Path>,
     /// The reduction of the barrier at which the warp waits, and the lanes whose predicate is true.
     pub reduction: Option<(BarrierReduction, u32)>,
+    /// The phase of the cluster's barrier at which the warp has arrived.
+    pub(super) cluster_phase: Option<u32>,
     /// The size in bytes of what calls have saved.
     pub(super) saved_bytes: usize,
     /// The instruction that was executed last.
@@ -126,6 +131,7 @@ impl Warp {
             paths: vec![Path { pc: 0, mask: lanes, reconvergence: NEVER, saved: None }],
             saved_bytes: 0,
             reduction: None,
+            cluster_phase: None,
             pc: 0,
         }
     }
@@ -164,6 +170,8 @@ impl Warp {
         while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
         let Some(path) = self.paths.last_mut() else {
             env.run.changes += 1;
+            let cluster = env.run.clusters.rank(env.block.index).0;
+            env.run.cluster.exit(cluster);
             self.state = WarpState::Exited;
             return Ok(true);
         };
@@ -205,6 +213,13 @@ impl Warp {
                         self.arrive(env, barrier, pc, mask)?;
                         return Ok(true);
                     }
+                    Action::ClusterWait if mask != 0 => {
+                        if !self.cluster_wait(env, mask)? {
+                            // The warp executes the instruction again in its next turn.
+                            self.paths.last_mut().expect("a running warp has a path").pc = pc;
+                        }
+                        return Ok(true);
+                    }
                     Action::Return => self.return_from_call(run.launch.program),
                     _ if mask == 0 => {}
                     action => return self.execute(env, action, pc, mask),
@@ -232,6 +247,13 @@ impl Warp {
                 function(&mut self.registers);
             }
             Action::MatrixAccess(access) => self.matrix_access(env, access, pc, mask)?,
+            Action::CopyAsync(copy) => self.copy_async(env, copy, pc, mask)?,
+            Action::AsyncBarrier(barrier) => {
+                self.async_barrier(env, barrier, pc, mask)?;
+                return Ok(true);
+            }
+            Action::ClusterArrive { releases } => self.cluster_arrive(env, *releases, pc, mask)?,
+            Action::Elect { d, p, members } => self.elect(*d, *p, *members, mask)?,
             Action::Texture(access) => self.texture(env, access, mask)?,
             Action::Fence(scope) => {
                 let accessor = self.accessor(env, pc, true);

@@ -28,8 +28,8 @@ fn fails(dims: Dims, checks: Checks, kind: FaultKind, body: &str) {
     }
 }
 
-const ONE_WARP: Dims = Dims { grid: [1, 1, 1], block: [32, 1, 1], shared: 0 };
-const TWO_WARPS: Dims = Dims { grid: [1, 1, 1], block: [64, 1, 1], shared: 0 };
+const ONE_WARP: Dims = Dims { grid: [1, 1, 1], block: [32, 1, 1], shared: 0, cluster: [1; 3] };
+const TWO_WARPS: Dims = Dims { grid: [1, 1, 1], block: [64, 1, 1], shared: 0, cluster: [1; 3] };
 
 #[test]
 fn the_bytes_of_a_word_may_belong_to_different_threads() {

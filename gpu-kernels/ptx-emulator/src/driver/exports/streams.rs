@@ -42,7 +42,7 @@ exports! {
         if !extra.is_null() {
             return Err(codes::NOT_SUPPORTED);
         }
-        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
+        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize, cluster: [1; 3] };
         state.launch(function, dims, false, |i, len| argument(arguments, i, len))
     };
     Context: cuLaunchCooperativeKernel => (
@@ -50,7 +50,7 @@ exports! {
         block_z: c_uint, shared: c_uint, stream: Handle, arguments: Pointer<Pointer<u8>>
     ) |state| {
         check(state, stream)?;
-        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize };
+        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize, cluster: [1; 3] };
         state.launch(function, dims, true, |i, len| argument(arguments, i, len))
     };
 }
