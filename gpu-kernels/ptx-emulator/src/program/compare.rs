@@ -29,13 +29,13 @@ const OPERATORS: [(&str, [bool; 4]); 18] = [
     ("nan", [false, false, false, true]),
 ];
 /// The combinations of a comparison `p` with a predicate `c`. Bit `2p + c` is the result.
-const COMBINATIONS: [(&str, u8); 3] = [("and", 0b1000), ("or", 0b1110), ("xor", 0b0110)];
+pub(super) const COMBINATIONS: [(&str, u8); 3] = [("and", 0b1000), ("or", 0b1110), ("xor", 0b0110)];
 
 /// The operators of untyped bits, of signed and unsigned integers, and of floating point.
 const EQUALITY: &str = "eq|ne";
 const SIGNED: &str = "eq|ne|lt|le|gt|ge";
 const UNSIGNED: &str = "eq|ne|lt|le|gt|ge|lo|ls|hi|hs";
-const FLOAT: &str = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan";
+pub(super) const FLOAT: &str = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan";
 
 /// Adds the forms of comparison and selection.
 pub(super) fn forms(table: &mut Table) {
@@ -61,6 +61,9 @@ pub(super) fn forms(table: &mut Table) {
     table.lanes("slct.b64|u64|s64|f64.f32", |a: u64, b: u64, c: f32| if c >= 0.0 { a } else { b });
     table.lanes("slct.ftz.b32|u32|s32|f32.f32", |a: u32, b: u32, c: f32| if flush(c) >= 0.0 { a } else { b });
     table.lanes("slct.ftz.b64|u64|s64|f64.f32", |a: u64, b: u64, c: f32| if flush(c) >= 0.0 { a } else { b });
+    table.lanes("slct.b16|u16|s16.s32", |a: u16, b: u16, c: i32| if c >= 0 { a } else { b });
+    table.lanes("slct.b16|u16|s16.f32", |a: u16, b: u16, c: f32| if c >= 0.0 { a } else { b });
+    table.lanes("slct.ftz.b16|u16|s16.f32", |a: u16, b: u16, c: f32| if flush(c) >= 0.0 { a } else { b });
     table.lanes("testp.finite.f32", |a: f32| a.is_finite());
     table.lanes("testp.infinite.f32", |a: f32| a.is_infinite());
     table.lanes("testp.number.f32", |a: f32| !a.is_nan());
@@ -82,12 +85,7 @@ fn comparisons<T: Source + PartialOrd>(
     typ: &str,
     prepare: impl Fn(T) -> T + Copy + Send + Sync + 'static,
 ) {
-    let holds = move |[less, equal, greater, unordered]: [bool; 4]| {
-        move |a: T, b: T| {
-            let (a, b) = (prepare(a), prepare(b));
-            a < b && less || a == b && equal || a > b && greater || !(a <= b || a > b) && unordered
-        }
-    };
+    let holds = move |operator: [bool; 4]| move |a: T, b: T| satisfied(operator, prepare(a), prepare(b));
     table.add(&format!("setp.{operators}.and|or|xor?.{typ}"), move |i| setp(i, holds(operator(i))));
     let (ftz, typ) = typ.split_once('.').map_or(("", typ), |(_, typ)| (".ftz", typ));
     // `set` gives all ones or 1.0 where the comparison holds (section 9.7.6.1).
@@ -96,10 +94,24 @@ fn comparisons<T: Source + PartialOrd>(
             let holds = holds(operator(i));
             i.compute(move |a: T, b: T| if holds(a, b) { yes } else { 0 })
         });
+        table.add(&format!("set.{operators}.and|or|xor{ftz}.{dtypes}.{typ}"), move |i| {
+            let holds = holds(operator(i));
+            let combination = i.one_of(&COMBINATIONS).expect("the form has a combination");
+            i.compute(move |a: T, b: T, Negatable(c): Negatable| {
+                let at = 2 * u8::from(holds(a, b)) + u8::from(c);
+                if combination >> at & 1 == 1 { yes } else { 0 }
+            })
+        });
     }
 }
 
-fn operator(i: &Decoder) -> [bool; 4] {
+/// Returns whether an operator holds for two values.
+#[inline(always)]
+pub(super) fn satisfied<T: PartialOrd>([less, equal, greater, unordered]: [bool; 4], a: T, b: T) -> bool {
+    a < b && less || a == b && equal || a > b && greater || !(a <= b || a > b) && unordered
+}
+
+pub(super) fn operator(i: &Decoder) -> [bool; 4] {
     i.one_of(&OPERATORS).expect("the form has an operator")
 }
 

@@ -1,6 +1,7 @@
 //! Moves and conversions (PTX ISA, section 9.7.9).
 
 use super::decoder::{Decoded, Decoder, exactly};
+use super::exact;
 use super::float::{Mode, ROUNDINGS};
 use super::forms::{Table, alternatives};
 use super::half::{BF16, F16, HalfMode};
@@ -26,7 +27,15 @@ pub(super) fn forms(table: &mut Table) {
     cvt(table, &format!("cvt.{frnd}.f32.{int}"), |c, x| {
         from_integer(integer(c.atype, x), c.mode.rounding).to_bits().into()
     });
-    cvt(table, &format!("cvt.rn.f64.{int}"), |c, x| (integer(c.atype, x) as f64).to_bits());
+    cvt(table, &format!("cvt.{frnd}.f64.{int}"), |c, x| {
+        let value = integer(c.atype, x);
+        if c.mode.rounding == Rounding::Nearest {
+            return (value as f64).to_bits();
+        }
+        // An integer is a sum of two halves, each of which a double-precision value holds exactly.
+        let (high, low) = (value >> 32, value & 0xffff_ffff);
+        exact::add(high as f64 * 2f64.powi(32), low as f64, c.mode.rounding).to_bits()
+    });
     cvt(table, &format!("cvt.{irnd}.ftz?.{int}.f32"), |c, x| {
         to_integer(c.dtype, c.integral(c.single(x)), c.dtype.bits() == 64)
     });
@@ -43,6 +52,10 @@ pub(super) fn forms(table: &mut Table) {
         to_integer(c.dtype, c.integral(F16.value(x as u16)), c.dtype.bits() == 64)
     });
     cvt(table, &format!("cvt.{frnd}.sat?.f16.{int}"), |c, x| c.half(exact_or_odd(integer(c.atype, x))));
+    cvt(table, &format!("cvt.{irnd}.{int}.bf16"), |c, x| {
+        to_integer(c.dtype, c.integral(BF16.value(x as u16)), c.dtype.bits() == 64)
+    });
+    cvt(table, &format!("cvt.{frnd}.bf16.{int}"), |c, x| c.half(exact_or_odd(integer(c.atype, x))));
     cvt(table, "cvt.rn|rz.relu?.bf16.f32", |c, x| c.half(c.single(x)));
     cvt(table, "cvt.f32.bf16", |_, x| (x & 0xffff) << 16);
     for (typ, format) in [("f16x2", F16), ("bf16x2", BF16)] {

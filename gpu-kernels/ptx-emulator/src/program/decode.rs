@@ -8,13 +8,23 @@ use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
 use super::{
-    asynchronous, carry, compare, control, convert, float, half, integer, matrix, matrix_memory, memory, textures,
+    asynchronous, carry, compare, compare_half, control, convert, float, half, integer, matrix, matrix_memory, memory,
+    narrow, textures,
 };
 use crate::ptx::syntax::{Instruction, Operand};
 
 /// The instructions that compute registers from registers, which [`variants`] lists.
-static COMPUTE: LazyLock<Table> =
-    LazyLock::new(|| Table::of(&[integer::forms, float::forms, half::forms, compare::forms, convert::forms]));
+static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
+    Table::of(&[
+        integer::forms,
+        float::forms,
+        half::forms,
+        compare::forms,
+        compare_half::forms,
+        convert::forms,
+        narrow::forms,
+    ])
+});
 
 /// All other instructions but `call`, which the builder inlines.
 static OTHERS: LazyLock<Table> = LazyLock::new(|| {

@@ -4,6 +4,7 @@
 //! precision a NaN result is the CPU's. `.ftz` replaces denormal inputs and results by zeros of the same sign.
 
 use super::decoder::Decoder;
+use super::exact;
 use super::forms::{Table, alternatives};
 use super::rounding::{self, FusedMultiplyAdd as _, Rounding};
 
@@ -67,9 +68,9 @@ impl Mode {
 }
 
 /// Adds instructions that round. A row has the patterns in single and double precision, the CPU's operation, and the
-/// operation in any rounding mode.
+/// operation in any rounding mode, for both precisions.
 macro_rules! rounded_forms {
-    ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path;)*) => {$(
+    ($table:ident; $($single:literal, $double:literal: |$($a:ident),*| $nearest:expr, $rounded:path, $exact:path;)*) => {$(
         $table.add(&format!($single), |i| {
             let mode = Mode::rounded(i);
             // The CPU's operations round to nearest as IEEE 754 states.
@@ -78,9 +79,12 @@ macro_rules! rounded_forms {
             }
             i.compute(move |$($a: f32),*| mode.result($rounded($(mode.input($a),)* mode.rounding)))
         });
-        $table.add($double, |i| {
-            Mode::rounded(i);
-            i.compute(|$($a: f64),*| $nearest)
+        $table.add(&format!($double), |i| {
+            let Mode { rounding, .. } = Mode::rounded(i);
+            if rounding == Rounding::Nearest {
+                return i.compute(|$($a: f64),*| $nearest);
+            }
+            i.compute(move |$($a: f64),*| $exact($($a,)* rounding))
         });
     )*};
 }
@@ -89,18 +93,30 @@ macro_rules! rounded_forms {
 pub(super) fn forms(table: &mut Table) {
     let rnd = alternatives(&ROUNDINGS);
     rounded_forms! { table;
-        "add.{rnd}?.ftz?.sat?.f32", "add.rn?.f64": |a, b| a + b, rounding::add;
-        "sub.{rnd}?.ftz?.sat?.f32", "sub.rn?.f64": |a, b| a - b, rounding::sub;
-        "mul.{rnd}?.ftz?.sat?.f32", "mul.rn?.f64": |a, b| a * b, rounding::mul;
-        "fma.{rnd}.ftz?.sat?.f32", "fma.rn.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma;
-        "mad.{rnd}.ftz?.sat?.f32", "mad.rn.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma;
-        "div.{rnd}.ftz?.f32", "div.rn.f64": |a, b| a / b, rounding::div;
-        "rcp.{rnd}.ftz?.f32", "rcp.rn.f64": |a| 1.0 / a, rounding::rcp;
-        "sqrt.{rnd}.ftz?.f32", "sqrt.rn.f64": |a| a.sqrt(), rounding::sqrt;
+        "add.{rnd}?.ftz?.sat?.f32", "add.{rnd}?.f64": |a, b| a + b, rounding::add, exact::add;
+        "sub.{rnd}?.ftz?.sat?.f32", "sub.{rnd}?.f64": |a, b| a - b, rounding::sub, exact::sub;
+        "mul.{rnd}?.ftz?.sat?.f32", "mul.{rnd}?.f64": |a, b| a * b, rounding::mul, exact::mul;
+        "fma.{rnd}.ftz?.sat?.f32", "fma.{rnd}.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma, exact::fma;
+        "mad.{rnd}.ftz?.sat?.f32", "mad.{rnd}.f64": |a, b, c| a.fused_multiply_add(b, c), rounding::fma, exact::fma;
+        "div.{rnd}.ftz?.f32", "div.{rnd}.f64": |a, b| a / b, rounding::div, exact::div;
+        "rcp.{rnd}.ftz?.f32", "rcp.{rnd}.f64": |a| 1.0 / a, rounding::rcp, exact::rcp;
+        "sqrt.{rnd}.ftz?.f32", "sqrt.{rnd}.f64": |a| a.sqrt(), rounding::sqrt, exact::sqrt;
     }
     for (name, sign) in [("min", 1.0), ("max", -1.0)] {
-        table.add(&format!("{name}.ftz?.NaN?.f32"), move |i| {
-            let (mode, nan) = (Mode::of(i), i.has("NaN"));
+        table.add(&format!("{name}.ftz?.NaN?.xorsign?.abs?.f32"), move |i| {
+            let (mode, nan, absolute) = (Mode::of(i), i.has("NaN"), i.has("abs"));
+            if i.has("xorsign") != absolute {
+                return Err("expected `.xorsign.abs`".into());
+            }
+            if absolute {
+                // The result is an absolute value with the exclusive or of the signs.
+                let value = move |x: f32| sign * f64::from(mode.input(x).abs());
+                return i.compute(move |a: f32, b: f32| {
+                    let result = mode.result((sign * least(value(a), value(b), nan)) as f32);
+                    let negative = a.is_sign_negative() != b.is_sign_negative();
+                    if negative && !result.is_nan() { -result } else { result }
+                });
+            }
             let signed = move |x: f32| sign * f64::from(mode.input(x));
             i.compute(move |a: f32, b: f32| mode.result((sign * least(signed(a), signed(b), nan)) as f32))
         });
@@ -152,6 +168,22 @@ fn approximate_forms(table: &mut Table) {
             i.compute(move |a: f32| mode.result(f(f64::from(mode.input(a))) as f32))
         });
     }
+    // The lower word of the operand has no effect, and that of the result is zero (sections 9.7.3.14 and 9.7.3.18).
+    for (name, f) in [("rcp", (|a| 1.0 / a) as Unary), ("rsqrt", |a| 1.0 / a.sqrt())] {
+        table.add(&format!("{name}.approx.ftz.f64"), move |i| {
+            i.inexact = Some(REASON);
+            i.compute(move |a: f64| {
+                let upper = f64::from_bits(a.to_bits() >> 32 << 32);
+                let flushed = |x: f64| if x.is_subnormal() { 0f64.copysign(x) } else { x };
+                let result = flushed(f(flushed(upper)));
+                if result.is_nan() { result } else { f64::from_bits(result.to_bits() >> 32 << 32) }
+            })
+        });
+    }
+    table.add("rsqrt.approx.f64", |i| {
+        i.inexact = Some(REASON);
+        i.compute(|a: f64| 1.0 / a.sqrt())
+    });
     table.add("div.approx|full.ftz?.f32", |i| {
         let mode = Mode::of(i);
         i.inexact = Some(REASON);

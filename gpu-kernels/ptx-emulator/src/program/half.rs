@@ -173,10 +173,11 @@ pub(super) fn forms(table: &mut Table) {
         "mul.rn?" |m, a, b| m.result(a * b, Rounding::Nearest);
         "fma.rn.relu?" |m, a, b, c| m.result(odd_sum(a * b, c), Rounding::Nearest);
     }
+    approximate_forms(table);
     for (format, typ, ftz) in [(F16, "f16", ".ftz?"), (BF16, "bf16", "")] {
         sign_forms(table, format, typ, ftz);
         for (name, sign) in [("min", 1.0), ("max", -1.0)] {
-            let pattern = format!("{name}{ftz}.NaN?.{typ}");
+            let pattern = format!("{name}{ftz}.NaN?.xorsign?.abs?.{typ}");
             table.add(&pattern, move |i| extreme(i, format, sign, 1));
             table.add(&format!("{pattern}x2"), move |i| extreme(i, format, sign, 2));
         }
@@ -201,12 +202,42 @@ fn sign_forms(table: &mut Table, format: HalfFormat, typ: &str, ftz: &str) {
     }
 }
 
+/// Adds the approximate instructions, computed in double precision and rounded.
+fn approximate_forms(table: &mut Table) {
+    const REASON: &str = "approximate instructions give other bits on every GPU";
+    let functions: [(&str, HalfFormat, fn(f64) -> f64); 4] = [
+        ("tanh.approx.f16", F16, f64::tanh),
+        ("tanh.approx.bf16", BF16, f64::tanh),
+        ("ex2.approx.f16", F16, f64::exp2),
+        ("ex2.approx.ftz.bf16", BF16, f64::exp2),
+    ];
+    for (pattern, format, f) in functions {
+        let half = move |mode: HalfMode, a: u16| mode.result(f(mode.input(a)), Rounding::Nearest);
+        table.add(pattern, move |i| {
+            i.inexact = Some(REASON);
+            let mode = HalfMode::of(i, format);
+            i.compute(move |a: u16| half(mode, a))
+        });
+        table.add(&format!("{pattern}x2"), move |i| {
+            i.inexact = Some(REASON);
+            let mode = HalfMode::of(i, format);
+            i.compute(move |a: u32| u32::from(half(mode, a as u16)) | u32::from(half(mode, (a >> 16) as u16)) << 16)
+        });
+    }
+}
+
 /// Decodes `min` for the sign 1, or `max` for the sign -1, of one value or of a pair.
 fn extreme(i: &mut Decoder, format: HalfFormat, sign: f64, count: u32) -> Decoded {
     let (mode, nan) = (HalfMode::of(i, format), i.has("NaN"));
+    let absolute = i.has("abs");
+    if i.has("xorsign") != absolute {
+        return Err("expected `.xorsign.abs`".into());
+    }
+    let value = move |bits: u16| sign * mode.input(if absolute { bits & 0x7fff } else { bits });
     let half = move |a: u16, b: u16| {
-        let value = super::float::least(sign * mode.input(a), sign * mode.input(b), nan);
-        mode.result(sign * value, Rounding::Nearest)
+        let result = mode.result(sign * super::float::least(value(a), value(b), nan), Rounding::Nearest);
+        // The result is an absolute value with the exclusive or of the signs.
+        if absolute && result != mode.format.nan { result | (a ^ b) & 0x8000 } else { result }
     };
     if count == 1 {
         return i.compute(half);

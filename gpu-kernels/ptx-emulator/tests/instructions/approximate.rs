@@ -3,9 +3,12 @@
 
 use ptx_emulator::{DeviceProperties, Dims, Gpu};
 
+use rustc_apfloat::ieee::{BFloat, Double, Half};
+use rustc_apfloat::{Float, FloatConvert};
+
 use crate::case::{Case, Expected};
 use crate::driver::THREADS;
-use crate::oracle::flush;
+use crate::oracle::{Format, flush, flush_to_zero};
 use crate::values::Rows;
 use crate::{floats, halves};
 
@@ -27,6 +30,52 @@ fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
     })
 }
 
+/// Returns the cases in half precision, whose results are rounded to nearest.
+fn of_halves() -> Vec<Case> {
+    fn of<F: Format>(mnemonic: &str, f: fn(f64) -> f64) -> [Case; 2]
+    where
+        F: FloatConvert<Double>,
+        Double: FloatConvert<F>,
+    {
+        let ftz = mnemonic.contains(".ftz");
+        let half = move |bits: u64| {
+            let flushed = |bits: u64| if ftz { flush_to_zero::<F>(bits) } else { bits };
+            let x: Double = F::of(flushed(bits & 0xffff)).convert(&mut false).value;
+            let result: F = Double::of(f(f64::from_bits(x.to_bits() as u64)).to_bits()).convert(&mut false).value;
+            if result.is_nan() { 0x7fff } else { flushed(result.to_bits() as u64) }
+        };
+        [
+            Case::new(format!("{mnemonic}.{} b16,b16", F::TYPE), Rows::Halves, move |x| half(x[0])),
+            Case::new(format!("{mnemonic}.{}x2 b32,b32", F::TYPE), Rows::Halves, move |x| {
+                half(x[0]) | half(x[0] >> 16) << 16
+            }),
+        ]
+    }
+    let mut cases = Vec::new();
+    cases.extend(of::<Half>("tanh.approx", f64::tanh));
+    cases.extend(of::<BFloat>("tanh.approx", f64::tanh));
+    cases.extend(of::<Half>("ex2.approx", f64::exp2));
+    cases.extend(of::<BFloat>("ex2.approx.ftz", f64::exp2));
+    cases
+}
+
+/// Returns the cases in double precision.
+fn of_doubles() -> Vec<Case> {
+    let functions: [(&str, fn(f64) -> f64, bool); 3] = [
+        ("rcp.approx.ftz", |a| 1.0 / a, true),
+        ("rsqrt.approx.ftz", |a| 1.0 / a.sqrt(), true),
+        ("rsqrt.approx", |a| 1.0 / a.sqrt(), false),
+    ];
+    let case = |(name, f, cut): (&str, fn(f64) -> f64, bool)| {
+        Case::new(format!("{name}.f64 b64,b64"), Rows::Doubles, move |x| {
+            let flushed = |x: f64| if cut && x.is_subnormal() { 0f64.copysign(x) } else { x };
+            let operand = f64::from_bits(if cut { x[0] & !0xffff_ffff } else { x[0] });
+            Expected::NearDouble(flushed(f(flushed(operand))), if cut { 1.0 / f64::from(1 << 20) } else { 1e-15 })
+        })
+    };
+    functions.map(case).into()
+}
+
 /// Returns the cases of approximate instructions.
 pub fn cases() -> Vec<Case> {
     let functions: [(&str, usize, fn(f64, f64) -> f64); 10] = [
@@ -43,6 +92,8 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = floats::unrounded();
     cases.extend(halves::unrounded());
+    cases.extend(of_halves());
+    cases.extend(of_doubles());
     for (name, sources, f) in functions {
         cases.push(near(name, sources, f));
         if name != "tanh.approx" {

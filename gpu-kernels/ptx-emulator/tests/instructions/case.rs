@@ -14,6 +14,8 @@ pub enum Expected {
     Nan64,
     /// A single-precision value and its largest relative error. Near zero, an absolute error of 1e-37 passes too.
     Near(f64, f64),
+    /// A double-precision value and its largest relative error.
+    NearDouble(f64, f64),
     /// Any bits, because the manual leaves the result open.
     Unspecified,
 }
@@ -181,6 +183,11 @@ impl Case {
                     (single - value).abs() <= part * value.abs() + 1e-37
                 }
                 Expected::Near(value, _) => single.is_nan() && value.is_nan() || single == value,
+                Expected::NearDouble(value, part) => {
+                    let found = f64::from_bits(found);
+                    let near = (found - value).abs() <= part * value.abs();
+                    found.is_nan() && value.is_nan() || found == value || value.is_finite() && near
+                }
                 Expected::Unspecified => true,
             };
             assert!(agrees, "{} of {sources:#x?} is {found:#x}, expected {expected:#x?}\n{}", self.form, self.kernel());

@@ -40,7 +40,7 @@ const UNORDERED: [Operator; 8] = [
 ];
 
 /// Returns the comparisons of a type.
-fn operators(typ: &str) -> Vec<Operator> {
+pub fn operators(typ: &str) -> Vec<Operator> {
     let more: &[&[Operator]] = match &typ[..1] {
         "f" => &[&ORDER, &UNORDERED],
         "u" => &[&ORDER, &UNSIGNED],
@@ -85,10 +85,12 @@ fn holds(typ: &str, satisfied: [bool; 4], ftz: bool, x: &[u64]) -> bool {
     }]
 }
 
+/// The combinations of a comparison with a predicate.
+pub const COMBINATIONS: [(&str, fn(bool, bool) -> bool); 3] =
+    [("and", |p, c| p & c), ("or", |p, c| p | c), ("xor", |p, c| p ^ c)];
+
 /// Adds the cases of `setp`.
 fn setp(cases: &mut Vec<Case>) {
-    let combinations: [(&str, fn(bool, bool) -> bool); 3] =
-        [("and", |p, c| p & c), ("or", |p, c| p | c), ("xor", |p, c| p ^ c)];
     for (typ, (name, satisfied), ftz) in comparisons() {
         let (r, rows, modifier) = (register(typ), rows_of(typ), if ftz { ".ftz" } else { "" });
         for (d, two) in [("pred", false), ("pred|pred", true)] {
@@ -98,7 +100,7 @@ fn setp(cases: &mut Vec<Case>) {
                 let p = holds(typ, satisfied, ftz, x);
                 results(p, !p)
             }));
-            for (combination, combine) in combinations {
+            for (combination, combine) in COMBINATIONS {
                 for c in ["pred", "!pred"] {
                     let form = format!("setp.{name}.{combination}{modifier}.{typ} {d},{r},{r},{c}");
                     cases.push(Case::new(form, rows, move |x| {
@@ -143,6 +145,14 @@ pub fn cases() -> Vec<Case> {
             let (r, modifier) = (register(typ), if ftz { ".ftz" } else { "" });
             let form = format!("set.{name}{modifier}.{dtype}.{typ} b32,{r},{r}");
             cases.push(Case::new(form, rows_of(typ), move |x| if holds(typ, satisfied, ftz, x) { yes } else { 0 }));
+            for (combination, combine) in COMBINATIONS {
+                for c in ["pred", "!pred"] {
+                    let form = format!("set.{name}.{combination}{modifier}.{dtype}.{typ} b32,{r},{r},{c}");
+                    cases.push(Case::new(form, rows_of(typ), move |x| {
+                        if combine(holds(typ, satisfied, ftz, x), x[2] == 1) { yes } else { 0 }
+                    }));
+                }
+            }
         }
     }
     for width in WIDTHS {
@@ -152,7 +162,7 @@ pub fn cases() -> Vec<Case> {
             }
             let selp = format!("selp.{kind}{width} b{width},b{width},b{width},pred");
             cases.push(Case::new(selp, Rows::Integers, |x| if x[2] == 1 { x[0] } else { x[1] }));
-            if width > 16 {
+            {
                 let slct = format!("slct.{kind}{width}.s32 b{width},b{width},b{width},b32");
                 cases.push(Case::new(slct, Rows::Integers, |x| if value("s32", x[2]) >= 0 { x[0] } else { x[1] }));
                 for ftz in [false, true] {

@@ -76,6 +76,8 @@ fn to_integer<F: Format>(dtype: &str, bits: u64, round: Round) -> Expected {
 fn with_floats(cases: &mut Vec<Case>) {
     for typ in INTEGERS {
         for (modifier, round) in integral() {
+            let from_upper = move |x| to_integer::<BFloat>(typ, x, round);
+            on_registers(cases, &format!(".{modifier}"), [typ, "bf16"], from_upper);
             // Every conversion to an integer saturates, so `.sat` changes nothing.
             for sat in ["", ".sat"] {
                 let to_single = move |x| to_integer::<Single>(typ, x, round);
@@ -97,8 +99,12 @@ fn with_floats(cases: &mut Vec<Case>) {
                 on_registers(cases, &modifiers, ["f16", typ], to_half);
             }
         }
-        let nearest = Round::NearestTiesToEven;
-        on_registers(cases, ".rn", ["f64", typ], move |x| Double::from_i128_r(value(typ, x), nearest).value.result());
+        for (modifier, round) in ROUNDINGS {
+            let to_double = move |x| Double::from_i128_r(value(typ, x), round).value.result();
+            on_registers(cases, &format!(".{modifier}"), ["f64", typ], to_double);
+            let to_upper = move |x| BFloat::from_i128_r(value(typ, x), round).value.result();
+            on_registers(cases, &format!(".{modifier}"), ["bf16", typ], to_upper);
+        }
     }
 }
 

@@ -70,6 +70,18 @@ fn plain<F: Format + 'static>(ftz: bool) -> Vec<Plain> {
     if F::BITS == 32 {
         all.push(("min.NaN", 2, Box::new(choice(false, true))));
         all.push(("max.NaN", 2, Box::new(choice(true, true))));
+        let absolute = move |greater: bool, nan: bool| {
+            move |x: &[u64]| match extreme([input(x[0]), input(x[1])].map(|bits| F::of(bits & !sign)), greater, nan)
+                .result()
+            {
+                Expected::Bits(bits) if !F::of(bits).is_nan() => Expected::Bits(bits | (x[0] ^ x[1]) & sign),
+                other => other,
+            }
+        };
+        all.push(("min.xorsign.abs", 2, Box::new(absolute(false, false))));
+        all.push(("max.xorsign.abs", 2, Box::new(absolute(true, false))));
+        all.push(("min.NaN.xorsign.abs", 2, Box::new(absolute(false, true))));
+        all.push(("max.NaN.xorsign.abs", 2, Box::new(absolute(true, true))));
     }
     if !ftz {
         all.push(("copysign", 2, Box::new(move |x| signed(x[1], x[1] & !sign | x[0] & sign))));
@@ -129,12 +141,15 @@ pub fn cases() -> Vec<Case> {
         }
     }
     for (name, sources, _, f) in rounded::<Double>() {
-        cases.push(operation(&format!("{name}.rn"), sources, Round::NearestTiesToEven, [false, false], f));
+        for (modifier, round) in ROUNDINGS {
+            cases.push(operation(&format!("{name}.{modifier}"), sources, round, [false, false], f));
+        }
     }
     for ftz in [false, true] {
         for (name, sources, f) in plain::<Single>(ftz) {
-            let (opcode, nan) = name.split_once('.').map_or((name, ""), |(opcode, _)| (opcode, ".NaN"));
-            let mnemonic = format!("{opcode}{}{nan}", if ftz { ".ftz" } else { "" });
+            let (opcode, rest) =
+                name.split_once('.').map_or((name, String::new()), |(o, rest)| (o, format!(".{rest}")));
+            let mnemonic = format!("{opcode}{}{rest}", if ftz { ".ftz" } else { "" });
             cases.push(Case::new(form::<Single>(&mnemonic, sources), rows_of("f32"), move |x| f(x)));
         }
     }

@@ -61,6 +61,11 @@ fn signs<F: Format + 'static>(ftz: &'static str) -> Vec<Case> {
             cases.extend(both::<F>(&format!("{name}{ftz}{modifier}"), 2, move |x| {
                 bits(extreme([F::of(input(x[0])), F::of(input(x[1]))], greater, nan).result())
             }));
+            cases.extend(both::<F>(&format!("{name}{ftz}{modifier}.xorsign.abs"), 2, move |x| {
+                let result = extreme([x[0], x[1]].map(|x| F::of(input(x) & 0x7fff)), greater, nan);
+                let sign = if result.is_nan() { 0 } else { (x[0] ^ x[1]) & 0x8000 };
+                bits(result.result()) | sign
+            }));
         }
     }
     cases

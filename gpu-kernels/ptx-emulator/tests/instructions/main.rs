@@ -14,6 +14,7 @@ mod bits;
 mod carry;
 mod case;
 mod compare;
+mod compare_halves;
 mod convert;
 #[path = "../driver/mod.rs"]
 mod driver;
@@ -21,6 +22,7 @@ mod floats;
 mod halves;
 mod integers;
 mod moves;
+mod narrow;
 mod oracle;
 mod values;
 mod warp;
@@ -36,6 +38,8 @@ fn cases() -> Vec<Case> {
         integers::cases(),
         bits::cases(),
         compare::cases(),
+        compare_halves::cases(),
+        narrow::cases(),
         floats::cases(),
         moves::cases(),
         convert::cases(),
