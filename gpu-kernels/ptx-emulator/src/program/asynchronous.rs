@@ -27,9 +27,6 @@ const SHARED: &str = "shared|shared::cta|shared::cluster";
 /// Adds the forms of this file.
 pub(super) fn forms(table: &mut Table) {
     table.add("cp.async.ca|cg.shared|shared::cta.global", copy);
-    for pattern in ["cp.async.commit_group", "cp.async.wait_group", "cp.async.wait_all"] {
-        table.add(pattern, |_| Ok(Action::Nothing));
-    }
     let scopes = alternatives(&SCOPES);
     table.add("cp.async.mbarrier.arrive.noinc?.shared|shared::cta?.b64", |i| {
         // Without `.noinc`, the arrival is added to the expected ones first.

@@ -76,7 +76,8 @@ pub(super) fn build<'a>(kernel: &'a Function, symbols: &'a Symbols<'a>) -> Resul
         let message = format!("a thread has at most {MAX_LOCAL} bytes of local memory, got {}", program.local_size);
         return Err(unsupported(kernel.line, message));
     }
-    Ok(Program { registers: names.registers, specials: names.specials, ..program })
+    let (registers, specials, reserved_shared) = (names.registers, names.specials, names.reserved_shared);
+    Ok(Program { registers, specials, reserved_shared, ..program })
 }
 
 impl<'a> Builder<'a> {
@@ -133,10 +134,11 @@ impl<'a> Builder<'a> {
         self.declare(function, body)?;
         if self.graph.recursive.contains(function.name.as_str()) {
             let registers = self.names.frame.names.values().filter_map(|meaning| match meaning {
-                Meaning::Register(register) => Some(*register),
+                Meaning::Register(register) => Some(register.words()),
                 Meaning::Address(..) => None,
             });
-            let layout = FrameLayout { registers: registers.collect(), local: start..self.program.local_size };
+            let layout =
+                FrameLayout { registers: registers.flatten().collect(), local: start..self.program.local_size };
             self.frame = Some(self.program.frames.len());
             self.program.frames.push(layout);
         }

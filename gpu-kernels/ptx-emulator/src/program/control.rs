@@ -37,9 +37,6 @@ pub(super) fn forms(table: &mut Table) {
     });
     table.add("exit", |_| Ok(Action::Exit));
     table.add("trap", |_| Ok(Action::Trap));
-    table.add("nanosleep.u32", |_| Ok(Action::Nothing));
-    table.add("prefetch.global|local?.L1|L2|L2::evict_last|L2::evict_normal", |_| Ok(Action::Nothing));
-    table.add("prefetchu.L1", |_| Ok(Action::Nothing));
     for opcode in ["bar.cta?", "barrier.cta?"] {
         let aligned = if opcode.starts_with("barrier") { ".aligned?" } else { "" };
         table.add(&format!("{opcode}.sync{aligned}"), |i| barrier(i, false));
@@ -52,14 +49,6 @@ pub(super) fn forms(table: &mut Table) {
     table.add(&format!("redux.sync.{}.b32", alternatives(&BIT_REDUCTIONS)), |i| reduce(i, &BIT_REDUCTIONS));
     table.add("match.any|all.sync.b32|b64", find_equal);
     table.add("brkpt", |_| Ok(Action::Trap));
-    table.add("createpolicy.fractional.L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged.b64", |i| {
-        // A policy changes no value, so that of the register does not matter.
-        let d = i.dest(i.operands.first().ok_or("expected a register for the result")?, 64)?;
-        Ok(Action::Compute(Box::new(move |registers, mask| {
-            (0..32).filter(|lane| mask >> lane & 1 == 1).for_each(|lane| registers.set(Register::B64(d), lane, 0));
-        })))
-    });
-    table.add("pmevent.mask?", |_| Ok(Action::Nothing));
     table.add("bar.warp.sync", |i| {
         let [members] = exactly(i.operands)?;
         Ok(Action::WarpSync { members: i.source(members, 32)? })

@@ -17,7 +17,7 @@ const INTEGRAL: [(&str, Rounding); 4] =
 
 /// Adds the forms of `mov` and `cvt`.
 pub(super) fn forms(table: &mut Table) {
-    table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64", mov);
+    table.add("mov.pred|b16|u16|s16|b32|u32|s32|f32|b64|u64|s64|f64|b128", mov);
     let (frnd, irnd, int) = (alternatives(&ROUNDINGS), alternatives(&INTEGRAL), "u8|u16|u32|u64|s8|s16|s32|s64");
     // A conversion that rounds has a rounding modifier, and one of single precision may have `.ftz` (section 9.7.9.21).
     cvt(table, &format!("cvt.{irnd}?.ftz?.sat?.f32.f32"), |c, x| c.narrow(c.integral(c.single(x))));
@@ -108,14 +108,25 @@ fn mov(i: &mut Decoder) -> Decoded {
         (d, Operand::Special(name)) if name.starts_with("%clock") || name.starts_with("%globaltimer") => {
             Ok(Action::Clock { d: i.any_dest(d, typ.bits())? })
         }
+        // A cluster of one block counts as none.
+        (_, Operand::Special(name)) if name == "%is_explicit_cluster" => {
+            let (rank, d) = (i.special("%cluster_nctarank")?, i.dest(d, 1)?);
+            Ok(Action::Compute(Box::new(move |registers, mask| {
+                let yes = if registers.b32[rank][0] > 1 { u32::MAX } else { 0 };
+                registers.set_predicate(d, mask, yes);
+            })))
+        }
+        (_, Operand::Special(_)) if typ.bits() != 32 => i.compute(|AnyWidth(a): AnyWidth| AnyWidth(a)),
         (Operand::Vector(parts), _) => match (typ, parts.len()) {
             (Type::B(32), 2) => i.compute(|a: u32| [a as u16, (a >> 16) as u16]),
+            (Type::B(128), 2) => i.compute(|a: u128| [a as u64, (a >> 64) as u64]),
             (Type::B(64), 2) => i.compute(|a: u64| [a as u32, (a >> 32) as u32]),
             (Type::B(64), 4) => i.compute(|a: u64| [0, 16, 32, 48].map(|at| (a >> at) as u16)),
             (_, n) => Err(format!("{n} parts of `.{typ}` are not of the subset")),
         },
         (_, Operand::Vector(parts)) => match (typ, parts.len()) {
             (Type::B(32), 2) => i.compute(|[a, b]: [u16; 2]| u32::from(a) | u32::from(b) << 16),
+            (Type::B(128), 2) => i.compute(|[a, b]: [u64; 2]| u128::from(a) | u128::from(b) << 64),
             (Type::B(64), 2) => i.compute(|[a, b]: [u32; 2]| u64::from(a) | u64::from(b) << 32),
             (Type::B(64), 4) => i.compute(|a: [u16; 4]| a.into_iter().rev().fold(0, |v, a| v << 16 | u64::from(a))),
             (_, n) => Err(format!("{n} parts of `.{typ}` are not of the subset")),
@@ -124,6 +135,7 @@ fn mov(i: &mut Decoder) -> Decoded {
             1 => i.compute(|a: bool| a),
             16 => i.compute(|a: u16| a),
             32 => i.compute(|a: u32| a),
+            128 => i.compute(|a: u128| a),
             _ => i.compute(|a: u64| a),
         },
     }

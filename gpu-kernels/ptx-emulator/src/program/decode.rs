@@ -8,8 +8,8 @@ use super::forms::Table;
 use super::instruction::{Inst, NEVER};
 use super::names::{Meaning, Names};
 use super::{
-    asynchronous, carry, compare, compare_half, control, convert, float, half, integer, matrix, matrix_memory, memory,
-    narrow, textures,
+    asynchronous, carry, compare, compare_half, control, convert, float, half, hints, integer, matrix, matrix_memory,
+    memory, narrow, textures, video,
 };
 use crate::ptx::syntax::{Instruction, Operand};
 
@@ -38,6 +38,8 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
         matrix::forms,
         matrix_memory::forms,
         asynchronous::forms,
+        video::forms,
+        hints::forms,
     ])
 });
 

@@ -9,7 +9,7 @@ use crate::ptx::syntax::{Instruction, Operand, Type};
 pub(super) type Decoded<T = Action> = Result<T, String>;
 
 /// The special registers of 32 bits.
-const SPECIALS: [Special; 38] = [
+const SPECIALS: [Special; 47] = [
     ("%tid.x", |thread| thread.tid[0]),
     ("%tid.y", |thread| thread.tid[1]),
     ("%tid.z", |thread| thread.tid[2]),
@@ -39,6 +39,15 @@ const SPECIALS: [Special; 38] = [
     ("%nclusterid.z", |thread| thread.nclusterid[2]),
     ("%cluster_ctarank", |thread| thread.cluster_rank),
     ("%cluster_nctarank", |thread| thread.cluster_nctaid.iter().product()),
+    ("%gridid", |_| 0),
+    ("%total_smem_size", |thread| thread.total_shared),
+    ("%aggr_smem_size", |thread| thread.total_shared),
+    ("%reserved_smem_offset_begin", |_| 0),
+    ("%reserved_smem_offset_end", |thread| thread.reserved_shared),
+    ("%reserved_smem_offset_cap", |thread| thread.reserved_shared),
+    ("%reserved_smem_offset_0", |_| 0),
+    ("%reserved_smem_offset_1", |_| 0),
+    ("%current_graph_exec", |_| 0),
     ("%laneid", |thread| thread.laneid),
     ("%laneid.x", |thread| thread.laneid),
     ("%warpid", |thread| thread.warpid),
@@ -186,8 +195,14 @@ impl<'a> Decoder<'a> {
     }
 
     pub(super) fn special(&mut self, name: &str) -> Decoded<usize> {
-        // The driver of a graphics program sets these registers (PTX ISA, section 10.29). Here they are zero.
-        if name.strip_prefix("%envreg").is_some_and(|number| number.parse().is_ok_and(|number: u32| number < 32)) {
+        self.names.reserved_shared |= name.starts_with("%reserved_smem");
+        // The driver of a graphics program or a profiler sets these registers (PTX ISA, sections 10.24 and 10.29). Here they
+        // are zero.
+        let numbered = |prefix: &str, count: u32| {
+            let number = name.strip_prefix(prefix).map(|rest| rest.trim_end_matches("_64"));
+            number.is_some_and(|number| number.parse().is_ok_and(|number: u32| number < count))
+        };
+        if numbered("%envreg", 32) || numbered("%pm", 8) {
             return Ok(self.names.constant(32, 0));
         }
         let special = SPECIALS.iter().find(|(known, _)| *known == name);

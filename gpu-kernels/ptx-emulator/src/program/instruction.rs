@@ -56,6 +56,8 @@ pub struct Program {
     pub local_size: usize,
     /// The size of the shared memory that the kernel declares, in bytes.
     pub shared_size: usize,
+    /// Whether the kernel uses the shared memory that the system reserves.
+    pub reserved_shared: bool,
     /// The number of blocks of a cluster along x, y, z, if `.reqnctapercluster` gives it.
     pub cluster: Option<[u32; 3]>,
     /// The product of `.maxntid`, if given.
@@ -108,6 +110,9 @@ pub struct Thread {
     /// The multiprocessor of the block, and the number of multiprocessors.
     pub smid: u32,
     pub nsmid: u32,
+    /// The shared memory of the block in bytes, and that which the system reserves.
+    pub total_shared: u32,
+    pub reserved_shared: u32,
     /// The dynamic shared memory of the block in bytes.
     pub dynamic_shared: u32,
 }
@@ -157,6 +162,8 @@ pub enum Action {
     Elect { d: Option<Register>, p: usize, members: usize },
     /// The instructions on textures and surfaces.
     Texture(Box<TextureAccess>),
+    /// The instructions `atom` and `red` on each element of a vector.
+    Atomics(Vec<Atomic>),
     /// The instructions `fence` and `membar`.
     Fence(Scope),
     /// The instruction `bra`, and `ret` from a function, which branches to the function's end.

@@ -2,6 +2,7 @@
 
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, typed_forms};
+use super::instruction::Action;
 use crate::ptx::syntax::Operand;
 
 /// Adds the forms of integer arithmetic.
@@ -93,18 +94,43 @@ fn rare(table: &mut Table) {
     table.lanes("szext.clamp.s32", |a: u32, n: u32| sign_extended(a, n.min(32)));
     table.lanes("szext.wrap.s32", |a: u32, n: u32| sign_extended(a, n & 31));
     table.lanes("fns.b32", find_nth_set);
-    table.lanes("prmt.f4e.b32", |a: u32, b: u32, n: u32| (pair(a, b) >> (8 * (n & 3))) as u32);
-    table.lanes("prmt.b4e.b32", |a: u32, b: u32, n: u32| {
+    table.lanes("prmt.b32.f4e", |a: u32, b: u32, n: u32| (pair(a, b) >> (8 * (n & 3))) as u32);
+    table.lanes("prmt.b32.b4e", |a: u32, b: u32, n: u32| {
         permute(a, b, [0x5670, 0x6701, 0x7012, 0x0123][n as usize & 3])
     });
-    table.lanes("prmt.rc8.b32", |a: u32, b: u32, n: u32| permute(a, b, 0x1111 * (n & 3)));
-    table.lanes("prmt.ecl.b32", |a: u32, b: u32, n: u32| {
+    table.lanes("prmt.b32.rc8", |a: u32, b: u32, n: u32| permute(a, b, 0x1111 * (n & 3)));
+    table.lanes("prmt.b32.ecl", |a: u32, b: u32, n: u32| {
         permute(a, b, [0x3210, 0x3211, 0x3222, 0x3333][n as usize & 3])
     });
-    table.lanes("prmt.ecr.b32", |a: u32, b: u32, n: u32| {
+    table.lanes("prmt.b32.ecr", |a: u32, b: u32, n: u32| {
         permute(a, b, [0x0000, 0x1110, 0x2210, 0x3210][n as usize & 3])
     });
-    table.lanes("prmt.rc16.b32", |a: u32, b: u32, n: u32| permute(a, b, [0x1010, 0x3232][n as usize & 1]));
+    table.lanes("prmt.b32.rc16", |a: u32, b: u32, n: u32| permute(a, b, [0x1010, 0x3232][n as usize & 1]));
+}
+
+/// Adds the operations on pairs of 16 bits, and the maxima and minima that `.relu` clamps at zero.
+fn pairs(table: &mut Table) {
+    type Function = fn(i32, i32) -> i32;
+    let functions: [(&str, Function); 3] = [("add", |a, b| a + b), ("min", i32::min), ("max", i32::max)];
+    for (name, function) in functions {
+        for (typ, signed) in [("u16x2", false), ("s16x2", true)] {
+            let half = move |a: u32, at: u32| {
+                let half = (a >> at) as u16;
+                if signed { i32::from(half as i16) } else { half.into() }
+            };
+            let both = move |a: u32, b: u32, least: i32| {
+                [0, 16]
+                    .iter()
+                    .fold(0, |all, at| all | (function(half(a, *at), half(b, *at)).max(least) as u32 & 0xffff) << at)
+            };
+            table.lanes(&format!("{name}.{typ}"), move |a: u32, b: u32| both(a, b, i32::MIN));
+            if signed && name != "add" {
+                table.lanes(&format!("{name}.relu.{typ}"), move |a: u32, b: u32| both(a, b, 0));
+            }
+        }
+    }
+    table.lanes("min.relu.s32", |a: i32, b: i32| a.min(b).max(0));
+    table.lanes("max.relu.s32", |a: i32, b: i32| a.max(b).max(0));
 }
 
 /// Returns `len` ones from bit `at` on.
@@ -141,6 +167,7 @@ pub(super) fn forms(table: &mut Table) {
     multiplications_of_24_bits(table);
     dot_products(table);
     rare(table);
+    pairs(table);
     table.lanes("and.pred", |a: bool, b: bool| a & b);
     table.lanes("or.pred", |a: bool, b: bool| a | b);
     table.lanes("xor.pred", |a: bool, b: bool| a ^ b);
@@ -190,6 +217,7 @@ pub(super) fn forms(table: &mut Table) {
     table.lanes("shf.r.clamp.b32", |a: u32, b: u32, n: u32| (pair(a, b) >> n.min(32)) as u32);
     table.lanes("prmt.b32", permute);
     table.add("lop3.b32", lop3);
+    table.add("lop3.or|and|xor.b32", lop3_predicate);
 }
 
 /// Returns the 64 bits of two words, `low` below `high`.
@@ -216,18 +244,50 @@ fn permute(a: u32, b: u32, selector: u32) -> u32 {
     }))
 }
 
-/// Decodes `lop3.b32 d, a, b, c, table`. Each bit of the result is bit `4a + 2b + c` of the table (section 9.7.8.6).
-fn lop3(i: &mut Decoder) -> Decoded {
-    let [_, _, _, _, Operand::Int(table @ 0..=255)] = exactly(i.operands)? else {
-        return Err("expected a table from 0 to 255 as the last operand".into());
+/// Returns the bits that a table of `lop3` gives. Each bit of the result is bit `4a + 2b + c` of the table (section
+/// 9.7.8.6).
+fn by_table(table: u32, a: u32, b: u32, c: u32) -> u32 {
+    let term = |row: u32| {
+        let side = |bit: u32, x: u32| if row >> bit & 1 == 1 { x } else { !x };
+        if table >> row & 1 == 1 { side(2, a) & side(1, b) & side(0, c) } else { 0 }
     };
-    let table = *table as u32;
+    (0..8).fold(0, |bits, row| bits | term(row))
+}
+
+/// Returns the table of a `lop3`.
+fn table_of(operand: &Operand) -> Decoded<u32> {
+    match operand {
+        Operand::Int(table @ 0..=255) => Ok(*table as u32),
+        _ => Err("expected a table from 0 to 255".into()),
+    }
+}
+
+/// Decodes `lop3.b32 d, a, b, c, table`.
+fn lop3(i: &mut Decoder) -> Decoded {
+    let table = table_of(&exactly::<5>(i.operands)?[4])?;
     i.operands = &i.operands[..4];
-    i.compute(move |a: u32, b: u32, c: u32| {
-        let term = |row: u32| {
-            let side = |bit: u32, x: u32| if row >> bit & 1 == 1 { x } else { !x };
-            if table >> row & 1 == 1 { side(2, a) & side(1, b) & side(0, c) } else { 0 }
-        };
-        (0..8).fold(0, |bits, row| bits | term(row))
-    })
+    i.compute(move |a: u32, b: u32, c: u32| by_table(table, a, b, c))
+}
+
+/// Decodes `lop3.op.b32 d|p, a, b, c, table, {!}q`, where `p` combines `q` with whether `d` is not zero.
+fn lop3_predicate(i: &mut Decoder) -> Decoded {
+    let [d, a, b, c, table, q] = exactly(i.operands)?;
+    let Operand::Pair(results) = d else { return Err("expected two results".into()) };
+    let (table, sources) = (table_of(table)?, [i.source(a, 32)?, i.source(b, 32)?, i.source(c, 32)?]);
+    let ((q, negated), p) = (i.negatable(q)?, i.dest(&results[1], 1)?);
+    let d = i.any_dest(&results[0], 32)?;
+    let operations: [(&str, fn(u32, u32) -> u32); 3] =
+        [("or", |p, q| p | q), ("and", |p, q| p & q), ("xor", |p, q| p ^ q)];
+    let combine = i.one_of(&operations).expect("the form has an operation");
+    Ok(Action::Compute(Box::new(move |registers, mask| {
+        let [a, b, c] = sources.map(|slot| registers.b32[slot]);
+        let q = registers.predicates[q] ^ if negated { u32::MAX } else { 0 };
+        let mut nonzero = 0;
+        for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
+            let value = by_table(table, a[lane], b[lane], c[lane]);
+            nonzero |= u32::from(value != 0) << lane;
+            registers.set(d, lane as u32, value.into());
+        }
+        registers.set_predicate(p, mask, combine(nonzero, q));
+    })))
 }

@@ -34,7 +34,8 @@ pub(super) const WMMA: [(&str, &str, &str); 7] = [
 /// Adds the forms of products of matrices.
 pub(super) fn forms(table: &mut Table) {
     for (shapes, factors, sums) in MMA {
-        let types = format!("{sums}.{factors}.{factors}.{sums}");
+        let rounding = if factors == "f64" { ".rn?" } else { "" };
+        let types = format!("{sums}.{factors}.{factors}.{sums}{rounding}");
         table.add(&format!("mma.sync.aligned.{shapes}.row.col.satfinite?.{types}"), |i| mma(i, None));
     }
     for (shapes, factors) in MMA_SMALL {
@@ -47,7 +48,8 @@ pub(super) fn forms(table: &mut Table) {
     }
     for (shapes, factors, sums) in WMMA {
         let layouts = "row|col.row|col";
-        let mut types = format!("{sums}.{factors}.{factors}.{sums}.satfinite?");
+        let last = if factors == "f64" { "rn" } else { "satfinite" };
+        let mut types = format!("{sums}.{factors}.{factors}.{sums}.{last}?");
         if factors == "f16" {
             // The types of the factors are left out.
             types = format!("{sums}.{sums}.satfinite?");

@@ -42,7 +42,7 @@ const LEVELS: [(&str, Scope); 3] = [("cta", Scope::Block), ("gl", Scope::Device)
 const VECTORS: [(&str, usize); 2] = [("v2", 2), ("v4", 4)];
 /// The cache operators, which change no value.
 const CACHE: &str = "ca|cg|cs|lu|cv|wb|wt";
-const TYPES: &str = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
+const TYPES: &str = "b8|b16|b32|b64|b128|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64";
 
 /// The new value of an atomic operation, from the old one, the operand and the swap value.
 type AtomicFunction = fn(u64, u64, u64) -> u64;
@@ -113,10 +113,7 @@ pub(super) fn forms(table: &mut Table) {
             });
         }
     }
-    for pattern in ["fence.proxy.alias|async|async.global|tensormap", "griddepcontrol.launch_dependents|wait"] {
-        table.add(pattern, |_| Ok(Action::Nothing));
-    }
-    for (pattern, scopes) in [("fence.sc|acq_rel?", &SCOPES[..]), ("membar", &LEVELS)] {
+    for (pattern, scopes) in [("fence.sc|acq_rel|acquire|release?", &SCOPES[..]), ("membar", &LEVELS)] {
         table.add(&format!("{pattern}.{}", alternatives(scopes)), |i| {
             Ok(Action::Fence(i.one_of(scopes).expect("the form has a scope")))
         });
@@ -126,6 +123,12 @@ pub(super) fn forms(table: &mut Table) {
 /// Returns an instruction that accesses memory with its modifiers in the order of the forms, and any other instruction
 /// as it is. Assemblers accept the modifiers in any order, and compilers write several. Hints to the caches are removed.
 pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
+    if instruction.opcode == "vote" && instruction.modifiers.last().is_some_and(|last| last != "sync") {
+        // Compilers also write `vote.ballot.sync.b32`.
+        let mut sorted = instruction.clone();
+        sorted.modifiers.sort_by_key(|modifier| modifier != "sync");
+        return Cow::Owned(sorted);
+    }
     if !matches!(instruction.opcode.as_str(), "atom" | "red" | "ld" | "ldu" | "st" | "cp") {
         return Cow::Borrowed(instruction);
     }
@@ -134,7 +137,8 @@ pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
     if sorted.modifiers.iter().any(|modifier| modifier == "L2::cache_hint") {
         sorted.operands.pop();
     }
-    sorted.modifiers.retain(|modifier| !modifier.starts_with("L1::") && !modifier.starts_with("L2::"));
+    let hint = |modifier: &str| modifier.starts_with("L1::") || modifier.starts_with("L2::") || modifier == "mmio";
+    sorted.modifiers.retain(|modifier| !hint(modifier));
     if sorted.opcode == "cp" {
         return Cow::Owned(sorted);
     }
@@ -145,7 +149,8 @@ pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
         modifier if SPACES.iter().any(|(name, _)| *name == modifier) => 2,
         modifier if named(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"], modifier) => 3,
         "nc" => 4,
-        _ => 5,
+        "v2" | "v4" => 5,
+        _ => 6,
     });
     Cow::Owned(sorted)
 }
@@ -156,7 +161,7 @@ pub(super) fn access(i: &mut Decoder, address: &Operand, typ: Type) -> Decoded<A
         space: i.one_of(&SPACES).unwrap_or(Space::Generic),
         order: i.one_of(&ORDERS).unwrap_or(Order::Weak),
         scope: i.one_of(&SCOPES).unwrap_or(Scope::Device),
-        width: typ.bytes() as usize,
+        width: typ.bytes().min(8) as usize,
         signed: matches!(typ, Type::S(_)),
         elements: Vec::new(),
         base: None,
@@ -231,7 +236,7 @@ fn load(i: &mut Decoder) -> Decoded {
     let typ = i.typ();
     let mut access = access(i, address, typ)?;
     for d in elements(i, d)? {
-        access.elements.push(wide_enough(i.any_dest(d, typ.bits())?, typ)?);
+        access.elements.extend(wide_enough(i.any_dest(d, typ.bits())?, typ)?.words());
     }
     Ok(Action::Load(access))
 }
@@ -245,14 +250,39 @@ fn store(i: &mut Decoder) -> Decoded {
         return Err(format!("state space {:?} cannot be written", access.space));
     }
     for a in elements(i, a)? {
-        access.elements.push(wide_enough(i.any_source(a, typ.bits())?, typ)?);
+        access.elements.extend(wide_enough(i.any_source(a, typ.bits())?, typ)?.words());
     }
     Ok(Action::Store(access))
 }
 
-/// Decodes `atom {d,} [a], b{, c}`, and `red` without the destination.
+/// Decodes `atom {d,} [a], b{, c}`, and `red` without the destination. The elements of a vector are separate atomics.
 fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction) -> Decoded {
-    let operands = i.operands;
+    let Some(count) = i.one_of(&VECTORS) else {
+        return Ok(Action::Atomic(scalar_atomic(i, i.operands, returns, swaps, function)?));
+    };
+    let element = |operand: &Operand, at: usize| match operand {
+        Operand::Vector(parts) if parts.len() == count => Ok(parts[at].clone()),
+        Operand::Address(base, offset) => {
+            Ok(Operand::Address(base.clone(), offset + (at as u32 * i.typ().bytes()) as i64))
+        }
+        _ => Err(format!("expected {count} registers")),
+    };
+    let mut lists = Vec::new();
+    for at in 0..count {
+        lists.push(i.operands.iter().map(|operand| element(operand, at)).collect::<Decoded<Vec<_>>>()?);
+    }
+    let atomics = lists.iter().map(|operands| scalar_atomic(i, operands, returns, swaps, function));
+    Ok(Action::Atomics(atomics.collect::<Decoded<Vec<_>>>()?))
+}
+
+/// Decodes an atomic on one value.
+fn scalar_atomic(
+    i: &mut Decoder,
+    operands: &[Operand],
+    returns: bool,
+    swaps: bool,
+    function: AtomicFunction,
+) -> Decoded<Atomic> {
     let (d, rest) = operands.split_at_checked(usize::from(returns)).ok_or("expected a register for the result")?;
     let (address, operand, swap) = match rest {
         [address, operand] if !swaps => (address, operand, None),
@@ -276,5 +306,5 @@ fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction)
     let swap = swap.map(source).transpose()?;
     let d = d.first().map(|d| i.any_dest(d, bits)).transpose()?;
     access.signed = false;
-    Ok(Action::Atomic(Atomic { access, d, operand, swap, function }))
+    Ok(Atomic { access, d, operand, swap, function })
 }

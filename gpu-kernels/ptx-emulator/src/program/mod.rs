@@ -18,6 +18,7 @@ mod float;
 mod forms;
 mod fragments;
 mod half;
+mod hints;
 mod instruction;
 mod integer;
 mod lanes;
@@ -34,6 +35,7 @@ mod rounding;
 mod shared;
 mod symbols;
 mod textures;
+mod video;
 
 pub use access::{Access, Order, Scope};
 pub use decode::{Variant, variants};

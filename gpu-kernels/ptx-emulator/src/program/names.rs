@@ -43,6 +43,8 @@ pub(super) struct Names {
     pub(super) registers: Registers,
     /// The special registers in use, and their slots.
     pub(super) specials: Vec<(usize, Special)>,
+    /// Whether the kernel asks for the shared memory that the system reserves.
+    pub(super) reserved_shared: bool,
     /// The slot of the carry.
     carry: Option<usize>,
     /// The slots of constants, by width in bits and value.
@@ -77,6 +79,11 @@ impl Names {
             file.len() - 1
         }
         match bits {
+            128 => {
+                let low = push(&mut self.registers.b64, [value; 32]);
+                push(&mut self.registers.b64, [0; 32]);
+                Register::B128(low)
+            }
             1 => Register::Predicate(push(&mut self.registers.predicates, if value == 0 { 0 } else { u32::MAX })),
             64 => Register::B64(push(&mut self.registers.b64, [value; 32])),
             32 => Register::B32(push(&mut self.registers.b32, [value as u32; 32])),

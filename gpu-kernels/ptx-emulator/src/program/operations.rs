@@ -12,6 +12,8 @@ pub struct TextureAccess {
     /// The registers of the coordinates, after that of the layer if there is one.
     pub coordinates: Vec<usize>,
     pub layered: bool,
+    /// Whether the coordinates are a direction from the centre of a cube, whose faces are layers.
+    pub cube: bool,
     /// Whether the coordinates are single-precision values.
     pub floating: bool,
     /// The type of the values.

@@ -22,6 +22,8 @@ pub enum Register {
     B16(usize),
     B32(usize),
     B64(usize),
+    /// A register of 128 bits, whose lower half has this slot in [`Registers::b64`] and whose upper half the next one.
+    B128(usize),
 }
 
 impl Register {
@@ -31,35 +33,47 @@ impl Register {
             Self::B16(_) => 16,
             Self::B32(_) => 32,
             Self::B64(_) => 64,
+            Self::B128(_) => 128,
         }
     }
 
     /// Returns the slot in the register's file.
     pub fn slot(self) -> usize {
-        let (Self::Predicate(slot) | Self::B16(slot) | Self::B32(slot) | Self::B64(slot)) = self;
+        let (Self::Predicate(slot) | Self::B16(slot) | Self::B32(slot) | Self::B64(slot) | Self::B128(slot)) = self;
         slot
     }
 }
 
+impl Register {
+    /// Returns the registers of at most 64 bits that make up the register, the lowest first.
+    pub fn words(self) -> impl Iterator<Item = Self> {
+        let (first, second) = match self {
+            Self::B128(slot) => (Self::B64(slot), Some(Self::B64(slot + 1))),
+            register => (register, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
 impl Registers {
-    /// Returns the value of a register in one lane, zero-extended.
+    /// Returns the value of a register in one lane, zero-extended, or the lower half of a register of 128 bits.
     #[inline]
     pub fn get(&self, register: Register, lane: u32) -> u64 {
         match register {
             Register::Predicate(slot) => u64::from(self.predicates[slot] >> lane & 1),
             Register::B16(slot) | Register::B32(slot) => u64::from(self.b32[slot][lane as usize]),
-            Register::B64(slot) => self.b64[slot][lane as usize],
+            Register::B64(slot) | Register::B128(slot) => self.b64[slot][lane as usize],
         }
     }
 
-    /// Sets a register in one lane to the low bits of `value`.
+    /// Sets a register in one lane to the low bits of `value`, or the lower half of a register of 128 bits.
     #[inline]
     pub fn set(&mut self, register: Register, lane: u32, value: u64) {
         match register {
             Register::Predicate(slot) => self.set_predicate(slot, 1 << lane, (value as u32 & 1) << lane),
             Register::B16(slot) => self.b32[slot][lane as usize] = value as u32 & 0xffff,
             Register::B32(slot) => self.b32[slot][lane as usize] = value as u32,
-            Register::B64(slot) => self.b64[slot][lane as usize] = value,
+            Register::B64(slot) | Register::B128(slot) => self.b64[slot][lane as usize] = value,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Texture and surface instructions (PTX ISA, sections 9.7.10 and 9.7.11), without cube maps and multisampling.
+//! Texture and surface instructions (PTX ISA, sections 9.7.10 and 9.7.11), without multisampling.
 
 use super::decoder::{Decoded, Decoder};
 use super::forms::{Table, alternatives};
@@ -10,8 +10,15 @@ use super::registers::Register;
 use crate::ptx::syntax::{Operand, Space, Type};
 
 /// The number of coordinates of each geometry, and whether the index of a layer stands before them.
-const GEOMETRIES: [(&str, (usize, bool)); 5] =
-    [("1d", (1, false)), ("2d", (2, false)), ("3d", (3, false)), ("a1d", (1, true)), ("a2d", (2, true))];
+const GEOMETRIES: [(&str, (usize, bool)); 7] = [
+    ("1d", (1, false)),
+    ("2d", (2, false)),
+    ("3d", (3, false)),
+    ("cube", (3, false)),
+    ("a1d", (1, true)),
+    ("a2d", (2, true)),
+    ("acube", (3, true)),
+];
 
 /// The channels that `tld4` gathers.
 const CHANNELS: [(&str, usize); 4] = [("r", 0), ("g", 1), ("b", 2), ("a", 3)];
@@ -38,8 +45,11 @@ const VECTORS: [(&str, usize); 2] = [("v2", 2), ("v4", 4)];
 /// Adds the forms of texture and surface instructions.
 pub(super) fn forms(table: &mut Table) {
     let (geometries, modes) = (alternatives(&GEOMETRIES), alternatives(&MODES));
+    // Only floating-point coordinates name a point of a cube, and no coordinates of a surface do.
+    let planes = "1d|2d|3d|a1d|a2d";
     let types = "u32|s32|f32|f16x2";
-    table.add(&format!("tex.base|level?.{geometries}.v2|v4.{types}.s32|f32"), |i| texture(i, TextureOperation::Fetch));
+    table.add(&format!("tex.base|level?.{planes}.v2|v4.{types}.s32"), |i| texture(i, TextureOperation::Fetch));
+    table.add(&format!("tex.base|level?.{geometries}.v2|v4.{types}.f32"), |i| texture(i, TextureOperation::Fetch));
     table.add(&format!("tex.grad.{geometries}.v2|v4.{types}.f32"), |i| texture(i, TextureOperation::Fetch));
     table.add(&format!("tld4.{}.2d|a2d.v4.{types}.f32", alternatives(&CHANNELS)), |i| {
         let channel = i.one_of(&CHANNELS).expect("the form has a channel");
@@ -48,7 +58,7 @@ pub(super) fn forms(table: &mut Table) {
     for opcode in ["txq", "txq.level", "suq"] {
         table.add(&format!("{opcode}.{}.b32", alternatives(&QUERIES)), query);
     }
-    let surface = format!("{geometries}.ca|cg|cs|cv|wb|wt?.v2|v4?.b8|b16|b32|b64.{modes}");
+    let surface = format!("{planes}.ca|cg|cs|cv|wb|wt?.v2|v4?.b8|b16|b32|b64.{modes}");
     table.add(&format!("suld.b.{surface}"), |i| surface_access(i, TextureOperation::Load));
     table.add(&format!("sust.b.{surface}"), |i| surface_access(i, TextureOperation::Store));
 }
@@ -85,6 +95,7 @@ fn access(i: &mut Decoder, place: &Operand, operation: TextureOperation) -> Deco
         object,
         coordinates: slots,
         layered,
+        cube: i.has("cube") || i.has("acube"),
         floating: false,
         typ: i.typ(),
         values: Vec::new(),

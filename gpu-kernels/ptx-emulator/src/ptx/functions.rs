@@ -147,10 +147,16 @@ impl BodyParser<'_, '_> {
     }
 
     fn registers(&mut self) -> Parsed {
+        let vector = if self.cursor.eat_dot("v2") { 2 } else { 1 };
+        let vector = if self.cursor.eat_dot("v4") { 4 } else { vector };
         let typ = self.cursor.typ()?;
         let scopes = &mut self.scopes;
         self.cursor.until(';', |cursor| {
             let name = cursor.word()?;
+            if vector > 1 {
+                scopes.declare_vector(name, vector, typ);
+                return Ok(());
+            }
             if !cursor.eat('<') {
                 scopes.declare_register(name, typ);
                 return Ok(());

@@ -36,9 +36,25 @@ fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operan
     }
     cursor.next();
     Ok(match (first, cursor.peek()) {
-        (Kind::Word(name), Kind::Dot(part)) if name.starts_with('%') => {
-            cursor.next();
-            Operand::Special(format!("{name}.{part}"))
+        (Kind::Word(name), Kind::Dot(part)) => {
+            // An element of a vector is a register of its own.
+            let element = scopes.declared(&format!("{name}.{part}")).map(Operand::Name);
+            let selected = || scopes.declared(name).map(|unique| Operand::Part(unique, part.into()));
+            match element.or_else(selected) {
+                Some(found) => {
+                    cursor.next();
+                    found
+                }
+                None if name.starts_with('%') => {
+                    cursor.next();
+                    Operand::Special(format!("{name}.{part}"))
+                }
+                None => Operand::Name(name.into()),
+            }
+        }
+        (Kind::Word(name), _) if scopes.vector(name).is_some() => {
+            let elements = scopes.vector(name).unwrap_or_default();
+            Operand::Vector(elements.into_iter().map(Operand::Name).collect())
         }
         (Kind::Word(name), _) => match scopes.declared(name) {
             Some(unique) => Operand::Name(unique),
@@ -70,11 +86,15 @@ fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operan
     })
 }
 
+/// The names of a vector's elements.
+const ELEMENTS: [&str; 4] = ["x", "y", "z", "w"];
+
 /// The open scopes of a function body, the innermost last, with what each declared name stands for.
 #[derive(Default)]
 pub(super) struct Scopes {
     open: Vec<Scope>,
     renamed: usize,
+    has_vectors: bool,
     /// The registers that the body names, by their unique names. Registers without a use are not stored, because one
     /// declaration can declare millions.
     pub(super) registers: HashMap<String, Type>,
@@ -143,6 +163,24 @@ impl Scopes {
         let unique = format!("{name}{suffix}");
         scope.names.insert(name.to_string(), (unique.clone(), None));
         unique
+    }
+
+    /// Declares a vector of registers, whose elements are `name.x`, `name.y` and so on.
+    pub(super) fn declare_vector(&mut self, name: &str, count: usize, typ: Type) {
+        self.has_vectors = true;
+        for element in &ELEMENTS[..count] {
+            self.declare_register(&format!("{name}.{element}"), typ);
+        }
+    }
+
+    /// Returns the unique names of the elements of a vector, or `None` if there is no vector of this name.
+    fn vector(&mut self, name: &str) -> Option<Vec<String>> {
+        if !self.has_vectors {
+            return None;
+        }
+        let elements: Vec<_> =
+            ELEMENTS.iter().map_while(|element| self.declared(&format!("{name}.{element}"))).collect();
+        (!elements.is_empty()).then_some(elements)
     }
 
     /// Declares a register in the innermost scope.

@@ -66,7 +66,7 @@ impl Type {
         }
         let bits: u32 = name.get(1..)?.parse().ok()?;
         match (name.get(..1)?, bits) {
-            ("b", 8 | 16 | 32 | 64) => Some(Self::B(bits)),
+            ("b", 8 | 16 | 32 | 64 | 128) => Some(Self::B(bits)),
             ("u", 8 | 16 | 32 | 64) => Some(Self::U(bits)),
             ("s", 8 | 16 | 32 | 64) => Some(Self::S(bits)),
             ("f", 16 | 32 | 64) => Some(Self::F(bits)),
@@ -202,6 +202,8 @@ pub enum Operand {
     Name(String),
     /// A special register such as `%tid.x`.
     Special(String),
+    /// A part of a register, such as `%r1.b0`.
+    Part(String, String),
     /// A negated predicate `!p`.
     Not(String),
     Int(u64),

@@ -121,6 +121,7 @@ impl Simulator {
         let resident =
             self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
         let max_live = (MAX_STATE / launch.block_state(threads)).max(1);
+        let reserved_shared = self.device.shared_reserved();
         let mut run = Run {
             launch,
             params,
@@ -131,7 +132,8 @@ impl Simulator {
             released: Released::default(),
             profile: Profile::new(launch),
             latencies: program.code.iter().map(|inst| kind(inst).1).collect(),
-            shared_base: u64::from(self.device.shared_reserved()),
+            shared_base: if program.reserved_shared { 0 } else { u64::from(reserved_shared) },
+            reserved_shared,
             first_epoch: self.next_epoch,
             threads_per_block: threads,
             sms: self.device.sms,
@@ -216,7 +218,11 @@ impl Run<'_, '_> {
             }
             warp
         });
-        let shared = Segment::new(self.launch.shared());
+        let mut shared = Segment::new(self.launch.shared());
+        if self.launch.program.reserved_shared {
+            shared = Segment::new(self.launch.shared() + self.reserved_shared as usize);
+            shared.fill(0, &vec![0; self.reserved_shared as usize]);
+        }
         Block {
             warps: warps.collect(),
             state: BlockState { index, shared, epoch: self.first_epoch, arrived: BTreeMap::new() },
@@ -243,6 +249,8 @@ impl Run<'_, '_> {
             cluster_rank: self.clusters.rank(block).1,
             smid: block % self.sms,
             nsmid: self.sms,
+            total_shared: self.launch.shared() as u32,
+            reserved_shared: self.reserved_shared,
             dynamic_shared: shared as u32,
         }
     }

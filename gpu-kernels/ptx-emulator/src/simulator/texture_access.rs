@@ -54,6 +54,15 @@ impl Warp {
             let bits = bits(slot);
             *value = if access.floating { f32::from_bits(bits).into() } else { (bits as i32).into() };
         }
+        if access.cube {
+            let (face, [x, y]) = face(values);
+            return Coordinates {
+                values: [x, y, 0.0],
+                dimensions: 2,
+                layer: 6 * u64::from(layer) + face,
+                indices: false,
+            };
+        }
         let dimensions = access.coordinates.len() - layers;
         Coordinates { values, dimensions, layer: layer.into(), indices: !access.floating }
     }
@@ -120,6 +129,21 @@ impl Warp {
         env.run.changes += u64::from(segment.write(at, &bytes[..len]));
         Ok(())
     }
+}
+
+/// Returns the face of a cube that a direction from the centre hits, and the coordinates from 0 to 1 on the face.
+fn face([x, y, z]: [f64; 3]) -> (u64, [f64; 2]) {
+    let (width, height, depth) = (x.abs(), y.abs(), z.abs());
+    let (face, size, s, t) = if width >= height && width >= depth {
+        if x >= 0.0 { (0, width, -z, -y) } else { (1, width, z, -y) }
+    } else if height >= depth {
+        if y >= 0.0 { (2, height, x, z) } else { (3, height, x, -z) }
+    } else if z >= 0.0 {
+        (4, depth, x, -y)
+    } else {
+        (5, depth, -x, -y)
+    };
+    (face, [s, t].map(|coordinate| (coordinate / size + 1.0) / 2.0))
 }
 
 /// Returns a property of a texture or surface. The numbers of types and orders are those of OpenCL's header `cl.h`.

@@ -31,7 +31,7 @@ pub fn kind(inst: &Inst) -> (&'static str, u32) {
         Action::CopyAsync(_) => ("asynchronous copy", 250),
         Action::AsyncBarrier(_) | Action::ClusterArrive { .. } | Action::ClusterWait => ("barrier, fence", 20),
         Action::Elect { .. } => ("shuffle, vote", 24),
-        Action::Atomic(_) => ("atomic", 300),
+        Action::Atomic(_) | Action::Atomics(_) => ("atomic", 300),
         Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => ("barrier, fence", 20),
         Action::Call { .. }
         | Action::CallPointer { .. }

@@ -30,6 +30,8 @@ pub struct Run<'r, 'a> {
     pub latencies: Vec<u32>,
     /// The address of the first usable byte of shared memory.
     pub shared_base: u64,
+    /// The size in bytes of the shared memory that the system reserves.
+    pub reserved_shared: u32,
     pub first_epoch: u32,
     pub threads_per_block: u32,
     pub blocks: u32,
@@ -255,6 +257,12 @@ impl Warp {
             Action::ClusterArrive { releases } => self.cluster_arrive(env, *releases, pc, mask)?,
             Action::Elect { d, p, members } => self.elect(*d, *p, *members, mask)?,
             Action::Texture(access) => self.texture(env, access, mask)?,
+            Action::Atomics(atomics) => {
+                for atomic in atomics {
+                    self.atomic(env, atomic, pc, mask)?;
+                }
+                return Ok(true);
+            }
             Action::Fence(scope) => {
                 let accessor = self.accessor(env, pc, true);
                 self.sync.fence(&accessor, *scope);

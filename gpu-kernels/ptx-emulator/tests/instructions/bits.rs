@@ -169,7 +169,7 @@ fn permutations(cases: &mut Vec<Case>) {
                 has(x[1] << 32 | x[0], 8 * byte + i % 8)
             })
         };
-        cases.push(Case::new(format!("prmt.{mode}.b32 b32,b32,b32,b32"), Rows::Integers, permute));
+        cases.push(Case::new(format!("prmt.b32.{mode} b32,b32,b32,b32"), Rows::Integers, permute));
     }
 }
 

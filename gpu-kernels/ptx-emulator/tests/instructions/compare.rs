@@ -103,10 +103,13 @@ fn setp(cases: &mut Vec<Case>) {
             for (combination, combine) in COMBINATIONS {
                 for c in ["pred", "!pred"] {
                     let form = format!("setp.{name}.{combination}{modifier}.{typ} {d},{r},{r},{c}");
-                    cases.push(Case::new(form, rows, move |x| {
-                        let p = holds(typ, satisfied, ftz, x);
-                        results(combine(p, x[2] == 1), combine(!p, x[2] == 1))
-                    }));
+                    cases.push(
+                        Case::new(form, rows, move |x| {
+                            let p = holds(typ, satisfied, ftz, x);
+                            results(combine(p, x[2] == 1), combine(!p, x[2] == 1))
+                        })
+                        .sparse(),
+                    );
                 }
             }
         }
@@ -148,9 +151,12 @@ pub fn cases() -> Vec<Case> {
             for (combination, combine) in COMBINATIONS {
                 for c in ["pred", "!pred"] {
                     let form = format!("set.{name}.{combination}{modifier}.{dtype}.{typ} b32,{r},{r},{c}");
-                    cases.push(Case::new(form, rows_of(typ), move |x| {
-                        if combine(holds(typ, satisfied, ftz, x), x[2] == 1) { yes } else { 0 }
-                    }));
+                    cases.push(
+                        Case::new(form, rows_of(typ), move |x| {
+                            if combine(holds(typ, satisfied, ftz, x), x[2] == 1) { yes } else { 0 }
+                        })
+                        .sparse(),
+                    );
                 }
             }
         }

@@ -27,7 +27,7 @@ fn of<F: Format + 'static>(ftz: bool, one: u64) -> Vec<Case> {
             [(typ, 16, one), ("u16", 16, 0xffff), ("s16", 16, 0xffff), ("u32", 32, u64::MAX), ("s32", 32, u64::MAX)]
         {
             let form = format!("set.{name}{modifier}.{d}.{typ} b{r},b16,b16");
-            cases.push(Case::new(form, Rows::Halves, move |x| if holds(x, 0) { yes } else { 0 }));
+            cases.push(Case::new(form, Rows::Halves, move |x| if holds(x, 0) { yes } else { 0 }).sparse());
         }
         for (d, yes) in [(format!("{typ}x2"), one), ("u32".into(), 0xffff), ("s32".into(), 0xffff)] {
             let form = format!("set.{name}{modifier}.{d}.{typ}x2 b32,b32,b32");
@@ -43,9 +43,12 @@ fn of<F: Format + 'static>(ftz: bool, one: u64) -> Vec<Case> {
             for (combination, combine) in COMBINATIONS {
                 for c in ["pred", "!pred"] {
                     let form = format!("setp.{name}.{combination}{modifier}.{typ} {d},b16,b16,{c}");
-                    cases.push(Case::new(form, Rows::Halves, move |x| {
-                        results(combine(holds(x, 0), x[2] == 1), combine(!holds(x, 0), x[2] == 1))
-                    }));
+                    cases.push(
+                        Case::new(form, Rows::Halves, move |x| {
+                            results(combine(holds(x, 0), x[2] == 1), combine(!holds(x, 0), x[2] == 1))
+                        })
+                        .sparse(),
+                    );
                 }
             }
         }
@@ -56,9 +59,12 @@ fn of<F: Format + 'static>(ftz: bool, one: u64) -> Vec<Case> {
         for (combination, combine) in COMBINATIONS {
             for c in ["pred", "!pred"] {
                 let form = format!("setp.{name}.{combination}{modifier}.{typ}x2 pred|pred,b32,b32,{c}");
-                cases.push(Case::new(form, Rows::Halves, move |x| {
-                    pair(combine(holds(x, 0), x[2] == 1), combine(holds(x, 16), x[2] == 1))
-                }));
+                cases.push(
+                    Case::new(form, Rows::Halves, move |x| {
+                        pair(combine(holds(x, 0), x[2] == 1), combine(holds(x, 16), x[2] == 1))
+                    })
+                    .sparse(),
+                );
             }
         }
     }

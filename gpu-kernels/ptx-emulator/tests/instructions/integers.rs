@@ -85,6 +85,26 @@ fn products(cases: &mut Vec<Case>) {
             }
         }
     }
+    for (typ, signed) in [("u16x2", false), ("s16x2", true)] {
+        let functions: [(&str, fn(i128, i128) -> i128); 3] = [
+            ("add", |a, b| a + b),
+            ("min", |a, b| if a < b { a } else { b }),
+            ("max", |a, b| if a > b { a } else { b }),
+        ];
+        for (name, f) in functions {
+            let both = move |x: &[u64], relu: bool| {
+                let half = |i| f(field(x[0], i, 16, signed), field(x[1], i, 16, signed));
+                let half = |i| if relu && half(i) < 0 { 0 } else { half(i) as u64 & 0xffff };
+                half(0) | half(1) << 16
+            };
+            cases.push(Case::new(format!("{name}.{typ} b32,b32,b32"), rows, move |x| both(x, false)));
+            if signed && name != "add" {
+                cases.push(Case::new(format!("{name}.relu.{typ} b32,b32,b32"), rows, move |x| both(x, true)));
+                let word = move |x: &[u64]| low(f(value("s32", x[0]), value("s32", x[1])).max(0));
+                cases.push(Case::new(format!("{name}.relu.s32 b32,b32,b32"), rows, word));
+            }
+        }
+    }
     let clamp = |sum: i128| low(sum.clamp(range("s32").0, range("s32").1));
     cases.push(Case::new("mad24.hi.sat.s32 b32,b32,b32,b32", rows, move |x| {
         // The upper 32 of 48 bits are a signed integer.

@@ -24,6 +24,7 @@ mod integers;
 mod moves;
 mod narrow;
 mod oracle;
+mod rare;
 mod values;
 mod warp;
 
@@ -58,6 +59,7 @@ fn check(driver: &Driver) {
     atomics::check(driver);
     carry::check(driver);
     warp::check(driver);
+    rare::check(driver);
 }
 
 #[test]
