@@ -100,6 +100,6 @@ pub use gpu::{Gpu, Module};
 pub use program::{Program, Variant, variants};
 pub use ptx::Error;
 pub use simulator::{
-    AddressMode, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Sampler, Texels, Texture,
-    Watchdog,
+    AddressMode, Bound, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Sampler, Texels,
+    Texture, Watchdog,
 };

@@ -38,7 +38,9 @@ impl Block {
             return Ok(());
         }
         let Some(waiting) = self.warps.iter().position(|warp| warp.state != WarpState::Exited) else {
-            run.profile.end_block(self.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later));
+            let end = self.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later);
+            self.state.end_region(end);
+            run.profile.end_block(end, &self.state.bound);
             return Ok(());
         };
         let other = self.warps.iter().find(|warp| warp.state != self.warps[waiting].state);
@@ -65,6 +67,9 @@ impl Block {
         let end = passing.iter().map(|warp| warp.timing.end).fold([0, 0], later);
         let votes = passing.iter().filter_map(|warp| warp.reduction.as_ref()).map(|(_, yes)| yes.count_ones()).sum();
         let lanes = passing.iter().map(|warp| warp.live().count_ones()).sum();
+        if whole && run.launch.timed {
+            state.end_region(end);
+        }
         for warp in passing {
             warp.agent.time += u32::from(!whole);
             warp.pass_barrier(&clock, end, [votes, lanes]);

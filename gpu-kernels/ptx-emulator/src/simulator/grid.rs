@@ -10,8 +10,8 @@ use super::happens_before::{Accessor, Released};
 use super::launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
+use super::regions::{Bound, Region, classes};
 use super::texture::Textures;
-use super::timing::kind;
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Thread;
 
@@ -131,7 +131,7 @@ impl Simulator {
             cluster: ClusterState::default(),
             released: Released::default(),
             profile: Profile::new(launch),
-            latencies: program.code.iter().map(|inst| kind(inst).1).collect(),
+            classes: if launch.timed { classes(program) } else { Vec::new() },
             shared_base: if program.reserved_shared { 0 } else { u64::from(reserved_shared) },
             reserved_shared,
             first_epoch: self.next_epoch,
@@ -225,7 +225,14 @@ impl Run<'_, '_> {
         }
         Block {
             warps: warps.collect(),
-            state: BlockState { index, shared, epoch: self.first_epoch, arrived: BTreeMap::new() },
+            state: BlockState {
+                index,
+                shared,
+                epoch: self.first_epoch,
+                arrived: BTreeMap::new(),
+                region: Region::default(),
+                bound: Bound::default(),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use super::fault::{Checked, FaultKind};
 use super::happens_before::{Accessor, Locations};
 use super::launch::Checks;
 use super::memory::Segment;
-use super::timing::bank_conflicts;
+use super::timing::shared_rounds;
 use super::warp::{Env, Warp, lanes};
 use crate::program::{Access, Atomic, CLUSTER_RANK, Order, Register, Scope};
 use crate::ptx::syntax::Space;
@@ -58,7 +58,9 @@ impl Env<'_, '_, '_> {
         let counts = &mut self.run.profile.instructions[pc];
         counts.bytes += u64::from(mask.count_ones()) * len as u64;
         if self.run.launch.timed && access.space == Space::Shared {
-            counts.conflicts += bank_conflicts(lanes(mask).map(|lane| addresses[lane as usize]), len);
+            let rounds = shared_rounds(lanes(mask).map(|lane| addresses[lane as usize]), len);
+            counts.conflicts += rounds[1];
+            self.block.region.access_shared(rounds);
         }
     }
 }

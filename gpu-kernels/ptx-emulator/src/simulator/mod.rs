@@ -2,8 +2,8 @@
 //!
 //! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `barrier` joins the warps of a block,
 //! `warp` and `calls` follow the control flow, `addresses`, `memory_access` and `shuffle` execute instructions, `system` and `format`
-//! are the runtime library, `happens_before` and `shadow` find races, and `profile` reports instruction counts and
-//! modelled cycles.
+//! are the runtime library, `happens_before` and `shadow` find races, `profile` reports instruction counts and
+//! modelled cycles, and `regions` the bound of a block.
 
 mod addresses;
 mod async_barrier;
@@ -20,6 +20,7 @@ mod matrix_access;
 mod memory;
 mod memory_access;
 mod profile;
+mod regions;
 mod shadow;
 mod shuffle;
 mod system;
@@ -32,4 +33,5 @@ pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
 pub use launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
 pub use profile::{Counts, Profile};
+pub use regions::Bound;
 pub use texture::{AddressMode, Channel, Sampler, Texels, Texture};

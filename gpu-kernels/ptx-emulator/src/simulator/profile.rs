@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::launch::Launch;
-use super::timing::{Cycles, kind, later};
+use super::regions::Bound;
+use super::timing::{CLASSES, Cycles, class, later};
 use crate::program::Program;
 
 /// The counts of one instruction, or the sums over several.
@@ -44,18 +45,23 @@ pub struct Profile<'a> {
     pub critical_path: u64,
     /// The cycles of the slowest block if each warp issues in order, or 0 if the launch was not timed.
     pub cycles: u64,
+    /// The bound of the block that takes the longest by it, or an empty one if the launch was not timed.
+    pub bound: Bound,
 }
 
 impl<'a> Profile<'a> {
     /// Returns the empty profile of a launch.
     pub(super) fn new(launch: Launch<'a>) -> Self {
         let instructions = vec![Counts::default(); launch.program.code.len()];
-        Self { launch, instructions, critical_path: 0, cycles: 0 }
+        Self { launch, instructions, critical_path: 0, cycles: 0, bound: Bound::default() }
     }
 
     /// Includes a block that ends at time `end`.
-    pub(super) fn end_block(&mut self, end: Cycles) {
+    pub(super) fn end_block(&mut self, end: Cycles, bound: &Bound) {
         [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
+        if bound.cycles > self.bound.cycles {
+            self.bound = bound.clone();
+        }
     }
 
     /// Returns the profile as a human-readable table, by kind of instruction and by op.
@@ -69,7 +75,7 @@ impl<'a> Profile<'a> {
         let mut by_op: BTreeMap<&str, Counts> = BTreeMap::new();
         let op_names = op_names(program, self.launch.files, ops);
         for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(op_names) {
-            by_kind.entry(kind(inst).0).or_default().add(counts);
+            by_kind.entry(CLASSES[class(inst)].name).or_default().add(counts);
             by_op.entry(op).or_default().add(counts);
         }
         let dims = self.launch.dims;
@@ -98,7 +104,7 @@ impl<'a> Profile<'a> {
             }
             text.push('\n');
         }
-        text
+        text + &self.bound.table()
     }
 }
 

@@ -5,44 +5,103 @@ use std::collections::HashMap;
 use crate::program::{Action, Inst, Register};
 use crate::ptx::syntax::Space;
 
-/// Returns the name of an instruction's kind, and the cycles from its issue to the first use of its result.
-///
-/// The latencies are of the order that microbenchmarks of recent GPUs report. The latencies of divisions and square
-/// roots stand for the instruction sequences that ptxas generates.
-pub fn kind(inst: &Inst) -> (&'static str, u32) {
-    let mnemonic = inst.mnemonic.as_str();
-    let is = |prefix: &str| mnemonic.starts_with(prefix);
-    let divides = is("div") || is("rem") || is("sqrt") || is("rcp");
+/// A class of instructions in the timing model.
+pub struct Class {
+    /// The human-readable name.
+    pub name: &'static str,
+    /// The cycles from an instruction's issue to the first use of its result.
+    pub latency: u32,
+}
+
+/// Declares the classes, each with a constant for its index in [`CLASSES`].
+macro_rules! classes {
+    ($($index:ident: $name:literal, $latency:literal;)*) => {
+        #[repr(usize)]
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the variants are only indices")]
+        enum Index { $($index),* }
+
+        $(const $index: usize = Index::$index as usize;)*
+
+        /// The classes of instructions. The latencies are of the order that microbenchmarks of GPUs since Volta report.
+        /// Those of divisions and square roots stand for the instruction sequences that ptxas generates.
+        pub const CLASSES: [Class; [$($name),*].len()] = [$(Class { name: $name, latency: $latency }),*];
+    };
+}
+
+classes! {
+    FLOAT: "float arithmetic", 4;
+    INTEGER: "integer arithmetic, logic", 4;
+    MOVE: "comparison, selection, move", 4;
+    CONVERSION: "conversion", 12;
+    DOUBLE: "double precision", 16;
+    DIVISION: "division, square root", 40;
+    INTEGER_DIVISION: "integer division", 100;
+    PARAMETER: "parameter, constant", 8;
+    SHARED: "shared memory", 24;
+    LOCAL: "local memory", 34;
+    GLOBAL: "global or generic memory", 250;
+    TEXTURE: "texture, surface", 400;
+    ATOMIC: "atomic", 300;
+    COPY: "asynchronous copy", 250;
+    MATRIX: "product of matrices", 33;
+    MATRIX_ACCESS: "load or store of a matrix", 33;
+    SHUFFLE: "shuffle, vote", 24;
+    BARRIER: "barrier, fence", 20;
+    CALL: "call, return", 20;
+    BRANCH: "branch, exit", 4;
+}
+
+/// Returns the index of an instruction's class in [`CLASSES`].
+pub fn class(inst: &Inst) -> usize {
     match &inst.action {
         Action::Load(access) | Action::Store(access) => match access.space {
-            Space::Param | Space::Const => ("parameter, constant", 8),
-            Space::Shared => ("shared memory", 24),
-            Space::Local => ("local memory", 34),
-            Space::Generic | Space::Global => ("global or generic memory", 250),
+            Space::Param | Space::Const => PARAMETER,
+            Space::Shared => SHARED,
+            Space::Local => LOCAL,
+            Space::Generic | Space::Global => GLOBAL,
         },
-        Action::Matrix(_) => ("product of matrices", 33),
-        Action::MatrixAccess(_) => ("load or store of a matrix", 33),
-        Action::Texture(_) => ("texture, surface", 400),
+        Action::Matrix(_) => MATRIX,
+        Action::MatrixAccess(_) => MATRIX_ACCESS,
+        Action::Texture(_) => TEXTURE,
         Action::Shuffle(_)
         | Action::Vote { .. }
         | Action::Reduce { .. }
         | Action::Match { .. }
-        | Action::ActiveMask { .. } => ("shuffle, vote", 24),
-        Action::CopyAsync(_) => ("asynchronous copy", 250),
-        Action::AsyncBarrier(_) | Action::ClusterArrive { .. } | Action::ClusterWait => ("barrier, fence", 20),
-        Action::Elect { .. } => ("shuffle, vote", 24),
-        Action::Atomic(_) | Action::Atomics(_) => ("atomic", 300),
-        Action::Barrier(_) | Action::WarpSync { .. } | Action::Fence(_) => ("barrier, fence", 20),
+        | Action::Elect { .. }
+        | Action::ActiveMask { .. } => SHUFFLE,
+        Action::CopyAsync(_) => COPY,
+        Action::Atomic(_) | Action::Atomics(_) => ATOMIC,
+        Action::AsyncBarrier(_)
+        | Action::ClusterArrive { .. }
+        | Action::ClusterWait
+        | Action::Barrier(_)
+        | Action::WarpSync { .. }
+        | Action::Fence(_) => BARRIER,
         Action::Call { .. }
         | Action::CallPointer { .. }
         | Action::Return
         | Action::Copy { .. }
-        | Action::System { .. } => ("call, return", 20),
-        Action::Compute(_) if mnemonic.ends_with("f64") && !is("mov") => ("double precision", 16),
-        Action::Compute(_) if divides && mnemonic.ends_with("f32") => ("division, square root", 40),
-        Action::Compute(_) if divides => ("integer division", 100),
-        Action::Compute(_) if is("cvt.") && mnemonic.contains(".f") => ("conversion", 12),
-        _ => ("arithmetic, logic, comparison, move", 4),
+        | Action::System { .. } => CALL,
+        Action::Branch { .. } | Action::Table { .. } | Action::Exit | Action::Trap => BRANCH,
+        Action::Clock { .. } | Action::Nothing => MOVE,
+        Action::Compute(_) => compute_class(&inst.mnemonic),
+    }
+}
+
+/// Returns the class of an instruction that only reads and writes registers.
+fn compute_class(mnemonic: &str) -> usize {
+    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| mnemonic.starts_with(prefix));
+    // The type of the operation ends the mnemonic. A comparison whose result is no predicate has two types.
+    let is_float = mnemonic.rsplit('.').next().is_some_and(|last| last.starts_with('f') || last.starts_with("bf"));
+    let divides = is(&["div.", "rem.", "sqrt.", "rcp."]);
+    match () {
+        () if mnemonic.ends_with("f64") && !is(&["mov."]) => DOUBLE,
+        () if divides && is_float => DIVISION,
+        () if divides => INTEGER_DIVISION,
+        () if is(&["cvt."]) && mnemonic.contains(".f") => CONVERSION,
+        () if is(&["mov.", "set.", "setp.", "selp.", "slct.", "cvta.", "isspacep."]) => MOVE,
+        () if is_float => FLOAT,
+        () => INTEGER,
     }
 }
 
@@ -94,9 +153,10 @@ impl Timing {
     }
 }
 
-/// Returns the number of rounds beyond the first that accesses of `len` bytes to shared memory take. A round serves one
-/// word from each of 32 banks of four bytes, to any number of lanes. Wider accesses proceed by half or quarter warps.
-pub fn bank_conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
+/// Returns the number of rounds that accesses of `len` bytes to shared memory take without bank conflicts, and the number
+/// of rounds that conflicts add. A round serves one word from each of 32 banks of four bytes, to any number of lanes. Wider
+/// accesses proceed by half or quarter warps.
+pub fn shared_rounds(addresses: impl Iterator<Item = u64>, len: usize) -> [u64; 2] {
     let per_round = (128 / len.max(4)).min(32);
     let addresses: Vec<u64> = addresses.collect();
     let rounds = |group: &[u64]| {
@@ -106,7 +166,8 @@ pub fn bank_conflicts(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
         words.dedup();
         (0..32).map(|bank| words.iter().filter(|word| **word % 32 == bank).count() as u64).max().unwrap_or(0)
     };
-    addresses.chunks(per_round).map(|group| rounds(group).saturating_sub(1)).sum()
+    let conflicts = addresses.chunks(per_round).map(|group| rounds(group).saturating_sub(1)).sum();
+    [addresses.len().div_ceil(per_round) as u64, conflicts]
 }
 
 #[cfg(test)]
@@ -115,7 +176,7 @@ mod tests {
 
     #[test]
     fn words_of_one_bank_conflict() {
-        let strided = |stride: u64, len: usize| bank_conflicts((0..32).map(|lane| lane * stride), len);
+        let strided = |stride: u64, len: usize| shared_rounds((0..32).map(|lane| lane * stride), len)[1];
         assert_eq!(strided(4, 4), 0);
         assert_eq!(strided(0, 4), 0, "all lanes read one word");
         assert_eq!(strided(8, 4), 1);
@@ -123,5 +184,22 @@ mod tests {
         assert_eq!(strided(132, 4), 0);
         assert_eq!(strided(16, 16), 0, "each quarter warp touches every bank once");
         assert_eq!(strided(128, 16), 4 * 7);
+        assert_eq!(shared_rounds((0..5).map(|lane| 16 * lane), 16)[0], 1);
+        assert_eq!(shared_rounds((0..32).map(|lane| 8 * lane), 8)[0], 2);
+    }
+
+    #[test]
+    fn a_class_holds_the_instructions_of_its_name() {
+        let of = |mnemonic: &str| CLASSES[compute_class(mnemonic)].name;
+        assert_eq!(of("fma.rn.f32"), "float arithmetic");
+        assert_eq!(of("mad.lo.s32"), "integer arithmetic, logic");
+        assert_eq!(of("and.b32"), "integer arithmetic, logic");
+        assert_eq!(of("setp.lt.f32"), "comparison, selection, move");
+        assert_eq!(of("mov.f64"), "comparison, selection, move");
+        assert_eq!(of("div.rn.f32"), "division, square root");
+        assert_eq!(of("rem.u64"), "integer division");
+        assert_eq!(of("cvt.rn.f32.s32"), "conversion");
+        assert_eq!(of("cvt.u64.u32"), "integer arithmetic, logic");
+        assert_eq!(of("add.rn.f64"), "double precision");
     }
 }

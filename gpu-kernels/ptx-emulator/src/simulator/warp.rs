@@ -12,8 +12,9 @@ use super::happens_before::{Accessor, LaneOrder, Observer, Released, SyncState, 
 use super::launch::{Checks, Launch};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
+use super::regions::{Bound, Region};
 use super::texture::Textures;
-use super::timing::Timing;
+use super::timing::{CLASSES, Timing};
 use crate::program::{Action, BarrierReduction, Inst, NEVER, Order, Registers};
 
 /// The state that all warps of a running launch share.
@@ -26,8 +27,9 @@ pub struct Run<'r, 'a> {
     pub cluster: ClusterState,
     pub released: Released,
     pub profile: Profile<'a>,
-    /// The latency of each instruction.
-    pub latencies: Vec<u32>,
+    /// The class of each instruction, and whether the instruction computes addresses alone. It is empty in a launch
+    /// without timing.
+    pub classes: Vec<(usize, bool)>,
     /// The address of the first usable byte of shared memory.
     pub shared_base: u64,
     /// The size in bytes of the shared memory that the system reserves.
@@ -57,6 +59,10 @@ pub struct BlockState {
     pub epoch: u32,
     /// The threads that have arrived at each barrier without waiting, and what happened before.
     pub arrived: BTreeMap<u32, (u32, VectorClock)>,
+    /// The work since the last barrier of all threads.
+    pub region: Region,
+    /// The bound of the work before.
+    pub bound: Bound,
 }
 
 /// The state around a running warp.
@@ -189,7 +195,9 @@ impl Warp {
         counts.executed += 1;
         counts.lanes += u64::from(mask.count_ones());
         if run.launch.timed {
-            self.timing.issue(inst, run.latencies[pc]);
+            let (class, is_address) = run.classes[pc];
+            self.timing.issue(inst, CLASSES[class].latency);
+            env.block.region.issue(self.agent.warp, class, is_address);
         }
         match &inst.action {
             Action::Branch { target, uniform } => {

@@ -1,6 +1,6 @@
 //! The rows of a profile by op, for kernels with known source lines.
 
-use ptx_emulator::{DeviceProperties, Dims, Gpu};
+use ptx_emulator::{Bound, Checks, DeviceProperties, Dims, Gpu};
 
 /// Profiles a kernel and returns the name and the instruction count of each op, sorted.
 fn rows(body: &str, ops: &[&str]) -> Vec<String> {
@@ -45,4 +45,47 @@ fn no_op_is_guessed_without_inline_chains() {
     let lines = ".loc 2 5 1\nmov.u32 %r1, 1;\n.loc 1 7 1\nmov.u32 %r1, 2;\nmov.u32 %r1, 3;\n.loc 2 0 1\nmov.u32 %r1, 4;\n.loc 4 9 1";
     let expected = ["elsewhere 2", "ops/linear 1", "train/batch 1", "without a line 1"];
     assert_eq!(rows(lines, &["src/ops/", "src/train/"]), expected);
+}
+
+/// Returns the bound of a block of five warps, of which the first and the last one share a partition.
+fn bound(body: &str) -> Bound {
+    let text = format!(
+        ".version 7.2\n.target sm_75\n.address_size 64\n.visible .entry k()\n{{\n.reg .b32 %r<9>;\n.reg .f32 %f<9>;\n\
+         .shared .align 4 .b8 s[8192];\nmov.u32 %r1, %tid.x;\n{body}\nret;\n}}\n"
+    );
+    let mut gpu = Gpu::new(DeviceProperties::default());
+    gpu.timed = true;
+    gpu.checks = Checks::Memory;
+    let module = gpu.load(&text).unwrap();
+    gpu.launch(&module, "k", Dims::new(1, 160), &[]).unwrap().bound.clone()
+}
+
+#[test]
+fn a_region_takes_as_long_as_its_fullest_partition_its_longest_chain_or_its_shared_memory() {
+    // The first warp and the last one issue 22 instructions each in one partition, and the chain has two of 4 cycles.
+    let independent = "add.u32 %r2, %r1, 1;\n".repeat(20);
+    let issue = bound(&independent);
+    assert_eq!((issue.regions, issue.cycles, issue.parts), (1, 44, [44, 8, 0]));
+    // Each addition waits 4 cycles for the one before.
+    let chain = bound(&"add.u32 %r1, %r1, 1;\n".repeat(20));
+    assert_eq!((chain.cycles, chain.parts), (84, [44, 84, 0]));
+    // The lanes of a warp access one bank, each in a round of its own.
+    let conflicts = bound("shl.b32 %r2, %r1, 7;\nand.b32 %r2, %r2, 4095;\nst.shared.u32 [%r2+1024], %r1;");
+    assert_eq!((conflicts.cycles, conflicts.parts[2]), (5 * 32, 5 * 32));
+    assert_eq!(conflicts.savings()[0], ("no bank conflicts".to_owned(), 5 * 32 - 36));
+    // The barrier ends a region, which takes the 20 cycles of the barrier.
+    let two = bound(&format!("{independent}bar.sync 0;\n{independent}"));
+    assert_eq!((two.regions, two.cycles), (2, 44 + 42));
+}
+
+#[test]
+fn arithmetic_whose_results_are_addresses_alone_is_told() {
+    let saved = |body: &str| {
+        let savings = bound(&body.repeat(30)).savings();
+        savings.into_iter().find(|(name, _)| name == "no address arithmetic").map_or(0, |(_, saved)| saved)
+    };
+    // The shared memory is the limit of the rest.
+    assert_eq!(saved("shl.b32 %r2, %r1, 2;\nand.b32 %r3, %r2, 63;\nld.shared.f32 %f1, [%r3+1024];\n"), 184 - 150);
+    // The address is stored too.
+    assert_eq!(saved("shl.b32 %r2, %r1, 2;\nand.b32 %r3, %r2, 63;\nst.shared.u32 [%r3+1024], %r3;\n"), 0);
 }

@@ -1,0 +1,166 @@
+//! A bound of the cycles of a block, from the work between its barriers.
+//!
+//! A region is the work of a block between two barriers of all of its threads. It takes at least as long as the fullest of
+//! the multiprocessor's partitions issues, one instruction a cycle, as the longest chain of dependent instructions, and as
+//! the rounds of shared memory. The bound of a block is the sum over its regions. It holds for the instructions of the PTX,
+//! of which ptxas joins some and splits others.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use super::timing::{CLASSES, Cycles, class};
+use super::warp::BlockState;
+use crate::program::{Action, Inst, Program, Register};
+
+/// The partitions of a multiprocessor, each of which issues the instructions of every fourth warp.
+const PARTITIONS: usize = 4;
+
+/// The work of a block since its last barrier.
+#[derive(Default)]
+pub struct Region {
+    /// The number of instructions of each class that each partition has issued.
+    issued: [[u64; CLASSES.len()]; PARTITIONS],
+    /// Of these, the number of those that compute addresses alone.
+    addresses: [u64; PARTITIONS],
+    /// The rounds of shared memory without bank conflicts, and those that conflicts add.
+    rounds: [u64; 2],
+    /// The time at which the region began.
+    start: u64,
+}
+
+impl Region {
+    /// Counts an instruction of a warp.
+    pub fn issue(&mut self, warp: u32, class: usize, is_address: bool) {
+        let partition = warp as usize % PARTITIONS;
+        self.issued[partition][class] += 1;
+        self.addresses[partition] += u64::from(is_address);
+    }
+
+    /// Counts the rounds of an access to shared memory.
+    pub fn access_shared(&mut self, rounds: [u64; 2]) {
+        self.rounds.iter_mut().zip(rounds).for_each(|(sum, rounds)| *sum += rounds);
+    }
+}
+
+/// The lower bound of a block's cycles, with the bounds of imagined variants of its kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// The number of regions.
+    pub regions: u64,
+    /// The sum over the regions.
+    pub cycles: u64,
+    /// The sums over the regions of the instructions of the fullest partition, of the longest chains, and of the rounds of
+    /// shared memory.
+    pub parts: [u64; 3],
+    /// The bound of each variant.
+    variants: [u64; VARIANTS],
+}
+
+/// The names of the variants that leave something out. The other variants leave out a class of instructions.
+const IMAGINED: [&str; 4] =
+    ["no bank conflicts", "no address arithmetic", "instructions spread evenly over partitions", "no dependences"];
+
+/// The number of variants.
+const VARIANTS: usize = IMAGINED.len() + CLASSES.len();
+
+impl BlockState {
+    /// Ends the region, in which the slowest warp has reached the time `end`.
+    pub(super) fn end_region(&mut self, end: Cycles) {
+        let region = std::mem::take(&mut self.region);
+        self.bound.add(&region, end[0] - region.start);
+        self.region.start = end[0];
+    }
+}
+
+impl Bound {
+    /// Adds a region with its longest chain.
+    fn add(&mut self, region: &Region, chain: u64) {
+        let issued = region.issued.map(|classes| classes.iter().sum::<u64>());
+        let fullest = |issued: [u64; PARTITIONS]| issued.into_iter().max().unwrap_or(0);
+        let less = |leaves_out: [u64; PARTITIONS]| {
+            fullest(std::array::from_fn(|partition| issued[partition] - leaves_out[partition]))
+        };
+        let [rounds, conflicts] = region.rounds;
+        let (issue, shared) = (fullest(issued), rounds + conflicts);
+        let cycles = issue.max(chain).max(shared);
+        let even = issued.iter().sum::<u64>().div_ceil(PARTITIONS as u64);
+        let imagined: [u64; IMAGINED.len()] = [
+            issue.max(chain).max(rounds),
+            less(region.addresses).max(chain).max(shared),
+            even.max(chain).max(shared),
+            issue.max(shared),
+        ];
+        let without_class = (0..CLASSES.len()).map(|class| {
+            let issue = less(region.issued.map(|classes| classes[class]));
+            issue.max(chain).max(shared)
+        });
+        self.regions += u64::from(cycles > 0);
+        self.cycles += cycles;
+        self.parts.iter_mut().zip([issue, chain, shared]).for_each(|(sum, part)| *sum += part);
+        self.variants
+            .iter_mut()
+            .zip(imagined.into_iter().chain(without_class))
+            .for_each(|(sum, cycles)| *sum += cycles);
+    }
+
+    /// Returns the variants of the kernel, each with the cycles that it saves, those that save most first.
+    pub fn savings(&self) -> Vec<(String, u64)> {
+        let classes = CLASSES.iter().map(|class| format!("no {}", class.name));
+        let names = IMAGINED.iter().map(|name| (*name).to_owned()).chain(classes);
+        let mut savings: Vec<_> = names.zip(self.variants.map(|cycles| self.cycles - cycles)).collect();
+        savings.retain(|(_, saved)| *saved > 0);
+        savings.sort_by_key(|(_, saved)| std::cmp::Reverse(*saved));
+        savings
+    }
+
+    /// Returns the bound as a human-readable table, which is empty if the launch was not timed.
+    pub(super) fn table(&self) -> String {
+        if self.regions == 0 {
+            return String::new();
+        }
+        let [issue, chain, shared] = self.parts;
+        let mut text = format!(
+            "bound of the slowest block: {} cycles in {} regions (issue {issue}, chain {chain}, shared memory {shared})\n",
+            self.cycles, self.regions
+        );
+        for (name, saved) in self.savings() {
+            let share = 100.0 * saved as f64 / self.cycles as f64;
+            writeln!(text, "{name:<44} saves {saved:>12} cycles, {share:>5.1} %").expect("a string takes any text");
+        }
+        text + "\n"
+    }
+}
+
+/// Returns for each instruction its class, and whether it computes addresses alone.
+pub fn classes(program: &Program) -> Vec<(usize, bool)> {
+    let addresses = address_arithmetic(&program.code);
+    program.code.iter().enumerate().map(|(pc, inst)| (class(inst), addresses.contains(&pc))).collect()
+}
+
+/// Returns the instructions whose results reach addresses of accesses alone.
+fn address_arithmetic(code: &[Inst]) -> HashSet<usize> {
+    let mut readers: HashMap<Register, Vec<usize>> = HashMap::new();
+    for (pc, inst) in code.iter().enumerate() {
+        inst.reads.iter().for_each(|register| readers.entry(*register).or_default().push(pc));
+    }
+    let is_compute = |inst: &Inst| matches!(inst.action, Action::Compute(_)) && !inst.writes.is_empty();
+    let mut found: HashSet<usize> =
+        code.iter().enumerate().filter(|(_, inst)| is_compute(inst)).map(|(pc, _)| pc).collect();
+    // An instruction is out if a result of it has another use. Those that it reads from are looked at again.
+    loop {
+        let is_address = |reader: usize, register: Register| match &code[reader].action {
+            Action::Load(access) => access.base == Some(register),
+            Action::Store(access) => access.base == Some(register) && !access.elements.contains(&register),
+            _ => found.contains(&reader),
+        };
+        let only_addresses = |register: &Register| {
+            readers.get(register).is_some_and(|readers| readers.iter().all(|&reader| is_address(reader, *register)))
+        };
+        let kept: HashSet<usize> =
+            found.iter().copied().filter(|&pc| code[pc].writes.iter().all(only_addresses)).collect();
+        if kept.len() == found.len() {
+            return kept;
+        }
+        found = kept;
+    }
+}
