@@ -56,10 +56,12 @@ pub(super) fn forms(table: &mut Table) {
         to_integer(c.dtype, c.integral(BF16.value(x as u16)), c.dtype.bits() == 64)
     });
     cvt(table, &format!("cvt.{frnd}.bf16.{int}"), |c, x| c.half(exact_or_odd(integer(c.atype, x))));
-    cvt(table, "cvt.rn|rz.relu?.bf16.f32", |c, x| c.half(c.single(x)));
+    cvt(table, "cvt.rn|rz.relu?.satfinite?.bf16.f32", |c, x| c.half(c.single(x)));
+    cvt(table, "cvt.rn|rz.relu.satfinite?.f16.f32", |c, x| c.half(c.single(x)));
+    cvt(table, "cvt.rn|rz.satfinite.f16.f32", |c, x| c.half(c.single(x)));
     cvt(table, "cvt.f32.bf16", |_, x| (x & 0xffff) << 16);
     for (typ, format) in [("f16x2", F16), ("bf16x2", BF16)] {
-        table.add(&format!("cvt.rn|rz.relu?.{typ}.f32"), move |i| {
+        table.add(&format!("cvt.rn|rz.relu?.satfinite?.{typ}.f32"), move |i| {
             let (mode, rounding) = (HalfMode::of(i, format), Mode::of(i).rounding);
             let half = move |x: f32| u32::from(mode.result(f64::from(x), rounding));
             // The first source becomes the upper half.
@@ -89,7 +91,7 @@ pub(super) fn address_forms(table: &mut Table) {
 
 /// Adds the forms of `isspacep` (section 9.7.9.19).
 pub(super) fn space_forms(table: &mut Table) {
-    table.add("isspacep.global|const|shared|shared::cta|shared::cluster|local|param", |i| {
+    table.add("isspacep.global|const|shared|shared::cta|shared::cluster|local|param|param::entry", |i| {
         let space = i.one_of(&SPACES).unwrap_or(Space::Shared);
         i.compute(move |a: u64| match space {
             Space::Global => a < window(Space::Shared) || a >= window(Space::Param) + WINDOW,

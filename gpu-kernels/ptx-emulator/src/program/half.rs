@@ -105,11 +105,13 @@ pub(super) struct HalfMode {
     flush: bool,
     saturate: bool,
     relu: bool,
+    /// Whether the largest value replaces infinity.
+    finite: bool,
 }
 
 impl HalfMode {
     pub(super) fn of(i: &Decoder, format: HalfFormat) -> Self {
-        Self { format, flush: i.has("ftz"), saturate: i.has("sat"), relu: i.has("relu") }
+        Self { format, flush: i.has("ftz"), saturate: i.has("sat"), relu: i.has("relu"), finite: i.has("satfinite") }
     }
 
     pub(super) fn input(self, bits: u16) -> f64 {
@@ -123,6 +125,8 @@ impl HalfMode {
             // A NaN and -0 become +0 as well.
             return if value > 0.0 { bits.min(self.format.bits(1.0, Rounding::Nearest)) } else { 0 };
         }
+        let infinity = ((1 << (15 - self.format.mantissa)) - 1) << self.format.mantissa;
+        let bits = if self.finite && bits & 0x7fff == infinity { bits - 1 } else { bits };
         if self.relu && (value < 0.0 || bits == 0x8000) { 0 } else { bits }
     }
 }

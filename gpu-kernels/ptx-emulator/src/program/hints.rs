@@ -14,7 +14,7 @@ pub(super) fn forms(table: &mut Table) {
         "discard.global?.L2",
         "pmevent.mask?",
         "fence.proxy.alias|async|async.global|tensormap",
-        "fence.proxy.async.global|shared::cta|shared::cluster",
+        "fence.proxy.async.shared::cta|shared::cluster",
         "fence.proxy.tensormap::generic.acquire|release.cta|cluster|gpu|sys",
         "fence.mbarrier_init.release.cluster",
         "fence.acquire.sync_restrict::shared::cluster.cluster",

@@ -103,7 +103,7 @@ pub(super) fn forms(table: &mut Table) {
     }
     for (types, function) in FLOAT_SUMS {
         let modifiers = format!(
-            "{}?.{scopes}?.global|shared|shared::cta|shared::cluster|generic?.add.noftz?.{types}",
+            "{}?.{scopes}?.global|shared|shared::cta|shared::cluster|generic?.v2|v4?.add.noftz?.{types}",
             alternatives(&ORDERS)
         );
         for (opcode, returns) in [("atom", true), ("red", false)] {
@@ -149,8 +149,11 @@ pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
         modifier if SPACES.iter().any(|(name, _)| *name == modifier) => 2,
         modifier if named(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"], modifier) => 3,
         "nc" => 4,
-        "v2" | "v4" => 5,
-        _ => 6,
+        "unified" => 5,
+        "v2" | "v4" => 6,
+        "noftz" => 8,
+        modifier if Type::named(modifier).is_some() => 9,
+        _ => 7,
     });
     Cow::Owned(sorted)
 }

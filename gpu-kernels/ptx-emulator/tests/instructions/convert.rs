@@ -159,6 +159,15 @@ fn half_result<F: Format>(x: F, sat: bool, relu: bool) -> Expected {
     }
 }
 
+/// Replaces infinity by the largest value of the same sign.
+fn bounded<F: Format>(x: F) -> F {
+    match (x.is_infinite(), x.is_negative()) {
+        (true, true) => -F::largest(),
+        (true, false) => F::largest(),
+        _ => x,
+    }
+}
+
 /// Adds the conversions from and to formats of 16 bits.
 fn with_halves(cases: &mut Vec<Case>) {
     for sat in [false, true] {
@@ -192,11 +201,21 @@ fn with_halves(cases: &mut Vec<Case>) {
     }
     on_registers(cases, "", ["f32", "bf16"], |x| Expected::Bits(x << 16));
     for (name, round) in [("rn", Round::NearestTiesToEven), ("rz", Round::TowardZero)] {
-        for relu in [false, true] {
-            let modifiers = format!(".{name}{}", if relu { ".relu" } else { "" });
-            let upper = move |x| half_result::<BFloat>(Single::of(x).convert_r(round, &mut false).value, false, relu);
+        for [relu, finite] in [[false, false], [true, false], [false, true], [true, true]] {
+            let modifiers =
+                format!(".{name}{}{}", if relu { ".relu" } else { "" }, if finite { ".satfinite" } else { "" });
+            let upper = move |x| {
+                let result: BFloat = Single::of(x).convert_r(round, &mut false).value;
+                half_result(if finite { bounded(result) } else { result }, false, relu)
+            };
             on_registers(cases, &modifiers, ["bf16", "f32"], upper);
-            let half = move |x| half_result::<Half>(Single::of(x).convert_r(round, &mut false).value, false, relu);
+            let half = move |x| {
+                let result: Half = Single::of(x).convert_r(round, &mut false).value;
+                half_result(if finite { bounded(result) } else { result }, false, relu)
+            };
+            if relu || finite {
+                on_registers(cases, &modifiers, ["f16", "f32"], half);
+            }
             packed(cases, &modifiers, "f16x2", half);
             packed(cases, &modifiers, "bf16x2", upper);
         }
