@@ -40,7 +40,8 @@ const numbers = (bytes) => {
  */
 export const modules = async (text) => {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  // WebKit cannot read a blob of a page from disk.
+  const stream = new Response(bytes).body?.pipeThrough(new DecompressionStream("gzip"));
   const data = await new Response(stream).arrayBuffer();
   const length = new DataView(data).getUint32(0, true);
   const [index, ...gaps] = numbers(new Uint8Array(data, 4, length));
