@@ -2,7 +2,8 @@
 //!
 //! A page from disk cannot import files, so the modules have to become one script. A bundler of npm would make npm a
 //! requirement of the page and of the test that the page is up to date. The modules import each other by names alone,
-//! and for such modules linking is a substitution, which keeps the code in the page as it was written, without comments.
+//! and for such modules linking is a substitution, which keeps the lines as they were written, without comments and
+//! indentation.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// # Errors
 /// If a module cannot be read, imports itself in a circle, or has an `import` or `export` of another form than
 /// `import { name, name as name } from "./file.js"`, `import "./file.js"`, `export const name`, `export function name`,
-/// `export async function name` and `export class name`.
+/// `export async function name` and `export class name`, or a string of several lines.
 pub fn bundle(folder: &Path, entry: &str) -> Result<String> {
     let mut bundle = Bundle { folder, modules: Vec::new(), open: Vec::new() };
     bundle.add(entry)?;
@@ -58,6 +59,9 @@ impl Bundle<'_> {
             if is_comment(line, &mut lines) {
                 continue;
             }
+            // Indentation would be a part of a string that goes on in the next line.
+            ensure!(line.matches('`').count() % 2 == 0, "`{line}` begins or ends a string of several lines");
+            let line = line.trim_start();
             if line.starts_with("import ") {
                 // A long list of names continues on the next lines.
                 let mut statement = line.to_owned();
@@ -167,6 +171,7 @@ mod tests {
         assert!(error(&[("main.js", "export let a = 1;\n")]).contains("export let a"));
         assert!(error(&[("main.js", "import b from \"./b.js\";\n")]).contains("import b from"));
         assert!(error(&[("main.js", "import { b } from \"./none.js\";\n")]).contains("none.js"));
+        assert!(error(&[("main.js", "const two = `a\n  b`;\n")]).contains("a string of several lines"));
         assert!(error(&[("main.js", "const end = '</script>';\n")]).contains("would end the script"));
     }
 }
