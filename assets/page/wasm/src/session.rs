@@ -11,6 +11,7 @@ use self::opened::{Attention, CORPUS, Open, Opened, Sizes};
 mod look;
 mod opened;
 mod plane;
+mod report;
 mod snapshots;
 mod trained;
 
@@ -76,7 +77,7 @@ impl Session {
     /// Answers a request, with the report of an error if it fails.
     pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
         let reply = match serde_json::from_slice(request) {
-            Ok(request) => self.serve(request).map_err(|error| error.report()),
+            Ok(request) => self.serve(request).map_err(|error| report::report(&error)),
             Err(error) => Err(format!("error: cannot understand the request\n  caused by: {error}")),
         };
         let reply = reply.unwrap_or_else(|error| Reply::Failed { error });
@@ -92,7 +93,7 @@ impl Session {
                 self.corpus = Some(text);
                 Reply::Accepted {}
             }
-            Err(error) => Reply::Failed { error: error.report() },
+            Err(error) => Reply::Failed { error: report::report(&error) },
         };
         serde_json::to_vec(&reply).unwrap_or_default()
     }

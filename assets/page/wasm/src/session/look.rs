@@ -187,7 +187,8 @@ impl Opened {
 
     /// Looks at the model after a step.
     pub(super) fn look_after(&mut self, after: &After) -> Result<Look> {
-        let &After { step, samples, top_k, temperature, .. } = after;
+        let &After { step, samples, temperature, .. } = after;
+        let top_k = after.top_k.min(self.shape.vocab());
         self.expect_taken(step)?;
         let (c, numel) = (self.shape.n_embd(), self.shape.vocab() * self.shape.n_embd());
         let latest = self.cpu.download()?.weights.values[..numel].to_vec();
@@ -205,7 +206,7 @@ impl Opened {
                 samples: opened.sample_texts(samples, top_k, temperature)?,
                 attention: opened
                     .attention(&after.text)
-                    .map_or_else(|error| Shown::Failed { error: error.report() }, Shown::Attention),
+                    .map_or_else(|error| Shown::Failed { error: super::report::report(&error) }, Shown::Attention),
                 vocab: opened.vocabulary(),
                 plane: plane::project(&embedding, c, &plane),
                 extent,
@@ -217,7 +218,8 @@ impl Opened {
 
     /// Looks at the next letter, or draws all letters up to the end of a sample.
     pub(super) fn next_letter(&mut self, letter: &Letter) -> Result<Look> {
-        let &Letter { step, top_k, temperature, sample, .. } = letter;
+        let &Letter { step, temperature, sample, .. } = letter;
+        let top_k = letter.top_k.min(self.shape.vocab());
         let text = self.tokenizer.encode_text(&letter.text)?;
         let config = SampleConfig {
             top_k,
