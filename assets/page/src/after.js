@@ -5,6 +5,7 @@ import { $, element, grouped, input } from "./dom.js";
 import { ask } from "./engine.js";
 import { onPlace, place } from "./fragment.js";
 import { latestOnly } from "./latest.js";
+import { lossText } from "./numbers.js";
 import { runSettings } from "./settings.js";
 import { currentStep, goToStep, hasModel, onStep } from "./timeline.js";
 
@@ -73,7 +74,7 @@ const show = latestOnly(async (step) => {
             "Step ",
             grouped(step),
             " had the loss ",
-            element("strong", { className: "value", textContent: after.loss.toFixed(3) }),
+            element("strong", { className: "value", textContent: lossText(after.loss, 3) }),
             ".",
           ]),
     );

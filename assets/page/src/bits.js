@@ -1,5 +1,6 @@
 // The comparison of a run in the page with the native run.
 import { $, json } from "./dom.js";
+import { lossText } from "./numbers.js";
 
 /** @import { Kernels } from "./kernels.js" */
 
@@ -39,7 +40,7 @@ export const clearBits = () => {
  */
 export const compareBits = ({ isDefault, hash, val_loss, milliseconds }) => {
   showHash(hash);
-  $("here-val").textContent = val_loss.toFixed(6);
+  $("here-val").textContent = lossText(val_loss, 6);
   $("here-step").textContent =
     milliseconds < 1 ? `${(1000 * milliseconds).toFixed(0)} µs a step` : `${milliseconds.toFixed(1)} ms a step`;
   const same = hash === native.hash && val_loss === native.val_loss;

@@ -80,17 +80,6 @@ export const largest = (values) => {
 };
 
 /**
- * Returns a value in a few digits, such as `0.0312`, `−1.25` or `3.1e−6`.
- * @param {number} value
- */
-export const digits = (value) => {
-  const size = Math.abs(value);
-  if (value === 0) return "0";
-  const text = size >= 1000 || size < 0.0005 ? value.toExponential(1) : size >= 1 ? value.toFixed(3) : value.toFixed(4);
-  return text.replaceAll("-", "−");
-};
-
-/**
  * Returns a token as it is shown. The start and the end of a document are a dot, and a space is visible.
  * @param {string} token
  */

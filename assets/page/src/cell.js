@@ -1,32 +1,18 @@
 // The panel that shows the sum behind a cell. Each factor of the sum leads to its own cell.
-import { digits, OpenedStep } from "./buffers.js";
+import { OpenedStep } from "./buffers.js";
+import { derivationList } from "./derivation.js";
 import { $, element } from "./dom.js";
-import { sumOf, updateOf } from "./equations.js";
+import { sumOf } from "./equations.js";
+import { factorOf } from "./factor.js";
 import { labelOf, partsOf } from "./labels.js";
+import { digits } from "./numbers.js";
+import { updateLines } from "./update.js";
 
-/** @typedef {import("./sums.js").Factor} Factor */
 /** @typedef {import("./sums.js").Term} Term */
 /** @typedef {(name: string, index: number[]) => void} Pick */
 
 /** The most terms of a group that are listed. The smaller ones are summed up in one line. */
 const TERMS = 16;
-
-/**
- * Returns a factor as a button that leads to its cell, or as text.
- * @param {Factor} factor
- * @param {Pick} pick
- * @param {boolean} [brief] whether only the value is shown
- */
-const factorOf = ({ label, value, name, index }, pick, brief = false) => {
-  const parts = [element("span", { className: "value", textContent: digits(value) })];
-  if (!brief) parts.unshift(element("span", { className: "name", textContent: label }));
-  if (name === undefined || index === undefined)
-    return element("span", { className: "factor", title: label }, ...parts);
-  const button = element("button", { type: "button", className: "factor", title: label }, ...parts);
-  button.setAttribute("aria-label", `${label} = ${digits(value)}, show its sum`);
-  button.addEventListener("click", () => pick(name, index));
-  return button;
-};
 
 /**
  * Returns a bar for a summand, from the middle to the left if it is negative.
@@ -151,41 +137,6 @@ const headOf = (label, value) =>
   );
 
 /**
- * Returns the lines of an update by AdamW.
- * @param {OpenedStep} step
- * @param {string} tensor
- * @param {number[]} index
- * @param {Pick} pick
- */
-export const updateLines = (step, tensor, index, pick) => {
-  const update = updateOf(step, tensor, index);
-  const { optimizer, clip, step: number } = step.reply;
-  const { learning_rate: lr, beta1, beta2, weight_decay: decay } = optimizer;
-  const gradient = factorOf(
-    { label: labelOf(step, `${tensor}.grad`, index), value: update.gradient, name: `${tensor}.grad`, index },
-    pick,
-  );
-  const ratio = update.mHat / (Math.sqrt(update.vHat) + optimizer.eps);
-  /** @type {[string, string | HTMLElement][]} */
-  const lines = [
-    ["gradient", gradient],
-    ["after the clip", `g = ${digits(update.gradient)} × ${digits(clip)} = ${digits(update.clipped)}`],
-    ["mean gradient", `m = ${beta1} · ${digits(update.m_before)} + ${digits(1 - beta1)} · g = ${digits(update.m)}`],
-    ["mean square", `v = ${beta2} · ${digits(update.v_before)} + ${digits(1 - beta2)} · g² = ${digits(update.v)}`],
-    [
-      "corrected",
-      `m̂ = m / (1 − ${beta1}^${number}) = ${digits(update.mHat)}, v̂ = v / (1 − ${beta2}^${number}) = ${digits(update.vHat)}`,
-    ],
-    ["direction", `m̂ / √v̂ = ${digits(ratio)}`],
-    ["change", `−${digits(lr)} · (${digits(ratio)} + ${decay} · w) = ${digits(update.after - update.before)}`],
-    ["weight", `${digits(update.before)} → ${digits(update.after)}`],
-  ];
-  const list = element("dl", { className: "update" });
-  for (const [name, value] of lines) list.append(element("dt", { textContent: name }), element("dd", {}, value));
-  return list;
-};
-
-/**
  * Shows the sum behind a cell, or the update of a weight.
  * @param {OpenedStep} step
  * @param {string} name
@@ -227,5 +178,6 @@ export const showCell = (step, name, index, pick) => {
   if (sum.factors?.length)
     parts.push(element("p", { className: "after" }, ...sum.factors.map((factor) => factorOf(factor, pick))));
   parts.push(element("p", { className: "total" }, "= ", element("strong", { textContent: digits(sum.value) })));
+  if (name === "dlogits") parts.push(...derivationList(step, index[0], index[1]));
   body.replaceChildren(...parts);
 };

@@ -1,7 +1,8 @@
 // Small charts and strips of cells for figures.
-import { digits, largest } from "./buffers.js";
+import { largest } from "./buffers.js";
 import { paint } from "./colours.js";
 import { element } from "./dom.js";
+import { digits } from "./numbers.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,14 +25,16 @@ export const svg = (tag, attributes, ...children) => {
  *   xLabel: string, yLabel: string, summary: string, line?: { slope: number, x: number, y: number } }} Curve
  */
 
-/** The largest width of a chart, its height and its margins, in pixels. */
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [600, 260, 44, 42, 14, 22];
+/** The largest width of a chart, its height and its margins, in pixels. The left margin grows with the labels. */
+const [WIDTH, HEIGHT, MARGIN, BOTTOM, TOP, RIGHT] = [600, 260, 44, 42, 14, 22];
+/** The width of a digit in pixels. */
+const DIGIT = 7.5;
 
 /**
  * Returns the label of a tick.
  * @param {number} value
  */
-const tick = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
+const tick = (value) => Number(value.toPrecision(2)).toString().replaceAll("-", "−").replace("+", "");
 
 /**
  * Returns a chart of a curve. Its texts keep their size, so it is drawn for a width in pixels.
@@ -40,8 +43,11 @@ const tick = (value) => Number(value.toPrecision(2)).toString().replace("-", "�
  */
 export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, available) => {
   const width = Math.max(220, Math.min(WIDTH, available));
+  const parts = [0, 0.5, 1];
+  const labels = parts.map((part) => tick(y[0] + part * (y[1] - y[0])));
+  const left = Math.max(MARGIN, 10 + DIGIT * Math.max(...labels.map(({ length }) => length)));
   /** @param {number} at */
-  const toX = (at) => LEFT + ((width - LEFT - RIGHT) * (at - x[0])) / (x[1] - x[0]);
+  const toX = (at) => left + ((width - left - RIGHT) * (at - x[0])) / (x[1] - x[0]);
   /** @param {number} at */
   const toY = (at) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (at - y[0])) / (y[1] - y[0]);
   /** @param {number} at */
@@ -50,11 +56,11 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
     const at = x[0] + ((x[1] - x[0]) * i) / 120;
     return `${i ? "L" : "M"}${toX(at).toFixed(1)} ${inY(curve(at)).toFixed(1)}`;
   });
-  const ticks = [0, 0.5, 1].flatMap((part) => {
+  const ticks = parts.flatMap((part, i) => {
     const [atX, atY] = [x[0] + part * (x[1] - x[0]), y[0] + part * (y[1] - y[0])];
     return [
       svg("text", { x: toX(atX), y: HEIGHT - BOTTOM + 18, "text-anchor": part === 1 ? "end" : "middle" }, tick(atX)),
-      svg("text", { x: LEFT - 6, y: toY(atY), dy: ".32em", "text-anchor": "end" }, tick(atY)),
+      svg("text", { x: left - 6, y: toY(atY), dy: ".32em", "text-anchor": "end" }, labels[i]),
     ];
   });
   const ends = line ? x.map((at, i) => `${i ? "L" : "M"}${toX(at)} ${toY(line.y + line.slope * (at - line.x))}`) : [];
@@ -78,10 +84,10 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
   return svg(
     "svg",
     { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": summary, class: "chart" },
-    svg("path", { class: "rule", d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${width - RIGHT}` }),
+    svg("path", { class: "rule", d: `M${left} ${TOP}V${HEIGHT - BOTTOM}H${width - RIGHT}` }),
     ...ticks,
-    svg("text", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, xLabel),
-    svg("text", { x: LEFT + 6, y: TOP + 2, dy: ".32em" }, yLabel),
+    svg("text", { x: (left + width - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, xLabel),
+    svg("text", { x: left + 6, y: TOP + 2, dy: ".32em" }, yLabel),
     svg("path", { class: "curve", d: path.join("") }),
     ...tangent,
     ...dots,

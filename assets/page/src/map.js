@@ -1,7 +1,7 @@
 // A map of a buffer: a cell for each value, with a pointer and the keyboard to read and pick cells.
-import { digits } from "./buffers.js";
 import { paint } from "./colours.js";
 import { element } from "./dom.js";
+import { digits } from "./numbers.js";
 
 /** The height of a cell in pixels. */
 const HEIGHT = 14;

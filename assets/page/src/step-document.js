@@ -1,6 +1,7 @@
 // The document of a step: its tokens in a row, and under each what the model expects next.
 import { OpenedStep, shown } from "./buffers.js";
 import { $, element } from "./dom.js";
+import { counted, lossText } from "./numbers.js";
 
 /** The number of likeliest tokens that are shown. */
 const LIKELIEST = 5;
@@ -65,7 +66,7 @@ const cardOf = (step, t, pick) => {
     "button",
     { type: "button", className: "loss" },
     "loss ",
-    element("span", { className: "value", textContent: loss.toFixed(2) }),
+    element("span", { className: "value", textContent: lossText(loss, 2) }),
   );
   button.addEventListener("click", () => pick("loss", [t]));
   return element("li", { className: "position" }, head, bars, button);
@@ -87,14 +88,14 @@ export const showDocument = (step, pick) => {
     element("strong", { textContent: `Step ${number.toLocaleString("en")}` }),
     " trains on ",
     element("strong", { className: "document", textContent: text }),
-    cut ? `, cut after ${step.n} tokens. ` : ". ",
+    cut ? `, cut after ${counted(step.n, "token")}. ` : ". ",
     "A step has four parts: predict, compare, find out which way each weight should go, and move it.",
   );
   $("step-positions").replaceChildren(...Array.from({ length: step.n }, (_, t) => cardOf(step, t, pick)));
   const guess = Math.log(vocab.length);
   $("step-mean").replaceChildren(
     "The loss of the step is the mean of these, ",
-    element("strong", { className: "value", textContent: loss.toFixed(3) }),
+    element("strong", { className: "value", textContent: lossText(loss, 3) }),
     ` nats. A guess among ${vocab.length} tokens costs ln ${vocab.length} = ${guess.toFixed(2)}.`,
   );
 };

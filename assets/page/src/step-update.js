@@ -1,8 +1,9 @@
 // The gradients of the weights, and the update by AdamW.
-import { digits, largest, OpenedStep } from "./buffers.js";
+import { largest, OpenedStep } from "./buffers.js";
 import { $, element, grouped } from "./dom.js";
 import { labelOf } from "./labels.js";
 import { CellMap } from "./map.js";
+import { digits, pair } from "./numbers.js";
 
 /** @typedef {(name: string, index: number[]) => void} Pick */
 
@@ -157,6 +158,16 @@ const story = (step, changes) => {
 };
 
 /**
+ * Returns a weight before and after the step, with as many decimals as show its change.
+ * @param {number} before
+ * @param {number} after
+ */
+const valuesOf = (before, after) => {
+  const [first, second] = pair(before, after).map((text) => element("span", { className: "value", textContent: text }));
+  return [first, " → ", second];
+};
+
+/**
  * Shows the clip and the update of a step, and returns the weight that moved most.
  * @param {OpenedStep} step
  * @param {Pick} pick
@@ -196,7 +207,8 @@ export const showUpdate = (step, pick) => {
       {},
       element("th", { scope: "row" }, button),
       element("td", { className: "value", textContent: digits(step.at(`${tensor}.grad`, index)) }),
-      element("td", { className: "value", textContent: `${digits(before)} → ${digits(after)}` }),
+      element("td", { className: "value", textContent: digits(after - before) }),
+      element("td", {}, ...valuesOf(before, after)),
     );
   });
   $("step-movers", HTMLTableElement).tBodies[0].replaceChildren(...movers);

@@ -1,7 +1,8 @@
 // The tour's figures of the forward pass, from the text to the loss.
-import { digits, largest, shown } from "./buffers.js";
+import { largest, shown } from "./buffers.js";
 import { bar, cells, chart, strip } from "./chart.js";
 import { element } from "./dom.js";
+import { counted, digits, lossText } from "./numbers.js";
 import { note, rowOf, widthOf } from "./tour-parts.js";
 
 /** @import { Figure } from "./tour-parts.js" */
@@ -45,7 +46,7 @@ export const embedding = (box, step, t) => {
     strip(`+ wpe[${t}]`, place, most),
     strip("= x, scaled", x),
     note(
-      `${x.length} channels. Orange is positive, blue negative. The sum is scaled by ${digits(step.at("rstd_embed", [t]))}.`,
+      `${counted(x.length, "channel")}. Orange is positive, blue negative. The sum is scaled by ${digits(step.at("rstd_embed", [t]))}.`,
     ),
   );
 };
@@ -59,14 +60,20 @@ export const attention = (box, step, t) => {
     const [first, buffers] = [h * headDim, ["q", "k", "v"].map((name) => `layer${l}.${name}`)];
     const keys = Array.from({ length: t + 1 }, (_, s) => {
       const p = step.at(`layer${l}.probs`, [h, t, s]);
-      const vectors = ["key", "value"].map((kind, i) =>
+      const score = Array.from({ length: headDim }, (_, i) => first + i).reduce(
+        (sum, c) => sum + step.at(buffers[0], [t, c]) * step.at(buffers[1], [s, c]),
+        0,
+      );
+      const [key, value] = ["key", "value"].map((kind, i) =>
         cells(kind, rowOf(step, buffers[i + 1], s, first, headDim), largest(step.buffer(buffers[i + 1]).values)),
       );
       return element(
         "tr",
         {},
         element("th", { scope: "row", textContent: `${s} “${shown(step.reply.tokens[s])}”` }),
-        ...vectors.map((vector) => element("td", {}, vector)),
+        element("td", {}, key),
+        element("td", { className: "value", textContent: digits(score) }),
+        element("td", {}, value),
         element("td", {}, element("ul", { className: "bars" }, bar("", p, `${(100 * p).toFixed(0)}%`))),
       );
     });
@@ -76,7 +83,7 @@ export const attention = (box, step, t) => {
       rowOf(step, `layer${l}.attn`, t, first, headDim),
       largest(step.buffer(`layer${l}.attn`).values),
     );
-    const names = ["position", "key", "value", "share"].map((text) =>
+    const names = ["position", "key", "score", "value", "share"].map((text) =>
       element("th", { scope: "col", textContent: text }),
     );
     const table = element(
@@ -96,7 +103,7 @@ export const attention = (box, step, t) => {
   };
   box.replaceChildren(
     note(
-      `Position ${t}, “${shown(step.reply.tokens[t])}”, looks back at ${t === 0 ? "itself alone" : `${t + 1} positions`}.`,
+      `Position ${t}, “${shown(step.reply.tokens[t])}”, looks back at ${t === 0 ? "itself alone" : counted(t + 1, "position")}. A score is the query times the key, channel by channel, summed up.`,
     ),
     element("div", { className: "heads" }, ...Array.from({ length: Math.min(4, step.reply.heads) }, (_, h) => head(h))),
   );
@@ -113,7 +120,7 @@ export const mlp = (box, step, t) => {
     strip("h = relu(fc1·xn)", h),
     strip("h²", rowOf(step, `layer${l}.h2`, t)),
     strip("x + fc2·h²", rowOf(step, `layer${l}.x_out`, t)),
-    note(`${fitting} of ${h.length} patterns fit at this position.`),
+    note(`${fitting} of ${h.length} patterns ${fitting === 1 ? "fits" : "fit"} at this position.`),
     chart(
       {
         x: [-(most || 1), most || 1],
@@ -141,15 +148,15 @@ export const loss = (box, step) => {
     chart(
       {
         x: [0, 1],
-        y: [0, 6],
+        y: [0, Math.max(6, ...points.map(({ y }) => y))],
         curve: (p) => -Math.log(Math.max(p, 1e-9)),
         points,
         xLabel: "probability p of the token that came",
         yLabel: "loss −ln p",
-        summary: `The loss of each position: ${points.map(({ label, y }) => `${label} ${y.toFixed(2)}`).join(", ")}`,
+        summary: `The loss of each position: ${points.map(({ label, y }) => `${label} ${lossText(y, 2)}`).join(", ")}`,
       },
       widthOf(box),
     ),
-    note(`The mean of the ${step.n} losses is the loss of the step, ${digits(step.reply.loss)}.`),
+    note(`The mean over ${counted(step.n, "position")} is the loss of the step, ${digits(step.reply.loss)}.`),
   );
 };

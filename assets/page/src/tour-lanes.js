@@ -1,7 +1,8 @@
 // The figure of warps and lanes: a half-warp adds up a row by exchanges, and warps meet at a barrier.
-import { digits, shown } from "./buffers.js";
+import { shown } from "./buffers.js";
 import { svg } from "./chart.js";
 import { element, prefersLessMotion } from "./dom.js";
+import { digits } from "./numbers.js";
 
 /** @import { OpenedStep } from "./buffers.js" */
 

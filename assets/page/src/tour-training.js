@@ -1,15 +1,17 @@
 // The tour's figures of the training, from the gradients to the samples.
-import { digits, shown } from "./buffers.js";
-import { updateLines } from "./cell.js";
+import { shown } from "./buffers.js";
 import { bar, chart } from "./chart.js";
+import { derivationList, lossIfMoved } from "./derivation.js";
 import { element, grouped, input } from "./dom.js";
 import { ask } from "./engine.js";
 import { go } from "./fragment.js";
 import { labelOf } from "./labels.js";
+import { digits, lossText, significant } from "./numbers.js";
 import { runSettings } from "./settings.js";
 import { moversOf } from "./step-update.js";
 import { currentStep } from "./timeline.js";
 import { note, rowOf, widthOf } from "./tour-parts.js";
+import { updateLines } from "./update.js";
 
 /** @import { Figure } from "./tour-parts.js" */
 
@@ -20,14 +22,8 @@ let nudge = 0.5;
 export const backward = (box, step, t) => {
   const { ids, vocab } = step.reply;
   const logits = rowOf(step, "logits", t);
-  const most = Math.max(...logits);
   const others = vocab.map((_, v) => v).filter((v) => v !== ids[t + 1]);
   const rival = others.reduce((best, v) => (logits[v] > logits[best] ? v : best), others[0]);
-  /** The loss of the position if the logit of a token is moved. @param {number} v @param {number} by */
-  const moved = (v, by) =>
-    Math.log(logits.reduce((sum, z, i) => sum + Math.exp(z + (i === v ? by : 0) - most), 0)) +
-    most -
-    (logits[ids[t + 1]] + (v === ids[t + 1] ? by : 0));
   const slider = element("input", {
     type: "range",
     min: "-2",
@@ -41,16 +37,16 @@ export const backward = (box, step, t) => {
     nudge = Number(slider.value);
     const all = [ids[t + 1], rival].map((v) => {
       const [p, y] = [step.at("probs", [t, v]), v === ids[t + 1] ? 1 : 0];
-      const [now, then] = [moved(v, 0), moved(v, nudge)];
+      const [now, then] = [0, nudge].map((by) => lossIfMoved(step, t, v, by));
       const name = `“${shown(vocab[v])}”`;
       const drawn = chart(
         {
           x: [-2, 2],
           y: [Math.max(0, now - 2), now + 2],
-          curve: (by) => moved(v, by),
+          curve: (by) => lossIfMoved(step, t, v, by),
           points: [
             { x: 0, y: now, label: "" },
-            { x: nudge, y: then, label: then.toFixed(2), className: "moved" },
+            { x: nudge, y: then, label: lossText(then, 2), className: "moved" },
           ],
           line: { slope: p - y, x: 0, y: now },
           xLabel: `logit of ${name} moved by`,
@@ -66,8 +62,8 @@ export const backward = (box, step, t) => {
         element(
           "p",
           {},
-          `${name}, ${kind}: p − y = ${digits(p)} − ${y} = `,
-          element("strong", { className: "value", textContent: digits(p - y) }),
+          `${name}, ${kind}: p − y = ${significant(p)} − ${y} = `,
+          element("strong", { className: "value", textContent: significant(p - y) }),
         ),
         drawn,
       );
@@ -85,6 +81,7 @@ export const backward = (box, step, t) => {
   box.replaceChildren(
     element("label", { className: "slider" }, element("span", { textContent: "Move the logit" }), slider),
     charts,
+    ...derivationList(step, t, ids[t + 1]),
     note(
       "The dashed line has the slope p − y. In the opened step it is divided by n, because the loss is the mean over the positions.",
     ),
