@@ -8,6 +8,7 @@ use page_wasm::session::Session;
 
 use self::highlight::Highlighter;
 use self::source::{Doc, File, Op};
+use self::terms::Terms;
 
 mod bundle;
 mod highlight;
@@ -15,6 +16,7 @@ mod markdown;
 mod module;
 mod source;
 pub mod speed;
+mod terms;
 mod tour;
 
 /// The page's path in the repository.
@@ -47,16 +49,18 @@ pub fn page() -> Result<String> {
     );
     let highlighter = Highlighter::new();
     let scripts = root.join("assets/page/src");
+    let terms = Terms::new(&source::read(&root, terms::GLOSSARY)?);
     fill(
-        include_str!("page.html"),
+        &terms.link(include_str!("page.html"))?,
         &[
             ("css", include_str!("page.css").to_owned()),
             ("teach-css", include_str!("teach.css").to_owned()),
             ("timeline", include_str!("timeline.html").to_owned()),
-            ("after", include_str!("after.html").to_owned()),
-            ("step", include_str!("step.html").to_owned()),
-            ("letter", include_str!("letter.html").to_owned()),
-            ("tour", include_str!("tour.html").to_owned()),
+            ("after", terms.link(include_str!("after.html"))?),
+            ("step", terms.link(include_str!("step.html"))?),
+            ("letter", terms.link(include_str!("letter.html"))?),
+            ("tour", terms.link(include_str!("tour.html"))?),
+            ("glossary", terms.html()),
             ("tour-places", serde_json::to_string(&tour::places(&reference, &kernels)?)?),
             ("reference", reference.iter().map(|file| article(&highlighter, file)).collect()),
             ("kernels", kernels.iter().map(|file| article(&highlighter, file)).collect()),

@@ -3,6 +3,7 @@ import "./theme.js";
 import "./views.js";
 import "./search.js";
 import "./keyboard.js";
+import "./terms.js";
 import { startAfter } from "./after.js";
 import { tell } from "./fragment.js";
 import { startLetter } from "./letter.js";
