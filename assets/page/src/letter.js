@@ -4,6 +4,8 @@ import { $, element, input, prefersLessMotion } from "./dom.js";
 import { ask } from "./engine.js";
 import { onPlace, place, setSetting, setting } from "./fragment.js";
 import { latestOnly } from "./latest.js";
+import { counted } from "./numbers.js";
+import { runSettings } from "./settings.js";
 import { currentStep, hasModel, onStep } from "./timeline.js";
 
 /** The probabilities of each next token, see `Row` in `assets/page/wasm/src/session/look.rs`. @typedef {{ model: number[], drawn_from: number[], untrained: number[] }} Row */
@@ -21,6 +23,9 @@ let sample = 0;
 /** The drawing under way, or null. @type {{ stopped: boolean } | null} */
 let drawing = null;
 
+/** Returns the most letters of a text. The first token of the block is the dot. */
+const mostLetters = () => runSettings().block_size - 1;
+
 /** Returns the settings of a draw. */
 const draws = () => ({
   top_k: Number(input("letter-top-k").value),
@@ -33,7 +38,14 @@ const draws = () => ({
  * @param {number | null} number
  * @returns {Promise<Letters>}
  */
-const askLetters = (text, number) => ask({ do: "next_letter", step: currentStep(), text, sample: number, ...draws() });
+const askLetters = async (text, number) => {
+  const letters = [...text].length;
+  if (letters > mostLetters())
+    throw new Error(
+      `The text has ${counted(letters, "letter")}, and a model of block_size ${runSettings().block_size} takes at most ${mostLetters()}. Shorten the text, or raise block_size in the Live view.`,
+    );
+  return ask({ do: "next_letter", step: currentStep(), text, sample: number, ...draws() });
+};
 
 /**
  * Shows the probabilities of the next token, the likeliest first.
@@ -103,15 +115,26 @@ const refresh = latestOnly(async () => {
     showRow(tokens, rows[0], null);
     $("view-letter").dataset.step = String(step);
   } catch (error) {
-    $("letter-message").textContent = error instanceof Error ? error.message : String(error);
+    refuse(error);
   }
   showLabels();
 });
+
+/**
+ * Shows why a text has no next letter. The bars of an earlier text would mislead.
+ * @param {unknown} error
+ */
+const refuse = (error) => {
+  $("letter-message").textContent = error instanceof Error ? error.message : String(error);
+  $("letter-rows").replaceChildren();
+};
 
 /** Shows the settings beside their sliders, and whether the model is trained. */
 const showLabels = () => {
   $("letter-temperature-value").textContent = Number(input("letter-temperature").value).toFixed(1);
   $("letter-top-k-value").textContent = input("letter-top-k").value;
+  $("letter-limit").textContent =
+    `At most ${counted(mostLetters(), "letter")}. The model sees ${counted(runSettings().block_size, "token")}, its block size, and the first of them is the dot.`;
   $("letter-untrained").textContent =
     currentStep() === 0 ? "This model is not trained yet, so it holds all tokens for about equally likely." : "";
 };
@@ -158,6 +181,7 @@ const draw = async (once) => {
   let text = input("letter-text").value;
   try {
     const { tokens, letters, rows } = await askLetters(text, sample);
+    $("letter-message").textContent = "";
     sample += 1;
     const pause = prefersLessMotion() ? 0 : PAUSE;
     for (const [i, letter] of letters.slice(0, once ? 1 : letters.length).entries()) {
@@ -174,7 +198,7 @@ const draw = async (once) => {
     if (once) setText(text);
     else input("letter-text").value = setting("prefix", TEXT);
   } catch (error) {
-    $("letter-message").textContent = error instanceof Error ? error.message : String(error);
+    refuse(error);
   }
   stop();
   refresh(0);
