@@ -4,10 +4,12 @@ import { showAttention } from "./attention.js";
 import { clearBits, compareBits, showForm, showHash } from "./bits.js";
 import { complain } from "./complaint.js";
 import { corpusError, hasOwnCorpus, onCorpus, resendCorpus, sendCorpus } from "./corpus.js";
+import { adviceOf } from "./divergence.js";
 import { $, grouped, input } from "./dom.js";
 import { onMessage, send, start } from "./engine.js";
 import { onPlace, setting } from "./fragment.js";
 import { Losses } from "./losses.js";
+import { counted, lossText } from "./numbers.js";
 import { curveOf, drawCurve } from "./plot.js";
 import { clearNames, showNames } from "./samples.js";
 import { areDefault, invalidity, RUN, restore, runSettings } from "./settings.js";
@@ -15,6 +17,9 @@ import { trained, trainedValues } from "./trained.js";
 
 /** @import { Message, Opened, Report } from "./engine.js" */
 /** @import { Trained } from "./trained.js" */
+
+/** The largest number of documents of a validation during a run. */
+const VALIDATED = 20;
 
 /** Whether the run goes on by itself. */
 let running = false;
@@ -25,6 +30,8 @@ let losses = new Losses(500);
 let step = 0;
 /** The time of these steps in milliseconds. */
 let time = 0;
+/** Whether the page has said that the run diverges. */
+let diverged = false;
 /** Whether the worker's module is compiled. */
 let ready = false;
 /** Whether the worker was replaced after a trap. The same settings would trap again. */
@@ -106,7 +113,7 @@ const draw = () => {
   const { clientWidth } = $("plot");
   if (clientWidth === 0) return;
   const width = Math.max(240, clientWidth);
-  drawCurve($("plot"), curveOf(losses, width, width < 500 ? 220 : 280));
+  drawCurve($("plot"), curveOf(losses, width, width < 500 ? 260 : 300));
 };
 /** Draws once before the next frame, however many reports arrive until then. */
 const redraw = () => {
@@ -155,15 +162,16 @@ const showOpened = (model) => {
   losses = new Losses(runSettings().steps);
   step = 0;
   time = 0;
-  const documents = model.train + model.val;
-  const cut = ` ${grouped(model.cut)} of the documents are longer than the block, and only their beginnings are used.`;
+  const [are, beginnings] = model.cut === 1 ? ["is", "its beginning is"] : ["are", "their beginnings are"];
+  const cut = ` ${grouped(model.cut)} of the documents ${are} longer than the block, and only ${beginnings} used.`;
   $("opened").textContent =
-    `${grouped(model.train)} documents to train on, ${grouped(model.val)} to validate; ` +
-    `vocabulary ${model.vocab}, ${grouped(model.params)} parameters.${model.cut > 0 ? cut : ""}`;
+    `${counted(model.train, "document")} to train on, ${grouped(model.val)} to validate; ` +
+    `vocabulary ${model.vocab}, ${counted(model.params, "parameter")}.${model.cut > 0 ? cut : ""}`;
   clearNames();
   clearBits();
   for (const id of ["loss", "val", "rate"]) $(id).textContent = "–";
-  $("validated").textContent = `on ${Math.min(20, model.val)} of the ${grouped(documents)} documents`;
+  $("validated").textContent = validatedText(model.val);
+  diverged = false;
   $("at").textContent = "0";
   $("afterwards").hidden = true;
   if (opensTrained && trained) showTrained(trained);
@@ -176,6 +184,15 @@ const showOpened = (model) => {
 };
 
 /**
+ * Returns the documents that a validation goes over.
+ * @param {number} documents the number of validation documents
+ */
+const validatedText = (documents) =>
+  documents > VALIDATED
+    ? `on ${VALIDATED} of the ${grouped(documents)} validation documents`
+    : `on the ${counted(documents, "validation document")}`;
+
+/**
  * Shows the end of the run of the program.
  * @param {Trained} model
  */
@@ -184,7 +201,7 @@ const showTrained = (model) => {
   losses = new Losses(step);
   $("at").textContent = `${grouped(step)} / ${grouped(step)}`;
   if (model.val_loss === null) return;
-  $("val").textContent = model.val_loss.toFixed(3);
+  $("val").textContent = lossText(model.val_loss, 3);
   losses.validations.push({ step, val_loss: model.val_loss });
 };
 
@@ -198,15 +215,24 @@ const showReport = (report) => {
   step = report.step;
   time += report.time;
   $("at").textContent = `${grouped(step)} / ${grouped(losses.steps)}`;
-  $("loss").textContent = losses.mean.toFixed(3);
+  $("loss").textContent = lossText(losses.mean, 3);
   $("rate").textContent = grouped(Math.round((1000 * report.losses.length) / report.wall));
   const validation = report.validations.at(-1);
-  if (validation) $("val").textContent = validation.val_loss.toFixed(3);
+  if (validation) $("val").textContent = lossText(validation.val_loss, 3);
   for (const names of report.names) showNames(names);
   if (report.attention) showAttention(report.attention);
-  if (report.hash === undefined) announceProgress(`Step ${step} of ${losses.steps}, loss ${losses.mean.toFixed(2)}.`);
+  warn();
+  if (report.hash === undefined) announceProgress(`Step ${step} of ${losses.steps}, loss ${lossText(losses.mean, 2)}.`);
   else finish(report.hash);
   redraw();
+};
+
+/** Says once that the run diverges, if it does. */
+const warn = () => {
+  const advice = diverged || !opened ? "" : adviceOf(losses, opened.vocab);
+  if (advice === "") return;
+  diverged = true;
+  complain(advice);
 };
 
 /**
@@ -218,12 +244,17 @@ const finish = (hash) => {
   const milliseconds = time / step;
   $("rate").textContent = grouped(Math.round(1000 / milliseconds));
   const { val_loss } = losses.validations[losses.validations.length - 1];
+  $("try-lower").hidden = !diverged;
+  $("try-higher").hidden = diverged;
   compareBits({ isDefault: !hasOwnCorpus() && areDefault(), hash, val_loss, milliseconds });
   $("afterwards").hidden = false;
-  announce(`Trained ${step} steps. The validation loss is ${val_loss.toFixed(2)}.`);
+  announce(`Trained ${step} steps. The validation loss is ${lossText(val_loss, 2)}.`);
 };
 
 $("train").onclick = train;
+$("start-train").onclick = () => {
+  if (!running) train();
+};
 $("step").onclick = () => {
   if (running) train();
   if (opened) send({ step: true });

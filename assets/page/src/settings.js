@@ -44,6 +44,8 @@ export const areDefault = () => RUN.every(isOfDefaultRun);
 
 /** Returns what is wrong with the first input that is not valid, or undefined. */
 export const invalidity = () => {
+  if (input("learning_rate").value !== "" && Number(input("learning_rate").value) === 0)
+    return "Learning rate: 0 would leave every weight as it is\nhint: choose a value above 0, for example 0.01";
   for (const id of [...RUN, "temperature", "top_k"]) {
     const checked = input(id);
     if (!checked.validity.valid)
