@@ -11,6 +11,9 @@ export const currentView = () => {
   return VIEWS.includes(view) ? view : VIEWS[0];
 };
 
+/** The title of the page. */
+const TITLE = document.title;
+
 /** Shows the sections of the view. */
 const show = () => {
   const view = currentView();
@@ -18,8 +21,10 @@ const show = () => {
   document.body.dataset.view = view;
   for (const section of all(".view")) section.hidden = !(section.dataset.views ?? "").split(" ").includes(view);
   for (const [i, link] of all("#views a").entries()) {
-    if (VIEWS[i] === view) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (VIEWS[i] === view) {
+      link.setAttribute("aria-current", "page");
+      document.title = i === 0 ? TITLE : `${link.textContent} – ${TITLE}`;
+    } else link.removeAttribute("aria-current");
   }
   window.scrollTo(0, 0);
 };
