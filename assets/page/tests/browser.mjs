@@ -3,6 +3,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import { OpenedStep } from "../src/buffers.js";
+import { callModule, modules } from "../src/kernels.js";
+
 /** Returns a path in the repository. */
 export const inRepository = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
@@ -22,6 +25,31 @@ export const KERNELS = `data:text/javascript,${encodeURIComponent(readFileSync(i
 export const pageModule = () => {
   const html = readFileSync(inRepository("assets/microgpt.html"), "utf8");
   return html.match(/<script type="text\/plain" id="module">([^<]*)</)[1];
+};
+
+/** The request for the model of the default run. */
+const DEFAULT = {
+  do: "open",
+  corpus: null,
+  steps: 500,
+  learning_rate: 0.01,
+  seed: 42,
+  n_embd: 16,
+  n_head: 4,
+  n_layer: 1,
+  block_size: 8,
+};
+
+/** Opens a step of a run in the page's module, here in Node.js. The settings are those that differ from the default run. */
+export const openedStep = async (settings, steps, step) => {
+  const { exact } = await modules(pageModule());
+  const { instance } = await WebAssembly.instantiate(exact, {});
+  for (const request of [
+    { ...DEFAULT, ...settings },
+    { do: "train", steps },
+  ])
+    callModule(instance.exports, request);
+  return new OpenedStep(callModule(instance.exports, { do: "open_step", step }));
 };
 
 const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>

@@ -44,8 +44,14 @@ test("top-k cuts the bars, a temperature of 0 leaves one, and a bar adds its let
   expect(page.url()).toContain(`prefix=mar${first}`);
   await page.locator("#letter-text").fill("Ω");
   await expect(page.locator("#letter-message")).toContainText("not in the vocabulary");
-  await page.locator("#letter-text").fill("abcdefghij");
-  await expect(page.locator("#letter-message")).toContainText("shorter than 8 tokens");
+  await expect(page.locator(".letter-row")).toHaveCount(0);
+  await page.locator("#letter-text").fill("abcdefg");
+  await expect(page.locator(".letter-row")).toHaveCount(27);
+  await expect(page.locator("#letter-message")).toHaveText("");
+  await page.locator("#letter-text").fill("abcdefgh");
+  await expect(page.locator("#letter-message")).toContainText("The text has 8 letters");
+  await expect(page.locator("#letter-limit")).toContainText("At most 7 letters.");
+  await expect(page.locator(".letter-row")).toHaveCount(0);
 });
 
 test("a name is drawn letter by letter", async ({ page }) => {
