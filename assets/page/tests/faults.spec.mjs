@@ -1,5 +1,5 @@
 // Inputs that once broke the page, each with its whole kind.
-import { expect, number, open, test, trained } from "./fixtures.mjs";
+import { ALONE, expect, number, open, test, trained } from "./fixtures.mjs";
 
 test("a learning rate that is too high ends in advice or in a curve of few lines", async ({ page }) => {
   await open(page);
@@ -78,7 +78,7 @@ test("a short text of one's own is a part of the address", async ({ page }) => {
   await expect(page.locator("#corpus")).toHaveValue("née\nzoë\n100 %\n#?&\n");
 });
 
-test("a long text is read beside the page, and a part of a long line is told", async ({ page }) => {
+test("a long text is read beside the page, and a part of a long line is told", ALONE, async ({ page }) => {
   await open(page);
   await page.locator("#corpus-box summary").click();
   const line = "the quick brown fox jumps over the lazy dog\n";

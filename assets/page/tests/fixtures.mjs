@@ -5,6 +5,9 @@ import { PAGE } from "./browser.mjs";
 
 export { expect };
 
+/** The mark of a test that measures times, so that no other test may run beside it. */
+export const ALONE = { tag: "@alone" };
+
 /** A test that fails if the page writes errors to the console or sends requests to a network. */
 export const test = base.extend({
   page: async ({ page }, use) => {

@@ -2,9 +2,9 @@
 import { statSync } from "node:fs";
 
 import { inRepository, PAGE } from "./browser.mjs";
-import { expect, number, open, TASKS, tasksOf, test } from "./fixtures.mjs";
+import { ALONE, expect, number, open, TASKS, tasksOf, test } from "./fixtures.mjs";
 
-test("the page is one file at most 1.6 MB and paints within 300 ms", async ({ page }) => {
+test("the page is one file at most 1.6 MB and paints within 300 ms", ALONE, async ({ page }) => {
   expect(statSync(inRepository("assets/microgpt.html")).size).toBeLessThanOrEqual(1_600_000);
   // The clock counts other work on the computer too, so only the fastest load tells the page's own time.
   const paints = [];
@@ -44,7 +44,7 @@ test("views switch by link and by key, and are in the address", async ({ page })
   await expect(page.locator("#code")).toBeHidden();
 });
 
-test("switching, typing and scrolling stay smooth while the model trains", async ({ page, browser }) => {
+test("switching, typing and scrolling stay smooth while the model trains", ALONE, async ({ page, browser }) => {
   await open(page);
   await page.locator("#steps").fill("200000");
   await page.locator("#train").click();

@@ -4,8 +4,13 @@ import { LAUNCH } from "./browser.mjs";
 
 export default defineConfig({
   globalSetup: "./setup.mjs",
-  // The tests measure times, which other work on the computer disturbs. So they run one at a time, and again on failure.
-  workers: 1,
+  // Other work on the computer disturbs the tests that measure times. So these run alone, see test.mjs, and all run again
+  // on failure.
+  projects: [
+    { name: "together", grepInvert: /@alone/ },
+    { name: "alone", grep: /@alone/, workers: 1 },
+  ],
+  fullyParallel: true,
   retries: 2,
   // These limits only end a test that hangs. Tests of speed measure the time themselves.
   timeout: 240_000,

@@ -1,5 +1,5 @@
 // The timeline over the whole run, and the views that follow it.
-import { expect, open, test, trained } from "./fixtures.mjs";
+import { ALONE, expect, open, test, trained } from "./fixtures.mjs";
 
 /** Moves the slider to a step, and returns the milliseconds until `view` has drawn it. */
 const moveTo = (page, step, view) =>
@@ -18,7 +18,7 @@ const moveTo = (page, step, view) =>
     [step, view],
   );
 
-test("every view follows the timeline within 50 ms", async ({ page }) => {
+test("every view follows the timeline within 50 ms", ALONE, async ({ page }) => {
   await open(page);
   await page.locator("#train").click();
   await trained(page);
