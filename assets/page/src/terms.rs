@@ -46,10 +46,10 @@ impl Terms {
                 self.0.iter().any(|(known, _)| known.replace('`', "") == term),
                 "the page explains `{term}`, which {GLOSSARY} lacks"
             );
-            linked += before;
-            linked += &format!(
-                "<button type=\"button\" class=\"term\" popovertarget=\"term\" data-term=\"{term}\">{word}</button>"
-            );
+            let attributes = "type=\"button\" class=\"term\" popovertarget=\"term\"";
+            for part in [before, "<button ", attributes, " data-term=\"", term, "\">", word, "</button>"] {
+                linked += part;
+            }
             rest = after;
         }
         Ok(linked + rest)
@@ -60,7 +60,8 @@ impl Terms {
 mod tests {
     use super::*;
 
-    const GLOSSARY: &str = "# Glossary\n\n| term | meaning |\n|---|---|\n| T | The block size. |\n| `wte` | A matrix. |\n";
+    const GLOSSARY: &str =
+        "# Glossary\n\n| term | meaning |\n|---|---|\n| T | The block size. |\n| `wte` | A matrix. |\n";
 
     #[test]
     fn the_rows_of_the_glossary_become_a_list() {

@@ -3,12 +3,8 @@
 use microgpt::error::Error;
 
 /// The flags of the command line that errors name, and the names of the same settings in the page.
-const CONTROLS: [(&str, &str); 4] = [
-    ("--n-embd", "n_embd"),
-    ("--n-head", "n_head"),
-    ("--n-layer", "n_layer"),
-    ("--block-size", "block_size"),
-];
+const CONTROLS: [(&str, &str); 4] =
+    [("--n-embd", "n_embd"), ("--n-head", "n_head"), ("--n-layer", "n_layer"), ("--block-size", "block_size")];
 
 /// Returns the report of an error. It names the settings of the page, and its hint names no flag.
 pub(super) fn report(error: &Error) -> String {
@@ -53,7 +49,10 @@ mod tests {
                         hint: choose a divisor of n_embd, for instance `n_head 2`";
         assert_eq!(indivisible, expected);
         let diverged = report(&Error::Diverged { step: 3, reason: "the loss is NaN".to_owned(), saves: false });
-        assert!(diverged.ends_with("\nhint: lower the learning rate, for example to 0.01, and train again"), "{diverged}");
+        assert!(
+            diverged.ends_with("\nhint: lower the learning rate, for example to 0.01, and train again"),
+            "{diverged}"
+        );
         assert!(!diverged.contains("--"), "{diverged}");
     }
 }
