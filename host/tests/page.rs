@@ -32,6 +32,7 @@ fn a_page_has_the_model_and_the_corpus_of_its_run() {
     assert_eq!(trained["settings"], settings);
     assert_eq!([&trained["step"], &trained["repeats"], &trained["shuffle"]], [&json!(30), &json!(true), &json!(true)]);
     assert!(trained["val_loss"].as_f64().unwrap() > 0.5);
+    assert_eq!([&trained["val_docs"], &trained["initial_seed"]], [&json!(1), &json!(7)]);
     assert!(trained["vocabulary"].as_str().unwrap().starts_with("/<>"));
 
     // The values are those of the checkpoint, whose tensors may have another order.
@@ -56,10 +57,18 @@ fn a_page_has_the_model_and_the_corpus_of_its_run() {
 #[test]
 fn a_page_says_whether_it_can_repeat_the_run() {
     let folder = Folder::new();
-    for (args, repeats) in [("--steps 5", true), ("--steps 5 --batch 3", false), ("--steps 5 --no-shuffle", false)] {
+    folder.stdout("--steps 3 --samples 0 --save model.safetensors");
+    for (args, repeats, seed) in [
+        ("--steps 5", true, json!(42)),
+        ("--steps 5 --batch 3", false, json!(42)),
+        ("--steps 5 --no-shuffle", false, json!(42)),
+        ("--steps 5 --init-from model.safetensors", false, Value::Null),
+        // JavaScript would round this seed.
+        ("--steps 5 --seed 9007199254740993", false, Value::Null),
+    ] {
         folder.stdout(&format!("{args} --samples 0 --val-every 0 --page own.html"));
         let html = fs::read_to_string(folder.path("own.html")).unwrap();
-        assert_eq!(trained(&html)["repeats"], repeats, "{args}");
+        assert_eq!([&trained(&html)["repeats"], &trained(&html)["initial_seed"]], [&json!(repeats), &seed], "{args}");
         assert_eq!(trained(&html)["val_loss"], Value::Null, "{args}");
     }
 }

@@ -24,6 +24,9 @@ const PLACE: &str = "<script type=\"application/json\" id=\"trained\">null</scri
 /// The largest size of the model and the corpus in bytes. A browser takes several times as much memory to open them.
 const LIMIT: usize = 50_000_000;
 
+/// The largest seed of a run that a page can repeat, which is the largest integer that JavaScript stores exactly.
+const MAX_SEED: u64 = (1 << 53) - 1;
+
 /// The file of a page.
 pub(super) struct Page(AtomicFile);
 
@@ -78,11 +81,12 @@ impl Page {
         let (model, train) = (run.config.model, run.config.train);
         // The page has no flags for the rest of the optimiser's values and the batch, so it cannot repeat other runs.
         let optimizer = OptimizerConfig { learning_rate: train.optimizer.learning_rate, ..Default::default() };
+        // The page's language has no larger integers.
+        let seed = (run.seed <= MAX_SEED && cli.run.init_from.is_none()).then_some(run.seed);
         let repeats = train.batch == 1
             && train.optimizer == optimizer
-            && run.seed == cli.run.seed
+            && seed == Some(cli.run.seed)
             && !cli.run.no_shuffle
-            && cli.run.init_from.is_none()
             && state.step == train.steps;
         let trained = json!({
             "settings": {
@@ -96,6 +100,8 @@ impl Page {
             },
             "step": state.step,
             "val_loss": is_validated.then_some(val_loss),
+            "val_docs": cli.val_docs().min(dataset.val.len()),
+            "initial_seed": seed,
             "repeats": repeats,
             "shuffle": !cli.run.no_shuffle,
             "vocabulary": dataset.tokenizer.chars().iter().collect::<String>(),

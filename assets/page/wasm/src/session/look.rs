@@ -51,7 +51,7 @@ pub(super) enum Look {
     /// The model after a step.
     After(Box<ModelAfter>),
     /// The probabilities of each next token at the positions from the text's end on: those of the model, those from
-    /// which it draws, and those of the first model that the page has. The letters after the text are drawn.
+    /// which it draws, and those before training. The letters after the text are drawn.
     Letters { tokens: Vec<String>, letters: Vec<String>, rows: Vec<Row> },
 }
 
@@ -125,7 +125,8 @@ struct Buffer {
 pub(super) struct Row {
     model: Vec<f32>,
     drawn_from: Vec<f64>,
-    untrained: Vec<f32>,
+    /// Those before the first step, if its weights are known.
+    untrained: Option<Vec<f32>>,
 }
 
 impl Opened {
@@ -238,14 +239,13 @@ impl Opened {
             document.push(BOS);
             opened.cpu.predictions(&document)
         })?;
-        let first = self.snapshots.first().step;
-        let untrained = self.after(first, |opened| opened.cpu.predictions(&document))?;
+        let untrained = self.untrained(&document)?;
         let v = self.shape.vocab();
-        let rows = models.chunks(v).zip(untrained.chunks(v)).skip(text.len());
-        let rows = rows.map(|(model, untrained)| Row {
+        let rows = models.chunks(v).enumerate().skip(text.len());
+        let rows = rows.map(|(i, model)| Row {
             model: model.to_vec(),
             drawn_from: drawn_from(model, top_k, temperature),
-            untrained: untrained.to_vec(),
+            untrained: untrained.as_ref().map(|untrained| untrained[i * v..(i + 1) * v].to_vec()),
         });
         // A sample that fills the block ends without `<BOS>`.
         let end = document.len().min(self.shape.block_size() + 1);
@@ -255,6 +255,19 @@ impl Opened {
             letters: letters.iter().map(|&token| self.name(token)).collect(),
             rows: rows.collect(),
         })
+    }
+
+    /// Returns the predictions `[n, V]` of the model before its first step, if its weights are known.
+    fn untrained(&mut self, document: &[u32]) -> Result<Option<Vec<f32>>> {
+        if self.snapshots.first().step == 0 {
+            return self.after(0, |opened| opened.cpu.predictions(document)).map(Some);
+        }
+        let Some(initial) = self.initial.clone() else { return Ok(None) };
+        let now = self.cpu.download()?;
+        self.cpu.upload(&State::new(initial))?;
+        let predictions = self.cpu.predictions(document);
+        self.cpu.upload(&now)?;
+        predictions.map(Some)
     }
 
     /// Returns the result of `look` on the model after `step` steps, which are computed again from a snapshot.

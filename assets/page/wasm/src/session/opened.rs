@@ -79,6 +79,8 @@ pub(super) struct Opened {
     pub step: u64,
     pub optimizer: OptimizerConfig,
     pub snapshots: Snapshots,
+    /// The weights before the first step, if the snapshots begin later and the weights are known.
+    pub initial: Option<Weights>,
     /// The plane in which the embedding was drawn last.
     pub plane: Option<Plane>,
 }
@@ -111,6 +113,7 @@ impl Opened {
         let shape = ModelConfig { n_embd, n_head, n_layer, block_size }.shape(vocab)?;
         let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
         let config = TrainConfig { steps, batch: 1, optimizer };
+        let initial = trained.and_then(|trained| trained.initial(shape));
         let state = match trained {
             Some(trained) => trained.state(shape, values)?,
             None => State::new(Weights::init(shape, seed)),
@@ -128,7 +131,7 @@ impl Opened {
             params: num_params(shape),
         };
         let (tokenizer, step, snapshots) = (dataset.tokenizer, state.step, Snapshots::new(state));
-        Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, plane: None }, sizes))
+        Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, initial, plane: None }, sizes))
     }
 
     /// Takes the next steps, up to the end of the run. Returns the number of steps taken so far, and the loss of each of

@@ -17,6 +17,8 @@ pub(super) struct Trained {
     pub(super) vocabulary: String,
     /// Whether the documents are shuffled.
     pub(super) shuffle: bool,
+    /// The seed of the initial weights, if they were drawn and not taken from a file.
+    pub(super) initial_seed: Option<u64>,
 }
 
 impl Trained {
@@ -29,5 +31,10 @@ impl Trained {
         }
         let array = |i: usize| Weights { shape, values: values[i * len..(i + 1) * len].to_vec() };
         Ok(State { step: self.step, weights: array(0), m: array(1), v: array(2) })
+    }
+
+    /// Returns the weights before the first step, or `None` if the page cannot draw them again.
+    pub(super) fn initial(&self, shape: RuntimeShape) -> Option<Weights> {
+        self.initial_seed.map(|seed| Weights::init(shape, seed))
     }
 }
