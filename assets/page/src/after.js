@@ -1,13 +1,14 @@
 // The model at the step of the timeline: its samples, its attention, and its embeddings in a plane.
-import { showAttention } from "./attention.js";
+import { hideAttention, showAttention } from "./attention.js";
 import { shown } from "./buffers.js";
 import { $, element, grouped, input } from "./dom.js";
-import { ask } from "./engine.js";
+import { ask, Dropped, onMessage } from "./engine.js";
 import { onPlace, place } from "./fragment.js";
 import { latestOnly } from "./latest.js";
 import { lossText } from "./numbers.js";
-import { runSettings } from "./settings.js";
-import { currentStep, goToStep, hasModel, onStep } from "./timeline.js";
+import { drawFault, draws } from "./settings.js";
+import { currentStep, goToStep, hasModel, onStep, totalSteps } from "./timeline.js";
+import { trained } from "./trained.js";
 
 /** @import { Attention } from "./engine.js" */
 /**
@@ -58,45 +59,63 @@ const showPlane = ({ vocab, plane, extent }) => {
   svg.setAttribute("aria-label", `Places of ${vocab.length} tokens, among them the vowels ${vowels.join(", ")}`);
 };
 
+/**
+ * Shows what is wrong in place of the model, or hides that there is no model yet.
+ * @param {string} error
+ */
+const hide = (error) => {
+  $("after-message").hidden = error === "";
+  $("after-message").textContent = error;
+  $("after").classList.add("stale");
+};
+
+/**
+ * Returns the sentence on the loss of a step.
+ * @param {number} step
+ * @param {number | null} loss
+ */
+const story = (step, loss) => {
+  if (loss !== null) {
+    const value = element("strong", { className: "value", textContent: lossText(loss, 3) });
+    return ["Step ", grouped(step), " had the loss ", value, "."];
+  }
+  if (step === 0 || !trained) return ["Its weights are random, so its samples are noise."];
+  const validation = trained.val_loss === null ? "" : `, and its validation loss is ${lossText(trained.val_loss, 3)}`;
+  return [`The program has trained it${validation}.`];
+};
+
 /** Shows the model after a step. @type {(step: number) => void} */
 const show = latestOnly(async (step) => {
   if (!hasModel() || place().view !== "live") return;
+  const fault = drawFault();
+  if (fault !== undefined) return hide(fault);
   try {
-    const [top_k, temperature] = [Number(input("top_k").value), Number(input("temperature").value)];
     /** @type {After} */
-    const after = await ask({ do: "after", step, samples: 8, top_k, temperature, text: input("text").value });
+    const after = await ask({ do: "after", step, samples: 8, ...draws(), text: input("text").value });
     $("after-message").hidden = true;
+    $("after").classList.remove("stale");
     $("after-title").textContent = step === 0 ? "The model before training" : `The model after step ${grouped(step)}`;
-    $("after-loss").replaceChildren(
-      ...(after.loss === null
-        ? ["Its weights are random, so its samples are noise."]
-        : [
-            "Step ",
-            grouped(step),
-            " had the loss ",
-            element("strong", { className: "value", textContent: lossText(after.loss, 3) }),
-            ".",
-          ]),
-    );
+    $("after-loss").replaceChildren(...story(step, after.loss));
     $("after-samples").replaceChildren(...after.samples.map((text) => element("li", { textContent: text || "·" })));
     showAttention(after.attention);
     showPlane(after);
     $("after").dataset.step = String(step);
     $("after").dataset.hash = after.hash;
   } catch (error) {
-    $("after-message").hidden = false;
-    $("after-message").textContent = error instanceof Error ? error.message : String(error);
+    if (error instanceof Dropped) return;
+    hideAttention();
+    hide(error instanceof Error ? error.message : String(error));
   }
 });
 
 /** Puts the cursor of the curve on the step of the timeline. */
 const moveCursor = () => {
-  const { steps } = runSettings();
-  $("curve").style.setProperty("--at", String(Math.min(1, currentStep() / Math.max(1, steps))));
+  $("curve").style.setProperty("--at", String(Math.min(1, currentStep() / Math.max(1, totalSteps()))));
 };
 
 /** Starts the section. */
 export const startAfter = () => {
+  onMessage(({ dropped }) => dropped && hide(""));
   onStep((step) => {
     moveCursor();
     show(step);
@@ -105,6 +124,6 @@ export const startAfter = () => {
   for (const id of ["top_k", "temperature", "text"]) input(id).addEventListener("input", () => show(currentStep()));
   $("plot").addEventListener("click", (event) => {
     const box = $("curve-cursor").parentElement?.getBoundingClientRect();
-    if (box) goToStep(((event.clientX - box.left) / box.width) * runSettings().steps);
+    if (box) goToStep(((event.clientX - box.left) / box.width) * totalSteps());
   });
 };

@@ -34,13 +34,17 @@ const table = (tokens, h) => {
   return table;
 };
 
+/** Hides the tables, which show another model or another text. */
+export const hideAttention = () => box.classList.add("stale");
+
 /**
  * Shows the attention of each head, or the error for its text.
  * @param {Attention} attention
  */
 export const showAttention = ({ tokens, heads, error }) => {
   $("attention-message").textContent = (error ?? "").replace(/^error: /, "");
-  if (!tokens || !heads) return;
+  if (!tokens || !heads) return hideAttention();
+  box.classList.remove("stale");
   const key = JSON.stringify([tokens, heads.length]);
   if (shown !== key) {
     shown = key;

@@ -1,11 +1,17 @@
 // The comparison of a run in the page with the native run.
 import { $, json } from "./dom.js";
 import { lossText } from "./numbers.js";
+import { trained } from "./trained.js";
 
 /** @import { Kernels } from "./kernels.js" */
 
-/** The results of the native default run. @type {{ hash: string, val_loss: number }} */
-const native = json("native");
+/** The results of the native run: the default one, or that of the trained model. @type {{ hash: string, val_loss: number | null }} */
+const native = trained ? { hash: "", val_loss: trained.val_loss } : json("native");
+
+/** Why a run is not compared with the native one. */
+const OTHER = trained
+  ? "The other figures are those of the program’s run, which this run does not repeat."
+  : "The native figures are those of the default run, which has seed 42, 500 steps and the built-in names.";
 
 /**
  * Shows which form of the module runs, and why.
@@ -20,12 +26,19 @@ export const showForm = ({ why, wrong }) => {
   }[why];
 };
 
+/** Shows the results of the native run. */
+const showNative = () => {
+  $("native-val").textContent = native.val_loss === null ? "–" : lossText(native.val_loss, 6);
+  $("native-hash").textContent = native.hash;
+};
+
 /**
- * Shows the hash of a model's weights and moments.
+ * Takes the hash of the trained model's weights and moments, to which the program's run has led.
  * @param {string} hash
  */
-export const showHash = (hash) => {
-  $("here-hash").textContent = hash;
+export const takeHash = (hash) => {
+  native.hash = hash;
+  showNative();
 };
 
 /** Shows that no run has ended yet. */
@@ -36,19 +49,18 @@ export const clearBits = () => {
 
 /**
  * Compares a run that has ended with the native run.
- * @param {{ isDefault: boolean, hash: string, val_loss: number, milliseconds: number }} run its time is per step
+ * @param {{ isSame: boolean, hash: string, val_loss: number, milliseconds: number }} run its time is per step
  */
-export const compareBits = ({ isDefault, hash, val_loss, milliseconds }) => {
-  showHash(hash);
+export const compareBits = ({ isSame, hash, val_loss, milliseconds }) => {
+  $("here-hash").textContent = hash;
   $("here-val").textContent = lossText(val_loss, 6);
   $("here-step").textContent =
     milliseconds < 1 ? `${(1000 * milliseconds).toFixed(0)} µs a step` : `${milliseconds.toFixed(1)} ms a step`;
-  const same = hash === native.hash && val_loss === native.val_loss;
+  const same = hash === native.hash && (native.val_loss === null || val_loss === native.val_loss);
   const equal = same ? "Equal, bit for bit." : "They differ, which is a bug of this page or of your browser.";
-  const other = "The native figures are those of the default run, which has seed 42, 500 steps and the built-in names.";
-  $("verdict").textContent = isDefault ? equal : other;
-  $("verdict").className = isDefault ? (same ? "same" : "different") : "";
+  $("verdict").textContent = isSame ? equal : OTHER;
+  $("verdict").className = isSame ? (same ? "same" : "different") : "";
 };
 
-$("native-val").textContent = native.val_loss.toFixed(6);
-$("native-hash").textContent = native.hash;
+showNative();
+if (trained) $("native-name").textContent = "the program’s run";

@@ -1,12 +1,28 @@
-// The error that the live view shows.
-import { $ } from "./dom.js";
+// The error that stands beside each button that trains.
+import { $, all, prefersLessMotion } from "./dom.js";
 
 /**
  * Shows an error, or hides the last one if `text` is empty.
  * @param {string} text
  */
 export const complain = (text) => {
-  $("message").hidden = text === "";
-  $("message").textContent = text.replace(/^error: /, "");
-  if (text !== "") $("message").scrollIntoView({ block: "nearest" });
+  const shown = text.replace(/^error: /, "");
+  for (const box of all(".complaint")) {
+    const isSame = box.textContent === shown;
+    box.hidden = shown === "";
+    box.textContent = shown;
+    if (shown === "" || !box.checkVisibility()) continue;
+    box.scrollIntoView({ block: "nearest" });
+    // A button that does nothing twice would seem broken.
+    if (isSame && !prefersLessMotion()) box.animate({ opacity: [0.2, 1] }, 300);
+  }
+};
+
+/**
+ * Shows at the box what is wrong with the user's text, or hides the last error if `text` is empty.
+ * @param {string} text
+ */
+export const complainOfCorpus = (text) => {
+  $("corpus-message").hidden = text === "";
+  $("corpus-message").textContent = text;
 };

@@ -1,11 +1,15 @@
 // The user's own text. The worker reads and checks it, so that a long text does not hold up the page.
-import { complain } from "./complaint.js";
+import { complain, complainOfCorpus } from "./complaint.js";
 import { $, grouped, input } from "./dom.js";
 import { onMessage, send } from "./engine.js";
-import { onPlace, setSetting, setting } from "./fragment.js";
+import { go, onPlace, setting } from "./fragment.js";
+import { notify } from "./notice.js";
 import { trained } from "./trained.js";
 
-/** A text, and what is wrong with it. @typedef {{ blob: Blob, name: string, error?: string }} Corpus */
+/**
+ * A text, where it comes from, and what is wrong with it.
+ * @typedef {{ blob: Blob, name: string, text?: string, isLinked?: boolean, error?: string }} Corpus
+ */
 
 /** The largest text in bytes. A model of it takes about ten times as much memory. */
 const LIMIT = 50_000_000;
@@ -16,18 +20,34 @@ const ADDRESS = 2000;
 
 const box = $("corpus", HTMLTextAreaElement);
 const hint = box.placeholder;
+/** The text with which the page begins. @type {Corpus | null} */
+const initial = trained && { blob: new Blob([trained.corpus]), name: "the corpus of the model" };
 /** The user's text, or null for the built-in names. @type {Corpus | null} */
-let corpus = trained && { blob: new Blob([trained.corpus]), name: "the corpus of the model" };
+let corpus = initial;
 /** Whether the worker has the text, or is about to have it. @type {"no" | "sent" | "yes"} */
 let known = "no";
+/** The number of the text that was sent last. */
+let number = 0;
+/** The text that the box had when a text was taken. */
+let boxed = "";
+/** The text of the address that was taken last. */
+let addressed = "";
 /** @type {((isNew: boolean) => void)[]} */
 const listeners = [];
 
 /** Returns whether the model learns from the user's text. */
 export const hasOwnCorpus = () => corpus !== null;
 
+/** Returns whether the model learns from the text with which the page begins. */
+export const isInitialCorpus = () => corpus === initial;
+
 /** Returns what is wrong with the user's text, or undefined. */
-export const corpusError = () => corpus?.error;
+export const corpusError = () =>
+  corpus?.error &&
+  `${corpus.error}\nNothing is trained until you use another text or the built-in names, in the view Live under “Your own corpus”.`;
+
+/** Returns whether the user has written a text that is not used yet. */
+export const hasNewText = () => box.value !== boxed;
 
 /**
  * Calls a function whenever the user has chosen a text, and whenever the worker has taken or refused it. Only in
@@ -38,6 +58,7 @@ export const onCorpus = (listener) => listeners.push(listener);
 
 /** @param {boolean} isNew */
 const tell = (isNew) => {
+  complainOfCorpus(corpus?.error ?? "");
   for (const listener of listeners) listener(isNew);
 };
 
@@ -47,10 +68,12 @@ export const sendCorpus = () => {
   if (known === "sent") return false;
   if (corpus.blob.size > LIMIT) {
     corpus.error = `${corpus.name} has ${grouped(Math.ceil(corpus.blob.size / 1e6))} MB, and a text may have ${LIMIT / 1e6} MB at most\nhint: use a part of it`;
+    complainOfCorpus(corpus.error);
     return true;
   }
   known = "sent";
-  send({ corpus: corpus.blob });
+  number += 1;
+  send({ corpus: { blob: corpus.blob, number } });
   return false;
 };
 
@@ -60,43 +83,110 @@ export const resendCorpus = () => {
 };
 
 /**
- * Takes a text, or the built-in names if it is null. Only a short text is part of the address.
- * @param {Corpus | null} next
- * @param {string} [text] the text, if it is short
+ * Names the text in the address, or none. A step that the address names is none of a run on this text.
+ * @param {string} text
  */
-const take = (next, text = "") => {
+const nameInAddress = (text) => {
+  addressed = text;
+  go({ settings: { corpus: text || null, at: null } }, { replace: true });
+};
+
+/**
+ * Takes a text, or the built-in names if it is null. The address names a text of the user only if the worker accepts it.
+ * @param {Corpus | null} next
+ * @param {boolean} [isLinked] whether the address asks for the text
+ */
+const take = (next, isLinked = false) => {
   corpus = next;
   known = "no";
-  const short = text.length <= ADDRESS ? text : "";
-  setSetting("corpus", short, "");
-  $("corpus-link").hidden = next === null || short !== "";
+  boxed = box.value;
+  if (!isLinked) nameInAddress("");
+  $("corpus-link").hidden = true;
   tell(true);
 };
 
 /**
- * Takes a text that the user has written or pasted.
+ * Takes a text that the user has written or pasted, or that the address has.
  * @param {string} text
+ * @param {boolean} [isLinked]
  */
-const takeText = (text) => take({ blob: new Blob([text]), name: "your text" }, text);
+const takeText = (text, isLinked = false) => {
+  const name = isLinked ? "the text of the address" : "your text";
+  take({ blob: new Blob([text]), name, text, isLinked }, isLinked);
+};
+
+/** Takes the built-in names. */
+const takeNames = () => {
+  box.value = "";
+  box.placeholder = hint;
+  take(null);
+};
+
+/** Takes the text that the user has written in the box. An empty box stands for the built-in names. */
+export const useBox = () => {
+  if (box.value.trim() === "") takeNames();
+  else takeText(box.value);
+};
 
 /**
- * Takes a file. Its beginning is shown in the box.
+ * Takes a file. The box shows it once it is accepted.
  * @param {File} file
  */
-const takeFile = async (file) => {
+const takeFile = (file) => {
   $("corpus-box", HTMLDetailsElement).open = true;
-  const text = file.size <= BOX ? await file.text() : "";
+  take({ blob: file, name: file.name });
+};
+
+/**
+ * Shows a file that the worker has accepted in the box.
+ * @param {Corpus} file
+ */
+const showFile = async (file) => {
+  const text = file.blob.size <= BOX ? await file.blob.text() : "";
+  if (corpus !== file) return;
   box.value = text;
-  box.placeholder = `${file.name}: ${grouped(file.size)} bytes`;
-  take({ blob: file, name: file.name }, text.includes("\ufffd") ? "" : text);
+  box.placeholder = `${file.name}: ${grouped(file.blob.size)} bytes`;
+  boxed = box.value;
+  nameAccepted(text);
+};
+
+/**
+ * Names an accepted text in the address if it is short, and says if it is long.
+ * @param {string} text
+ */
+const nameAccepted = (text) => {
+  const isShort = text !== "" && text.length <= ADDRESS;
+  if (isShort) nameInAddress(text);
+  $("corpus-link").hidden = isShort;
+};
+
+/**
+ * Serves the refusal of a text. In place of a text of the address, which the user may never have seen, the page takes
+ * the one with which it begins.
+ * @param {Corpus} refused
+ * @param {string} reason
+ */
+const refuse = (refused, reason) => {
+  const error = `cannot use ${refused.name}: ${reason.replace(/^error: /, "")}`;
+  if (!refused.isLinked) {
+    refused.error = error;
+    return tell(false);
+  }
+  notify(`The page takes ${initial ? initial.name : "the built-in names"} instead of the text of this address.`, [
+    error,
+  ]);
+  take(initial);
+  complainOfCorpus(error);
 };
 
 onMessage(({ reading, corpus: read }) => {
   if (reading !== undefined) $("corpus-progress", HTMLProgressElement).value = reading;
   $("corpus-progress").hidden = reading === undefined;
-  if (!read || !corpus) return;
+  if (!read || !corpus || read.number !== number) return;
   known = "yes";
-  if (read.error !== undefined) corpus.error = `cannot use ${corpus.name}: ${read.error.replace(/^error: /, "")}`;
+  if (read.error !== undefined) return refuse(corpus, read.error);
+  if (corpus.text === undefined && corpus !== initial) showFile(corpus);
+  else if (corpus.text !== undefined && !corpus.isLinked) nameAccepted(corpus.text);
   tell(false);
 });
 
@@ -104,11 +194,7 @@ $("use").addEventListener("click", () => {
   if (box.value.trim() !== "") takeText(box.value);
   else complain("your corpus is empty\nhint: paste a text with one document on each line");
 });
-$("builtin").addEventListener("click", () => {
-  box.value = "";
-  box.placeholder = hint;
-  take(null);
-});
+$("builtin").addEventListener("click", takeNames);
 box.addEventListener("paste", (event) => {
   const text = event.clipboardData?.getData("text/plain") ?? "";
   if (text.length <= BOX) return;
@@ -130,16 +216,23 @@ document.addEventListener("drop", (event) => {
   if (file) takeFile(file);
 });
 
-if (trained) box.value = trained.corpus.length <= BOX ? trained.corpus : "";
+/** Shows the text with which the page begins. */
+const showInitial = () => {
+  box.value = trained && trained.corpus.length <= BOX ? trained.corpus : "";
+  box.placeholder = hint;
+  boxed = box.value;
+};
+showInitial();
 
-/** The text of the address that was taken last. */
-let addressed = "";
 onPlace(() => {
   const text = setting("corpus", "");
   if (text === addressed) return;
   addressed = text;
-  if (text === "" || text === box.value) return;
+  if (text === "") {
+    showInitial();
+    return take(initial, true);
+  }
   box.value = text;
   $("corpus-box", HTMLDetailsElement).open = true;
-  takeText(text);
+  takeText(text, true);
 });

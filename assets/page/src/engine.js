@@ -20,11 +20,12 @@ import { $ } from "./dom.js";
  *   validations: { step: number, val_loss: number }[], hash?: string }} Report
  */
 /**
- * A message of the worker. `hash` is that of a trained model. `reading` is the part of a corpus that is read. `error` is a failed message's, and the worker
- * needs a successor if it is a `trap`.
- * @typedef {{ ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
+ * A message of the worker. `model` is the number that the page has given the model, if the message is on one. `hash` is
+ * that of a trained model. `reading` is the part of a corpus that is read. `error` is a failed message's, and the worker
+ * needs a successor if it is a `trap`. `dropped` is the page's own message that there is no model any more.
+ * @typedef {{ model?: number, dropped?: true, ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
  *   report?: Report, hash?: string, reading?: number,
- *   corpus?: { error?: string }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
+ *   corpus?: { error?: string, number: number }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
  */
 
 /** @type {Worker | null} */
@@ -34,6 +35,11 @@ const listeners = [];
 /** The requests whose reply is due. @type {Map<number, { resolve: (reply: any) => void, reject: (error: Error) => void }>} */
 const due = new Map();
 let asked = 0;
+/** The number of the model. Messages of earlier models are ignored. */
+let model = 0;
+
+/** The failure of a request for a model that there is no more. */
+export class Dropped extends Error {}
 
 /**
  * Calls a function with every message of the worker except replies.
@@ -42,15 +48,34 @@ let asked = 0;
 export const onMessage = (listener) => listeners.push(listener);
 
 /** @param {Message} message */
+const tell = (message) => {
+  for (const listener of listeners) listener(message);
+};
+
+/** @param {Message} message */
 const receive = (message) => {
+  if (message.model !== undefined && message.model !== model && !message.trap) return;
   const request = message.id === undefined ? undefined : due.get(message.id);
   if (request && message.id !== undefined) {
     due.delete(message.id);
     if (message.error === undefined) request.resolve(message.reply);
     else request.reject(new Error(message.error.replace(/^error: /, "")));
-    if (!message.trap) return;
   }
-  for (const listener of listeners) listener(message);
+  if (message.id === undefined || message.trap) tell(message);
+};
+
+/** Rejects all requests that are due. */
+const rejectAll = () => {
+  for (const { reject } of due.values()) reject(new Dropped());
+  due.clear();
+};
+
+/** Drops the model, in the page and in the worker. */
+export const drop = () => {
+  model += 1;
+  rejectAll();
+  send({ drop: model });
+  tell({ dropped: true });
 };
 
 /**
@@ -59,12 +84,12 @@ const receive = (message) => {
  */
 export const start = (exact) => {
   worker?.terminate();
-  for (const { reject } of due.values()) reject(new Error("the worker was replaced"));
-  due.clear();
+  rejectAll();
   const source = new Blob([$("worker").textContent ?? ""], { type: "text/javascript" });
   worker = new Worker(URL.createObjectURL(source));
   worker.onmessage = ({ data }) => receive(data);
   worker.onerror = (event) => receive({ error: `the worker failed: ${event.message}` });
+  send({ drop: model });
   worker.postMessage({ module: ($("module").textContent ?? "").trim(), exact });
 };
 

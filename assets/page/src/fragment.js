@@ -1,6 +1,7 @@
 // The state of the page in the fragment of its address, such as `#side-by-side/attention?seed=7`. The fragment names the
 // view, a part of the view, and every setting that differs from its default, so a link reproduces what the page shows.
 import { all } from "./dom.js";
+import { AT, CORPUS, LINE, RUN } from "./keys.js";
 
 /**
  * A place in the page. `part` is empty if the fragment names none.
@@ -10,11 +11,13 @@ import { all } from "./dom.js";
 /** The view without a fragment. */
 const FIRST_VIEW = "live";
 
-/** The setting that belongs to a part of a view. */
-const LINE = "line";
+/** The settings that make a run what it is. */
+const MAKE_RUN = [...RUN, CORPUS];
 
 /** @type {((place: Place) => void)[]} */
 const listeners = [];
+/** @type {((place: Place, isOpened: boolean) => void)[]} */
+const checks = [];
 
 /**
  * Returns the place that a fragment names.
@@ -40,13 +43,15 @@ const decoded = (text) => {
 };
 
 /**
- * Returns the fragment of a place with the settings of this one. A setting of `null` is left out.
+ * Returns the fragment of a place with the settings of this one. A setting of `null` is left out. A step of the run is
+ * left out if the settings are those of another run, unless they name it.
  * @param {{ view?: string, part?: string, settings?: Record<string, string | null> }} change
  */
 export const fragment = ({ view, part, settings = {} }) => {
   const now = place();
   const stays = (view ?? now.view) === now.view && (part ?? now.part) === now.part;
   if (!stays) now.settings.delete(LINE);
+  if (MAKE_RUN.some((name) => name in settings && settings[name] !== now.settings.get(name))) now.settings.delete(AT);
   for (const [name, value] of Object.entries(settings)) {
     if (value === null) now.settings.delete(name);
     else now.settings.set(name, value);
@@ -75,6 +80,12 @@ export const go = (change, { replace = false } = {}) => {
 };
 
 /**
+ * Goes to another place without an entry in the history, and tells nobody.
+ * @param {Parameters<typeof fragment>[0]} change
+ */
+export const repair = (change) => history.replaceState(null, "", fragment(change));
+
+/**
  * Returns a setting of the fragment, or `fallback` if the fragment has none of that name.
  * @param {string} name
  * @param {string} fallback
@@ -97,11 +108,20 @@ export const setSetting = (name, value, fallback) =>
 export const onPlace = (listener) => listeners.push(listener);
 
 /**
+ * Calls a function at every change of the place before the listeners. It may repair the place. `isOpened` tells it whether
+ * the browser has opened the place, by a link or by one of its buttons.
+ * @param {(place: Place, isOpened: boolean) => void} check
+ */
+export const onCheck = (check) => checks.push(check);
+
+/**
  * Tells the listeners, and gives the links of the page the settings of this place. A link names a view and a part, as in
  * `<a data-to="reference/clip">`, or a part of any view, as in `<a data-to="/clip">`, and may change settings, as in
  * `data-settings="seed=7&pace=8"`.
+ * @param {boolean} [isOpened] whether the browser has opened the place
  */
-export const tell = () => {
+export const tell = (isOpened = false) => {
+  for (const check of checks) check(place(), isOpened);
   const now = place();
   for (const link of all("a[data-to]")) {
     const [view, part] = (link.dataset.to ?? "").split("/", 2);
@@ -111,4 +131,4 @@ export const tell = () => {
   for (const listener of listeners) listener(now);
 };
 
-addEventListener("hashchange", tell);
+addEventListener("hashchange", () => tell(true));

@@ -1,14 +1,14 @@
 // The view of the next letter: its probabilities now and before training, and the drawing of a name letter by letter.
 import { shown } from "./buffers.js";
 import { $, element, input, prefersLessMotion } from "./dom.js";
-import { ask } from "./engine.js";
+import { ask, Dropped, onMessage } from "./engine.js";
 import { onPlace, place, setSetting, setting } from "./fragment.js";
 import { latestOnly } from "./latest.js";
 import { counted } from "./numbers.js";
-import { runSettings } from "./settings.js";
+import { draws, runSettings } from "./settings.js";
 import { currentStep, hasModel, onStep } from "./timeline.js";
 
-/** The probabilities of each next token, see `Row` in `assets/page/wasm/src/session/look.rs`. @typedef {{ model: number[], drawn_from: number[], untrained: number[] }} Row */
+/** The probabilities of each next token, see `Row` in `assets/page/wasm/src/session/look.rs`. @typedef {{ model: number[], drawn_from: number[], untrained: number[] | null }} Row */
 /** @typedef {{ tokens: string[], letters: string[], rows: Row[] }} Letters */
 
 /** The time for which a drawn letter is shown, in milliseconds. */
@@ -25,12 +25,6 @@ let drawing = null;
 
 /** Returns the most letters of a text. The first token of the block is the dot. */
 const mostLetters = () => runSettings().block_size - 1;
-
-/** Returns the settings of a draw. */
-const draws = () => ({
-  top_k: Number(input("letter-top-k").value),
-  temperature: Number(input("letter-temperature").value),
-});
 
 /**
  * Asks for the probabilities after a text, and for the rest of a sample if it has a number.
@@ -57,8 +51,9 @@ const showRow = (tokens, row, drawn) => {
   const most = Math.max(...row.model, ...row.drawn_from);
   const ranked = tokens.map((token, id) => ({ token, id, p: row.model[id] })).sort((a, b) => b.p - a.p || a.id - b.id);
   const items = ranked.map(({ token, id, p }) =>
-    itemOf(token, p, row.drawn_from[id], row.untrained[id], most, token === drawn),
+    itemOf(token, p, row.drawn_from[id], row.untrained?.[id] ?? null, most, token === drawn),
   );
+  $("letter-before").hidden = row.untrained === null;
   $("letter-rows").replaceChildren(...items);
 };
 
@@ -67,20 +62,19 @@ const showRow = (tokens, row, drawn) => {
  * @param {string} token
  * @param {number} p
  * @param {number} from
- * @param {number} before
+ * @param {number | null} before
  * @param {number} most the probability with the longest bar
  * @param {boolean} drawn
  */
 const itemOf = (token, p, from, before, most, drawn) => {
   const percent = (/** @type {number} */ share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  const kinds = ["model", "drawn", ...(before === null ? [] : ["before"])];
   const bars = element(
     "span",
     { className: "letter-bars" },
-    element("span", { className: "model" }),
-    element("span", { className: "drawn" }),
-    element("span", { className: "before" }),
+    ...kinds.map((className) => element("span", { className })),
   );
-  const lengths = { "--model": p, "--drawn": from, "--before": before };
+  const lengths = { "--model": p, "--drawn": from, "--before": before ?? 0 };
   for (const [name, share] of Object.entries(lengths)) bars.style.setProperty(name, `${(100 * share) / most}%`);
   const letter = element("span", { className: "letter", textContent: shown(token) });
   const text = element("span", { className: "value", textContent: percent(p) });
@@ -96,7 +90,7 @@ const itemOf = (token, p, from, before, most, drawn) => {
     text,
     share,
     spoken(
-      `${from > 0 ? " is drawn from" : ""}, before training ${percent(before)}${end ? ", the end of the name" : ""}`,
+      `${from > 0 ? " is drawn from" : ""}${before === null ? "" : `, before training ${percent(before)}`}${end ? ", the end of the name" : ""}`,
     ),
   );
   button.disabled = end;
@@ -125,8 +119,18 @@ const refresh = latestOnly(async () => {
  * @param {unknown} error
  */
 const refuse = (error) => {
+  if (error instanceof Dropped) return;
   $("letter-message").textContent = error instanceof Error ? error.message : String(error);
   $("letter-rows").replaceChildren();
+};
+
+/** Hides what the view shows of a model that there is no more. */
+const forget = () => {
+  stop();
+  $("letter-rows").replaceChildren();
+  $("letter-drawn").replaceChildren();
+  $("letter-empty").hidden = false;
+  delete $("view-letter").dataset.step;
 };
 
 /** Shows the settings beside their sliders, and whether the model is trained. */
@@ -229,6 +233,7 @@ export const startLetter = () => {
   $("letter-clear").addEventListener("click", () => setText(""));
   $("letter-draw").addEventListener("click", () => draw(false));
   $("letter-one").addEventListener("click", () => draw(true));
+  onMessage(({ dropped }) => dropped && forget());
   onStep(refresh);
   onPlace(({ view }) => {
     if (view !== "letter") return stop();

@@ -1,25 +1,41 @@
 // The live view, which asks the worker to train and shows its reports.
 import { announce, announceProgress } from "./announce.js";
-import { showAttention } from "./attention.js";
-import { clearBits, compareBits, showForm, showHash } from "./bits.js";
+import { hideAttention, showAttention } from "./attention.js";
+import { clearBits, compareBits, showForm, takeHash } from "./bits.js";
 import { complain } from "./complaint.js";
-import { corpusError, hasOwnCorpus, onCorpus, resendCorpus, sendCorpus } from "./corpus.js";
+import {
+  corpusError,
+  hasNewText,
+  hasOwnCorpus,
+  isInitialCorpus,
+  onCorpus,
+  resendCorpus,
+  sendCorpus,
+  useBox,
+} from "./corpus.js";
 import { adviceOf } from "./divergence.js";
 import { $, grouped, input } from "./dom.js";
-import { onMessage, send, start } from "./engine.js";
-import { onPlace, setting } from "./fragment.js";
+import { drop, onMessage, send, start } from "./engine.js";
+import { go, onPlace, setting } from "./fragment.js";
+import { RUN } from "./keys.js";
 import { Losses } from "./losses.js";
 import { counted, lossText } from "./numbers.js";
 import { curveOf, drawCurve } from "./plot.js";
 import { clearNames, showNames } from "./samples.js";
-import { areDefault, invalidity, RUN, restore, runSettings } from "./settings.js";
-import { trained, trainedValues } from "./trained.js";
+import {
+  areDefault,
+  drawFault,
+  draws,
+  invalidity,
+  restore,
+  runSettings,
+  setVocabulary,
+  takeSettings,
+} from "./settings.js";
+import { trained, trainedValues, VALIDATED } from "./trained.js";
 
 /** @import { Message, Opened, Report } from "./engine.js" */
 /** @import { Trained } from "./trained.js" */
-
-/** The largest number of documents of a validation during a run. */
-const VALIDATED = 20;
 
 /** Whether the run goes on by itself. */
 let running = false;
@@ -36,8 +52,8 @@ let diverged = false;
 let ready = false;
 /** Whether the worker was replaced after a trap. The same settings would trap again. */
 let trapped = false;
-/** Whether the next model trains at once. */
-let wanted = false;
+/** What the next model does at once. @type {"" | "run" | "step"} */
+let wanted = "";
 /** Whether the next model is the one that the program has trained, as it is until the user wants another one. */
 let opensTrained = trained !== null;
 
@@ -47,40 +63,61 @@ let opensTrained = trained !== null;
  */
 const setRunning = (now) => {
   running = now;
-  $("train").textContent = running ? "Pause" : step > 0 && step < losses.steps ? "Continue" : "Train";
+  const continues = opened && step > 0 && step < losses.steps && !hasNewText();
+  $("train").textContent = running ? "Pause" : continues ? "Continue" : "Train";
+  $("step", HTMLButtonElement).disabled = opened !== null && step === losses.steps && !hasNewText();
 };
 
 const asks = () => ({
   samples: 8,
-  top_k: Number(input("top_k").value),
-  temperature: Number(input("temperature").value),
+  ...draws(),
   text: input("text").value,
+  documents: VALIDATED,
 });
 const pace = () => Number($("pace", HTMLSelectElement).value);
 
+/** Drops the model with all that the view shows of it. */
+const clear = () => {
+  opened = null;
+  losses = new Losses(runSettings().steps || 1);
+  step = 0;
+  time = 0;
+  setRunning(false);
+  drop();
+  setVocabulary(Number.POSITIVE_INFINITY);
+  clearNames();
+  hideAttention();
+  clearBits();
+  for (const id of ["loss", "val", "rate"]) $(id).textContent = "–";
+  for (const id of ["opened", "attention-message"]) $(id).textContent = "";
+  $("at").textContent = "0";
+  $("afterwards").hidden = true;
+  redraw();
+};
+
 /** Opens a new model. */
 const reset = () => {
-  setRunning(false);
-  opened = null;
+  clear();
   // A worker that becomes ready, or that has read the corpus, calls this function again.
   if (!ready || !sendCorpus()) return;
-  const wrong = invalidity() ?? corpusError();
+  const model = opensTrained ? trained : null;
+  const wrong = (model ? drawFault() : invalidity()) ?? corpusError();
   complain(wrong ?? "");
   if (wrong !== undefined) {
-    wanted = false;
+    wanted = "";
     return;
   }
-  const model = opensTrained && trained ? trainedModel(trained) : {};
-  send({ asks: asks(), pace: pace(), open: { own_corpus: hasOwnCorpus(), ...runSettings(), ...model } });
+  const settings = { ...takeSettings(), ...(model && trainedModel(model)) };
+  send({ asks: asks(), pace: pace(), open: { own_corpus: hasOwnCorpus(), ...settings } });
 };
 
 /**
  * Gives the worker the model that the program has trained, and returns the settings that open it.
  * @param {Trained} model
  */
-const trainedModel = ({ step, vocabulary, shuffle }) => {
+const trainedModel = ({ step, vocabulary, shuffle, initial_seed }) => {
   send({ trained: trainedValues() });
-  return { steps: step, trained: { step, vocabulary, shuffle } };
+  return { steps: step, trained: { step, vocabulary, shuffle, initial_seed } };
 };
 
 /** Opens a new model, also in place of one that the program has trained. */
@@ -89,20 +126,54 @@ const renew = () => {
   reset();
 };
 
-/** Trains, pauses, or opens a new model if there is none or its run has ended. */
+/** Opens a new model as the user asks. The address may name a step of the last run. */
+const renewByHand = () => {
+  go({ settings: { at: null } }, { replace: true });
+  if (hasNewText()) useBox();
+  else renew();
+};
+
+/** Pauses the run. */
+const pause = () => {
+  setRunning(false);
+  send({ run: false });
+  announce(`Paused at step ${step}.`);
+};
+
+/** Starts the run, or continues it. */
+const run = () => {
+  setRunning(true);
+  $("afterwards").hidden = true;
+  send({ pace: pace(), run: true });
+};
+
+/** Trains, pauses, or opens a new model if there is none, its run has ended, or there is another text. */
 export const train = () => {
-  if (running) {
-    setRunning(false);
-    send({ run: false });
-    announce(`Paused at step ${step}.`);
-  } else if (!opened || step === losses.steps) {
-    wanted = true;
-    renew();
+  if (running) pause();
+  else if (!opened || step === losses.steps || hasNewText()) {
+    wanted = "run";
+    renewByHand();
   } else {
-    setRunning(true);
-    $("afterwards").hidden = true;
-    send({ pace: pace(), run: true });
+    // A new run is followed from its beginning.
+    if (step === 0) go({ settings: { at: null } }, { replace: true });
+    run();
   }
+};
+
+/** Trains for a step that the address names, if the run has not come to it. */
+export const trainForStep = () => {
+  if (running || wanted === "run") return;
+  if (opened && step < losses.steps) return run();
+  wanted = "run";
+  renew();
+};
+
+/** Takes a single step. */
+const takeStep = () => {
+  if (running) pause();
+  if (opened && !hasNewText()) return send({ step: true });
+  wanted = "step";
+  renewByHand();
 };
 
 let frame = 0;
@@ -132,11 +203,11 @@ const receive = (message) => {
   if (message.opened) showOpened(message.opened);
   if (message.names) showNames(message.names, message.again);
   if (message.attention) showAttention(message.attention);
-  if (message.hash !== undefined) showHash(message.hash);
+  if (message.hash !== undefined) takeHash(message.hash);
   if (message.report) showReport(message.report);
   if (message.error !== undefined) {
     setRunning(false);
-    wanted = false;
+    wanted = "";
     complain(message.error);
   }
   if (message.trap) {
@@ -149,6 +220,7 @@ const receive = (message) => {
 /** Starts a worker with the form of the module that the fragment asks for. */
 const restart = () => {
   ready = false;
+  clear();
   resendCorpus();
   start(setting("multiply_add", "fastest") === "exact");
 };
@@ -160,27 +232,20 @@ const restart = () => {
 const showOpened = (model) => {
   opened = model;
   losses = new Losses(runSettings().steps);
-  step = 0;
-  time = 0;
+  diverged = false;
+  setVocabulary(model.vocab);
   const [are, beginnings] = model.cut === 1 ? ["is", "its beginning is"] : ["are", "their beginnings are"];
   const cut = ` ${grouped(model.cut)} of the documents ${are} longer than the block, and only ${beginnings} used.`;
   $("opened").textContent =
     `${counted(model.train, "document")} to train on, ${grouped(model.val)} to validate; ` +
     `vocabulary ${model.vocab}, ${counted(model.params, "parameter")}.${model.cut > 0 ? cut : ""}`;
-  clearNames();
-  clearBits();
-  for (const id of ["loss", "val", "rate"]) $(id).textContent = "–";
   $("validated").textContent = validatedText(model.val);
-  diverged = false;
-  $("at").textContent = "0";
-  $("afterwards").hidden = true;
-  if (opensTrained && trained) showTrained(trained);
+  if (model.step > 0 && trained) showTrained(trained);
   setRunning(false);
   redraw();
-  if (wanted) {
-    wanted = false;
-    train();
-  }
+  if (wanted === "run") run();
+  else if (wanted === "step") send({ step: true });
+  wanted = "";
 };
 
 /**
@@ -224,6 +289,7 @@ const showReport = (report) => {
   warn();
   if (report.hash === undefined) announceProgress(`Step ${step} of ${losses.steps}, loss ${lossText(losses.mean, 2)}.`);
   else finish(report.hash);
+  setRunning(running);
   redraw();
 };
 
@@ -246,37 +312,42 @@ const finish = (hash) => {
   const { val_loss } = losses.validations[losses.validations.length - 1];
   $("try-lower").hidden = !diverged;
   $("try-higher").hidden = diverged;
-  compareBits({ isDefault: !hasOwnCorpus() && areDefault(), hash, val_loss, milliseconds });
+  const isSame = isInitialCorpus() && areDefault() && (trained?.repeats ?? true);
+  compareBits({ isSame, hash, val_loss, milliseconds });
   $("afterwards").hidden = false;
   announce(`Trained ${step} steps. The validation loss is ${lossText(val_loss, 2)}.`);
+};
+
+/** Gives the worker the settings that apply to any model, and asks for the samples and the attention by them. */
+const sendAsks = () => {
+  if (opened) send({ asks: asks(), pace: pace(), again: true });
 };
 
 $("train").onclick = train;
 $("start-train").onclick = () => {
   if (!running) train();
 };
-$("step").onclick = () => {
-  if (running) train();
-  if (opened) send({ step: true });
-  else renew();
-};
-$("reset").onclick = renew;
+$("step").onclick = takeStep;
+$("reset").onclick = renewByHand;
 $("settings").onsubmit = (event) => event.preventDefault();
-for (const name of RUN) $(name).onchange = renew;
+for (const name of RUN) $(name).onchange = renewByHand;
+$("corpus").addEventListener("input", () => setRunning(running));
 $("pace").onchange = () => send({ pace: pace() });
 $("multiply_add").onchange = restart;
 for (const name of ["temperature", "top_k"]) {
   $(name).oninput = () => {
-    if (!opened || invalidity() !== undefined) return;
-    complain("");
-    send({ asks: asks(), again: true });
+    complain(invalidity() ?? corpusError() ?? "");
+    if (drawFault() === undefined) sendAsks();
   };
 }
-$("text").oninput = () => opened && send({ asks: asks(), again: true });
+$("text").oninput = sendAsks;
 onMessage(receive);
 onCorpus((isNew) => (isNew ? renew() : reset()));
 onPlace(() => {
-  if (restore()) renew();
+  const changed = restore();
+  if (changed.includes("multiply_add")) restart();
+  if (changed.some((name) => RUN.some((id) => id === name))) renew();
+  else if (changed.length > 0) sendAsks();
 });
 new ResizeObserver(redraw).observe($("plot"));
 // The first paint needs no model, so the worker starts after it.

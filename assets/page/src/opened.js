@@ -1,6 +1,6 @@
 // The step that the timeline shows, opened. The views that draw it share it.
 import { OpenedStep } from "./buffers.js";
-import { ask } from "./engine.js";
+import { ask, Dropped, onMessage } from "./engine.js";
 import { onPlace, place } from "./fragment.js";
 import { latestOnly } from "./latest.js";
 import { hasModel, onStep, shownStep } from "./timeline.js";
@@ -17,7 +17,7 @@ const listeners = [];
 export const openedStep = () => opened;
 
 /**
- * Calls a function whenever another step is open, or could not be opened, with the reason.
+ * Calls a function whenever another step is open, or none is, with the reason if a step could not be opened.
  * @param {(step: OpenedStep | null, error: string) => void} listener
  */
 export const onOpened = (listener) => listeners.push(listener);
@@ -29,14 +29,26 @@ const open = latestOnly(async (step) => {
   try {
     opened = new OpenedStep(await ask({ do: "open_step", step }));
   } catch (failure) {
+    if (failure instanceof Dropped) return;
+    opened = null;
     error = failure instanceof Error ? failure.message : String(failure);
   }
-  for (const listener of listeners) listener(opened, error);
+  tell(error);
 });
+
+/** @param {string} error */
+const tell = (error) => {
+  for (const listener of listeners) listener(opened, error);
+};
 
 /** Opens the steps that the timeline shows. */
 export const startOpened = () => {
   let view = "";
+  onMessage(({ dropped }) => {
+    if (!dropped) return;
+    opened = null;
+    tell("");
+  });
   onStep(() => open(shownStep()));
   onPlace((to) => {
     if (to.view !== view && VIEWS.includes(to.view)) open(shownStep());

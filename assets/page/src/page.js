@@ -4,6 +4,7 @@ import "./views.js";
 import "./search.js";
 import "./keyboard.js";
 import "./terms.js";
+import "./address.js";
 import { startAfter } from "./after.js";
 import { tell } from "./fragment.js";
 import { startLetter } from "./letter.js";

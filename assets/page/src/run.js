@@ -13,13 +13,13 @@ const SAMPLED = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1];
 
 /**
  * The settings of a model that is opened. A model that the program has `trained` has taken `step` steps.
- * @typedef {Settings & { own_corpus: boolean, trained?: { step: number, vocabulary: string, shuffle: boolean } }}
- *   OpenSettings
+ * @typedef {Settings & { own_corpus: boolean, trained?: { step: number, vocabulary: string, shuffle: boolean,
+ *   initial_seed: number | null } }} OpenSettings
  */
 
 /**
- * The settings of samples and attention.
- * @typedef {{ samples: number, top_k: number, temperature: number, text: string }} Asks
+ * The settings of samples and attention, and the number of documents of a validation.
+ * @typedef {{ samples: number, top_k: number, temperature: number, text: string, documents: number }} Asks
  */
 
 /**
@@ -64,6 +64,7 @@ export class Run {
    * @returns {Names}
    */
   sample({ samples, top_k, temperature }) {
+    // The page does not know the vocabulary of a model that is not open yet.
     return {
       step: this.step,
       ...this.call({ do: "sample", samples, top_k: Math.min(top_k, this.opened.vocab), temperature }),
@@ -105,7 +106,7 @@ export class Run {
     for (const loss of losses) report.losses.push(loss);
     report.time += time;
     if (step % this.every === 0 || this.ended)
-      report.validations.push({ step, ...this.call({ do: "validate", documents: 20 }) });
+      report.validations.push({ step, ...this.call({ do: "validate", documents: asks.documents }) });
     if (this.sampled.includes(step)) report.names.push(this.sample(asks));
   }
 

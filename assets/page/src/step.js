@@ -1,13 +1,16 @@
 // The view of one training step, opened. Every number is from the kernels' buffers.
 import { showCell } from "./cell.js";
 import { forgetColours } from "./colours.js";
-import { $, element } from "./dom.js";
-import { go, onPlace, place } from "./fragment.js";
+import { $, all, element } from "./dom.js";
+import { go, onPlace, place, repair } from "./fragment.js";
 import { labelTips } from "./map.js";
+import { notify } from "./notice.js";
 import { onOpened } from "./opened.js";
 import { showDocument } from "./step-document.js";
 import { OpRows, tipOf } from "./step-ops.js";
 import { showUpdate, TensorMaps } from "./step-update.js";
+import { isBeyond, stay } from "./timeline.js";
+import { AGAIN } from "./trained.js";
 
 /** @import { OpenedStep } from "./buffers.js" */
 
@@ -22,12 +25,12 @@ const rows = new OpRows($("step-rows"), listener);
 const tensors = new TensorMaps($("step-tensors"), listener);
 
 /**
- * Picks a cell. The address names it.
+ * Picks a cell. The address names it with its step.
  * @param {string} name
  * @param {number[]} index
  */
 const pick = (name, index) => {
-  go({ view: "step", part: `${name}:${index.join(",")}` }, { replace: true });
+  go({ view: "step", part: `${name}:${index.join(",")}`, settings: { at: stay() } }, { replace: true });
 };
 
 /** Shows the picked cell, its map's mark, and its sum. */
@@ -35,6 +38,10 @@ const showPicked = () => {
   const [name, at = ""] = place().part.split(":", 2);
   const index = at.split(",").map(Number);
   picked = opened?.has(name, index) ? { name, index } : null;
+  if (opened && !picked && name !== "") {
+    repair({ part: "" });
+    notify("The page leaves out what it cannot use of this address.", [`The step has no cell “${name}:${at}”.`]);
+  }
   rows.mark(picked?.name ?? null, index);
   tensors.mark(picked?.name ?? null, index);
   $("cell").classList.toggle("filled", picked !== null);
@@ -66,6 +73,8 @@ const showQuestions = (mover) => {
     ["Why is the gradient of a logit p − y?", "dlogits", [last, ids[last + 1]]],
     ["How did the weight move that moved most?", mover.tensor, mover.index],
   ];
+  // A step beyond the run moves no weight.
+  if (isBeyond()) questions.pop();
   const items = questions.map(([text, name, index]) => {
     const button = element("button", { type: "button", className: "link", textContent: text });
     button.addEventListener("click", () => pick(name, index));
@@ -81,7 +90,20 @@ const show = () => {
   rows.show(opened);
   tensors.show(opened);
   showQuestions(showUpdate(opened, pick));
+  if (isBeyond()) showBeyond(opened.reply.step - 1);
+  $("view-step").classList.toggle("beyond", isBeyond());
   showPicked();
+};
+
+/**
+ * Says that the step would follow the run of the program.
+ * @param {number} steps the number of steps of the run
+ */
+const showBeyond = (steps) => {
+  const [number, text] = all("#step-lead strong");
+  const follows = ` would follow the ${steps.toLocaleString("en")} steps of the program’s run, and train on `;
+  $("step-lead").replaceChildren(number, follows, text, `. ${AGAIN}`);
+  $("step-moved").textContent = `The run is over and its learning rate is 0, so this step moves no weight. ${AGAIN}`;
 };
 
 /** Starts the view. */
@@ -92,6 +114,10 @@ export const startStep = () => {
     $("step-message").hidden = error === "";
     $("step-message").textContent = error;
     opened = step;
+    if (!step) {
+      $("view-step").classList.add("empty");
+      delete $("view-step").dataset.step;
+    }
     if (!step || place().view !== "step") return;
     $("view-step").classList.remove("empty");
     show();

@@ -4,12 +4,12 @@ import { attention, embedding, loss, mlp, tokens } from "./tour-forward.js";
 import { lanes } from "./tour-lanes.js";
 import { note } from "./tour-parts.js";
 import { adamw, backward, clip, sampling, schedule } from "./tour-training.js";
+import { AGAIN, trained } from "./trained.js";
 
 /** @import { Figure } from "./tour-parts.js" */
 
 /** @type {Figure} */
 const devices = (box) => {
-  const native = json("native");
   /** @type {[string, string, string][]} */
   const columns = [
     ["GPU", "a lane is a thread, a warp is a warp", "fma.rn.f32 %f3, %f1, %f2, %f3;"],
@@ -33,7 +33,9 @@ const devices = (box) => {
     ),
     element("div", { className: "devices" }, ...cards),
     note(
-      `After 500 steps of the default run, every device has the hash ${native.hash} of all weights and moments. Train the default run, and the live view compares yours.`,
+      trained
+        ? `${AGAIN} The live view shows the hash of all weights and moments, by which two runs can be compared.`
+        : `After 500 steps of the default run, every device has the hash ${json("native").hash} of all weights and moments. Train the default run, and the live view compares yours.`,
     ),
   );
 };

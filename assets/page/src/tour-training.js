@@ -2,15 +2,16 @@
 import { shown } from "./buffers.js";
 import { bar, chart } from "./chart.js";
 import { derivationList, lossIfMoved } from "./derivation.js";
-import { element, grouped, input } from "./dom.js";
-import { ask } from "./engine.js";
+import { element, grouped } from "./dom.js";
+import { ask, Dropped } from "./engine.js";
 import { go } from "./fragment.js";
 import { labelOf } from "./labels.js";
 import { digits, lossText, significant } from "./numbers.js";
-import { runSettings } from "./settings.js";
+import { draws, runSettings } from "./settings.js";
 import { moversOf } from "./step-update.js";
-import { currentStep } from "./timeline.js";
+import { currentStep, isBeyond, stay } from "./timeline.js";
 import { note, rowOf, widthOf } from "./tour-parts.js";
+import { AGAIN } from "./trained.js";
 import { updateLines } from "./update.js";
 
 /** @import { Figure } from "./tour-parts.js" */
@@ -77,7 +78,9 @@ export const backward = (box, step, t) => {
     className: "link",
     textContent: "See this number in the opened step, and follow it back",
   });
-  link.addEventListener("click", () => go({ view: "step", part: `dlogits:${t},${ids[t + 1]}` }));
+  link.addEventListener("click", () =>
+    go({ view: "step", part: `dlogits:${t},${ids[t + 1]}`, settings: { at: stay() } }),
+  );
   box.replaceChildren(
     element("label", { className: "slider" }, element("span", { textContent: "Move the logit" }), slider),
     charts,
@@ -113,13 +116,17 @@ export const clip = (box, step) => {
 
 /** @type {Figure} */
 export const adamw = (box, step) => {
+  if (isBeyond())
+    return box.replaceChildren(note(`The run is over and its learning rate is 0, so no weight moves. ${AGAIN}`));
   const panel = element("div", { className: "tour-update" });
   const movers = moversOf(step);
   /** @param {{ tensor: string, index: number[] }} mover */
   const show = ({ tensor, index }) =>
     panel.replaceChildren(
       element("h3", { textContent: labelOf(step, tensor, index) }),
-      updateLines(step, tensor, index, (name, at) => go({ view: "step", part: `${name}:${at.join(",")}` })),
+      updateLines(step, tensor, index, (name, at) =>
+        go({ view: "step", part: `${name}:${at.join(",")}`, settings: { at: stay() } }),
+      ),
     );
   const buttons = movers.slice(0, 6).map((mover) => {
     const button = element("button", { type: "button", textContent: labelOf(step, mover.tensor, mover.index) });
@@ -144,15 +151,17 @@ export const schedule = (box, step) => {
         x: [0, steps],
         y: [0, most],
         curve: (at) => (most / 2) * (1 + Math.cos((Math.PI * at) / steps)),
-        points: [{ x: number - 1, y: optimizer.learning_rate, label: `step ${grouped(number)}` }],
+        points: isBeyond() ? [] : [{ x: number - 1, y: optimizer.learning_rate, label: `step ${grouped(number)}` }],
         xLabel: "step",
         yLabel: "learning rate",
-        summary: `The learning rate falls from ${most} to 0 in ${steps} steps, and is ${digits(optimizer.learning_rate)} at step ${number}`,
+        summary: `The learning rate falls from ${most} to 0 in ${steps} steps${isBeyond() ? "" : `, and is ${digits(optimizer.learning_rate)} at step ${number}`}`,
       },
       widthOf(box),
     ),
     note(
-      `The learning rate of step ${grouped(number)} is ${digits(optimizer.learning_rate)}. Drag the timeline to see it fall.`,
+      isBeyond()
+        ? `A run in this page has this schedule. ${AGAIN} Then drag the timeline to see the learning rate fall.`
+        : `The learning rate of step ${grouped(number)} is ${digits(optimizer.learning_rate)}. Drag the timeline to see it fall.`,
     ),
   );
 };
@@ -163,15 +172,11 @@ export const sampling = async (box, step, t) => {
     .slice(1, t + 1)
     .map((token) => (token === "<BOS>" ? "" : token))
     .join("");
-  const [top_k, temperature] = [Number(input("top_k").value), Number(input("temperature").value)];
-  const { tokens, rows } = await ask({
-    do: "next_letter",
-    step: currentStep(),
-    text,
-    sample: null,
-    top_k,
-    temperature,
-  });
+  const { top_k, temperature } = draws();
+  const asked = { do: "next_letter", step: currentStep(), text, sample: null, top_k, temperature };
+  const letters = await ask(asked).catch((error) => error);
+  if (letters instanceof Error) return box.replaceChildren(note(letters instanceof Dropped ? "" : letters.message));
+  const { tokens, rows } = letters;
   const { model, drawn_from: from } = rows[0];
   const ranked = [...tokens.keys()].sort((a, b) => model[b] - model[a]).slice(0, 9);
   const most = Math.max(...model, ...from);

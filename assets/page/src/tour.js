@@ -3,6 +3,7 @@ import { shown } from "./buffers.js";
 import { $, all, element, json } from "./dom.js";
 import { fragment, onPlace, place } from "./fragment.js";
 import { onOpened, openedStep } from "./opened.js";
+import { isBeyond } from "./timeline.js";
 import { FIGURES } from "./tour-figures.js";
 
 /** @import { OpenedStep } from "./buffers.js" */
@@ -62,7 +63,7 @@ const showPicker = (step) => {
     return button;
   });
   $("tour-pick").replaceChildren(
-    `Step ${step.reply.step} reads `,
+    `Step ${step.reply.step}${isBeyond() ? ", which would follow the program’s run," : ""} reads `,
     ...letters,
     " . The figures show the position that is picked.",
   );
@@ -99,10 +100,12 @@ export const startTour = () => {
   onPlace(({ view }) => {
     if (view === "tour") show();
   });
-  onOpened((_, error) => {
-    if (place().view !== "tour") return;
-    if (error === "") show();
-    else $("tour-pick").textContent = error;
+  onOpened((step, error) => {
+    if (!step) {
+      $("tour-pick").textContent = error;
+      for (const figure of all(".tour-figure")) figure.replaceChildren();
+      delete $("view-tour").dataset.step;
+    } else if (place().view === "tour") show();
   });
   let width = 0;
   new ResizeObserver(([{ contentRect }]) => {

@@ -8,9 +8,9 @@ import { Run } from "./run.js";
 
 /**
  * A message of the page: the module and whether its exact form is asked for, the user's corpus, the values of a trained model, the settings of a new model, whether it
- * trains by itself, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
+ * trains by itself, the number of the next model if the present one is to be dropped, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
  * whether they are shown again. A `request` is for the module, whose reply is sent with the `id`.
- * @typedef {{ module?: string, exact?: boolean, corpus?: Blob, trained?: Uint8Array, open?: OpenSettings, run?: boolean, step?: true, pace?: number,
+ * @typedef {{ module?: string, exact?: boolean, corpus?: { blob: Blob, number: number }, drop?: number, trained?: Uint8Array, open?: OpenSettings, run?: boolean, step?: true, pace?: number,
  *   asks?: Partial<Asks>, again?: true, id?: number, request?: object }} Message
  */
 
@@ -25,20 +25,30 @@ let exports = null;
 let run = null;
 /** Whether the run goes on by itself. */
 let running = false;
+/** The number of times that a run was started. Only the last loop goes on, also if the one before is still waiting. */
+let loops = 0;
 /** Whether the browser has optimised the module. */
 let warm = false;
 /** The steps per second, or 0 for full speed. */
 let pace = 0;
+/** The number that the page has given the model. */
+let model = 0;
 /** The corpus that was sent last. @type {Blob | null} */
 let latest = null;
 /** @type {Asks} */
-let asks = { samples: 8, top_k: 5, temperature: 0.6, text: "" };
+let asks = { samples: 8, top_k: 5, temperature: 0.6, text: "", documents: 20 };
 
 /** @param {object} request */
 const call = (request) => {
   if (!exports) throw new Error("the module is not compiled yet");
   return callModule(exports, request);
 };
+
+/**
+ * Sends a message on the model to the page.
+ * @param {import("./engine.js").Message} message
+ */
+const post = (message) => postMessage({ model, ...message });
 
 /** Waits until messages that have arrived are received. */
 const turn = () =>
@@ -56,7 +66,7 @@ const turn = () =>
  */
 const report = (run, draft, still) => {
   if (run.ended) running = false;
-  postMessage({ report: run.complete(draft, asks, still || run.ended) });
+  post({ report: run.complete(draft, asks, still || run.ended) });
 };
 
 /**
@@ -64,9 +74,11 @@ const report = (run, draft, still) => {
  * @param {Run} mine
  */
 const loop = async (mine) => {
+  loops += 1;
+  const number = loops;
   let draft = mine.draft();
   let due = 0;
-  while (running && run === mine) {
+  while (running && run === mine && loops === number) {
     if (pace > 0) {
       const ticks = Math.min(pace, 30);
       await new Promise((resume) => setTimeout(resume, 1000 / ticks));
@@ -75,7 +87,7 @@ const loop = async (mine) => {
       await turn();
       due = mine.slice;
     }
-    if (!running || run !== mine || due < 1) continue;
+    if (!running || run !== mine || loops !== number || due < 1) continue;
     mine.advance(draft, Math.floor(due), asks);
     due %= 1;
     if (mine.ended || performance.now() - draft.since >= REPORT) {
@@ -96,8 +108,8 @@ const open = (settings) => {
   run = null;
   const opening = new Run(call, settings);
   run = opening;
-  postMessage({ opened: opening.opened, names: opening.sample(asks), attention: opening.attention(asks) });
-  if (opening.step > 0) postMessage({ hash: call({ do: "hash" }).hash });
+  post({ opened: opening.opened, names: opening.sample(asks), attention: opening.attention(asks) });
+  if (opening.step > 0) post({ hash: call({ do: "hash" }).hash });
   if (warm || opening.ended) {
     postMessage({ warm: true });
     return;
@@ -111,9 +123,9 @@ const open = (settings) => {
 
 /**
  * Reads the user's corpus.
- * @param {Blob} blob
+ * @param {{ blob: Blob, number: number }} corpus
  */
-const read = async (blob) => {
+const read = async ({ blob, number }) => {
   running = false;
   run = null;
   if (!exports) throw new Error("the module is not compiled yet");
@@ -126,7 +138,7 @@ const read = async (blob) => {
   };
   latest = blob;
   const corpus = await readCorpus(exports, blob, progress, () => latest === blob);
-  if (corpus) postMessage({ corpus });
+  if (corpus) postMessage({ corpus: { ...corpus, number } });
 };
 
 /**
@@ -139,7 +151,12 @@ const serve = async (message) => {
     exports = kernels.exports;
     postMessage({ ready: { form: kernels.form, why: kernels.why, wrong: kernels.wrong } });
   }
-  if (message.request !== undefined) postMessage({ id: message.id, reply: call(message.request) });
+  if (message.drop !== undefined) {
+    model = message.drop;
+    running = false;
+    run = null;
+  }
+  if (message.request !== undefined) post({ id: message.id, reply: call(message.request) });
   if (message.corpus) await read(message.corpus);
   if (message.trained && exports) giveTrained(exports, message.trained);
   if (message.asks) asks = { ...asks, ...message.asks };
@@ -156,7 +173,7 @@ const serve = async (message) => {
     running = message.run;
     if (starts) await loop(run);
   }
-  if (message.again) postMessage({ names: run.sample(asks), attention: run.attention(asks), again: true });
+  if (message.again) post({ names: run.sample(asks), attention: run.attention(asks), again: true });
 };
 
 self.onmessage = ({ data }) =>
@@ -164,5 +181,5 @@ self.onmessage = ({ data }) =>
     const trap = error instanceof WebAssembly.RuntimeError;
     if (data.id === undefined || trap) running = false;
     // After a trap the state of the module is unknown, so the page starts another worker.
-    postMessage({ id: data.id, error: error.message, trap });
+    post({ id: data.id, error: error.message, trap });
   });

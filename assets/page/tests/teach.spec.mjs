@@ -84,7 +84,7 @@ test("messages name the page's settings, and counts have their plurals", async (
   await expect(page.locator("#message")).not.toContainText("--");
   await page.locator("#learning_rate").fill("0");
   await page.locator("#train").click();
-  await expect(page.locator("#message")).toContainText("0 would leave every weight as it is");
+  await expect(page.locator("#message")).toContainText("Learning rate must be a number above 0, got 0");
   await page.goto("about:blank");
   await open(page);
   await expect(page.locator("#validated")).toHaveText("on 20 of the 517 validation documents");
