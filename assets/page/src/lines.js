@@ -27,7 +27,7 @@ const splitChunk = (chunk) => {
   chunk.innerHTML = lines
     .map((line, i) => {
       const text = open + line;
-      const [tag] = line.match(/<i class="\w">(?!.*<\/i>)/) ?? [];
+      const [tag] = line.match(/<i(?: class="\w")?>(?!.*<\/i>)/) ?? [];
       open = tag ?? (line.includes("</i>") ? "" : open);
       const to = `data-line="${path}:${first + i}"`;
       return `<span class="line"><a class="number" tabindex="-1" aria-hidden="true" data-number="${first + i}" ${to}></a><span>${text}${open && "</i>"}\n</span></span>`;
