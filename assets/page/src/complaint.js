@@ -2,6 +2,15 @@
 import { $, all, prefersLessMotion } from "./dom.js";
 
 /**
+ * Returns whether an element is in the window.
+ * @param {HTMLElement} element
+ */
+const isInView = (element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return element.checkVisibility() && top >= 0 && bottom <= innerHeight;
+};
+
+/**
  * Shows an error, or hides the last one if `text` is empty.
  * @param {string} text
  */
@@ -12,7 +21,8 @@ export const complain = (text) => {
     box.hidden = shown === "";
     box.textContent = shown;
     if (shown === "" || !box.checkVisibility()) continue;
-    box.scrollIntoView({ block: "nearest" });
+    // An error at the text that the user looks at is enough.
+    if (!isInView($("corpus-message"))) box.scrollIntoView({ block: "nearest" });
     // A button that does nothing twice would seem broken.
     if (isSame && !prefersLessMotion()) box.animate({ opacity: [0.2, 1] }, 300);
   }
@@ -25,4 +35,5 @@ export const complain = (text) => {
 export const complainOfCorpus = (text) => {
   $("corpus-message").hidden = text === "";
   $("corpus-message").textContent = text;
+  if (text !== "" && isInView($("corpus"))) $("corpus-message").scrollIntoView({ block: "nearest" });
 };

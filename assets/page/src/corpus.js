@@ -2,7 +2,7 @@
 import { complain, complainOfCorpus } from "./complaint.js";
 import { $, grouped, input } from "./dom.js";
 import { onMessage, send } from "./engine.js";
-import { go, onPlace, setting } from "./fragment.js";
+import { go, onCheck, onPlace, repair, setting } from "./fragment.js";
 import { notify } from "./notice.js";
 import { trained } from "./trained.js";
 
@@ -32,6 +32,8 @@ let number = 0;
 let boxed = "";
 /** The text of the address that was taken last. */
 let addressed = "";
+/** The name of the long text that the worker has accepted, or an empty text. */
+let long = "";
 /** @type {((isNew: boolean) => void)[]} */
 const listeners = [];
 
@@ -83,12 +85,15 @@ export const resendCorpus = () => {
 };
 
 /**
- * Names the text in the address, or none. A step that the address names is none of a run on this text.
+ * Puts a short text in the address, or the name of a long one, or neither. A step that the address names is none of a run
+ * on this text.
  * @param {string} text
+ * @param {string} [name]
  */
-const nameInAddress = (text) => {
+const putInAddress = (text, name = "") => {
   addressed = text;
-  go({ settings: { corpus: text || null, at: null } }, { replace: true });
+  long = name;
+  go({ settings: { corpus: text || null, file: name || null, at: null } }, { replace: true });
 };
 
 /**
@@ -100,7 +105,7 @@ const take = (next, isLinked = false) => {
   corpus = next;
   known = "no";
   boxed = box.value;
-  if (!isLinked) nameInAddress("");
+  if (!isLinked) putInAddress("");
   $("corpus-link").hidden = true;
   tell(true);
 };
@@ -147,16 +152,18 @@ const showFile = async (file) => {
   box.value = text;
   box.placeholder = `${file.name}: ${grouped(file.blob.size)} bytes`;
   boxed = box.value;
-  nameAccepted(text);
+  nameAccepted(file, text);
 };
 
 /**
- * Names an accepted text in the address if it is short, and says if it is long.
- * @param {string} text
+ * Puts an accepted text in the address if it is short, and says if it is long.
+ * @param {Corpus} accepted
+ * @param {string} text the text, or an empty one if it is long
  */
-const nameAccepted = (text) => {
+const nameAccepted = ({ name }, text) => {
   const isShort = text !== "" && text.length <= ADDRESS;
-  if (isShort) nameInAddress(text);
+  if (isShort) putInAddress(text);
+  else putInAddress("", name);
   $("corpus-link").hidden = isShort;
 };
 
@@ -186,7 +193,7 @@ onMessage(({ reading, corpus: read }) => {
   known = "yes";
   if (read.error !== undefined) return refuse(corpus, read.error);
   if (corpus.text === undefined && corpus !== initial) showFile(corpus);
-  else if (corpus.text !== undefined && !corpus.isLinked) nameAccepted(corpus.text);
+  else if (corpus.text !== undefined && !corpus.isLinked) nameAccepted(corpus, corpus.text);
   tell(false);
 });
 
@@ -224,10 +231,19 @@ const showInitial = () => {
 };
 showInitial();
 
+onCheck(({ settings }) => {
+  const name = settings.get("file") ?? "";
+  if (name === "" || name === long) return;
+  repair({ settings: { file: null } });
+  notify("The text of this address is too long to be a part of it.", [
+    `Give “${name}” again under “Your own corpus”. Until then the page takes another text.`,
+  ]);
+});
 onPlace(() => {
   const text = setting("corpus", "");
-  if (text === addressed) return;
+  if (text === addressed && setting("file", "") === long) return;
   addressed = text;
+  long = "";
   if (text === "") {
     showInitial();
     return take(initial, true);

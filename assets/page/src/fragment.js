@@ -1,7 +1,7 @@
 // The state of the page in the fragment of its address, such as `#side-by-side/attention?seed=7`. The fragment names the
 // view, a part of the view, and every setting that differs from its default, so a link reproduces what the page shows.
 import { all } from "./dom.js";
-import { AT, CORPUS, LINE, RUN } from "./keys.js";
+import { AT, CORPUS, FILE, LINE, RUN } from "./keys.js";
 
 /**
  * A place in the page. `part` is empty if the fragment names none.
@@ -12,7 +12,7 @@ import { AT, CORPUS, LINE, RUN } from "./keys.js";
 const FIRST_VIEW = "live";
 
 /** The settings that make a run what it is. */
-const MAKE_RUN = [...RUN, CORPUS];
+const MAKE_RUN = [...RUN, CORPUS, FILE];
 
 /** @type {((place: Place) => void)[]} */
 const listeners = [];

@@ -20,5 +20,7 @@ export const LINE = "line";
 export const AT = "at";
 /** The user's text, if it is short. */
 export const CORPUS = "corpus";
+/** The name of the user's text, if it is long. */
+export const FILE = "file";
 /** All settings. */
-export const ALL = [...RUN, ...OTHERS, LINE, AT, CORPUS, "pane", "prefix", "q"];
+export const ALL = [...RUN, ...OTHERS, LINE, AT, CORPUS, FILE, "pane", "prefix", "q"];

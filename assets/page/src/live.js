@@ -90,6 +90,7 @@ const clear = () => {
   clearBits();
   for (const id of ["loss", "val", "rate"]) $(id).textContent = "–";
   for (const id of ["opened", "attention-message"]) $(id).textContent = "";
+  $("validated").textContent = "on documents that it never trains on";
   $("at").textContent = "0";
   $("afterwards").hidden = true;
   redraw();

@@ -1,4 +1,5 @@
 // The state of the page: texts and addresses that it refuses, models that follow each other, and links.
+import { audit } from "./audit-page.mjs";
 import { PAGE } from "./browser.mjs";
 import { expect, number, open, test, trained } from "./fixtures.mjs";
 
@@ -51,6 +52,7 @@ test("a refused text is told beside the button and the box, and nothing of the o
   expect(page.url()).not.toContain("corpus");
   await page.locator("#timeline-train").click();
   await expect(page.locator("#timeline-message")).toBeVisible();
+  expect(await audit(page)).toEqual({ violations: [], clipped: [] });
   await goTo(page, "live");
   await page.locator("#corpus").fill("ab\nba\naab\n");
   await page.locator("#train").click();
@@ -185,9 +187,11 @@ test("an address with values that the page cannot use opens with a notice and th
     await expect(page.locator("#learning_rate")).toHaveValue("0.01");
     // The address and the links are repaired, so a reload and another view open as they should.
     await expect.poll(() => page.url(), hash).not.toMatch(/colour|at=|pace|corpus|nowhere|nothing|none\.rs|99/);
-    for (const link of await page.locator("#views a").all())
-      expect(await link.getAttribute("href")).not.toMatch(/colour|corpus|learning_rate/);
+    const links = await page.locator("#views a").evaluateAll((links) => links.map((link) => link.hash).join());
+    expect(links).not.toMatch(/colour|corpus|learning_rate/);
   }
+  await page.setViewportSize({ width: 320, height: 700 });
+  expect(await audit(page)).toEqual({ violations: [], clipped: [] });
   // A text of the address that is refused stays in the box, where it can be mended.
   await expect(page.locator("#corpus")).toHaveValue("one line");
   await page.locator("#timeline-train").click();
@@ -225,6 +229,29 @@ test("a file in another encoding leaves box and address as they were", async ({ 
   await expect.poll(() => page.url()).toContain("corpus=mia");
   await page.reload();
   await expect(page.locator("#opened")).toContainText("vocabulary 5");
+});
+
+test("an address without its long text says so", async ({ page }) => {
+  await open(page);
+  await page.locator("#corpus-box").evaluate((box) => {
+    box.open = true;
+  });
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData("text/plain", "abba\nbaab\n".repeat(20_000));
+    document.getElementById("corpus").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+  });
+  await expect(page.locator("#opened")).toContainText("vocabulary 3");
+  await expect.poll(() => page.url()).toContain("file=your+text");
+  await page.locator("#train").click();
+  await trained(page);
+  await goTo(page, "step");
+  await expect(page.locator("#view-step")).toHaveAttribute("data-step", "500");
+  await expect(page.locator("#notice")).toBeHidden();
+  await page.reload();
+  await expect(page.locator("#notice")).toContainText("Give “your text” again under “Your own corpus”");
+  await expect(page.locator("#view-step")).toHaveAttribute("data-step", "1");
+  expect(page.url()).toMatch(/#step$/);
 });
 
 test("a link to a cell reproduces the step and the cell", async ({ page }) => {

@@ -100,7 +100,9 @@ test("a page of a trained model opens at the end of its run, and repeats the run
 test("a page that cannot repeat the run of its model says so", async ({ page }, info) => {
   const { url } = trainedPage(info, ["--batch", "2", "--samples", "0"]);
   await page.goto(`${url}#step`);
-  await expect(page.locator("#step-lead")).toContainText("The run of the program had others too, which this page lacks");
+  await expect(page.locator("#step-lead")).toContainText(
+    "The run of the program had others too, which this page lacks",
+  );
   await page.evaluate(() => {
     location.hash = "#step?at=43";
   });
