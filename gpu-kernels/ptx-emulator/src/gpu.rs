@@ -2,7 +2,7 @@
 
 use crate::program::{Global, Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
-use crate::simulator::{Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Texture, Watchdog};
+use crate::simulator::{Buffer, Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Texture, Watchdog};
 
 /// An emulated GPU.
 pub struct Gpu {
@@ -29,6 +29,13 @@ impl Module {
     /// Returns the kernel of this name.
     pub fn kernel(&self, name: &str) -> Option<&Program> {
         self.linked.kernels.get(name)
+    }
+
+    /// Returns all kernels, sorted by name.
+    pub fn kernels(&self) -> Vec<&Program> {
+        let mut kernels: Vec<_> = self.linked.kernels.values().collect();
+        kernels.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        kernels
     }
 
     /// Returns the address and the size in bytes of a global or constant variable.
@@ -114,6 +121,17 @@ impl Gpu {
     /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.
     pub fn allocate(&mut self, size: usize) -> Option<u64> {
         self.simulator.memory.allocate(size as u64)
+    }
+
+    /// Allocates `size` bytes of host memory, which the host and kernels access at the returned address. Returns `None` if
+    /// `size` is 0 or exceeds the memory of the host.
+    pub(crate) fn allocate_host(&mut self, size: usize) -> Option<u64> {
+        self.simulator.memory.allocate_host(size as u64)
+    }
+
+    /// Lets kernels access host memory at its address on the host. Returns false if an allocation overlaps it.
+    pub(crate) fn register_host(&mut self, memory: Buffer) -> bool {
+        self.simulator.memory.register(memory)
     }
 
     /// Frees the allocation at `address` and returns whether there was one.

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use super::buffer::Buffer;
 use super::shadow::Shadows;
 
 /// Returns whether a memory of `size` bytes contains `len` bytes at `offset`.
@@ -11,7 +12,9 @@ pub fn contains(size: u64, offset: u64, len: usize) -> bool {
 }
 
 pub struct Segment {
-    bytes: Vec<u8>,
+    bytes: Buffer,
+    /// Whether the bytes are memory of the host, which does not count as memory of the device.
+    host: bool,
     /// The mask of the written bytes, one bit per byte, or empty if all bytes count as written.
     written: Vec<u8>,
     /// The last accesses.
@@ -21,12 +24,17 @@ pub struct Segment {
 impl Segment {
     /// Returns `size` uninitialised bytes.
     pub fn new(size: usize) -> Self {
-        Self { bytes: vec![0; size], written: vec![0; size / 8 + 3], shadows: Shadows::default() }
+        Self { written: vec![0; size / 8 + 3], ..Self::zeroed(size) }
     }
 
     /// Returns `size` zeros that count as written.
     pub fn zeroed(size: usize) -> Self {
-        Self { bytes: vec![0; size], written: Vec::new(), shadows: Shadows::default() }
+        Self { bytes: Buffer::zeroed(size), host: false, written: Vec::new(), shadows: Shadows::default() }
+    }
+
+    /// Returns a segment of host memory, whose bytes count as written.
+    fn host(bytes: Buffer) -> Self {
+        Self { bytes, host: true, written: Vec::new(), shadows: Shadows::default() }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -99,6 +107,13 @@ impl Segment {
 /// allocation would hit the next one.
 const ALIGN: u64 = 512;
 
+/// Returns whether the host has `size` bytes, which the device may have but the host may lack. A failed allocation would
+/// abort the program.
+fn host_has(size: u64) -> bool {
+    let mut trial = Vec::<u8>::new();
+    black_box(&mut trial).try_reserve_exact(size as usize).is_ok()
+}
+
 /// The global memory of a device.
 pub struct GlobalMemory {
     /// The addresses and segments of all allocations, sorted by address.
@@ -125,17 +140,42 @@ impl GlobalMemory {
         self.reserve(size).map(|base| self.add(base, Segment::zeroed(size as usize)))
     }
 
+    /// Allocates `size` zeros of host memory, at an address where the host accesses them too. Returns `None` if `size` is
+    /// 0 or exceeds the memory of the host.
+    pub fn allocate_host(&mut self, size: u64) -> Option<u64> {
+        if size == 0 || !host_has(size) {
+            return None;
+        }
+        let bytes = Buffer::pages(size as usize);
+        Some(self.add(bytes.address(), Segment::host(bytes)))
+    }
+
+    /// Lets kernels access host memory. Returns false if an allocation overlaps it.
+    pub fn register(&mut self, bytes: Buffer) -> bool {
+        let (base, end) = (bytes.address(), bytes.address().saturating_add(bytes.len() as u64));
+        let before = self.allocations.partition_point(|(start, _)| *start < end);
+        let overlaps = before.checked_sub(1).is_some_and(|i| {
+            let (start, segment) = &self.allocations[i];
+            start + segment.bytes().len() as u64 > base
+        });
+        if !overlaps {
+            self.add(base, Segment::host(bytes));
+        }
+        !overlaps
+    }
+
     fn add(&mut self, base: u64, segment: Segment) -> u64 {
-        self.allocations.push((base, segment));
+        let at = self.allocations.partition_point(|(start, _)| *start < base);
+        self.allocations.insert(at, (base, segment));
         base
     }
 
     /// Returns the address of `size` bytes, which it takes from the free memory.
     fn reserve(&mut self, size: u64) -> Option<u64> {
-        // The host may have less memory than the device. A failed allocation would abort the program.
-        let mut trial = Vec::<u8>::new();
-        black_box(&mut trial).try_reserve_exact(size as usize).ok()?;
         let rounded = size.checked_next_multiple_of(ALIGN).filter(|rounded| (1..=self.free).contains(rounded))?;
+        if !host_has(size) {
+            return None;
+        }
         let base = self.next;
         self.next += rounded + ALIGN;
         self.free -= rounded;
@@ -146,7 +186,9 @@ impl GlobalMemory {
     pub fn free(&mut self, base: u64) -> bool {
         let Ok(i) = self.allocations.binary_search_by_key(&base, |(base, _)| *base) else { return false };
         let (_, segment) = self.allocations.remove(i);
-        self.free += (segment.bytes().len() as u64).next_multiple_of(ALIGN);
+        if !segment.host {
+            self.free += (segment.bytes().len() as u64).next_multiple_of(ALIGN);
+        }
         true
     }
 
@@ -168,7 +210,7 @@ impl GlobalMemory {
         let (base, segment) = &mut self.allocations[self.last];
         let (offset, size) = ((address - *base) as usize, segment.bytes().len());
         if !contains(size as u64, offset as u64, len) {
-            return Err(format!("{}, {offset} bytes into an allocation of {size} bytes", access()));
+            return Err(format!("{}, {offset} bytes into the allocation of {size} bytes at {base:#x}", access()));
         }
         Ok((segment, offset))
     }

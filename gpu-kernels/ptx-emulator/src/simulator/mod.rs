@@ -8,6 +8,7 @@
 mod addresses;
 mod async_barrier;
 mod barrier;
+mod buffer;
 mod calls;
 mod cluster;
 mod cluster_turns;
@@ -29,6 +30,7 @@ mod texture_access;
 mod timing;
 mod warp;
 
+pub use buffer::Buffer;
 pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
 pub use launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
