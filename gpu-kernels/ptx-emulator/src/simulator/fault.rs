@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::launch::{Dims, Launch};
 use crate::ptx::Error;
 
 /// The kind of a fault.
@@ -47,6 +48,8 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The name of the kernel.
     pub kernel: String,
+    /// The shape of the launch.
+    pub dims: Dims,
     /// The index of the block in the grid, x fastest.
     pub block: u32,
     /// The index of the warp in its block.
@@ -82,10 +85,18 @@ impl fmt::Display for Fault {
         };
         write!(f, "{kind}: {}\n  kernel `{}`, block {}, warp {}", self.message, self.kernel, self.block, self.warp)?;
         if let Some(lane) = self.lane {
-            write!(f, ", lane {lane}")?;
+            let [x, y, z] = coordinates(self.block, self.dims.grid);
+            let [tx, ty, tz] = coordinates(32 * self.warp + lane, self.dims.block);
+            write!(f, ", lane {lane}\n  thread ({tx},{ty},{tz}) in block ({x},{y},{z})")?;
         }
         write!(f, "\n  {}", self.location)
     }
+}
+
+/// Returns the coordinates of an index in a box of this shape, x fastest.
+pub fn coordinates(index: u32, [x, y, _]: [u32; 3]) -> [u32; 3] {
+    let (x, y) = (x.max(1), y.max(1));
+    [index % x, index / x % y, index / x / y]
 }
 
 impl std::error::Error for Fault {}
@@ -95,7 +106,38 @@ impl Fault {
     pub fn refused(kernel: &str, error: &Error) -> Box<Self> {
         let (kernel, line, message) = (kernel.to_string(), error.line, error.message.clone());
         let location = format!("PTX line {line}");
-        Box::new(Self { kind: FaultKind::Unsupported, kernel, block: 0, warp: 0, lane: None, line, location, message })
+        let dims = Dims::new(1, 1);
+        Box::new(Self {
+            kind: FaultKind::Unsupported,
+            kernel,
+            dims,
+            block: 0,
+            warp: 0,
+            lane: None,
+            line,
+            location,
+            message,
+        })
+    }
+}
+
+impl Launch<'_> {
+    /// Returns the fault of a launch that needs too many resources.
+    pub fn fault(&self, message: String) -> Box<Fault> {
+        let (kernel, line) = (self.program.name.clone(), self.program.line);
+        let location = format!("PTX line {line}: `.entry {kernel}`");
+        let dims = self.dims;
+        Box::new(Fault {
+            kind: FaultKind::Resources,
+            kernel,
+            dims,
+            block: 0,
+            warp: 0,
+            lane: None,
+            line,
+            location,
+            message,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::barrier::Block;
 use super::cluster::{ClusterState, Clusters};
-use super::fault::{Checked, Fault, FaultKind, Violation};
+use super::fault::{Checked, Fault, FaultKind, Violation, coordinates};
 use super::happens_before::{Accessor, Released};
 use super::launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
@@ -238,7 +238,6 @@ impl Run<'_, '_> {
 
     /// Returns the special registers of the thread `thread` in the block `block`.
     fn thread(&self, block: u32, thread: u32) -> Thread {
-        let coordinates = |index: u32, [x, y, _]: [u32; 3]| [index % x, index / x % y, index / x / y];
         let Dims { grid: nctaid, block: ntid, shared, cluster } = self.launch.dims;
         let (cluster_ctaid, clusterid) = self.clusters.place(block);
         Thread {
@@ -322,6 +321,7 @@ impl Run<'_, '_> {
         Box::new(Fault {
             kind: violation.kind,
             kernel: self.launch.program.name.clone(),
+            dims: self.launch.dims,
             block,
             warp: warp.agent.warp,
             lane: violation.lane,

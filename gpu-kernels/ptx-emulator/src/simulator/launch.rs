@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::fault::{Fault, FaultKind};
 use crate::program::Program;
 
 /// The shape of a launch.
@@ -98,13 +97,6 @@ impl Launch<'_> {
         let registers = &self.program.registers;
         let warp = 32 * self.program.local_size + 128 * registers.b32.len() + 256 * registers.b64.len() + 4096;
         self.shared() + threads.div_ceil(32) as usize * warp
-    }
-
-    /// Returns the fault of a launch that needs too many resources.
-    pub fn fault(&self, message: String) -> Box<Fault> {
-        let (kernel, line) = (self.program.name.clone(), self.program.line);
-        let location = format!("PTX line {line}: `.entry {kernel}`");
-        Box::new(Fault { kind: FaultKind::Resources, kernel, block: 0, warp: 0, lane: None, line, location, message })
     }
 
     /// Returns a human-readable description of instruction `pc`: its PTX line, its mnemonic and its source lines.
