@@ -280,7 +280,7 @@ fn the_profile_of_a_run_sums_up() {
         .split("instructions")
         .skip(1)
         .map(|table| {
-            table.lines().skip(1).filter_map(|row| row.split_whitespace().nth_back(5)?.parse::<u64>().ok()).sum()
+            table.lines().skip(1).filter_map(|row| row.split_whitespace().nth_back(6)?.parse::<u64>().ok()).sum()
         })
         .collect();
     assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0] > 10_000, "{sums:?}\n{train}");

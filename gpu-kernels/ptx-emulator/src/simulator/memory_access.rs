@@ -5,7 +5,7 @@ use super::fault::{Checked, FaultKind};
 use super::happens_before::{Accessor, Locations};
 use super::launch::Checks;
 use super::memory::Segment;
-use super::timing::shared_rounds;
+use super::timing::{shared_rounds, transactions};
 use super::warp::{Env, Warp, lanes};
 use crate::program::{Access, Atomic, CLUSTER_RANK, Order, Register, Scope};
 use crate::ptx::syntax::Space;
@@ -57,10 +57,18 @@ impl Env<'_, '_, '_> {
         let len = access.width * access.elements.len();
         let counts = &mut self.run.profile.instructions[pc];
         counts.bytes += u64::from(mask.count_ones()) * len as u64;
-        if self.run.launch.timed && access.space == Space::Shared {
-            let rounds = shared_rounds(lanes(mask).map(|lane| addresses[lane as usize]), len);
-            counts.conflicts += rounds[1];
-            self.block.region.access_shared(rounds);
+        if !self.run.launch.timed {
+            return;
+        }
+        let accessed = lanes(mask).map(|lane| addresses[lane as usize]);
+        match access.space {
+            Space::Shared => {
+                let rounds = shared_rounds(accessed, len);
+                counts.conflicts += rounds[1];
+                self.block.region.access_shared(rounds);
+            }
+            Space::Global | Space::Generic => counts.transactions += transactions(accessed, len),
+            _ => {}
         }
     }
 }

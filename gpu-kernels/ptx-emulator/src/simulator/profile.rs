@@ -18,6 +18,8 @@ pub struct Counts {
     pub bytes: u64,
     /// The number of extra rounds that bank conflicts of shared memory cost.
     pub conflicts: u64,
+    /// The number of transactions with global memory, of 32 bytes each, or 0 if the launch was not timed.
+    pub transactions: u64,
     /// The number of times that a branch diverged.
     pub divergent: u64,
     /// The number of times that a warp executed a barrier.
@@ -30,6 +32,7 @@ impl Counts {
         self.lanes += other.lanes;
         self.bytes += other.bytes;
         self.conflicts += other.conflicts;
+        self.transactions += other.transactions;
         self.divergent += other.divergent;
         self.barriers += other.barriers;
     }
@@ -89,23 +92,48 @@ impl<'a> Profile<'a> {
             self.cycles
         );
         for (title, rows) in [("kind", by_kind), ("op", by_op)] {
-            text += &format!(
-                "{title:<36} {:>12} {:>7} {:>14} {:>10} {:>10} {:>10}\n",
-                "instructions", "lanes", "bytes", "conflicts", "divergent", "barriers"
-            );
-            let mut rows: Vec<_> = rows.into_iter().filter(|(_, row)| row.executed > 0).collect();
+            let mut rows: Vec<_> = rows.into_iter().collect();
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));
-            for (name, row) in rows {
-                let lanes = row.lanes as f64 / row.executed as f64;
-                text += &format!(
-                    "{name:<36} {:>12} {lanes:>7.1} {:>14} {:>10} {:>10} {:>10}\n",
-                    row.executed, row.bytes, row.conflicts, row.divergent, row.barriers
-                );
-            }
-            text.push('\n');
+            text += &section(title, rows.iter().map(|(name, row)| (*name, row)));
         }
         text + &self.bound.table()
     }
+
+    /// Returns the profile as a human-readable table by source line, in the order of files and lines. An instruction belongs
+    /// to the innermost line of its inline chain, or to its PTX line if the PTX names no source.
+    pub fn lines(&self) -> String {
+        let program = self.launch.program;
+        let mut by_line: BTreeMap<(&str, u32), Counts> = BTreeMap::new();
+        for (inst, counts) in program.code.iter().zip(&self.instructions) {
+            let innermost = program.source_locations[inst.source_location].0.first();
+            let source = innermost.and_then(|(file, line)| Some((self.launch.files.get(file)?.as_str(), *line)));
+            by_line.entry(source.unwrap_or(("PTX", inst.line))).or_default().add(counts);
+        }
+        let names: Vec<_> = by_line.keys().map(|(file, line)| format!("{}:{line}", last(file, 30))).collect();
+        section("line", names.iter().map(String::as_str).zip(by_line.values()))
+    }
+}
+
+/// Returns a part of a table, with a row for each executed count.
+fn section<'a>(title: &str, rows: impl Iterator<Item = (&'a str, &'a Counts)>) -> String {
+    let mut text = format!(
+        "{title:<36} {:>12} {:>7} {:>14} {:>12} {:>10} {:>10} {:>10}\n",
+        "instructions", "lanes", "bytes", "transactions", "conflicts", "divergent", "barriers"
+    );
+    for (name, row) in rows.filter(|(_, row)| row.executed > 0) {
+        let lanes = row.lanes as f64 / row.executed as f64;
+        text += &format!(
+            "{name:<36} {:>12} {lanes:>7.1} {:>14} {:>12} {:>10} {:>10} {:>10}\n",
+            row.executed, row.bytes, row.transactions, row.conflicts, row.divergent, row.barriers
+        );
+    }
+    text + "\n"
+}
+
+/// Returns the end of a path, whose last `len` bytes fit into a column.
+fn last(path: &str, len: usize) -> &str {
+    let start = path.len().saturating_sub(len);
+    (start..path.len()).find_map(|start| path.get(start..)).unwrap_or(path)
 }
 
 /// Returns for each instruction the name of its op, as [`Profile::table`] describes it.

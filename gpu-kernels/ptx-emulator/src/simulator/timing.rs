@@ -170,6 +170,16 @@ pub fn shared_rounds(addresses: impl Iterator<Item = u64>, len: usize) -> [u64; 
     [addresses.len().div_ceil(per_round) as u64, conflicts]
 }
 
+/// Returns the number of transactions that accesses of `len` bytes to global memory take. A transaction moves 32 bytes at a
+/// multiple of 32, to any number of lanes.
+pub fn transactions(addresses: impl Iterator<Item = u64>, len: usize) -> u64 {
+    let sectors = |address: u64| address / 32..=(address + len.max(1) as u64 - 1) / 32;
+    let mut sectors: Vec<u64> = addresses.flat_map(sectors).collect();
+    sectors.sort_unstable();
+    sectors.dedup();
+    sectors.len() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +211,14 @@ mod tests {
         assert_eq!(of("cvt.rn.f32.s32"), "conversion");
         assert_eq!(of("cvt.u64.u32"), "integer arithmetic, logic");
         assert_eq!(of("add.rn.f64"), "double precision");
+    }
+    #[test]
+    fn lanes_share_transactions() {
+        let strided = |stride: u64, len: usize| transactions((0..32).map(|lane| lane * stride), len);
+        assert_eq!(strided(4, 4), 4);
+        assert_eq!(strided(0, 4), 1, "all lanes read one word");
+        assert_eq!(strided(32, 4), 32);
+        assert_eq!(strided(16, 16), 16);
+        assert_eq!(transactions([28].into_iter(), 8), 2, "an access can straddle two");
     }
 }
