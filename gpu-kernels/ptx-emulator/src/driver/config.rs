@@ -4,12 +4,12 @@
 //!
 //! | key | value | default |
 //! |---|---|---|
-//! | `devices` | number of devices, 0 or 1 | 1 |
+//! | `devices` | number of devices, up to 16 | 1 |
 //! | `capability` | compute capability, such as `7.5` | 9.0 |
 //! | `sms` | number of multiprocessors | 132 |
 //! | `registers` | registers per thread that every kernel is assumed to need, which bound the resident blocks | 64 |
 //! | `memory` | global memory in bytes, with an optional suffix `K`, `M` or `G` | 16G |
-//! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.0 |
+//! | `driver` | CUDA version of the driver, such as `11.4`, which bounds the version of the PTX | 13.9 |
 //! | `fail` | `FUNCTION:N:CODE` makes the `N`-th call of a function fail, from 1, or every call if `N` is `*` | |
 //! | `timeout` | 1 for a device that reports a time limit for launches; the limit is not enforced | 0 |
 //! | `instructions` | largest number of instructions of a launch, summed over all warps | 10^11 |
@@ -17,6 +17,7 @@
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
 //! | `checks` | `memory`, `cuda` or `strict`, as [`Checks`](crate::Checks) describes them | `cuda` |
 //! | `approximate` | `allow` or `refuse` approximate instructions, and sums that a GPU may fuse | strict checks refuse |
+//! | `streams` | `eager` runs the operations of a stream when they are submitted, `late` when the program waits for them | `eager` |
 //! | `log` | file to which each call is written with its arguments and its result | |
 //! | `profile` | file to which the profile of each launch is written | |
 //! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::codes::{self, Code};
+use crate::gpu::Gpu;
 use crate::simulator::{Checks, DeviceProperties, Watchdog};
 
 /// A call that is made to fail.
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) checks: Checks,
     /// Whether approximate instructions are allowed, or `None` if the level of checks decides.
     pub(crate) approximate: Option<bool>,
+    /// Whether streams run when the program waits for them, which exposes missing waits.
+    pub(crate) late: bool,
     pub(crate) log: Option<PathBuf>,
     pub(crate) profile: Option<PathBuf>,
     pub(crate) ops: Vec<String>,
@@ -72,12 +76,36 @@ fn failure(text: &str) -> Option<Failure> {
     Some(Failure { function: function.to_string(), call, code: codes::parse(code)? })
 }
 
+/// Returns a GPU with settings as in the variable `PTX_EMULATOR`. Settings of the driver have no effect.
+///
+/// # Errors
+/// The message names the first setting with an unknown key or an invalid value.
+pub fn gpu(settings: &str) -> Result<Gpu, String> {
+    Config::parse(settings).map(|config| config.gpu())
+}
+
 impl Config {
+    /// Returns the GPU of the settings.
+    pub(crate) fn gpu(&self) -> Gpu {
+        let mut device = self.device.clone();
+        // The devices share one address space, so that each can access the memory of its peers.
+        device.memory = device.memory.saturating_mul(u64::from(self.devices.max(1)));
+        let mut gpu = Gpu::new(device);
+        gpu.checks = self.checks;
+        gpu.approximate = self.approximate.unwrap_or(self.checks < Checks::Strict);
+        gpu.order = self.order;
+        gpu.watchdog = self.watchdog;
+        gpu.timed = self.profile.is_some();
+        gpu
+    }
+
     /// Parses settings. An error names the first setting with an unknown key or an invalid value.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut config = Self { devices: 1, driver: (13, 0), ..Self::default() };
+        let mut config = Self { devices: 1, driver: (13, 9), ..Self::default() };
         for setting in text.split(',').filter(|setting| !setting.is_empty()) {
-            config.set(setting).ok_or_else(|| format!("PTX_EMULATOR: invalid setting `{setting}`"))?;
+            config
+                .set(setting)
+                .ok_or_else(|| format!("invalid setting `{setting}`; `ptx_emulator::config` lists the settings"))?;
         }
         Ok(config)
     }
@@ -86,7 +114,7 @@ impl Config {
     fn set(&mut self, setting: &str) -> Option<()> {
         let (key, value) = setting.split_once('=')?;
         match key {
-            "devices" => self.devices = value.parse().ok().filter(|n| *n < 2)?,
+            "devices" => self.devices = value.parse().ok().filter(|n| *n <= 16)?,
             "capability" => self.device.capability = version(value)?,
             "sms" => self.device.sms = value.parse().ok().filter(|n| *n > 0)?,
             "registers" => self.device.registers = value.parse().ok().filter(|n| (1..=255).contains(n))?,
@@ -104,6 +132,7 @@ impl Config {
             "approximate" => {
                 self.approximate = Some(["refuse", "allow"].iter().position(|name| *name == value)? == 1);
             }
+            "streams" => self.late = ["eager", "late"].iter().position(|name| *name == value)? == 1,
             "log" => self.log = Some(value.into()),
             // `counts` is an older name of `profile`.
             "profile" | "counts" => self.profile = Some(value.into()),

@@ -1,18 +1,17 @@
-//! The sections "Error Handling", "Initialization", "Version Management", "Device Management", "Primary Context
-//! Management" and "Context Management". All contexts share the memory of the device.
+//! The sections "Error Handling", "Initialization", "Version Management" and "Device Management", and the queries of
+//! "Peer Context Memory Access".
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::abi::{Pointer, exports, value_of};
+use super::abi::{Export, check, exports, value_of};
 use crate::driver::codes::{self, Code};
-use crate::driver::config::Config;
-use crate::driver::state::{
-    DriverState, Handle, MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ, SHARED_PER_BLOCK, current, pop, push,
-};
-use crate::simulator::{MAX_THREADS, REGISTERS};
+use crate::driver::objects::Ordinal;
+use crate::driver::pointer::Pointer;
+use crate::driver::preload::preload;
+use crate::driver::state::DriverState;
 
-/// A `CUdevice`, the ordinal of a device.
-pub type Ordinal = c_int;
+/// The first PCI bus of the devices. Each device has a bus of its own.
+pub const FIRST_BUS: i32 = 1;
 
 exports! {
     Nothing: cuInit => (flags: c_uint) |state| initialise(state, flags);
@@ -20,76 +19,64 @@ exports! {
         let (major, minor) = state.config.driver;
         version.set((1000 * major + 10 * minor) as c_int)
     };
-    Initialised: cuDeviceGetCount => (count: Pointer<c_int>) |_state| count.set(1);
+    Initialised: cuDeviceGetCount => (count: Pointer<c_int>) |state| count.set(state.config.devices as c_int);
     Initialised: cuDeviceGet => (device: Pointer<Ordinal>, ordinal: c_int)
-        |_state| check(ordinal).and_then(|()| device.set(0));
+        |state| state.check_device(ordinal).and_then(|_| device.set(ordinal));
     Initialised: cuDeviceGetName => (name: Pointer<c_char>, len: c_int, device: Ordinal) |state| {
-        check(device)?;
+        state.check_device(device)?;
         let (major, minor) = state.config.device.capability;
-        let full = format!("Emulated GPU {major}.{minor}");
-        let cut = full.bytes().take((len.max(1) - 1) as usize).chain([0]).map(|byte| byte as c_char);
-        name.set_all(&cut.collect::<Vec<_>>())
+        name.set_text(&format!("Emulated GPU {major}.{minor}"), len.max(0) as usize)
+    };
+    Initialised: cuDeviceGetUuid, cuDeviceGetUuid_v2 => (uuid: Pointer<[u8; 16]>, device: Ordinal) |state| {
+        state.check_device(device)?;
+        let mut bytes = *b"emulated GPU \0\0\0";
+        bytes[15] = device as u8;
+        uuid.set(bytes)
+    };
+    Initialised: cuDeviceGetPCIBusId => (text: Pointer<c_char>, len: c_int, device: Ordinal) |state| {
+        state.check_device(device)?;
+        text.set_text(&bus_id(device), len.max(0) as usize)
+    };
+    Initialised: cuDeviceGetByPCIBusId => (device: Pointer<Ordinal>, text: Pointer<c_char>) |state| {
+        let wanted = text.text()?.to_ascii_lowercase();
+        let found = (0..state.config.devices as i32).find(|device| bus_id(*device).contains(&wanted));
+        device.set(found.ok_or(codes::INVALID_DEVICE)?)
     };
     Initialised: cuDeviceTotalMem_v2 => (total: Pointer<usize>, device: Ordinal)
-        |state| check(device).and_then(|()| total.set(state.config.device.memory as usize));
-    Initialised: cuDeviceGetAttribute => (value: Pointer<c_int>, attribute: c_int, device: Ordinal) |state| {
-        check(device)?;
-        value.set(attribute_of(&state.config, attribute)? as c_int)
+        |state| state.check_device(device).and_then(|_| total.set(state.config.device.memory as usize));
+    Initialised: cuDeviceComputeCapability => (major: Pointer<c_int>, minor: Pointer<c_int>, device: Ordinal) |state| {
+        state.check_device(device)?;
+        major.set(state.config.device.capability.0 as c_int)?;
+        minor.set(state.config.device.capability.1 as c_int)
     };
-    Initialised: cuDevicePrimaryCtxRetain => (context: Pointer<Handle>, device: Ordinal) |state| {
-        check(device)?;
-        if state.primary_retained == 0 {
-            state.primary = new_context(state);
-        }
-        state.primary_retained += 1;
-        context.set(state.primary)
+    Initialised: cuDeviceGetExecAffinitySupport => (supported: Pointer<c_int>, _kind: c_int, device: Ordinal)
+        |state| state.check_device(device).and_then(|_| supported.set(0));
+    Initialised: cuDeviceGetTexture1DLinearMaxWidth => (
+        width: Pointer<usize>, _format: c_int, _channels: c_uint, device: Ordinal
+    ) |state| state.check_device(device).and_then(|_| width.set(1 << 28));
+    Initialised: cuDeviceCanAccessPeer => (can: Pointer<c_int>, device: Ordinal, peer: Ordinal) |state| {
+        state.check_device(device).and_then(|_| state.check_device(peer))?;
+        can.set((device != peer).into())
     };
-    Initialised: cuDevicePrimaryCtxRelease_v2 => (device: Ordinal) |state| {
-        check(device)?;
-        state.primary_retained = state.primary_retained.checked_sub(1).ok_or(codes::INVALID_CONTEXT)?;
-        if state.primary_retained == 0 {
-            state.contexts.remove(&state.primary);
-            state.reset();
-        }
-        Ok(())
+    Initialised: cuDeviceGetP2PAttribute => (
+        value: Pointer<c_int>, attribute: c_int, device: Ordinal, peer: Ordinal
+    ) |state| {
+        state.check_device(device).and_then(|_| state.check_device(peer))?;
+        check(device != peer)?;
+        let attributes = [
+            ("PERFORMANCE_RANK", 1, 0),
+            ("ACCESS_SUPPORTED", 2, 1),
+            ("NATIVE_ATOMIC_SUPPORTED", 3, 1),
+            ("CUDA_ARRAY_ACCESS_SUPPORTED", 4, 1),
+            ("ONLY_PARTIAL_NATIVE_ATOMIC_SUPPORTED", 5, 0),
+        ];
+        value.set(value_of(&attributes, attribute)?)
     };
-    Initialised: cuDevicePrimaryCtxReset_v2 => (device: Ordinal) |state| check(device).map(|()| state.reset());
-    Initialised: cuDevicePrimaryCtxSetFlags_v2 => (device: Ordinal, _flags: c_uint) |_state| check(device);
-    Initialised: cuCtxCreate_v2 => (context: Pointer<Handle>, _flags: c_uint, device: Ordinal) |state| {
-        check(device)?;
-        let handle = new_context(state);
-        push(handle);
-        context.set(handle)
-    };
-    Initialised: cuCtxDestroy_v2 => (context: Handle) |state| {
-        known(state, context)?;
-        state.contexts.remove(&context);
-        if current() == context {
-            pop();
-        }
-        if state.contexts.is_empty() {
-            state.reset();
-        }
-        Ok(())
-    };
-    Initialised: cuCtxSetCurrent => (context: Handle) |state| {
-        if context != 0 {
-            known(state, context)?;
-        }
-        pop();
-        if context != 0 {
-            push(context);
-        }
-        Ok(())
-    };
-    Initialised: cuCtxGetCurrent => (context: Pointer<Handle>) |_state| context.set(current());
-    Initialised: cuCtxPushCurrent_v2 => (context: Handle) |state| known(state, context).map(|()| push(context));
-    Initialised: cuCtxPopCurrent_v2 => (context: Pointer<Handle>) |_state| {
-        let top = pop();
-        if context.is_null() { Ok(()) } else { context.set(top) }
-    };
-    Context: cuCtxGetDevice => (device: Pointer<Ordinal>) |_state| device.set(0);
-    Context: cuCtxSynchronize => () |_state| Ok(());
+}
+
+/// Returns the PCI address of a device.
+fn bus_id(device: Ordinal) -> String {
+    format!("0000:{:02x}:00.0", FIRST_BUS + device)
 }
 
 /// Writes the text of an error for `cuGetErrorName` and `cuGetErrorString`, which work even without a valid state.
@@ -97,6 +84,10 @@ fn describe(text: Option<&'static str>, to: Pointer<*const c_char>) -> Code {
     let pointer = text.map_or(std::ptr::null(), |text| text.as_ptr().cast());
     to.set(pointer).and(text.map(|_| ()).ok_or(codes::INVALID_VALUE)).err().unwrap_or(0)
 }
+
+/// The functions of this file that need no state.
+pub const STATELESS: &[&[Export]] =
+    &[&[("cuGetErrorName", cuGetErrorName as *const ()), ("cuGetErrorString", cuGetErrorString as *const ())]];
 
 /// Implements the function of this name of the CUDA Driver API.
 // SAFETY: no other library defines the symbol, because this library replaces libcuda.
@@ -116,60 +107,12 @@ fn initialise(state: &mut DriverState, flags: c_uint) -> Result<(), Code> {
     match (flags, state.config.devices) {
         (0, 0) => Err(codes::NO_DEVICE),
         (0, _) => {
+            if !state.initialised {
+                preload();
+            }
             state.initialised = true;
             Ok(())
         }
         _ => Err(codes::INVALID_VALUE),
     }
-}
-
-pub fn check(device: Ordinal) -> Result<(), Code> {
-    if device == 0 { Ok(()) } else { Err(codes::INVALID_DEVICE) }
-}
-
-/// Returns the value of a `CUdevice_attribute` (section "Data types used by CUDA driver"). The table leaves out the
-/// prefix `CU_DEVICE_ATTRIBUTE_` of the names.
-fn attribute_of(config: &Config, attribute: c_int) -> Result<u32, Code> {
-    let (device, limits) = (&config.device, config.device.limits());
-    let attributes = [
-        ("MAX_THREADS_PER_BLOCK", 1, MAX_THREADS),
-        ("MAX_BLOCK_DIM_X", 2, MAX_THREADS),
-        ("MAX_BLOCK_DIM_Y", 3, MAX_THREADS),
-        ("MAX_BLOCK_DIM_Z", 4, MAX_BLOCK_DIM_Z),
-        ("MAX_GRID_DIM_X", 5, i32::MAX as u32),
-        ("MAX_GRID_DIM_Y", 6, MAX_GRID_DIM_YZ),
-        ("MAX_GRID_DIM_Z", 7, MAX_GRID_DIM_YZ),
-        ("MAX_SHARED_MEMORY_PER_BLOCK", 8, SHARED_PER_BLOCK),
-        ("TOTAL_CONSTANT_MEMORY", 9, 1 << 16),
-        ("WARP_SIZE", 10, 32),
-        ("MAX_REGISTERS_PER_BLOCK", 12, REGISTERS),
-        ("CLOCK_RATE", 13, 1_500_000),
-        ("MULTIPROCESSOR_COUNT", 16, device.sms),
-        ("KERNEL_EXEC_TIMEOUT", 17, config.timeout.into()),
-        ("CONCURRENT_KERNELS", 31, 1),
-        ("MAX_THREADS_PER_MULTIPROCESSOR", 39, limits.threads),
-        ("UNIFIED_ADDRESSING", 41, 1),
-        ("COMPUTE_CAPABILITY_MAJOR", 75, device.capability.0),
-        ("COMPUTE_CAPABILITY_MINOR", 76, device.capability.1),
-        ("MAX_SHARED_MEMORY_PER_MULTIPROCESSOR", 81, limits.shared),
-        ("MAX_REGISTERS_PER_MULTIPROCESSOR", 82, REGISTERS),
-        ("MANAGED_MEMORY", 83, 1),
-        ("COOPERATIVE_LAUNCH", 95, 1),
-        ("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN", 97, device.shared_per_block_optin()),
-        ("MAX_BLOCKS_PER_MULTIPROCESSOR", 106, limits.blocks),
-        ("RESERVED_SHARED_MEMORY_PER_BLOCK", 111, device.shared_reserved()),
-    ];
-    let value = value_of(&attributes, attribute);
-    if value.is_err() {
-        eprintln!("emulator: device attribute {attribute} is not implemented");
-    }
-    value
-}
-
-fn new_context(state: &mut DriverState) -> Handle {
-    state.register(|state, handle| state.contexts.insert(handle))
-}
-
-fn known(state: &DriverState, context: Handle) -> Result<(), Code> {
-    if state.contexts.contains(&context) { Ok(()) } else { Err(codes::INVALID_CONTEXT) }
 }

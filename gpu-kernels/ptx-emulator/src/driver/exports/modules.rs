@@ -1,133 +1,157 @@
-//! The sections "Module Management" and "Occupancy", and the attributes of functions in "Execution Control".
+//! The sections "Module Management" and "Library Management".
 
 use std::ffi::{c_char, c_int, c_uint};
+use std::fs;
 
-use super::abi::{Pointer, exports, value_of};
-use super::memory::DevicePtr;
+use super::abi::exports;
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{DriverState, Function, Handle, SHARED_PER_BLOCK};
-use crate::simulator::MAX_THREADS;
+use crate::driver::image::Refusal;
+use crate::driver::objects::{DevicePtr, Handle};
+use crate::driver::pointer::Pointer;
+use crate::driver::state::{DriverState, current};
 
 exports! {
     Context: cuModuleLoadDataEx => (
-        module: Pointer<Handle>, image: Pointer<c_char>, count: c_uint, options: Pointer<c_int>,
-        values: Pointer<Pointer<c_char>>
+        module: Pointer<Handle>, image: Pointer<c_char>, count: c_uint, options: Pointer<c_int>, values: Pointer<usize>
     ) |state| {
-        let loaded = load(state, image);
-        let log = loaded.as_ref().map_or_else(|(_, log)| log.as_str(), |_| "");
-        write_log(options.slice(count as usize)?, values, log)?;
-        module.set(loaded.map_err(|(code, _)| code)?)
+        let loaded = state.load_image(image, current());
+        module.set(logged(JitOptions { count, options, values }, loaded)?)
     };
-    Context: cuModuleLoadData => (module: Pointer<Handle>, image: Pointer<c_char>)
-        |state| module.set(load(state, image).map_err(|(code, _)| code)?);
-    Context: cuModuleUnload => (module: Handle) |state| {
-        let found = state.modules.remove(&module).ok_or(codes::INVALID_HANDLE)?;
-        state.gpu.unload(found);
-        state.functions.retain(|_, function| function.module != module);
-        Ok(())
+    Context: cuModuleLoadData, cuModuleLoadFatBinary => (module: Pointer<Handle>, image: Pointer<c_char>) |state| {
+        let loaded = state.load_image(image, current());
+        module.set(reported(loaded)?)
     };
-    Context: cuModuleGetFunction => (function: Pointer<Handle>, module: Handle, name: Pointer<c_char>) |state| {
-        let name = name.text()?.to_string();
-        let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
-        let kernel = found.kernel(&name).ok_or(codes::NOT_FOUND)?;
-        let max_dynamic_shared = SHARED_PER_BLOCK.saturating_sub(bytes(kernel.shared_size));
-        function.set(state.register(|state, handle| {
-            state.functions.insert(handle, Function { module, name, max_dynamic_shared })
-        }))
+    Context: cuModuleLoad => (module: Pointer<Handle>, path: Pointer<c_char>) |state| {
+        let loaded = load_file(state, path, current());
+        module.set(reported(loaded)?)
     };
+    Context: cuModuleUnload => (module: Handle) |state| state.unload(module);
+    Context: cuModuleGetFunction => (function: Pointer<Handle>, module: Handle, name: Pointer<c_char>)
+        |state| function.set(state.kernel(module, name.text()?)?);
+    Context: cuModuleGetFunctionCount => (count: Pointer<c_uint>, module: Handle)
+        |state| count.set(kernel_names(state, module)?.len() as c_uint);
+    Context: cuModuleEnumerateFunctions => (functions: Pointer<Handle>, count: c_uint, module: Handle)
+        |state| functions.set_all(&kernels(state, module, count)?);
     Context: cuModuleGetGlobal_v2 => (
         address: Pointer<DevicePtr>, size: Pointer<usize>, module: Handle, name: Pointer<c_char>
+    ) |state| global(state, address, size, module, name);
+    Initialised: cuModuleGetLoadingMode => (mode: Pointer<c_int>) |_state| mode.set(EAGER);
+    Initialised: cuLibraryLoadData => (
+        library: Pointer<Handle>, image: Pointer<c_char>, options: Pointer<c_int>, values: Pointer<usize>,
+        count: c_uint, _library_options: Pointer<c_int>, _library_values: Pointer<usize>, _library_count: c_uint
     ) |state| {
-        let found = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
-        let (at, len) = found.variable(name.text()?).ok_or(codes::NOT_FOUND)?;
-        address.set(at).and_then(|()| if size.is_null() { Ok(()) } else { size.set(len) })
+        let loaded = state.load_image(image, 0);
+        library.set(logged(JitOptions { count, options, values }, loaded)?)
     };
-    Context: cuFuncGetAttribute => (value: Pointer<c_int>, attribute: c_int, function: Handle)
-        |state| value.set(attribute_of(state, function, attribute)? as c_int);
-    Context: cuFuncSetAttribute => (function: Handle, attribute: c_int, value: c_int)
-        |state| set_attribute(state, function, attribute, value);
-    Context: cuFuncSetCacheConfig => (function: Handle, _config: c_int) |state| state.function(function).map(|_| ());
-    Context: cuOccupancyMaxActiveBlocksPerMultiprocessor,
-             cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags[_flags: c_uint]
-        => (blocks: Pointer<c_int>, function: Handle, threads: c_int, shared: usize)
-        |state| blocks.set(resident_blocks(state, function, threads, shared)? as c_int);
+    Initialised: cuLibraryLoadFromFile => (
+        library: Pointer<Handle>, path: Pointer<c_char>, options: Pointer<c_int>, values: Pointer<usize>,
+        count: c_uint, _library_options: Pointer<c_int>, _library_values: Pointer<usize>, _library_count: c_uint
+    ) |state| {
+        let loaded = load_file(state, path, 0);
+        library.set(logged(JitOptions { count, options, values }, loaded)?)
+    };
+    Initialised: cuLibraryUnload => (library: Handle) |state| state.unload(library);
+    Initialised: cuLibraryGetKernel => (kernel: Pointer<Handle>, library: Handle, name: Pointer<c_char>)
+        |state| kernel.set(state.kernel(library, name.text()?)?);
+    Initialised: cuLibraryGetKernelCount => (count: Pointer<c_uint>, library: Handle)
+        |state| count.set(kernel_names(state, library)?.len() as c_uint);
+    Initialised: cuLibraryEnumerateKernels => (functions: Pointer<Handle>, count: c_uint, library: Handle)
+        |state| functions.set_all(&kernels(state, library, count)?);
+    // A library is a module that belongs to no context, and its kernels are functions.
+    Context: cuLibraryGetModule => (module: Pointer<Handle>, library: Handle) |state| {
+        state.modules.get(&library).ok_or(codes::INVALID_HANDLE)?;
+        module.set(library)
+    };
+    Context: cuLibraryGetGlobal, cuLibraryGetManaged => (
+        address: Pointer<DevicePtr>, size: Pointer<usize>, library: Handle, name: Pointer<c_char>
+    ) |state| global(state, address, size, library, name);
 }
 
-/// Returns a size as a `u32`, or the largest `u32` if it exceeds that.
-fn bytes(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
+/// The `CUmoduleLoadingMode` in which a module is loaded as a whole.
+const EAGER: c_int = 1;
+
+/// The options of the compiler of a module (`CUjit_option`).
+#[derive(Clone, Copy, Debug)]
+pub struct JitOptions {
+    pub count: c_uint,
+    pub options: Pointer<c_int>,
+    /// The value of each option, an integer or a pointer.
+    pub values: Pointer<usize>,
 }
 
-/// Loads a module from PTX, or returns the code and the compiler's log.
-fn load(state: &mut DriverState, image: Pointer<c_char>) -> Result<Handle, (Code, String)> {
-    let source = image.text().map_err(|_| (codes::INVALID_IMAGE, String::new()))?;
-    if source.starts_with("\u{7f}ELF") {
-        return Err((codes::NO_BINARY_FOR_GPU, String::new()));
-    }
-    state.load(source).map_err(|(code, message)| (code, message + "\n"))
-}
+/// The options that name the buffers of the compiler's messages and of its errors. The option after each has the size of the
+/// buffer.
+const INFO_LOG: c_int = 3;
+const ERROR_LOG: c_int = 5;
 
-/// The numbers of the `CUfunction_attribute`s that a program can set, without the prefix `CU_FUNC_ATTRIBUTE_`.
-const MAX_DYNAMIC_SHARED_SIZE_BYTES: c_int = 8;
-const PREFERRED_SHARED_MEMORY_CARVEOUT: c_int = 9;
-
-/// Returns the value of a `CUfunction_attribute` (section "Data types used by CUDA driver"). The table leaves out the
-/// prefix `CU_FUNC_ATTRIBUTE_` of the names.
-fn attribute_of(state: &DriverState, function: Handle, attribute: c_int) -> Result<u32, Code> {
-    let (function, program) = state.function(function)?;
-    let device = &state.config.device;
-    let attributes = [
-        ("MAX_THREADS_PER_BLOCK", 0, program.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS)),
-        ("SHARED_SIZE_BYTES", 1, bytes(program.shared_size)),
-        ("CONST_SIZE_BYTES", 2, 0),
-        ("LOCAL_SIZE_BYTES", 3, bytes(program.local_size)),
-        ("NUM_REGS", 4, device.registers),
-        ("PTX_VERSION", 5, device.architecture()),
-        ("BINARY_VERSION", 6, device.architecture()),
-        ("MAX_DYNAMIC_SHARED_SIZE_BYTES", MAX_DYNAMIC_SHARED_SIZE_BYTES, function.max_dynamic_shared),
-    ];
-    value_of(&attributes, attribute)
-}
-
-fn set_attribute(state: &mut DriverState, handle: Handle, attribute: c_int, value: c_int) -> Result<(), Code> {
-    let declared = bytes(state.function(handle)?.1.shared_size);
-    let most = state.config.device.shared_per_block_optin().saturating_sub(declared);
-    match (attribute, u32::try_from(value)) {
-        (MAX_DYNAMIC_SHARED_SIZE_BYTES, Ok(value)) if value <= most => {
-            state.functions.entry(handle).and_modify(|function| function.max_dynamic_shared = value);
-            Ok(())
+impl JitOptions {
+    /// Writes a text to the buffer of an option, and its length in place of the buffer's size.
+    fn write(&self, buffer: c_int, text: &str) -> Result<(), Code> {
+        let options = self.options.slice(self.count as usize)?;
+        let position = |wanted| options.iter().position(|option| *option == wanted);
+        let (Some(place), Some(size)) = (position(buffer), position(buffer + 1)) else {
+            return Ok(());
+        };
+        let place = self.values.at::<Pointer<c_char>>(place).get()?;
+        // The size is an unsigned integer in the place of a pointer.
+        let size: Pointer<usize> = self.values.at(size);
+        let capacity = size.get()? as u32 as usize;
+        if capacity > 0 {
+            place.set_text(text, capacity)?;
         }
-        // A driver may ignore this hint.
-        (PREFERRED_SHARED_MEMORY_CARVEOUT, _) => Ok(()),
-        _ => Err(codes::INVALID_VALUE),
+        size.set(text.len().min(capacity.saturating_sub(1)))
     }
 }
 
-fn resident_blocks(state: &DriverState, function: Handle, threads: c_int, shared: usize) -> Result<u32, Code> {
-    let (_, program) = state.function(function)?;
-    let threads = u32::try_from(threads).ok().filter(|n| (1..=MAX_THREADS).contains(n)).ok_or(codes::INVALID_VALUE)?;
-    let (device, shared) = (&state.config.device, program.shared_size.saturating_add(shared));
-    if shared > device.shared_per_block_optin() as usize || threads > program.max_threads.unwrap_or(MAX_THREADS) {
-        return Ok(0);
-    }
-    Ok(device.resident_blocks(threads, shared))
+/// Writes the log of a compiler to the buffers of the options, and returns its result.
+pub fn logged<T>(options: JitOptions, result: Result<T, Refusal>) -> Result<T, Code> {
+    options.write(INFO_LOG, "")?;
+    let log = result.as_ref().map_or_else(|(_, message)| format!("{message}\n"), |_| String::new());
+    options.write(ERROR_LOG, if log.len() > 1 { &log } else { "" })?;
+    result.map_err(|(code, _)| code)
 }
 
-/// Writes the compiler's log to the buffer that the options name (`CUjit_option`), and the log's length to the option
-/// for the buffer's size.
-fn write_log(options: &[c_int], values: Pointer<Pointer<c_char>>, log: &str) -> Result<(), Code> {
-    const ERROR_LOG_BUFFER: c_int = 5;
-    const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;
-    let buffers = values.slice(options.len())?;
-    let position = |wanted| options.iter().position(|option| *option == wanted);
-    let (Some(buffer), Some(size)) = (position(ERROR_LOG_BUFFER), position(ERROR_LOG_BUFFER_SIZE_BYTES)) else {
-        return Ok(());
-    };
-    // JIT options pass integers as pointers.
-    let size: Pointer<usize> = values.at(size);
-    let capacity = size.slice(1)?[0];
-    let cut = log.bytes().take(capacity.saturating_sub(1));
-    let terminated: Vec<_> = cut.chain([0]).take(capacity).map(|byte| byte as c_char).collect();
-    buffers[buffer].set_all(&terminated)?;
-    size.set(terminated.len().saturating_sub(1))
+/// Prints the log of a compiler for which the caller has no buffer, and returns its result.
+pub fn reported<T>(result: Result<T, Refusal>) -> Result<T, Code> {
+    result.map_err(|(code, message)| {
+        if !message.is_empty() {
+            eprintln!("emulator: {message}");
+        }
+        code
+    })
+}
+
+/// Loads the module of a file.
+fn load_file(state: &mut DriverState, path: Pointer<c_char>, context: Handle) -> Result<Handle, Refusal> {
+    let path = path.text().map_err(|code| (code, String::new()))?;
+    // A null byte ends a text, and does no harm to a binary.
+    let mut image =
+        fs::read(path).map_err(|error| (codes::FILE_NOT_FOUND, format!("cannot read `{path}`: {error}")))?;
+    image.resize(image.len() + 64, 0);
+    state.load_image(Pointer::from_address(image.as_mut_ptr().expose_provenance() as u64), context)
+}
+
+fn kernel_names(state: &DriverState, module: Handle) -> Result<Vec<String>, Code> {
+    let loaded = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
+    Ok(loaded.module.kernels().iter().map(|kernel| kernel.name.clone()).collect())
+}
+
+/// Returns the handles of the first `count` kernels of a module.
+fn kernels(state: &mut DriverState, module: Handle, count: c_uint) -> Result<Vec<Handle>, Code> {
+    let names = kernel_names(state, module)?;
+    names.iter().take(count as usize).map(|name| state.kernel(module, name)).collect()
+}
+
+fn global(
+    state: &DriverState,
+    address: Pointer<DevicePtr>,
+    size: Pointer<usize>,
+    module: Handle,
+    name: Pointer<c_char>,
+) -> Result<(), Code> {
+    let loaded = state.modules.get(&module).ok_or(codes::INVALID_HANDLE)?;
+    let (at, len) = loaded.module.variable(name.text()?).ok_or(codes::NOT_FOUND)?;
+    address.set_if_wanted(at);
+    size.set_if_wanted(len);
+    Ok(())
 }

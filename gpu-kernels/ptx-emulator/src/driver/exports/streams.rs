@@ -1,70 +1,110 @@
-//! The sections "Stream Management" and "Event Management", and the synchronous launches of "Execution Control".
+//! The sections "Stream Management" and "Stream Memory Operations".
 
 use std::ffi::{c_int, c_uint};
-use std::time::Instant;
 
-use super::abi::{Pointer, exports};
+use super::abi::{check, exports};
+use super::contexts::PRIORITIES;
 use crate::driver::codes::{self, Code};
-use crate::driver::state::{DriverState, Handle};
-use crate::simulator::Dims;
+use crate::driver::objects::{DevicePtr, Handle, Ordinal};
+use crate::driver::operation::{HostCall, HostFunction, Operation, StreamValue};
+use crate::driver::pointer::Pointer;
+use crate::driver::state::{DriverState, current};
 
-/// The last of the default streams, which are 0, `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
-const DEFAULT_STREAMS: Handle = 2;
+/// The size in bytes of a `CUstreamAttrValue`.
+const ATTRIBUTE_SIZE: usize = 64;
 
 exports! {
-    Context: cuStreamCreate, cuStreamCreateWithPriority[_priority: c_int] => (stream: Pointer<Handle>, _flags: c_uint)
-        |state| stream.set(state.register(|state, handle| state.streams.insert(handle)));
-    Context: cuStreamDestroy_v2 => (stream: Handle)
-        |state| if state.streams.remove(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) };
-    Context: cuStreamSynchronize, cuStreamQuery => (stream: Handle) |state| check(state, stream);
-    Context: cuStreamWaitEvent => (stream: Handle, event: Handle, _flags: c_uint)
-        |state| check(state, stream).and_then(|()| recorded(state, event).map(|_| ()));
-    Context: cuEventCreate => (event: Pointer<Handle>, _flags: c_uint)
-        |state| event.set(state.register(|state, handle| state.events.insert(handle, None)));
-    Context: cuEventDestroy_v2 => (event: Handle)
-        |state| state.events.remove(&event).map(|_| ()).ok_or(codes::INVALID_HANDLE);
-    Context: cuEventRecord => (event: Handle, stream: Handle) |state| {
-        check(state, stream)?;
-        recorded(state, event)?;
-        state.events.insert(event, Some(Instant::now()));
+    Context: cuStreamCreate => (stream: Pointer<Handle>, flags: c_uint)
+        |state| stream.set(state.add_stream(current(), flags, 0));
+    Context: cuStreamCreateWithPriority => (stream: Pointer<Handle>, flags: c_uint, priority: c_int)
+        |state| stream.set(state.add_stream(current(), flags, priority.clamp(PRIORITIES.1, PRIORITIES.0)));
+    Context: cuStreamDestroy_v2 => (stream: Handle) |state| {
+        check(stream > 2).map_err(|_| codes::INVALID_HANDLE)?;
+        let stream = state.stream(stream)?;
+        state.finish(state.end(stream))?;
+        state.streams.remove(&stream);
         Ok(())
     };
-    Context: cuEventSynchronize, cuEventQuery => (event: Handle) |state| recorded(state, event).map(|_| ());
-    Context: cuEventElapsedTime => (milliseconds: Pointer<f32>, start: Handle, end: Handle) |state| {
-        let time = |event| recorded(state, event)?.ok_or(codes::INVALID_HANDLE);
-        milliseconds.set(time(end)?.saturating_duration_since(time(start)?).as_secs_f32() * 1e3)
+    Context: cuStreamSynchronize + "_ptsz" => (stream: Handle) |state| {
+        let stream = state.stream(stream)?;
+        state.refuse_capture(stream)?;
+        state.finish(state.end(stream))?;
+        state.context()?.sticky_error.map_or(Ok(()), Err)
     };
-    Context: cuLaunchKernel => (
-        function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint,
-        block_z: c_uint, shared: c_uint, stream: Handle, arguments: Pointer<Pointer<u8>>, extra: Pointer<u8>
-    ) |state| {
-        check(state, stream)?;
-        if !extra.is_null() {
-            return Err(codes::NOT_SUPPORTED);
+    Context: cuStreamQuery + "_ptsz" => (stream: Handle) |state| {
+        let stream = state.stream(stream)?;
+        state.refuse_capture(stream)?;
+        match state.finish(state.end(stream)) {
+            Err(codes::BLOCKED) => Err(codes::NOT_READY),
+            result => result,
         }
-        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize, cluster: [1; 3] };
-        state.launch(function, dims, false, |i, len| argument(arguments, i, len))
     };
-    Context: cuLaunchCooperativeKernel => (
-        function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint,
-        block_z: c_uint, shared: c_uint, stream: Handle, arguments: Pointer<Pointer<u8>>
+    Context: cuStreamWaitEvent + "_ptsz" => (stream: Handle, event: Handle, _flags: c_uint)
+        |state| state.wait_event(stream, event);
+    Context: cuStreamGetPriority + "_ptsz" => (stream: Handle, priority: Pointer<c_int>)
+        |state| state.stream(stream).and_then(|stream| priority.set(state.streams[&stream].priority));
+    Context: cuStreamGetFlags + "_ptsz" => (stream: Handle, flags: Pointer<c_uint>)
+        |state| state.stream(stream).and_then(|stream| flags.set(state.streams[&stream].flags));
+    Context: cuStreamGetId + "_ptsz" => (stream: Handle, id: Pointer<u64>)
+        |state| state.stream(stream).and_then(|stream| id.set(stream as u64));
+    Context: cuStreamGetCtx + "_ptsz" => (stream: Handle, context: Pointer<Handle>)
+        |state| state.stream(stream).and_then(|stream| context.set(state.streams[&stream].context));
+    Context: cuStreamGetCtx_v2 + "_ptsz" => (stream: Handle, context: Pointer<Handle>, green: Pointer<Handle>) |state| {
+        let stream = state.stream(stream)?;
+        green.set_if_wanted(0);
+        context.set(state.streams[&stream].context)
+    };
+    Context: cuStreamGetDevice + "_ptsz" => (stream: Handle, device: Pointer<Ordinal>) |state| {
+        let stream = state.stream(stream)?;
+        device.set(state.contexts.get(&state.streams[&stream].context).ok_or(codes::INVALID_CONTEXT)?.device)
+    };
+    // The attributes of streams are hints for caches and schedulers.
+    Context: cuStreamGetAttribute + "_ptsz" => (stream: Handle, _attribute: c_int, value: Pointer<u8>)
+        |state| state.stream(stream).and_then(|_| value.set_all(&[0; ATTRIBUTE_SIZE]));
+    Context: cuStreamSetAttribute + "_ptsz" => (stream: Handle, _attribute: c_int, _value: Pointer<u8>)
+        |state| state.stream(stream).map(|_| ());
+    Context: cuStreamCopyAttributes + "_ptsz" => (to: Handle, from: Handle)
+        |state| state.stream(to).and_then(|_| state.stream(from)).map(|_| ());
+    Context: cuStreamAddCallback + "_ptsz" => (
+        stream: Handle, function: Option<extern "C" fn(usize, c_int, usize)>, argument: usize, flags: c_uint
     ) |state| {
-        check(state, stream)?;
-        let dims = Dims { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], shared: shared as usize, cluster: [1; 3] };
-        state.launch(function, dims, true, |i, len| argument(arguments, i, len))
+        check(flags == 0)?;
+        let function = HostFunction::Callback(function.ok_or(codes::INVALID_VALUE)?, stream);
+        state.submit(stream, Operation::Host(HostCall { function, argument }))
     };
+    Context: cuLaunchHostFunc + "_ptsz" => (stream: Handle, function: Option<extern "C" fn(usize)>, argument: usize)
+        |state| launch_host(state, stream, function, argument);
+    Context: cuLaunchHostFunc_v2 + "_ptsz" => (
+        stream: Handle, function: Option<extern "C" fn(usize)>, argument: usize, _mode: c_uint
+    ) |state| launch_host(state, stream, function, argument);
+    Context: cuStreamWriteValue32_v2 + "_ptsz" => (stream: Handle, address: DevicePtr, value: u32, flags: c_uint)
+        |state| submit_value(state, stream, Operation::WriteValue(at(address, value.into(), 4, flags)));
+    Context: cuStreamWriteValue64_v2 + "_ptsz" => (stream: Handle, address: DevicePtr, value: u64, flags: c_uint)
+        |state| submit_value(state, stream, Operation::WriteValue(at(address, value, 8, flags)));
+    Context: cuStreamWaitValue32_v2 + "_ptsz" => (stream: Handle, address: DevicePtr, value: u32, flags: c_uint)
+        |state| submit_value(state, stream, Operation::WaitValue(at(address, value.into(), 4, flags)));
+    Context: cuStreamWaitValue64_v2 + "_ptsz" => (stream: Handle, address: DevicePtr, value: u64, flags: c_uint)
+        |state| submit_value(state, stream, Operation::WaitValue(at(address, value, 8, flags)));
 }
 
-/// Returns the `len` bytes of argument `i` of a launch.
-fn argument(arguments: Pointer<Pointer<u8>>, i: usize, len: usize) -> Result<Vec<u8>, Code> {
-    Ok(arguments.slice(i + 1)?[i].slice(len)?.to_vec())
+fn at(address: DevicePtr, value: u64, size: usize, flags: c_uint) -> StreamValue {
+    StreamValue { address, value, size, flags }
 }
 
-/// Returns the time at which an event was recorded, or `None` before the first record.
-fn recorded(state: &DriverState, event: Handle) -> Result<Option<Instant>, Code> {
-    state.events.get(&event).copied().ok_or(codes::INVALID_HANDLE)
+/// Submits a write of a value or a wait for one, whose address must be that of an allocation.
+pub fn submit_value(state: &mut DriverState, stream: Handle, operation: Operation) -> Result<(), Code> {
+    if let Operation::WriteValue(value) | Operation::WaitValue(value) = &operation {
+        check(state.gpu.contains(value.address, value.size))?;
+    }
+    state.submit(stream, operation)
 }
 
-fn check(state: &DriverState, stream: Handle) -> Result<(), Code> {
-    if stream <= DEFAULT_STREAMS || state.streams.contains(&stream) { Ok(()) } else { Err(codes::INVALID_HANDLE) }
+fn launch_host(
+    state: &mut DriverState,
+    stream: Handle,
+    function: Option<extern "C" fn(usize)>,
+    argument: usize,
+) -> Result<(), Code> {
+    let function = HostFunction::Plain(function.ok_or(codes::INVALID_VALUE)?);
+    state.submit(stream, Operation::Host(HostCall { function, argument }))
 }

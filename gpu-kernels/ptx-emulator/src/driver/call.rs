@@ -1,0 +1,127 @@
+//! The frame of each call, which counts, checks, runs and logs it.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::codes::{self, Code};
+use super::config::Failure;
+use super::state::{DriverState, current};
+
+static STATE: Mutex<Option<DriverState>> = Mutex::new(None);
+
+/// The time between two looks at a condition that another thread, or a function of the host, will make true.
+const POLL: Duration = Duration::from_micros(50);
+
+/// The state that a call requires, in ascending order.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+pub enum Needs {
+    Nothing,
+    Initialised,
+    Context,
+}
+
+/// Locks the state, and creates it if this is the first call.
+fn lock() -> Result<MutexGuard<'static, Option<DriverState>>, Code> {
+    let mut guard = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if guard.is_none() {
+        *guard = Some(DriverState::new()?);
+    }
+    Ok(guard)
+}
+
+/// Runs a call, and returns the value of its `CUresult`. A body that returns [`codes::BLOCKED`] must have changed nothing,
+/// and runs again until another thread or a function of the host has unblocked it.
+pub fn call(
+    name: &'static str,
+    needs: Needs,
+    arguments: &dyn Fn() -> String,
+    body: &mut dyn FnMut(&mut DriverState) -> Result<(), Code>,
+) -> Code {
+    let start = Instant::now();
+    let mut first = true;
+    loop {
+        let mut guard = match lock() {
+            Ok(guard) => guard,
+            Err(code) => return code,
+        };
+        let state = guard.as_mut().expect("the state was just created");
+        state.note.clear();
+        let checked = if first { state.inject_failure(name) } else { Ok(()) };
+        first = false;
+        let result = checked.and_then(|()| state.check(needs)).and_then(|()| state.guarded(body));
+        let blocked = result == Err(codes::BLOCKED);
+        if blocked && start.elapsed() < state.config.watchdog.time {
+            drop(guard);
+            if !run_host_calls() {
+                sleep(POLL);
+            }
+            continue;
+        }
+        let code = if blocked { codes::LAUNCH_TIMEOUT } else { result.err().unwrap_or(0) };
+        if let Some(log) = &mut state.log {
+            // A failed write to the log must not change the program's results.
+            let _ = writeln!(log, "{name}({}{}) = {code}", arguments(), state.note);
+        }
+        drop(guard);
+        run_host_calls();
+        return code;
+    }
+}
+
+/// Runs the functions of the host that streams have reached, and returns whether there were any. The state is not locked
+/// meanwhile.
+fn run_host_calls() -> bool {
+    let mut any = false;
+    loop {
+        let Ok(mut guard) = lock() else { return any };
+        let state = guard.as_mut().expect("the state was just created");
+        let Some((stream, host)) = state.host_calls.pop() else { return any };
+        drop(guard);
+        host.run();
+        any = true;
+        let Ok(mut guard) = lock() else { return any };
+        let state = guard.as_mut().expect("the state was just created");
+        state.host_call_done(stream);
+        let _ = state.guarded(&mut |_| Ok(()));
+    }
+}
+
+impl DriverState {
+    /// Runs the body of a call and then the operations that it has made ready.
+    fn guarded(&mut self, body: &mut dyn FnMut(&mut Self) -> Result<(), Code>) -> Result<(), Code> {
+        // A panic must not unwind into the C caller. It may have left the state inconsistent, so later calls fail too.
+        let run = AssertUnwindSafe(|| {
+            let result = body(self);
+            self.progress();
+            result
+        });
+        catch_unwind(run).unwrap_or_else(|_| {
+            self.broken = Some(codes::UNKNOWN);
+            Err(codes::UNKNOWN)
+        })
+    }
+
+    /// Counts a call, and returns an error if the settings make it fail.
+    fn inject_failure(&mut self, name: &str) -> Result<(), Code> {
+        // Settings name functions without the suffix `_v2`.
+        let plain = name.split('_').next().unwrap_or(name).to_string();
+        let count = self.calls.entry(plain.clone()).or_default();
+        *count += 1;
+        let wanted = |f: &&Failure| f.function == plain && f.call.is_none_or(|call| call == *count);
+        self.config.failures.iter().find(wanted).map_or(Ok(()), |failure| Err(failure.code))
+    }
+
+    fn check(&self, needs: Needs) -> Result<(), Code> {
+        if needs >= Needs::Initialised && !self.initialised {
+            return Err(codes::NOT_INITIALIZED);
+        }
+        if needs == Needs::Context {
+            let context = self.contexts.get(&current()).ok_or(codes::INVALID_CONTEXT)?;
+            self.broken.or(context.sticky_error).map_or(Ok(()), Err)?;
+        }
+        Ok(())
+    }
+}

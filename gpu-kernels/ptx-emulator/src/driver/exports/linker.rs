@@ -1,0 +1,44 @@
+//! The linker of the section "Module Management", which joins modules of PTX.
+
+use std::ffi::{c_char, c_int, c_uint};
+use std::fs;
+
+use super::abi::exports;
+use super::modules::{JitOptions, logged};
+use crate::driver::codes;
+use crate::driver::objects::Handle;
+use crate::driver::pointer::Pointer;
+
+/// The kinds of inputs (`CUjitInputType`) that can hold PTX.
+const PTX: c_int = 1;
+const FAT_BINARY: c_int = 2;
+
+exports! {
+    Context: cuLinkCreate_v2 => (_count: c_uint, _options: Pointer<c_int>, _values: Pointer<usize>, linker: Pointer<Handle>)
+        |state| linker.set(state.add_linker());
+    Context: cuLinkAddData_v2 => (
+        linker: Handle, kind: c_int, data: Pointer<u8>, size: usize, _name: Pointer<c_char>, count: c_uint,
+        options: Pointer<c_int>, values: Pointer<usize>
+    ) |state| {
+        let added = state.add_input(linker, [PTX, FAT_BINARY].contains(&kind), data.slice(size)?);
+        logged(JitOptions { count, options, values }, added)
+    };
+    Context: cuLinkAddFile_v2 => (
+        linker: Handle, kind: c_int, path: Pointer<c_char>, count: c_uint, options: Pointer<c_int>,
+        values: Pointer<usize>
+    ) |state| {
+        let path = path.text()?;
+        let data = fs::read(path).map_err(|_| codes::FILE_NOT_FOUND)?;
+        let added = state.add_input(linker, [PTX, FAT_BINARY].contains(&kind), &data);
+        logged(JitOptions { count, options, values }, added)
+    };
+    // The image lives as long as the linker.
+    Context: cuLinkComplete => (linker: Handle, image: Pointer<usize>, size: Pointer<usize>) |state| {
+        let linked = state.linked(linker)?;
+        image.set(linked.as_ptr().expose_provenance())?;
+        size.set_if_wanted(linked.len());
+        Ok(())
+    };
+    Context: cuLinkDestroy => (linker: Handle)
+        |state| state.linkers.remove(&linker).map(|_| ()).ok_or(codes::INVALID_HANDLE);
+}
