@@ -11,9 +11,10 @@ use libloading::Library;
 pub const THREADS: usize = 128;
 
 /// A driver with a current context.
-pub struct Driver(Library);
+pub struct Driver(pub Library);
 
 /// Calls a function of the driver by its name, with the type of each argument.
+#[allow(unused_macros, reason = "as above")]
 macro_rules! call {
     ($driver:expr, $name:literal $(, $argument:expr => $type:ty)*) => {{
         // SAFETY: the CUDA Driver API declares the function with these argument types, and every pointer is valid.
