@@ -62,12 +62,14 @@
 //!
 //! The settings in the environment variable `PTX_EMULATOR` choose the device, make calls fail, log calls and write
 //! profiles. [`config`] lists them. A fault is printed to stderr, and all later calls in the context return an error,
-//! as on a GPU.
+//! as on a GPU. The command `ptx-emulator run -- PROGRAM` does the same in one line. A function of the driver that is not
+//! supported returns `CUDA_ERROR_NOT_SUPPORTED` and names itself on stderr.
 //!
 //! # Simplifications
 //!
-//! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. A
-//!   launch has completed when the call returns.
+//! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. An
+//!   operation of a stream has completed when the call returns, unless it waits for another stream or for the host, or the
+//!   settings delay all streams.
 //! - Lanes that diverge reconverge at the immediate post-dominator. The members of a `bar.warp.sync`, shuffle or vote
 //!   must reach it together, whereas a GPU also accepts lanes that come from different branches. The same holds for the
 //!   lanes of a warp at a barrier that is not aligned.
@@ -77,7 +79,7 @@
 //! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
 //!   `bar.warp.sync`s order all accesses of their lanes, and shuffles and votes order a read before a later write. Lanes
 //!   of one warp may write equal values to one location. For each byte, the checker remembers the last writer only.
-//! - All contexts share the memory of the device, which is freed with the last context.
+//! - All devices share one address space. Each has its own amount of memory, and can access that of its peers.
 //!
 //! # Reading order
 //!
