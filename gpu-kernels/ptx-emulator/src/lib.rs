@@ -99,7 +99,7 @@ mod simulator;
 
 pub use driver::config;
 pub use gpu::{Gpu, Module};
-pub use program::{Program, Variant, variants};
+pub use program::{Coverage, Program, Variant, coverage, variants};
 pub use ptx::Error;
 pub use simulator::{
     AddressMode, Bound, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Sampler, Texels,

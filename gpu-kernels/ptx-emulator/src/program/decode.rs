@@ -43,6 +43,11 @@ static OTHERS: LazyLock<Table> = LazyLock::new(|| {
     ])
 });
 
+/// Returns the tables of all instructions but `call`.
+pub(super) fn tables() -> [&'static Table; 2] {
+    [&COMPUTE, &OTHERS]
+}
+
 /// Decodes an instruction without its source location. The text is the reason why the result differs between GPUs, or
 /// `None` if all GPUs give the same result.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
@@ -86,10 +91,13 @@ pub fn variants() -> Vec<Variant> {
     let mut found = Vec::new();
     for (opcode, modifiers) in COMPUTE.mnemonics() {
         let mut instruction = Instruction { opcode: opcode.into(), modifiers, ..Instruction::default() };
+        let Some(Ok(form)) = COMPUTE.find(opcode, &instruction.modifiers) else { continue };
         for (kinds, operands) in &shapes {
             instruction.operands.clone_from(operands);
-            if let Ok((inst, inexact)) = decode(&mut names, &instruction) {
-                found.push(Variant { form: format!("{} {kinds}", inst.mnemonic), exact: inexact.is_none() });
+            let mut decoder = Decoder::new(&mut names, &instruction);
+            if form.decode(&mut decoder).is_ok() {
+                let exact = decoder.inexact.is_none();
+                found.push(Variant { form: format!("{} {kinds}", instruction.mnemonic()), exact });
             }
         }
     }

@@ -77,6 +77,17 @@ impl Table {
         }))
     }
 
+    /// Returns the opcodes of the table.
+    #[cfg(test)]
+    pub(super) fn opcodes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Returns the forms of an opcode.
+    pub(super) fn forms(&self, opcode: &str) -> impl Iterator<Item = &Form> {
+        self.0.get(opcode).into_iter().flatten()
+    }
+
     /// Returns the modifiers of every instruction that the table accepts, each with its opcode.
     pub(super) fn mnemonics(&self) -> Vec<(&str, Vec<String>)> {
         let forms = self.0.iter().flat_map(|(opcode, forms)| forms.iter().map(move |form| (opcode.as_str(), form)));
@@ -87,6 +98,35 @@ impl Table {
 impl Form {
     pub(super) fn decode(&self, decoder: &mut Decoder) -> Decoded {
         (self.decode)(decoder)
+    }
+
+    /// Returns whether the form accepts an instruction that begins with these modifiers.
+    pub(super) fn begins_with(&self, modifiers: &[&str]) -> bool {
+        let mut own = self.modifiers.iter();
+        modifiers.iter().all(|wanted| {
+            for modifier in own.by_ref() {
+                if modifier.names.iter().any(|name| name == wanted) {
+                    return true;
+                }
+                if !modifier.optional {
+                    return false;
+                }
+            }
+            false
+        })
+    }
+
+    /// Returns the modifiers in the notation of the ISA, such as `{.ftz}{.rn|.rz}.f32`.
+    pub(super) fn pattern(&self) -> String {
+        let modifier = |modifier: &Modifier| {
+            let names: Vec<_> = modifier.names.iter().map(|name| format!(".{name}")).collect();
+            match (&names[..], modifier.optional) {
+                ([name], false) => name.clone(),
+                (names, false) => names.join("|"),
+                (names, true) => format!("{{{}}}", names.join("|")),
+            }
+        };
+        self.modifiers.iter().map(modifier).collect()
     }
 
     /// Returns the index of the first modifier that does not fit, and the form's modifiers that would fit there, or

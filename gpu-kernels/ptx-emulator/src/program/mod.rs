@@ -10,6 +10,7 @@ mod compare;
 mod compare_half;
 mod control;
 mod convert;
+mod coverage;
 mod decode;
 mod decoder;
 mod elements;
@@ -38,6 +39,7 @@ mod textures;
 mod video;
 
 pub use access::{Access, Order, Scope};
+pub use coverage::{Coverage, coverage};
 pub use decode::{Variant, variants};
 pub use fragments::Fragment;
 pub use half::{half_bits, half_value};
