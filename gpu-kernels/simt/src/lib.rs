@@ -71,6 +71,7 @@ mod fmaf;
 #[cfg(target_arch = "nvptx64")]
 mod gpu;
 mod index;
+pub mod math;
 mod target;
 
 #[cfg(not(target_arch = "nvptx64"))]
