@@ -141,11 +141,11 @@ fn staged(items: Items) -> Items {
 }
 
 /// Computes a product in these items, with scratch memory that holds NaN.
-fn run(product: Product, items: Items, stack: usize) {
+fn run(product: &Product, items: Items, stack: usize) {
     let items = staged(items);
     let memory = items.memory(stack);
     let mut scratch = vec![f32::NAN; memory.total()];
-    let args = WorkArgs { work: Work::Product(product, items), scratch: view(&mut scratch), memory };
+    let args = WorkArgs { work: Work::Product(*product, items), scratch: view(&mut scratch), memory };
     let count = items.count(product.rows, product.cols);
     #[cfg(feature = "race-check")]
     simt::race::launch();
@@ -170,7 +170,7 @@ const STORE: Output = Output::Store { scaled: 0, scale: 1.0 };
 fn products_have_the_order_of_sums_that_the_docs_state() {
     for mut case in cases() {
         let mut y = vec![f32::NAN; round_up(case.rows, 16) * case.cols];
-        run(case.product(&mut y, STORE), Items { rows: 32, cols: 48 }, 4);
+        run(&case.product(&mut y, STORE), Items { rows: 32, cols: 48 }, 4);
         for row in 0..case.rows {
             for col in 0..case.cols {
                 let (got, expected) = (y[row * case.cols + col], case.expected(row, col));
@@ -185,7 +185,7 @@ fn the_division_into_items_changes_no_bits() {
     let mut case = Case::new(100, 192, [false, false], &[0, 640]);
     let mut bits = |items| {
         let mut y = vec![f32::NAN; 112 * case.cols];
-        run(case.product(&mut y, STORE), items, 1);
+        run(&case.product(&mut y, STORE), items, 1);
         y.truncate(100 * case.cols);
         y
     };
@@ -209,7 +209,7 @@ fn the_items_of_a_division_cover_the_product_and_are_enough_for_the_threads() {
 fn columns_below_a_bound_are_scaled() {
     let mut case = Case::new(19, 96, [false, true], &[0, 48]);
     let mut y = vec![f32::NAN; 32 * case.cols];
-    run(case.product(&mut y, Output::Store { scaled: 32, scale: 0.3 }), Items { rows: 16, cols: 64 }, 0);
+    run(&case.product(&mut y, Output::Store { scaled: 32, scale: 0.3 }), Items { rows: 16, cols: 64 }, 0);
     for row in 0..case.rows {
         for col in 0..case.cols {
             let (sum, got) = (case.expected(row, col), y[row * case.cols + col]);
@@ -237,7 +237,7 @@ fn values_are_put_to_the_use_that_is_asked_for() {
     ];
     for (output, f) in uses {
         let mut y = before.clone();
-        run(case.product(&mut y, output), Items { rows: 16, cols: 32 }, 0);
+        run(&case.product(&mut y, output), Items { rows: 16, cols: 32 }, 0);
         for (i, &y) in y.iter().enumerate() {
             let expected = f(case.expected(i / 48, i % 48), before[i], h2[i]);
             assert_eq!(y.to_bits(), expected.to_bits(), "[{}, {}]", i / 48, i % 48);
