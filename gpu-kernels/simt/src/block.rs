@@ -163,6 +163,15 @@ impl<T: Target> Block<T> {
         Grid::new(index..index + 1, count, self.target)
     }
 
+    /// Runs `work` with memory of `LEN` elements that the block's warps share, in shared memory on a GPU. The elements
+    /// have no defined value at first. The kernel's [`SHARED`](crate::Kernel::SHARED) is at least `LEN`, and no view of the
+    /// memory is used after `work` has ended. Calls do not nest.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // Only a block has shared memory.
+    pub fn shared<const LEN: usize>(&self, work: impl FnOnce(View)) {
+        backend::with_shared::<LEN>(work);
+    }
+
     /// Returns the block's memory, all of it free.
     #[inline(always)]
     pub fn memory(&self) -> Memory {

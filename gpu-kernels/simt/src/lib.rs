@@ -39,7 +39,7 @@
 // Kernels index several arrays by one row, because `for t in 0..ROWS` reads like the math.
 #![allow(clippy::needless_range_loop)]
 
-#[cfg(feature = "race-check")]
+#[cfg(not(target_arch = "nvptx64"))]
 extern crate std;
 
 // Other targets would compute wrong results. Checkpoints and tokens are little-endian. Views index with 64 bits, except
@@ -71,6 +71,8 @@ mod fmaf;
 #[cfg(target_arch = "nvptx64")]
 mod gpu;
 mod index;
+mod kernel;
+mod lanes;
 pub mod math;
 mod target;
 
@@ -80,14 +82,17 @@ use cpu as backend;
 use gpu as backend;
 
 pub use backend::{BroadcastPairs, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
+pub use backend::{I32x32, Mask32, U32x32};
 pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(not(target_arch = "nvptx64"))]
-pub use cpu::{AnyCpu, sqrt_from_estimate};
+pub use cpu::{AnyCpu, Arguments, Cpu, cpu_entry, sqrt_from_estimate};
 #[cfg(all(target_arch = "nvptx64", feature = "rust-cuda"))]
 pub use cuda_std;
 #[cfg(target_arch = "nvptx64")]
 pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
 pub use index::{div, half_warps, rem, round_up};
-pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARPS};
+pub use kernel::{Argument, CpuEntry, Element, Global, Kernel, Launch, argument_size};
+pub use lanes::Lanes;
+pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARP, WARPS};

@@ -3,6 +3,9 @@
 /// The number of lanes of half a warp, which are the channels of an [`F32x16`](crate::F32x16).
 pub const HALF_WARP: usize = 16;
 
+/// The number of lanes of a warp.
+pub const WARP: usize = 32;
+
 /// The number of warps of a block on a GPU.
 pub const GPU_WARPS: usize = 16;
 

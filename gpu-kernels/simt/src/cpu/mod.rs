@@ -8,6 +8,7 @@ use core::ops::Range;
 use crate::target::{HALF_WARP, Isa, Target, WARPS};
 
 mod channels;
+mod entries;
 mod lanes;
 mod memory;
 mod newton;
@@ -15,12 +16,16 @@ mod newton;
 pub mod race;
 mod transpose;
 mod view;
+mod warp_lanes;
+mod warp_memory;
 
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
+pub use entries::{Arguments, Cpu, cpu_entry};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
 pub use view::{BroadcastPairs, U32View, View};
+pub use warp_lanes::{I32x32, Mask32, U32x32};
 
 /// Any CPU of the architecture, for tests. Each kernel is one function.
 #[derive(Clone, Copy)]
@@ -73,6 +78,18 @@ pub(crate) fn each_warp_with<V>(values: &mut PerWarp<V>, work: impl Fn(usize, &m
     for index in 0..WARPS {
         work(index, &mut values[index]);
     }
+}
+
+/// An array that begins at a cache line.
+#[repr(align(64))]
+struct Aligned<const LEN: usize>([f32; LEN]);
+
+/// Runs `work` with a view of `LEN` elements on the stack. An element that is read before it is written is NaN.
+#[inline(always)]
+pub(crate) fn with_shared<const LEN: usize>(work: impl FnOnce(View)) {
+    let mut memory = Aligned([f32::NAN; LEN]);
+    // SAFETY: the memory outlives the view, unless a kernel keeps the view beyond `Block::shared`, which its docs forbid.
+    work(unsafe { View::new(memory.0.as_mut_ptr(), LEN) }.named("shared memory"));
 }
 
 /// Returns the value as it is, because CPUs have stacks in the nearest cache.

@@ -18,6 +18,8 @@ use std::{format, thread_local};
 pub(super) enum Kind {
     Read,
     Write,
+    /// An access that reads and writes at once, and races with no other of its kind.
+    Atomic,
 }
 
 /// The index that stands for all warps of a block, which run the code between two `each_warp`.
@@ -54,7 +56,10 @@ impl Hasher for AddressHasher {
 #[derive(Default)]
 struct Element {
     write: Option<Access>,
+    /// The reads since the last write.
     reads: Vec<Access>,
+    /// The atomic accesses since the last write.
+    atomics: Vec<Access>,
 }
 
 struct Checker {
@@ -123,26 +128,32 @@ pub(super) fn access(address: usize, lanes: u32, kind: Kind) {
     let conflict = CHECKER.with_borrow_mut(|checker| {
         let now = Access { warp: checker.warp, syncs: checker.syncs, lanes, location };
         let element = checker.elements.entry(address).or_default();
+        let lanes_differ = |other: &Access| (lanes | other.lanes).count_ones() > 1;
+        let races = |other: &Access| now.unordered(other) && (other.warp != now.warp || lanes_differ(other));
         let conflict = match kind {
             // A lane may read its own write, even if another lane wrote the same value.
-            Kind::Read => element
-                .write
-                .filter(|write| now.unordered(write) && (write.warp != now.warp || lanes & !write.lanes != 0)),
-            Kind::Write => {
-                let lanes_differ = |other: &&Access| (lanes | other.lanes).count_ones() > 1;
-                let earlier = element.reads.iter().chain(&element.write);
-                earlier.filter(|other| now.unordered(other)).find(|o| o.warp != now.warp || lanes_differ(o)).copied()
+            Kind::Read => {
+                let write = element
+                    .write
+                    .filter(|write| now.unordered(write) && (write.warp != now.warp || lanes & !write.lanes != 0));
+                write.or_else(|| element.atomics.iter().find(|other| races(other)).copied())
             }
+            Kind::Write => {
+                let earlier = element.reads.iter().chain(&element.write).chain(&element.atomics);
+                earlier.copied().find(races)
+            }
+            Kind::Atomic => element.reads.iter().chain(&element.write).copied().find(races),
         };
         let conflict = conflict.map(|other| {
-            let wrote = element.write.is_some_and(|write| core::ptr::eq(write.location, other.location));
+            let is_same = |access: &Access| core::ptr::eq(access.location, other.location);
+            let wrote = element.write.iter().chain(&element.atomics).any(is_same);
             format!(
                 "race: {} {} at {}, and {} {} the same element at {} with no {} between",
                 other.accessor(),
                 if wrote { "wrote" } else { "read" },
                 other.location,
                 now.accessor(),
-                if kind == Kind::Write { "writes" } else { "reads" },
+                if kind == Kind::Read { "reads" } else { "writes" },
                 now.location,
                 if other.warp == now.warp { "warp.sync()" } else { "block barrier" },
             )
@@ -151,7 +162,9 @@ pub(super) fn access(address: usize, lanes: u32, kind: Kind) {
             // Repeated reads by the same lanes race with the same writes, so that the first is enough.
             Kind::Read if element.reads.last().is_some_and(|last| last.same(&now)) => {}
             Kind::Read => element.reads.push(now),
-            Kind::Write => *element = Element { write: Some(now), reads: Vec::new() },
+            Kind::Write => *element = Element { write: Some(now), ..Element::default() },
+            Kind::Atomic if element.atomics.last().is_some_and(|last| last.same(&now)) => {}
+            Kind::Atomic => element.atomics.push(now),
         }
         conflict
     });

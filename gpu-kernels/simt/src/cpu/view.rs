@@ -21,10 +21,13 @@ use crate::target::HALF_WARP;
 /// Debug builds and the race checker check the bounds of every access on the CPU, and the emulator those on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
-    ptr: *mut f32,
+    pub(super) ptr: *mut f32,
     /// The addresses of the array's beginning and end.
     #[cfg(any(debug_assertions, feature = "race-check"))]
     bounds: (usize, usize),
+    /// The array's name, or an empty text.
+    #[cfg(any(debug_assertions, feature = "race-check"))]
+    name: &'static str,
 }
 
 /// The lanes of the warp that touch the elements of an access, for the race checker.
@@ -59,7 +62,20 @@ impl View {
             ptr,
             #[cfg(any(debug_assertions, feature = "race-check"))]
             bounds: (ptr as usize, ptr as usize + 4 * len),
+            #[cfg(any(debug_assertions, feature = "race-check"))]
+            name: "",
         }
+    }
+
+    /// Returns the view with a name, by which debug builds and the race checker report an access out of bounds.
+    #[inline(always)]
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, unused_mut))]
+    pub fn named(mut self, name: &'static str) -> Self {
+        #[cfg(any(debug_assertions, feature = "race-check"))]
+        {
+            self.name = name;
+        }
+        self
     }
 
     /// Returns the address of the first element, for the arguments of a launch on another device.
@@ -260,7 +276,7 @@ impl View {
     #[inline(always)]
     #[track_caller]
     #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
-    fn check_bounds(self, i: usize, count: usize) {
+    pub(super) fn check_bounds(self, i: usize, count: usize) {
         #[cfg(any(debug_assertions, feature = "race-check"))]
         {
             // A view may begin outside of its array, as long as its accesses lie within.
@@ -268,7 +284,11 @@ impl View {
             let first = (self.ptr as isize - begin as isize) / 4 + i as isize;
             let (last, len) = (first + count as isize, (end - begin) / 4);
             let is_within = first >= 0 && last <= len as isize;
-            assert!(is_within, "access to elements {first}..{last} of an array, expected a range within 0..{len}");
+            let (name, quote) = if self.name.is_empty() { ("an array", "") } else { (self.name, "`") };
+            assert!(
+                is_within,
+                "access to elements {first}..{last} of {quote}{name}{quote}, expected a range within 0..{len}"
+            );
         }
     }
 
@@ -332,7 +352,7 @@ impl BroadcastPairs {
 
 /// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
 #[derive(Clone, Copy, Debug)]
-pub struct U32View(View);
+pub struct U32View(pub(super) View);
 
 impl U32View {
     /// Returns a view of the `len` elements at `ptr`.
@@ -343,6 +363,12 @@ impl U32View {
     pub unsafe fn new(ptr: *const u32, len: usize) -> Self {
         // SAFETY: the caller keeps the contract of `View::new`.
         Self(unsafe { View::new(ptr.cast_mut().cast(), len) })
+    }
+
+    /// Returns the view with a name, as [`View::named`].
+    #[inline(always)]
+    pub fn named(self, name: &'static str) -> Self {
+        Self(self.0.named(name))
     }
 
     /// Returns the address of the first element, for the arguments of a launch on another device.

@@ -10,15 +10,20 @@ use crate::target::{HALF_WARP, Isa, Target};
 mod address;
 mod channels;
 mod compiler;
+mod entries;
 mod lanes;
 mod memory;
 mod ptx;
 mod view;
+mod warp_lanes;
+mod warp_memory;
 
+use address::{Address, Space};
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use view::{BroadcastPairs, U32View, View};
+pub use warp_lanes::{I32x32, Mask32, U32x32};
 
 /// A GPU, with the block's arrays in its shared memory.
 #[derive(Clone, Copy)]
@@ -93,6 +98,13 @@ pub(crate) fn sqrt_all<const N: usize>(_: Isa, mut x: [F32x32; N]) -> [F32x32; N
         x[i] = F32x32(sqrt(x[i].0));
     }
     x
+}
+
+/// Runs `work` with a view of `LEN` elements at the beginning of the launch's dynamic shared memory.
+#[inline(always)]
+pub(crate) fn with_shared<const LEN: usize>(work: impl FnOnce(View)) {
+    let base = compiler::shared_base().into();
+    work(View(Address { base, offset: 0, space: Space::Shared }));
 }
 
 /// Returns the index of the thread's block and the number of blocks of the launch.

@@ -116,6 +116,12 @@ unsafe extern "C" {
     fn shfl_idx(members: u32, x: f32, lane: u32, clamp: u32) -> f32;
     #[link_name = "llvm.nvvm.shfl.sync.idx.i32"]
     fn shfl_idx_i32(members: u32, x: u32, lane: u32, clamp: u32) -> u32;
+    #[link_name = "llvm.nvvm.shfl.sync.bfly.i32"]
+    fn shfl_bfly_i32(members: u32, x: u32, mask: u32, clamp: u32) -> u32;
+    #[link_name = "llvm.nvvm.shfl.sync.up.i32"]
+    fn shfl_up_i32(members: u32, x: u32, distance: u32, clamp: u32) -> u32;
+    #[link_name = "llvm.nvvm.shfl.sync.down.i32"]
+    fn shfl_down_i32(members: u32, x: u32, distance: u32, clamp: u32) -> u32;
     #[link_name = "llvm.nvvm.vote.ballot.sync"]
     fn vote_ballot(members: u32, condition: bool) -> u32;
     #[link_name = "llvm.nvvm.bar.warp.sync"]
@@ -129,6 +135,7 @@ const ALL: u32 = u32::MAX;
 
 // The clamps of `shfl.sync` (PTX ISA) are for the whole warp, and for half-warps without and with an upper bound.
 const WARP: u32 = 31;
+const WARP_UP: u32 = 0;
 const HALVES_UP: u32 = 0x1000;
 const HALVES_IDX: u32 = 0x100f;
 
@@ -167,6 +174,34 @@ pub fn shuffle_last(x: f32) -> f32 {
     unsafe { shfl_idx(ALL, x, 15, HALVES_IDX) }
 }
 
+/// Returns the value of the lane whose index is `lane` modulo 32.
+#[inline(always)]
+pub fn shuffle_lane(x: u32, lane: u32) -> u32 {
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
+    unsafe { shfl_idx_i32(ALL, x, lane, WARP) }
+}
+
+/// Returns the value of the lane whose index differs in the bits of `mask`.
+#[inline(always)]
+pub fn shuffle_lanes_xor(x: u32, mask: u32) -> u32 {
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
+    unsafe { shfl_bfly_i32(ALL, x, mask, WARP) }
+}
+
+/// Returns the value of the lane `distance` lower, or the lane's own value if there is none.
+#[inline(always)]
+pub fn shuffle_lanes_up(x: u32, distance: u32) -> u32 {
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
+    unsafe { shfl_up_i32(ALL, x, distance, WARP_UP) }
+}
+
+/// Returns the value of the lane `distance` higher, or the lane's own value if there is none.
+#[inline(always)]
+pub fn shuffle_lanes_down(x: u32, distance: u32) -> u32 {
+    // SAFETY: all lanes of the warp execute the instruction, as in `warp_barrier`.
+    unsafe { shfl_down_i32(ALL, x, distance, WARP) }
+}
+
 /// Returns the lanes in which `condition` holds, as bits.
 #[inline(always)]
 pub fn ballot(condition: bool) -> u32 {
@@ -175,7 +210,10 @@ pub fn ballot(condition: bool) -> u32 {
 }
 
 macro_rules! memory {
-    ($($space:literal $load:ident $store:ident $load4:ident $store4:ident $address:ty, $class:ident;)*) => {$(
+    ($(
+        $space:literal $load:ident $store:ident $load4:ident $store4:ident $load_where:ident $store_where:ident $add_where:ident
+        $address:ty, $class:ident;
+    )*) => {$(
         #[doc = concat!("Loads four bytes from ", $space, " memory.")]
         ///
         /// # Safety
@@ -235,10 +273,73 @@ macro_rules! memory {
                 );
             }
         }
+
+        #[doc = concat!("Loads four bytes from ", $space, " memory if `condition` holds, and returns `otherwise` if not. No lane branches.")]
+        ///
+        /// # Safety
+        /// If `condition` holds, the address is valid for reads, and aligned.
+        #[inline(always)]
+        pub unsafe fn $load_where(condition: bool, address: $address, otherwise: u32) -> u32 {
+            let x: u32;
+            // SAFETY: by the contract of this function, an address that is read is valid and aligned.
+            unsafe {
+                asm!(
+                    "{{", ".reg .pred held;",
+                    "setp.ne.u32 held, {condition}, 0;",
+                    "mov.b32 {x}, {otherwise};",
+                    concat!("@held ld.", $space, ".b32 {x}, [{address}];"),
+                    "}}",
+                    condition = in(reg32) u32::from(condition), otherwise = in(reg32) otherwise,
+                    address = in($class) address, x = out(reg32) x,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            x
+        }
+
+        #[doc = concat!("Stores four bytes to ", $space, " memory if `condition` holds. No lane branches.")]
+        ///
+        /// # Safety
+        /// If `condition` holds, the address is valid for writes, and aligned.
+        #[inline(always)]
+        pub unsafe fn $store_where(condition: bool, address: $address, x: u32) {
+            // SAFETY: by the contract of this function, an address that is written is valid and aligned.
+            unsafe {
+                asm!(
+                    "{{", ".reg .pred held;",
+                    "setp.ne.u32 held, {condition}, 0;",
+                    concat!("@held st.", $space, ".b32 [{address}], {x};"),
+                    "}}",
+                    condition = in(reg32) u32::from(condition), address = in($class) address, x = in(reg32) x,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
+
+        #[doc = concat!("Adds to a word of ", $space, " memory atomically if `condition` holds. No lane branches.")]
+        ///
+        /// # Safety
+        /// If `condition` holds, the address is valid for reads and writes, and aligned.
+        #[inline(always)]
+        pub unsafe fn $add_where(condition: bool, address: $address, x: u32) {
+            // SAFETY: by the contract of this function, an address that is written is valid and aligned.
+            unsafe {
+                asm!(
+                    "{{", ".reg .pred held;",
+                    "setp.ne.u32 held, {condition}, 0;",
+                    concat!("@held red.", $space, ".add.u32 [{address}], {x};"),
+                    "}}",
+                    condition = in(reg32) u32::from(condition), address = in($class) address, x = in(reg32) x,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
     )*};
 }
 
 memory! {
-    "shared" load_shared store_shared load_shared4 store_shared4 u32, reg32;
-    "global" load_global store_global load_global4 store_global4 u64, reg64;
+    "shared" load_shared store_shared load_shared4 store_shared4 load_shared_where store_shared_where add_shared_where
+        u32, reg32;
+    "global" load_global store_global load_global4 store_global4 load_global_where store_global_where add_global_where
+        u64, reg64;
 }

@@ -175,7 +175,7 @@ fn halves_bytes(stride: usize) -> u32 {
 
 /// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
 #[derive(Clone, Copy, Debug)]
-pub struct U32View(Address);
+pub struct U32View(pub(super) Address);
 
 impl U32View {
     /// Returns a view of the `len` elements at `ptr`.

@@ -1,0 +1,262 @@
+//! Integers, conditions and moves of all 32 lanes, as SIMD vectors.
+
+use core::array;
+use core::ops::{Not, Shl, Shr};
+use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
+use core::simd::num::{SimdFloat, SimdInt, SimdUint};
+use core::simd::{Mask, Select, Simd, simd_swizzle};
+
+use super::channels::F32x16;
+use super::lanes::F32x32;
+use crate::target::{HALF_WARP, WARP};
+
+/// One signed integer for each lane.
+#[derive(Clone, Copy)]
+pub struct I32x32(pub(super) Simd<i32, WARP>);
+
+/// One unsigned integer for each lane.
+#[derive(Clone, Copy)]
+pub struct U32x32(pub(super) Simd<u32, WARP>);
+
+/// One condition for each lane.
+#[derive(Clone, Copy)]
+pub struct Mask32(pub(super) Mask<i32, WARP>);
+
+impl F32x32 {
+    /// Returns the lanes as one vector.
+    #[inline(always)]
+    pub(super) fn to_simd(self) -> Simd<f32, WARP> {
+        const ALL: [usize; WARP] = {
+            let (mut lanes, mut i) = ([0; WARP], 0);
+            while i < WARP {
+                lanes[i] = i;
+                i += 1;
+            }
+            lanes
+        };
+        simd_swizzle!(self.0.0, self.1.0, ALL)
+    }
+
+    /// Returns the lanes of one vector.
+    #[inline(always)]
+    pub(super) fn from_simd(x: Simd<f32, WARP>) -> Self {
+        Self(F32x16(x.extract::<0, HALF_WARP>()), F32x16(x.extract::<HALF_WARP, HALF_WARP>()))
+    }
+
+    /// Returns the bit patterns.
+    #[inline(always)]
+    pub fn to_bits(self) -> U32x32 {
+        U32x32(self.to_simd().to_bits())
+    }
+
+    /// Returns the values with these bit patterns.
+    #[inline(always)]
+    pub fn from_bits(bits: U32x32) -> Self {
+        Self::from_simd(Simd::from_bits(bits.0))
+    }
+
+    /// Returns the absolute values.
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self::from_simd(self.to_simd().abs())
+    }
+
+    /// Returns the values without their fractions. Values beyond the range of `i32` give its ends, and NaN gives 0.
+    #[inline(always)]
+    pub fn to_i32(self) -> I32x32 {
+        I32x32(self.to_simd().cast())
+    }
+}
+
+impl I32x32 {
+    /// Returns the values as `f32`, rounded to nearest.
+    #[inline(always)]
+    pub fn to_f32(self) -> F32x32 {
+        F32x32::from_simd(self.0.cast())
+    }
+
+    /// Returns the same bits as unsigned integers.
+    #[inline(always)]
+    pub fn to_u32(self) -> U32x32 {
+        U32x32(self.0.cast())
+    }
+}
+
+impl U32x32 {
+    /// Returns each lane's index in the warp.
+    #[inline(always)]
+    pub fn lane_index() -> Self {
+        Self(Simd::from_array(array::from_fn(|lane| lane as u32)))
+    }
+
+    /// Returns the same bits as signed integers.
+    #[inline(always)]
+    pub fn to_i32(self) -> I32x32 {
+        I32x32(self.0.cast())
+    }
+}
+
+impl Mask32 {
+    /// Returns `condition` in every lane.
+    #[inline(always)]
+    pub fn splat(condition: bool) -> Self {
+        Self(Mask::splat(condition))
+    }
+
+    /// Returns the lanes below `n`.
+    #[inline(always)]
+    pub fn lanes_below(n: usize) -> Self {
+        Self(U32x32::lane_index().0.simd_lt(Simd::splat(n.min(WARP) as u32)))
+    }
+
+    /// Returns the mask as bits, of which lane 0 is the lowest. This is the ballot of the warp.
+    #[inline(always)]
+    pub fn to_bitmask(self) -> u32 {
+        self.0.to_bitmask() as u32
+    }
+
+    /// Returns the condition of a lane.
+    #[inline(always)]
+    pub(super) fn test(self, lane: usize) -> bool {
+        self.0.test(lane)
+    }
+}
+
+lanewise!(BitAnd bitand Mask32: 0);
+lanewise!(BitOr bitor Mask32: 0);
+
+impl Not for Mask32 {
+    type Output = Self;
+    #[inline(always)]
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}
+
+lanewise!(Add add I32x32: 0);
+lanewise!(Sub sub I32x32: 0);
+lanewise!(Mul mul I32x32: 0);
+lanewise!(BitAnd bitand I32x32: 0);
+lanewise!(BitOr bitor I32x32: 0);
+lanewise!(BitXor bitxor I32x32: 0);
+lanewise!(Add add U32x32: 0);
+lanewise!(Sub sub U32x32: 0);
+lanewise!(Mul mul U32x32: 0);
+lanewise!(BitAnd bitand U32x32: 0);
+lanewise!(BitOr bitor U32x32: 0);
+lanewise!(BitXor bitxor U32x32: 0);
+
+macro_rules! integers {
+    ($($type:ident: $element:ident;)*) => {$(
+        impl Not for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn not(self) -> Self {
+                Self(!self.0)
+            }
+        }
+
+        /// Shifts left by a number of bits below 32.
+        impl Shl<u32> for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn shl(self, bits: u32) -> Self {
+                Self(self.0 << Simd::splat(bits as $element))
+            }
+        }
+
+        /// Shifts right by a number of bits below 32. Signed values keep their sign.
+        impl Shr<u32> for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn shr(self, bits: u32) -> Self {
+                Self(self.0 >> Simd::splat(bits as $element))
+            }
+        }
+    )*};
+}
+
+integers! { I32x32: i32; U32x32: u32; }
+
+/// Implements what all lane types have in common, from a conversion to a vector and back.
+macro_rules! lanes {
+    ($($type:ident: $element:ident, $to:expr, $from:expr;)*) => {$(
+        impl $type {
+            /// Returns the lanes with `self < other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn lt(self, other: Self) -> Mask32 {
+                Mask32($to(self).simd_lt($to(other)))
+            }
+
+            /// Returns the lanes with `self <= other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn le(self, other: Self) -> Mask32 {
+                Mask32($to(self).simd_le($to(other)))
+            }
+
+            /// Returns the lanes with `self == other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn eq(self, other: Self) -> Mask32 {
+                Mask32($to(self).simd_eq($to(other)))
+            }
+        }
+
+        impl crate::lanes::Lanes for $type {
+            type Element = $element;
+
+            #[inline(always)]
+            fn splat(x: $element) -> Self {
+                $from(Simd::splat(x))
+            }
+
+            #[inline(always)]
+            fn lane(self, lane: usize) -> $element {
+                $to(self)[lane % WARP]
+            }
+
+            #[inline(always)]
+            fn uniform(self) -> $element {
+                $to(self)[0]
+            }
+
+            #[inline(always)]
+            fn select(mask: Mask32, a: Self, b: Self) -> Self {
+                $from(mask.0.select($to(a), $to(b)))
+            }
+
+            #[inline(always)]
+            fn shuffle(self, from: U32x32) -> Self {
+                let (x, from) = ($to(self).to_array(), from.0.to_array());
+                $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[from[lane] as usize % WARP])))
+            }
+
+            #[inline(always)]
+            fn shuffle_xor(self, mask: usize) -> Self {
+                let x = $to(self).to_array();
+                $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[(lane ^ mask) % WARP])))
+            }
+
+            #[inline(always)]
+            fn shuffle_up(self, distance: usize) -> Self {
+                let x = $to(self).to_array();
+                $from(Simd::from_array(array::from_fn(
+                    #[inline(always)] |lane| x[if lane < distance { lane } else { lane - distance }],
+                )))
+            }
+
+            #[inline(always)]
+            fn shuffle_down(self, distance: usize) -> Self {
+                let x = $to(self).to_array();
+                $from(Simd::from_array(array::from_fn(
+                    #[inline(always)] |lane| x[if lane + distance < WARP { lane + distance } else { lane }],
+                )))
+            }
+        }
+    )*};
+}
+
+lanes! {
+    F32x32: f32, F32x32::to_simd, F32x32::from_simd;
+    I32x32: i32, (|x: I32x32| x.0), I32x32;
+    U32x32: u32, (|x: U32x32| x.0), U32x32;
+}

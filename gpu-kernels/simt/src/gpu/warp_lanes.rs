@@ -1,0 +1,239 @@
+//! Integers, conditions and moves of all 32 lanes, as registers.
+
+use core::ops::{Add, Mul, Not, Shl, Shr, Sub};
+
+use super::lanes::F32x32;
+use super::ptx;
+use crate::target::WARP;
+
+/// One signed integer for each lane.
+#[derive(Clone, Copy)]
+pub struct I32x32(pub(super) i32);
+
+/// One unsigned integer for each lane.
+#[derive(Clone, Copy)]
+pub struct U32x32(pub(super) u32);
+
+/// One condition for each lane.
+#[derive(Clone, Copy)]
+pub struct Mask32(pub(super) bool);
+
+impl F32x32 {
+    /// Returns the bit patterns.
+    #[inline(always)]
+    pub fn to_bits(self) -> U32x32 {
+        U32x32(self.0.to_bits())
+    }
+
+    /// Returns the values with these bit patterns.
+    #[inline(always)]
+    pub fn from_bits(bits: U32x32) -> Self {
+        Self(f32::from_bits(bits.0))
+    }
+
+    /// Returns the absolute values.
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self(f32::from_bits(self.0.to_bits() & (u32::MAX >> 1)))
+    }
+
+    /// Returns the values without their fractions. Values beyond the range of `i32` give its ends, and NaN gives 0.
+    #[inline(always)]
+    pub fn to_i32(self) -> I32x32 {
+        I32x32(self.0 as i32)
+    }
+}
+
+impl I32x32 {
+    /// Returns the values as `f32`, rounded to nearest.
+    #[inline(always)]
+    pub fn to_f32(self) -> F32x32 {
+        F32x32(self.0 as f32)
+    }
+
+    /// Returns the same bits as unsigned integers.
+    #[inline(always)]
+    pub fn to_u32(self) -> U32x32 {
+        U32x32(self.0 as u32)
+    }
+}
+
+impl U32x32 {
+    /// Returns each lane's index in the warp.
+    #[inline(always)]
+    pub fn lane_index() -> Self {
+        Self(ptx::lane())
+    }
+
+    /// Returns the same bits as signed integers.
+    #[inline(always)]
+    pub fn to_i32(self) -> I32x32 {
+        I32x32(self.0 as i32)
+    }
+}
+
+impl Mask32 {
+    /// Returns `condition` in every lane.
+    #[inline(always)]
+    pub fn splat(condition: bool) -> Self {
+        Self(condition)
+    }
+
+    /// Returns the lanes below `n`.
+    #[inline(always)]
+    pub fn lanes_below(n: usize) -> Self {
+        Self(ptx::lane() < n.min(WARP) as u32)
+    }
+
+    /// Returns the mask as bits, of which lane 0 is the lowest. This is the ballot of the warp.
+    #[inline(always)]
+    pub fn to_bitmask(self) -> u32 {
+        ptx::ballot(self.0)
+    }
+}
+
+lanewise!(BitAnd bitand Mask32: 0);
+lanewise!(BitOr bitor Mask32: 0);
+
+impl Not for Mask32 {
+    type Output = Self;
+    #[inline(always)]
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}
+
+macro_rules! integers {
+    ($($type:ident;)*) => {$(
+        lanewise!(BitAnd bitand $type: 0);
+        lanewise!(BitOr bitor $type: 0);
+        lanewise!(BitXor bitxor $type: 0);
+
+        impl Add for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                Self(self.0.wrapping_add(other.0))
+            }
+        }
+
+        impl Sub for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                Self(self.0.wrapping_sub(other.0))
+            }
+        }
+
+        impl Mul for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                Self(self.0.wrapping_mul(other.0))
+            }
+        }
+
+        impl Not for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn not(self) -> Self {
+                Self(!self.0)
+            }
+        }
+
+        /// Shifts left by a number of bits below 32.
+        impl Shl<u32> for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn shl(self, bits: u32) -> Self {
+                Self(self.0.wrapping_shl(bits))
+            }
+        }
+
+        /// Shifts right by a number of bits below 32. Signed values keep their sign.
+        impl Shr<u32> for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn shr(self, bits: u32) -> Self {
+                Self(self.0.wrapping_shr(bits))
+            }
+        }
+    )*};
+}
+
+integers! { I32x32; U32x32; }
+
+/// Implements what all lane types have in common, from a conversion to 32 bits and back.
+macro_rules! lanes {
+    ($($type:ident: $element:ident, $to:expr, $from:expr;)*) => {$(
+        impl $type {
+            /// Returns the lanes with `self < other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn lt(self, other: Self) -> Mask32 {
+                Mask32(self.0 < other.0)
+            }
+
+            /// Returns the lanes with `self <= other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn le(self, other: Self) -> Mask32 {
+                Mask32(self.0 <= other.0)
+            }
+
+            /// Returns the lanes with `self == other`. A comparison with NaN is false.
+            #[inline(always)]
+            pub fn eq(self, other: Self) -> Mask32 {
+                Mask32(self.0 == other.0)
+            }
+        }
+
+        impl crate::lanes::Lanes for $type {
+            type Element = $element;
+
+            #[inline(always)]
+            fn splat(x: $element) -> Self {
+                Self(x)
+            }
+
+            #[inline(always)]
+            fn lane(self, lane: usize) -> $element {
+                $from(ptx::shuffle_lane($to(self.0), lane as u32))
+            }
+
+            #[inline(always)]
+            fn uniform(self) -> $element {
+                self.0
+            }
+
+            #[inline(always)]
+            fn select(mask: Mask32, a: Self, b: Self) -> Self {
+                if mask.0 { a } else { b }
+            }
+
+            #[inline(always)]
+            fn shuffle(self, from: U32x32) -> Self {
+                Self($from(ptx::shuffle_lane($to(self.0), from.0)))
+            }
+
+            #[inline(always)]
+            fn shuffle_xor(self, mask: usize) -> Self {
+                Self($from(ptx::shuffle_lanes_xor($to(self.0), mask as u32)))
+            }
+
+            #[inline(always)]
+            fn shuffle_up(self, distance: usize) -> Self {
+                Self($from(ptx::shuffle_lanes_up($to(self.0), distance as u32)))
+            }
+
+            #[inline(always)]
+            fn shuffle_down(self, distance: usize) -> Self {
+                Self($from(ptx::shuffle_lanes_down($to(self.0), distance as u32)))
+            }
+        }
+    )*};
+}
+
+lanes! {
+    F32x32: f32, f32::to_bits, f32::from_bits;
+    I32x32: i32, i32::cast_unsigned, u32::cast_signed;
+    U32x32: u32, u32::from, u32::from;
+}
