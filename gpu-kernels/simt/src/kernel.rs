@@ -3,9 +3,13 @@
 use core::marker::PhantomData;
 use core::ops::Range;
 
-use crate::backend::{U32View, View};
 use crate::block::{Block, Grid};
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
 use crate::target::Target;
+use backend::{U32View, View};
 
 /// The arguments of a kernel, with the kernel as a method. [`entries!`](crate::entries) declares the struct and makes the
 /// kernel's entries.

@@ -2,70 +2,17 @@
 
 use core::ops::{Add, Neg};
 
-use crate::backend::{F32x32, I32x32, Mask32, U32x32};
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
+use backend::{F32x32, I32x32, Mask32, U32x32};
 
-/// The moves of values between lanes, for [`F32x32`], [`I32x32`] and [`U32x32`].
+/// One value for each lane, which is [`F32x32`], [`I32x32`] or [`U32x32`].
 pub trait Lanes: Copy + sealed::Sealed {
-    /// The type of a lane's value.
-    type Element: Copy;
-
-    /// Returns `x` in every lane.
-    fn splat(x: Self::Element) -> Self;
-
-    /// Returns the value of a lane. The index counts modulo 32.
-    fn lane(self, lane: usize) -> Self::Element;
-
-    /// Returns the value, which is the same in all lanes.
-    #[doc(hidden)]
-    fn uniform(self) -> Self::Element;
-
     /// Returns `a` in the lanes of the mask and `b` in the others, as [`Mask32::select`].
     #[doc(hidden)]
     fn select(mask: Mask32, a: Self, b: Self) -> Self;
-
-    /// Returns in each lane the value of the lane `from`. The indices count modulo 32.
-    fn shuffle(self, from: U32x32) -> Self;
-
-    /// Returns in each lane the value of the lane whose index differs in the bits of `mask`, which is below 32.
-    fn shuffle_xor(self, mask: usize) -> Self;
-
-    /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The distance is
-    /// below 32.
-    fn shuffle_up(self, distance: usize) -> Self;
-
-    /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values. The distance is
-    /// below 32.
-    fn shuffle_down(self, distance: usize) -> Self;
-
-    /// Combines the values of all lanes by a butterfly, which halves the distance of the lanes from 16 to 1.
-    #[inline(always)]
-    fn reduce(self, combine: impl Fn(Self, Self) -> Self) -> Self::Element {
-        let mut x = self;
-        x = combine(x, x.shuffle_xor(16));
-        x = combine(x, x.shuffle_xor(8));
-        x = combine(x, x.shuffle_xor(4));
-        x = combine(x, x.shuffle_xor(2));
-        x = combine(x, x.shuffle_xor(1));
-        x.uniform()
-    }
-
-    /// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes doubles
-    /// from 1 to 16.
-    #[inline(always)]
-    fn scan(self, combine: impl Fn(Self, Self) -> Self) -> Self {
-        let mut x = self;
-        x = scan_step(x, 1, &combine);
-        x = scan_step(x, 2, &combine);
-        x = scan_step(x, 4, &combine);
-        x = scan_step(x, 8, &combine);
-        scan_step(x, 16, &combine)
-    }
-}
-
-/// Combines each value with the value of the lane `distance` lower, if there is one.
-#[inline(always)]
-fn scan_step<L: Lanes>(x: L, distance: usize, combine: &impl Fn(L, L) -> L) -> L {
-    Mask32::lanes_below(distance).select(x, combine(x.shuffle_up(distance), x))
 }
 
 mod sealed {
@@ -114,7 +61,44 @@ impl Neg for F32x32 {
 
 macro_rules! reductions {
     ($($type:ident: $element:ident;)*) => {$(
+        impl Lanes for $type {
+            #[inline(always)]
+            fn select(mask: Mask32, a: Self, b: Self) -> Self {
+                Self::select_by(mask, a, b)
+            }
+        }
+
         impl $type {
+            /// Combines the values of all lanes by a butterfly, which halves the distance of the lanes from 16 to 1.
+            #[inline(always)]
+            pub fn reduce(self, combine: impl Fn(Self, Self) -> Self) -> $element {
+                let mut x = self;
+                x = combine(x, x.shuffle_xor(16));
+                x = combine(x, x.shuffle_xor(8));
+                x = combine(x, x.shuffle_xor(4));
+                x = combine(x, x.shuffle_xor(2));
+                x = combine(x, x.shuffle_xor(1));
+                x.uniform()
+            }
+
+            /// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes
+            /// doubles from 1 to 16.
+            #[inline(always)]
+            pub fn scan(self, combine: impl Fn(Self, Self) -> Self) -> Self {
+                let mut x = self;
+                x = x.scan_step(1, &combine);
+                x = x.scan_step(2, &combine);
+                x = x.scan_step(4, &combine);
+                x = x.scan_step(8, &combine);
+                x.scan_step(16, &combine)
+            }
+
+            /// Combines each value with the value of the lane `distance` lower, if there is one.
+            #[inline(always)]
+            fn scan_step(self, distance: usize, combine: &impl Fn(Self, Self) -> Self) -> Self {
+                Mask32::lanes_below(distance).select(self, combine(self.shuffle_up(distance), self))
+            }
+
             /// Returns the lanes with `self > other`. A comparison with NaN is false.
             #[inline(always)]
             pub fn gt(self, other: Self) -> Mask32 {
@@ -139,7 +123,7 @@ macro_rules! reductions {
                 self.lt(other).select(self, other)
             }
 
-            /// Returns the sum over all lanes by the butterfly of [`Lanes::reduce`].
+            /// Returns the sum over all lanes by the butterfly of [`Self::reduce`].
             #[inline(always)]
             pub fn reduce_sum(self) -> $element {
                 self.reduce(Self::add)
@@ -169,14 +153,8 @@ macro_rules! reductions {
 reductions! { F32x32: f32; I32x32: i32; U32x32: u32; }
 
 macro_rules! integers {
-    ($($type:ident: $element:ident;)*) => {$(
+    ($($type:ident)*) => {$(
         impl $type {
-            /// Returns `x` in every lane.
-            #[inline(always)]
-            pub fn splat(x: $element) -> Self {
-                Lanes::splat(x)
-            }
-
             /// Returns the larger of each two values.
             #[inline(always)]
             pub fn max(self, other: Self) -> Self {
@@ -186,4 +164,4 @@ macro_rules! integers {
     )*};
 }
 
-integers! { I32x32: i32; U32x32: u32; }
+integers! { I32x32 U32x32 }

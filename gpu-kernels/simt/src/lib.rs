@@ -74,6 +74,8 @@ mod index;
 mod kernel;
 mod lanes;
 pub mod math;
+#[cfg(not(target_arch = "nvptx64"))]
+mod processor;
 mod target;
 
 #[cfg(not(target_arch = "nvptx64"))]
@@ -87,7 +89,7 @@ pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(not(target_arch = "nvptx64"))]
-pub use cpu::{AnyCpu, Arguments, Cpu, cpu_entry, sqrt_from_estimate};
+pub use cpu::{AnyCpu, sqrt_from_estimate};
 #[cfg(all(target_arch = "nvptx64", feature = "rust-cuda"))]
 pub use cuda_std;
 #[cfg(target_arch = "nvptx64")]
@@ -95,4 +97,6 @@ pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
 pub use index::{div, half_warps, rem, round_up};
 pub use kernel::{Argument, CpuEntry, Element, Global, Kernel, Launch, argument_size};
 pub use lanes::Lanes;
+#[cfg(not(target_arch = "nvptx64"))]
+pub use processor::{Arguments, Cpu, cpu_entry};
 pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARP, WARPS};

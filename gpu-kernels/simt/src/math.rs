@@ -1,6 +1,10 @@
 //! `exp` and `ln` from IEEE operations alone, so that every device computes the same bits.
 
-use crate::backend::{F32x16, U32x16};
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
+use backend::{F32x16, U32x16};
 
 /// The smallest argument of [`exp`]. Smaller arguments are clamped to this value. The exponential, 4e-18, vanishes in a
 /// sum with 1, and products with the exponential stay far from denormals. Denormals are slow on many processors.

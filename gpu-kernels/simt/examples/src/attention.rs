@@ -4,7 +4,7 @@
 //! output it is a channel. A running maximum and sum scale the output, as in `softmax`.
 
 use simt::math::exp;
-use simt::{F32x32, Global, Kernel, Lanes, Launch, Mask32, PerWarp, Target, U32x32, View, WARP, WARPS, inline};
+use simt::{F32x32, Global, Kernel, Launch, Mask32, PerWarp, Target, U32x32, View, WARP, WARPS, inline};
 
 /// The number of channels.
 pub const CHANNELS: usize = WARP;

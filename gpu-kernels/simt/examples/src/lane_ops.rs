@@ -1,6 +1,6 @@
 //! Every op of a warp's lanes, one row of results for each.
 
-use simt::{F32x32, Global, I32x32, Kernel, Lanes, Launch, Mask32, Target, U32x32, WARP, inline};
+use simt::{F32x32, Global, I32x32, Kernel, Launch, Mask32, Target, U32x32, WARP, inline};
 
 simt::entries! {
     /// Applies each op to 32 values of each array, in a launch of one block.

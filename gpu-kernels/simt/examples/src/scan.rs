@@ -3,7 +3,7 @@
 //! The warps scan rows of 32 elements. One warp then scans the sums of the rows, and all warps add the sum of the rows
 //! before.
 
-use simt::{Global, Kernel, Lanes, Launch, Mask32, Target, U32x32, WARP, inline};
+use simt::{Global, Kernel, Launch, Mask32, Target, U32x32, WARP, inline};
 
 /// The largest length of the array.
 pub const MAX_LEN: usize = MAX_ROWS * WARP;

@@ -8,7 +8,6 @@ use core::ops::Range;
 use crate::target::{HALF_WARP, Isa, Target, WARPS};
 
 mod channels;
-mod entries;
 mod lanes;
 mod memory;
 mod newton;
@@ -20,7 +19,6 @@ mod warp_lanes;
 mod warp_memory;
 
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
-pub use entries::{Arguments, Cpu, cpu_entry};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;

@@ -148,6 +148,14 @@ lanewise!(BitXor bitxor U32x32: 0);
 
 macro_rules! integers {
     ($($type:ident: $element:ident;)*) => {$(
+        impl $type {
+            /// Returns `x` in every lane.
+            #[inline(always)]
+            pub fn splat(x: $element) -> Self {
+                Self(Simd::splat(x))
+            }
+        }
+
         impl Not for $type {
             type Output = Self;
             #[inline(always)]
@@ -201,51 +209,53 @@ macro_rules! lanes {
             }
         }
 
-        impl crate::lanes::Lanes for $type {
-            type Element = $element;
-
+        impl $type {
+            /// Returns the value of a lane. The index counts modulo 32.
             #[inline(always)]
-            fn splat(x: $element) -> Self {
-                $from(Simd::splat(x))
-            }
-
-            #[inline(always)]
-            fn lane(self, lane: usize) -> $element {
+            pub fn lane(self, lane: usize) -> $element {
                 $to(self)[lane % WARP]
             }
 
+            /// Returns the value, which is the same in all lanes.
             #[inline(always)]
-            fn uniform(self) -> $element {
+            pub(crate) fn uniform(self) -> $element {
                 $to(self)[0]
             }
 
+            /// Returns `a` in the lanes of the mask and `b` in the others.
             #[inline(always)]
-            fn select(mask: Mask32, a: Self, b: Self) -> Self {
+            pub(crate) fn select_by(mask: Mask32, a: Self, b: Self) -> Self {
                 $from(mask.0.select($to(a), $to(b)))
             }
 
+            /// Returns in each lane the value of the lane `from`. The indices count modulo 32.
             #[inline(always)]
-            fn shuffle(self, from: U32x32) -> Self {
+            pub fn shuffle(self, from: U32x32) -> Self {
                 let (x, from) = ($to(self).to_array(), from.0.to_array());
                 $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[from[lane] as usize % WARP])))
             }
 
+            /// Returns in each lane the value of the lane whose index differs in the bits of `mask`, which is below 32.
             #[inline(always)]
-            fn shuffle_xor(self, mask: usize) -> Self {
+            pub fn shuffle_xor(self, mask: usize) -> Self {
                 let x = $to(self).to_array();
                 $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[(lane ^ mask) % WARP])))
             }
 
+            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The distance is
+            /// below 32.
             #[inline(always)]
-            fn shuffle_up(self, distance: usize) -> Self {
+            pub fn shuffle_up(self, distance: usize) -> Self {
                 let x = $to(self).to_array();
                 $from(Simd::from_array(array::from_fn(
                     #[inline(always)] |lane| x[if lane < distance { lane } else { lane - distance }],
                 )))
             }
 
+            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values. The distance
+            /// is below 32.
             #[inline(always)]
-            fn shuffle_down(self, distance: usize) -> Self {
+            pub fn shuffle_down(self, distance: usize) -> Self {
                 let x = $to(self).to_array();
                 $from(Simd::from_array(array::from_fn(
                     #[inline(always)] |lane| x[if lane + distance < WARP { lane + distance } else { lane }],

@@ -104,7 +104,15 @@ impl Not for Mask32 {
 }
 
 macro_rules! integers {
-    ($($type:ident;)*) => {$(
+    ($($type:ident: $element:ident;)*) => {$(
+        impl $type {
+            /// Returns `x` in every lane.
+            #[inline(always)]
+            pub fn splat(x: $element) -> Self {
+                Self(x)
+            }
+        }
+
         lanewise!(BitAnd bitand $type: 0);
         lanewise!(BitOr bitor $type: 0);
         lanewise!(BitXor bitxor $type: 0);
@@ -161,7 +169,7 @@ macro_rules! integers {
     )*};
 }
 
-integers! { I32x32; U32x32; }
+integers! { I32x32: i32; U32x32: u32; }
 
 /// Implements what all lane types have in common, from a conversion to 32 bits and back.
 macro_rules! lanes {
@@ -186,46 +194,48 @@ macro_rules! lanes {
             }
         }
 
-        impl crate::lanes::Lanes for $type {
-            type Element = $element;
-
+        impl $type {
+            /// Returns the value of a lane. The index counts modulo 32.
             #[inline(always)]
-            fn splat(x: $element) -> Self {
-                Self(x)
-            }
-
-            #[inline(always)]
-            fn lane(self, lane: usize) -> $element {
+            pub fn lane(self, lane: usize) -> $element {
                 $from(ptx::shuffle_lane($to(self.0), lane as u32))
             }
 
+            /// Returns the value, which is the same in all lanes.
             #[inline(always)]
-            fn uniform(self) -> $element {
+            pub(crate) fn uniform(self) -> $element {
                 self.0
             }
 
+            /// Returns `a` in the lanes of the mask and `b` in the others.
             #[inline(always)]
-            fn select(mask: Mask32, a: Self, b: Self) -> Self {
+            pub(crate) fn select_by(mask: Mask32, a: Self, b: Self) -> Self {
                 if mask.0 { a } else { b }
             }
 
+            /// Returns in each lane the value of the lane `from`. The indices count modulo 32.
             #[inline(always)]
-            fn shuffle(self, from: U32x32) -> Self {
+            pub fn shuffle(self, from: U32x32) -> Self {
                 Self($from(ptx::shuffle_lane($to(self.0), from.0)))
             }
 
+            /// Returns in each lane the value of the lane whose index differs in the bits of `mask`, which is below 32.
             #[inline(always)]
-            fn shuffle_xor(self, mask: usize) -> Self {
+            pub fn shuffle_xor(self, mask: usize) -> Self {
                 Self($from(ptx::shuffle_lanes_xor($to(self.0), mask as u32)))
             }
 
+            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The distance is
+            /// below 32.
             #[inline(always)]
-            fn shuffle_up(self, distance: usize) -> Self {
+            pub fn shuffle_up(self, distance: usize) -> Self {
                 Self($from(ptx::shuffle_lanes_up($to(self.0), distance as u32)))
             }
 
+            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values. The distance
+            /// is below 32.
             #[inline(always)]
-            fn shuffle_down(self, distance: usize) -> Self {
+            pub fn shuffle_down(self, distance: usize) -> Self {
                 Self($from(ptx::shuffle_lanes_down($to(self.0), distance as u32)))
             }
         }

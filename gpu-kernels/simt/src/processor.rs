@@ -175,7 +175,7 @@ impl Cpu {
     pub unsafe fn launch<K: Arguments>(&self, blocks: usize, kernel: &K) {
         let entry = K::cpu_entry(self.isa);
         #[cfg(feature = "race-check")]
-        super::race::launch();
+        crate::cpu::race::launch();
         let threads = if cfg!(any(feature = "race-check", target_family = "wasm")) { 1 } else { self.threads.get() };
         let threads = threads.min(blocks);
         if threads <= 1 {
