@@ -31,6 +31,8 @@
 //! }
 //! ```
 //!
+//! A package whose library holds its own kernels needs no more than a call of [`embed`].
+//!
 //! # The kernels
 //!
 //! For rustc's back end, the package's library is `no_std`, defines a panic handler, and exports each kernel as
@@ -39,11 +41,13 @@
 //! `cuda_builder` (see [`PtxBuild::rust_cuda_workspace`]).
 
 mod build;
+mod embed;
 mod error;
 pub mod modules;
 mod rust_cuda;
 
 pub use build::{Ptx, PtxBuild};
+pub use embed::embed;
 pub use error::Error;
 pub use modules::{LaunchBounds, Module};
 pub use rust_cuda::Toolchain;
