@@ -1,0 +1,39 @@
+//! A kernel for SIMD on the CPU and for GPUs, from one source.
+#![no_std]
+#![cfg_attr(target_arch = "nvptx64", feature(abi_ptx))]
+
+use simt::{F32x32, Global, Kernel, Launch, Mask32, Target, WARP, inline};
+
+simt::entries! {
+    /// Adds `a` times `x` to `y`, which has the length of `x`.
+    saxpy: pub struct Saxpy {
+        /// The factor.
+        pub a: f32,
+        /// The vector that is multiplied.
+        pub x: Global<f32>,
+        /// The vector that is added to.
+        pub y: Global<f32>,
+    }
+}
+
+impl Kernel for Saxpy {
+    #[inline(always)]
+    fn run<T: Target>(&self, launch: &Launch<T>) {
+        let (x, y) = (launch.view(self.x, "x"), launch.view(self.y, "y"));
+        let (a, n) = (F32x32::splat(self.a), self.x.len());
+        launch.each_block(inline!(|block| {
+            block.each_warp(inline!(move |warp| {
+                for row in block.grid_share(warp).items(0, n.div_ceil(WARP)) {
+                    let (i, zero) = (row * WARP, F32x32::splat(0.0));
+                    let inside = Mask32::lanes_below(n - i);
+                    let sum = a.mul_add(x.load_where(inside, i, zero), y.load_where(inside, i, zero));
+                    y.store_where(inside, i, sum);
+                }
+            }));
+        }));
+    }
+}
+
+/// The name and the PTX of each kernel.
+#[cfg(not(target_arch = "nvptx64"))]
+pub const PTX: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
