@@ -4,7 +4,7 @@
 //! elements of a column would all be in one bank if rows were 32 elements apart. Rows that are 33 elements apart put them
 //! in 32 banks.
 
-use simt::{Global, Kernel, Launch, Mask32, Target, U32x32, View, WARP, div, inline, rem};
+use simt::{F32x32, Global, Kernel, Launch, Mask32, Target, U32x32, View, WARP, div, inline, rem};
 
 /// The distance between two rows of a tile.
 const STRIDE: usize = WARP + 1;
@@ -46,7 +46,7 @@ impl Kernel for Transpose {
                     block.each_warp(inline!(move |warp| {
                         for column in warp.block_stride(WARP) {
                             let index = U32x32::lane_index() * U32x32::splat(STRIDE as u32);
-                            let elements = tile.at(column).gather(Mask32::splat(true), index, simt::F32x32::splat(0.0));
+                            let elements = tile.at(column).gather(Mask32::splat(true), index, F32x32::splat(0.0));
                             y.store_lanes((first_column + column) * rows + first_row, elements);
                         }
                     }));
