@@ -1,10 +1,10 @@
-//! The template, copied to an empty folder as an author of kernels would.
+//! The template, copied to an empty folder as an author of kernels would, with the crates in their packaged form.
 #![cfg(not(feature = "race-check"))]
 #![allow(missing_docs)]
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Copies a folder.
@@ -27,33 +27,54 @@ fn replace(file: &Path, from: &str, to: &str) {
     fs::write(file, text.replace(from, to)).expect("the file is written");
 }
 
+/// Returns a command of cargo in this folder, without the flags of the outer build.
+fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(folder).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo
+}
+
+/// Packages the crates, and unpacks them in the folder `to`.
+fn package(to: &Path) {
+    let packages = ["microgpt-simt", "ptx-build", "ptx-emulator"];
+    let mut cargo = cargo(env!("CARGO_MANIFEST_DIR").as_ref());
+    cargo.args(["package", "--offline", "--no-verify", "--allow-dirty", "--target-dir"]).arg(to);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for package in packages {
+        let archive = to.join("package").join(format!("{package}-{}.crate", env!("CARGO_PKG_VERSION")));
+        let status = Command::new("tar").arg("xzf").arg(archive).current_dir(to).status();
+        assert!(status.expect("tar runs").success());
+    }
+}
+
 /// Runs the tests of the package, and returns whether they pass, with their output.
 fn test(package: &Path) -> (bool, String) {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["test", "--offline", "--test", "saxpy"]).current_dir(package);
-    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("template"));
-    // The flags of the outer build are not those of an author's build.
-    let output = cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").output().expect("cargo runs");
+    let mut cargo = cargo(package);
+    cargo.args(["test", "--offline", "--test", "saxpy"]);
+    let output = cargo.env("CARGO_TARGET_DIR", package.join("target")).output().expect("cargo runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), text)
 }
 
 #[test]
 fn the_template_passes_its_test_and_finds_an_access_out_of_bounds() {
-    let simt = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder").to_owned();
     let folder = tempfile::tempdir().expect("an empty folder");
-    let package = folder.path().join("my-kernels");
-    copy(&simt.join("template"), &package);
-    let crates = simt.parent().expect("a folder");
-    let manifest = package.join("Cargo.toml");
-    // A TOML string takes slashes on every system.
-    let path = |path: &Path| format!("path = \"{}", path.display().to_string().replace('\\', "/"));
-    replace(&manifest, "path = \"../../", &format!("{}/", path(crates)));
-    replace(&manifest, "path = \"..\"", &format!("{}\"", path(&simt)));
-    let (passes, output) = test(&package);
+    package(folder.path());
+    let my_kernels = folder.path().join("my-kernels");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../template"), &my_kernels);
+    let manifest = my_kernels.join("Cargo.toml");
+    for (path, package) in
+        [("..", "microgpt-simt"), ("../../ptx-build", "ptx-build"), ("../../ptx-emulator", "ptx-emulator")]
+    {
+        let unpacked = format!("path = \"../{package}-{}\"", env!("CARGO_PKG_VERSION"));
+        replace(&manifest, &format!("path = \"{path}\""), &unpacked);
+    }
+    let (passes, output) = test(&my_kernels);
     assert!(passes, "{output}");
-    replace(&package.join("src/lib.rs"), "y.store_where(inside, i, sum)", "y.store_lanes(i, sum)");
-    let (passes, output) = test(&package);
+    replace(&my_kernels.join("src/lib.rs"), "y.store_where(inside, i, sum)", "y.store_lanes(i, sum)");
+    let (passes, output) = test(&my_kernels);
     assert!(!passes, "{output}");
     assert!(output.contains("access to elements 1003..1004 of `y`, expected a range within 0..1003"), "{output}");
 }
