@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::modules::LaunchBounds;
 
 /// Compiles the library of the build script's package to PTX, and writes `kernels.rs` to `OUT_DIR`, an expression of
-/// the type `&[(&str, &str)]` with the name and the PTX of each kernel. A launch has at most `BLOCK_THREADS` threads in a
-/// block.
+/// the type `&[(&str, &str)]` with the name and the PTX of each kernel. A launch has at most `BLOCK_THREADS` threads in
+/// a block.
 ///
 /// The library includes the expression everywhere but on the GPU:
 ///

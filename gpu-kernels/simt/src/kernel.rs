@@ -11,8 +11,8 @@ use crate::gpu as backend;
 use crate::target::Target;
 use backend::{U32View, View};
 
-/// The arguments of a kernel, with the kernel as a method. [`entries!`](crate::entries) declares the struct and makes the
-/// kernel's entries.
+/// The arguments of a kernel, with the kernel as a method. [`entries!`](crate::entries) declares the struct and makes
+/// the kernel's entries.
 pub trait Kernel: Copy + Send + Sync {
     /// The length in elements of the memory that [`Block::shared`] gives, at most. A launch on a GPU provides this much
     /// dynamic shared memory, `Arguments::SHARED_BYTES`. The host computes the length, so it depends on
@@ -33,7 +33,8 @@ impl<T: Target> Launch<T> {
     ///
     /// # Safety
     /// Each array of which the kernel takes a view is valid for reads, and for writes if the kernel stores to it. Only
-    /// this launch accesses the arrays meanwhile, and every access of the kernel stays within them.
+    /// this launch accesses the arrays meanwhile, and every access of the kernel stays within them. No view of shared
+    /// memory is used after its [`Block::shared`] has ended.
     #[inline(always)]
     pub unsafe fn new(grid: Grid<T>) -> Self {
         Self(grid)
@@ -173,8 +174,8 @@ pub type CpuEntry<K> = unsafe fn(kernel: &K, blocks: Range<usize>, count: usize)
 ///
 /// Each item names the entry, then declares the struct, which implements [`Kernel`]. For a GPU the macro makes a PTX
 /// entry of this name, which takes the struct by value. For the CPU it makes a function for each instruction set, from
-/// which `Cpu` chooses. The fields are numbers of 32 bits and [`Global`] arrays. The macro asserts that the
-/// struct has no padding, so that its bytes are the bytes of the kernel's parameter. A crate of kernels needs the feature
+/// which `Cpu` chooses. The fields are numbers of 32 bits and [`Global`] arrays. The macro asserts that the struct has
+/// no padding, so that its bytes are the bytes of the kernel's parameter. A crate of kernels needs the feature
 /// `abi_ptx` for the target `nvptx64-nvidia-cuda`.
 ///
 /// ```

@@ -167,8 +167,8 @@ impl Cpu {
     ///
     /// # Safety
     /// The arrays of the arguments are valid for reads, and for writes if the kernel stores to them. Only this launch
-    /// accesses the arrays meanwhile, and every access of the kernel stays within them. No block accesses an element that
-    /// another block writes, unless both accesses are atomic.
+    /// accesses the arrays meanwhile, and every access of the kernel stays within them. No block accesses an element
+    /// that another block writes, unless both accesses are atomic.
     ///
     /// # Panics
     /// If the kernel panics, or if the race checker finds a race or an access out of bounds.

@@ -1,6 +1,7 @@
 //! A generation of Conway's Game of Life on a torus. `cargo run -p simt-examples --bin life` draws it in the terminal.
 //!
-//! A warp computes 32 neighbouring cells. It gathers their eight neighbours, because the last column is beside the first.
+//! A warp computes 32 neighbouring cells. It gathers their eight neighbours, because the last column is beside the
+//! first.
 
 use simt::{Global, Kernel, Launch, Mask32, Target, U32x32, WARP, div, inline, rem};
 

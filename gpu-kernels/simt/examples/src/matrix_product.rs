@@ -1,7 +1,8 @@
 //! A matrix product by tiles in shared memory and accumulators in registers.
 //!
-//! A warp computes 8 rows of 32 columns. A block stages 32 steps of the contracted index at a time, for the rows of all of
-//! its warps. A block of the CPU has one warp and so a smaller tile. Each element's sum has the same order on all devices.
+//! A warp computes 8 rows of 32 columns. A block stages 32 steps of the contracted index at a time, for the rows of all
+//! of its warps. A block of the CPU has one warp and so a smaller tile. Each element's sum has the same order on all
+//! devices.
 
 use simt::{F32x32, GPU_WARPS, Global, Kernel, Launch, PerWarp, Target, View, WARP, WARPS, div, inline, rem};
 

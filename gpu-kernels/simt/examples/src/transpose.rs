@@ -1,8 +1,8 @@
 //! The transposition of a matrix by tiles of 32 by 32 elements, without bank conflicts.
 //!
 //! A warp writes a row of the tile to shared memory, and later reads a column. Shared memory has 32 banks, so the
-//! elements of a column would all be in one bank if rows were 32 elements apart. Rows that are 33 elements apart put them
-//! in 32 banks.
+//! elements of a column would all be in one bank if rows were 32 elements apart. Rows that are 33 elements apart put
+//! them in 32 banks.
 
 use simt::{F32x32, Global, Kernel, Launch, Mask32, Target, U32x32, View, WARP, div, inline, rem};
 

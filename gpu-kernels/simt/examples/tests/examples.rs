@@ -1,4 +1,5 @@
-//! Every example on the CPU and as PTX in the emulator, against its naive counterpart and bit for bit against each other.
+//! Every example on the CPU and as PTX in the emulator, against its naive counterpart and bit for bit against each
+//! other.
 //!
 //! With the feature `race-check` the launches on the CPU are checked for races, and the PTX is left out.
 #![allow(missing_docs)]

@@ -86,7 +86,7 @@ struct Aligned<const LEN: usize>([f32; LEN]);
 #[inline(always)]
 pub(crate) fn with_shared<const LEN: usize>(work: impl FnOnce(View)) {
     let mut memory = Aligned([f32::NAN; LEN]);
-    // SAFETY: the memory outlives the view, unless a kernel keeps the view beyond `Block::shared`, which its docs forbid.
+    // SAFETY: the memory outlives the view, because the contract of `Launch::new` keeps views within `Block::shared`.
     work(unsafe { View::new(memory.0.as_mut_ptr(), LEN) }.named("shared memory"));
 }
 

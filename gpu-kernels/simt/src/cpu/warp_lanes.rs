@@ -207,9 +207,7 @@ macro_rules! lanes {
             pub fn eq(self, other: Self) -> Mask32 {
                 Mask32($to(self).simd_eq($to(other)))
             }
-        }
 
-        impl $type {
             /// Returns the value of a lane. The index counts modulo 32.
             #[inline(always)]
             pub fn lane(self, lane: usize) -> $element {
@@ -242,8 +240,8 @@ macro_rules! lanes {
                 $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[(lane ^ mask) % WARP])))
             }
 
-            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The distance is
-            /// below 32.
+            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The
+            /// distance is below 32.
             #[inline(always)]
             pub fn shuffle_up(self, distance: usize) -> Self {
                 let x = $to(self).to_array();
@@ -252,8 +250,8 @@ macro_rules! lanes {
                 )))
             }
 
-            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values. The distance
-            /// is below 32.
+            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values.
+            /// The distance is below 32.
             #[inline(always)]
             pub fn shuffle_down(self, distance: usize) -> Self {
                 let x = $to(self).to_array();

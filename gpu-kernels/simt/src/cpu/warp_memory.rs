@@ -40,8 +40,8 @@ impl View {
 }
 
 impl U32View {
-    /// Adds each lane's `x` to the element at the lane's index, atomically, in the lanes of the mask. The sums are modulo
-    /// 2^32, so their order does not matter. An index is below 2^30.
+    /// Adds each lane's `x` to the element at the lane's index, atomically, in the lanes of the mask. The sums are
+    /// modulo 2^32, so their order does not matter. An index is below 2^30.
     #[inline(always)]
     #[track_caller]
     pub fn atomic_add(self, mask: Mask32, index: U32x32, x: U32x32) {
@@ -49,8 +49,8 @@ impl U32View {
         self.0.check_lanes(mask, 0, index, Kind::Atomic);
         for lane in 0..WARP {
             if mask.test(lane) {
-                // SAFETY: the element lies within the array (see `View`). While it is accessed atomically, no other access
-                // of the launch is plain.
+                // SAFETY: the element lies within the array (see `View`). While it is accessed atomically, no other
+                // access of the launch is plain.
                 let element = unsafe { AtomicU32::from_ptr(self.0.ptr.cast::<u32>().add(index[lane] as usize)) };
                 element.fetch_add(x[lane], Ordering::Relaxed);
             }
@@ -107,8 +107,8 @@ macro_rules! accesses {
                 unsafe { $to(x).store_select_ptr(view.ptr.wrapping_add(i).cast(), mask.0.cast()) }
             }
 
-            /// Loads the element at each lane's index in the lanes of the mask, and returns `otherwise` in the others. An
-            /// index is below 2^30.
+            /// Loads the element at each lane's index in the lanes of the mask, and returns `otherwise` in the others.
+            /// An index is below 2^30.
             #[inline(always)]
             #[track_caller]
             pub fn gather(self, mask: Mask32, index: U32x32, otherwise: $lanes) -> $lanes {

@@ -211,8 +211,8 @@ pub fn ballot(condition: bool) -> u32 {
 
 macro_rules! memory {
     ($(
-        $space:literal $load:ident $store:ident $load4:ident $store4:ident $load_where:ident $store_where:ident $add_where:ident
-        $address:ty, $class:ident;
+        $space:literal $load:ident $store:ident $load4:ident $store4:ident
+        $load_where:ident $store_where:ident $add_where:ident $address:ty, $class:ident;
     )*) => {$(
         #[doc = concat!("Loads four bytes from ", $space, " memory.")]
         ///
@@ -274,7 +274,9 @@ macro_rules! memory {
             }
         }
 
-        #[doc = concat!("Loads four bytes from ", $space, " memory if `condition` holds, and returns `otherwise` if not. No lane branches.")]
+        #[doc = concat!("Loads four bytes from ", $space, " memory if `condition` holds, otherwise returns `otherwise`.")]
+        ///
+        /// No lane branches.
         ///
         /// # Safety
         /// If `condition` holds, the address is valid for reads, and aligned.

@@ -192,9 +192,7 @@ macro_rules! lanes {
             pub fn eq(self, other: Self) -> Mask32 {
                 Mask32(self.0 == other.0)
             }
-        }
 
-        impl $type {
             /// Returns the value of a lane. The index counts modulo 32.
             #[inline(always)]
             pub fn lane(self, lane: usize) -> $element {
@@ -225,15 +223,15 @@ macro_rules! lanes {
                 Self($from(ptx::shuffle_lanes_xor($to(self.0), mask as u32)))
             }
 
-            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The distance is
-            /// below 32.
+            /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The
+            /// distance is below 32.
             #[inline(always)]
             pub fn shuffle_up(self, distance: usize) -> Self {
                 Self($from(ptx::shuffle_lanes_up($to(self.0), distance as u32)))
             }
 
-            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values. The distance
-            /// is below 32.
+            /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values.
+            /// The distance is below 32.
             #[inline(always)]
             pub fn shuffle_down(self, distance: usize) -> Self {
                 Self($from(ptx::shuffle_lanes_down($to(self.0), distance as u32)))

@@ -7,7 +7,8 @@ use super::view::{U32View, View};
 use super::warp_lanes::{Mask32, U32x32};
 
 impl Address {
-    /// Loads the element at the lane's index after element `i`, or returns `otherwise` in the lanes outside of the mask.
+    /// Loads the element at the lane's index after element `i`, or returns `otherwise` in the lanes outside of the
+    /// mask.
     #[inline(always)]
     fn read_where(self, mask: Mask32, i: usize, index: u32, otherwise: u32) -> u32 {
         let lane_bytes = index.wrapping_mul(4);
@@ -37,8 +38,8 @@ impl Address {
 }
 
 impl U32View {
-    /// Adds each lane's `x` to the element at the lane's index, atomically, in the lanes of the mask. The sums are modulo
-    /// 2^32, so their order does not matter. An index is below 2^30.
+    /// Adds each lane's `x` to the element at the lane's index, atomically, in the lanes of the mask. The sums are
+    /// modulo 2^32, so their order does not matter. An index is below 2^30.
     #[inline(always)]
     pub fn atomic_add(self, mask: Mask32, index: U32x32, x: U32x32) {
         let (address, lane_bytes) = (self.0, index.0.wrapping_mul(4));
@@ -86,8 +87,8 @@ macro_rules! accesses {
                 self.0.write_where(mask, i, ptx::lane(), $to(x.0));
             }
 
-            /// Loads the element at each lane's index in the lanes of the mask, and returns `otherwise` in the others. An
-            /// index is below 2^30.
+            /// Loads the element at each lane's index in the lanes of the mask, and returns `otherwise` in the others.
+            /// An index is below 2^30.
             #[inline(always)]
             pub fn gather(self, mask: Mask32, index: U32x32, otherwise: $lanes) -> $lanes {
                 $lanes($from(self.0.read_where(mask, 0, index.0, $to(otherwise.0))))
