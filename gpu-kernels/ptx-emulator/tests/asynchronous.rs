@@ -92,7 +92,7 @@ fn a_barrier_in_shared_memory_orders_the_accesses_before_and_after_it() {
         ),
     ] {
         let found = run(&kernel("", &exchange(arrive, wait)), Dims::new(1, 64)).unwrap();
-        assert_eq!(found, (0..64).map(|i| 3 * (i ^ 35) + 1).collect::<Vec<_>>(), "{arrive}");
+        assert_eq!(found, (0..64).map(|i| 3 * (i ^ 0x23) + 1).collect::<Vec<_>>(), "{arrive}");
     }
     let relaxed = exchange(
         "mbarrier.arrive.relaxed.cta.shared.b64 _, [%s+1024];",

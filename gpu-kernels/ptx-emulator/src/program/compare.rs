@@ -107,7 +107,7 @@ fn comparisons<T: Source + PartialOrd>(
 
 /// Returns whether an operator holds for two values.
 #[inline(always)]
-pub(super) fn satisfied<T: PartialOrd>([less, equal, greater, unordered]: [bool; 4], a: T, b: T) -> bool {
+pub(super) fn satisfied<T: PartialOrd + Copy>([less, equal, greater, unordered]: [bool; 4], a: T, b: T) -> bool {
     a < b && less || a == b && equal || a > b && greater || !(a <= b || a > b) && unordered
 }
 

@@ -3,6 +3,7 @@
 use std::slice::from_ref;
 use std::sync::LazyLock;
 
+use super::canonical::canonical;
 use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
 use super::instruction::{Inst, NEVER};
@@ -52,7 +53,7 @@ pub(super) fn tables() -> [&'static Table; 2] {
 /// `None` if all GPUs give the same result.
 pub(super) fn decode(names: &mut Names, instruction: &Instruction) -> Decoded<(Inst, Option<&'static str>)> {
     let mnemonic = instruction.mnemonic();
-    let instruction = &memory::canonical(instruction);
+    let instruction = &canonical(instruction);
     let (opcode, modifiers) = (&instruction.opcode, &instruction.modifiers);
     let forms = [&COMPUTE, &OTHERS].map(|table| table.find(opcode, modifiers));
     let best = forms.iter().position(|form| matches!(form, Some(Ok(_)))).or(forms.iter().position(Option::is_some));

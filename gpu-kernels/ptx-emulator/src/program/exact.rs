@@ -127,7 +127,7 @@ pub(super) fn div(a: f64, b: f64, rounding: Rounding) -> f64 {
         return nearest;
     }
     let (a, b) = (Exact::of(a).normalised(), Exact::of(b));
-    let magnitude = a.magnitude / b.magnitude << 1 | u128::from(a.magnitude % b.magnitude != 0);
+    let magnitude = ((a.magnitude / b.magnitude) << 1) | u128::from(a.magnitude % b.magnitude != 0);
     let negative = a.negative != b.negative;
     Exact { negative, magnitude, exponent: a.exponent - b.exponent - 1 }.rounded(rounding)
 }

@@ -100,6 +100,7 @@ fn power(exponent: i32) -> f64 {
 
 /// The modifiers of an instruction on one format.
 #[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a modifier of its own")]
 pub(super) struct HalfMode {
     format: HalfFormat,
     flush: bool,
@@ -208,8 +209,9 @@ fn sign_forms(table: &mut Table, format: HalfFormat, typ: &str, ftz: &str) {
 
 /// Adds the approximate instructions, computed in double precision and rounded.
 fn approximate_forms(table: &mut Table) {
+    type Approximation = (&'static str, HalfFormat, fn(f64) -> f64);
     const REASON: &str = "approximate instructions give other bits on every GPU";
-    let functions: [(&str, HalfFormat, fn(f64) -> f64); 4] = [
+    let functions: [Approximation; 4] = [
         ("tanh.approx.f16", F16, f64::tanh),
         ("tanh.approx.bf16", BF16, f64::tanh),
         ("ex2.approx.f16", F16, f64::exp2),

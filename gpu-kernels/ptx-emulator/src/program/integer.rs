@@ -2,7 +2,7 @@
 
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, typed_forms};
-use super::instruction::Action;
+use super::instruction::{Action, Reduction};
 use crate::ptx::syntax::Operand;
 
 /// Adds the forms of integer arithmetic.
@@ -276,8 +276,7 @@ fn lop3_predicate(i: &mut Decoder) -> Decoded {
     let (table, sources) = (table_of(table)?, [i.source(a, 32)?, i.source(b, 32)?, i.source(c, 32)?]);
     let ((q, negated), p) = (i.negatable(q)?, i.dest(&results[1], 1)?);
     let d = i.any_dest(&results[0], 32)?;
-    let operations: [(&str, fn(u32, u32) -> u32); 3] =
-        [("or", |p, q| p | q), ("and", |p, q| p & q), ("xor", |p, q| p ^ q)];
+    let operations: [(&str, Reduction); 3] = [("or", |p, q| p | q), ("and", |p, q| p & q), ("xor", |p, q| p ^ q)];
     let combine = i.one_of(&operations).expect("the form has an operation");
     Ok(Action::Compute(Box::new(move |registers, mask| {
         let [a, b, c] = sources.map(|slot| registers.b32[slot]);

@@ -29,7 +29,7 @@ pub(super) trait Output: Copy + 'static {
 
 /// Computes all lanes. `std::array::from_fn` takes twice as long, because LLVM does not inline its closure here.
 #[inline(always)]
-fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
+pub(super) fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
     let mut lanes = [T::default(); 32];
     for (lane, slot) in lanes.iter_mut().enumerate() {
         *slot = value(lane);
@@ -38,7 +38,7 @@ fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
 }
 
 #[inline(always)]
-fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
+pub(super) fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
     if mask == u32::MAX {
         *old = new;
         return;
@@ -95,39 +95,6 @@ scalars! {
     i64, b64, u64, 64, |s| s as i64, |v| v as u64;
     f32, b32, u32, 32, f32::from_bits, f32::to_bits;
     f64, b64, u64, 64, f64::from_bits, f64::to_bits;
-}
-
-/// A register of 128 bits.
-impl Source for u128 {
-    type Place = usize;
-    type Lanes<'a> = [&'a [u64; 32]; 2];
-    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
-        match operand {
-            Operand::Name(_) => decoder.source(operand, 128),
-            _ => Err("expected a register of 128 bits".into()),
-        }
-    }
-    fn lanes(registers: &Registers, place: usize) -> [&[u64; 32]; 2] {
-        [&registers.b64[place], &registers.b64[place + 1]]
-    }
-    fn at(lanes: &[&[u64; 32]; 2], lane: usize) -> Self {
-        Self::from(lanes[0][lane]) | Self::from(lanes[1][lane]) << 64
-    }
-}
-
-impl Output for u128 {
-    type Place = usize;
-    type Lanes = [[u64; 32]; 2];
-    fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
-        decoder.dest(operand, 128)
-    }
-    fn collect(value: impl Fn(usize) -> Self) -> [[u64; 32]; 2] {
-        [per_lane(|lane| value(lane) as u64), per_lane(|lane| (value(lane) >> 64) as u64)]
-    }
-    fn write(registers: &mut Registers, place: usize, mask: u32, [low, high]: [[u64; 32]; 2]) {
-        blend(&mut registers.b64[place], mask, low);
-        blend(&mut registers.b64[place + 1], mask, high);
-    }
 }
 
 impl Source for bool {

@@ -97,9 +97,10 @@ fn mma(i: &mut Decoder, implied: Option<Element>) -> Decoded {
         (types, _) => types.try_into().map_err(|_| "expected four types")?,
     };
     let operands = exactly::<4>(i.operands)?;
-    let [first, second, sum] = match opaque {
-        true => [Layout::OpaqueFactor, Layout::OpaqueFactor, Layout::OpaqueSum],
-        false => [Layout::First, Layout::Second, Layout::Sum],
+    let [first, second, sum] = if opaque {
+        [Layout::OpaqueFactor, Layout::OpaqueFactor, Layout::OpaqueSum]
+    } else {
+        [Layout::First, Layout::Second, Layout::Sum]
     };
     let (mut d, mut c) = (Fragment::new(d_type, [m, n], sum), Fragment::new(c_type, [m, n], sum));
     let (mut a, mut b) = (Fragment::new(a_type, [m, k], first), Fragment::new(b_type, [k, n], second));

@@ -1,7 +1,5 @@
 //! Loads, stores, atomics and fences (PTX ISA, sections 9.7.9.8 to 9.7.9.13, 9.7.13.4 to 9.7.13.6).
 
-use std::borrow::Cow;
-
 use super::access::{Access, Order, Scope};
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, alternatives};
@@ -10,10 +8,10 @@ use super::instruction::{Action, Atomic, window};
 use super::names::Meaning;
 use super::registers::Register;
 use super::rounding::Rounding;
-use crate::ptx::syntax::{Instruction, Operand, Space, Type};
+use crate::ptx::syntax::{Operand, Space, Type};
 
 /// The memory orders. A volatile access is relaxed at the scope of the system (section 8.4).
-const ORDERS: [(&str, Order); 6] = [
+pub(super) const ORDERS: [(&str, Order); 6] = [
     ("weak", Order::Weak),
     ("relaxed", Order::Relaxed),
     ("volatile", Order::Relaxed),
@@ -118,44 +116,6 @@ pub(super) fn forms(table: &mut Table) {
             Ok(Action::Fence(i.one_of(scopes).expect("the form has a scope")))
         });
     }
-}
-
-/// Returns an instruction that accesses memory with its modifiers in the order of the forms, and any other instruction
-/// as it is. Assemblers accept the modifiers in any order, and compilers write several. Hints to the caches are removed.
-pub(super) fn canonical(instruction: &Instruction) -> Cow<'_, Instruction> {
-    if instruction.opcode == "vote" && instruction.modifiers.last().is_some_and(|last| last != "sync") {
-        // Compilers also write `vote.ballot.sync.b32`.
-        let mut sorted = instruction.clone();
-        sorted.modifiers.sort_by_key(|modifier| modifier != "sync");
-        return Cow::Owned(sorted);
-    }
-    if !matches!(instruction.opcode.as_str(), "atom" | "red" | "ld" | "ldu" | "st" | "cp") {
-        return Cow::Borrowed(instruction);
-    }
-    let mut sorted = instruction.clone();
-    // The hint is the last operand.
-    if sorted.modifiers.iter().any(|modifier| modifier == "L2::cache_hint") {
-        sorted.operands.pop();
-    }
-    let hint = |modifier: &str| modifier.starts_with("L1::") || modifier.starts_with("L2::") || modifier == "mmio";
-    sorted.modifiers.retain(|modifier| !hint(modifier));
-    if sorted.opcode == "cp" {
-        return Cow::Owned(sorted);
-    }
-    let named = |table: &[&str], modifier: &str| table.contains(&modifier);
-    sorted.modifiers.sort_by_key(|modifier| match modifier.as_str() {
-        modifier if ORDERS.iter().any(|(name, _)| *name == modifier) => 0,
-        modifier if SCOPES.iter().any(|(name, _)| *name == modifier) => 1,
-        modifier if SPACES.iter().any(|(name, _)| *name == modifier) => 2,
-        modifier if named(&["ca", "cg", "cs", "lu", "cv", "wb", "wt"], modifier) => 3,
-        "nc" => 4,
-        "unified" => 5,
-        "v2" | "v4" => 6,
-        "noftz" => 8,
-        modifier if Type::named(modifier).is_some() => 9,
-        _ => 7,
-    });
-    Cow::Owned(sorted)
 }
 
 /// Decodes the modifiers and the address `[base+offset]` of an access to elements of a type.
@@ -266,7 +226,7 @@ fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction)
     let element = |operand: &Operand, at: usize| match operand {
         Operand::Vector(parts) if parts.len() == count => Ok(parts[at].clone()),
         Operand::Address(base, offset) => {
-            Ok(Operand::Address(base.clone(), offset + (at as u32 * i.typ().bytes()) as i64))
+            Ok(Operand::Address(base.clone(), offset + i64::from(at as u32 * i.typ().bytes())))
         }
         _ => Err(format!("expected {count} registers")),
     };

@@ -5,6 +5,7 @@ mod asynchronous;
 mod build;
 mod call_graph;
 mod calls;
+mod canonical;
 mod carry;
 mod compare;
 mod compare_half;
@@ -37,6 +38,7 @@ mod shared;
 mod symbols;
 mod textures;
 mod video;
+mod wide_lanes;
 
 pub use access::{Access, Order, Scope};
 pub use coverage::{Coverage, coverage};

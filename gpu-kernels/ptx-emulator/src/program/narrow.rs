@@ -23,6 +23,10 @@ const PACKED: [(&str, (u32, bool)); 8] = [
     ("s2", (2, true)),
 ];
 
+/// The modifiers that round to an integral value.
+const INTEGRAL: [(&str, Rounding); 4] =
+    [("rni", Rounding::Nearest), ("rzi", Rounding::Zero), ("rmi", Rounding::Down), ("rpi", Rounding::Up)];
+
 /// Adds the forms of this file.
 pub(super) fn forms(table: &mut Table) {
     table.add("cvt.rna.tf32.f32", |i| i.compute(|a: f32| tf32(a, |bits| bits.wrapping_add(0x1000))));
@@ -31,7 +35,7 @@ pub(super) fn forms(table: &mut Table) {
         i.compute(move |a: f32| {
             let even = |bits: u32| bits.wrapping_add(0xfff + (bits >> 13 & 1));
             let bits = tf32(a, |bits| if nearest { even(bits) } else { bits });
-            if relu && a < 0.0 || relu && bits == 0x8000_0000 { 0 } else { bits }
+            if relu && (a < 0.0 || bits == 0x8000_0000) { 0 } else { bits }
         })
     });
     for (name, format) in BYTE_FORMATS {
@@ -88,8 +92,6 @@ fn bf16_forms(table: &mut Table) {
             i.compute(move |a: u16| to.bits(from.value(a), rounding))
         });
     }
-    const INTEGRAL: [(&str, Rounding); 4] =
-        [("rni", Rounding::Nearest), ("rzi", Rounding::Zero), ("rmi", Rounding::Down), ("rpi", Rounding::Up)];
     for (name, format) in [("f16", F16), ("bf16", BF16)] {
         table.add(&format!("cvt.{}.{name}.{name}", alternatives(&INTEGRAL)), move |i| {
             let rounding = i.one_of(&INTEGRAL).unwrap_or(Rounding::Nearest);

@@ -55,9 +55,9 @@ pub enum Query {
     /// The number of levels or samples.
     One,
     Normalized,
-    /// The type of the channels, as OpenCL numbers it.
+    /// The type of the channels, as `OpenCL` numbers it.
     ChannelType,
-    /// The number of channels, as OpenCL numbers it.
+    /// The number of channels, as `OpenCL` numbers it.
     ChannelOrder,
 }
 

@@ -142,6 +142,6 @@ impl Warp {
             return Err(Violation::new(FaultKind::OutOfBounds, lane, message));
         };
         let base = if space == Space::Local { u64::from(lane) * size } else { 0 };
-        Ok(LaneAccess { space, address: offset + base | rank << CLUSTER_RANK, len, lane })
+        Ok(LaneAccess { space, address: (offset + base) | (rank << CLUSTER_RANK), len, lane })
     }
 }

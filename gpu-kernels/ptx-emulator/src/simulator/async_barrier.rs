@@ -123,9 +123,8 @@ impl Warp {
     pub(super) fn copy_async(&mut self, env: &mut Env, copy: &CopyAsync, pc: usize, mask: u32) -> Checked {
         for lane in lanes(mask) {
             let count = match copy.bytes {
-                None => copy.len,
                 Some(Register::Predicate(slot)) if self.registers.predicates[slot] >> lane & 1 == 1 => 0,
-                Some(Register::Predicate(_)) => copy.len,
+                None | Some(Register::Predicate(_)) => copy.len,
                 Some(bytes) => copy.len.min(self.registers.get(bytes, lane) as usize),
             };
             let mut bytes = [0; 16];

@@ -11,20 +11,15 @@ use super::launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS};
 use super::memory::{GlobalMemory, Segment};
 use super::profile::Profile;
 use super::regions::{Bound, Region, classes};
+use super::schedule::{Orders, Waiting};
 use super::texture::Textures;
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
 use crate::program::Thread;
-
-/// The number of instructions of a warp's turn in ascending order.
-const QUANTUM: usize = 1 << 14;
 
 /// The limits after which a launch without visible changes is stuck, as instructions per warp and as turns of every
 /// warp. The second limit is for waiting warps, which yield after each read of memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
-
-/// The number of clusters that are brought into an order together.
-const WINDOW: u32 = 1 << 16;
 
 /// The largest size in bytes of the shared memory, local memory and registers of all running blocks.
 const MAX_STATE: usize = 16 << 30;
@@ -39,59 +34,6 @@ pub struct Simulator {
     pub output: String,
     /// The warnings of the launches.
     pub warnings: Vec<Fault>,
-}
-
-/// A generator of permutations from a seed (Marsaglia, "Xorshift RNGs", 2003), or of ascending orders if the seed is 0.
-struct Orders(u64);
-
-impl Orders {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 33) % n.max(1) as u64) as usize
-    }
-
-    /// Returns the numbers below `n` in the next order.
-    fn order(&mut self, n: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..n).collect();
-        if self.0 != 0 {
-            for i in (1..n).rev() {
-                order.swap(i, self.below(i + 1));
-            }
-        }
-        order
-    }
-
-    /// Returns the number of instructions of the next turn.
-    fn quantum(&mut self) -> usize {
-        if self.0 == 0 { QUANTUM } else { 1 + self.below(256) }
-    }
-}
-
-/// The clusters that have not started. Without clusters, each block is one.
-struct Waiting {
-    /// The number of clusters of the grid.
-    clusters: u32,
-    /// The first cluster that is not in the window.
-    next: u32,
-    /// The clusters that start next, the last one first.
-    window: Vec<u32>,
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        (self.clusters - self.next) as usize + self.window.len()
-    }
-
-    fn pop(&mut self, orders: &mut Orders) -> Option<u32> {
-        if self.window.is_empty() {
-            let len = WINDOW.min(self.clusters - self.next);
-            self.window = orders.order(len as usize).into_iter().rev().map(|i| self.next + i as u32).collect();
-            self.next += len;
-        }
-        self.window.pop()
-    }
 }
 
 impl Simulator {
@@ -144,9 +86,9 @@ impl Simulator {
             warnings: Vec::new(),
             start: Instant::now(),
         };
-        let mut orders = Orders(launch.order);
+        let mut orders = Orders::new(launch.order);
         let per_cluster = clusters.blocks();
-        let mut waiting = Waiting { clusters: run.blocks / per_cluster, next: 0, window: Vec::new() };
+        let mut waiting = Waiting::new(run.blocks / per_cluster);
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
         while !live.is_empty() || waiting.len() > 0 {

@@ -8,6 +8,7 @@
 mod addresses;
 mod async_barrier;
 mod barrier;
+mod branch;
 mod buffer;
 mod calls;
 mod cluster;
@@ -22,6 +23,7 @@ mod memory;
 mod memory_access;
 mod profile;
 mod regions;
+mod schedule;
 mod shadow;
 mod shuffle;
 mod system;

@@ -143,10 +143,10 @@ fn face([x, y, z]: [f64; 3]) -> (u64, [f64; 2]) {
     } else {
         (5, depth, -x, -y)
     };
-    (face, [s, t].map(|coordinate| (coordinate / size + 1.0) / 2.0))
+    (face, [s, t].map(|coordinate| f64::midpoint(coordinate / size, 1.0)))
 }
 
-/// Returns a property of a texture or surface. The numbers of types and orders are those of OpenCL's header `cl.h`.
+/// Returns a property of a texture or surface. The numbers of types and orders are those of the header `cl.h` of `OpenCL`.
 fn property(texture: &Texture, query: Query) -> u32 {
     let Texels { extent, channel, channels, .. } = texture.texels;
     match query {

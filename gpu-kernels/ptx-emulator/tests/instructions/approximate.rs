@@ -32,9 +32,9 @@ fn near(mnemonic: &str, sources: usize, f: fn(f64, f64) -> f64) -> Case {
 
 /// Returns the cases in half precision, whose results are rounded to nearest.
 fn of_halves() -> Vec<Case> {
-    fn of<F: Format>(mnemonic: &str, f: fn(f64) -> f64) -> [Case; 2]
+    fn of<F>(mnemonic: &str, f: fn(f64) -> f64) -> [Case; 2]
     where
-        F: FloatConvert<Double>,
+        F: Format + FloatConvert<Double>,
         Double: FloatConvert<F>,
     {
         let ftz = mnemonic.contains(".ftz");
