@@ -1,0 +1,167 @@
+//! The counts of the kernels on a GPU, from profiles of the emulator, without a GPU.
+//!
+//! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
+//! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
+//! prints what the imagined variants of the training kernel would save. `-- --record FILE` writes the counts as JSON, such
+//! as those in `assets/gpu-counts.json`. The counts are the same on every computer.
+
+#![allow(missing_docs)]
+
+#[path = "../tests/emulated/mod.rs"]
+mod emulated;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Add as _;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use emulated::Emulator;
+use serde::Serialize;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Write the counts to this file
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// A flag that cargo passes
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A measurement, with the kernel whose launches are counted.
+struct Case {
+    name: &'static str,
+    kernel: &'static str,
+    /// The flags of a run.
+    flags: &'static str,
+    /// The flags of the same run without some steps, whose number divides the difference of the counts.
+    without: Option<(&'static str, u64)>,
+}
+
+const CASES: [Case; 8] = [
+    case("train default", "train", "--steps 5", Some(("--steps 1", 4))),
+    case("train_batch default, 8 documents", "train_batch", "--batch 8 --steps 3", Some(("--batch 8 --steps 1", 2))),
+    case("evaluate default, a document", "evaluate", "--steps 1 --val-every 1 --val-docs 1", None),
+    case("generate default, a sample", "generate", "--steps 1 --samples 1", None),
+    case("train_shared 16/4/1/16", "train_shared", "--block-size 16 --steps 3", Some(("--block-size 16 --steps 1", 2))),
+    case("tiled_forward 64/4/1/16, 8 documents", "tiled_forward", TILED, None),
+    case("tiled_backward 64/4/1/16, 8 documents", "tiled_backward", TILED, None),
+    case("tiled_attention 64/4/1/16, 8 documents", "tiled_attention", TILED, None),
+];
+
+const fn case(
+    name: &'static str,
+    kernel: &'static str,
+    flags: &'static str,
+    without: Option<(&'static str, u64)>,
+) -> Case {
+    Case { name, kernel, flags, without }
+}
+
+/// The flags of a step of the tiled executor.
+const TILED: &str = "--n-embd 64 --block-size 16 --batch 8 --steps 1";
+
+/// The counts of launches, summed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Counts {
+    /// The executed instructions of all warps.
+    warp_instructions: u64,
+    /// The longest chain of dependences, in cycles.
+    chain_cycles: u64,
+    /// The bound of the slowest block, in cycles.
+    bound_cycles: u64,
+    /// The rounds that bank conflicts of shared memory add.
+    conflicts: u64,
+}
+
+impl Counts {
+    /// Combines each count with the other's.
+    fn with(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            warp_instructions: f(self.warp_instructions, other.warp_instructions),
+            chain_cycles: f(self.chain_cycles, other.chain_cycles),
+            bound_cycles: f(self.bound_cycles, other.bound_cycles),
+            conflicts: f(self.conflicts, other.conflicts),
+        }
+    }
+}
+
+/// Returns the counts of a launch, from its part of a profile.
+fn counts(launch: &str) -> Counts {
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no count in:\n{launch}"));
+    let after = |text: &str| {
+        let rest = launch.split_once(text).unwrap_or_else(|| panic!("no `{text}` in:\n{launch}")).1;
+        number(rest.split_whitespace().next().unwrap_or_default())
+    };
+    let (mut kinds, mut columns) = (launch.lines().skip_while(|line| !line.starts_with("kind ")), BTreeMap::new());
+    let titles: Vec<&str> = kinds.next().expect("a profile has kinds").split_whitespace().skip(1).collect();
+    for row in kinds.take_while(|row| !row.is_empty()) {
+        let values: Vec<&str> = row.split_whitespace().rev().take(titles.len()).collect();
+        for (title, value) in titles.iter().zip(values.iter().rev()) {
+            if ["instructions", "conflicts"].contains(title) {
+                *columns.entry(*title).or_default() += number(value);
+            }
+        }
+    }
+    Counts {
+        warp_instructions: columns["instructions"],
+        chain_cycles: after("longest chain of dependences "),
+        bound_cycles: after("bound of the slowest block: "),
+        conflicts: columns["conflicts"],
+    }
+}
+
+/// Runs the program on the emulator, and returns the parts of the profile for the launches of a kernel.
+fn launches(kernel: &str, flags: &str) -> Vec<String> {
+    let (emulator, head) = (Emulator::new(), format!("kernel `{kernel}`"));
+    let profile = emulator.path("profile.txt");
+    let settings = format!("checks=memory,profile={}", profile.display());
+    let mut command = emulator.command(Path::new(env!("CARGO_BIN_EXE_microgpt")), &settings);
+    // The last setting of a list counts, so the checks are those above.
+    command.env("PTX_EMULATOR", settings);
+    let defaults = [("--steps", "1"), ("--samples", "0"), ("--val-every", "0")];
+    command.args("--device cuda --input".split(' ')).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/names.txt"));
+    for (flag, value) in defaults.iter().filter(|(flag, _)| !flags.contains(flag)) {
+        command.args([flag, value]);
+    }
+    let output = command.args(flags.split_whitespace()).output().expect("the program starts");
+    assert!(output.status.success(), "{flags}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(profile).expect("the emulator has written a profile");
+    let parts = text.split("kernel `").skip(1).map(|part| format!("kernel `{part}"));
+    let launches: Vec<String> = parts.filter(|part| part.starts_with(&head)).collect();
+    assert!(!launches.is_empty(), "{flags}: no launch of `{kernel}`");
+    launches
+}
+
+fn main() {
+    let args = Args::parse();
+    let (mut record, mut variants) = (BTreeMap::new(), String::new());
+    for Case { name, kernel, flags, without } in CASES {
+        let sum = |launches: &[String]| {
+            launches.iter().fold(Counts::default(), |sum, launch| sum.with(counts(launch), u64::add))
+        };
+        let launches_of_all = launches(kernel, flags);
+        let mut counts = sum(&launches_of_all);
+        if let Some((flags, units)) = without {
+            counts = counts.with(sum(&launches(kernel, flags)), |all, fewer| (all - fewer) / units);
+        }
+        if variants.is_empty() {
+            let bound = launches_of_all[0].find("bound of").expect("a profile has a bound");
+            variants = launches_of_all[0][bound..].trim_end().to_owned();
+        }
+        println!(
+            "{name}: {} warp-instructions, {} chain cycles, {} bound cycles, {} conflicts",
+            counts.warp_instructions, counts.chain_cycles, counts.bound_cycles, counts.conflicts
+        );
+        record.insert(name, counts);
+    }
+    println!("\nThe launch of 5 steps of `train`:\n{variants}");
+    if let Some(file) = args.record {
+        let text = serde_json::to_string_pretty(&record).expect("counts are JSON");
+        if let Err(error) = fs::write(&file, text + "\n") {
+            eprintln!("error: cannot write `{}`: {error}", file.display());
+            std::process::exit(1);
+        }
+    }
+}
