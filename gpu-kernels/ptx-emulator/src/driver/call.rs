@@ -1,5 +1,6 @@
 //! The frame of each call, which counts, checks, runs and logs it.
 
+use std::fmt::Debug;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,7 +38,7 @@ fn lock() -> Result<MutexGuard<'static, Option<DriverState>>, Code> {
 pub fn call(
     name: &'static str,
     needs: Needs,
-    arguments: &dyn Fn() -> String,
+    arguments: &[(&str, &dyn Debug)],
     body: &mut dyn FnMut(&mut DriverState) -> Result<(), Code>,
 ) -> Code {
     let start = Instant::now();
@@ -63,7 +64,8 @@ pub fn call(
         let code = if blocked { codes::LAUNCH_TIMEOUT } else { result.err().unwrap_or(0) };
         if let Some(log) = &mut state.log {
             // A failed write to the log must not change the program's results.
-            let _ = writeln!(log, "{name}({}{}) = {code}", arguments(), state.note);
+            let arguments: Vec<_> = arguments.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+            let _ = writeln!(log, "{name}({}{}) = {code}", arguments.join(", "), state.note);
         }
         drop(guard);
         run_host_calls();

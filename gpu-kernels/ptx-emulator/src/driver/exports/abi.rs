@@ -42,17 +42,13 @@ macro_rules! exports {
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "the API defines the parameters")]
         pub extern "C" fn $name($($argument: $type,)* $($more: $more_type),*) -> $crate::driver::codes::Code {
-            let arguments = || {
-                let all: &[String] = &[
-                    $(format!("{}={:?}", stringify!($argument), $argument),)*
-                    $(format!("{}={:?}", stringify!($more), $more)),*
-                ];
-                all.join(", ")
-            };
             $crate::driver::call::call(
                 stringify!($name),
                 $crate::driver::call::Needs::$needs,
-                &arguments,
+                &[
+                    $((stringify!($argument), &$argument),)*
+                    $((stringify!($more), &$more)),*
+                ],
                 &mut |$state: &mut $crate::driver::state::DriverState| $body,
             )
         }
@@ -96,7 +92,7 @@ macro_rules! unsupported {
 /// Reports a call that is not supported.
 pub fn not_supported(name: &'static str) -> Code {
     use crate::driver::call::{Needs, call};
-    call(name, Needs::Nothing, &String::new, &mut |_| {
+    call(name, Needs::Nothing, &[], &mut |_| {
         eprintln!("emulator: {name} is not supported");
         Err(codes::NOT_SUPPORTED)
     })
