@@ -121,8 +121,8 @@ impl DriverState {
             return Err(codes::NOT_INITIALIZED);
         }
         if needs == Needs::Context {
-            let context = self.contexts.get(&current()).ok_or(codes::INVALID_CONTEXT)?;
-            self.broken.or(context.sticky_error).map_or(Ok(()), Err)?;
+            self.check_context(current())?;
+            self.broken.or(self.fault(current())).map_or(Ok(()), Err)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::codes::{self, Code};
 use super::objects::{Graph, Handle, Node};
 use super::operation::Operation;
-use super::state::DriverState;
+use super::state::{DriverState, current};
 
 impl DriverState {
     /// Submits an operation to a stream, or adds it to the graph that captures the stream.
@@ -34,6 +34,7 @@ impl DriverState {
         for point in self.implicit_order(handle) {
             self.finish(point)?;
         }
+        self.fault(current()).map_or(Ok(()), Err)?;
         self.execute(operation)
     }
 

@@ -147,6 +147,8 @@ impl DriverState {
         let Some(entry) = stream.queue.front().filter(|_| !stream.busy) else { return false };
         let (context, operation) = (stream.context, entry.operation.clone());
         match operation {
+            // After a fault, nothing more runs in the context.
+            _ if self.fault(context).is_some() => {}
             Operation::WaitValue(wait) if !self.is_met(wait) => return false,
             Operation::Host(host) => {
                 let stream = self.streams.get_mut(&handle).expect("the stream has an operation");
@@ -162,6 +164,11 @@ impl DriverState {
         }
         self.complete_first(handle);
         true
+    }
+
+    /// Returns the error of an earlier operation of a context.
+    pub fn fault(&self, context: Handle) -> Option<Code> {
+        self.contexts.get(&context).and_then(|context| context.sticky_error)
     }
 
     fn complete_first(&mut self, handle: Handle) {

@@ -64,4 +64,7 @@ fn late() {
     assert_eq!(driver.read(words, 1), Ok(vec![2]));
     assert_eq!(driver.synchronize(), 0);
     assert_eq!(driver.read(words, 1), Ok(vec![u64::MAX]));
+    // A fault appears when the program waits for the launch.
+    assert_eq!(driver.launch(add, 1, 32, 0, &mut [1 << 20, 2]), 0);
+    assert_eq!(driver.read(words, 1), Err(700));
 }

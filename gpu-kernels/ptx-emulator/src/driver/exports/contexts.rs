@@ -143,5 +143,5 @@ fn synchronise(state: &mut DriverState, context: Handle) -> Result<(), Code> {
     for stream in streams.into_iter().map(|(handle, _)| *handle).collect::<Vec<_>>() {
         state.finish(state.end(stream))?;
     }
-    state.contexts.get(&context).and_then(|context| context.sticky_error).map_or(Ok(()), Err)
+    state.fault(context).map_or(Ok(()), Err)
 }

@@ -29,7 +29,7 @@ exports! {
         let stream = state.stream(stream)?;
         state.refuse_capture(stream)?;
         state.finish(state.end(stream))?;
-        state.context()?.sticky_error.map_or(Ok(()), Err)
+        state.fault(current()).map_or(Ok(()), Err)
     };
     Context: cuStreamQuery + "_ptsz" => (stream: Handle) |state| {
         let stream = state.stream(stream)?;
