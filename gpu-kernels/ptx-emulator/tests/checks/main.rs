@@ -260,7 +260,7 @@ fn an_error_names_what_is_outside_the_subset() {
         format!("line {}: {}", fault.line, fault.message)
     };
     for (body, expected) in [
-        ("mbarrier.init.b64 [%r4], 1;", "line 9: `mbarrier.init.b64`: this instruction is not of the subset"),
+        ("wgmma.fence.sync.aligned;", "line 9: `wgmma.fence.sync.aligned`: this instruction is not of the subset"),
         ("add.rn.f16 %r1, %r1, %r1;", "line 9: `add.rn.f16`"),
         ("add.u32 %r1, %rd1, 1;", "line 9: `add.u32`: `%rd1` has 64 bits, expected 32"),
         ("add.u32 %r1, %r99, 1;", "line 9: `add.u32`: special register `%r99` is not of the subset"),
@@ -282,25 +282,24 @@ fn an_error_names_what_is_outside_the_subset() {
 fn a_module_loads_if_it_parses_and_its_supported_kernels_run() {
     let mut gpu = Gpu::new(DeviceProperties::default());
     let others = ".global .texref image;
-.global .b128 wide;
+.global .f16x4 wide;
 .global .align 1 .b8 text[] = {104, 105, 0};
-        .visible .entry sampled()
+        .visible .entry fenced()
 {
-.reg .b32 %r<9>; tex.2d.v4.u32.s32 {%r1, %r2, %r3, %r4}, [image, {%r5, %r6}];
+wgmma.fence.sync.aligned;
 }
         .visible .entry wide_registers()
 {
-{ .reg .b128 %q; }
+{ .reg .f16x4 %q; }
 }
 .visible .entry named()
 {
 .reg .b64 %rd<2>;
         mov.u64 %rd1, wide;
 }
-.visible .entry copied()
+.visible .entry waiting()
 {
-.reg .b64 %rd<2>; .reg .b32 %r<2>;
-        cp.async.ca.shared.global.L2::128B [%r1], [%rd1], 16;
+        wgmma.wait_group.sync.aligned 0;
 }
 .visible .entry bulky(.param .align 8 .b8 p[32768]) { ret; }
         .visible .entry stacked() { .local .b8 stack[524289]; ret; }
@@ -309,12 +308,12 @@ fn a_module_loads_if_it_parses_and_its_supported_kernels_run() {
     assert!(gpu.launch(&module, "k", Dims::new(1, 1), &[0; 8]).is_ok());
     assert_eq!(module.variable("text").map(|(_, size)| size), Some(3));
     for (name, line, message) in [
-        ("sampled", 17, "`tex.2d.v4.u32.s32`: this instruction is not of the subset"),
-        ("wide_registers", 21, "type `.b128` is not of the subset"),
-        ("named", 26, "`mov.u64`: `wide`: type `.b128` is not of the subset"),
-        ("copied", 31, "`cp.async.ca.shared.global.L2::128B`: this instruction is not of the subset"),
-        ("bulky", 33, "a kernel has at most 32764 bytes of parameters, got 32768"),
-        ("stacked", 34, "a thread has at most 524288 bytes of local memory, got 524289"),
+        ("fenced", 17, "`wgmma.fence.sync.aligned`: this instruction is not of the subset"),
+        ("wide_registers", 21, "type `.f16x4` is not of the subset"),
+        ("named", 26, "`mov.u64`: `wide`: type `.f16x4` is not of the subset"),
+        ("waiting", 30, "`wgmma.wait_group.sync.aligned`: this instruction is not of the subset"),
+        ("bulky", 32, "a kernel has at most 32764 bytes of parameters, got 32768"),
+        ("stacked", 33, "a thread has at most 524288 bytes of local memory, got 524289"),
     ] {
         let fault = gpu.launch(&module, name, Dims::new(1, 1), &vec![0; 32768]).expect_err(name);
         assert_eq!(
