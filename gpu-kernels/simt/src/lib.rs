@@ -10,6 +10,9 @@
 //! every barrier. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
 //! (feature `race-check`) finds a missing call.
 //!
+//! [`entries!`] declares a kernel, and makes its entries for GPUs and for each instruction set of the CPU. `Cpu` launches
+//! it. `docs/kernels-of-your-own.md` is a guide, and the package `simt-examples` has kernels to learn from.
+//!
 //! The modules `cpu` and `gpu` are the two backends of lanes, memory, and the levels of [`Block`]. `gpu/ptx.rs` holds
 //! every instruction that is not plain Rust. `gpu/compiler.rs` holds all that differs between the two compilers that
 //! make PTX.
