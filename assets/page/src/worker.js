@@ -161,7 +161,11 @@ const serve = async (message) => {
   if (message.trained && exports) giveTrained(exports, message.trained);
   if (message.asks) asks = { ...asks, ...message.asks };
   if (message.pace !== undefined) pace = message.pace;
-  if (message.open) open(message.open);
+  if (message.open) {
+    // A text that is still being read is no longer wanted. The module would drop the model for it.
+    latest = null;
+    open(message.open);
+  }
   if (!run) return;
   if (message.step && !run.ended) {
     const draft = run.draft();

@@ -98,6 +98,16 @@ test("a run that goes on when its text or its settings change leaves nothing beh
   await expect(page.locator("#train")).toHaveText("Train");
   await page.waitForTimeout(300);
   await expect(page.locator("#at")).toHaveText("40 / 40");
+  // A text that is not wanted any more is still being read when the model opens.
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData("text/plain", "abba\nbaab\n".repeat(800_000));
+    document.getElementById("corpus").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+    for (const id of ["builtin", "train"]) document.getElementById(id).click();
+  });
+  await trained(page, "40 / 40");
+  await expect(page.locator("#opened")).toContainText("vocabulary 27");
+  await expect(page.locator("#message")).toBeHidden();
 });
 
 test("settings that do not suit a smaller vocabulary are told, and every view shows the new model", async ({
@@ -170,6 +180,7 @@ test("an address with values that the page cannot use opens with a notice and th
       ],
     ],
     ["#live?steps=100&at=101", ["“at” must be a whole number from 0 to 100, the number of steps, got 101."]],
+    ["#letter?n_embd=10", ["“n_embd” must be a multiple of “n_head”, got 10 and 4."]],
     ["#nowhere?seed=", ["The view “nowhere” is unknown.", "“seed” must be a whole number from 0 to"]],
     ["#tour/nothing", ["The part “nothing” of the view “tour” is unknown."]],
     ["#reference/clip?line=none.rs:3", ["“line” must be a file and a line of it, got none.rs:3."]],
