@@ -1,9 +1,9 @@
 // The check of the address. Anyone can write an address, so each part that the page cannot use is left out and named.
-import { all } from "./dom.js";
+import { all, input } from "./dom.js";
 import { onCheck, repair } from "./fragment.js";
 import { ALL, AT, LINE, LISTS } from "./keys.js";
 import { lineElement } from "./lines.js";
-import { closeNotice, notify } from "./notice.js";
+import { notify } from "./notice.js";
 import { faultOf, isChoice } from "./settings.js";
 import { trained } from "./trained.js";
 import { VIEWS } from "./views.js";
@@ -55,7 +55,6 @@ const faultOfSetting = (name, value, settings) => {
  * @param {boolean} isOpened
  */
 const check = ({ view, part, settings }, isOpened) => {
-  if (isOpened) closeNotice();
   /** @type {string[]} */
   const faults = [];
   /** @type {Parameters<typeof repair>[0]} */
@@ -74,8 +73,15 @@ const check = ({ view, part, settings }, isOpened) => {
     faults.push(`“${name}” ${fault}.`);
     change.settings = { ...change.settings, [name]: null };
   }
+  const [channels, heads] = ["n_embd", "n_head"].map(
+    (name) => (change.settings?.[name] !== null && settings.get(name)) || input(name).defaultValue,
+  );
+  // A user who writes one of two settings may be about to write the other one.
+  if (isOpened && Number(channels) % Number(heads) !== 0) {
+    faults.push(`“n_embd” must be a multiple of “n_head”, got ${channels} and ${heads}.`);
+    change.settings = { ...change.settings, n_embd: null, n_head: null };
+  }
   if (faults.length === 0) return;
-  // A step of the run that the address means is none of the run with the defaults.
   repair(change);
   notify("The page leaves out what it cannot use of this address, and takes its defaults.", faults);
 };

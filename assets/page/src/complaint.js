@@ -24,7 +24,8 @@ export const complain = (text) => {
     // An error at the text that the user looks at is enough.
     if (!isInView($("corpus-message"))) box.scrollIntoView({ block: "nearest" });
     // A button that does nothing twice would seem broken.
-    if (isSame && !prefersLessMotion()) box.animate({ opacity: [0.2, 1] }, 300);
+    if (isSame && !prefersLessMotion())
+      box.animate({ transform: ["translateX(-4px)", "translateX(3px)", "none"] }, 250);
   }
 };
 

@@ -22,6 +22,8 @@ const box = $("corpus", HTMLTextAreaElement);
 const hint = box.placeholder;
 /** The text with which the page begins. @type {Corpus | null} */
 const initial = trained && { blob: new Blob([trained.corpus]), name: "the corpus of the model" };
+/** The name of that text. */
+const INITIAL = initial?.name ?? "the built-in names";
 /** The user's text, or null for the built-in names. @type {Corpus | null} */
 let corpus = initial;
 /** Whether the worker has the text, or is about to have it. @type {"no" | "sent" | "yes"} */
@@ -179,9 +181,7 @@ const refuse = (refused, reason) => {
     refused.error = error;
     return tell(false);
   }
-  notify(`The page takes ${initial ? initial.name : "the built-in names"} instead of the text of this address.`, [
-    error,
-  ]);
+  notify(`The page takes ${INITIAL} instead of the text of this address.`, [error]);
   take(initial);
   complainOfCorpus(error);
 };
@@ -198,8 +198,10 @@ onMessage(({ reading, corpus: read }) => {
 });
 
 $("use").addEventListener("click", () => {
-  if (box.value.trim() !== "") takeText(box.value);
-  else complain("your corpus is empty\nhint: paste a text with one document on each line");
+  if (box.value.trim() !== "") return takeText(box.value);
+  const error = "your corpus is empty\nhint: paste a text with one document on each line";
+  complainOfCorpus(error);
+  complain(error);
 });
 $("builtin").addEventListener("click", takeNames);
 box.addEventListener("paste", (event) => {
@@ -236,7 +238,7 @@ onCheck(({ settings }) => {
   if (name === "" || name === long) return;
   repair({ settings: { file: null } });
   notify("The text of this address is too long to be a part of it.", [
-    `Give “${name}” again under “Your own corpus”. Until then the page takes another text.`,
+    `Give “${name}” again under “Your own corpus”. Until then the page takes ${INITIAL}.`,
   ]);
 });
 onPlace(() => {

@@ -16,7 +16,7 @@ const MAKE_RUN = [...RUN, CORPUS, FILE];
 
 /** @type {((place: Place) => void)[]} */
 const listeners = [];
-/** @type {((place: Place, isOpened: boolean) => void)[]} */
+/** @type {((place: Place, isOpened: boolean) => unknown)[]} */
 const checks = [];
 
 /**
@@ -110,7 +110,7 @@ export const onPlace = (listener) => listeners.push(listener);
 /**
  * Calls a function at every change of the place before the listeners. It may repair the place. `isOpened` tells it whether
  * the browser has opened the place, by a link or by one of its buttons.
- * @param {(place: Place, isOpened: boolean) => void} check
+ * @param {(place: Place, isOpened: boolean) => unknown} check
  */
 export const onCheck = (check) => checks.push(check);
 

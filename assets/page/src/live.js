@@ -172,7 +172,11 @@ export const trainForStep = () => {
 /** Takes a single step. */
 const takeStep = () => {
   if (running) pause();
-  if (opened && !hasNewText()) return send({ step: true });
+  if (opened && !hasNewText()) {
+    // The views show the step that is taken.
+    go({ settings: { at: null } }, { replace: true });
+    return send({ step: true });
+  }
   wanted = "step";
   renewByHand();
 };

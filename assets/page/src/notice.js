@@ -1,5 +1,6 @@
 // A notice above every view. It stays until it is closed, or until another address is opened.
 import { $, element } from "./dom.js";
+import { onCheck } from "./fragment.js";
 
 /**
  * Adds a notice with a list of reasons.
@@ -15,9 +16,11 @@ export const notify = (text, reasons) => {
 };
 
 /** Closes the notice. */
-export const closeNotice = () => {
+const close = () => {
   $("notice-text").replaceChildren();
   $("notice").hidden = true;
 };
 
-$("notice-close").addEventListener("click", closeNotice);
+$("notice-close").addEventListener("click", close);
+// A module that notifies imports this one, so its own check of the new place comes later.
+onCheck((_, isOpened) => isOpened && close());

@@ -20,4 +20,4 @@ startStep();
 startLetter();
 startTour();
 
-tell();
+tell(true);
