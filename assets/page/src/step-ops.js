@@ -255,7 +255,8 @@ export class OpRows {
             rows,
             cols,
             most,
-            title: part ? `${title} ${h + 1}` : title,
+            // A map without colours says that it is meant so.
+            title: (part ? `${title} ${h + 1}` : title) + (most === 0 ? " = 0" : ""),
             label: part ? `${title} ${h + 1}` : title,
             marks,
           },

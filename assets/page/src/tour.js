@@ -65,7 +65,7 @@ const showPicker = (step) => {
   $("tour-pick").replaceChildren(
     `Step ${step.reply.step}${isBeyond() ? ", which would follow the program’s run," : ""} reads `,
     ...letters,
-    " . The figures show the position that is picked.",
+    " Pick the position that the figures show.",
   );
 };
 
