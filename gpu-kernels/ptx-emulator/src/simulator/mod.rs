@@ -1,8 +1,9 @@
 //! The simulator, which executes all blocks and warps of a launch in one thread and a reproducible order.
 //!
-//! In reading order, `launch` describes the work, `grid` schedules blocks and warps, `barrier` joins the warps of a block,
-//! `warp` and `calls` follow the control flow, `addresses`, `memory_access` and `shuffle` execute instructions, `system` and `format`
-//! are the runtime library, `happens_before` and `shadow` find races, `profile` reports instruction counts and
+//! In reading order, `launch` describes the work, `grid` and `schedule` order blocks and warps, `barrier` joins the warps of a
+//! block, and `cluster` and `cluster_turns` the blocks of a cluster. `warp`, `branch` and `calls` follow the control flow.
+//! `addresses`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle` execute instructions, and
+//! `texture` samples textures. `system` and `format` are the runtime library, `happens_before` and `shadow` find races, `profile` reports instruction counts and
 //! modelled cycles, and `regions` the bound of a block.
 
 mod addresses;
