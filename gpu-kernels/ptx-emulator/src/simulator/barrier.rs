@@ -127,3 +127,12 @@ impl Warp {
         self.timing.wait(end);
     }
 }
+
+impl BlockState {
+    /// Ends the region, in which the slowest warp has reached the time `end`.
+    pub(super) fn end_region(&mut self, end: Cycles) {
+        let region = std::mem::take(&mut self.region);
+        self.bound.add(&region, end[0] - region.start);
+        self.region.start = end[0];
+    }
+}

@@ -8,8 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
-use super::timing::{CLASSES, Cycles, class};
-use super::warp::BlockState;
+use super::timing::{CLASSES, class};
 use crate::program::{Action, Inst, Program, Register};
 
 /// The partitions of a multiprocessor, each of which issues the instructions of every fourth warp.
@@ -25,7 +24,7 @@ pub struct Region {
     /// The rounds of shared memory without bank conflicts, and those that conflicts add.
     rounds: [u64; 2],
     /// The time at which the region began.
-    start: u64,
+    pub(super) start: u64,
 }
 
 impl Region {
@@ -63,18 +62,9 @@ const IMAGINED: [&str; 4] =
 /// The number of variants.
 const VARIANTS: usize = IMAGINED.len() + CLASSES.len();
 
-impl BlockState {
-    /// Ends the region, in which the slowest warp has reached the time `end`.
-    pub(super) fn end_region(&mut self, end: Cycles) {
-        let region = std::mem::take(&mut self.region);
-        self.bound.add(&region, end[0] - region.start);
-        self.region.start = end[0];
-    }
-}
-
 impl Bound {
     /// Adds a region with its longest chain.
-    fn add(&mut self, region: &Region, chain: u64) {
+    pub(super) fn add(&mut self, region: &Region, chain: u64) {
         let issued = region.issued.map(|classes| classes.iter().sum::<u64>());
         let fullest = |issued: [u64; PARTITIONS]| issued.into_iter().max().unwrap_or(0);
         let less = |leaves_out: [u64; PARTITIONS]| {
