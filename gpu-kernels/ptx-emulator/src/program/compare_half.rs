@@ -3,7 +3,8 @@
 use super::compare::{COMBINATIONS, FLOAT, operator, satisfied};
 use super::decoder::{Decoded, Decoder};
 use super::forms::Table;
-use super::half::{BF16, F16, HalfFormat, HalfMode};
+use super::half::HalfMode;
+use super::half_format::{BF16, F16, HalfFormat};
 use super::lanes::Negatable;
 use crate::ptx::syntax::Operand;
 

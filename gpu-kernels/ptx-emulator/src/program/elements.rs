@@ -1,6 +1,6 @@
 //! The element types of matrices (PTX ISA, section 9.7.14.2), and the formats of 8 bits.
 
-use super::half::{BF16, F16};
+use super::half_format::{BF16, F16};
 use super::rounding::Rounding;
 
 /// The type of a matrix's elements.

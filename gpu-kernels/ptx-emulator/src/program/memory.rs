@@ -3,7 +3,7 @@
 use super::access::{Access, Order, Scope};
 use super::decoder::{Decoded, Decoder, exactly};
 use super::forms::{Table, alternatives};
-use super::half::{BF16, F16, HalfFormat};
+use super::half_format::{BF16, F16, HalfFormat};
 use super::instruction::{Action, Atomic, window};
 use super::names::Meaning;
 use super::registers::Register;

@@ -20,6 +20,7 @@ mod float;
 mod forms;
 mod fragments;
 mod half;
+mod half_format;
 mod hints;
 mod instruction;
 mod integer;
@@ -44,7 +45,7 @@ pub use access::{Access, Order, Scope};
 pub use coverage::{Coverage, coverage};
 pub use decode::{Variant, variants};
 pub use fragments::Fragment;
-pub use half::{half_bits, half_value};
+pub use half_format::{half_bits, half_value};
 pub use instruction::{
     Action, Atomic, Barrier, BarrierReduction, Inst, NEVER, Program, Reduction, Shuffle, System, Thread, VoteFunction,
     WINDOW, window,

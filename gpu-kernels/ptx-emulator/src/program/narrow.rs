@@ -5,7 +5,7 @@ use super::decoder::{Decoded, Decoder, exactly};
 use super::elements::{ByteFormat, E4M3, E5M2};
 use super::float::ROUNDINGS;
 use super::forms::{Table, alternatives};
-use super::half::{BF16, F16, HalfFormat};
+use super::half_format::{BF16, F16, HalfFormat};
 use super::rounding::Rounding;
 
 /// The formats of 8 bits by the names of their pairs.
