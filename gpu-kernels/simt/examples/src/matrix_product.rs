@@ -82,12 +82,15 @@ impl Kernel for MatrixProduct {
 #[inline(always)]
 fn accumulate(a: View, b: View, sums: &mut [F32x32; ROWS]) {
     for step in (0..STEPS).step_by(4) {
-        let b = [0, 1, 2, 3].map(inline!(|i| b.load_lanes((step + i) * WARP)));
+        let mut factors = [F32x32::splat(0.0); 4];
+        for i in 0..4 {
+            factors[i] = b.load_lanes((step + i) * WARP);
+        }
         for row in 0..ROWS {
             // The four factors of a row are one access on a GPU.
             let a = a.broadcast_quads(row * STEPS + step, 0);
             for i in 0..4 {
-                sums[row] = a[i].mul_add(b[i], sums[row]);
+                sums[row] = a[i].mul_add(factors[i], sums[row]);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Integers, conditions and moves of all 32 lanes, as SIMD vectors.
 
-use core::array;
 use core::ops::{Not, Shl, Shr};
 use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::{SimdFloat, SimdInt, SimdUint};
@@ -9,6 +8,17 @@ use core::simd::{Mask, Select, Simd, simd_swizzle};
 use super::channels::F32x16;
 use super::lanes::F32x32;
 use crate::target::{HALF_WARP, WARP};
+
+/// Each lane's index. Functions such as [`core::array::from_fn`] are not always inlined. They would then be compiled for
+/// the baseline, so loops take their place in this file.
+pub(super) const LANES: [u32; WARP] = {
+    let (mut lanes, mut lane) = ([0; WARP], 0);
+    while lane < WARP {
+        lanes[lane] = lane as u32;
+        lane += 1;
+    }
+    lanes
+};
 
 /// One signed integer for each lane.
 #[derive(Clone, Copy)]
@@ -86,7 +96,7 @@ impl U32x32 {
     /// Returns each lane's index in the warp.
     #[inline(always)]
     pub fn lane_index() -> Self {
-        Self(Simd::from_array(array::from_fn(|lane| lane as u32)))
+        Self(Simd::from_array(LANES))
     }
 
     /// Returns the same bits as signed integers.
@@ -230,14 +240,22 @@ macro_rules! lanes {
             #[inline(always)]
             pub fn shuffle(self, from: U32x32) -> Self {
                 let (x, from) = ($to(self).to_array(), from.0.to_array());
-                $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[from[lane] as usize % WARP])))
+                let mut moved = x;
+                for lane in 0..WARP {
+                    moved[lane] = x[from[lane] as usize % WARP];
+                }
+                $from(Simd::from_array(moved))
             }
 
             /// Returns in each lane the value of the lane whose index differs in the bits of `mask`, which is below 32.
             #[inline(always)]
             pub fn shuffle_xor(self, mask: usize) -> Self {
                 let x = $to(self).to_array();
-                $from(Simd::from_array(array::from_fn(#[inline(always)] |lane| x[(lane ^ mask) % WARP])))
+                let mut moved = x;
+                for lane in 0..WARP {
+                    moved[lane] = x[(lane ^ mask) % WARP];
+                }
+                $from(Simd::from_array(moved))
             }
 
             /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The
@@ -245,9 +263,11 @@ macro_rules! lanes {
             #[inline(always)]
             pub fn shuffle_up(self, distance: usize) -> Self {
                 let x = $to(self).to_array();
-                $from(Simd::from_array(array::from_fn(
-                    #[inline(always)] |lane| x[if lane < distance { lane } else { lane - distance }],
-                )))
+                let mut moved = x;
+                for lane in distance..WARP {
+                    moved[lane] = x[lane - distance];
+                }
+                $from(Simd::from_array(moved))
             }
 
             /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values.
@@ -255,9 +275,11 @@ macro_rules! lanes {
             #[inline(always)]
             pub fn shuffle_down(self, distance: usize) -> Self {
                 let x = $to(self).to_array();
-                $from(Simd::from_array(array::from_fn(
-                    #[inline(always)] |lane| x[if lane + distance < WARP { lane + distance } else { lane }],
-                )))
+                let mut moved = x;
+                for lane in distance..WARP {
+                    moved[lane - distance] = x[lane];
+                }
+                $from(Simd::from_array(moved))
             }
         }
     )*};

@@ -1,6 +1,5 @@
 //! Accesses of all 32 lanes to memory, with a mask.
 
-use core::array;
 use core::simd::Simd;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -8,7 +7,7 @@ use super::lanes::F32x32;
 #[cfg(feature = "race-check")]
 use super::race::Kind;
 use super::view::{U32View, View};
-use super::warp_lanes::{Mask32, U32x32};
+use super::warp_lanes::{LANES, Mask32, U32x32};
 use crate::target::WARP;
 
 /// The kind of an access, which only the race checker needs to know.
@@ -58,12 +57,6 @@ impl U32View {
     }
 }
 
-/// Returns each lane's index.
-#[inline(always)]
-fn all_lanes() -> [u32; WARP] {
-    array::from_fn(|lane| lane as u32)
-}
-
 macro_rules! accesses {
     ($($view:ident: $lanes:ident, $element:ident, $as_view:expr, $to:expr, $from:expr;)*) => {$(
         impl $view {
@@ -72,7 +65,7 @@ macro_rules! accesses {
             #[track_caller]
             pub fn load_lanes(self, i: usize) -> $lanes {
                 let view = $as_view(self);
-                view.check_lanes(Mask32::splat(true), i, all_lanes(), Kind::Read);
+                view.check_lanes(Mask32::splat(true), i, LANES, Kind::Read);
                 // SAFETY: 32 elements from `i` on lie within the array (see `View`).
                 $from(unsafe { view.ptr.add(i).cast::<Simd<$element, WARP>>().read_unaligned() })
             }
@@ -82,7 +75,7 @@ macro_rules! accesses {
             #[track_caller]
             pub fn store_lanes(self, i: usize, x: $lanes) {
                 let view = $as_view(self);
-                view.check_lanes(Mask32::splat(true), i, all_lanes(), Kind::Write);
+                view.check_lanes(Mask32::splat(true), i, LANES, Kind::Write);
                 // SAFETY: 32 elements from `i` on lie within the array (see `View`).
                 unsafe { view.ptr.add(i).cast::<Simd<$element, WARP>>().write_unaligned($to(x)) }
             }
@@ -92,7 +85,7 @@ macro_rules! accesses {
             #[track_caller]
             pub fn load_where(self, mask: Mask32, i: usize, otherwise: $lanes) -> $lanes {
                 let view = $as_view(self);
-                view.check_lanes(mask, i, all_lanes(), Kind::Read);
+                view.check_lanes(mask, i, LANES, Kind::Read);
                 // SAFETY: the elements of the lanes in the mask lie within the array (see `View`).
                 $from(unsafe { Simd::load_select_ptr(view.ptr.wrapping_add(i).cast(), mask.0.cast(), $to(otherwise)) })
             }
@@ -102,7 +95,7 @@ macro_rules! accesses {
             #[track_caller]
             pub fn store_where(self, mask: Mask32, i: usize, x: $lanes) {
                 let view = $as_view(self);
-                view.check_lanes(mask, i, all_lanes(), Kind::Write);
+                view.check_lanes(mask, i, LANES, Kind::Write);
                 // SAFETY: the elements of the lanes in the mask lie within the array (see `View`).
                 unsafe { $to(x).store_select_ptr(view.ptr.wrapping_add(i).cast(), mask.0.cast()) }
             }
