@@ -222,10 +222,12 @@ impl View {
     #[inline(always)]
     #[track_caller]
     pub fn broadcast_quads(self, i: usize, stride: usize) -> [F32x32; 4] {
-        [0, 1, 2, 3].map(
-            #[inline(always)]
-            |j| self.broadcast_halves(i + j, stride),
-        )
+        [
+            self.broadcast_halves(i, stride),
+            self.broadcast_halves(i + 1, stride),
+            self.broadcast_halves(i + 2, stride),
+            self.broadcast_halves(i + 3, stride),
+        ]
     }
 
     #[inline(always)]
