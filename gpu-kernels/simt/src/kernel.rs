@@ -210,6 +210,20 @@ pub type CpuEntry<K> = unsafe fn(kernel: &K, blocks: Range<usize>, count: usize)
 /// unsafe { Cpu::new().launch(2, &Double { values: Global::of_mut(&mut values) }) };
 /// assert_eq!(values, [3.0; 64]);
 /// ```
+///
+/// A field of another type does not compile, because its layout may differ between host and device:
+///
+/// ```compile_fail,E0277
+/// # use simt::{Kernel, Launch, Target};
+/// simt::entries! {
+///     wide: pub struct Wide {
+///         pub len: usize,
+///     }
+/// }
+/// # impl Kernel for Wide {
+/// #     fn run<T: Target>(&self, _launch: &Launch<T>) {}
+/// # }
+/// ```
 #[macro_export]
 macro_rules! entries {
     ($(
