@@ -1,7 +1,7 @@
 // What a newcomer reads: numbers that fit and add up, messages in the page's words, terms, and the derivation of p − y.
 import { counted, digits, lossText, pair, significant } from "../src/numbers.js";
 import { updateTexts } from "../src/update.js";
-import { openedStep, PAGE } from "./browser.mjs";
+import { openedStep } from "./browser.mjs";
 import { expect, open, test, trained } from "./fixtures.mjs";
 
 /** Returns the numbers of a text. */
@@ -79,7 +79,10 @@ test("a run that diverges says so with advice, and its numbers stay in their box
 });
 
 test("messages name the page's settings, and counts have their plurals", async ({ page }) => {
-  await page.goto(`${PAGE}#live?n_head=3`);
+  await open(page);
+  await page.locator("#settings details:not([id]) summary").click();
+  await page.locator("#n_head").fill("3");
+  await page.locator("#n_head").blur();
   await expect(page.locator("#message")).toContainText("`n_embd 16` is not divisible by `n_head 3`");
   await expect(page.locator("#message")).not.toContainText("--");
   await page.locator("#learning_rate").fill("0");
