@@ -75,6 +75,8 @@
 //!   lanes of a warp at a barrier that is not aligned.
 //! - Approximate instructions and atomics on floating-point values give the correctly rounded result, which is within the
 //!   manual's error bounds. The settings can refuse them, because their bits differ between GPUs.
+//! - An asynchronous copy ends before the next instruction of its thread, so a missing wait is not found. Texels are read
+//!   and written without a race check. A product of matrices is summed in double precision and rounded once.
 //! - A function may call itself if it has no variables in local memory. A warp nests up to 4,096 calls.
 //! - The race checker treats a warp as one agent in releases and acquires. Among the lanes of a warp, barriers and
 //!   `bar.warp.sync`s order all accesses of their lanes, and shuffles and votes order a read before a later write. Lanes

@@ -150,6 +150,18 @@ fn blocks_of_a_cluster_read_each_others_shared_memory() {
 }
 
 #[test]
+fn a_block_without_a_cluster_is_a_cluster_of_its_own() {
+    // Each thread reads the word of a thread in the other warp.
+    let body = "mad.lo.u32 %z, %t, 4, %s; ld.global.u32 %y, [%at]; st.shared.u32 [%z], %y;
+        barrier.cluster.arrive; barrier.cluster.wait; xor.b32 %z, %t, 35; mad.lo.u32 %z, %z, 4, %s;
+        mapa.shared::cluster.u32 %z, %z, 0; ld.shared::cluster.u32 %x, [%z];";
+    let found = run(&kernel("", body), Dims::new(2, 64)).unwrap();
+    assert_eq!(found, (0..128).map(|i| 3 * (i ^ 0x23) + 1).collect::<Vec<_>>());
+    let far = "add.u32 %z, %s, 0x1000000; ld.shared.u32 %x, [%z];";
+    assert_eq!(run(&kernel("", far), Dims::new(1, 1)), Err(FaultKind::OutOfBounds));
+}
+
+#[test]
 fn a_cluster_that_does_not_fit_into_the_grid_is_refused() {
     for (grid, cluster) in [([6, 1, 1], [4, 1, 1]), ([32, 1, 1], [32, 1, 1]), ([4, 1, 1], [0, 1, 1])] {
         let dims = Dims { grid, cluster, ..Dims::new(1, 32) };

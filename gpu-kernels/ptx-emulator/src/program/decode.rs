@@ -27,7 +27,7 @@ static COMPUTE: LazyLock<Table> = LazyLock::new(|| {
     ])
 });
 
-/// All other instructions but `call`, which the builder inlines.
+/// All other instructions but `call`, which becomes several actions.
 static OTHERS: LazyLock<Table> = LazyLock::new(|| {
     Table::of(&[
         memory::forms,

@@ -156,6 +156,9 @@ fn surface_access(i: &mut Decoder, operation: TextureOperation) -> Decoded {
     if parts.len() != count {
         return Err(format!("expected {count} registers, found {}", parts.len()));
     }
+    if typ.bytes() as usize * count > 16 {
+        return Err(format!("expected at most 16 bytes, found {count} elements of `.{typ}`"));
+    }
     for part in parts {
         let register = if loads { i.any_dest(part, typ.bits())? } else { i.any_source(part, typ.bits())? };
         access.values.push(wide_enough(register, typ)?);

@@ -123,7 +123,7 @@ impl Warp {
         };
         let mut address = address - window;
         let mut rank = 0;
-        if space == Space::Shared && address >> 32 == 0 {
+        if space == Space::Shared && env.run.cluster.active && address >> 32 == 0 {
             rank = address >> CLUSTER_RANK;
             address &= (1 << CLUSTER_RANK) - 1;
             if rank == u64::from(env.run.clusters.rank(env.block.index).1) + 1 {

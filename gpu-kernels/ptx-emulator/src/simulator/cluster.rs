@@ -107,6 +107,8 @@ impl ClusterBarrier {
 /// The state that the blocks of clusters share.
 #[derive(Default)]
 pub struct ClusterState {
+    /// Whether clusters have several blocks, or the kernel has instructions on clusters.
+    pub active: bool,
     /// The barrier of each running cluster.
     pub barriers: HashMap<u32, ClusterBarrier>,
     /// The shared memory of the other blocks of the cluster whose block runs now, by rank.

@@ -10,7 +10,7 @@ impl Run<'_, '_> {
     /// Starts the blocks of a cluster.
     pub(super) fn start(&mut self, cluster: u32, live: &mut Vec<Block>) {
         let size = self.clusters.blocks();
-        if size > 1 {
+        if self.cluster.active {
             let warps = size * self.threads_per_block.div_ceil(32);
             self.cluster.barriers.insert(cluster, ClusterBarrier::new(warps));
         }

@@ -14,7 +14,7 @@ use super::regions::{Bound, Region, classes};
 use super::schedule::{Orders, Waiting};
 use super::texture::Textures;
 use super::warp::{BlockState, Env, Run, Warp, WarpState};
-use crate::program::Thread;
+use crate::program::{Inst, Thread};
 
 /// The limits after which a launch without visible changes is stuck, as instructions per warp and as turns of every
 /// warp. The second limit is for waiting warps, which yield after each read of memory.
@@ -60,6 +60,9 @@ impl Simulator {
             let Dims { grid, cluster, .. } = launch.dims;
             return Err(launch.fault(format!("the grid {grid:?} must be a multiple of the cluster {cluster:?}")));
         };
+        let on_clusters =
+            |inst: &Inst| inst.mnemonic.starts_with("mapa") || inst.mnemonic.starts_with("barrier.cluster");
+        let uses_clusters = clusters.blocks() > 1 || program.code.iter().any(on_clusters);
         let resident =
             self.device.resident_blocks(threads, launch.shared()).saturating_mul(self.device.sms).max(1) as usize;
         let max_live = (MAX_STATE / launch.block_state(threads)).max(1);
@@ -70,7 +73,7 @@ impl Simulator {
             memory: &mut self.memory,
             textures: &self.textures,
             clusters,
-            cluster: ClusterState::default(),
+            cluster: ClusterState { active: uses_clusters, ..ClusterState::default() },
             released: Released::default(),
             profile: Profile::new(launch),
             classes: if launch.timed { classes(program) } else { Vec::new() },

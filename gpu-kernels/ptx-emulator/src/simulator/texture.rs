@@ -265,7 +265,7 @@ impl Texture {
         }
         // The index of a layer is clamped.
         if at.dimensions < 3 {
-            place[2] = at.layer.min(u64::from(texels.extent[2]) - 1);
+            place[2] = at.layer.min(u64::from(texels.extent[2]).saturating_sub(1));
         }
         let values = texels.read(memory, place)?;
         if self.is_float() && !texels.channel.is_float() {
@@ -277,7 +277,7 @@ impl Texture {
 
     /// Returns the index along an axis by the address mode, or `None` for the border.
     fn addressed(&self, axis: usize, index: i64, is_index: bool) -> Option<u64> {
-        let size = i64::from(self.texels.extent[axis]);
+        let size = i64::from(self.texels.extent[axis].max(1));
         let inside = (0..size).contains(&index);
         let mode = match self.sampler.modes[axis] {
             _ if self.texels.linear => AddressMode::Border,
