@@ -23,14 +23,14 @@ const splitChunk = (chunk) => {
   const first = Number(chunk.dataset.first) + 1;
   // A token of several lines, such as a comment, is open at the end of a line and goes on in the next one.
   let open = "";
-  const lines = chunk.innerHTML.replace(/\n(<\/i>)?$/, "$1").split("\n");
+  const lines = chunk.innerHTML.replace(/\n(<\/[ibu]>)?$/, "$1").split("\n");
   chunk.innerHTML = lines
     .map((line, i) => {
       const text = open + line;
-      const [tag] = line.match(/<i(?: class="\w")?>(?!.*<\/i>)/) ?? [];
-      open = tag ?? (line.includes("</i>") ? "" : open);
+      const [tag] = line.match(/<[ibu](?: class="\w")?>(?!.*<\/[ibu]>)/) ?? [];
+      open = tag ?? (/<\/[ibu]>/.test(line) ? "" : open);
       const to = `data-line="${path}:${first + i}"`;
-      return `<span class="line"><a class="number" tabindex="-1" aria-hidden="true" data-number="${first + i}" ${to}></a><span>${text}${open && "</i>"}\n</span></span>`;
+      return `<span class="line"><a class="number" tabindex="-1" aria-hidden="true" data-number="${first + i}" ${to}></a><span>${text}${open && `</${open[1]}>`}\n</span></span>`;
     })
     .join("");
 };
