@@ -84,18 +84,25 @@ const clipped = (page) =>
 /** Audits the view that a page shows, and returns the texts of what it finds. */
 export const audit = async (page) => ({ violations: await violations(page), clipped: await clipped(page) });
 
+/** Returns the names of the tour's stations as places, except the first, which the view itself shows. */
+const stationsOf = (page) =>
+  page
+    .locator("#tour-articles article")
+    .evaluateAll((articles) => articles.slice(1).map(({ dataset }) => `tour/${dataset.station}`));
+
 /**
  * Opens the page in a browser, trains the default run, and calls `look` with the name of each view that it then shows,
- * except those to `skip`.
+ * and of each station of the tour, except those to `skip`.
  */
-export const eachView = async (browser, address, options, look, skip = []) => {
+export const eachView = async (browser, address, options, look, skip = () => false) => {
   const page = await browser.newPage({ reducedMotion: "reduce", ...options });
   await page.goto(address);
   await page.waitForFunction(() => document.body.dataset.warm !== undefined);
   await look(page, "live-untrained");
   await page.locator("#train").click();
   await page.waitForFunction(() => document.getElementById("verdict").textContent !== "");
-  for (const view of (await viewsOf(page)).filter((view) => !skip.includes(view))) {
+  const places = [...(await viewsOf(page)), ...(await stationsOf(page))];
+  for (const view of places.filter((place) => !skip(place))) {
     await page.evaluate((view) => {
       location.hash = `#${view}${["reference", "kernels", "side-by-side"].includes(view) ? "/attention?q=softmax" : ""}`;
     }, view);
