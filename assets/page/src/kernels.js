@@ -120,6 +120,10 @@ const valuesOf = (exports, { buffers }) => {
   return new Float32Array(exports.memory.buffer, exports.values(), Math.max(...ends)).slice();
 };
 
+/** The hint for a text that cannot be read. WebKit's workers can read no text in a page from disk. */
+const UNREADABLE =
+  "give the text again if its file has changed; WebKit reads a text only in a page from a server, such as `python3 -m http.server`";
+
 /**
  * Gives the module a corpus, and returns its reply, or null if the corpus was no longer `wanted` once it was read.
  * @param {Exports} exports
@@ -132,12 +136,16 @@ export const readCorpus = async (exports, blob, progress, wanted) => {
   // Requests that come in between use the module's buffer, and may move its memory.
   const bytes = new Uint8Array(blob.size);
   let at = 0;
-  for (const reader = blob.stream().getReader(); ; ) {
-    const { value } = await reader.read();
-    if (!value) break;
-    bytes.set(value, at);
-    at += value.length;
-    progress(at / blob.size);
+  try {
+    for (const reader = blob.stream().getReader(); ; ) {
+      const { value } = await reader.read();
+      if (!value) break;
+      bytes.set(value, at);
+      at += value.length;
+      progress(at / blob.size);
+    }
+  } catch (error) {
+    return { error: `${error instanceof Error ? error.message : error}\nhint: ${UNREADABLE}` };
   }
   if (!wanted()) return null;
   view(exports, bytes.length).set(bytes);

@@ -67,9 +67,10 @@ try {
     console.log(`WebKit ${capabilities.browserVersion}: ${await text("here-step")}. ${await text("form")}`);
   }
 
-  // A text of the user's own comes as a blob.
+  // WebKit's workers cannot read a text in a page from disk, and the page says so.
   await open(`#live?corpus=${encodeURIComponent("anna\nemma\nolivia\n")}`);
-  expectEqual((await until("the corpus", () => text("opened"))).slice(0, 23), "2 documents to train on", "the corpus");
+  const message = await until("the corpus", () => text("notice-text"));
+  if (!message.includes("WebKit reads a text only in a page from a server")) throw new Error(`the corpus: ${message}`);
   for (const view of ["step", "letter", "tour/backward", "side-by-side/attention"]) {
     await run("location.hash = arguments[0]", `#${view}`);
     await until(view, () => run("return document.body.dataset.view === arguments[0]", view.split("/")[0]));
