@@ -186,10 +186,27 @@ const refuse = (refused, reason) => {
   complainOfCorpus(error);
 };
 
+/**
+ * Reads a text for a worker that cannot read it, and sends its bytes.
+ * @param {Corpus} unread
+ */
+const sendBytes = async (unread) => {
+  const mine = number;
+  try {
+    const bytes = await unread.blob.arrayBuffer();
+    if (mine === number) send({ corpus: { blob: bytes, number } });
+  } catch (error) {
+    if (mine !== number) return;
+    known = "yes";
+    refuse(unread, error instanceof Error ? error.message : String(error));
+  }
+};
+
 onMessage(({ reading, corpus: read }) => {
   if (reading !== undefined) $("corpus-progress", HTMLProgressElement).value = reading;
   $("corpus-progress").hidden = reading === undefined;
   if (!read || !corpus || read.number !== number) return;
+  if (read.unread) return sendBytes(corpus);
   known = "yes";
   if (read.error !== undefined) return refuse(corpus, read.error);
   if (corpus.text === undefined && corpus !== initial) showFile(corpus);

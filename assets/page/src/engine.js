@@ -25,7 +25,7 @@ import { $ } from "./dom.js";
  * needs a successor if it is a `trap`. `dropped` is the page's own message that there is no model any more.
  * @typedef {{ model?: number, dropped?: true, ready?: Omit<Kernels, "exports">, warm?: true, opened?: Opened, names?: Names, again?: boolean, attention?: Attention,
  *   report?: Report, hash?: string, reading?: number,
- *   corpus?: { error?: string, number: number }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
+ *   corpus?: { error?: string, unread?: true, number: number }, error?: string, trap?: boolean, id?: number, reply?: any }} Message
  */
 
 /** @type {Worker | null} */

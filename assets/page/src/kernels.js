@@ -120,34 +120,37 @@ const valuesOf = (exports, { buffers }) => {
   return new Float32Array(exports.memory.buffer, exports.values(), Math.max(...ends)).slice();
 };
 
-/** The hint for a text that cannot be read. WebKit's workers can read no text in a page from disk. */
-const UNREADABLE =
-  "give the text again if its file has changed; WebKit reads a text only in a page from a server, such as `python3 -m http.server`";
+/**
+ * Returns the bytes of a blob.
+ * @param {Blob} blob
+ * @param {(part: number) => void} progress is called with the part of the blob that has been read
+ */
+const bytesOf = async (blob, progress) => {
+  const bytes = new Uint8Array(blob.size);
+  let at = 0;
+  for (const reader = blob.stream().getReader(); ; ) {
+    const { value } = await reader.read();
+    if (!value) return bytes;
+    bytes.set(value, at);
+    at += value.length;
+    progress(at / blob.size);
+  }
+};
 
 /**
- * Gives the module a corpus, and returns its reply, or null if the corpus was no longer `wanted` once it was read.
+ * Gives the module a corpus, and returns its reply, or null if the corpus was no longer `wanted` once it was read. The
+ * reply is `unread` if the worker cannot read the blob, as in WebKit in a page from disk. Then the page may give the bytes.
  * @param {Exports} exports
- * @param {Blob} blob
+ * @param {Blob | ArrayBuffer} blob
  * @param {(part: number) => void} progress is called with the part of the corpus that has been read
  * @param {() => boolean} wanted
- * @returns {Promise<{ error?: string } | null>}
+ * @returns {Promise<{ error?: string, unread?: true } | null>}
  */
 export const readCorpus = async (exports, blob, progress, wanted) => {
   // Requests that come in between use the module's buffer, and may move its memory.
-  const bytes = new Uint8Array(blob.size);
-  let at = 0;
-  try {
-    for (const reader = blob.stream().getReader(); ; ) {
-      const { value } = await reader.read();
-      if (!value) break;
-      bytes.set(value, at);
-      at += value.length;
-      progress(at / blob.size);
-    }
-  } catch (error) {
-    return { error: `${error instanceof Error ? error.message : error}\nhint: ${UNREADABLE}` };
-  }
+  const bytes = blob instanceof Blob ? await bytesOf(blob, progress).catch(() => null) : new Uint8Array(blob);
   if (!wanted()) return null;
+  if (!bytes) return { unread: true };
   view(exports, bytes.length).set(bytes);
   return JSON.parse(new TextDecoder().decode(view(exports, exports.corpus())));
 };

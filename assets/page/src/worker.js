@@ -10,7 +10,7 @@ import { Run } from "./run.js";
  * A message of the page: the module and whether its exact form is asked for, the user's corpus, the values of a trained model, the settings of a new model, whether it
  * trains by itself, the number of the next model if the present one is to be dropped, a single step, the steps per second or 0 for full speed, the settings of samples and attention, and
  * whether they are shown again. A `request` is for the module, whose reply is sent with the `id`.
- * @typedef {{ module?: string, exact?: boolean, corpus?: { blob: Blob, number: number }, drop?: number, trained?: Uint8Array, open?: OpenSettings, run?: boolean, step?: true, pace?: number,
+ * @typedef {{ module?: string, exact?: boolean, corpus?: { blob: Blob | ArrayBuffer, number: number }, drop?: number, trained?: Uint8Array, open?: OpenSettings, run?: boolean, step?: true, pace?: number,
  *   asks?: Partial<Asks>, again?: true, id?: number, request?: object }} Message
  */
 
@@ -33,7 +33,7 @@ let warm = false;
 let pace = 0;
 /** The number that the page has given the model. */
 let model = 0;
-/** The corpus that was sent last. @type {Blob | null} */
+/** The corpus that was sent last. @type {Blob | ArrayBuffer | null} */
 let latest = null;
 /** @type {Asks} */
 let asks = { samples: 8, top_k: 5, temperature: 0.6, text: "", documents: 20 };
@@ -123,7 +123,7 @@ const open = (settings) => {
 
 /**
  * Reads the user's corpus.
- * @param {{ blob: Blob, number: number }} corpus
+ * @param {{ blob: Blob | ArrayBuffer, number: number }} corpus
  */
 const read = async ({ blob, number }) => {
   running = false;
