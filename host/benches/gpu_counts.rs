@@ -136,7 +136,7 @@ fn launches(kernel: &str, flags: &str) -> Vec<String> {
 
 fn main() {
     let args = Args::parse();
-    let (mut record, mut variants) = (BTreeMap::new(), String::new());
+    let (mut record, mut variants) = (BTreeMap::new(), None);
     for Case { name, kernel, flags, without } in CASES {
         let sum = |launches: &[String]| {
             launches.iter().fold(Counts::default(), |sum, launch| sum.with(counts(launch), u64::add))
@@ -146,17 +146,17 @@ fn main() {
         if let Some((flags, units)) = without {
             counts = counts.with(sum(&launches(kernel, flags)), |all, fewer| (all - fewer) / units);
         }
-        if variants.is_empty() {
-            let bound = launches_of_all[0].find("bound of").expect("a profile has a bound");
-            variants = launches_of_all[0][bound..].trim_end().to_owned();
-        }
+        variants = variants.or_else(|| {
+            let (_, bound) = launches_of_all[0].split_once("bound of")?;
+            Some(bound.trim_end().to_owned())
+        });
         println!(
             "{name}: {} warp-instructions, {} chain cycles, {} bound cycles, {} conflicts",
             counts.warp_instructions, counts.chain_cycles, counts.bound_cycles, counts.conflicts
         );
         record.insert(name, counts);
     }
-    println!("\nThe launch of 5 steps of `train`:\n{variants}");
+    println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
     if let Some(file) = args.record {
         let text = serde_json::to_string_pretty(&record).expect("counts are JSON");
         if let Err(error) = fs::write(&file, text + "\n") {
