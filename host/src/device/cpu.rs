@@ -193,6 +193,18 @@ impl Cpu {
         }
     }
 
+    /// Fills all arrays with zeros, the padding included, if the model has diverged. Its NaN are there too, and later steps
+    /// would read them.
+    fn clear_if_diverged(&mut self) {
+        if self.params.as_slice().iter().all(|value| value.is_finite()) {
+            return;
+        }
+        let Self { params, transposed, grads, m, v, workspace, evaluate_workspace, .. } = self;
+        for array in [params, transposed, grads, m, v, workspace, evaluate_workspace] {
+            array.as_mut_slice().fill(0.0);
+        }
+    }
+
     /// Makes the transposed copies that the fused kernels read, unless they are current.
     fn refresh_transposed(&mut self) {
         if !self.transposed_is_current {
@@ -383,6 +395,7 @@ impl Device for Cpu {
     fn upload(&mut self, state: &State) -> Result<()> {
         validate::state(self.shape, state)?;
         self.step = state.step;
+        self.clear_if_diverged();
         pack(&state.weights, self.params.as_mut_slice());
         pack(&state.m, self.m.as_mut_slice());
         pack(&state.v, self.v.as_mut_slice());
