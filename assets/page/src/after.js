@@ -5,7 +5,7 @@ import { $, element, grouped, input } from "./dom.js";
 import { ask, Dropped, onMessage } from "./engine.js";
 import { onPlace, place } from "./fragment.js";
 import { latestOnly } from "./latest.js";
-import { lossText } from "./numbers.js";
+import { lossText, sentences } from "./numbers.js";
 import { drawFault, draws } from "./settings.js";
 import { currentStep, goToStep, hasModel, onStep, totalSteps } from "./timeline.js";
 import { trained } from "./trained.js";
@@ -104,7 +104,7 @@ const show = latestOnly(async (step) => {
   } catch (error) {
     if (error instanceof Dropped) return;
     hideAttention();
-    hide(error instanceof Error ? error.message : String(error));
+    hide(sentences(error instanceof Error ? error.message : String(error)));
   }
 });
 

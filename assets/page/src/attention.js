@@ -1,5 +1,6 @@
 // The attention of each head of the last layer, as tables.
 import { $, element } from "./dom.js";
+import { sentences } from "./numbers.js";
 
 /** @import { Attention } from "./engine.js" */
 
@@ -42,7 +43,7 @@ export const hideAttention = () => box.classList.add("stale");
  * @param {Attention} attention
  */
 export const showAttention = ({ tokens, heads, error }) => {
-  $("attention-message").textContent = (error ?? "").replace(/^error: /, "");
+  $("attention-message").textContent = error === undefined ? "" : sentences(error);
   if (!tokens || !heads) return hideAttention();
   box.classList.remove("stale");
   const key = JSON.stringify([tokens, heads.length]);

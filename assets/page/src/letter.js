@@ -4,7 +4,7 @@ import { $, element, input, prefersLessMotion } from "./dom.js";
 import { ask, Dropped, onMessage } from "./engine.js";
 import { onPlace, place, setSetting, setting } from "./fragment.js";
 import { latestOnly } from "./latest.js";
-import { counted } from "./numbers.js";
+import { counted, sentences } from "./numbers.js";
 import { draws, runSettings } from "./settings.js";
 import { currentStep, hasModel, onStep } from "./timeline.js";
 
@@ -106,6 +106,7 @@ const refresh = latestOnly(async () => {
     const { tokens, rows } = await askLetters(input("letter-text").value, null);
     input("letter-top-k").max = String(tokens.length);
     $("letter-message").textContent = "";
+    setDrawable(true);
     showRow(tokens, rows[0], null);
     $("view-letter").dataset.step = String(step);
   } catch (error) {
@@ -120,8 +121,17 @@ const refresh = latestOnly(async () => {
  */
 const refuse = (error) => {
   if (error instanceof Dropped) return;
-  $("letter-message").textContent = error instanceof Error ? error.message : String(error);
+  $("letter-message").textContent = sentences(error instanceof Error ? error.message : String(error));
+  setDrawable(false);
   $("letter-rows").replaceChildren();
+};
+
+/**
+ * Lets the user draw from the text, or not.
+ * @param {boolean} can
+ */
+const setDrawable = (can) => {
+  for (const id of ["letter-draw", "letter-one"]) $(id, HTMLButtonElement).disabled = !can;
 };
 
 /** Hides what the view shows of a model that there is no more. */

@@ -55,6 +55,17 @@ export const pair = (before, after) => {
 };
 
 /**
+ * Returns the report of an error as sentences in one line.
+ * @param {string} report
+ */
+export const sentences = (report) =>
+  report
+    .replace(/^error: /, "")
+    .split(/\n *(?:hint: |caused by: )?/)
+    .map((line) => `${line.charAt(0).toUpperCase()}${line.slice(1)}${/[.…]$/.test(line) ? "" : "."}`)
+    .join(" ");
+
+/**
  * Returns a number of things, such as `1 document` or `4,646 documents`.
  * @param {number} count
  * @param {string} thing

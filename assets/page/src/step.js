@@ -5,6 +5,7 @@ import { $, all, element } from "./dom.js";
 import { go, onPlace, place, repair } from "./fragment.js";
 import { labelTips } from "./map.js";
 import { notify } from "./notice.js";
+import { sentences } from "./numbers.js";
 import { onOpened } from "./opened.js";
 import { showDocument } from "./step-document.js";
 import { OpRows, tipOf } from "./step-ops.js";
@@ -112,7 +113,7 @@ export const startStep = () => {
   $("view-step").classList.add("empty");
   onOpened((step, error) => {
     $("step-message").hidden = error === "";
-    $("step-message").textContent = error;
+    $("step-message").textContent = error === "" ? "" : sentences(error);
     opened = step;
     if (!step) {
       $("view-step").classList.add("empty");

@@ -6,7 +6,7 @@ import { element, grouped } from "./dom.js";
 import { ask, Dropped } from "./engine.js";
 import { go } from "./fragment.js";
 import { labelOf } from "./labels.js";
-import { digits, lossText, significant } from "./numbers.js";
+import { digits, lossText, sentences, significant } from "./numbers.js";
 import { draws, runSettings } from "./settings.js";
 import { moversOf } from "./step-update.js";
 import { currentStep, isBeyond, stay } from "./timeline.js";
@@ -175,7 +175,8 @@ export const sampling = async (box, step, t) => {
   const { top_k, temperature } = draws();
   const asked = { do: "next_letter", step: currentStep(), text, sample: null, top_k, temperature };
   const letters = await ask(asked).catch((error) => error);
-  if (letters instanceof Error) return box.replaceChildren(note(letters instanceof Dropped ? "" : letters.message));
+  if (letters instanceof Error)
+    return box.replaceChildren(note(letters instanceof Dropped ? "" : sentences(letters.message)));
   const { tokens, rows } = letters;
   const { model, drawn_from: from } = rows[0];
   const ranked = [...tokens.keys()].sort((a, b) => model[b] - model[a]).slice(0, 9);

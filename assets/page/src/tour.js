@@ -2,6 +2,7 @@
 import { shown } from "./buffers.js";
 import { $, all, element, json } from "./dom.js";
 import { fragment, onPlace, place } from "./fragment.js";
+import { sentences } from "./numbers.js";
 import { onOpened, openedStep } from "./opened.js";
 import { isBeyond } from "./timeline.js";
 import { FIGURES } from "./tour-figures.js";
@@ -102,7 +103,7 @@ export const startTour = () => {
   });
   onOpened((step, error) => {
     if (!step) {
-      $("tour-pick").textContent = error;
+      $("tour-pick").textContent = error === "" ? "" : sentences(error);
       for (const figure of all(".tour-figure")) figure.replaceChildren();
       delete $("view-tour").dataset.step;
     } else if (place().view === "tour") show();

@@ -43,11 +43,15 @@ test("top-k cuts the bars, a temperature of 0 leaves one, and a bar adds its let
   await expect(page.locator("#letter-text")).toHaveValue(`mar${first}`);
   expect(page.url()).toContain(`prefix=mar${first}`);
   await page.locator("#letter-text").fill("Ω");
-  await expect(page.locator("#letter-message")).toContainText("not in the vocabulary");
+  await expect(page.locator("#letter-message")).toHaveText(/not in the vocabulary\. Use the characters abc\S*xyz\.$/);
+  await expect(page.locator("#letter-draw")).toBeDisabled();
   await expect(page.locator(".letter-row")).toHaveCount(0);
   await page.locator("#letter-text").fill("abcdefg");
   await expect(page.locator(".letter-row")).toHaveCount(27);
   await expect(page.locator("#letter-message")).toHaveText("");
+  await expect(page.locator("#letter-draw")).toBeEnabled();
+  await page.locator("#letter-text").fill("Mar");
+  await expect(page.locator("#letter-message")).toContainText("Write `m` in lower case.");
   await page.locator("#letter-text").fill("abcdefgh");
   await expect(page.locator("#letter-message")).toContainText("The text has 8 letters");
   await expect(page.locator("#letter-limit")).toContainText("At most 7 letters.");
