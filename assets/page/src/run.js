@@ -115,9 +115,10 @@ export class Run {
    * @param {Draft} draft
    * @param {Asks} asks
    * @param {boolean} still
+   * @param {boolean} [failed] whether the run has failed, so that its end has no hash
    * @returns {Report}
    */
-  complete({ since, ...report }, asks, still) {
+  complete({ since, ...report }, asks, still, failed = false) {
     const now = performance.now();
     report.step = this.step;
     report.wall = now - since;
@@ -125,7 +126,7 @@ export class Run {
       report.attention = this.attention(asks);
       this.shown = now;
     }
-    if (this.ended) report.hash = this.call({ do: "hash" }).hash;
+    if (this.ended && !failed) report.hash = this.call({ do: "hash" }).hash;
     return report;
   }
 }

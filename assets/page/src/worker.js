@@ -70,6 +70,22 @@ const report = (run, draft, still) => {
 };
 
 /**
+ * Takes steps of a run. If one fails, the page still gets those before it.
+ * @param {Run} run
+ * @param {Draft} draft
+ * @param {number} limit
+ */
+const advance = (run, draft, limit) => {
+  try {
+    run.advance(draft, limit, asks);
+  } catch (error) {
+    const trap = error instanceof WebAssembly.RuntimeError;
+    if (!trap && draft.losses.length > 0) post({ report: run.complete(draft, asks, true, true) });
+    throw error;
+  }
+};
+
+/**
  * Trains at the page's pace until the run is paused, replaced or finished.
  * @param {Run} mine
  */
@@ -88,7 +104,7 @@ const loop = async (mine) => {
       due = mine.slice;
     }
     if (!running || run !== mine || loops !== number || due < 1) continue;
-    mine.advance(draft, Math.floor(due), asks);
+    advance(mine, draft, Math.floor(due));
     due %= 1;
     if (mine.ended || performance.now() - draft.since >= REPORT) {
       report(mine, draft, false);
@@ -169,7 +185,7 @@ const serve = async (message) => {
   if (!run) return;
   if (message.step && !run.ended) {
     const draft = run.draft();
-    run.advance(draft, 1, asks);
+    advance(run, draft, 1);
     report(run, draft, true);
   }
   if (message.run !== undefined) {

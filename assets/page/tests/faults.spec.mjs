@@ -21,6 +21,33 @@ test("a learning rate that is too high ends in advice or in a curve of few lines
   }
 });
 
+test("every view of a run that diverged says so or shows numbers", async ({ page }) => {
+  for (const rate of ["1e6", "1e30"]) {
+    await open(page, `#live?learning_rate=${rate}`);
+    await page.reload();
+    await page.locator("#train").click();
+    await expect(page.locator("#message")).toContainText("training diverged at step");
+    const message = await page.locator("#message").textContent();
+    const taken = await number(page, "#at");
+    expect(message).toContain(`diverged at step ${taken + 1},`);
+    expect(await page.locator("#plot path.mean").getAttribute("d")).not.toBe("");
+    for (const view of ["step", "letter", "tour", "live"]) {
+      await page.locator(`#views [data-to="${view}"]`).click();
+      await expect(page.locator(`#view-${view}`)).toBeVisible();
+      if (view === "letter" && rate === "1e30") {
+        await expect(page.locator("#letter-message")).toContainText("no longer numbers. Lower the learning rate");
+        await expect(page.locator("#letter-draw")).toBeDisabled();
+      }
+      if (view === "step")
+        await expect(page.locator("#step-lead, #step-message").filter({ visible: true })).not.toHaveText("");
+      await expect(page.locator(`#view-${view}`)).not.toContainText(/NaN *%|Infinity|NaN/);
+    }
+    await page.locator('#start [data-to="step"]').click();
+    await expect(page.locator("#step-lead")).toContainText("Step 1 trains on selene");
+    await expect(page.locator("#message")).toHaveText(message);
+  }
+});
+
 test("the address holds settings, view and op, and a link reproduces them", async ({ page }) => {
   await open(page);
   await page.locator("#steps").fill("120");

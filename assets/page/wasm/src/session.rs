@@ -121,6 +121,7 @@ impl Session {
         match request {
             Request::Train { steps } => opened.train(steps).map(|(step, losses)| Reply::Trained { step, losses }),
             Request::Validate { documents } => {
+                opened.expect_finite()?;
                 Ok(Reply::Validated { val_loss: opened.cpu.evaluate(documents)?.loss() })
             }
             Request::Sample { samples, top_k, temperature } => {

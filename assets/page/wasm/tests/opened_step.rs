@@ -309,3 +309,54 @@ fn a_drawn_name_comes_with_the_probabilities_of_each_of_its_letters() {
     let untrained: Vec<f64> = serde_json::from_value(next["rows"][0]["untrained"].clone()).unwrap();
     assert!(untrained.iter().all(|p| (p - 1.0 / 27.0).abs() < 0.02), "{untrained:?}");
 }
+
+/// Returns the error for a request, or an empty text.
+fn error(session: &mut Session, request: &Json) -> String {
+    let reply: Json = serde_json::from_slice(&session.answer(request.to_string().as_bytes())).unwrap();
+    reply["error"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_run_that_diverges_stops_at_its_last_finite_step_and_each_look_at_the_broken_model_says_so() {
+    for rate in [1e6, 1e30] {
+        let mut session = Session::default();
+        let mut run: Json = serde_json::from_str(RUNS[0]).unwrap();
+        run["learning_rate"] = json!(rate);
+        ask(&mut session, &run);
+        let reply = ask(&mut session, &json!({ "do": "train", "steps": 100 }));
+        let (step, losses) = (reply["step"].as_u64().unwrap(), reply["losses"].as_array().unwrap());
+        assert!(step < 10 && losses.len() as u64 == step && losses.iter().all(Json::is_f64), "{reply}");
+        for _ in 0..2 {
+            let message = error(&mut session, &json!({ "do": "train", "steps": 5 }));
+            assert!(message.contains(&format!("training diverged at step {}", step + 1)), "{message}");
+        }
+        let draws = json!({ "step": step, "text": "m", "top_k": 5, "temperature": 0.6 });
+        let with = |more: Json| {
+            let mut request = draws.clone();
+            request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            request
+        };
+        let letter = with(json!({ "do": "next_letter", "sample": 0 }));
+        let after = with(json!({ "do": "after", "samples": 1 }));
+        for request in [&letter, &after, &json!({ "do": "validate", "documents": 1 })] {
+            let message = error(&mut session, request);
+            let is_broken = message.contains("no longer numbers") && message.contains("hint: lower");
+            assert!(is_broken || rate < 1e30, "{request}: {message}");
+        }
+        ask(&mut session, &with(json!({ "do": "next_letter", "step": 0, "sample": 0 })));
+        assert_eq!(opened(&mut session, 1).0["step"], 1);
+    }
+}
+
+#[test]
+fn the_error_for_an_unknown_character_lists_the_known_ones_or_suggests_lower_case() {
+    let mut session = Session::default();
+    let mut run: Json = serde_json::from_str(RUNS[0]).unwrap();
+    run["corpus"] = json!("anna\nbob\ncarl");
+    ask(&mut session, &run);
+    for (text, hint) in [("Anna", "hint: write `a` in lower case"), ("max", "hint: use the characters abclnor")] {
+        let request = json!({ "do": "attention", "text": text });
+        let message = error(&mut session, &request);
+        assert!(message.ends_with(hint), "{message}");
+    }
+}

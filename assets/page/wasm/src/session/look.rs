@@ -8,7 +8,7 @@ use microgpt::tokenizer::BOS;
 use microgpt::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::opened::{Attention, Opened};
+use super::opened::{Attention, Opened, not_finite};
 use super::plane;
 
 /// The most parameters of a model whose step is opened. More would be too many to draw.
@@ -167,6 +167,9 @@ impl Opened {
                 push(format!("{tensor}{suffix}"), &tensor.shape(), values);
             }
         }
+        if !values.iter().all(|value| value.is_finite()) || !opened.log.grad_norm.is_finite() {
+            return Err(not_finite());
+        }
         let OptimizerConfig { beta1, beta2, eps, weight_decay, max_grad_norm, .. } = self.optimizer;
         let learning_rate = self.optimizer.learning_rate_at(step - 1, self.steps);
         let norm = opened.log.grad_norm;
@@ -221,7 +224,7 @@ impl Opened {
     pub(super) fn next_letter(&mut self, letter: &Letter) -> Result<Look> {
         let &Letter { step, temperature, sample, .. } = letter;
         let top_k = letter.top_k.min(self.shape.vocab());
-        let text = self.tokenizer.encode_text(&letter.text)?;
+        let text = self.encode(&letter.text)?;
         let config = SampleConfig {
             top_k,
             temperature,
@@ -233,6 +236,7 @@ impl Opened {
         };
         let mut document = [&[BOS], &text[..]].concat();
         let models = self.after(step, |opened| {
+            opened.expect_finite()?;
             // The prompt and the configuration are checked even if nothing is drawn.
             let samples = opened.cpu.generate(&config, sample.map_or(0..0, |i| i..i + 1))?;
             document.extend(samples.iter().flat_map(|sample| &sample.tokens[text.len()..]));
@@ -297,6 +301,11 @@ impl Opened {
         if step == self.step {
             return Ok(());
         }
+        self.rewind(step)
+    }
+
+    /// Puts the state after `step` steps on the device, whatever state the device has.
+    pub(super) fn rewind(&mut self, step: u64) -> Result<()> {
         let snapshot = self.snapshots.before(step);
         self.cpu.upload(snapshot)?;
         self.cpu.train((step - snapshot.step) as usize).map(drop)

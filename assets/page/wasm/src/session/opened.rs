@@ -64,6 +64,12 @@ pub(super) struct Attention {
 /// The name of the user's corpus in errors.
 pub(super) const CORPUS: &str = "your corpus";
 
+/// The hint for a run that diverges.
+const LOWER: &str = "lower the learning rate, for example to 0.01, and train again";
+
+/// The most characters of the vocabulary that a hint lists.
+const LISTED: u32 = 40;
+
 /// The largest number of steps of a run.
 const MAX_STEPS: u64 = 10_000_000;
 
@@ -134,19 +140,28 @@ impl Opened {
         Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, initial, plane: None }, sizes))
     }
 
-    /// Takes the next steps, up to the end of the run. Returns the number of steps taken so far, and the loss of each of
-    /// these.
+    /// Takes the next steps, up to the end of the run or the last step before it diverges. Returns the number of steps
+    /// taken so far, and the loss of each of these.
+    ///
+    /// # Errors
+    ///
+    /// If the first of the next steps diverges.
     pub fn train(&mut self, steps: u64) -> Result<(u64, Vec<f64>)> {
         let (end, mut losses) = (self.steps.min(self.step.saturating_add(steps)), Vec::new());
         while self.step < end {
             let launch = self.snapshots.until_next(self.step).min(end - self.step);
             let log = self.cpu.train(launch as usize)?;
             if let Some(i) = log.iter().position(|log| !log.loss.is_finite() || !log.grad_norm.is_finite()) {
-                let step = self.step + i as u64 + 1;
-                return Err(Error::usage(
-                    format!("training diverged at step {step}"),
-                    "lower the learning rate, for example to 0.01",
-                ));
+                // The kernels have gone on, so the model is put back to its last state in numbers.
+                self.step += i as u64;
+                self.rewind(self.step)?;
+                losses.extend(log[..i].iter().map(|log| log.loss));
+                if losses.is_empty() {
+                    let message =
+                        format!("training diverged at step {}, whose loss is no longer a number", self.step + 1);
+                    return Err(Error::usage(message, LOWER));
+                }
+                break;
             }
             self.step += launch;
             losses.extend(log.iter().map(|log| log.loss));
@@ -157,8 +172,15 @@ impl Opened {
         Ok((self.step, losses))
     }
 
+    /// Rejects a model whose predictions are no longer numbers.
+    pub fn expect_finite(&mut self) -> Result<()> {
+        let predictions = self.cpu.predictions(&[BOS, BOS])?;
+        if predictions.iter().all(|p| p.is_finite()) { Ok(()) } else { Err(not_finite()) }
+    }
+
     /// Draws `samples` samples, from index 0 on.
     pub fn sample_texts(&mut self, samples: u64, top_k: usize, temperature: f64) -> Result<Vec<String>> {
+        self.expect_finite()?;
         let config =
             SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: self.seed, prompt: &[], logprobs: false };
         let samples = self.cpu.generate(&config, 0..samples)?;
@@ -170,10 +192,34 @@ impl Opened {
         if token == BOS { "<BOS>".to_owned() } else { self.tokenizer.decode(&[token]) }
     }
 
+    /// Returns the tokens of a text without `<BOS>`. The error for an unknown character lists the known ones.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer.encode_text(text).map_err(|error| match error {
+            Error::UnknownCharacter { character } => {
+                let lower =
+                    character.to_lowercase().find(|&lower| self.tokenizer.encode_text(&lower.to_string()).is_ok());
+                let hint = match lower {
+                    Some(lower) if lower != character => format!("write `{lower}` in lower case"),
+                    _ => {
+                        let known: String =
+                            (1..self.shape.vocab.min(LISTED + 1)).map(|token| self.name(token)).collect();
+                        format!("use the characters {known}{}", if self.shape.vocab > LISTED + 1 { "…" } else { "" })
+                    }
+                };
+                Error::usage(error.to_string(), hint)
+            }
+            other => other,
+        })
+    }
+
     /// Returns the last layer's attention.
     pub fn attention(&mut self, text: &str) -> Result<Attention> {
-        let document = self.tokenizer.encode(text)?;
+        let text = self.encode(text)?;
+        let document = [&[BOS], &text[..], &[BOS]].concat();
         let attention = self.cpu.attention(&document)?;
+        if !attention.iter().all(|p| p.is_finite()) {
+            return Err(not_finite());
+        }
         let n = self.shape.block_size.min(document.len() as u32 - 1) as usize;
         let rows = |head: &[f32]| head.chunks(n).map(<[f32]>::to_vec).collect();
         Ok(Attention {
@@ -190,4 +236,9 @@ impl Opened {
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, x| (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3));
         Ok(format!("{hash:016x}"))
     }
+}
+
+/// Returns the error for a model that has diverged.
+pub(super) fn not_finite() -> Error {
+    Error::usage("the model’s values are no longer numbers", LOWER)
 }
