@@ -69,12 +69,35 @@ test("a step shows what the model expects, and the weights that moved", async ({
   }
   // In the first step all weights with a gradient move by the learning rate, and no gradient comes through zeros.
   await expect(page.locator("#step-moved")).toContainText("the learning rate 0.01");
-  await expect(page.locator("#step-moved")).toContainText("attn_wq, attn_wk, attn_wv, mlp_fc1 did not move");
+  await expect(page.locator("#step-moved")).toContainText(
+    "attn_wq, attn_wk, attn_wv, mlp_fc1 moved by the weight decay alone",
+  );
   await expect(page.locator("#step-changes tbody tr").first()).toContainText("432 of 432");
   // The reader goes from the weight that moved most to its update.
   await page.locator("#step-movers button").first().click();
   await expect(page.locator("#cell-body")).toContainText("direction");
   await expect(page.locator("#cell-body .update")).toContainText("0.01");
+});
+
+test("each line of the update of a weight without a gradient multiplies out", async ({ page }) => {
+  await open(page, "#step/layer0.attn_wq:0,9?at=1");
+  const lines = page.locator("#cell-body .update dd");
+  await expect(lines.first()).toHaveText(/\]0$/);
+  /** Returns the numbers of a line. */
+  const numbers = async (i) =>
+    ((await lines.nth(i).textContent()).replaceAll("−", "-").match(/-?\d+(\.\d+)?(e-?\d+)?/g) ?? []).map(Number);
+  const near = (got, expected) => expect(Math.abs(got / expected - 1)).toBeLessThan(0.002);
+  const [beta1, m0, , bias, m] = await numbers(2);
+  const [rate, , decay, w, change] = await numbers(6);
+  expect([beta1, m0, bias]).toEqual([0.9, 0, 1e-20]);
+  near(m, bias * w);
+  const v = await numbers(3);
+  near(v.at(-1), v.at(-2));
+  const [, , , mHat, , , , vHat] = await numbers(4);
+  const [eps, direction] = await numbers(5);
+  near(direction, mHat / (Math.sqrt(vHat) + eps));
+  near(change, rate * (direction + decay * w));
+  await expect(page.locator("#cell-body .update")).toContainText("Nearly all of the change is the weight decay");
 });
 
 test("a cell leads to the sum that made it and on to its factors, and the address names it", async ({ page }) => {
