@@ -1,12 +1,12 @@
 // The losses of a run, in a few hundred points however long the run is.
 
-/** The time constant of the running mean, in steps. */
-export const MEAN = 50;
+/** The time constant of the exponential mean, in steps. */
+const MEAN = 50;
 /** The largest number of points. */
 const POINTS = 500;
 
 /**
- * The losses of the steps up to `step`. `mean` is the running mean after that step.
+ * The losses of the steps up to `step`. `mean` is the exponential mean after that step.
  * @typedef {{ step: number, min: number, max: number, mean: number }} Point
  */
 
@@ -22,7 +22,7 @@ export class Losses {
     this.validations = [];
     /** The number of losses. */
     this.count = 0;
-    /** The running mean. */
+    /** The exponential mean. It begins as the plain mean of the first steps. */
     this.mean = 0;
   }
 

@@ -1,5 +1,4 @@
 // The loss curve as SVG. Its colours come from the page's style, or from a style of its own outside of the page.
-import { MEAN } from "./losses.js";
 import { lossText } from "./numbers.js";
 import { nice, tickStep, ticks } from "./vendor/d3-array.js";
 
@@ -63,7 +62,7 @@ export const curveOf = ({ points, validations, steps }, width, height) => {
   });
   const keys = [
     ["raw", "one step"],
-    ["mean", `mean of ${MEAN}`],
+    ["mean", "smoothed"],
     ["val", "validation"],
   ];
   const legend = keys.map(([name, text], i) => {
@@ -89,7 +88,7 @@ export const curveOf = ({ points, validations, steps }, width, height) => {
       // A line of length zero with round ends is a dot.
       dots: validated.map(([step, loss]) => `M${x(step)} ${y(loss)}h0`).join(""),
     },
-    summary: `Loss curve: ${last ? `step ${last.step} of ${steps}, running mean ${lossText(last.mean, 2)} nats` : "nothing trained yet"}`,
+    summary: `Loss curve: ${last ? `step ${last.step} of ${steps}, smoothed loss ${lossText(last.mean, 2)} nats` : "nothing trained yet"}`,
   };
 };
 
