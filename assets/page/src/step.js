@@ -38,7 +38,10 @@ const pick = (name, index) => {
 const showPicked = () => {
   const [name, at = ""] = place().part.split(":", 2);
   const index = at.split(",").map(Number);
+  const shown = picked && `${picked.name}:${picked.index}`;
   picked = opened?.has(name, index) ? { name, index } : null;
+  // Another sum is read from its beginning.
+  if (picked && shown !== `${name}:${index}`) $("cell").scrollTop = 0;
   if (opened && !picked && name !== "") {
     repair({ part: "" });
     notify("The page leaves out what it cannot use of this address.", [`The step has no cell “${name}:${at}”.`]);
