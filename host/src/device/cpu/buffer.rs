@@ -29,6 +29,7 @@ impl Buffer {
         if floats.is_null() {
             return Err(OutOfMemory(layout.size()));
         }
+        ask_for_huge_pages(floats.cast(), layout.size());
         let start = floats.align_offset(LINE * size_of::<f32>());
         // SAFETY: the global allocator, which is that of `Box`, has allocated this slice. Zeros are valid floats.
         let floats = unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(floats, len + LINE)) };
@@ -57,6 +58,25 @@ impl Buffer {
         self.as_mut_slice().as_mut_ptr()
     }
 }
+
+/// Asks the system to take huge pages for an array that spans several. The kernels walk through many rows at once, whose
+/// pages the processor would look up one by one.
+#[cfg(all(feature = "program", target_os = "linux"))]
+fn ask_for_huge_pages(start: *mut u8, bytes: usize) {
+    /// The size of a huge page. Arrays of a few are not worth the call.
+    const HUGE: usize = 1 << 21;
+    let skipped = start.align_offset(HUGE);
+    if bytes >= 4 * HUGE {
+        // SAFETY: the range is part of the allocation. The advice changes no contents. A system that refuses it keeps small
+        // pages.
+        unsafe {
+            libc::madvise(start.wrapping_add(skipped).cast(), (bytes - skipped) / HUGE * HUGE, libc::MADV_HUGEPAGE)
+        };
+    }
+}
+
+#[cfg(not(all(feature = "program", target_os = "linux")))]
+fn ask_for_huge_pages(_: *mut u8, _: usize) {}
 
 #[cfg(test)]
 mod tests {
