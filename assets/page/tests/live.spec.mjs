@@ -170,6 +170,7 @@ test("settings out of range are refused", async ({ page }) => {
   await page.locator("#train").click();
   await expect(page.locator("#message")).toContainText("diverged");
   await page.locator("#learning_rate").fill("0.01");
+  await page.locator("#learning_rate").blur();
   await page.locator("#settings details:not([id]) summary").click();
   await page.locator("#n_head").fill("3");
   await page.locator("#n_head").blur();
