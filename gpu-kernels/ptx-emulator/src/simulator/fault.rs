@@ -104,20 +104,21 @@ impl std::error::Error for Fault {}
 impl Fault {
     /// Returns the fault of a kernel that is refused for this reason.
     pub fn refused(kernel: &str, error: &Error) -> Box<Self> {
-        let (kernel, line, message) = (kernel.to_string(), error.line, error.message.clone());
-        let location = format!("PTX line {line}");
-        let dims = Dims::new(1, 1);
-        Box::new(Self {
-            kind: FaultKind::Unsupported,
-            kernel,
-            dims,
-            block: 0,
-            warp: 0,
-            lane: None,
-            line,
-            location,
-            message,
-        })
+        let location = format!("PTX line {}", error.line);
+        let (kernel, dims) = (kernel.to_owned(), Dims::new(1, 1));
+        Self::at_launch(FaultKind::Unsupported, kernel, dims, error.line, location, error.message.clone())
+    }
+
+    /// Returns the fault of a launch none of whose threads has started.
+    fn at_launch(
+        kind: FaultKind,
+        kernel: String,
+        dims: Dims,
+        line: u32,
+        location: String,
+        message: String,
+    ) -> Box<Self> {
+        Box::new(Self { kind, kernel, dims, block: 0, warp: 0, lane: None, line, location, message })
     }
 }
 
@@ -126,18 +127,7 @@ impl Launch<'_> {
     pub fn fault(&self, message: String) -> Box<Fault> {
         let (kernel, line) = (self.program.name.clone(), self.program.line);
         let location = format!("PTX line {line}: `.entry {kernel}`");
-        let dims = self.dims;
-        Box::new(Fault {
-            kind: FaultKind::Resources,
-            kernel,
-            dims,
-            block: 0,
-            warp: 0,
-            lane: None,
-            line,
-            location,
-            message,
-        })
+        Fault::at_launch(FaultKind::Resources, kernel, self.dims, line, location, message)
     }
 }
 

@@ -19,7 +19,7 @@ const PARTITIONS: usize = 4;
 pub struct Region {
     /// The number of instructions of each class that each partition has issued.
     issued: [[u64; CLASSES.len()]; PARTITIONS],
-    /// Of these, the number of those that compute addresses alone.
+    /// The number of instructions of each partition that compute addresses alone.
     addresses: [u64; PARTITIONS],
     /// The rounds of shared memory without bank conflicts, and those that conflicts add.
     rounds: [u64; 2],
