@@ -1,24 +1,14 @@
 // Compares both forms of the page's module with the native kernels.
 import { expect, test } from "@playwright/test";
 
-import { generator, KERNELS, pageModule } from "./browser.mjs";
+import { DEFAULT, generator, KERNELS, pageModule } from "./browser.mjs";
 
-const DEFAULT = {
-  do: "open",
-  corpus: null,
-  steps: 120,
-  learning_rate: 0.01,
-  seed: 42,
-  n_embd: 16,
-  n_head: 4,
-  n_layer: 1,
-  block_size: 8,
-};
+const SHORT = { ...DEFAULT, steps: 120 };
 const RUNS = [
-  { ...DEFAULT, seed: 7, learning_rate: 0.05 },
-  { ...DEFAULT, n_embd: 24, n_head: 3, n_layer: 2, block_size: 11, seed: 1 },
+  { ...SHORT, seed: 7, learning_rate: 0.05 },
+  { ...SHORT, n_embd: 24, n_head: 3, n_layer: 2, block_size: 11, seed: 1 },
   {
-    ...DEFAULT,
+    ...SHORT,
     n_embd: 40,
     n_head: 2,
     block_size: 5,

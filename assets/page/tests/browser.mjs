@@ -28,7 +28,7 @@ export const pageModule = () => {
 };
 
 /** The request for the model of the default run. */
-const DEFAULT = {
+export const DEFAULT = {
   do: "open",
   corpus: null,
   steps: 500,

@@ -1,4 +1,4 @@
-// What a newcomer reads: numbers that fit and add up, messages in the page's words, terms, and the derivation of p − y.
+// The page for a newcomer has numbers that fit and add up, messages in its own words, terms, and the derivation of p − y.
 import { counted, digits, lossText, pair, significant } from "../src/numbers.js";
 import { updateTexts } from "../src/update.js";
 import { openedStep } from "./browser.mjs";
