@@ -26,7 +26,7 @@ export const svg = (tag, attributes, ...children) => {
  */
 
 /** The largest width of a chart, its height and its margins, in pixels. The left margin grows with the labels. */
-const [WIDTH, HEIGHT, MARGIN, BOTTOM, TOP, RIGHT] = [600, 260, 44, 42, 14, 22];
+const [WIDTH, HEIGHT, MARGIN, BOTTOM, TOP, RIGHT] = [600, 276, 44, 42, 30, 22];
 /** The width of a digit in pixels. */
 const DIGIT = 7.5;
 
@@ -87,7 +87,7 @@ export const chart = ({ x, y, curve, points, xLabel, yLabel, summary, line }, av
     svg("path", { class: "rule", d: `M${left} ${TOP}V${HEIGHT - BOTTOM}H${width - RIGHT}` }),
     ...ticks,
     svg("text", { x: (left + width - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, xLabel),
-    svg("text", { x: left + 6, y: TOP + 2, dy: ".32em" }, yLabel),
+    svg("text", { x: 2, y: 12 }, yLabel),
     svg("path", { class: "curve", d: path.join("") }),
     ...tangent,
     ...dots,
