@@ -148,13 +148,15 @@ const story = (step, changes) => {
   ];
   const still = changes.filter(({ moved }) => moved === 0).map(({ tensor }) => tensor.replace(/^layer0\./, ""));
   const share = `${grouped(moved)} of ${grouped(count)} weights moved by more than 1 % of the learning rate`;
+  const absent =
+    "No gradient comes to the rows of wte for tokens that the document lacks, nor to those of wpe for positions after its end.";
   if (number > 1)
-    return `${share}. The learning rate of this step is ${lr}. A weight whose gradients agree from step to step moves by about that much, and one whose gradients cancel hardly moves.`;
+    return `${share}. The learning rate of this step is ${lr}. A weight whose gradients agree from step to step moves by about that much, and one whose gradients cancel hardly moves. ${absent}`;
   const why =
     still.length > 0
       ? ` ${still.join(", ")} moved by the weight decay alone: wo and fc2 begin at zero, so no gradient comes through them yet.`
       : "";
-  return `In the first step ${share}, and nearly all by the same amount, the learning rate ${lr}. AdamW divides the mean gradient by the root of the mean square, and after one step that is g / |g|: only the sign counts.${why}`;
+  return `In the first step ${share}, and nearly all by the same amount, the learning rate ${lr}. AdamW divides the mean gradient by the root of the mean square, and after one step that is g / |g|: only the sign counts. ${absent}${why}`;
 };
 
 /**
