@@ -9,8 +9,9 @@ import { $ } from "./dom.js";
  *   block_size: number }} Settings
  */
 /**
- * The sizes of a model and its corpus. `cut` is the number of documents that are longer than the block.
- * @typedef {{ step: number, train: number, val: number, cut: number, vocab: number, params: number }} Opened
+ * The sizes of a model and its corpus. `cut` is the number of documents that are longer than the block, and
+ * `example` a text that the model can read.
+ * @typedef {{ step: number, train: number, val: number, cut: number, vocab: number, params: number, example: string }} Opened
  */
 /** @typedef {{ step: number, samples: string[] }} Names */
 /** @typedef {{ step: number, tokens?: string[], heads?: number[][][], error?: string }} Attention */

@@ -15,8 +15,8 @@ import { currentStep, hasModel, onStep } from "./timeline.js";
 const PAUSE = 650;
 /** The most drawn names that are listed. */
 const NAMES = 10;
-/** The text of the view without a setting in the address. */
-const TEXT = "mar";
+/** The most letters of the text without a setting in the address. */
+const LETTERS = 3;
 
 /** The number of the next sample. Every drawing has its own random stream. */
 let sample = 0;
@@ -25,6 +25,10 @@ let drawing = null;
 
 /** Returns the most letters of a text. The first token of the block is the dot. */
 const mostLetters = () => runSettings().block_size - 1;
+
+/** Returns the text of the view without a setting in the address, the beginning of the model's example. */
+const defaultText = () =>
+  [...input("text").defaultValue].slice(0, Math.max(0, Math.min(LETTERS, mostLetters()))).join("");
 
 /**
  * Asks for the probabilities after a text, and for the rest of a sample if it has a number.
@@ -160,7 +164,7 @@ const showLabels = () => {
 const setText = (text) => {
   stop();
   input("letter-text").value = text;
-  setSetting("prefix", text, TEXT);
+  setSetting("prefix", text, defaultText());
   refresh(0);
 };
 
@@ -210,7 +214,7 @@ const draw = async (once) => {
     drawing = null;
     // The next name begins from the same text.
     if (once) setText(text);
-    else input("letter-text").value = setting("prefix", TEXT);
+    else input("letter-text").value = setting("prefix", defaultText());
   } catch (error) {
     refuse(error);
   }
@@ -223,7 +227,7 @@ const takeSettings = () => {
   input("letter-temperature").value = input("temperature").value;
   const topK = input("letter-top-k");
   topK.value = String(Math.min(Number(topK.max), Number(input("top_k").value)));
-  if (!drawing) input("letter-text").value = setting("prefix", TEXT);
+  if (!drawing) input("letter-text").value = setting("prefix", defaultText());
 };
 
 /** Starts the view. */
@@ -243,7 +247,11 @@ export const startLetter = () => {
   $("letter-clear").addEventListener("click", () => setText(""));
   $("letter-draw").addEventListener("click", () => draw(false));
   $("letter-one").addEventListener("click", () => draw(true));
-  onMessage(({ dropped }) => dropped && forget());
+  onMessage(({ dropped, opened }) => {
+    if (dropped) forget();
+    // The default is that of the model.
+    if (opened) takeSettings();
+  });
   onStep(refresh);
   onPlace(({ view }) => {
     if (view !== "letter") return stop();

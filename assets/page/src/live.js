@@ -21,6 +21,7 @@ import { RUN } from "./keys.js";
 import { Losses } from "./losses.js";
 import { counted, lossText } from "./numbers.js";
 import { curveOf, drawCurve } from "./plot.js";
+import { beforeClick } from "./press.js";
 import { clearNames, showNames } from "./samples.js";
 import {
   areDefault,
@@ -29,6 +30,7 @@ import {
   invalidity,
   restore,
   runSettings,
+  setExample,
   setVocabulary,
   takeSettings,
 } from "./settings.js";
@@ -36,6 +38,9 @@ import { trained, trainedValues, VALIDATED } from "./trained.js";
 
 /** @import { Message, Opened, Report } from "./engine.js" */
 /** @import { Trained } from "./trained.js" */
+
+/** The nats by which the validation loss exceeds that of training, if the model knows its documents by heart. */
+const BY_HEART = 0.5;
 
 /** Whether the run goes on by itself. */
 let running = false;
@@ -56,6 +61,8 @@ let trapped = false;
 let wanted = "";
 /** Whether the next model is the one that the program has trained, as it is until the user wants another one. */
 let opensTrained = trained !== null;
+/** The step at which a changed setting has ended the last run, or null. @type {number | null} */
+let ended = null;
 
 /**
  * Shows whether the run goes on.
@@ -92,6 +99,7 @@ const clear = () => {
   for (const id of ["opened", "attention-message"]) $(id).textContent = "";
   $("validated").textContent = "on documents that it never trains on";
   $("at").textContent = "0";
+  $("announcement").textContent = "";
   $("afterwards").hidden = true;
   redraw();
 };
@@ -127,6 +135,19 @@ const renew = () => {
   reset();
 };
 
+/** Opens a new model for a setting that the user has changed, and says so if that ends a run. */
+const renewBySetting = () => {
+  ended = opened && (running || (step > 0 && step < losses.steps)) ? step : null;
+  renewByHand();
+  if (ended !== null) announce(endedText(ended));
+};
+
+/**
+ * Returns the sentence on a run that a new setting has ended.
+ * @param {number} at
+ */
+const endedText = (at) => `The change of a setting has ended the run at step ${grouped(at)}. `;
+
 /** Opens a new model as the user asks. The address may name a step of the last run. */
 const renewByHand = () => {
   go({ settings: { at: null } }, { replace: true });
@@ -143,6 +164,8 @@ const pause = () => {
 
 /** Starts the run, or continues it. */
 const run = () => {
+  const wrong = drawFault();
+  if (wrong !== undefined) return complain(wrong);
   setRunning(true);
   $("afterwards").hidden = true;
   send({ pace: pace(), run: true });
@@ -173,6 +196,8 @@ export const trainForStep = () => {
 const takeStep = () => {
   if (running) pause();
   if (opened && !hasNewText()) {
+    const wrong = drawFault();
+    if (wrong !== undefined) return complain(wrong);
     // The views show the step that is taken.
     go({ settings: { at: null } }, { replace: true });
     return send({ step: true });
@@ -189,7 +214,8 @@ const draw = () => {
   const { clientWidth } = $("plot");
   if (clientWidth === 0) return;
   const width = Math.max(240, clientWidth);
-  drawCurve($("plot"), curveOf(losses, width, width < 500 ? 260 : 300));
+  const empty = corpusError() === undefined ? "Press Train to draw the loss" : "There is no text to train on";
+  drawCurve($("plot"), curveOf(losses, width, width < 500 ? 260 : 300, empty));
 };
 /** Draws once before the next frame, however many reports arrive until then. */
 const redraw = () => {
@@ -239,10 +265,13 @@ const showOpened = (model) => {
   losses = new Losses(runSettings().steps);
   diverged = false;
   setVocabulary(model.vocab);
+  if (setExample(model.example)) sendAsks();
   const [are, beginnings] = model.cut === 1 ? ["is", "its beginning is"] : ["are", "their beginnings are"];
   const cut = ` ${grouped(model.cut)} of the documents ${are} longer than the block, and only ${beginnings} used.`;
+  const end = ended === null ? "" : endedText(ended);
+  ended = null;
   $("opened").textContent =
-    `${counted(model.train, "document")} to train on, ${grouped(model.val)} to validate; ` +
+    `${end}${counted(model.train, "document")} to train on, ${grouped(model.val)} to validate; ` +
     `vocabulary ${model.vocab}, ${counted(model.params, "parameter")}.${model.cut > 0 ? cut : ""}`;
   $("validated").textContent = validatedText(model.val);
   if (model.step > 0 && trained) showTrained(trained);
@@ -317,6 +346,7 @@ const finish = (hash) => {
   const { val_loss } = losses.validations[losses.validations.length - 1];
   $("try-lower").hidden = !diverged;
   $("try-higher").hidden = diverged;
+  $("try-longer").hidden = diverged || val_loss - losses.mean < BY_HEART;
   const isSame = isInitialCorpus() && areDefault() && (trained?.repeats ?? true);
   compareBits({ isSame, hash, val_loss, milliseconds });
   $("afterwards").hidden = false;
@@ -335,7 +365,7 @@ $("start-train").onclick = () => {
 $("step").onclick = takeStep;
 $("reset").onclick = renewByHand;
 $("settings").onsubmit = (event) => event.preventDefault();
-for (const name of RUN) $(name).onchange = renewByHand;
+for (const name of RUN) $(name).onchange = () => beforeClick(renewBySetting);
 $("corpus").addEventListener("input", () => setRunning(running));
 $("pace").onchange = () => send({ pace: pace() });
 $("multiply_add").onchange = restart;

@@ -29,9 +29,10 @@ const label = (value, step) => {
  * @param {Losses} losses
  * @param {number} width
  * @param {number} height
+ * @param {string} hint the text of a curve without losses
  * @returns {Curve}
  */
-export const curveOf = ({ points, validations, steps }, width, height) => {
+export const curveOf = ({ points, validations, steps }, width, height, hint) => {
   const means = [...points.map((p) => p.mean), ...validations.map((v) => v.val_loss), 3.4, 2.4];
   // Losses of single steps reach beyond the means. A loss below 0 is none.
   const [low, high] = nice(Math.max(0, Math.min(...means) - 0.7), Math.max(...means) + 0.7, 6);
@@ -74,7 +75,7 @@ export const curveOf = ({ points, validations, steps }, width, height) => {
   const validated = validations.map((v) => [v.step, v.val_loss]);
   const last = points.at(-1);
   const [middle, third] = [(left + right) / 2, top + (bottom - top) / 3];
-  const empty = `<text class="empty" x="${middle}" y="${third}" text-anchor="middle">Press Train to draw the loss</text>`;
+  const empty = `<text class="empty" x="${middle}" y="${third}" text-anchor="middle">${hint}</text>`;
   const axes =
     `<text x="4" y="12" dy=".32em">loss in nats per token</text>` +
     `<text x="${(left + right) / 2}" y="${height - 8}" text-anchor="middle">step</text>`;

@@ -1,5 +1,5 @@
 // The settings of the live view. The fragment holds those that differ from their defaults.
-import { $, grouped, input } from "./dom.js";
+import { $, element, grouped, input } from "./dom.js";
 import { setSetting, setting } from "./fragment.js";
 import { LISTS, OTHERS, RUN } from "./keys.js";
 import "./trained.js";
@@ -65,6 +65,18 @@ const showKept = () => {
   $("top_k-note").textContent = `The model has ${vocabulary} tokens, so all of them are kept.`;
 };
 
+/**
+ * Takes the default of the text that the attention goes over, and returns whether the text has changed.
+ * @param {string} example
+ */
+export const setExample = (example) => {
+  const of = input("text");
+  const changes = of.value === of.defaultValue && example !== of.value;
+  of.defaultValue = example;
+  if (changes) of.value = example;
+  return changes;
+};
+
 /** Returns the settings by which tokens are drawn. */
 export const draws = () => ({
   top_k: Math.min(Number(input("top_k").value), vocabulary),
@@ -120,13 +132,36 @@ export const restore = () =>
     taken.set(id, value);
     if (value === of.value) return false;
     of.value = value;
+    if (NUMBERS.includes(id)) showFault(id);
     return true;
   });
+
+/**
+ * Shows what is wrong with a number below its field, or that nothing is.
+ * @param {string} id
+ */
+const showFault = (id) => {
+  const field = input(id);
+  const fault = faultOf(id, field.value);
+  const name = `${id}-fault`;
+  document.getElementById(name)?.remove();
+  const descriptions = (field.getAttribute("aria-describedby") ?? "")
+    .split(" ")
+    .filter((other) => other && other !== name);
+  if (fault !== "") {
+    const text = element("p", { id: name, className: "field-fault", textContent: `It ${fault}.` });
+    field.closest("label")?.after(text);
+    descriptions.push(name);
+  }
+  field.setAttribute("aria-describedby", descriptions.join(" "));
+  field.setAttribute("aria-invalid", String(fault !== ""));
+};
 
 for (const id of ALL) {
   const of = control(id);
   of.addEventListener("input", () => {
     if (id === "top_k") showKept();
+    if (NUMBERS.includes(id)) showFault(id);
     // An address with a value that the page cannot use would not open.
     if (faultOf(id, of.value) !== "") return;
     taken.set(id, of.value);

@@ -129,6 +129,8 @@ test("a bad corpus is refused and a good one is learned", async ({ page }) => {
   await expect(page.locator("#opened")).toContainText("3 documents");
   await page.locator("#train").click();
   await trained(page);
+  await expect(page.locator("#attention-message")).toHaveText("");
+  await page.locator("#text").fill("maria");
   await expect(page.locator("#attention-message")).toContainText("not in the vocabulary");
   await page.locator("#text").fill("öd");
   await expect(page.locator("#attention-message")).toHaveText("");
@@ -159,6 +161,27 @@ test("a corpus can be dropped on the page", async ({ page }) => {
   await expect(page.locator("#corpus")).toHaveValue("abc\nacb\ncab\n");
   await drop("one");
   await expect(page.locator("#message")).toContainText("only one document");
+});
+
+test("a click lands although the field that it leaves moves what was clicked", async ({ page }) => {
+  await open(page);
+  await page.locator("#train").click();
+  await trained(page);
+  await page.locator("#steps").fill("0");
+  await expect(page.locator("#steps-fault")).toHaveText("It must be a whole number from 1 to 10,000,000, got 0.");
+  await expect(page.locator("#steps")).toHaveAccessibleDescription(/^It must be a whole number/);
+  // As soon as the field is left, the proposals of the last run vanish.
+  const link = page.locator("#afterwards [data-settings='seed=7']");
+  await link.scrollIntoViewIfNeeded();
+  const { x, y } = await link.boundingBox();
+  await page.mouse.click(x + 10, y + 5);
+  await expect(page.locator("#message")).toContainText("Steps must be");
+  await expect(page.locator("#seed")).toHaveValue("7");
+  // The run begins with the number that was typed last.
+  await page.locator("#steps").fill("40");
+  await expect(page.locator("#steps-fault")).toHaveCount(0);
+  await page.locator("#train").click();
+  await trained(page, "40 / 40");
 });
 
 test("settings out of range are refused", async ({ page }) => {

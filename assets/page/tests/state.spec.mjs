@@ -131,6 +131,10 @@ test("settings that do not suit a smaller vocabulary are told, and every view sh
   await expect(page.locator("#plane text")).toHaveCount(2);
   for (const text of await page.locator(":is(#after-samples li, #names td)").allTextContents())
     expect(text).toMatch(/^[a·\s]+$/);
+  // The model cannot read the page's own example, so its first document takes that place.
+  await expect(page.locator("#text")).toHaveValue("a");
+  await expect(page.locator("#attention-message")).toHaveText("");
+  await page.locator("#text").fill("maria");
   // The attention goes over a text that the model cannot read, so its tables are hidden.
   await expect(page.locator("#attention-message")).toContainText("not in the vocabulary");
   await expect(page.locator("#heads")).toBeHidden();
@@ -139,7 +143,7 @@ test("settings that do not suit a smaller vocabulary are told, and every view sh
   await expect(page.locator("#heads")).toBeVisible();
   await goTo(page, "letter");
   await expect(page.locator("#letter-drawn li")).toHaveCount(0);
-  await page.locator("#letter-text").fill("a");
+  await expect(page.locator("#letter-text")).toHaveValue("a");
   await expect(page.locator(".letter-row")).toHaveCount(2);
   await page.locator("#letter-text").fill("x");
   await expect(page.locator("#letter-message")).toContainText("not in the vocabulary");
@@ -158,6 +162,9 @@ test("settings that do not suit a smaller vocabulary are told, and every view sh
     const before = await input.inputValue();
     await input.fill(text.split("got ")[1]);
     await expect(page.locator("#message")).toHaveText(text);
+    await page.locator("#train").click();
+    await expect(page.locator("#message")).toHaveText(text);
+    await expect(page.locator("#at")).toHaveText("0");
     await expect(page.locator("#after-message")).toHaveText(text);
     await expect(page.locator("#after-samples")).toBeHidden();
     await input.fill(before);
@@ -354,4 +361,31 @@ test("Back and Forward bring back the text, the settings and the step", async ({
   await page.reload();
   await expect(page.locator("#temperature")).toHaveValue("0.6");
   await expect(page.locator("#seed")).toHaveValue("42");
+});
+
+test("a text that the model has learned by heart is told", async ({ page }) => {
+  await open(page);
+  await write(page, "anna\nbert\ncarla\ndora\nemil\nfritz\ngerda\nhanna\nida\njosef\nkarl\nlena\n");
+  await page.locator("#use").click();
+  await expect(page.locator("#opened")).toContainText("to validate");
+  await page.locator("#train").click();
+  await trained(page);
+  await expect(page.locator("#try-longer")).toBeVisible();
+});
+
+test("a changed setting that ends a run is told, and a refused text leaves no old news", async ({ page }) => {
+  await open(page);
+  await page.locator("#pace").selectOption("40");
+  await page.locator("#train").click();
+  await expect(page.locator("#train")).toHaveText("Pause");
+  await expect(page.locator("#at")).not.toHaveText("0");
+  await page.locator("#seed").fill("7");
+  await page.locator("#seed").blur();
+  await expect(page.locator("#opened")).toContainText(/^The change of a setting has ended the run at step \d+\. /);
+  await expect(page.locator("#announcement")).toContainText("has ended the run");
+  await write(page, "anna");
+  await page.locator("#use").click();
+  await expect(page.locator("#message")).toContainText("only one document");
+  await expect(page.locator("#plot")).toContainText("There is no text to train on");
+  await expect(page.locator("#announcement")).toHaveText("");
 });

@@ -50,6 +50,8 @@ pub(super) struct Sizes {
     vocab: usize,
     /// The number of parameters.
     params: usize,
+    /// A text for examples, [`EXAMPLE`] or the first document if the model lacks a character of it.
+    example: String,
 }
 
 /// The last layer's attention over a text.
@@ -60,6 +62,12 @@ pub(super) struct Attention {
     /// The probabilities `[H, n, n]` by head, query and key.
     heads: Vec<Vec<Vec<f32>>>,
 }
+
+/// The text for examples.
+const EXAMPLE: &str = "maria";
+
+/// The most characters of a document that becomes the text for examples.
+const EXAMPLE_CHARS: usize = 16;
 
 /// The name of the user's corpus in errors.
 pub(super) const CORPUS: &str = "your corpus";
@@ -135,6 +143,10 @@ impl Opened {
             cut: longer(&dataset.train) + longer(&dataset.val),
             vocab,
             params: num_params(shape),
+            example: match dataset.tokenizer.encode_text(EXAMPLE) {
+                Ok(_) => EXAMPLE.to_owned(),
+                Err(_) => documents.first().map_or("", |first| *first).chars().take(EXAMPLE_CHARS).collect(),
+            },
         };
         let (tokenizer, step, snapshots) = (dataset.tokenizer, state.step, Snapshots::new(state));
         Ok((Self { cpu, tokenizer, shape, seed, steps, step, optimizer, snapshots, initial, plane: None }, sizes))
