@@ -148,8 +148,7 @@ const story = (step, changes) => {
   ];
   const still = changes.filter(({ moved }) => moved === 0).map(({ tensor }) => tensor.replace(/^layer0\./, ""));
   const share = `${grouped(moved)} of ${grouped(count)} weights moved by more than 1 % of the learning rate`;
-  const absent =
-    "No gradient comes to the rows of wte for tokens that the document lacks, nor to those of wpe for positions after its end.";
+  const absent = "No gradient comes to the rows of wpe for positions after the end of the document.";
   if (number > 1)
     return `${share}. The learning rate of this step is ${lr}. A weight whose gradients agree from step to step moves by about that much, and one whose gradients cancel hardly moves. ${absent}`;
   const why =
