@@ -1,14 +1,17 @@
 //! Functions of the values of one lane, as instructions for a whole warp.
 
+use std::marker::PhantomData;
+
 use super::decoder::{Decoded, Decoder, exactly};
 use super::instruction::Action;
+use super::processor::{self, Work};
 use super::registers::{Register, Registers};
 use crate::ptx::syntax::Operand;
 
 /// A type that an instruction reads from an operand, in each lane.
 pub(super) trait Source: Copy + Send + Sync + 'static {
     /// The registers of the operand.
-    type Place: Copy + Send + Sync;
+    type Place: Copy + Send + Sync + 'static;
     /// All lanes of these registers.
     type Lanes<'a>: Copy;
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
@@ -19,7 +22,7 @@ pub(super) trait Source: Copy + Send + Sync + 'static {
 
 /// A type that an instruction writes to its first operand, in each lane.
 pub(super) trait Output: Copy + 'static {
-    type Place: Copy + Send + Sync;
+    type Place: Copy + Send + Sync + 'static;
     type Lanes;
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<Self::Place>;
     fn collect(value: impl Fn(usize) -> Self) -> Self::Lanes;
@@ -37,16 +40,15 @@ pub(super) fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32]
     lanes
 }
 
+/// Replaces the lanes of `mask`. The selection has no branches, so that it becomes vector instructions.
 #[inline(always)]
 pub(super) fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
     if mask == u32::MAX {
         *old = new;
         return;
     }
-    for lane in 0..32 {
-        if mask >> lane & 1 == 1 {
-            old[lane] = new[lane];
-        }
+    for (lane, (old, new)) in old.iter_mut().zip(new).enumerate() {
+        *old = if mask >> lane & 1 == 1 { new } else { *old };
     }
 }
 
@@ -59,11 +61,11 @@ macro_rules! scalars {
                 decoder.source(operand, $bits)
             }
             #[inline(always)]
-            fn lanes(registers: &Registers, place: usize) -> &[$slot; 32] {
+           fn lanes(registers: &Registers, place: usize) -> &[$slot; 32] {
                 &registers.$file[place]
             }
             #[inline(always)]
-            fn at(lanes: &&[$slot; 32], lane: usize) -> Self {
+           fn at(lanes: &&[$slot; 32], lane: usize) -> Self {
                 let get: fn($slot) -> Self = $get;
                 get(lanes[lane])
             }
@@ -75,12 +77,12 @@ macro_rules! scalars {
                 decoder.dest(operand, $bits)
             }
             #[inline(always)]
-            fn collect(value: impl Fn(usize) -> Self) -> [$slot; 32] {
+           fn collect(value: impl Fn(usize) -> Self) -> [$slot; 32] {
                 let put: fn(Self) -> $slot = $put;
                 per_lane(|lane| put(value(lane)))
             }
             #[inline(always)]
-            fn write(registers: &mut Registers, place: usize, mask: u32, lanes: [$slot; 32]) {
+           fn write(registers: &mut Registers, place: usize, mask: u32, lanes: [$slot; 32]) {
                 blend(&mut registers.$file[place], mask, lanes);
             }
         }
@@ -103,9 +105,11 @@ impl Source for bool {
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<usize> {
         decoder.predicate(operand)
     }
+    #[inline(always)]
     fn lanes(registers: &Registers, place: usize) -> u32 {
         registers.predicates[place]
     }
+    #[inline(always)]
     fn at(lanes: &u32, lane: usize) -> Self {
         lanes >> lane & 1 == 1
     }
@@ -137,9 +141,11 @@ impl Source for Negatable {
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<(usize, bool)> {
         decoder.negatable(operand)
     }
+    #[inline(always)]
     fn lanes(registers: &Registers, (slot, negated): (usize, bool)) -> u32 {
         registers.predicates[slot] ^ if negated { u32::MAX } else { 0 }
     }
+    #[inline(always)]
     fn at(lanes: &u32, lane: usize) -> Self {
         Self(bool::at(lanes, lane))
     }
@@ -212,9 +218,11 @@ impl<T: Source<Place: Default>, const N: usize> Source for [T; N] {
     fn place(decoder: &mut Decoder, operand: &Operand) -> Decoded<[T::Place; N]> {
         parts(operand, |part| T::place(decoder, part))
     }
+    #[inline(always)]
     fn lanes(registers: &Registers, place: [T::Place; N]) -> [T::Lanes<'_>; N] {
         place.map(|part| T::lanes(registers, part))
     }
+    #[inline(always)]
     fn at(lanes: &[T::Lanes<'_>; N], lane: usize) -> Self {
         std::array::from_fn(|part| T::at(&lanes[part], lane))
     }
@@ -238,6 +246,16 @@ impl<T: Output<Place: Default>, const N: usize> Output for [T; N] {
     }
 }
 
+/// An instruction that computes a function in each lane.
+struct Lanes<Function, Sources, D, Types> {
+    function: Function,
+    /// The places of the sources and of the result.
+    sources: Sources,
+    d: D,
+    /// The types of the sources and of the result.
+    types: PhantomData<fn(Types)>,
+}
+
 /// A function from the sources in one lane, whose types `Sources` lists, to the result in that lane. The function is
 /// called for inactive lanes too, so it must not panic.
 pub(super) trait LaneFunction<Sources, D> {
@@ -254,13 +272,23 @@ macro_rules! lane_functions {
         {
             fn decode(self, decoder: &mut Decoder) -> Decoded {
                 let [d, $($A),*] = exactly(decoder.operands)?;
-                $(let $A = <$A>::place(decoder, $A)?;)*
+                let sources = ($(<$A>::place(decoder, $A)?,)*);
                 let d = D::place(decoder, d)?;
-                Ok(Action::Compute(Box::new(move |registers, mask| {
-                    $(let $A = <$A>::lanes(registers, $A);)*
-                    let lanes = D::collect(|lane| self($(<$A>::at(&$A, lane)),*));
-                    D::write(registers, d, mask, lanes);
-                })))
+                Ok(Action::Compute(processor::compile(Lanes { function: self, sources, d, types: PhantomData })))
+            }
+        }
+
+        #[allow(non_snake_case, reason = "one name for a source's type and its value")]
+        impl<Function, D: Output, $($A: Source),*> Work for Lanes<Function, ($($A::Place,)*), D::Place, ($($A,)* D,)>
+        where
+            Function: Fn($($A),*) -> D + Send + Sync + 'static,
+        {
+            #[inline(always)]
+            fn run(&self, registers: &mut Registers, mask: u32) {
+                let ($($A,)*) = self.sources;
+                $(let $A = <$A>::lanes(registers, $A);)*
+                let lanes = D::collect(|lane| (self.function)($(<$A>::at(&$A, lane)),*));
+                D::write(registers, self.d, mask, lanes);
             }
         }
     )*};

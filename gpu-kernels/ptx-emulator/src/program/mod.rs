@@ -32,6 +32,7 @@ mod memory;
 mod names;
 mod narrow;
 mod operations;
+mod processor;
 mod reconvergence;
 mod registers;
 mod rounding;
