@@ -1,12 +1,12 @@
 //! Ranks that mpirun starts have the bits and the output of one process, and end together.
 #![cfg(unix)]
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use std::{env, fs, iter};
 
 use assert_cmd::cargo::cargo_bin;
 
@@ -61,15 +61,20 @@ fn errors(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(|line| line.starts_with("error: ")).collect()
 }
 
-/// Returns the processes that mpirun has started.
+/// Returns the ranks that mpirun has started, in their order. MPICH's mpirun starts them by a process of its own.
 fn ranks_of(mpirun: &Child) -> Vec<u32> {
     let parent = |process: &u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     };
+    let is_rank = |process: &u32| {
+        let program = fs::read_link(format!("/proc/{process}/exe"));
+        program.is_ok_and(|program| program == cargo_bin!("microgpt"))
+            && iter::successors(Some(*process), parent).any(|process| process == mpirun.id())
+    };
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut ranks: Vec<u32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    ranks.retain(|process| parent(process) == Some(mpirun.id()));
+    ranks.retain(is_rank);
     ranks.sort_unstable();
     ranks
 }
@@ -153,7 +158,9 @@ fn any_number_of_ranks_has_the_bits_and_the_output_of_one_process() {
 #[test]
 fn any_rank_can_be_on_a_gpu() {
     let (folder, emulator) = (Folder::new(), emulated::Emulator::new());
-    let gpu = format!("LD_LIBRARY_PATH={}", emulator.path("").display());
+    let present = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let libraries = env::join_paths([emulator.path("")].into_iter().chain(env::split_paths(&present))).unwrap();
+    let gpu = format!("LD_LIBRARY_PATH={}", libraries.display());
     let fused = "--batch 5 --n-embd 12 --n-head 3 --block-size 5 --samples 1 --input names.txt";
     // A step has 522 rows, which make two shards. The emulated GPU has the short one.
     folder.write("lines.txt", format!("emma\n{}\nmae\n", "some".repeat(130)));
