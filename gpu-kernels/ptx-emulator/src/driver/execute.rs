@@ -7,9 +7,7 @@ use super::objects::{DevicePtr, Kind};
 use super::operation::{Copy, Fill, Operation, StreamValue};
 use super::pointer::Pointer;
 use super::state::DriverState;
-
-/// The addresses of device memory. An address among them that is not allocated is never memory of the host.
-const DEVICE_ADDRESSES: std::ops::Range<u64> = 0x7000_0000_0000..0x7100_0000_0000;
+use crate::simulator::DEVICE_ADDRESSES;
 
 impl DriverState {
     /// Runs an operation. An error becomes the sticky error of the context.

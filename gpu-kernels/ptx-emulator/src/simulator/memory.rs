@@ -1,6 +1,7 @@
 //! Memory as a list of segments, which also store which bytes were written.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use super::buffer::Buffer;
 use super::shadow::Shadows;
@@ -107,6 +108,10 @@ impl Segment {
 /// allocation would hit the next one.
 const ALIGN: u64 = 512;
 
+/// The addresses of device memory. No system places memory of the host here: Linux and Windows keep these addresses free
+/// between the programs and heaps below and the mappings and stacks above, or have no addresses as high.
+pub const DEVICE_ADDRESSES: Range<u64> = 0x1000_0000_0000..0x5000_0000_0000;
+
 /// Returns whether the host has `size` bytes, which the device may have but the host may lack. A failed allocation would
 /// abort the program.
 fn host_has(size: u64) -> bool {
@@ -127,7 +132,7 @@ pub struct GlobalMemory {
 impl GlobalMemory {
     /// Returns memory of `capacity` bytes without allocations.
     pub fn new(capacity: u64) -> Self {
-        Self { allocations: Vec::new(), last: 0, next: 0x7000_0000_0000, free: capacity }
+        Self { allocations: Vec::new(), last: 0, next: DEVICE_ADDRESSES.start, free: capacity }
     }
 
     /// Allocates `size` bytes and returns their address, or `None` if `size` is 0 or exceeds the free memory.

@@ -37,6 +37,7 @@ pub use buffer::Buffer;
 pub use fault::{Fault, FaultKind};
 pub use grid::Simulator;
 pub use launch::{Checks, DeviceProperties, Dims, Launch, MAX_THREADS, REGISTERS, Watchdog};
+pub use memory::DEVICE_ADDRESSES;
 pub use profile::{Counts, Profile};
 pub use regions::Bound;
 pub use texture::{AddressMode, Channel, Sampler, Texels, Texture};

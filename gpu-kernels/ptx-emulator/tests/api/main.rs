@@ -6,6 +6,7 @@
 mod driver;
 mod graphs;
 mod memory;
+mod misuse;
 mod modules;
 mod streams;
 

@@ -1,0 +1,29 @@
+//! Calls that programs get wrong, and values that no program passes on purpose. Each must end in an error code.
+
+use std::ffi::c_void;
+
+use crate::add_and_words;
+use crate::driver::Driver;
+
+unsafe extern "C" {
+    fn mmap(address: *mut c_void, len: usize, protection: i32, flags: i32, file: i32, offset: i64) -> *mut c_void;
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn the_host_can_have_memory_wherever_the_system_places_it() {
+    let driver = Driver::emulated();
+    let (_, words) = add_and_words(&driver);
+    // With 32 random bits in the addresses of mappings, as in Ubuntu 24.04, Linux places them from here to the stack.
+    for place in [0x7000_0000_0000usize, 0x7080_0000_0000, 0x7400_0000_0000] {
+        // SAFETY: the new pages (PROT_READ and PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS and MAP_FIXED_NOREPLACE) replace none.
+        let page: *mut u64 =
+            unsafe { mmap(std::ptr::with_exposed_provenance_mut(place), 4096, 3, 0x10_0022, -1, 0) }.cast();
+        assert_eq!(page.expose_provenance(), place);
+        // SAFETY: the page is mapped and no other thread knows it.
+        unsafe { page.write(7) };
+        assert_eq!(driver.write(words, &[0]), 0);
+        assert_eq!(call!(driver, "cuMemcpyHtoD_v2", words => u64, page.cast() => *const c_void, 8 => usize), 0);
+        assert_eq!(driver.read(words, 1), Ok(vec![7]), "a page at {place:#x}");
+    }
+}
