@@ -17,7 +17,10 @@ import { trained } from "./trained.js";
  *   plane: [number, number][], extent: [number, number] }} After
  */
 
-const VOWELS = new Set([..."aeiouyäöüáéíóúàèìòùâêîôûåæøœ"]);
+/** Vowels of the Latin, Greek and Cyrillic scripts, without marks. */
+const VOWELS = new Set([..."aeiouyæøœαεηιουωаеиоуыэюяєіѫ"]);
+/** Returns whether a token is a vowel, with or without marks. @param {string} token */
+const isVowel = (token) => VOWELS.has(token.toLowerCase().normalize("NFD")[0]);
 /** Half the width and half the height of the plane in its own units. */
 const HALF = [170, 120];
 /** The margin of the plane. */
@@ -39,7 +42,7 @@ const showPlane = ({ vocab, plane, extent }) => {
     const texts = vocab.map((token) => {
       const text = document.createElementNS(SVG, "text");
       text.textContent = shown(token);
-      if (VOWELS.has(token.toLowerCase())) text.setAttribute("class", "vowel");
+      if (isVowel(token)) text.setAttribute("class", "vowel");
       return text;
     });
     const axes = document.createElementNS(SVG, "path");
@@ -55,8 +58,10 @@ const showPlane = ({ vocab, plane, extent }) => {
     text.setAttribute("x", x.toFixed(1));
     text.setAttribute("y", (-y).toFixed(1));
   }
-  const vowels = vocab.filter((token) => VOWELS.has(token));
-  svg.setAttribute("aria-label", `Places of ${vocab.length} tokens, among them the vowels ${vowels.join(", ")}`);
+  const vowels = vocab.filter(isVowel);
+  const among = vowels.length === 0 ? "" : `, among them the vowels ${vowels.join(", ")}`;
+  svg.setAttribute("aria-label", `Places of ${vocab.length} tokens${among}`);
+  $("plane-vowels").hidden = vowels.length === 0;
 };
 
 /**

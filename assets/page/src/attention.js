@@ -1,6 +1,6 @@
 // The attention of each head of the last layer, as tables.
-import { $, element } from "./dom.js";
-import { sentences } from "./numbers.js";
+import { $, element, input } from "./dom.js";
+import { counted, sentences } from "./numbers.js";
 
 /** @import { Attention } from "./engine.js" */
 
@@ -43,7 +43,9 @@ export const hideAttention = () => box.classList.add("stale");
  * @param {Attention} attention
  */
 export const showAttention = ({ tokens, heads, error }) => {
-  $("attention-message").textContent = error === undefined ? "" : sentences(error);
+  const isCut = tokens !== undefined && tokens.length <= [...input("text").value].length;
+  const cut = isCut ? `Only ${counted(tokens.length, "token")} fit the block, the dot first.` : "";
+  $("attention-message").textContent = error === undefined ? cut : sentences(error);
   if (!tokens || !heads) return hideAttention();
   box.classList.remove("stale");
   const key = JSON.stringify([tokens, heads.length]);

@@ -1,5 +1,5 @@
 // The user's own text. The worker reads and checks it, so that a long text does not hold up the page.
-import { complain, complainOfCorpus } from "./complaint.js";
+import { complainOfCorpus } from "./complaint.js";
 import { $, grouped, input } from "./dom.js";
 import { onMessage, send } from "./engine.js";
 import { go, onCheck, onPlace, repair, setting } from "./fragment.js";
@@ -129,10 +129,14 @@ const takeNames = () => {
   take(null);
 };
 
-/** Takes the text that the user has written in the box. An empty box stands for the built-in names. */
+/** Takes the text that the user has written in the box. */
 export const useBox = () => {
-  if (box.value.trim() === "") takeNames();
-  else takeText(box.value);
+  if (box.value.trim() !== "") return takeText(box.value);
+  take({
+    blob: new Blob([]),
+    name: "your text",
+    error: "your text is empty\nhint: paste a text with one document on each line",
+  });
 };
 
 /**
@@ -214,12 +218,7 @@ onMessage(({ reading, corpus: read }) => {
   tell(false);
 });
 
-$("use").addEventListener("click", () => {
-  if (box.value.trim() !== "") return takeText(box.value);
-  const error = "your corpus is empty\nhint: paste a text with one document on each line";
-  complainOfCorpus(error);
-  complain(error);
-});
+$("use").addEventListener("click", useBox);
 $("builtin").addEventListener("click", takeNames);
 box.addEventListener("paste", (event) => {
   const text = event.clipboardData?.getData("text/plain") ?? "";

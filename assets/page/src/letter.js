@@ -149,7 +149,8 @@ const forget = () => {
 
 /** Shows the settings beside their sliders, and whether the model is trained. */
 const showLabels = () => {
-  $("letter-temperature-value").textContent = Number(input("letter-temperature").value).toFixed(1);
+  // The slider rounds the setting, and ends before the largest.
+  $("letter-temperature-value").textContent = input("temperature").value;
   $("letter-top-k-value").textContent = input("letter-top-k").value;
   $("letter-limit").textContent =
     `At most ${counted(mostLetters(), "letter")}. The model sees ${counted(runSettings().block_size, "token")}, its block size, and the first of them is the dot.`;

@@ -13,7 +13,7 @@ import {
   sendCorpus,
   useBox,
 } from "./corpus.js";
-import { adviceOf } from "./divergence.js";
+import { adviceOf, lowerRate } from "./divergence.js";
 import { $, grouped, input } from "./dom.js";
 import { drop, onMessage, send, start } from "./engine.js";
 import { go, onPlace, setting } from "./fragment.js";
@@ -42,6 +42,9 @@ import { trained, trainedValues, VALIDATED } from "./trained.js";
 /** The nats by which the validation loss exceeds that of training, if the model knows its documents by heart. */
 const BY_HEART = 0.5;
 
+/** The least time in milliseconds whose steps per second are shown. Browsers round times. */
+const MEASURABLE = 5;
+
 /** Whether the run goes on by itself. */
 let running = false;
 /** The open model, if there is one. @type {Opened | null} */
@@ -53,6 +56,8 @@ let step = 0;
 let time = 0;
 /** Whether the page has said that the run diverges. */
 let diverged = false;
+/** Whether the run has ended in an error, so that it cannot go on. */
+let failed = false;
 /** Whether the worker's module is compiled. */
 let ready = false;
 /** Whether the worker was replaced after a trap. The same settings would trap again. */
@@ -70,7 +75,7 @@ let ended = null;
  */
 const setRunning = (now) => {
   running = now;
-  const continues = opened && step > 0 && step < losses.steps && !hasNewText();
+  const continues = opened && !failed && step > 0 && step < losses.steps && !hasNewText();
   $("train").textContent = running ? "Pause" : continues ? "Continue" : "Train";
   $("step", HTMLButtonElement).disabled = opened !== null && step === losses.steps && !hasNewText();
 };
@@ -86,6 +91,7 @@ const pace = () => Number($("pace", HTMLSelectElement).value);
 /** Drops the model with all that the view shows of it. */
 const clear = () => {
   opened = null;
+  failed = false;
   losses = new Losses(runSettings().steps || 1);
   step = 0;
   time = 0;
@@ -174,7 +180,7 @@ const run = () => {
 /** Trains, pauses, or opens a new model if there is none, its run has ended, or there is another text. */
 export const train = () => {
   if (running) pause();
-  else if (!opened || step === losses.steps || hasNewText()) {
+  else if (!opened || failed || step === losses.steps || hasNewText()) {
     wanted = "run";
     renewByHand();
   } else {
@@ -187,7 +193,7 @@ export const train = () => {
 /** Trains for a step that the address names, if the run has not come to it. */
 export const trainForStep = () => {
   if (running || wanted === "run") return;
-  if (opened && step < losses.steps) return run();
+  if (opened && !failed && step < losses.steps) return run();
   wanted = "run";
   renew();
 };
@@ -195,7 +201,7 @@ export const trainForStep = () => {
 /** Takes a single step. */
 const takeStep = () => {
   if (running) pause();
-  if (opened && !hasNewText()) {
+  if (opened && !failed && !hasNewText()) {
     const wrong = drawFault();
     if (wrong !== undefined) return complain(wrong);
     // The views show the step that is taken.
@@ -237,6 +243,7 @@ const receive = (message) => {
   if (message.hash !== undefined) takeHash(message.hash);
   if (message.report) showReport(message.report);
   if (message.error !== undefined) {
+    failed = true;
     setRunning(false);
     wanted = "";
     complain(message.error);
@@ -315,7 +322,8 @@ const showReport = (report) => {
   time += report.time;
   $("at").textContent = `${grouped(step)} / ${grouped(losses.steps)}`;
   $("loss").textContent = lossText(losses.mean, 3);
-  $("rate").textContent = grouped(Math.round((1000 * report.losses.length) / report.wall));
+  if (report.wall >= MEASURABLE)
+    $("rate").textContent = grouped(Math.round((1000 * report.losses.length) / report.wall));
   const validation = report.validations.at(-1);
   if (validation) $("val").textContent = lossText(validation.val_loss, 3);
   for (const names of report.names) showNames(names);
@@ -329,7 +337,7 @@ const showReport = (report) => {
 
 /** Says once that the run diverges, if it does. */
 const warn = () => {
-  const advice = diverged || !opened ? "" : adviceOf(losses, opened.vocab);
+  const advice = diverged || !opened ? "" : adviceOf(losses, opened.vocab, runSettings().learning_rate);
   if (advice === "") return;
   diverged = true;
   complain(advice);
@@ -345,6 +353,9 @@ const finish = (hash) => {
   $("rate").textContent = grouped(Math.round(1000 / milliseconds));
   const { val_loss } = losses.validations[losses.validations.length - 1];
   $("try-lower").hidden = !diverged;
+  const lower = lowerRate(runSettings().learning_rate);
+  $("try-lower-rate").dataset.settings = `learning_rate=${lower}`;
+  $("try-lower-rate").textContent = `a learning rate of ${lower}`;
   $("try-higher").hidden = diverged;
   $("try-longer").hidden = diverged || val_loss - losses.mean < BY_HEART;
   const isSame = isInitialCorpus() && areDefault() && (trained?.repeats ?? true);
@@ -363,6 +374,7 @@ $("start-train").onclick = () => {
   if (!running) train();
 };
 $("step").onclick = takeStep;
+$("to-settings").onclick = () => input("steps").focus();
 $("reset").onclick = renewByHand;
 $("settings").onsubmit = (event) => event.preventDefault();
 for (const name of RUN) $(name).onchange = () => beforeClick(renewBySetting);

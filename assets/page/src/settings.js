@@ -105,7 +105,7 @@ export const faultOf = (id, text) => {
   const least = dataset.above === undefined ? `from ${min}` : `above ${dataset.above}`;
   const range =
     max === "" ? `${least}${dataset.above === undefined ? " on" : ""}` : `${least} to ${grouped(Number(max))}`;
-  return `must be a ${isWhole ? "whole number" : "number"} ${range}, got ${text || "nothing"}`;
+  return `must be a ${isWhole ? "whole number" : "number"} ${range}, got ${text || (input(id).validity.badInput ? "something else" : "nothing")}`;
 };
 
 /**
@@ -162,6 +162,9 @@ for (const id of ALL) {
   of.addEventListener("input", () => {
     if (id === "top_k") showKept();
     if (NUMBERS.includes(id)) showFault(id);
+  });
+  // The beginning of a number that is being typed is none that the user wants in the address.
+  of.addEventListener(RUN.some((other) => other === id) ? "change" : "input", () => {
     // An address with a value that the page cannot use would not open.
     if (faultOf(id, of.value) !== "") return;
     taken.set(id, of.value);

@@ -31,7 +31,7 @@ const tensors = new TensorMaps($("step-tensors"), listener);
  * @param {number[]} index
  */
 const pick = (name, index) => {
-  go({ view: "step", part: `${name}:${index.join(",")}`, settings: { at: stay() } }, { replace: true });
+  go({ view: "step", part: `${name}:${index.join(",")}`, settings: { at: stay() } });
 };
 
 /** Shows the picked cell, its map's mark, and its sum. */
@@ -44,7 +44,9 @@ const showPicked = () => {
   if (picked && shown !== `${name}:${index}`) $("cell").scrollTop = 0;
   if (opened && !picked && name !== "") {
     repair({ part: "" });
-    notify("The page leaves out what it cannot use of this address.", [`The step has no cell “${name}:${at}”.`]);
+    notify("The page leaves out what it cannot use of this address.", [
+      `The step has no cell “${[name, at].filter(Boolean).join(":")}”.`,
+    ]);
   }
   rows.mark(picked?.name ?? null, index);
   tensors.mark(picked?.name ?? null, index);

@@ -7,6 +7,9 @@ import { note, rowOf, widthOf } from "./tour-parts.js";
 
 /** @import { Figure } from "./tour-parts.js" */
 
+/** The difference of probabilities below which two points share a label. */
+const NEAR = 0.02;
+
 /** @type {Figure} */
 export const tokens = (box, step) => {
   const { tokens, ids } = step.reply;
@@ -139,11 +142,21 @@ export const mlp = (box, step, t) => {
 /** @type {Figure} */
 export const loss = (box, step) => {
   const { tokens, ids } = step.reply;
-  const points = Array.from({ length: step.n }, (_, t) => ({
+  const positions = Array.from({ length: step.n }, (_, t) => ({
     x: step.at("probs", [t, ids[t + 1]]),
     y: step.at("loss", [t]),
     label: shown(tokens[t + 1]),
-  }));
+  })).sort((a, b) => a.x - b.x);
+  // Points that are near each other have one label, at the first of them.
+  let first = { x: -1, label: "" };
+  const points = positions.map((point) => {
+    const own = { ...point };
+    if (point.x - first.x < NEAR) {
+      first.label += ` ${point.label}`;
+      own.label = "";
+    } else first = own;
+    return own;
+  });
   box.replaceChildren(
     chart(
       {
@@ -153,7 +166,7 @@ export const loss = (box, step) => {
         points,
         xLabel: "probability p of the token that came",
         yLabel: "loss −ln p",
-        summary: `The loss of each position: ${points.map(({ label, y }) => `${label} ${lossText(y, 2)}`).join(", ")}`,
+        summary: `The loss of each position: ${positions.map(({ label, y }) => `${label} ${lossText(y, 2)}`).join(", ")}`,
       },
       widthOf(box),
     ),

@@ -155,20 +155,23 @@ const warp = (narrow) => {
 export const lanes = (box, step, t) => {
   clearTimeout(timer);
   const narrow = box.clientWidth < LANES * WIDTH + 40;
-  const channels = Math.min(LANES, step.channels);
-  const row = step.buffer("layer0.x_mid").values.subarray(t * step.channels, t * step.channels + channels);
-  const squares = new Float32Array(LANES).map((_, lane) => Math.fround((row[lane] ?? 0) ** 2));
+  const row = step.buffer("layer0.x_mid").values.subarray(t * step.channels, (t + 1) * step.channels);
+  // A lane adds up the squares of its channels, which are 16 apart.
+  const squares = new Float32Array(LANES);
+  for (const [channel, x] of row.entries()) squares[channel % LANES] = squares[channel % LANES] + x ** 2;
+  const held = step.channels > LANES ? "the sum of the squares of its channels of x" : "the square of a channel of x";
   const stages = stagesOf(squares);
   const drawing = element("div", { className: "lanes-box" });
   const caption = element("p", { className: "tour-note" });
   const button = element("button", { type: "button", className: "primary", textContent: "Exchange" });
   let stage = prefersLessMotion() ? DISTANCES.length : 0;
   const show = () => {
-    drawing.replaceChildren(warp(narrow), picture(stages, stage, narrow));
+    const title = element("p", { className: "quiet", textContent: "The 16 lanes of the lower half-warp:" });
+    drawing.replaceChildren(warp(narrow), title, picture(stages, stage, narrow));
     const sum = stages[stage][0];
     caption.textContent =
       stage < DISTANCES.length
-        ? `Each lane holds the square of a channel of x, at “${shown(step.reply.tokens[t])}”. Next, each lane adds the value of the lane ${DISTANCES[stage]} away.`
+        ? `Each lane holds ${held}, at “${shown(step.reply.tokens[t])}”. Next, each lane adds the value of the lane ${DISTANCES[stage]} away.`
         : `All lanes hold the sum ${digits(sum)}. Over ${step.channels} channels, 1 / sqrt(mean + 1e-5) is ${digits(1 / Math.sqrt(sum / step.channels + 1e-5))}. The kernels’ buffer has ${digits(step.at("layer0.rstd_mlp", [t]))}.`;
     button.textContent = stage < DISTANCES.length ? "Exchange" : "Once more";
   };
@@ -186,7 +189,7 @@ export const lanes = (box, step, t) => {
     step.channels > LANES
       ? element("p", {
           className: "quiet",
-          textContent: `The model has ${step.channels} channels, of which the first 16 are drawn.`,
+          textContent: `The model has ${step.channels} channels, so a lane holds every ${LANES}th of them.`,
         })
       : "";
   box.replaceChildren(

@@ -9,7 +9,7 @@ import { labelOf } from "./labels.js";
 import { digits, lossText, sentences, significant } from "./numbers.js";
 import { draws, runSettings } from "./settings.js";
 import { moversOf } from "./step-update.js";
-import { currentStep, isBeyond, stay } from "./timeline.js";
+import { isBeyond, stay } from "./timeline.js";
 import { note, rowOf, widthOf } from "./tour-parts.js";
 import { AGAIN } from "./trained.js";
 import { updateLines } from "./update.js";
@@ -34,8 +34,10 @@ export const backward = (box, step, t) => {
     ariaLabel: "Move the logits",
   });
   const charts = element("div", { className: "two-charts" });
+  const by = element("output");
   const fill = () => {
     nudge = Number(slider.value);
+    by.textContent = `${nudge > 0 ? "+" : ""}${nudge}`.replace("-", "−");
     const all = [ids[t + 1], rival].map((v) => {
       const [p, y] = [step.at("probs", [t, v]), v === ids[t + 1] ? 1 : 0];
       const [now, then] = [0, nudge].map((by) => lossIfMoved(step, t, v, by));
@@ -82,7 +84,7 @@ export const backward = (box, step, t) => {
     go({ view: "step", part: `dlogits:${t},${ids[t + 1]}`, settings: { at: stay() } }),
   );
   box.replaceChildren(
-    element("label", { className: "slider" }, element("span", { textContent: "Move the logit" }), slider),
+    element("label", { className: "slider" }, element("span", {}, "Move the logit ", by), slider),
     charts,
     ...derivationList(step, t, ids[t + 1]),
     note(
@@ -173,7 +175,7 @@ export const sampling = async (box, step, t) => {
     .map((token) => (token === "<BOS>" ? "" : token))
     .join("");
   const { top_k, temperature } = draws();
-  const asked = { do: "next_letter", step: currentStep(), text, sample: null, top_k, temperature };
+  const asked = { do: "next_letter", step: step.reply.step - 1, text, sample: null, top_k, temperature };
   const letters = await ask(asked).catch((error) => error);
   if (letters instanceof Error)
     return box.replaceChildren(note(letters instanceof Dropped ? "" : sentences(letters.message)));
@@ -189,7 +191,7 @@ export const sampling = async (box, step, t) => {
   link.addEventListener("click", () => go({ view: "letter", settings: { prefix: text } }));
   box.replaceChildren(
     note(
-      `After “·${text}”, at temperature ${temperature} and top-k ${top_k}: what the model says, and below it what is drawn from.`,
+      `After “·${text}”, at temperature ${temperature} and top-k ${top_k}: what the model of this step says, and below it what is drawn from.`,
     ),
     element("ul", { className: "bars wide" }, ...items),
     link,

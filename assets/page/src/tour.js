@@ -46,7 +46,6 @@ const leadToLines = (id, side, item) => {
 const draw = (article, step) => {
   const box = article.querySelector(".tour-figure");
   if (!(box instanceof HTMLElement)) return;
-  position = Math.min(position, step.n - 1);
   FIGURES[box.dataset.figure ?? ""](box, step, position);
 };
 
@@ -86,6 +85,7 @@ const show = () => {
   leadToLines("tour-kernels", "kernels", article.dataset.kernels ?? "");
   const step = openedStep();
   if (!step) return;
+  position = Math.min(position, step.n - 1);
   showPicker(step);
   draw(article, step);
   $("view-tour").dataset.step = String(step.reply.step);

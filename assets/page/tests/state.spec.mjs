@@ -36,7 +36,7 @@ test("a refused text is told beside the button and the box, and nothing of the o
   await page.locator("#train").click();
   for (const box of ["#message", "#corpus-message"]) {
     await expect(page.locator(box)).toContainText("cannot use your text: your corpus has only one document");
-    await expect(page.locator(box)).toContainText("hint: put at least two different documents on lines of their own");
+    await expect(page.locator(box)).toContainText("hint: put at least two documents on lines of their own");
     expect(await page.locator(box).textContent()).not.toContain("--");
   }
   await expect(page.locator("#message")).toContainText("Nothing is trained until");
@@ -60,8 +60,7 @@ test("a refused text is told beside the button and the box, and nothing of the o
   await expect(page.locator("#message")).toBeHidden();
   await expect(page.locator("#corpus-message")).toBeHidden();
   expect(page.url()).toContain("corpus=ab");
-  // An emptied box stands for the built-in names.
-  await page.locator("#corpus").fill("");
+  await page.locator("#builtin").click();
   await page.locator("#step").click();
   await expect(page.locator("#at")).toHaveText("1 / 500");
   await expect(page.locator("#opened")).toContainText("4,646 documents");
@@ -371,6 +370,41 @@ test("a text that the model has learned by heart is told", async ({ page }) => {
   await page.locator("#train").click();
   await trained(page);
   await expect(page.locator("#try-longer")).toBeVisible();
+});
+
+test("an emptied text is refused, and a half-typed number does not come into the address", async ({ page }) => {
+  await open(page);
+  await write(page, "abc\nacb\ncab\n");
+  await page.locator("#use").click();
+  await expect(page.locator("#opened")).toContainText("vocabulary 4");
+  await page.locator("#corpus").fill("");
+  await page.locator("#train").click();
+  await expect(page.locator("#message")).toContainText("your text is empty");
+  await expect(page.locator("#at")).toHaveText("0");
+  await page.locator("#builtin").click();
+  await expect(page.locator("#opened")).toContainText("4,646 documents");
+  await page.locator("#steps").pressSequentially("5.5");
+  await page.locator("#steps").blur();
+  await expect(page.locator("#steps-fault")).toBeVisible();
+  expect(page.url()).not.toContain("steps");
+});
+
+test("a run that has failed begins again, and Back returns to the cell before", async ({ page }) => {
+  await open(page, "#live?learning_rate=1e30");
+  await page.locator("#train").click();
+  await expect(page.locator("#message")).toContainText("diverged");
+  await expect(page.locator("#train")).toHaveText("Train");
+  await page.locator("#learning_rate").fill("0.01");
+  await page.locator("#train").click();
+  await trained(page);
+  await page.goto(`${PAGE}#step?at=1`);
+  const [first, second] = await page.locator("#cell-questions button").all();
+  await first.click();
+  await expect(page).toHaveURL(/layer0\.q/);
+  await second.click();
+  await expect(page).toHaveURL(/layer0\.probs/);
+  await page.goBack();
+  await expect(page).toHaveURL(/layer0\.q/);
 });
 
 test("a changed setting that ends a run is told, and a refused text leaves no old news", async ({ page }) => {

@@ -87,3 +87,16 @@ test("the slope of the loss in a logit is p − y, and the lanes come to the ker
   const [ours, kernels] = caption.match(/is ([\d.]+)\. The kernels’ buffer has ([\d.]+)\./).slice(1);
   expect(ours).toBe(kernels);
 });
+
+test("the lanes come to the kernels' sum at other numbers of channels", async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  for (const channels of [8, 20, 32]) {
+    await open(page, `#tour/lanes?n_embd=${channels}&steps=20&at=20`);
+    const text = await page.locator(".lanes-box + .tour-note", { hasText: "The kernels" }).textContent();
+    const [computed, kernels] = text.match(/is ([\d.]+)\. The kernels’ buffer has ([\d.]+)\./).slice(1);
+    expect(computed).toBe(kernels);
+    // A figure that a link opens marks its position.
+    await expect(page.locator("#tour-pick [aria-pressed=true]")).toHaveCount(1);
+    await page.goto("about:blank");
+  }
+});

@@ -73,7 +73,7 @@ const EXAMPLE_CHARS: usize = 16;
 pub(super) const CORPUS: &str = "your corpus";
 
 /// The hint for a run that diverges.
-const LOWER: &str = "lower the learning rate, for example to 0.01, and train again";
+const LOWER: &str = "lower the learning rate and train again";
 
 /// The most characters of the vocabulary that a hint lists.
 const LISTED: u32 = 40;

@@ -24,12 +24,12 @@ pub(super) fn report(error: &Error) -> String {
 /// Returns the page's own hint for an error whose hint names flags that the page lacks.
 fn hint(error: &Error) -> Option<&'static str> {
     match error {
-        Error::TooFewDocuments { .. } => Some("put at least two different documents on lines of their own"),
+        Error::TooFewDocuments { .. } => Some("put at least two documents on lines of their own"),
         Error::Memory { .. } | Error::OutOfMemory(_) => {
             Some("lower n_embd, n_layer or block_size, or use a part of a large corpus")
         }
         Error::Diverged { .. } | Error::AllDiverged | Error::Sample { .. } => {
-            Some("lower the learning rate, for example to 0.01, and train again")
+            Some("lower the learning rate and train again")
         }
         Error::OtherEncoding { .. } | Error::NotUtf8 { .. } => {
             Some("save the text as UTF-8, which is a choice of the editor’s Save As")
@@ -49,10 +49,7 @@ mod tests {
                         hint: choose a divisor of n_embd, for instance `n_head 2`";
         assert_eq!(indivisible, expected);
         let diverged = report(&Error::Diverged { step: 3, reason: "the loss is NaN".to_owned(), saves: false });
-        assert!(
-            diverged.ends_with("\nhint: lower the learning rate, for example to 0.01, and train again"),
-            "{diverged}"
-        );
+        assert!(diverged.ends_with("\nhint: lower the learning rate and train again"), "{diverged}");
         assert!(!diverged.contains("--"), "{diverged}");
     }
 }
