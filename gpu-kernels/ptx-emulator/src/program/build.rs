@@ -8,6 +8,7 @@ use super::instruction::{Action, FrameLayout, Inst, NEVER, Program};
 use super::names::{Frame, Meaning, Names};
 use super::reconvergence::find_reconvergence;
 use super::shared::{Key, lay_out};
+use super::slots::Slots;
 use super::symbols::{Symbols, allocate};
 use crate::ptx::Error;
 use crate::ptx::syntax::{Body, Function, Instruction, SourceLocation, Space, Statement, Variable};
@@ -32,6 +33,8 @@ pub(super) struct Builder<'a> {
     pub(super) area: u64,
     /// The index in [`Program::frames`] of the current function, if it is recursive.
     pub(super) frame: Option<usize>,
+    /// The slots that the kernel's registers share.
+    slots: Option<&'a Slots>,
     /// The addresses of shared variables.
     shared: HashMap<Key<'a>, u64>,
     /// The number of targets in branch tables.
@@ -47,40 +50,62 @@ pub(super) fn unsupported(line: u32, message: String) -> Error {
 
 /// Builds the program of a kernel.
 pub(super) fn build<'a>(kernel: &'a Function, symbols: &'a Symbols<'a>) -> Result<Program, Error> {
-    let mut program = Program::with_parameters(kernel);
-    for (size, what) in [(program.param_size, "kernel"), (symbols.largest_call, "function")] {
-        if size > MAX_PARAMETERS {
-            let message = format!("a {what} has at most {MAX_PARAMETERS} bytes of parameters, got {size}");
-            return Err(unsupported(kernel.line, message));
-        }
+    let builder = Builder::run(kernel, symbols, None)?;
+    let slots = match &kernel.body {
+        Some(body) if !builder.graph.has_calls => Slots::share(body, &builder.names, &builder.program.code),
+        _ => None,
+    };
+    let Some(slots) = slots else { return Ok(builder.finish()) };
+    // The slots are known only after decoding, so the kernel is decoded again.
+    let mut program = Builder::run(kernel, symbols, Some(&slots))?.finish();
+    for (inst, separate) in program.code.iter_mut().zip(builder.program.code) {
+        (inst.reads, inst.writes) = (separate.reads, separate.writes);
     }
-    let graph = CallGraph::new(kernel, symbols);
-    let shared = lay_out(symbols, &graph, &mut program.shared_size);
-    let mut names = Names::default();
-    names.missing.clone_from(&symbols.missing);
-    for (name, (space, address)) in &symbols.addresses {
-        names.module.insert((*name).to_string(), Meaning::Address(*space, *address));
-    }
-    for ((_, name), address) in shared.iter().filter(|((function, _), _)| function.is_empty()) {
-        names.module.insert((*name).to_string(), Meaning::Address(Space::Shared, *address));
-    }
-    let labels = graph.functions[1..].iter().map(|function| (function.name.as_str(), names.new_label())).collect();
-    // The area has the strictest alignment of a parameter, 16 bytes, and comes first.
-    program.local_size = if graph.has_calls { symbols.largest_call.next_multiple_of(16) } else { 0 };
-    let (area, frame, targets, source_locations) = (0, None, 0, HashMap::new());
-    let mut builder =
-        Builder { symbols, graph, names, program, labels, area, frame, shared, targets, source_locations };
-    builder.functions(kernel)?;
-    let Builder { program, names, .. } = builder;
-    if program.local_size > MAX_LOCAL {
-        let message = format!("a thread has at most {MAX_LOCAL} bytes of local memory, got {}", program.local_size);
-        return Err(unsupported(kernel.line, message));
-    }
-    let (registers, specials, reserved_shared) = (names.registers, names.specials, names.reserved_shared);
-    Ok(Program { registers, specials, reserved_shared, ..program })
+    program.slots = slots.of_registers(&builder.names);
+    Ok(program)
 }
 
 impl<'a> Builder<'a> {
+    /// Decodes a kernel, with these slots for its registers, or with a slot for each.
+    fn run(kernel: &'a Function, symbols: &'a Symbols<'a>, slots: Option<&'a Slots>) -> Result<Self, Error> {
+        let mut program = Program::with_parameters(kernel);
+        for (size, what) in [(program.param_size, "kernel"), (symbols.largest_call, "function")] {
+            if size > MAX_PARAMETERS {
+                let message = format!("a {what} has at most {MAX_PARAMETERS} bytes of parameters, got {size}");
+                return Err(unsupported(kernel.line, message));
+            }
+        }
+        let graph = CallGraph::new(kernel, symbols);
+        let shared = lay_out(symbols, &graph, &mut program.shared_size);
+        let mut names = slots.map(Slots::new_names).unwrap_or_default();
+        names.missing.clone_from(&symbols.missing);
+        for (name, (space, address)) in &symbols.addresses {
+            names.module.insert((*name).to_string(), Meaning::Address(*space, *address));
+        }
+        for ((_, name), address) in shared.iter().filter(|((function, _), _)| function.is_empty()) {
+            names.module.insert((*name).to_string(), Meaning::Address(Space::Shared, *address));
+        }
+        let labels = graph.functions[1..].iter().map(|function| (function.name.as_str(), names.new_label())).collect();
+        // The area has the strictest alignment of a parameter, 16 bytes, and comes first.
+        program.local_size = if graph.has_calls { symbols.largest_call.next_multiple_of(16) } else { 0 };
+        let (area, frame, targets, source_locations) = (0, None, 0, HashMap::new());
+        let mut builder =
+            Self { symbols, graph, names, program, labels, area, frame, slots, shared, targets, source_locations };
+        builder.functions(kernel)?;
+        let local = builder.program.local_size;
+        if local > MAX_LOCAL {
+            let message = format!("a thread has at most {MAX_LOCAL} bytes of local memory, got {local}");
+            return Err(unsupported(kernel.line, message));
+        }
+        Ok(builder)
+    }
+
+    /// Returns the program with its registers.
+    fn finish(self) -> Program {
+        let Names { registers, specials, reserved_shared, .. } = self.names;
+        Program { registers, specials, reserved_shared, ..self.program }
+    }
+
     /// Builds the kernel and then the functions that it reaches, and resolves their labels.
     fn functions(&mut self, kernel: &'a Function) -> Result<(), Error> {
         for (param, (offset, _)) in kernel.params.iter().zip(&self.program.params) {
@@ -165,7 +190,8 @@ impl<'a> Builder<'a> {
     fn declare(&mut self, function: &'a Function, body: &Body) -> Result<(), Error> {
         for (name, typ) in &body.registers {
             if !self.names.frame.names.contains_key(name) {
-                let register = self.names.new_register(typ.bits(), 0);
+                let slot = self.slots.and_then(|slots| slots.names.get(name).copied());
+                let register = slot.unwrap_or_else(|| self.names.new_register(typ.bits(), 0));
                 self.names.frame.names.insert(name.clone(), Meaning::Register(register));
             }
         }

@@ -46,6 +46,9 @@ pub struct Program {
     pub source_locations: Vec<SourceLocation>,
     /// The registers of a warp at its start.
     pub registers: Registers,
+    /// The slots that registers share, as registers, by the registers that instructions name in `reads` and `writes`. It is
+    /// empty if each register has its own slot.
+    pub slots: HashMap<Register, Register>,
     /// The special registers, each with the slot of 32 bits that a launch fills.
     pub specials: Vec<(usize, Special)>,
     /// The offset and size of each parameter in bytes.

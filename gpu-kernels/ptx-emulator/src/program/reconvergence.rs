@@ -71,7 +71,7 @@ fn common(dominator: &[usize], number: &[usize], mut a: usize, mut b: usize) -> 
 
 /// Returns the instructions that may follow an instruction. An exit from a function is no way to the function's end,
 /// where the other lanes reconverge before they return.
-fn successors(at: usize, inst: &Inst, start: usize, end: usize) -> Vec<usize> {
+pub(super) fn successors(at: usize, inst: &Inst, start: usize, end: usize) -> Vec<usize> {
     let mut next = match &inst.action {
         Action::Branch { target, .. } => vec![*target - start],
         Action::Table { targets, .. } => targets.iter().map(|target| *target - start).collect(),

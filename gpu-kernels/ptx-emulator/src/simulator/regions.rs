@@ -123,12 +123,13 @@ impl Bound {
 
 /// Returns for each instruction its class, and whether it computes addresses alone.
 pub fn classes(program: &Program) -> Vec<(usize, bool)> {
-    let addresses = address_arithmetic(&program.code);
+    let addresses = address_arithmetic(program);
     program.code.iter().enumerate().map(|(pc, inst)| (class(inst), addresses.contains(&pc))).collect()
 }
 
 /// Returns the instructions whose results reach addresses of accesses alone.
-fn address_arithmetic(code: &[Inst]) -> HashSet<usize> {
+fn address_arithmetic(program: &Program) -> HashSet<usize> {
+    let code = &program.code;
     let mut readers: HashMap<Register, Vec<usize>> = HashMap::new();
     for (pc, inst) in code.iter().enumerate() {
         inst.reads.iter().for_each(|register| readers.entry(*register).or_default().push(pc));
@@ -138,10 +139,13 @@ fn address_arithmetic(code: &[Inst]) -> HashSet<usize> {
         code.iter().enumerate().filter(|(_, inst)| is_compute(inst)).map(|(pc, _)| pc).collect();
     // An instruction is out if a result of it has another use. Those that it reads from are looked at again.
     loop {
-        let is_address = |reader: usize, register: Register| match &code[reader].action {
-            Action::Load(access) => access.base == Some(register),
-            Action::Store(access) => access.base == Some(register) && !access.elements.contains(&register),
-            _ => found.contains(&reader),
+        let is_address = |reader: usize, register: Register| {
+            let slot = program.slots.get(&register).copied().unwrap_or(register);
+            match &code[reader].action {
+                Action::Load(access) => access.base == Some(slot),
+                Action::Store(access) => access.base == Some(slot) && !access.elements.contains(&slot),
+                _ => found.contains(&reader),
+            }
         };
         let only_addresses = |register: &Register| {
             readers.get(register).is_some_and(|readers| readers.iter().all(|&reader| is_address(reader, *register)))
