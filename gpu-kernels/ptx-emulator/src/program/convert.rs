@@ -188,6 +188,7 @@ impl Conversion {
     }
 
     /// Returns the value of a single-precision source.
+    #[inline]
     fn single(self, bits: u64) -> f64 {
         f64::from(self.mode.input(f32::from_bits(bits as u32)))
     }
@@ -197,6 +198,7 @@ impl Conversion {
         u64::from(self.half.result(x, self.mode.rounding))
     }
 
+    #[inline]
     fn saturated(self, x: f64) -> f64 {
         match self.mode.saturate {
             true if x > 0.0 => x.min(1.0),
@@ -206,10 +208,12 @@ impl Conversion {
     }
 
     /// Returns the bits of a single-precision result.
+    #[inline]
     fn narrow(self, x: f64) -> u64 {
         u64::from(self.mode.result(rounding::narrow(x, self.mode.rounding)).to_bits())
     }
 
+    #[inline]
     fn integral(self, x: f64) -> f64 {
         match self.integral {
             None => x,
@@ -232,6 +236,7 @@ fn can_saturate(dtype: Type, atype: Type) -> bool {
 }
 
 /// Truncates `bits` to the width of the type, and extends the result to 64 bits, by its sign if the type is signed.
+#[inline]
 fn extended(typ: Type, bits: u64) -> u64 {
     let unused = 64 - typ.bits();
     match typ {
@@ -241,6 +246,7 @@ fn extended(typ: Type, bits: u64) -> u64 {
 }
 
 /// Returns the integer that `bits` encode in the type.
+#[inline]
 fn integer(typ: Type, bits: u64) -> i128 {
     match typ {
         Type::S(_) => i128::from(extended(typ, bits) as i64),
@@ -249,6 +255,7 @@ fn integer(typ: Type, bits: u64) -> i128 {
 }
 
 /// Returns the integer of the type that is nearest to `value`.
+#[inline]
 fn clamp(typ: Type, value: i128) -> u64 {
     let (low, high) = match typ {
         Type::S(bits) => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
@@ -259,6 +266,7 @@ fn clamp(typ: Type, value: i128) -> u64 {
 
 /// Converts an integral value to the nearest integer of the type. A NaN becomes zero, or the highest bit alone if a
 /// type has 64 bits (`wide`).
+#[inline]
 fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
     match x.is_nan() {
         true if wide => extended(typ, 1 << (typ.bits() - 1)),
@@ -268,6 +276,7 @@ fn to_integer(typ: Type, x: f64, wide: bool) -> u64 {
 }
 
 /// Converts an integer to single precision.
+#[inline]
 fn from_integer(value: i128, rounding: Rounding) -> f32 {
     rounding::narrow(exact_or_odd(value), rounding)
 }

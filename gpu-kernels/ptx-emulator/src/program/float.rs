@@ -13,12 +13,14 @@ pub(super) const ROUNDINGS: [(&str, Rounding); 4] =
 
 /// Replaces a NaN by the pattern that GPUs return. The compiler may change the bits of a NaN result, so the test
 /// compares bits.
+#[inline(always)]
 fn canonical(x: f32) -> f32 {
     let bits = x.to_bits();
     f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
 }
 
 /// Replaces a denormal by a zero of the same sign.
+#[inline(always)]
 pub(super) fn flush(x: f32) -> f32 {
     if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }
@@ -137,6 +139,7 @@ pub(super) fn forms(table: &mut Table) {
 
 /// Returns the smaller value, with -0 below +0. If one value is NaN, returns the other value, or NaN if `nan` holds
 /// (section 9.7.3.11).
+#[inline]
 pub(super) fn least(a: f64, b: f64, nan: bool) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (false, false) if a < b || a == b && a.is_sign_negative() => a,

@@ -35,6 +35,7 @@ fn arithmetic(table: &mut Table) {
 }
 
 /// Returns the sign-extended or zero-extended lowest 24 bits of a value.
+#[inline]
 fn low24(a: u32, signed: bool) -> i64 {
     if signed { i64::from((a << 8) as i32 >> 8) } else { i64::from(a & 0xff_ffff) }
 }
@@ -134,12 +135,14 @@ fn pairs(table: &mut Table) {
 }
 
 /// Returns `len` ones from bit `at` on.
+#[inline]
 fn mask(at: u32, len: u32) -> u32 {
     let ones = u32::MAX.checked_shr(32 - len).unwrap_or(0);
     ones.checked_shl(at).unwrap_or(0)
 }
 
 /// Returns the lowest `bits` bits of a value, extended by the highest of them.
+#[inline]
 fn sign_extended(a: u32, bits: u32) -> u32 {
     let unused = 32 - bits;
     (a.checked_shl(unused).unwrap_or(0) as i32).checked_shr(unused).unwrap_or(0) as u32
@@ -221,11 +224,13 @@ pub(super) fn forms(table: &mut Table) {
 }
 
 /// Returns the 64 bits of two words, `low` below `high`.
+#[inline]
 fn pair(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
 /// Returns `b` with the lowest `len` bits of `a` inserted at bit `at` (`bfi`, section 9.7.1.19).
+#[inline]
 fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
     let (a, b, at, len) = (a.into(), b.into(), at & 0xff, len & 0xff);
     let field = if len >= 64 { u64::MAX } else { (1 << len) - 1 };
@@ -235,6 +240,7 @@ fn insert<T: Into<u64>>(a: T, b: T, at: u32, len: u32) -> u64 {
 
 /// Returns the bytes of `a` and `b` that the nibbles of `selector` select. A nibble of 8 or more selects copies of a
 /// byte's sign bit (`prmt.b32`).
+#[inline]
 fn permute(a: u32, b: u32, selector: u32) -> u32 {
     let bytes = pair(a, b).to_le_bytes();
     u32::from_le_bytes([0, 4, 8, 12].map(|at| {
@@ -246,6 +252,7 @@ fn permute(a: u32, b: u32, selector: u32) -> u32 {
 
 /// Returns the bits that a table of `lop3` gives. Each bit of the result is bit `4a + 2b + c` of the table (section
 /// 9.7.8.6).
+#[inline]
 fn by_table(table: u32, a: u32, b: u32, c: u32) -> u32 {
     let term = |row: u32| {
         let side = |bit: u32, x: u32| if row >> bit & 1 == 1 { x } else { !x };

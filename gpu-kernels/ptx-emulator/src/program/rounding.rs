@@ -24,12 +24,14 @@ pub trait FusedMultiplyAdd {
 }
 
 impl FusedMultiplyAdd for f32 {
+    #[inline(always)]
     fn fused_multiply_add(self, b: Self, c: Self) -> Self {
         if cfg!(windows) { libm::fmaf(self, b, c) } else { self.mul_add(b, c) }
     }
 }
 
 impl FusedMultiplyAdd for f64 {
+    #[inline(always)]
     fn fused_multiply_add(self, b: Self, c: Self) -> Self {
         if cfg!(windows) { libm::fma(self, b, c) } else { self.mul_add(b, c) }
     }
