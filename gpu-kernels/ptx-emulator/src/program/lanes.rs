@@ -32,7 +32,7 @@ pub(super) trait Output: Copy + 'static {
 
 /// Computes all lanes. `std::array::from_fn` takes twice as long, because LLVM does not inline its closure here.
 #[inline(always)]
-pub(super) fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
+pub(crate) fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32] {
     let mut lanes = [T::default(); 32];
     for (lane, slot) in lanes.iter_mut().enumerate() {
         *slot = value(lane);
@@ -42,7 +42,7 @@ pub(super) fn per_lane<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; 32]
 
 /// Replaces the lanes of `mask`. The selection has no branches, so that it becomes vector instructions.
 #[inline(always)]
-pub(super) fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
+pub(crate) fn blend<T: Copy>(old: &mut [T; 32], mask: u32, new: [T; 32]) {
     if mask == u32::MAX {
         *old = new;
         return;

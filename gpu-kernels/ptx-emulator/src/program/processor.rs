@@ -61,3 +61,37 @@ static BEST: std::sync::LazyLock<Option<Vectors>> = std::sync::LazyLock::new(|| 
         _ => None,
     }
 });
+
+/// A loop over the lanes of a warp.
+pub trait Task {
+    type Output;
+    /// Runs the loop. Implementations are inlined, as those of [`Work::run`].
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a loop, compiled for the processor.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn run<T: Task>(task: T) -> T::Output {
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx512<T: Task>(task: T) -> T::Output {
+        task.run()
+    }
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    fn avx2<T: Task>(task: T) -> T::Output {
+        task.run()
+    }
+    match *BEST {
+        // SAFETY: `BEST` says that the processor has these features.
+        Some(Vectors::Avx512) => unsafe { avx512(task) },
+        // SAFETY: as above.
+        Some(Vectors::Avx2) => unsafe { avx2(task) },
+        None => task.run(),
+    }
+}
+
+/// Runs a loop.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn run<T: Task>(task: T) -> T::Output {
+    task.run()
+}

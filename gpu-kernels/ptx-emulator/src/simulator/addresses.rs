@@ -3,7 +3,9 @@
 use super::fault::{Checked, FaultKind, Violation};
 use super::memory::contains;
 use super::warp::{Env, Warp, lanes};
-use crate::program::{Access, CLUSTER_RANK, Register, WINDOW, window};
+use crate::program::lanes::per_lane;
+use crate::program::processor::{self, Task};
+use crate::program::{Access, CLUSTER_RANK, Register, Registers, WINDOW, window};
 use crate::ptx::syntax::Space;
 
 /// The bytes that a lane accesses.
@@ -27,9 +29,44 @@ pub(super) struct Targets {
     spaces: [Space; 32],
     /// The address or offset of each lane, as in [`LaneAccess`].
     pub(super) addresses: [u64; 32],
-    /// Whether all lanes are known to access one state space.
-    pub(super) uniform: bool,
-    len: usize,
+    /// What the addresses of all lanes have in common, if they are in one state space.
+    pub(super) together: Option<Together>,
+    pub(super) len: usize,
+}
+
+/// Addresses of one state space. Inactive lanes have the address of an active one.
+#[derive(Clone, Copy)]
+pub(super) struct Together {
+    pub(super) space: Space,
+    /// The smallest and the largest address or offset.
+    pub(super) least: u64,
+    pub(super) most: u64,
+    /// The lanes whose address is that of the lane before.
+    repeats: u32,
+    /// Whether the upper half-warp has the addresses of the lower one.
+    halves: bool,
+}
+
+impl Together {
+    /// Calls `f` with the first lane of each group of lanes with one address, and with the lanes of the group. Lanes of one
+    /// address may be in several groups.
+    #[inline(always)]
+    pub(super) fn for_each_group(&self, mask: u32, mut f: impl FnMut(u32, u32) -> Checked) -> Checked {
+        let lanes = if self.halves { 0xffff } else { u32::MAX };
+        let mut starts = !self.repeats & lanes;
+        while starts != 0 {
+            let first = starts.trailing_zeros();
+            starts &= starts - 1;
+            // The group ends before the next start.
+            let before_next = if starts == 0 { lanes } else { (1 << starts.trailing_zeros()) - 1 };
+            let group = before_next & (u32::MAX << first);
+            let group = if self.halves { group | group << 16 } else { group } & mask;
+            if group != 0 {
+                f(first, group)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Targets {
@@ -56,13 +93,68 @@ fn bounds(env: &Env, space: Space) -> Option<(u64, u64)> {
     }
 }
 
+/// The computation of the addresses of a warp, of which those of inactive lanes become the address of an active lane.
+struct AddressSums<'s> {
+    registers: &'s Registers,
+    access: &'s Access,
+    mask: u32,
+}
+
+/// The addresses of a warp, with the union of their bits and their smallest and largest.
+struct Sums {
+    addresses: [u64; 32],
+    bits: u64,
+    least: u64,
+    most: u64,
+    /// As in [`Together`].
+    repeats: u32,
+    halves: bool,
+}
+
+impl Task for AddressSums<'_> {
+    type Output = Sums;
+
+    #[inline(always)]
+    fn run(self) -> Sums {
+        let offset = self.access.offset as u64;
+        let mut addresses = match self.access.base {
+            None => [offset; 32],
+            Some(Register::B64(slot)) => {
+                let bases = &self.registers.b64[slot];
+                per_lane(|lane| bases[lane].wrapping_add(offset))
+            }
+            Some(base) => {
+                let bases = &self.registers.b32[base.slot()];
+                per_lane(|lane| u64::from(bases[lane]).wrapping_add(offset))
+            }
+        };
+        let first = addresses[self.mask.trailing_zeros() as usize];
+        if self.mask != u32::MAX {
+            let active = addresses;
+            addresses = per_lane(|lane| if self.mask >> lane & 1 == 1 { active[lane] } else { first });
+        }
+        let (mut bits, mut least, mut most) = (0, first, first);
+        for address in addresses {
+            (bits, least, most) = (bits | address, least.min(address), most.max(address));
+        }
+        let (mut repeats, mut differences) = (0, 0);
+        for lane in 1..32 {
+            repeats |= u32::from(addresses[lane] == addresses[lane - 1]) << lane;
+        }
+        for lane in 0..16 {
+            differences |= addresses[lane] ^ addresses[lane + 16];
+        }
+        Sums { addresses, bits, least, most, repeats, halves: differences == 0 }
+    }
+}
+
 impl Warp {
     /// Computes the bytes that each lane of `mask` accesses, with the checks of [`Warp::resolve`].
     pub(super) fn resolve_all(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Checked<Targets> {
         if let Some(targets) = self.resolve_together(env, access, mask, len) {
             return Ok(targets);
         }
-        let mut targets = Targets { spaces: [Space::Global; 32], addresses: [0; 32], uniform: false, len };
+        let mut targets = Targets { spaces: [Space::Global; 32], addresses: [0; 32], together: None, len };
         for lane in lanes(mask) {
             let target = self.resolve(env, access, lane, len)?;
             (targets.spaces[lane as usize], targets.addresses[lane as usize]) = (target.space, target.address);
@@ -73,22 +165,9 @@ impl Warp {
     /// Computes the bytes of all lanes of `mask` at once, or returns `None` if a check fails or if the lanes access
     /// different state spaces.
     fn resolve_together(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Option<Targets> {
-        let offset = access.offset as u64;
-        let mut addresses = match access.base {
-            None => [offset; 32],
-            Some(Register::B64(slot)) => self.registers.b64[slot].map(|base| base.wrapping_add(offset)),
-            Some(base) => self.registers.b32[base.slot()].map(|base| u64::from(base).wrapping_add(offset)),
-        };
-        let first = addresses[mask.trailing_zeros() as usize];
-        if mask != u32::MAX {
-            for (lane, address) in addresses.iter_mut().enumerate() {
-                *address = if mask >> lane & 1 == 1 { *address } else { first };
-            }
-        }
-        let (mut bits, mut least, mut most) = (0, first, first);
-        for address in addresses {
-            (bits, least, most) = (bits | address, least.min(address), most.max(address));
-        }
+        let Sums { mut addresses, bits, least, most, repeats, halves } =
+            processor::run(AddressSums { registers: &self.registers, access, mask });
+        let first = addresses[0];
         let (space, base) = match access.space {
             Space::Generic if least / WINDOW == most / WINDOW => space_of(first),
             Space::Generic => return None,
@@ -101,10 +180,16 @@ impl Warp {
             return None;
         }
         let local = if space == Space::Local { size } else { 0 };
-        for (lane, address) in (0..).zip(&mut addresses) {
-            *address = *address - base - start + lane * local;
+        if base + start + local != 0 {
+            for (lane, address) in (0..).zip(&mut addresses) {
+                *address = *address - base - start + lane * local;
+            }
         }
-        Some(Targets { spaces: [space; 32], addresses, uniform: true, len })
+        // In local memory, the lanes have different addresses.
+        let (repeats, halves) = if local == 0 { (repeats, halves) } else { (0, false) };
+        let (least, most) = (least - base - start, most - base - start + 31 * local);
+        let together = Some(Together { space, least, most, repeats, halves });
+        Some(Targets { spaces: [space; 32], addresses, together, len })
     }
 
     /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.

@@ -151,12 +151,14 @@ pub struct AccessRecord {
 
 impl AccessRecord {
     /// Returns the record of an access by `lanes`.
+    #[inline(always)]
     pub fn new(by: Accessor, lanes: u32) -> Self {
         let (warps, weak) = (1 << by.warp, if by.strong { 0 } else { u32::MAX });
         Self { by, warps, weak_warps: warps & weak, lanes, weak_lanes: lanes & weak, equal: false }
     }
 
     /// Returns whether the last access is by the warp of `accessor` in the current epoch.
+    #[inline]
     pub fn in_epoch_of(&self, accessor: &Accessor) -> bool {
         let by = &self.by;
         by.block == accessor.block && by.warp == accessor.warp && by.epoch == accessor.epoch
@@ -170,6 +172,7 @@ impl AccessRecord {
     }
 
     /// Returns the mask of the last warp's lanes whose accesses conflict with one of `accessor`.
+    #[inline]
     pub fn conflicting_lanes(&self, accessor: &Accessor) -> u32 {
         if accessor.strong { self.weak_lanes } else { self.lanes }
     }
@@ -186,13 +189,23 @@ impl AccessRecord {
             || bits(warps).all(|warp| observer.clock.includes(block, Some(warp), time))
     }
 
+    /// Returns whether the accesses were before the last barrier of the block of `accessor`, or before the launch. It also
+    /// returns true if there is no access.
+    #[inline(always)]
+    pub fn is_before_epoch_of(&self, accessor: &Accessor) -> bool {
+        let by = &self.by;
+        self.warps == 0 || by.epoch < accessor.first_epoch || by.block == accessor.block && by.epoch < accessor.epoch
+    }
+
     /// Returns whether the record can include another one.
+    #[inline(always)]
     pub fn joins(&self, other: &Self) -> bool {
         let key = |by: &Accessor| (by.block, by.epoch, by.time);
         key(&self.by) == key(&other.by)
     }
 
     /// Includes a later access.
+    #[inline(always)]
     pub fn join(&mut self, later: &Self) {
         let mut all = *later;
         if self.by.warp == later.by.warp && self.by.convergences == later.by.convergences {

@@ -28,6 +28,13 @@ impl Segment {
         Self { written: vec![0; size / 8 + 3], ..Self::zeroed(size) }
     }
 
+    /// Sets all bytes to zero, which count as uninitialised again, and forgets all accesses.
+    pub fn clear(&mut self) {
+        self.bytes.fill(0);
+        self.written.fill(0);
+        self.shadows.clear();
+    }
+
     /// Returns `size` zeros that count as written.
     pub fn zeroed(size: usize) -> Self {
         Self { bytes: Buffer::zeroed(size), host: false, written: Vec::new(), shadows: Shadows::default() }
@@ -64,6 +71,41 @@ impl Segment {
         bits & all == all
     }
 
+    /// Returns whether all bytes of a range were written. For a range of more than a few bytes, the answer may be no by
+    /// mistake.
+    #[inline]
+    pub fn is_range_written(&self, at: usize, len: usize) -> bool {
+        // Every bit of the bytes between the first and the last one counts.
+        self.written.is_empty()
+            || len <= 16 && self.is_written(at, len)
+            || self.written[at / 8..(at + len).div_ceil(8)].iter().all(|bits| *bits == 0xff)
+    }
+
+    /// Returns whether `len <= 16` bytes are those of `bytes`, of which the first one is the lowest.
+    #[inline(always)]
+    pub fn holds(&self, at: usize, len: usize, bytes: u128) -> bool {
+        let unused = 128 - 8 * len as u32;
+        (self.read(at, len) ^ bytes).unbounded_shl(unused) == 0
+    }
+
+    /// Writes `len <= 16` bytes, of which the first one is the lowest.
+    #[inline(always)]
+    pub fn set(&mut self, at: usize, len: usize, bytes: u128) {
+        let bytes = bytes.to_le_bytes();
+        let target = &mut self.bytes[at..at + len];
+        match len {
+            4 => target.copy_from_slice(&bytes[..4]),
+            8 => target.copy_from_slice(&bytes[..8]),
+            16 => target.copy_from_slice(&bytes),
+            len => target.copy_from_slice(&bytes[..len]),
+        }
+        if !self.written.is_empty() {
+            let bits = ((1u32 << len) - 1) << (at % 8);
+            let place = &mut self.written[at / 8..at / 8 + 3];
+            place.iter_mut().zip(bits.to_le_bytes()).for_each(|(place, byte)| *place |= byte);
+        }
+    }
+
     /// Reads `len <= 16` bytes, the first of them as the lowest.
     #[inline(always)]
     pub fn read(&self, at: usize, len: usize) -> u128 {
@@ -81,15 +123,11 @@ impl Segment {
 
     /// Writes at most 16 bytes and returns whether they differ from the previous ones.
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
-        let changed = &self.bytes[at..at + bytes.len()] != bytes;
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        if self.written.is_empty() {
-            return changed;
-        }
-        let bits = ((1u32 << bytes.len()) - 1) << (at % 8);
-        for (i, byte) in bits.to_le_bytes().into_iter().take(3).enumerate() {
-            self.written[at / 8 + i] |= byte;
-        }
+        let mut padded = [0; 16];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        let (len, bytes) = (bytes.len(), u128::from_le_bytes(padded));
+        let changed = !self.holds(at, len, bytes);
+        self.set(at, len, bytes);
         changed
     }
 

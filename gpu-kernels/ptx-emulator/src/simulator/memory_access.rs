@@ -48,7 +48,8 @@ impl Env<'_, '_, '_> {
     }
 
     /// Returns whether races and uninitialised bytes are looked for in a state space.
-    fn checks(&self, space: Space) -> bool {
+    #[inline]
+    pub(super) fn checks(&self, space: Space) -> bool {
         let level = if space == Space::Shared { Checks::Cuda } else { Checks::Strict };
         self.run.launch.checks >= level
     }
@@ -78,22 +79,17 @@ impl Warp {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
         let targets = self.resolve_all(env, access, mask, len)?;
-        // Often all lanes have one address, or both half-warps have the same addresses. Lanes with one address are
-        // loaded and checked together.
-        let (leaders, group) = match targets.addresses.split_at(16) {
-            (low, high) if targets.uniform && mask == u32::MAX && low == high => {
-                if low.iter().all(|address| *address == low[0]) { (1, u32::MAX) } else { (0xffff, 0x1_0001) }
-            }
-            _ => (mask, 1),
-        };
+        env.count_access(access, pc, mask, &targets.addresses);
+        if access.order == Order::Weak && self.load_together(env, access, mask, &targets, &accessor)? {
+            return Ok(());
+        }
         let mut loaded = [0; 32];
-        for lane in lanes(leaders) {
-            let (target, group) = (targets.lane(lane), group << lane);
-            let bytes = self.load_bytes(env, &target, group, &accessor)?;
+        for lane in lanes(mask) {
+            let target = targets.lane(lane);
+            loaded[lane as usize] = self.load_bytes(env, &target, 1 << lane, &accessor)?;
             if let Some(locations) = env.synchronises(access, &target) {
                 self.sync.read(&env.run.released, &locations, access.order == Order::Acquire);
             }
-            lanes(group).for_each(|lane| loaded[lane as usize] = bytes);
         }
         let unused = 64 - 8 * access.width as u32;
         for (i, d) in access.elements.iter().enumerate() {
@@ -108,7 +104,6 @@ impl Warp {
                 d => lanes(mask).for_each(|lane| self.registers.set(d, lane, value(lane) << unused >> unused)),
             }
         }
-        env.count_access(access, pc, mask, &targets.addresses);
         Ok(())
     }
 
@@ -116,6 +111,10 @@ impl Warp {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
         let targets = self.resolve_all(env, access, mask, len)?;
+        env.count_access(access, pc, mask, &targets.addresses);
+        if access.order == Order::Weak && self.store_together(env, access, mask, &targets, &accessor)? {
+            return Ok(());
+        }
         for lane in lanes(mask) {
             let target = targets.lane(lane);
             let mut bytes = [0; 16];
@@ -132,7 +131,6 @@ impl Warp {
                 self.release(env, &locations, &accessor, access.order);
             }
         }
-        env.count_access(access, pc, mask, &targets.addresses);
         Ok(())
     }
 

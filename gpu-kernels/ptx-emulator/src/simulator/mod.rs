@@ -2,7 +2,7 @@
 //!
 //! In reading order, `launch` describes the work, `grid` and `schedule` order blocks and warps, `barrier` joins the warps of a
 //! block, and `cluster` and `cluster_turns` the blocks of a cluster. `warp`, `branch` and `calls` follow the control flow.
-//! `addresses`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle` execute instructions, and
+//! `addresses`, `warp_access`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle` execute instructions, and
 //! `texture` samples textures. `system` and `format` are the runtime library, `happens_before` and `shadow` find races, `profile` reports instruction counts and
 //! modelled cycles, and `regions` the bound of a block.
 
@@ -32,6 +32,7 @@ mod texture;
 mod texture_access;
 mod timing;
 mod warp;
+mod warp_access;
 
 pub use buffer::Buffer;
 pub use fault::{Fault, FaultKind};

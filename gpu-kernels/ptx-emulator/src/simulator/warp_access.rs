@@ -1,0 +1,172 @@
+//! Weak loads and stores whose lanes all access one allocation, which are most accesses of most kernels.
+//!
+//! Bounds, alignment and initialisation are checked once for all lanes, and lanes with one address are recorded together. If
+//! a check may fail, nothing is done here, and `memory_access` executes the access lane by lane and finds the fault.
+
+use super::addresses::{Targets, Together};
+use super::fault::Checked;
+use super::happens_before::{Accessor, bits};
+use super::memory::Segment;
+use super::warp::{Env, Warp};
+use crate::program::lanes::{blend, per_lane};
+use crate::program::processor::{self, Task};
+use crate::program::{Access, CLUSTER_RANK, Register, Registers};
+use crate::ptx::syntax::Space;
+
+impl Env<'_, '_, '_> {
+    /// Returns the segment of shared or global memory that contains all bytes of an access, and what to subtract from the
+    /// addresses to get offsets. Returns `None` if no single segment contains them.
+    #[inline]
+    fn common_segment(&mut self, together: &Together, len: usize) -> Option<(&mut Segment, u64)> {
+        match together.space {
+            Space::Shared if together.most >> CLUSTER_RANK == 0 => Some((&mut self.block.shared, 0)),
+            Space::Global => {
+                let range = (together.most - together.least) as usize + len;
+                let (segment, at) = self.run.memory.find(together.least, range).ok()?;
+                Some((segment, together.least - at as u64))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Warp {
+    /// Loads into the registers of all lanes of `mask`, and returns whether the access was executed.
+    #[inline]
+    pub(super) fn load_together(
+        &mut self,
+        env: &mut Env,
+        access: &Access,
+        mask: u32,
+        targets: &Targets,
+        accessor: &Accessor,
+    ) -> Checked<bool> {
+        let (Some(together), len) = (&targets.together, targets.len) else { return Ok(false) };
+        let (checks, range) = (env.checks(together.space), (together.most - together.least) as usize + len);
+        let (bytes, base) = match together.space {
+            Space::Param => (env.run.params, 0),
+            Space::Local if checks && !self.local.is_range_written(together.least as usize, range) => return Ok(false),
+            Space::Local => (self.local.bytes(), 0),
+            _ => {
+                let observer = self.observer(env, *accessor);
+                let Some((segment, base)) = env.common_segment(together, len) else { return Ok(false) };
+                if checks {
+                    if !segment.is_range_written((together.least - base) as usize, range) {
+                        return Ok(false);
+                    }
+                    let shadows = &mut segment.shadows;
+                    together.for_each_group(mask, |first, group| {
+                        let at = (targets.addresses[first as usize] - base) as usize;
+                        shadows.record_read(at..at + len, group, &observer)
+                    })?;
+                }
+                (segment.bytes(), base)
+            }
+        };
+        let first = (targets.addresses[0] - base) as usize;
+        let uniform = together.least == together.most;
+        let consecutive = !uniform && (1..32).all(|lane| targets.addresses[lane] == targets.addresses[lane - 1] + 4);
+        for (i, d) in access.elements.iter().enumerate() {
+            let registers = &mut self.registers;
+            match *d {
+                Register::B32(slot) if access.width == 4 && uniform => {
+                    blend(&mut registers.b32[slot], mask, [word(bytes, first + 4 * i); 32]);
+                }
+                Register::B32(slot) if access.width == 4 && consecutive => {
+                    let words = bytes[first..first + 128].as_chunks::<4>().0;
+                    blend(&mut registers.b32[slot], mask, per_lane(|lane| u32::from_le_bytes(words[lane])));
+                }
+                Register::B32(slot) if access.width == 4 => {
+                    let at = |lane| (targets.addresses[lane] - base) as usize + 4 * i;
+                    processor::run(Blend { slot, mask, registers, lanes: per_lane(|lane| word(bytes, at(lane))) });
+                }
+                d => {
+                    let unused = 64 - 8 * access.width as u32;
+                    for lane in bits(mask) {
+                        let at = (targets.addresses[lane as usize] - base) as usize + i * access.width;
+                        let value = narrow(bytes, at, access.width);
+                        let signed = ((value << unused) as i64 >> unused) as u64;
+                        registers.set(d, lane, if access.signed { signed } else { value });
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Stores from the registers of all lanes of `mask`, and returns whether the access was executed.
+    #[inline]
+    pub(super) fn store_together(
+        &mut self,
+        env: &mut Env,
+        access: &Access,
+        mask: u32,
+        targets: &Targets,
+        accessor: &Accessor,
+    ) -> Checked<bool> {
+        let (Some(together), len) = (&targets.together, targets.len) else { return Ok(false) };
+        if !matches!(together.space, Space::Shared | Space::Global) {
+            return Ok(false);
+        }
+        let checks = env.checks(together.space);
+        let observer = self.observer(env, *accessor);
+        let Some((segment, base)) = env.common_segment(together, len) else { return Ok(false) };
+        let mut changed = 0;
+        for lane in bits(mask) {
+            let at = (targets.addresses[lane as usize] - base) as usize;
+            let mut bytes = [0; 16];
+            for (i, source) in access.elements.iter().enumerate() {
+                let value = self.registers.get(*source, lane).to_le_bytes();
+                match access.width {
+                    4 => bytes[4 * i..4 * i + 4].copy_from_slice(&value[..4]),
+                    8 => bytes[8 * i..8 * i + 8].copy_from_slice(&value),
+                    width => bytes[i * width..(i + 1) * width].copy_from_slice(&value[..width]),
+                }
+            }
+            let same = segment.holds(at, len, u128::from_le_bytes(bytes));
+            if checks {
+                segment.shadows.record_write(at..at + len, lane, same, &observer)?;
+            }
+            if !same {
+                changed += 1;
+            }
+            segment.set(at, len, u128::from_le_bytes(bytes));
+        }
+        env.run.changes += changed;
+        Ok(true)
+    }
+}
+
+/// The replacement of the lanes of a register.
+struct Blend<'r> {
+    registers: &'r mut Registers,
+    slot: usize,
+    mask: u32,
+    lanes: [u32; 32],
+}
+
+impl Task for Blend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        blend(&mut self.registers.b32[self.slot], self.mask, self.lanes);
+    }
+}
+
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a word has four bytes"))
+}
+
+/// Returns a value of `width` bytes, zero-extended.
+#[inline(always)]
+fn narrow(bytes: &[u8], at: usize, width: usize) -> u64 {
+    let bytes = &bytes[at..at + width];
+    match *bytes {
+        [a] => u64::from(a),
+        [a, b] => u64::from(u16::from_le_bytes([a, b])),
+        [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+        _ => u64::from_le_bytes(bytes.try_into().expect("an element has at most eight bytes")),
+    }
+}
