@@ -201,9 +201,9 @@ fn access(register: Register, variable: &Variable, offset: u64) -> Access {
 }
 
 fn load(register: Register, variable: &Variable, from: u64) -> Action {
-    Action::Load(access(register, variable, from))
+    Action::Load(Box::new(access(register, variable, from)))
 }
 
 fn store(register: Register, variable: &Variable, to: u64) -> Action {
-    Action::Store(access(register, variable, to))
+    Action::Store(Box::new(access(register, variable, to)))
 }

@@ -87,7 +87,7 @@ fn barrier(i: &mut Decoder, arrives: bool) -> Decoded {
     };
     let id = i.source(id, 32)?;
     let threads = threads.map(|threads| i.source(threads, 32)).transpose()?;
-    Ok(Action::Barrier(Barrier { id, threads, arrives, reduction: None }))
+    Ok(Action::Barrier(Box::new(Barrier { id, threads, arrives, reduction: None })))
 }
 
 /// Decodes `bar.red.op d, a{, b}, {!}p`.
@@ -111,7 +111,7 @@ fn barrier_reduction(i: &mut Decoder) -> Decoded {
         return Err(format!("the register of the result has {} bits, expected {bits}", d.bits()));
     }
     let reduction = Some(BarrierReduction { d, p, negated, function });
-    Ok(Action::Barrier(Barrier { id, threads, arrives: false, reduction }))
+    Ok(Action::Barrier(Box::new(Barrier { id, threads, arrives: false, reduction })))
 }
 
 /// Decodes `redux.sync.op.type d, a, members` (section 9.7.13.13).
@@ -147,7 +147,7 @@ fn shuffle(i: &mut Decoder) -> Decoded {
         Operand::Pair(parts) => (i.dest(&parts[0], 32)?, Some(i.dest(&parts[1], 1)?)),
         d => (i.dest(d, 32)?, None),
     };
-    Ok(Action::Shuffle(Shuffle { function, d, p, a, b, c, members }))
+    Ok(Action::Shuffle(Box::new(Shuffle { function, d, p, a, b, c, members })))
 }
 
 /// Decodes `vote.sync.mode d, {!}p, members` (section 9.7.13.10).

@@ -139,16 +139,16 @@ pub struct Inst {
     pub reconvergence: usize,
 }
 
-/// The operation of an instruction.
+/// The operation of an instruction. Long operands are boxed, so that more instructions fit into the processor's cache.
 pub enum Action {
     /// A function of registers.
     Compute(Compute),
     /// The instruction `ld`.
-    Load(Access),
+    Load(Box<Access>),
     /// The instruction `st`.
-    Store(Access),
+    Store(Box<Access>),
     /// The instructions `atom` and `red`.
-    Atomic(Atomic),
+    Atomic(Box<Atomic>),
     /// The instructions on the matrices that the lanes of a warp hold.
     Matrix(MatrixFunction),
     /// Loads and stores of matrices.
@@ -186,7 +186,7 @@ pub enum Action {
     /// The instruction `brx.idx`, a branch by a table of targets.
     Table { index: usize, targets: Vec<usize>, uniform: bool },
     /// The instructions `bar` and `barrier`.
-    Barrier(Barrier),
+    Barrier(Box<Barrier>),
     /// The instruction `redux.sync`.
     Reduce { d: usize, a: usize, members: usize, function: Reduction },
     /// The instruction `match.sync`.
@@ -194,7 +194,7 @@ pub enum Action {
     /// The instruction `bar.warp.sync`.
     WarpSync { members: usize },
     /// The instruction `shfl.sync`.
-    Shuffle(Shuffle),
+    Shuffle(Box<Shuffle>),
     /// The instruction `vote.sync`.
     Vote { d: Register, p: usize, negated: bool, members: usize, function: VoteFunction },
     /// The instruction `activemask`.

@@ -201,7 +201,7 @@ fn load(i: &mut Decoder) -> Decoded {
     for d in elements(i, d)? {
         access.elements.extend(wide_enough(i.any_dest(d, typ.bits())?, typ)?.words());
     }
-    Ok(Action::Load(access))
+    Ok(Action::Load(Box::new(access)))
 }
 
 /// Decodes `st [a], b`.
@@ -215,13 +215,13 @@ fn store(i: &mut Decoder) -> Decoded {
     for a in elements(i, a)? {
         access.elements.extend(wide_enough(i.any_source(a, typ.bits())?, typ)?.words());
     }
-    Ok(Action::Store(access))
+    Ok(Action::Store(Box::new(access)))
 }
 
 /// Decodes `atom {d,} [a], b{, c}`, and `red` without the destination. The elements of a vector are separate atomics.
 fn atomic(i: &mut Decoder, returns: bool, swaps: bool, function: AtomicFunction) -> Decoded {
     let Some(count) = i.one_of(&VECTORS) else {
-        return Ok(Action::Atomic(scalar_atomic(i, i.operands, returns, swaps, function)?));
+        return Ok(Action::Atomic(Box::new(scalar_atomic(i, i.operands, returns, swaps, function)?)));
     };
     let element = |operand: &Operand, at: usize| match operand {
         Operand::Vector(parts) if parts.len() == count => Ok(parts[at].clone()),

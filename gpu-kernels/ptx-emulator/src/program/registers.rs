@@ -1,7 +1,7 @@
 //! The registers of a warp, 32 lanes wide.
 
 /// The registers of a warp. The upper half of a 16-bit register's slot is zero.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Registers {
     /// The registers of 16 and 32 bits, `[slot][lane]`.
     pub b32: Vec<[u32; 32]>,
@@ -9,6 +9,19 @@ pub struct Registers {
     pub b64: Vec<[u64; 32]>,
     /// The predicates, one bit per lane.
     pub predicates: Vec<u32>,
+}
+
+impl Clone for Registers {
+    fn clone(&self) -> Self {
+        Self { b32: self.b32.clone(), b64: self.b64.clone(), predicates: self.predicates.clone() }
+    }
+
+    /// Copies the registers, and keeps the memory.
+    fn clone_from(&mut self, source: &Self) {
+        self.b32.clone_from(&source.b32);
+        self.b64.clone_from(&source.b64);
+        self.predicates.clone_from(&source.predicates);
+    }
 }
 
 /// An instruction that only reads and writes registers, for the lanes of a mask.
@@ -75,6 +88,12 @@ impl Registers {
             Register::B32(slot) => self.b32[slot][lane as usize] = value as u32,
             Register::B64(slot) | Register::B128(slot) => self.b64[slot][lane as usize] = value,
         }
+    }
+
+    /// Returns the lanes in which a predicate holds, or does not hold if the flag is set.
+    #[inline]
+    pub fn guard(&self, (slot, negated): (usize, bool)) -> u32 {
+        self.predicates[slot] ^ if negated { u32::MAX } else { 0 }
     }
 
     /// Sets a predicate in the lanes of `mask` to the bits of `value`.

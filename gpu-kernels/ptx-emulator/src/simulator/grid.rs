@@ -13,13 +13,22 @@ use super::profile::Profile;
 use super::regions::{Bound, Region, classes};
 use super::schedule::{Orders, Waiting};
 use super::texture::Textures;
-use super::warp::{BlockState, Env, Run, Warp, WarpState};
-use crate::program::{Inst, Thread};
+use super::warp::{BlockState, Env, Run, Spare, Warp, WarpState};
+use crate::program::{Action, Inst, Order, Program, Scope, Thread};
+use crate::ptx::syntax::Space;
 
 /// The limits after which a launch without visible changes is stuck, as instructions per warp and as turns of every
 /// warp. The second limit is for waiting warps, which yield after each read of memory.
 const IDLE_INSTRUCTIONS: u64 = 1 << 20;
 const IDLE_TURNS: u32 = 1 << 12;
+
+/// The numbers of turns, and of turns without visible changes, after which a second block starts beside a block that was
+/// running alone.
+const MAX_TURNS_ALONE: u32 = 1 << 8;
+const MAX_IDLE_TURNS_ALONE: u32 = 1 << 2;
+
+/// The number of blocks whose memory outlives a launch.
+const MAX_SPARE: usize = 8;
 
 /// The largest size in bytes of the shared memory, local memory and registers of all running blocks.
 const MAX_STATE: usize = 16 << 30;
@@ -30,6 +39,8 @@ pub struct Simulator {
     pub memory: GlobalMemory,
     pub textures: Textures,
     next_epoch: u32,
+    /// Blocks that have ended, whose memory the next blocks take.
+    spare: Vec<Spare>,
     /// The text that kernels have printed.
     pub output: String,
     /// The warnings of the launches.
@@ -43,6 +54,7 @@ impl Simulator {
             device,
             textures: Textures::default(),
             next_epoch: 1,
+            spare: Vec::new(),
             output: String::new(),
             warnings: Vec::new(),
         }
@@ -85,6 +97,7 @@ impl Simulator {
             blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),
             changes: 0,
             instructions: 0,
+            spare: std::mem::take(&mut self.spare),
             output: &mut self.output,
             warnings: Vec::new(),
             start: Instant::now(),
@@ -94,8 +107,14 @@ impl Simulator {
         let mut waiting = Waiting::new(run.blocks / per_cluster);
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
+        // Without communication, each block runs to its end, which keeps its registers in the processor's cache.
+        let together = launch.order != 0 || per_cluster > 1 || communicates(program);
+        let mut turns = 0;
         while !live.is_empty() || waiting.len() > 0 {
-            if live.len() + (per_cluster as usize - 1) < resident.max(per_cluster as usize)
+            turns += 1;
+            let starts = together || live.is_empty() || turns > MAX_TURNS_ALONE || idle_turns > MAX_IDLE_TURNS_ALONE;
+            if starts
+                && live.len() + (per_cluster as usize - 1) < resident.max(per_cluster as usize)
                 && let Some(cluster) = waiting.pop(&mut orders)
             {
                 if live.len() >= max_live {
@@ -104,7 +123,7 @@ impl Simulator {
                     );
                 }
                 run.start(cluster, &mut live);
-                (idle_instructions, idle_turns) = (0, 0);
+                (idle_instructions, idle_turns, turns) = (0, 0, 0);
             }
             let before = run.changes;
             for i in orders.order(live.len()) {
@@ -118,7 +137,9 @@ impl Simulator {
                 self.next_epoch = self.next_epoch.max(live[i].state.epoch + 1);
                 idle_instructions += executed?;
             }
-            live.retain(|block| block.warps.iter().any(|warp| warp.state != WarpState::Exited));
+            let has_ended = |block: &mut Block| block.warps.iter().all(|warp| warp.state == WarpState::Exited);
+            let spare = |block: Block| Spare { warps: block.warps, shared: Some(block.state.shared) };
+            run.spare.extend(live.extract_if(.., has_ended).map(spare));
             idle_turns += 1;
             if run.changes != before {
                 (idle_instructions, idle_turns) = (0, 0);
@@ -131,6 +152,8 @@ impl Simulator {
             }
         }
         self.warnings.append(&mut run.warnings);
+        run.spare.truncate(MAX_SPARE);
+        self.spare = run.spare;
         Ok(run.profile)
     }
 }
@@ -150,26 +173,49 @@ impl Simulator {
     }
 }
 
+/// Returns whether blocks of a kernel may wait for each other, or have effects whose order is visible.
+fn communicates(program: &Program) -> bool {
+    program.code.iter().any(|inst| match &inst.action {
+        Action::Load(access) | Action::Store(access) => access.order != Order::Weak && access.space != Space::Shared,
+        Action::Atomic(atomic) => atomic.access.space != Space::Shared,
+        Action::Atomics(_)
+        | Action::Fence(Scope::Device)
+        | Action::AsyncBarrier(_)
+        | Action::ClusterArrive { .. }
+        | Action::ClusterWait
+        | Action::System { .. } => true,
+        _ => false,
+    })
+}
+
 impl Run<'_, '_> {
-    /// Returns block `index` at the start of the kernel.
-    pub(super) fn block(&self, index: u32) -> Block {
-        let warps = (0..self.threads_per_block.div_ceil(32)).map(|w| {
+    /// Returns block `index` at the start of the kernel, in the memory of a block that has ended if there is one.
+    pub(super) fn block(&mut self, index: u32) -> Block {
+        let Spare { mut warps, shared } = self.spare.pop().unwrap_or_default();
+        let count = self.threads_per_block.div_ceil(32);
+        warps.truncate(count as usize);
+        for w in 0..count {
             let left = self.threads_per_block - 32 * w;
             let agent = Accessor { block: index, warp: w, first_epoch: self.first_epoch, ..Accessor::default() };
-            let mut warp = Warp::new(&self.launch, agent, if left >= 32 { u32::MAX } else { (1 << left) - 1 });
-            for (slot, (_, value)) in &self.launch.program.specials {
-                warp.registers.b32[*slot] =
-                    std::array::from_fn(|lane| value(&self.thread(index, 32 * w + lane as u32)));
+            let lanes = if left >= 32 { u32::MAX } else { (1 << left) - 1 };
+            match warps.get_mut(w as usize) {
+                Some(warp) => warp.restart(&self.launch, agent, lanes),
+                None => warps.push(Warp::new(&self.launch, agent, lanes)),
             }
-            warp
-        });
-        let mut shared = Segment::new(self.launch.shared());
-        if self.launch.program.reserved_shared {
-            shared = Segment::new(self.launch.shared() + self.reserved_shared as usize);
-            shared.fill(0, &vec![0; self.reserved_shared as usize]);
+            self.set_specials(index, &mut warps[w as usize]);
         }
+        let reserved = if self.launch.program.reserved_shared { self.reserved_shared as usize } else { 0 };
+        let size = self.launch.shared() + reserved;
+        let mut shared = match shared.filter(|shared| shared.bytes().len() == size) {
+            Some(mut shared) => {
+                shared.clear();
+                shared
+            }
+            None => Segment::new(size),
+        };
+        shared.fill(0, &vec![0; reserved]);
         Block {
-            warps: warps.collect(),
+            warps,
             state: BlockState {
                 index,
                 shared,
@@ -178,6 +224,18 @@ impl Run<'_, '_> {
                 region: Region::default(),
                 bound: Bound::default(),
             },
+        }
+    }
+
+    /// Sets the special registers of a warp of block `index`.
+    fn set_specials(&self, index: u32, warp: &mut Warp) {
+        let first = 32 * warp.agent.warp;
+        let mut thread = self.thread(index, first);
+        for lane in 0..32 {
+            (thread.tid, thread.laneid) = (coordinates(first + lane, self.launch.dims.block), lane);
+            for (slot, (_, value)) in &self.launch.program.specials {
+                warp.registers.b32[*slot][lane as usize] = value(&thread);
+            }
         }
     }
 

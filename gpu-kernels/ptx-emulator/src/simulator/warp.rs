@@ -43,12 +43,21 @@ pub struct Run<'r, 'a> {
     pub changes: u64,
     /// The number of executed instructions, summed over all warps.
     pub instructions: u64,
+    /// Blocks that have ended, whose memory the next blocks take.
+    pub spare: Vec<Spare>,
     /// The text that the kernel has printed.
     pub output: &'r mut String,
     /// The warnings of the launch.
     pub warnings: Vec<Fault>,
     /// The time at which the launch started.
     pub start: Instant,
+}
+
+/// The memory of a block that has ended.
+#[derive(Default)]
+pub struct Spare {
+    pub warps: Vec<Warp>,
+    pub shared: Option<Segment>,
 }
 
 /// The state that the warps of a block share.
@@ -127,11 +136,17 @@ pub struct Warp {
 impl Warp {
     /// Returns a warp at the start of a launch's kernel.
     pub fn new(launch: &Launch, agent: Accessor, lanes: u32) -> Self {
+        let registers = launch.program.registers.clone();
+        let local = Segment::new(launch.program.local_size * 32);
+        Self { registers, local, ..Self::without_memory(agent, lanes) }
+    }
+
+    fn without_memory(agent: Accessor, lanes: u32) -> Self {
         Self {
             agent,
             state: WarpState::Ready,
-            registers: launch.program.registers.clone(),
-            local: Segment::new(launch.program.local_size * 32),
+            registers: Registers::default(),
+            local: Segment::zeroed(0),
             sync: SyncState::default(),
             lane_syncs: LaneOrder::default(),
             lane_convergences: LaneOrder::default(),
@@ -142,6 +157,18 @@ impl Warp {
             cluster_phase: None,
             pc: 0,
         }
+    }
+
+    /// Takes the warp back to the start of a launch's kernel, as [`Warp::new`] makes it.
+    pub fn restart(&mut self, launch: &Launch, agent: Accessor, lanes: u32) {
+        let (mut registers, mut local) = (std::mem::take(&mut self.registers), None);
+        registers.clone_from(&launch.program.registers);
+        if self.local.bytes().len() == 32 * launch.program.local_size {
+            self.local.clear();
+            local = Some(std::mem::replace(&mut self.local, Segment::zeroed(0)));
+        }
+        let local = local.unwrap_or_else(|| Segment::new(launch.program.local_size * 32));
+        *self = Self { registers, local, ..Self::without_memory(agent, lanes) };
     }
 
     /// Returns the mask of the lanes that have not exited.
@@ -164,15 +191,49 @@ impl Warp {
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns the number of executed
     /// instructions.
     pub fn run(&mut self, env: &mut Env, quantum: usize) -> Checked<usize> {
-        for done in 0..quantum {
-            if self.step(env)? {
-                return Ok(done + 1);
+        let mut done = 0;
+        while done < quantum {
+            done += self.compute(env, quantum - done);
+            if done < quantum {
+                done += 1;
+                if self.step(env)? {
+                    break;
+                }
             }
         }
-        Ok(quantum)
+        Ok(done)
     }
 
-    /// Executes one instruction and returns whether other warps should run now.
+    /// Executes at most `most` instructions that only read and write registers, up to the next instruction of another kind, or
+    /// to the end of the path. Returns the number of executed instructions.
+    #[inline]
+    fn compute(&mut self, env: &mut Env, most: usize) -> usize {
+        let Some(path) = self.paths.last_mut() else { return 0 };
+        if path.mask == 0 {
+            return 0;
+        }
+        let run = &mut *env.run;
+        let straight = path.pc..path.reconvergence.min(path.pc.saturating_add(most));
+        let rest = run.launch.program.code.get(path.pc..).unwrap_or_default();
+        for (pc, (inst, counts)) in straight.clone().zip(rest.iter().zip(&mut run.profile.instructions[path.pc..])) {
+            let Action::Compute(compute) = &inst.action else { break };
+            let mask = path.mask & inst.guard.map_or(u32::MAX, |guard| self.registers.guard(guard));
+            counts.executed += 1;
+            counts.lanes += u64::from(mask.count_ones());
+            if run.launch.timed {
+                let (class, is_address) = run.classes[pc];
+                self.timing.issue(inst, CLASSES[class].latency);
+                env.block.region.issue(self.agent.warp, class, is_address);
+            }
+            if mask != 0 {
+                compute(&mut self.registers, mask);
+            }
+            path.pc = pc + 1;
+        }
+        path.pc - straight.start
+    }
+
+    /// Executes one instruction, or the end of paths and of the warp, and returns whether other warps should run now.
     #[inline]
     fn step(&mut self, env: &mut Env) -> Checked<bool> {
         while self.paths.pop_if(|path| path.mask == 0 || path.pc == path.reconvergence).is_some() {}
@@ -187,10 +248,7 @@ impl Warp {
         self.pc = pc;
         let run = &mut *env.run;
         let inst = &run.launch.program.code[pc];
-        let mask = match inst.guard {
-            None => active,
-            Some((p, negated)) => active & (self.registers.predicates[p] ^ if negated { u32::MAX } else { 0 }),
-        };
+        let mask = active & inst.guard.map_or(u32::MAX, |guard| self.registers.guard(guard));
         let counts = &mut run.profile.instructions[pc];
         counts.executed += 1;
         counts.lanes += u64::from(mask.count_ones());
