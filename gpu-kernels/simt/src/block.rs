@@ -103,8 +103,14 @@ impl<T: Target> Block<T> {
 
     /// Returns the share of `warp` among the warps of all blocks.
     #[inline(always)]
+    #[allow(clippy::unused_self)] // The share is that of a warp in this block.
     pub fn grid_share(&self, warp: &Warp) -> Share {
-        Share { index: self.index * WARPS + warp.index, warps: self.count * WARPS }
+        warp.grid_share()
+    }
+
+    #[inline(always)]
+    fn warp(&self, index: usize) -> Warp {
+        Warp { index, block: self.index, blocks: self.count, isa: T::ISA }
     }
 
     /// Returns whether the host wants the launch to end early. Results of the launch are then incomplete.
@@ -124,7 +130,7 @@ impl<T: Target> Block<T> {
             move || {
                 backend::each_warp(
                     #[inline(always)]
-                    |index| work(&Warp { index, isa: T::ISA }),
+                    |index| work(&self.warp(index)),
                 );
             },
         );
@@ -140,7 +146,7 @@ impl<T: Target> Block<T> {
                 backend::each_warp_with(
                     &mut values.0,
                     #[inline(always)]
-                    |index, value| work(&Warp { index, isa: T::ISA }, value),
+                    |index, value| work(&self.warp(index), value),
                 );
             },
         );
@@ -161,15 +167,6 @@ impl<T: Target> Block<T> {
     #[inline(always)]
     pub fn as_block(&self, index: usize, count: usize) -> Grid<T> {
         Grid::new(index..index + 1, count, self.target)
-    }
-
-    /// Runs `work` with memory of `LEN` elements that the block's warps share, in shared memory on a GPU. The elements
-    /// have no defined value at first. The kernel's [`SHARED`](crate::Kernel::SHARED) is at least `LEN`, and no view of the
-    /// memory is used after `work` has ended. Calls do not nest.
-    #[inline(always)]
-    #[allow(clippy::unused_self)] // Only a block has shared memory.
-    pub fn shared<const LEN: usize>(&self, work: impl FnOnce(View)) {
-        backend::with_shared::<LEN>(work);
     }
 
     /// Returns the block's memory, all of it free.
@@ -194,6 +191,10 @@ impl<V: Copy> PerWarp<V> {
 pub struct Warp {
     /// The warp's index in its block.
     pub index: usize,
+    /// The block's index in the grid.
+    pub(crate) block: usize,
+    /// The number of blocks of the grid.
+    blocks: usize,
     isa: Isa,
 }
 
@@ -247,6 +248,12 @@ impl Warp {
     #[inline(always)]
     pub fn block_share(&self) -> Share {
         Share { index: self.index, warps: WARPS }
+    }
+
+    /// Returns the share of this warp among the warps of all blocks.
+    #[inline(always)]
+    pub fn grid_share(&self) -> Share {
+        Share { index: self.block * WARPS + self.index, warps: self.blocks * WARPS }
     }
 
     /// Returns the first items of the groups of `group` items in `0..count` that fall to this warp. The last group may

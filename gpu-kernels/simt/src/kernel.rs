@@ -3,18 +3,22 @@
 use core::marker::PhantomData;
 use core::ops::Range;
 
-use crate::block::{Block, Grid};
+use crate::array::Array;
+use crate::block::Grid;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
+use crate::element::Element;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
+use crate::kernel_block::KernelBlock;
+use crate::space::ConstantMemory;
 use crate::target::Target;
-use backend::{U32View, View};
+use backend::View;
 
 /// The arguments of a kernel, with the kernel as a method. [`entries!`](crate::entries) declares the struct and makes
 /// the kernel's entries.
 pub trait Kernel: Copy + Send + Sync {
-    /// The length in elements of the memory that [`Block::shared`] gives, at most. A launch on a GPU provides this much
+    /// The length in elements of the memory that [`KernelBlock::shared`] gives, at most. A launch on a GPU provides this much
     /// dynamic shared memory, `Arguments::SHARED_BYTES`. The host computes the length, so it depends on
     /// [`GPU_WARPS`](crate::GPU_WARPS) and never on [`WARPS`](crate::WARPS).
     const SHARED: usize = 0;
@@ -33,8 +37,8 @@ impl<T: Target> Launch<T> {
     ///
     /// # Safety
     /// Each array of which the kernel takes a view is valid for reads, and for writes if the kernel stores to it. Only
-    /// this launch accesses the arrays meanwhile, and every access of the kernel stays within them. No view of shared
-    /// memory is used after its [`Block::shared`] has ended.
+    /// this launch accesses the arrays meanwhile, and every access of the kernel stays within them and within the shared
+    /// memory.
     #[inline(always)]
     pub unsafe fn new(grid: Grid<T>) -> Self {
         Self(grid)
@@ -42,30 +46,40 @@ impl<T: Target> Launch<T> {
 
     /// Runs `work` for each block. There is no barrier at the end, because no block reads what another one writes.
     #[inline(always)]
-    pub fn each_block(&self, work: impl Fn(&Block<T>)) {
-        self.0.each_block(work);
+    pub fn each_block(&self, work: impl Fn(&KernelBlock<T>)) {
+        self.0.each_block(
+            #[inline(always)]
+            |block| work(&KernelBlock::new(block)),
+        );
     }
 
-    /// Returns a view of the array. Debug builds and the race checker report an access out of bounds with this name.
+    /// Returns the array, for the time of the launch. Debug builds and the race checker report an access out of bounds with
+    /// this name.
     #[inline(always)]
     #[allow(clippy::unused_self)] // Only a launch may access arrays.
-    pub fn view<E: Element>(&self, array: Global<E>, name: &'static str) -> E::View {
+    pub fn array<E: Element>(&self, array: Global<E>, name: &'static str) -> Array<'_, E> {
         // SAFETY: by the contract of `new`, the array is valid, and the kernel's accesses stay within it.
-        unsafe { E::view(array, name) }
+        Array::new(unsafe { view(array, name) })
+    }
+
+    /// Returns the array as memory that the launch only reads. On a GPU its elements come from a read-only cache.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // As in `array`.
+    pub fn constant<E: Element>(&self, array: Global<E>, name: &'static str) -> Array<'_, E, ConstantMemory> {
+        // SAFETY: as in `array`.
+        Array::new(unsafe { view(array, name) })
     }
 }
 
-/// The type of an element of an array. The types are `f32` and `u32`.
-pub trait Element: Copy + Sized + sealed::Sealed {
-    /// The view of such an array.
-    type View;
-
-    /// Returns a view of the array.
-    ///
-    /// # Safety
-    /// The conditions of [`View::new`] hold. If nothing is stored, the array need not be valid for writes.
-    #[doc(hidden)]
-    unsafe fn view(array: Global<Self>, name: &'static str) -> Self::View;
+/// Returns a view of the array.
+///
+/// # Safety
+/// The conditions of [`View::of_bytes`] hold.
+#[inline(always)]
+unsafe fn view<E: Element>(array: Global<E>, name: &'static str) -> View {
+    let bytes = array.len() * size_of::<E>();
+    // SAFETY: the caller keeps the contract of `View::of_bytes`.
+    unsafe { View::of_bytes(whole(array.address) as usize as *mut u8, bytes).named(name) }
 }
 
 mod sealed {
@@ -74,26 +88,6 @@ mod sealed {
     impl Sealed for u32 {}
     impl Sealed for i32 {}
     impl<T> Sealed for super::Global<T> {}
-}
-
-impl Element for f32 {
-    type View = View;
-
-    #[inline(always)]
-    unsafe fn view(array: Global<Self>, name: &'static str) -> View {
-        // SAFETY: the caller keeps the contract of `View::new`.
-        unsafe { View::new(whole(array.address) as usize as *mut f32, array.len()).named(name) }
-    }
-}
-
-impl Element for u32 {
-    type View = U32View;
-
-    #[inline(always)]
-    unsafe fn view(array: Global<Self>, name: &'static str) -> U32View {
-        // SAFETY: the caller keeps the contract of `U32View::new`.
-        unsafe { U32View::new(whole(array.address) as usize as *const u32, array.len()).named(name) }
-    }
 }
 
 /// An array in the memory of the device that runs the kernel, as an argument of a launch.
@@ -192,11 +186,11 @@ pub type CpuEntry<K> = unsafe fn(kernel: &K, blocks: Range<usize>, count: usize)
 /// impl Kernel for Double {
 ///     #[inline(always)]
 ///     fn run<T: Target>(&self, launch: &Launch<T>) {
-///         let values = launch.view(self.values, "values");
+///         let values = launch.array(self.values, "values");
 ///         let rows = self.values.len() / WARP;
 ///         launch.each_block(inline!(|block| {
 ///             block.each_warp(inline!(move |warp| {
-///                 for row in block.grid_share(warp).items(0, rows) {
+///                 for row in warp.grid_share().items(0, rows) {
 ///                     let x = values.load_lanes(row * WARP);
 ///                     values.store_lanes(row * WARP, x + x);
 ///                 }

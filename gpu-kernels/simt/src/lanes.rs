@@ -6,13 +6,41 @@ use core::ops::{Add, Neg};
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
-use backend::{F32x32, I32x32, Mask32, U32x32};
+use crate::target::WARP;
+use backend::{F32x32, F64x32, I32x32, Mask32, U32x32, U64x32};
 
-/// One value for each lane, which is [`F32x32`], [`I32x32`] or [`U32x32`].
-pub trait Lanes: Copy + sealed::Sealed {
+/// One value for each lane: [`F32x32`], [`I32x32`], [`U32x32`], [`F64x32`] or [`U64x32`].
+///
+/// The values of lanes are types of their own, and so are conditions ([`Mask32`]). So no `if` and no loop bound takes
+/// them, and control flow depends only on scalars, which all lanes of a warp share. Reductions, [`Mask32::any`] and
+/// other ballots, and the value of one lane make scalars of them.
+pub trait Lanes: Copy + Send + Sync + sealed::Sealed {
+    /// The value of one lane.
+    type Scalar: Copy + Send + Sync;
+
+    /// Returns `x` in every lane.
+    #[doc(hidden)]
+    fn splat(x: Self::Scalar) -> Self;
+
+    /// Returns the value, which is the same in all lanes.
+    #[doc(hidden)]
+    fn uniform(self) -> Self::Scalar;
+
     /// Returns `a` in the lanes of the mask and `b` in the others, as [`Mask32::select`].
     #[doc(hidden)]
     fn select(mask: Mask32, a: Self, b: Self) -> Self;
+
+    /// Returns in each lane the value of the lane whose index differs in the bits of `mask`.
+    #[doc(hidden)]
+    fn shuffle_xor(self, mask: usize) -> Self;
+
+    /// Returns in each lane the value of the lane `distance` lower.
+    #[doc(hidden)]
+    fn shuffle_up(self, distance: usize) -> Self;
+
+    /// Returns the value of a lane.
+    #[doc(hidden)]
+    fn lane(self, lane: usize) -> Self::Scalar;
 }
 
 mod sealed {
@@ -20,6 +48,34 @@ mod sealed {
     impl Sealed for super::F32x32 {}
     impl Sealed for super::I32x32 {}
     impl Sealed for super::U32x32 {}
+    impl Sealed for super::F64x32 {}
+    impl Sealed for super::U64x32 {}
+}
+
+/// Combines the values of all lanes by a butterfly, which halves the distance of the lanes from 16 to 1. The result is
+/// that of lane 0, which matters if `combine` depends on the order of its operands.
+#[inline(always)]
+pub(crate) fn reduce<L: Lanes>(x: L, combine: impl Fn(L, L) -> L) -> L::Scalar {
+    let mut x = x;
+    x = combine(x, x.shuffle_xor(16));
+    x = combine(x, x.shuffle_xor(8));
+    x = combine(x, x.shuffle_xor(4));
+    x = combine(x, x.shuffle_xor(2));
+    x = combine(x, x.shuffle_xor(1));
+    x.lane(0)
+}
+
+/// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes doubles from
+/// 1 to 16.
+#[inline(always)]
+pub(crate) fn scan<L: Lanes>(x: L, combine: impl Fn(L, L) -> L) -> L {
+    let (mut x, mut distance) = (x, 1);
+    while distance < WARP {
+        // A lane that has no lower lane at this distance keeps its value.
+        x = Mask32::lanes_below(distance).select(x, combine(x.shuffle_up(distance), x));
+        distance *= 2;
+    }
+    x
 }
 
 impl Mask32 {
@@ -62,41 +118,52 @@ impl Neg for F32x32 {
 macro_rules! reductions {
     ($($type:ident: $element:ident;)*) => {$(
         impl Lanes for $type {
+            type Scalar = $element;
+
+            #[inline(always)]
+            fn splat(x: $element) -> Self {
+                Self::splat(x)
+            }
+
+            #[inline(always)]
+            fn uniform(self) -> $element {
+                Self::uniform(self)
+            }
+
             #[inline(always)]
             fn select(mask: Mask32, a: Self, b: Self) -> Self {
                 Self::select_by(mask, a, b)
             }
+
+            #[inline(always)]
+            fn shuffle_xor(self, mask: usize) -> Self {
+                Self::shuffle_xor(self, mask)
+            }
+
+            #[inline(always)]
+            fn shuffle_up(self, distance: usize) -> Self {
+                Self::shuffle_up(self, distance)
+            }
+
+            #[inline(always)]
+            fn lane(self, lane: usize) -> $element {
+                Self::lane(self, lane)
+            }
         }
 
         impl $type {
-            /// Combines the values of all lanes by a butterfly, which halves the distance of the lanes from 16 to 1.
+            /// Combines the values of all lanes by a butterfly, which halves the distance of the lanes from 16 to 1. The
+            /// result is that of lane 0, which matters if `combine` depends on the order of its operands.
             #[inline(always)]
             pub fn reduce(self, combine: impl Fn(Self, Self) -> Self) -> $element {
-                let mut x = self;
-                x = combine(x, x.shuffle_xor(16));
-                x = combine(x, x.shuffle_xor(8));
-                x = combine(x, x.shuffle_xor(4));
-                x = combine(x, x.shuffle_xor(2));
-                x = combine(x, x.shuffle_xor(1));
-                x.uniform()
+                reduce(self, combine)
             }
 
             /// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes
             /// doubles from 1 to 16.
             #[inline(always)]
             pub fn scan(self, combine: impl Fn(Self, Self) -> Self) -> Self {
-                let mut x = self;
-                x = x.scan_step(1, &combine);
-                x = x.scan_step(2, &combine);
-                x = x.scan_step(4, &combine);
-                x = x.scan_step(8, &combine);
-                x.scan_step(16, &combine)
-            }
-
-            /// Combines each value with the value of the lane `distance` lower, if there is one.
-            #[inline(always)]
-            fn scan_step(self, distance: usize, combine: &impl Fn(Self, Self) -> Self) -> Self {
-                Mask32::lanes_below(distance).select(self, combine(self.shuffle_up(distance), self))
+                scan(self, combine)
             }
 
             /// Returns the lanes with `self > other`. A comparison with NaN is false.
@@ -150,12 +217,22 @@ macro_rules! reductions {
     )*};
 }
 
-reductions! { F32x32: f32; I32x32: i32; U32x32: u32; }
+reductions! { F32x32: f32; I32x32: i32; U32x32: u32; F64x32: f64; U64x32: u64; }
 
-macro_rules! integers {
+impl Neg for F64x32 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        // The sign changes also if the value is zero.
+        self * Self::splat(-1.0)
+    }
+}
+
+/// Implements the maximum of the types whose backends have none.
+macro_rules! maxima {
     ($($type:ident)*) => {$(
         impl $type {
-            /// Returns the larger of each two values.
+            /// Returns the larger of each two values, or `other` if either is NaN.
             #[inline(always)]
             pub fn max(self, other: Self) -> Self {
                 self.gt(other).select(self, other)
@@ -164,4 +241,4 @@ macro_rules! integers {
     )*};
 }
 
-integers! { I32x32 U32x32 }
+maxima! { I32x32 U32x32 F64x32 U64x32 }

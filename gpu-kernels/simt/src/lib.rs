@@ -64,21 +64,33 @@ macro_rules! inline {
     };
 }
 
+#[macro_use]
+mod word;
+
+mod array;
+mod array2;
+mod atomics;
 mod block;
+mod collective;
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;
+mod element;
 #[cfg(not(target_arch = "nvptx64"))]
 pub mod fma;
 #[cfg(any(windows, test))]
 mod fmaf;
 #[cfg(target_arch = "nvptx64")]
 mod gpu;
+mod half;
 mod index;
 mod kernel;
+mod kernel_block;
 mod lanes;
+mod masked;
 pub mod math;
 #[cfg(not(target_arch = "nvptx64"))]
 mod processor;
+mod space;
 mod target;
 
 #[cfg(not(target_arch = "nvptx64"))]
@@ -86,20 +98,26 @@ use cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use gpu as backend;
 
+pub use array::Array;
+pub use array2::Array2;
 pub use backend::{BroadcastPairs, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
-pub use backend::{I32x32, Mask32, U32x32};
+pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
 pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
+pub use collective::PARTS;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use cpu::{AnyCpu, sqrt_from_estimate};
 #[cfg(all(target_arch = "nvptx64", feature = "rust-cuda"))]
 pub use cuda_std;
+pub use element::{Bf16, Element, F16, Scalar};
 #[cfg(target_arch = "nvptx64")]
 pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
 pub use index::{div, half_warps, rem, round_up};
-pub use kernel::{Argument, CpuEntry, Element, Global, Kernel, Launch, argument_size};
+pub use kernel::{Argument, CpuEntry, Global, Kernel, Launch, argument_size};
+pub use kernel_block::KernelBlock;
 pub use lanes::Lanes;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use processor::{Arguments, Cpu, cpu_entry};
-pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARP, WARPS};
+pub use space::{ConstantMemory, GlobalMemory, SharedMemory, Space, Writable};
+pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARP, WARPS, WIDE};

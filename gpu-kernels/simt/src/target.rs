@@ -16,6 +16,10 @@ pub const AS_ON_GPU: bool = cfg!(any(target_arch = "nvptx64", feature = "race-ch
 /// further warps would only add loop overhead.
 pub const WARPS: usize = if AS_ON_GPU { GPU_WARPS } else { 1 };
 
+/// The number of vectors that [`Array::load_wide`](crate::Array::load_wide) loads at once. It is four on a GPU, whose lanes
+/// then load 16 bytes each, and one on the CPU, whose registers hold few vectors.
+pub const WIDE: usize = if AS_ON_GPU { 4 } else { 1 };
+
 /// The instruction set that a kernel entry is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {

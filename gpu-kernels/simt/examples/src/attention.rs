@@ -4,12 +4,18 @@
 //! output it is a channel. A running maximum and sum scale the output, as in `softmax`.
 
 use simt::math::exp;
-use simt::{F32x32, Global, Kernel, Launch, Mask32, PerWarp, Target, U32x32, View, WARP, WARPS, inline};
+use simt::{
+    Array, Array2, ConstantMemory, F32x32, Global, Kernel, Launch, Mask32, PerWarp, SharedMemory, Target, WARP, WARPS,
+    inline,
+};
 
 /// The number of channels.
 pub const CHANNELS: usize = WARP;
 /// The distance between two channels of the transposed keys, which avoids bank conflicts.
 const STRIDE: usize = WARP + 1;
+
+/// Keys or values in shared memory.
+type Tile<'a> = Array2<'a, f32, SharedMemory>;
 
 simt::entries! {
     /// Computes the attention of each query to the keys up to its own position. All arrays are `[tokens, CHANNELS]`.
@@ -30,22 +36,21 @@ impl Kernel for Attention {
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (queries, keys) = (launch.view(self.queries, "queries"), launch.view(self.keys, "keys"));
-        let (values, output) = (launch.view(self.values, "values"), launch.view(self.output, "output"));
+        let (queries, keys) = (launch.constant(self.queries, "queries"), launch.constant(self.keys, "keys"));
+        let (values, output) = (launch.constant(self.values, "values"), launch.array(self.output, "output"));
         let (n, zero) = (self.queries.len() / CHANNELS, F32x32::splat(0.0));
         launch.each_block(inline!(|block| {
             block.shared::<{ Self::SHARED }>(inline!(|shared| {
-                let (key_tile, value_tile) = (shared, shared.at(CHANNELS * STRIDE));
+                let keys_tile = shared.matrix(CHANNELS, WARP, STRIDE);
+                let values_tile = shared.at(CHANNELS * STRIDE).matrix(WARP, CHANNELS, CHANNELS);
                 for first_query in block.grid_stride(n.div_ceil(WARPS)).map(|group| group * WARPS) {
                     // The maximum, the sum, and the mean, which is not divided by the sum yet.
                     let mut state = PerWarp::new([F32x32::splat(f32::MIN), zero, zero]);
                     for first in (0..n.min(first_query + WARPS)).step_by(WARP) {
                         block.each_warp(inline!(move |warp| {
                             for key in warp.block_stride(WARP.min(n - first)) {
-                                let index = U32x32::lane_index() * U32x32::splat(STRIDE as u32);
-                                let row = keys.load_lanes((first + key) * CHANNELS);
-                                key_tile.at(key).scatter(Mask32::splat(true), index, row);
-                                value_tile.store_lanes(key * CHANNELS, values.load_lanes((first + key) * CHANNELS));
+                                keys_tile.store_column(0, key, keys.load_lanes((first + key) * CHANNELS));
+                                values_tile.store_lanes(key, 0, values.load_lanes((first + key) * CHANNELS));
                             }
                         }));
                         block.each_warp_with(
@@ -54,7 +59,7 @@ impl Kernel for Attention {
                                 let query = first_query + warp.index;
                                 if query < n && first <= query {
                                     let seen = WARP.min(query + 1 - first);
-                                    include(state, queries.at(query * CHANNELS), key_tile, value_tile, seen);
+                                    include(state, queries.at(query * CHANNELS), keys_tile, values_tile, seen);
                                 }
                             }),
                         );
@@ -73,13 +78,19 @@ impl Kernel for Attention {
     }
 }
 
-/// Includes the first `seen` staged keys and values in the state of a query.
+/// Includes the first `seen` staged keys and values in the state of a query. The keys are transposed.
 #[inline(always)]
-fn include([max, sum, mean]: &mut [F32x32; 3], query: View, keys: View, values: View, seen: usize) {
+fn include(
+    [max, sum, mean]: &mut [F32x32; 3],
+    query: Array<f32, ConstantMemory>,
+    keys: Tile,
+    values: Tile,
+    seen: usize,
+) {
     let (is_seen, zero) = (Mask32::lanes_below(seen), F32x32::splat(0.0));
     let mut score = zero;
     for c in 0..CHANNELS {
-        let key = keys.load_where(is_seen, c * STRIDE, zero);
+        let key = keys.row(c).load_where(is_seen, 0, zero);
         score = F32x32::splat(query.load_scalar(c)).mul_add(key, score);
     }
     let new_max = max.max(F32x32::splat(is_seen.select(score, *max).reduce_max()));
@@ -87,7 +98,7 @@ fn include([max, sum, mean]: &mut [F32x32; 3], query: View, keys: View, values: 
     let scale = (*max - new_max).map(exp);
     (*max, *sum, *mean) = (new_max, sum.mul_add(scale, F32x32::splat(p.reduce_sum())), *mean * scale);
     for key in 0..seen {
-        *mean = F32x32::splat(p.lane(key)).mul_add(values.load_lanes(key * CHANNELS), *mean);
+        *mean = F32x32::splat(p.lane(key)).mul_add(values.load_lanes(key, 0), *mean);
     }
 }
 

@@ -23,17 +23,17 @@ impl Kernel for Histogram {
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, counts, n) = (launch.view(self.x, "x"), launch.view(self.counts, "counts"), self.x.len());
+        let (x, counts, n) = (launch.constant(self.x, "x"), launch.array(self.counts, "counts"), self.x.len());
         launch.each_block(inline!(|block| {
             block.shared::<BINS>(inline!(|shared| {
-                let block_counts = shared.as_u32();
+                let block_counts = shared.cast::<u32>();
                 block.each_warp(inline!(move |warp| {
                     for row in warp.block_stride(BINS / WARP) {
                         block_counts.store_lanes(row * WARP, U32x32::splat(0));
                     }
                 }));
                 block.each_warp(inline!(move |warp| {
-                    for row in block.grid_share(warp).items(0, n.div_ceil(WARP)) {
+                    for row in warp.grid_share().items(0, n.div_ceil(WARP)) {
                         let inside = Mask32::lanes_below(n - row * WARP);
                         let value = x.load_where(inside, row * WARP, F32x32::splat(0.0));
                         let bin = (value * F32x32::splat(BINS as f32)).to_i32().to_u32();

@@ -21,9 +21,9 @@ simt::entries! {
 impl Kernel for LaneOps {
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (a, b) = (launch.view(self.a, "a"), launch.view(self.b, "b"));
-        let (x, y) = (launch.view(self.x, "x"), launch.view(self.y, "y"));
-        let results = launch.view(self.results, "results");
+        let (a, b) = (launch.array(self.a, "a"), launch.array(self.b, "b"));
+        let (x, y) = (launch.array(self.x, "x"), launch.array(self.y, "y"));
+        let results = launch.array(self.results, "results");
         launch.each_block(inline!(|block| {
             block.each_warp(inline!(move |warp| {
                 if warp.index != 0 {

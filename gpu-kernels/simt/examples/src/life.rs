@@ -20,12 +20,12 @@ simt::entries! {
 impl Kernel for Life {
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (cells, next) = (launch.view(self.cells, "cells"), launch.view(self.next, "next"));
+        let (cells, next) = (launch.constant(self.cells, "cells"), launch.array(self.next, "next"));
         let (width, n) = (self.width as usize, self.cells.len());
         let height = div(n, width);
         launch.each_block(inline!(|block| {
             block.each_warp(inline!(move |warp| {
-                for i in block.grid_share(warp).items(0, n / WARP).map(|item| item * WARP) {
+                for i in warp.grid_share().items(0, n / WARP).map(|item| item * WARP) {
                     let splat = |x: usize| U32x32::splat(x as u32);
                     let (row, column) = (div(i, width), splat(rem(i, width)) + U32x32::lane_index());
                     let mut neighbours = splat(0);

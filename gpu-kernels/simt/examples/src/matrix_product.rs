@@ -1,20 +1,34 @@
 //! A matrix product by tiles in shared memory and accumulators in registers.
 //!
-//! A warp computes 8 rows of 32 columns. A block stages 32 steps of the contracted index at a time, for the rows of all
-//! of its warps. A block of the CPU has one warp and so a smaller tile. Each element's sum has the same order on all
-//! devices.
+//! A block computes 128 rows of 128 columns, in parts of 8 rows. A GPU has a warp for each part, whose lanes hold 8 rows
+//! of 4 columns. The CPU goes through the parts, and through 32 columns at a time, so that the accumulators fit in its
+//! registers. Each element's sum has the same order on all devices.
 
-use simt::{F32x32, GPU_WARPS, Global, Kernel, Launch, PerWarp, Target, View, WARP, WARPS, div, inline, rem};
+use simt::{
+    Array, F32x32, GPU_WARPS, Global, Kernel, Launch, PerWarp, SharedMemory, Target, WARP, WARPS, WIDE, Warp, div,
+    inline, rem,
+};
 
-/// The number of rows of a warp.
+/// The number of rows of a part.
 pub const ROWS: usize = 8;
 /// The number of rows of a block's tile.
-const TILE_ROWS: usize = ROWS * WARPS;
-/// The number of steps of the contracted index that a block stages.
-pub const STEPS: usize = 32;
+const TILE_ROWS: usize = ROWS * GPU_WARPS;
+/// The number of columns of a block's tile.
+pub const COLUMNS: usize = 4 * WARP;
+/// The number of columns that are computed at once, which are `COLUMNS` on a GPU.
+const PANEL: usize = WIDE * WARP;
+/// The number of steps of the contracted index that a GPU stages at once.
+const GPU_STEPS: usize = 32;
+/// The number of steps that this device stages. The CPU stages as much as its cache holds.
+const STEPS: usize = if WARPS == 1 { 128 } else { GPU_STEPS };
+/// The number of elements of the staged tiles.
+const STAGED: usize = (TILE_ROWS + COLUMNS) * STEPS;
+
+/// The accumulators of a part, in one panel of columns.
+type Sums = [[F32x32; WIDE]; ROWS];
 
 simt::entries! {
-    /// Computes `c = a b`. The rows of `a` are a multiple of [`ROWS`], its columns and those of `b` multiples of 32.
+    /// Computes `c = a b`. The rows of `a` are a multiple of [`ROWS`], its columns of 32, and those of `b` of [`COLUMNS`].
     matrix_product: pub struct MatrixProduct {
         /// The left factor, `[rows, inner]`.
         pub a: Global<f32>,
@@ -30,33 +44,54 @@ simt::entries! {
 }
 
 impl Kernel for MatrixProduct {
-    const SHARED: usize = (ROWS * GPU_WARPS + WARP) * STEPS;
+    const SHARED: usize = (TILE_ROWS + COLUMNS) * GPU_STEPS;
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (a, b, c) = (launch.view(self.a, "a"), launch.view(self.b, "b"), launch.view(self.c, "c"));
         let (inner, columns) = (self.inner as usize, self.columns as usize);
-        let (rows, tiles_across) = (div(self.c.len(), columns), columns / WARP);
+        let (rows, tiles_across) = (div(self.c.len(), columns), columns / COLUMNS);
+        let (a, b, c) = (launch.constant(self.a, "a"), launch.constant(self.b, "b"), launch.array(self.c, "c"));
         launch.each_block(inline!(|block| {
-            block.shared::<{ Self::SHARED }>(inline!(|shared| {
+            block.shared::<STAGED>(inline!(|shared| {
                 let (a_tile, b_tile) = (shared, shared.at(TILE_ROWS * STEPS));
                 for tile in block.grid_stride(rows.div_ceil(TILE_ROWS) * tiles_across) {
-                    let (first, column) = (div(tile, tiles_across) * TILE_ROWS, rem(tile, tiles_across) * WARP);
-                    let mut sums = PerWarp::new([F32x32::splat(0.0); ROWS]);
+                    let (first, column) = (div(tile, tiles_across) * TILE_ROWS, rem(tile, tiles_across) * COLUMNS);
+                    let parts = (TILE_ROWS.min(rows - first)) / ROWS;
+                    let mut sums =
+                        PerWarp::new([[[[F32x32::splat(0.0); WIDE]; ROWS]; COLUMNS / PANEL]; GPU_WARPS / WARPS]);
                     for k in (0..inner).step_by(STEPS) {
+                        let steps = STEPS.min(inner - k);
                         block.each_warp(inline!(move |warp| {
-                            for row in warp.block_stride(TILE_ROWS.min(rows - first)) {
-                                a_tile.store_lanes(row * STEPS, a.load_lanes((first + row) * inner + k));
+                            for row in warp.block_stride(parts * ROWS) {
+                                for step in (0..steps).step_by(WARP) {
+                                    let elements = a.load_lanes((first + row) * inner + k + step);
+                                    a_tile.store_lanes(row * STEPS + step, elements);
+                                }
                             }
-                            for step in warp.block_stride(STEPS) {
-                                b_tile.store_lanes(step * WARP, b.load_lanes((k + step) * columns + column));
+                            for step in warp.block_stride(steps) {
+                                for panel in 0..COLUMNS / PANEL {
+                                    let elements = b.load_wide((k + step) * columns + column + panel * PANEL);
+                                    b_tile.store_wide((panel * STEPS + step) * PANEL, elements);
+                                }
                             }
                         }));
                         block.each_warp_with(
                             &mut sums,
                             inline!(move |warp, sums| {
-                                if first + warp.index * ROWS < rows {
-                                    accumulate(a_tile.at(warp.index * ROWS * STEPS), b_tile, sums);
+                                for panel in 0..COLUMNS / PANEL {
+                                    for i in 0..GPU_WARPS / WARPS {
+                                        let part = warp.index + i * WARPS;
+                                        if part < parts {
+                                            let a = a_tile.at(part * ROWS * STEPS);
+                                            accumulate(
+                                                warp,
+                                                a,
+                                                b_tile.at(panel * STEPS * PANEL),
+                                                steps,
+                                                &mut sums[i][panel],
+                                            );
+                                        }
+                                    }
                                 }
                             }),
                         );
@@ -64,10 +99,15 @@ impl Kernel for MatrixProduct {
                     block.each_warp_with(
                         &mut sums,
                         inline!(move |warp, sums| {
-                            let first = first + warp.index * ROWS;
-                            if first < rows {
+                            for i in 0..GPU_WARPS / WARPS {
+                                let part = warp.index + i * WARPS;
                                 for row in 0..ROWS {
-                                    c.store_lanes((first + row) * columns + column, sums[row]);
+                                    for panel in 0..COLUMNS / PANEL {
+                                        if part < parts {
+                                            let row_of_c = (first + part * ROWS + row) * columns;
+                                            c.store_wide(row_of_c + column + panel * PANEL, sums[i][panel][row]);
+                                        }
+                                    }
                                 }
                             }
                         }),
@@ -78,21 +118,49 @@ impl Kernel for MatrixProduct {
     }
 }
 
-/// Adds the products of a warp's rows `a`, `[ROWS, STEPS]`, with the columns `b`, `[STEPS, 32]`.
+/// Adds the products of a part's rows `a`, `[ROWS, STEPS]`, with the columns `b`, `[STEPS, PANEL]`.
 #[inline(always)]
-fn accumulate(a: View, b: View, sums: &mut [F32x32; ROWS]) {
-    for step in (0..STEPS).step_by(4) {
-        let mut factors = [F32x32::splat(0.0); 4];
-        for i in 0..4 {
-            factors[i] = b.load_lanes((step + i) * WARP);
+fn accumulate(warp: &Warp, a: Array<f32, SharedMemory>, b: Array<f32, SharedMemory>, steps: usize, sums: &mut Sums) {
+    if warp.accumulators(ROWS) == ROWS {
+        accumulate_rows::<ROWS>(a, b, steps, sums, 0);
+    } else {
+        // A processor with few registers has room for two rows.
+        for first in (0..ROWS).step_by(2) {
+            accumulate_rows::<2>(a.at(first * STEPS), b, steps, sums, first);
         }
-        for row in 0..ROWS {
+    }
+}
+
+/// Adds the products of the `N` rows from `first` on.
+#[inline(always)]
+fn accumulate_rows<const N: usize>(
+    a: Array<f32, SharedMemory>,
+    b: Array<f32, SharedMemory>,
+    steps: usize,
+    sums: &mut Sums,
+    first: usize,
+) {
+    let mut totals = [[F32x32::splat(0.0); WIDE]; N];
+    for row in 0..N {
+        totals[row] = sums[first + row];
+    }
+    for step in (0..steps).step_by(4) {
+        let mut factors = [[F32x32::splat(0.0); WIDE]; 4];
+        for i in 0..4 {
+            factors[i] = b.load_wide((step + i) * PANEL);
+        }
+        for row in 0..N {
             // The four factors of a row are one access on a GPU.
-            let a = a.broadcast_quads(row * STEPS + step, 0);
+            let a = a.broadcast_quad(row * STEPS + step);
             for i in 0..4 {
-                sums[row] = a[i].mul_add(factors[i], sums[row]);
+                for j in 0..WIDE {
+                    totals[row][j] = a[i].mul_add(factors[i][j], totals[row][j]);
+                }
             }
         }
+    }
+    for row in 0..N {
+        sums[first + row] = totals[row];
     }
 }
 

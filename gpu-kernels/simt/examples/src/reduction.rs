@@ -25,7 +25,7 @@ impl Kernel for Reduction {
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, sums) = (launch.view(self.x, "x"), launch.view(self.sums, "sums"));
+        let (x, sums) = (launch.constant(self.x, "x"), launch.array(self.sums, "sums"));
         let chunks = self.sums.len();
         launch.each_block(inline!(|block| {
             block.shared::<ROWS>(inline!(|row_sums| {

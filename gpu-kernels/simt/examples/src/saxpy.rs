@@ -19,11 +19,11 @@ simt::entries! {
 impl Kernel for Saxpy {
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, y) = (launch.view(self.x, "x"), launch.view(self.y, "y"));
+        let (x, y) = (launch.constant(self.x, "x"), launch.array(self.y, "y"));
         let (a, n) = (F32x32::splat(self.a), self.x.len());
         launch.each_block(inline!(|block| {
             block.each_warp(inline!(move |warp| {
-                for row in block.grid_share(warp).items(0, n.div_ceil(WARP)) {
+                for row in warp.grid_share().items(0, n.div_ceil(WARP)) {
                     let (i, zero) = (row * WARP, F32x32::splat(0.0));
                     let inside = Mask32::lanes_below(n - i);
                     let sum = a.mul_add(x.load_where(inside, i, zero), y.load_where(inside, i, zero));

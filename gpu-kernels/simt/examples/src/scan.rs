@@ -23,17 +23,17 @@ impl Kernel for Scan {
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, n) = (launch.view(self.x, "x"), self.x.len());
+        let (x, n) = (launch.array(self.x, "x"), self.x.len());
         let (rows, zero) = (n.div_ceil(WARP), U32x32::splat(0));
         launch.each_block(inline!(|block| {
             block.shared::<MAX_ROWS>(inline!(|shared| {
-                let row_sums = shared.as_u32();
+                let row_sums = shared.cast::<u32>();
                 block.each_warp(inline!(move |warp| {
                     for row in warp.block_stride(rows) {
                         let inside = Mask32::lanes_below(n - row * WARP);
                         let sums = x.load_where(inside, row * WARP, zero).prefix_sum();
                         x.store_where(inside, row * WARP, sums);
-                        row_sums.store_scalar(row, sums.lane(WARP - 1) as usize);
+                        row_sums.store_scalar(row, sums.lane(WARP - 1));
                     }
                 }));
                 block.each_warp(inline!(move |warp| {
@@ -51,7 +51,7 @@ impl Kernel for Scan {
                     for row in warp.block_stride(rows) {
                         if row > 0 {
                             let inside = Mask32::lanes_below(n - row * WARP);
-                            let before = U32x32::splat(row_sums.load_scalar(row - 1) as u32);
+                            let before = U32x32::splat(row_sums.load_scalar(row - 1));
                             x.store_where(inside, row * WARP, before + x.load_where(inside, row * WARP, zero));
                         }
                     }

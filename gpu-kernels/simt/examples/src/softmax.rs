@@ -19,11 +19,11 @@ simt::entries! {
 impl Kernel for Softmax {
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, columns) = (launch.view(self.x, "x"), self.columns as usize);
+        let (x, columns) = (launch.array(self.x, "x"), self.columns as usize);
         let rows = div(self.x.len(), columns);
         launch.each_block(inline!(|block| {
             block.each_warp(inline!(move |warp| {
-                for row in block.grid_share(warp).items(0, rows) {
+                for row in warp.grid_share().items(0, rows) {
                     let row = x.at(row * columns);
                     // The lowest finite value keeps the differences below from being NaN.
                     let (lowest, zero) = (F32x32::splat(f32::MIN), F32x32::splat(0.0));

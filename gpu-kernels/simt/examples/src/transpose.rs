@@ -4,7 +4,7 @@
 //! elements of a column would all be in one bank if rows were 32 elements apart. Rows that are 33 elements apart put
 //! them in 32 banks.
 
-use simt::{F32x32, Global, Kernel, Launch, Mask32, Target, U32x32, View, WARP, div, inline, rem};
+use simt::{F32x32, Global, Kernel, Launch, Target, WARP, div, inline, rem};
 
 /// The distance between two rows of a tile.
 const STRIDE: usize = WARP + 1;
@@ -30,24 +30,24 @@ impl Kernel for Transpose {
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, y) = (launch.view(self.x, "x"), launch.view(self.y, "y"));
         let (rows, columns) = (self.rows as usize, self.columns as usize);
+        let x = launch.constant(self.x, "x").matrix(rows, columns, columns);
+        let y = launch.array(self.y, "y").matrix(columns, rows, rows);
         let tiles_across = columns / WARP;
         launch.each_block(inline!(|block| {
-            block.shared::<TILE>(inline!(|tile: View| {
+            block.shared::<TILE>(inline!(|tile| {
+                let tile = tile.matrix(WARP, WARP, STRIDE);
                 for i in block.grid_stride(rows / WARP * tiles_across) {
                     let (first_row, first_column) = (div(i, tiles_across) * WARP, rem(i, tiles_across) * WARP);
                     block.each_warp(inline!(move |warp| {
                         for row in warp.block_stride(WARP) {
-                            let elements = x.load_lanes((first_row + row) * columns + first_column);
-                            tile.store_lanes(row * STRIDE, elements);
+                            tile.store_lanes(row, 0, x.load_lanes(first_row + row, first_column));
                         }
                     }));
                     block.each_warp(inline!(move |warp| {
                         for column in warp.block_stride(WARP) {
-                            let index = U32x32::lane_index() * U32x32::splat(STRIDE as u32);
-                            let elements = tile.at(column).gather(Mask32::splat(true), index, F32x32::splat(0.0));
-                            y.store_lanes((first_column + column) * rows + first_row, elements);
+                            let elements = tile.load_column(0, column, F32x32::splat(0.0));
+                            y.store_lanes(first_column + column, first_row, elements);
                         }
                     }));
                 }

@@ -166,7 +166,7 @@ fn a_transposition_exchanges_rows_and_columns() {
 
 #[test]
 fn a_matrix_product_sums_up_products() {
-    let (rows, inner, columns) = (136, 96, 64);
+    let (rows, inner, columns) = (136, 160, 256);
     let (a, b) = (values(rows * inner, 6), values(inner * columns, 7));
     let result = run(3, &[bits(&a), bits(&b), vec![0; rows * columns]], |at| matrix_product::MatrixProduct {
         a: Global::new(at[0], rows * inner),

@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use crate::target::{HALF_WARP, Isa, Target, WARPS};
 
+pub(crate) mod atomics;
 mod channels;
 mod lanes;
 mod memory;
@@ -16,7 +17,8 @@ pub mod race;
 mod transpose;
 mod view;
 mod warp_lanes;
-mod warp_memory;
+mod wide_lanes;
+mod words;
 
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
@@ -24,6 +26,8 @@ pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
 pub use view::{BroadcastPairs, U32View, View};
 pub use warp_lanes::{I32x32, Mask32, U32x32};
+pub use wide_lanes::{F64x32, U64x32};
+pub use words::{W16, W32, W64, Word};
 
 /// Any CPU of the architecture, for tests. Each kernel is one function.
 #[derive(Clone, Copy)]

@@ -13,14 +13,7 @@ use std::collections::HashMap;
 use std::vec::Vec;
 use std::{format, thread_local};
 
-/// The kind of an access.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Read,
-    Write,
-    /// An access that reads and writes at once, and races with no other of its kind.
-    Atomic,
-}
+use crate::space::Kind;
 
 /// The index that stands for all warps of a block, which run the code between two `each_warp`.
 const ALL_WARPS: usize = usize::MAX;

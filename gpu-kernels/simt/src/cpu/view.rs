@@ -7,7 +7,9 @@ use super::lanes::F32x32;
 #[cfg(feature = "race-check")]
 use super::race;
 use super::transpose::transpose;
-use crate::target::HALF_WARP;
+use super::warp_lanes::{Mask32, U32x32};
+use crate::space::Kind;
+use crate::target::{HALF_WARP, WARP, WIDE};
 
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
@@ -29,6 +31,11 @@ pub struct View {
     #[cfg(any(debug_assertions, feature = "race-check"))]
     name: &'static str,
 }
+
+// SAFETY: the warps of a launch may share a view, by the contract of `View::new`.
+unsafe impl Send for View {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for View {}
 
 /// The lanes of the warp that touch the elements of an access, for the race checker.
 #[derive(Clone, Copy)]
@@ -56,12 +63,23 @@ impl View {
     /// warps of the same launch access these elements, and every access through these views stays within these
     /// elements.
     #[inline(always)]
-    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables))]
     pub unsafe fn new(ptr: *mut f32, len: usize) -> Self {
+        // SAFETY: the caller keeps the contract of `of_bytes`.
+        unsafe { Self::of_bytes(ptr.cast(), size_of::<f32>() * len) }
+    }
+
+    /// Returns a view of the `len` bytes at `ptr`, for elements of any type.
+    ///
+    /// # Safety
+    /// The conditions of [`Self::new`] hold for bytes in place of elements. If nothing is stored, `ptr` need not be valid
+    /// for writes. The address is a multiple of the elements' size.
+    #[inline(always)]
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables))]
+    pub(crate) unsafe fn of_bytes(ptr: *mut u8, len: usize) -> Self {
         Self {
-            ptr,
+            ptr: ptr.cast(),
             #[cfg(any(debug_assertions, feature = "race-check"))]
-            bounds: (ptr as usize, ptr as usize + 4 * len),
+            bounds: (ptr as usize, ptr as usize + len),
             #[cfg(any(debug_assertions, feature = "race-check"))]
             name: "",
         }
@@ -90,6 +108,87 @@ impl View {
         self
     }
 
+    /// Returns the view that begins `offset` bytes later.
+    #[inline(always)]
+    pub(crate) fn at_bytes(mut self, offset: usize) -> Self {
+        self.ptr = self.ptr.wrapping_byte_add(offset);
+        self
+    }
+
+    /// Returns the address of element `i` of the type `E`.
+    #[inline(always)]
+    pub(super) fn element<E>(self, i: usize) -> *mut E {
+        self.ptr.cast::<E>().wrapping_add(i)
+    }
+
+    /// Returns the array's name, or a text that stands for it.
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(clippy::unused_self))]
+    pub(crate) fn name(self) -> &'static str {
+        #[cfg(any(debug_assertions, feature = "race-check"))]
+        if !self.name.is_empty() {
+            return self.name;
+        }
+        "an array"
+    }
+
+    /// Checks the bounds of the elements of `bytes` bytes at the lanes' indices after element `i`, in the lanes of the
+    /// mask, and records the accesses for the race checker.
+    #[inline(always)]
+    #[track_caller]
+    #[cfg_attr(not(feature = "race-check"), allow(unused_variables, clippy::unused_self))]
+    pub(crate) fn record_lanes(self, bytes: usize, mask: Mask32, i: usize, index: U32x32, kind: Kind) {
+        #[cfg(any(debug_assertions, feature = "race-check"))]
+        for lane in 0..WARP {
+            if mask.test(lane) {
+                let i = i + index.0[lane] as usize;
+                self.check_elements(bytes, i, 1);
+                #[cfg(feature = "race-check")]
+                race::access(self.ptr as usize + bytes * i, 1 << lane, kind);
+            }
+        }
+    }
+
+    /// Checks the bounds of the element `i` of `bytes` bytes, which all lanes access with the same value, and records the
+    /// access for the race checker.
+    #[inline(always)]
+    #[track_caller]
+    #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
+    pub(crate) fn record_scalar(self, bytes: usize, i: usize, kind: Kind) {
+        self.check_elements(bytes, i, 1);
+        #[cfg(feature = "race-check")]
+        race::access(self.ptr as usize + bytes * i, u32::MAX, kind);
+    }
+
+    /// Loads the elements of [`Array::load_wide`](crate::Array::load_wide).
+    ///
+    /// # Safety
+    /// The elements lie within the array.
+    #[inline(always)]
+    pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
+        let mut x = [F32x32::splat(0.0); WIDE];
+        for j in 0..WIDE {
+            // SAFETY: by the contract of the function, the elements lie within the array.
+            x[j] = F32x32::from_bits(U32x32(unsafe {
+                self.element::<Simd<u32, WARP>>(0).byte_add(4 * i + 4 * WARP * j).read_unaligned()
+            }));
+        }
+        x
+    }
+
+    /// Stores the elements of [`Array::store_wide`](crate::Array::store_wide).
+    ///
+    /// # Safety
+    /// The elements lie within the array.
+    #[inline(always)]
+    pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
+        for j in 0..WIDE {
+            // SAFETY: by the contract of the function, the elements lie within the array.
+            unsafe {
+                self.element::<Simd<u32, WARP>>(0).byte_add(4 * i + 4 * WARP * j).write_unaligned(x[j].to_bits().0)
+            };
+        }
+    }
+
     #[inline(always)]
     #[track_caller]
     fn read16(self, i: usize) -> F32x16 {
@@ -111,7 +210,7 @@ impl View {
     #[track_caller]
     pub fn load(self, i: usize) -> F32x16 {
         #[cfg(feature = "race-check")]
-        self.record(i, HALF_WARP, Lanes::BothHalves, race::Kind::Read);
+        self.record(i, HALF_WARP, Lanes::BothHalves, Kind::Read);
         self.read16(i)
     }
 
@@ -120,7 +219,7 @@ impl View {
     #[track_caller]
     pub fn store(self, i: usize, x: F32x16) {
         #[cfg(feature = "race-check")]
-        self.record(i, HALF_WARP, Lanes::BothHalves, race::Kind::Write);
+        self.record(i, HALF_WARP, Lanes::BothHalves, Kind::Write);
         self.write16(i, x);
     }
 
@@ -131,7 +230,7 @@ impl View {
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Read);
+            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), Kind::Read);
         }
         F32x32(self.read16(i), self.read16(i + stride))
     }
@@ -142,7 +241,7 @@ impl View {
     pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), race::Kind::Write);
+            self.record(i + half * stride, HALF_WARP, Lanes::Half(half as u32), Kind::Write);
         }
         self.write16(i, x.0);
         self.write16(i + stride, x.1);
@@ -155,7 +254,7 @@ impl View {
     pub fn store_transposed(self, i: usize, stride: usize, rows: [F32x32; HALF_WARP / 2]) {
         #[cfg(feature = "race-check")]
         for column in 0..HALF_WARP {
-            self.record(i + column * stride, HALF_WARP, Lanes::Column(column), race::Kind::Write);
+            self.record(i + column * stride, HALF_WARP, Lanes::Column(column), Kind::Write);
         }
         for (pair, columns) in transpose(rows).into_iter().enumerate() {
             self.write16(i + 2 * pair * stride, columns.0);
@@ -168,8 +267,8 @@ impl View {
     #[track_caller]
     pub fn load_scalar(self, i: usize) -> f32 {
         #[cfg(feature = "race-check")]
-        self.record(i, 1, Lanes::All, race::Kind::Read);
-        self.element(i)
+        self.record(i, 1, Lanes::All, Kind::Read);
+        self.value(i)
     }
 
     /// Stores element `i`. Every lane holds the same value.
@@ -177,7 +276,7 @@ impl View {
     #[track_caller]
     pub fn store_scalar(self, i: usize, x: f32) {
         #[cfg(feature = "race-check")]
-        self.record(i, 1, Lanes::All, race::Kind::Write);
+        self.record(i, 1, Lanes::All, Kind::Write);
         self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) = x }
@@ -212,9 +311,9 @@ impl View {
     pub fn broadcast_halves(self, i: usize, stride: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.record(i + half * stride, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+            self.record(i + half * stride, 1, Lanes::AllOfHalf(half as u32), Kind::Read);
         }
-        F32x32(F32x16::splat(self.element(i)), F32x16::splat(self.element(i + stride)))
+        F32x32(F32x16::splat(self.value(i)), F32x16::splat(self.value(i + stride)))
     }
 
     /// Returns four adjacent elements in every lane, those from `i` on in the lower half-warp and those from `i + stride`
@@ -232,7 +331,7 @@ impl View {
 
     #[inline(always)]
     #[track_caller]
-    fn element(self, i: usize) -> f32 {
+    fn value(self, i: usize) -> f32 {
         self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) }
@@ -277,14 +376,21 @@ impl View {
     /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.
     #[inline(always)]
     #[track_caller]
-    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
     pub(super) fn check_bounds(self, i: usize, count: usize) {
+        self.check_elements(size_of::<f32>(), i, count);
+    }
+
+    /// Asserts as [`Self::check_bounds`] does for elements of `bytes` bytes.
+    #[inline(always)]
+    #[track_caller]
+    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
+    fn check_elements(self, bytes: usize, i: usize, count: usize) {
         #[cfg(any(debug_assertions, feature = "race-check"))]
         {
             // A view may begin outside of its array, as long as its accesses lie within.
-            let (begin, end) = self.bounds;
-            let first = (self.ptr as isize - begin as isize) / 4 + i as isize;
-            let (last, len) = (first + count as isize, (end - begin) / 4);
+            let ((begin, end), size) = (self.bounds, bytes as isize);
+            let first = (self.ptr as isize - begin as isize) / size + i as isize;
+            let (last, len) = (first + count as isize, (end - begin) / bytes);
             let is_within = first >= 0 && last <= len as isize;
             let (name, quote) = if self.name.is_empty() { ("an array", "") } else { (self.name, "`") };
             assert!(
@@ -297,7 +403,7 @@ impl View {
     /// Records an access for the race checker.
     #[cfg(feature = "race-check")]
     #[track_caller]
-    fn record(self, i: usize, count: usize, lanes: Lanes, kind: race::Kind) {
+    fn record(self, i: usize, count: usize, lanes: Lanes, kind: Kind) {
         self.check_bounds(i, count);
         let start = self.ptr as usize + 4 * i;
         for e in 0..count {
@@ -333,7 +439,7 @@ impl BroadcastPairs {
     pub fn broadcast_pair(&self, i: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
         for half in 0..2 {
-            self.view.record(2 * i + half, 1, Lanes::AllOfHalf(half as u32), race::Kind::Read);
+            self.view.record(2 * i + half, 1, Lanes::AllOfHalf(half as u32), Kind::Read);
         }
         F32x32(F32x16::splat(self.element(2 * i)), F32x16::splat(self.element(2 * i + 1)))
     }
@@ -342,7 +448,7 @@ impl BroadcastPairs {
     #[inline(always)]
     #[track_caller]
     fn element(&self, i: usize) -> f32 {
-        self.view.element(i)
+        self.view.value(i)
     }
 
     #[cfg(target_arch = "aarch64")]
@@ -396,7 +502,7 @@ impl U32View {
     #[track_caller]
     pub fn load_scalar(self, i: usize) -> usize {
         #[cfg(feature = "race-check")]
-        self.0.record(i, 1, Lanes::All, race::Kind::Read);
+        self.0.record(i, 1, Lanes::All, Kind::Read);
         // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) as usize }
     }
@@ -416,8 +522,8 @@ impl U32View {
             #[cfg(feature = "race-check")]
             {
                 let lane = Lanes::One((i % (2 * HALF_WARP)) as u32);
-                from.0.record(i, 1, lane, race::Kind::Read);
-                self.0.record(i, 1, lane, race::Kind::Write);
+                from.0.record(i, 1, lane, Kind::Read);
+                self.0.record(i, 1, lane, Kind::Write);
             }
             // SAFETY: by the contract of `new` or of `View`, both elements lie within the arrays.
             unsafe { *self.element(i) = *from.element(i) };
@@ -429,7 +535,7 @@ impl U32View {
     #[track_caller]
     pub fn store_scalar(self, i: usize, x: usize) {
         #[cfg(feature = "race-check")]
-        self.0.record(i, 1, Lanes::All, race::Kind::Write);
+        self.0.record(i, 1, Lanes::All, Kind::Write);
         // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
         unsafe { *self.element(i) = x as u32 }
     }

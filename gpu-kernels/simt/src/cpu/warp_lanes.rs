@@ -7,11 +7,12 @@ use core::simd::{Mask, Select, Simd, simd_swizzle};
 
 use super::channels::F32x16;
 use super::lanes::F32x32;
+use super::wide_lanes::{F64x32, U64x32};
 use crate::target::{HALF_WARP, WARP};
 
 /// Each lane's index. Functions such as [`core::array::from_fn`] are not always inlined. They would then be compiled for
 /// the baseline, so loops take their place in this file.
-pub(super) const LANES: [u32; WARP] = {
+const LANES: [u32; WARP] = {
     let (mut lanes, mut lane) = ([0; WARP], 0);
     while lane < WARP {
         lanes[lane] = lane as u32;
@@ -143,21 +144,15 @@ impl Not for Mask32 {
     }
 }
 
-lanewise!(Add add I32x32: 0);
-lanewise!(Sub sub I32x32: 0);
-lanewise!(Mul mul I32x32: 0);
-lanewise!(BitAnd bitand I32x32: 0);
-lanewise!(BitOr bitor I32x32: 0);
-lanewise!(BitXor bitxor I32x32: 0);
-lanewise!(Add add U32x32: 0);
-lanewise!(Sub sub U32x32: 0);
-lanewise!(Mul mul U32x32: 0);
-lanewise!(BitAnd bitand U32x32: 0);
-lanewise!(BitOr bitor U32x32: 0);
-lanewise!(BitXor bitxor U32x32: 0);
-
 macro_rules! integers {
     ($($type:ident: $element:ident;)*) => {$(
+        lanewise!(Add add $type: 0);
+        lanewise!(Sub sub $type: 0);
+        lanewise!(Mul mul $type: 0);
+        lanewise!(BitAnd bitand $type: 0);
+        lanewise!(BitOr bitor $type: 0);
+        lanewise!(BitXor bitxor $type: 0);
+
         impl $type {
             /// Returns `x` in every lane.
             #[inline(always)]
@@ -174,7 +169,7 @@ macro_rules! integers {
             }
         }
 
-        /// Shifts left by a number of bits below 32.
+        /// Shifts left by fewer bits than a lane has.
         impl Shl<u32> for $type {
             type Output = Self;
             #[inline(always)]
@@ -183,7 +178,7 @@ macro_rules! integers {
             }
         }
 
-        /// Shifts right by a number of bits below 32. Signed values keep their sign.
+        /// Shifts right by fewer bits than a lane has. Signed values keep their sign.
         impl Shr<u32> for $type {
             type Output = Self;
             #[inline(always)]
@@ -194,28 +189,28 @@ macro_rules! integers {
     )*};
 }
 
-integers! { I32x32: i32; U32x32: u32; }
+integers! { I32x32: i32; U32x32: u32; U64x32: u64; }
 
 /// Implements what all lane types have in common, from a conversion to a vector and back.
 macro_rules! lanes {
-    ($($type:ident: $element:ident, $to:expr, $from:expr;)*) => {$(
+    ($($type:ident: $element:ident, $condition:ident, $to:expr, $from:expr;)*) => {$(
         impl $type {
             /// Returns the lanes with `self < other`. A comparison with NaN is false.
             #[inline(always)]
             pub fn lt(self, other: Self) -> Mask32 {
-                Mask32($to(self).simd_lt($to(other)))
+                Mask32($to(self).simd_lt($to(other)).cast())
             }
 
             /// Returns the lanes with `self <= other`. A comparison with NaN is false.
             #[inline(always)]
             pub fn le(self, other: Self) -> Mask32 {
-                Mask32($to(self).simd_le($to(other)))
+                Mask32($to(self).simd_le($to(other)).cast())
             }
 
             /// Returns the lanes with `self == other`. A comparison with NaN is false.
             #[inline(always)]
             pub fn eq(self, other: Self) -> Mask32 {
-                Mask32($to(self).simd_eq($to(other)))
+                Mask32($to(self).simd_eq($to(other)).cast())
             }
 
             /// Returns the value of a lane. The index counts modulo 32.
@@ -233,7 +228,7 @@ macro_rules! lanes {
             /// Returns `a` in the lanes of the mask and `b` in the others.
             #[inline(always)]
             pub(crate) fn select_by(mask: Mask32, a: Self, b: Self) -> Self {
-                $from(mask.0.select($to(a), $to(b)))
+                $from(mask.0.cast::<$condition>().select($to(a), $to(b)))
             }
 
             /// Returns in each lane the value of the lane `from`. The indices count modulo 32.
@@ -286,7 +281,9 @@ macro_rules! lanes {
 }
 
 lanes! {
-    F32x32: f32, F32x32::to_simd, F32x32::from_simd;
-    I32x32: i32, (|x: I32x32| x.0), I32x32;
-    U32x32: u32, (|x: U32x32| x.0), U32x32;
+    F32x32: f32, i32, F32x32::to_simd, F32x32::from_simd;
+    I32x32: i32, i32, (|x: I32x32| x.0), I32x32;
+    U32x32: u32, i32, (|x: U32x32| x.0), U32x32;
+    F64x32: f64, i64, (|x: F64x32| x.0), F64x32;
+    U64x32: u64, i64, (|x: U64x32| x.0), U64x32;
 }

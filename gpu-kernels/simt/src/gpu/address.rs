@@ -64,6 +64,19 @@ impl Address {
         }
     }
 
+    /// Stores four words `lane_bytes` after element `i`, both multiples of four elements.
+    #[inline(always)]
+    pub(super) fn write4(self, i: usize, lane_bytes: u32, x: [u32; 4]) {
+        // SAFETY: the elements lie within the array (see `View`), which is aligned to sixteen bytes.
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::store_shared4(self.shared_address(i, lane_bytes), x);
+            } else {
+                ptx::store_global4(self.global_address(i, lane_bytes), x);
+            }
+        }
+    }
+
     #[inline(always)]
     pub(super) fn shared_address(self, i: usize, lane_bytes: u32) -> u32 {
         (self.base as u32).wrapping_add(lane_bytes).wrapping_add(self.offset as u32).wrapping_add(4 * i as u32)
@@ -76,7 +89,12 @@ impl Address {
 
     #[inline(always)]
     pub(super) fn at(self, offset: usize) -> Self {
-        Self { offset: self.offset.wrapping_add(4 * offset as u64), ..self }
+        self.at_bytes(4 * offset)
+    }
+
+    #[inline(always)]
+    pub(super) fn at_bytes(self, offset: usize) -> Self {
+        Self { offset: self.offset.wrapping_add(offset as u64), ..self }
     }
 
     /// Hides the address from the optimiser.

@@ -8,15 +8,18 @@ use core::ops::Range;
 use crate::target::{HALF_WARP, Isa, Target};
 
 mod address;
+pub(crate) mod atomics;
 mod channels;
 mod compiler;
 mod entries;
 mod lanes;
 mod memory;
 mod ptx;
+mod ptx_words;
 mod view;
 mod warp_lanes;
-mod warp_memory;
+mod wide_lanes;
+mod words;
 
 use address::{Address, Space};
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
@@ -24,6 +27,8 @@ pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use view::{BroadcastPairs, U32View, View};
 pub use warp_lanes::{I32x32, Mask32, U32x32};
+pub use wide_lanes::{F64x32, U64x32};
+pub use words::{W16, W32, W64, Word};
 
 /// A GPU, with the block's arrays in its shared memory.
 #[derive(Clone, Copy)]

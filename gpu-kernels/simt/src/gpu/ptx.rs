@@ -211,8 +211,7 @@ pub fn ballot(condition: bool) -> u32 {
 
 macro_rules! memory {
     ($(
-        $space:literal $load:ident $store:ident $load4:ident $store4:ident
-        $load_where:ident $store_where:ident $add_where:ident $address:ty, $class:ident;
+        $space:literal $load:ident $store:ident $load4:ident $store4:ident $address:ty, $class:ident;
     )*) => {$(
         #[doc = concat!("Loads four bytes from ", $space, " memory.")]
         ///
@@ -273,75 +272,10 @@ macro_rules! memory {
                 );
             }
         }
-
-        #[doc = concat!("Loads four bytes from ", $space, " memory if `condition` holds, otherwise returns `otherwise`.")]
-        ///
-        /// No lane branches.
-        ///
-        /// # Safety
-        /// If `condition` holds, the address is valid for reads, and aligned.
-        #[inline(always)]
-        pub unsafe fn $load_where(condition: bool, address: $address, otherwise: u32) -> u32 {
-            let x: u32;
-            // SAFETY: by the contract of this function, an address that is read is valid and aligned.
-            unsafe {
-                asm!(
-                    "{{", ".reg .pred held;",
-                    "setp.ne.u32 held, {condition}, 0;",
-                    "mov.b32 {x}, {otherwise};",
-                    concat!("@held ld.", $space, ".b32 {x}, [{address}];"),
-                    "}}",
-                    condition = in(reg32) u32::from(condition), otherwise = in(reg32) otherwise,
-                    address = in($class) address, x = out(reg32) x,
-                    options(pure, readonly, nostack, preserves_flags)
-                );
-            }
-            x
-        }
-
-        #[doc = concat!("Stores four bytes to ", $space, " memory if `condition` holds. No lane branches.")]
-        ///
-        /// # Safety
-        /// If `condition` holds, the address is valid for writes, and aligned.
-        #[inline(always)]
-        pub unsafe fn $store_where(condition: bool, address: $address, x: u32) {
-            // SAFETY: by the contract of this function, an address that is written is valid and aligned.
-            unsafe {
-                asm!(
-                    "{{", ".reg .pred held;",
-                    "setp.ne.u32 held, {condition}, 0;",
-                    concat!("@held st.", $space, ".b32 [{address}], {x};"),
-                    "}}",
-                    condition = in(reg32) u32::from(condition), address = in($class) address, x = in(reg32) x,
-                    options(nostack, preserves_flags)
-                );
-            }
-        }
-
-        #[doc = concat!("Adds to a word of ", $space, " memory atomically if `condition` holds. No lane branches.")]
-        ///
-        /// # Safety
-        /// If `condition` holds, the address is valid for reads and writes, and aligned.
-        #[inline(always)]
-        pub unsafe fn $add_where(condition: bool, address: $address, x: u32) {
-            // SAFETY: by the contract of this function, an address that is written is valid and aligned.
-            unsafe {
-                asm!(
-                    "{{", ".reg .pred held;",
-                    "setp.ne.u32 held, {condition}, 0;",
-                    concat!("@held red.", $space, ".add.u32 [{address}], {x};"),
-                    "}}",
-                    condition = in(reg32) u32::from(condition), address = in($class) address, x = in(reg32) x,
-                    options(nostack, preserves_flags)
-                );
-            }
-        }
     )*};
 }
 
 memory! {
-    "shared" load_shared store_shared load_shared4 store_shared4 load_shared_where store_shared_where add_shared_where
-        u32, reg32;
-    "global" load_global store_global load_global4 store_global4 load_global_where store_global_where add_global_where
-        u64, reg64;
+    "shared" load_shared store_shared load_shared4 store_shared4 u32, reg32;
+    "global" load_global store_global load_global4 store_global4 u64, reg64;
 }

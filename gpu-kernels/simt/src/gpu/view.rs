@@ -4,7 +4,9 @@ use super::address::{Address, Space};
 use super::channels::F32x16;
 use super::lanes::F32x32;
 use super::ptx;
-use crate::target::HALF_WARP;
+use super::warp_lanes::{Mask32, U32x32};
+use crate::space::Kind;
+use crate::target::{HALF_WARP, WIDE};
 
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
@@ -31,10 +33,68 @@ impl View {
         Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
     }
 
+    /// Returns a view of the `len` bytes at `ptr`, for elements of any type.
+    ///
+    /// # Safety
+    /// The conditions of [`Self::new`] hold for bytes in place of elements. If nothing is stored, `ptr` need not be valid
+    /// for writes. The address is a multiple of the elements' size.
+    #[inline(always)]
+    pub(crate) unsafe fn of_bytes(ptr: *mut u8, _len: usize) -> Self {
+        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+    }
+
     /// Returns the view that begins `offset` elements later.
     #[inline(always)]
     pub fn at(self, offset: usize) -> Self {
         Self(self.0.at(offset))
+    }
+
+    /// Returns the view that begins `offset` bytes later.
+    #[inline(always)]
+    pub(crate) fn at_bytes(self, offset: usize) -> Self {
+        Self(self.0.at_bytes(offset))
+    }
+
+    /// Returns the view as it is, because only the CPU checks bounds.
+    #[inline(always)]
+    pub fn named(self, _name: &'static str) -> Self {
+        self
+    }
+
+    /// Returns a text in place of the name, which only the CPU knows.
+    #[inline(always)]
+    pub(crate) fn name(self) -> &'static str {
+        ""
+    }
+
+    /// Does nothing, because the emulator checks the accesses of PTX.
+    #[inline(always)]
+    pub(crate) fn record_lanes(self, _bytes: usize, _mask: Mask32, _i: usize, _index: U32x32, _kind: Kind) {}
+
+    /// Does nothing, as [`Self::record_lanes`].
+    #[inline(always)]
+    pub(crate) fn record_scalar(self, _bytes: usize, _i: usize, _kind: Kind) {}
+
+    /// Loads the elements of [`Array::load_wide`](crate::Array::load_wide).
+    ///
+    /// # Safety
+    /// The elements lie within the array.
+    #[inline(always)]
+    pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
+        let (bits, mut x) = (self.0.read4(i, 16 * ptx::lane()), [F32x32(0.0); WIDE]);
+        for j in 0..WIDE {
+            x[j] = F32x32(f32::from_bits(bits[j]));
+        }
+        x
+    }
+
+    /// Stores the elements of [`Array::store_wide`](crate::Array::store_wide).
+    ///
+    /// # Safety
+    /// The elements lie within the array.
+    #[inline(always)]
+    pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
+        self.0.write4(i, 16 * ptx::lane(), [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()]);
     }
 
     /// Loads the 16 elements from `i` on, one for each channel.

@@ -4,6 +4,7 @@ use core::ops::{Add, Mul, Not, Shl, Shr, Sub};
 
 use super::lanes::F32x32;
 use super::ptx;
+use super::wide_lanes::{F64x32, U64x32};
 use crate::target::WARP;
 
 /// One signed integer for each lane.
@@ -149,7 +150,7 @@ macro_rules! integers {
             }
         }
 
-        /// Shifts left by a number of bits below 32.
+        /// Shifts left by fewer bits than a lane has.
         impl Shl<u32> for $type {
             type Output = Self;
             #[inline(always)]
@@ -158,7 +159,7 @@ macro_rules! integers {
             }
         }
 
-        /// Shifts right by a number of bits below 32. Signed values keep their sign.
+        /// Shifts right by fewer bits than a lane has. Signed values keep their sign.
         impl Shr<u32> for $type {
             type Output = Self;
             #[inline(always)]
@@ -169,11 +170,52 @@ macro_rules! integers {
     )*};
 }
 
-integers! { I32x32: i32; U32x32: u32; }
+integers! { I32x32: i32; U32x32: u32; U64x32: u64; }
 
-/// Implements what all lane types have in common, from a conversion to 32 bits and back.
+/// The value of a lane, which shuffles move in words of 32 bits.
+trait Words: Copy {
+    /// Applies `shuffle` to each word.
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self;
+}
+
+impl Words for u32 {
+    #[inline(always)]
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self {
+        shuffle(self)
+    }
+}
+
+impl Words for i32 {
+    #[inline(always)]
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self {
+        shuffle(self.cast_unsigned()).cast_signed()
+    }
+}
+
+impl Words for f32 {
+    #[inline(always)]
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self {
+        f32::from_bits(shuffle(self.to_bits()))
+    }
+}
+
+impl Words for u64 {
+    #[inline(always)]
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self {
+        u64::from(shuffle((self >> 32) as u32)) << 32 | u64::from(shuffle(self as u32))
+    }
+}
+
+impl Words for f64 {
+    #[inline(always)]
+    fn shuffled(self, shuffle: impl Fn(u32) -> u32) -> Self {
+        f64::from_bits(self.to_bits().shuffled(shuffle))
+    }
+}
+
+/// Implements what all lane types have in common, from the value of one lane.
 macro_rules! lanes {
-    ($($type:ident: $element:ident, $to:expr, $from:expr;)*) => {$(
+    ($($type:ident: $element:ident;)*) => {$(
         impl $type {
             /// Returns the lanes with `self < other`. A comparison with NaN is false.
             #[inline(always)]
@@ -196,7 +238,7 @@ macro_rules! lanes {
             /// Returns the value of a lane. The index counts modulo 32.
             #[inline(always)]
             pub fn lane(self, lane: usize) -> $element {
-                $from(ptx::shuffle_lane($to(self.0), lane as u32))
+                self.0.shuffled(#[inline(always)] |x| ptx::shuffle_lane(x, lane as u32))
             }
 
             /// Returns the value, which is the same in all lanes.
@@ -214,34 +256,30 @@ macro_rules! lanes {
             /// Returns in each lane the value of the lane `from`. The indices count modulo 32.
             #[inline(always)]
             pub fn shuffle(self, from: U32x32) -> Self {
-                Self($from(ptx::shuffle_lane($to(self.0), from.0)))
+                Self(self.0.shuffled(#[inline(always)] |x| ptx::shuffle_lane(x, from.0)))
             }
 
             /// Returns in each lane the value of the lane whose index differs in the bits of `mask`, which is below 32.
             #[inline(always)]
             pub fn shuffle_xor(self, mask: usize) -> Self {
-                Self($from(ptx::shuffle_lanes_xor($to(self.0), mask as u32)))
+                Self(self.0.shuffled(#[inline(always)] |x| ptx::shuffle_lanes_xor(x, mask as u32)))
             }
 
             /// Returns in each lane the value of the lane `distance` lower. The lowest lanes keep their values. The
             /// distance is below 32.
             #[inline(always)]
             pub fn shuffle_up(self, distance: usize) -> Self {
-                Self($from(ptx::shuffle_lanes_up($to(self.0), distance as u32)))
+                Self(self.0.shuffled(#[inline(always)] |x| ptx::shuffle_lanes_up(x, distance as u32)))
             }
 
             /// Returns in each lane the value of the lane `distance` higher. The highest lanes keep their values.
             /// The distance is below 32.
             #[inline(always)]
             pub fn shuffle_down(self, distance: usize) -> Self {
-                Self($from(ptx::shuffle_lanes_down($to(self.0), distance as u32)))
+                Self(self.0.shuffled(#[inline(always)] |x| ptx::shuffle_lanes_down(x, distance as u32)))
             }
         }
     )*};
 }
 
-lanes! {
-    F32x32: f32, f32::to_bits, f32::from_bits;
-    I32x32: i32, i32::cast_unsigned, u32::cast_signed;
-    U32x32: u32, u32::from, u32::from;
-}
+lanes! { F32x32: f32; I32x32: i32; U32x32: u32; F64x32: f64; U64x32: u64; }

@@ -4,21 +4,26 @@
 #![cfg(feature = "race-check")]
 #![allow(missing_docs)]
 
+mod arrays;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use simt::{AnyCpu, Block, F32x16, F32x32, Grid, HALF_WARP, Mask32, U32x32, View, WARP, WARPS, race};
+use simt::{AnyCpu, Block, F32x16, F32x32, Grid, HALF_WARP, View, WARPS, race};
 
 /// Runs `work` on one block with a view of 64 elements, and returns the message of the checker's panic.
 fn caught(work: impl Fn(&Block<AnyCpu>, View)) -> Option<String> {
     let mut memory = [0.0f32; 64];
+    // SAFETY: the memory outlives the launch, and only the launch accesses the memory meanwhile.
+    let view = unsafe { View::new(memory.as_mut_ptr(), 64) };
+    panics(|| Grid::new(0..1, 1, AnyCpu).each_block(|block| work(block, view)))
+}
+
+/// Runs a launch, and returns the message of the checker's panic.
+fn panics(launch: impl FnOnce()) -> Option<String> {
     race::launch();
     race::set_warp_order(0);
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the memory outlives the launch, and only the launch accesses the memory meanwhile.
-        let view = unsafe { View::new(memory.as_mut_ptr(), 64) };
-        Grid::new(0..1, 1, AnyCpu).each_block(|block| work(block, view));
-    }));
+    let result = catch_unwind(AssertUnwindSafe(launch));
     result.err().map(|panic| *panic.downcast::<String>().expect("the checker panics with a message"))
 }
 
@@ -62,7 +67,7 @@ fn ones() -> F32x16 {
 fn a_read_of_another_warp_s_write_is_caught() {
     let race = assert_race_of_two_warps(|view| view.store(16, ones()), |view| _ = view.load(16));
     assert!(race.contains("warp 1") && race.contains("warp 2"), "{race}");
-    assert_eq!(race.matches("tests/races.rs:").count(), 2, "both source locations are named: {race}");
+    assert_eq!(race.matches("tests/races/main.rs:").count(), 2, "both source locations are named: {race}");
 }
 
 #[test]
@@ -146,51 +151,6 @@ fn overlapping_columns_of_a_transposed_block_are_caught() {
     assert_race_in_a_warp(|view| view.store_transposed(0, 3, [F32x32::splat(1.0); HALF_WARP / 2]));
 }
 
-/// Adds 1 to the element `i` in lane 3, atomically.
-fn add_atomically(view: View, i: u32) {
-    view.as_u32().atomic_add(Mask32::lanes_below(4) & !Mask32::lanes_below(3), U32x32::splat(i), U32x32::splat(1));
-}
-
-#[test]
-fn atomic_additions_race_only_with_plain_accesses() {
-    assert_race_of_two_warps(|view| add_atomically(view, 7), |view| _ = view.load_scalar(7));
-    assert_race_of_two_warps(|view| _ = view.load_scalar(7), |view| add_atomically(view, 7));
-    assert_race_of_two_warps(|view| add_atomically(view, 7), |view| view.store_scalar(7, 1.0));
-    assert_race_of_two_warps(|view| view.store_scalar(7, 1.0), |view| add_atomically(view, 7));
-    let race = caught(|block, view| {
-        block.each_warp(|_| view.as_u32().atomic_add(Mask32::splat(true), U32x32::splat(7), U32x32::splat(1)));
-        block.each_warp(|_| _ = view.load_scalar(7));
-    });
-    assert_eq!(race, None);
-}
-
-#[test]
-fn scattered_stores_to_one_element_are_caught() {
-    let all = || Mask32::splat(true);
-    assert_race_in_a_warp(|view| view.scatter(all(), U32x32::splat(2), F32x32::splat(1.0)));
-    assert_race_in_a_warp(|view| {
-        view.store_lanes(0, F32x32::splat(1.0));
-        view.gather(all(), U32x32::lane_index() ^ U32x32::splat(1), F32x32::splat(0.0));
-    });
-    assert_race_in_a_warp(|view| {
-        view.load_lanes(1);
-        view.store_where(Mask32::lanes_below(2), 0, F32x32::splat(1.0));
-    });
-}
-
-#[test]
-fn lanes_outside_of_the_mask_access_nothing() {
-    let race = caught(|block, view| {
-        block.each_warp(|warp| {
-            if warp.index == 0 {
-                view.store_where(Mask32::lanes_below(4), 60, F32x32::splat(1.0));
-                view.gather(Mask32::lanes_below(1), U32x32::lane_index() * U32x32::splat(64), F32x32::splat(0.0));
-            }
-        });
-    });
-    assert_eq!(race, None);
-}
-
 #[test]
 fn barriers_and_syncs_mend_these_races() {
     let race = caught(|block, view| {
@@ -236,12 +196,6 @@ fn an_access_out_of_bounds_names_its_elements_and_the_length() {
     }
     let message = caught(|block, view| block.each_warp(|_| _ = view.at(60).load_scalar(4))).expect("it is caught");
     assert!(message.contains("elements 64..65"), "{message}");
-    let load = |_: &Block<AnyCpu>, view: View| _ = view.named("weights").at(40).load_lanes(0);
-    let message = caught(load).expect("it is caught");
-    assert_eq!(message, "access to elements 64..65 of `weights`, expected a range within 0..64");
-    let mask = Mask32::lanes_below(2);
-    let message = caught(|_, view| _ = view.gather(mask, U32x32::splat(WARP as u32 * 3), F32x32::splat(0.0)));
-    assert!(message.as_ref().is_some_and(|message| message.contains("elements 96..97")), "{message:?}");
 }
 
 #[test]

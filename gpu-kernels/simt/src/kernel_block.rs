@@ -1,0 +1,86 @@
+//! The block of a kernel, whose phases take only what warps may share.
+
+use core::marker::PhantomData;
+
+use crate::array::Array;
+use crate::block::{Block, PerWarp, Strided, Warp};
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
+use crate::space::SharedMemory;
+use crate::target::{Target, WARPS};
+
+/// A block of a launch, with its phases.
+///
+/// Code of the block outside of a phase runs alike in all warps, because it takes only the launch's arguments, the
+/// block's index, and what arrays hold after a barrier. A phase is a closure for each warp, which ends in the block's
+/// barrier. The closure is `Fn` and `Sync`, so a warp cannot carry a value out of it, and a block, which is not
+/// `Sync`, cannot be used in it. So no barrier depends on a warp or a lane. Only an atomic variable of `core` could carry
+/// a value out, and kernels use none.
+pub struct KernelBlock<'a, T> {
+    /// The block's index in the grid.
+    pub index: usize,
+    /// The number of blocks of the grid.
+    pub count: usize,
+    block: &'a Block<T>,
+    /// Makes the type neither `Send` nor `Sync`.
+    marker: PhantomData<*const ()>,
+}
+
+impl<'a, T: Target> KernelBlock<'a, T> {
+    #[inline(always)]
+    pub(crate) fn new(block: &'a Block<T>) -> Self {
+        Self { index: block.index, count: block.count, block, marker: PhantomData }
+    }
+
+    /// Returns the items of `0..count` that fall to this block in a grid-stride loop over blocks.
+    #[inline(always)]
+    pub fn grid_stride(&self, count: usize) -> Strided {
+        self.block.grid_stride(count)
+    }
+
+    /// Runs `work` for each warp, then waits for all warps. Every warp may then read what any warp wrote.
+    ///
+    /// `work` should own its captures (`move`). Otherwise the compiler has to assume that each write to an array changes
+    /// the captured values, and reloads them.
+    #[inline(always)]
+    pub fn each_warp(&self, work: impl Fn(&Warp) + Sync) {
+        self.block.each_warp(work);
+    }
+
+    /// Runs `work` for each warp with the warp's own value, then waits for all warps. On a GPU the values stay in registers
+    /// from one call to the next.
+    #[inline(always)]
+    pub fn each_warp_with<V>(&self, values: &mut PerWarp<V>, work: impl Fn(&Warp, &mut V) + Sync) {
+        self.block.each_warp_with(values, work);
+    }
+
+    /// Runs `work` for each of `0..count`, one after the other, in one of the block's warps. There is a barrier after each
+    /// item, so the order of the items is the same on every device.
+    #[inline(always)]
+    pub fn each_in_order(&self, count: usize, work: impl Fn(&Warp, usize) + Copy + Sync) {
+        for item in 0..count {
+            self.block.each_warp(
+                #[inline(always)]
+                move |warp| {
+                    if warp.index == item % WARPS {
+                        work(warp, item);
+                    }
+                },
+            );
+        }
+    }
+
+    /// Runs `work` with memory of `LEN` elements that the block's warps share, in shared memory on a GPU. The elements
+    /// have no defined value at first. The kernel's [`SHARED`](crate::Kernel::SHARED) is at least `LEN`. Calls do not
+    /// nest, and `work` ends with a barrier, so that a next call finds the memory free.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // Only a block has shared memory.
+    pub fn shared<const LEN: usize>(&self, work: impl FnOnce(Array<'_, f32, SharedMemory>)) {
+        backend::with_shared::<LEN>(
+            #[inline(always)]
+            |view| work(Array::new(view)),
+        );
+    }
+}
