@@ -6,7 +6,7 @@
 #![allow(missing_docs)]
 #![cfg(cuda)]
 
-#[path = "../../gpu-kernels/ptx-build/tests/common/mod.rs"]
+#[path = "../../gpu-kernels/ptx-build/src/assembler.rs"]
 mod ptxas;
 
 use std::path::{Path, PathBuf};

@@ -22,6 +22,9 @@ use crate::modules::LaunchBounds;
 ///
 /// rustc's own back end compiles the PTX, for the architecture in the environment variable `CUDA_ARCH`, by default 75.
 /// With `PTX_COMPILER=none` the list is empty. An error ends the build with its text.
+///
+/// If `ptxas` is on the search path, or at the path in the environment variable `PTXAS`, the build prints a table of each
+/// kernel's registers, spills, stack, shared memory and instructions, and after an edit the rows of which a value rose.
 pub fn embed<const BLOCK_THREADS: usize>() {
     // The same script runs when the library is compiled to PTX.
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "nvptx64") {
@@ -49,7 +52,14 @@ fn write<const BLOCK_THREADS: usize>() -> Result<(), Error> {
         compiler_variable: "PTX_COMPILER",
         rust_cuda_workspace: None,
     };
-    let kernels = build.compile()?.map_or(Ok("&[]".to_owned()), |ptx| ptx.write(&out_dir))?;
+    println!("cargo::rerun-if-env-changed=PTXAS");
+    let ptx = build.compile()?;
+    let kernels = ptx.as_ref().map_or(Ok("&[]".to_owned()), |ptx| ptx.write(&out_dir))?;
+    if let Some(ptx) = ptx {
+        for line in ptx.risen_costs(&out_dir.join("costs.txt"))?.lines() {
+            println!("cargo::warning={line}");
+        }
+    }
     let path = out_dir.join("kernels.rs");
     fs::write(&path, kernels).map_err(Error::io("write", &path))
 }

@@ -40,7 +40,9 @@
 //! this package is an example. For Rust-CUDA, the caller provides a workspace that builds the same sources with
 //! `cuda_builder` (see [`PtxBuild::rust_cuda_workspace`]).
 
+mod assembler;
 mod build;
+mod costs;
 mod embed;
 mod error;
 pub mod modules;

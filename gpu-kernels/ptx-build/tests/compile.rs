@@ -1,9 +1,10 @@
 //! Tests of a build of the crate in `tests/kernels` by rustc's own back end, as in a build script.
 #![allow(missing_docs)]
 
-mod common;
+#[path = "../src/assembler.rs"]
+mod assembler;
 
-use common::{assemble, disassemble};
+use assembler::{assemble, disassemble};
 use ptx_build::{Error, LaunchBounds, Ptx, PtxBuild};
 
 const KERNELS: PtxBuild = PtxBuild {
@@ -64,7 +65,7 @@ fn all_kernels_are_compiled_at_once_without_parts() {
 }
 
 #[test]
-#[ignore = "needs ptxas and nvdisasm, see `tests/common`"]
+#[ignore = "needs ptxas and nvdisasm, see `src/assembler.rs`"]
 fn the_assembler_accepts_every_module() {
     let dir = tempfile::tempdir().unwrap();
     for module in ptx(&KERNELS).modules {

@@ -1,9 +1,10 @@
 //! Tests of the parsers for the output of ptxas and nvdisasm.
 #![allow(missing_docs)]
 
-mod common;
+#[path = "../src/assembler.rs"]
+mod assembler;
 
-use common::{MachineCode, Resources};
+use assembler::{MachineCode, Resources};
 
 const LOG: &str = "\
 ptxas info    : 0 bytes gmem

@@ -1,8 +1,9 @@
-//! NVIDIA's assembler and disassembler, for tests of kernels without a GPU. The tests of `host` use this file too.
+//! NVIDIA's assembler and disassembler, which say what the kernels cost without a GPU. The tests of kernels use this file
+//! too.
 //!
 //! The programs `ptxas` and `nvdisasm` are taken from the search path, or from the environment variables `PTXAS` and
 //! `NVDISASM`.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, reason = "each user takes a part")]
 
 use std::env;
 use std::ffi::OsStr;
@@ -27,6 +28,9 @@ pub struct Resources {
 
 impl Resources {
     /// Reads the log that `ptxas -v` prints for a kernel.
+    ///
+    /// # Errors
+    /// If the log does not describe the kernel.
     pub fn parse(log: &str, kernel: &str) -> Result<Self, String> {
         let read = || {
             let (_, entry) = log.split_once(&format!("Compiling entry function '{kernel}' for"))?;
@@ -59,6 +63,9 @@ pub struct MachineCode {
 
 impl MachineCode {
     /// Reads the listing that `nvdisasm -c` prints for a module.
+    ///
+    /// # Errors
+    /// If the listing has no such kernel.
     pub fn parse(listing: &str, kernel: &str) -> Result<Self, String> {
         let (_, code) = listing
             .split_once(&format!(".text.{kernel}:"))
@@ -84,6 +91,9 @@ impl MachineCode {
 
 /// Assembles a module for an architecture such as 90, writes the machine code to the file `cubin`, and returns the
 /// resources of this kernel. The PTX is written beside the file `cubin`, with the extension `ptx`.
+///
+/// # Errors
+/// If a file cannot be written, or ptxas fails.
 pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Resources, String> {
     let source = cubin.with_extension("ptx");
     fs::write(&source, ptx).map_err(|error| format!("cannot write `{}`: {error}", source.display()))?;
@@ -93,8 +103,16 @@ pub fn assemble(ptx: &str, kernel: &str, arch: u32, cubin: &Path) -> Result<Reso
 }
 
 /// Disassembles a kernel of the file `cubin`.
+///
+/// # Errors
+/// If nvdisasm fails.
 pub fn disassemble(cubin: &Path, kernel: &str) -> Result<MachineCode, String> {
     MachineCode::parse(&run("NVDISASM", "nvdisasm", &["-c".as_ref(), cubin.as_os_str()])?, kernel)
+}
+
+/// Returns whether ptxas can be run.
+pub fn is_found() -> bool {
+    run("PTXAS", "ptxas", &["--version".as_ref()]).is_ok()
 }
 
 /// Runs the tool that the environment variable `variable` names, by default `name`, and returns its output.
