@@ -118,8 +118,9 @@ impl<T: Target> KernelBlock<'_, T> {
         self.each_warp(
             #[inline(always)]
             move |warp| {
+                let rows = tile.part(0, 0, x.rows(), WARP);
                 for column in warp.block_stride(x.columns().min(WARP)) {
-                    y.store_row(column, 0, tile.load_column(0, column, fill));
+                    y.store_row(column, 0, rows.load_column(0, column, fill));
                 }
             },
         );

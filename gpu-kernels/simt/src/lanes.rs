@@ -190,6 +190,12 @@ macro_rules! reductions {
                 self.lt(other).select(self, other)
             }
 
+            /// Assigns `value` in the lanes of the mask, and keeps the others.
+            #[inline(always)]
+            pub fn set_where(&mut self, mask: Mask32, value: Self) {
+                *self = mask.select(value, *self);
+            }
+
             /// Returns the sum over all lanes by the butterfly of [`Self::reduce`].
             #[inline(always)]
             pub fn reduce_sum(self) -> $element {

@@ -5,7 +5,6 @@ use crate::block::Warp;
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
-use crate::lanes::Lanes;
 use backend::Mask32;
 
 impl Warp {
@@ -33,7 +32,7 @@ impl Warp {
     ///             block.each_warp(inline!(move |warp| {
     ///                 let mut x = array.load_lanes(0);
     ///                 let even = (x & I32x32::splat(1)).eq(I32x32::splat(0));
-    ///                 warp.when(even, inline!(|even| even.assign(&mut x, x >> 1)));
+    ///                 warp.when(even, inline!(|even| x.set_where(even, x >> 1)));
     ///                 if warp.index == 0 {
     ///                     array.store_lanes(0, x);
     ///                 }
@@ -66,13 +65,5 @@ impl Warp {
         while active.any() {
             active = active & work(active);
         }
-    }
-}
-
-impl Mask32 {
-    /// Assigns `value` to `variable` in the lanes of the mask.
-    #[inline(always)]
-    pub fn assign<L: Lanes>(self, variable: &mut L, value: L) {
-        *variable = self.select(value, *variable);
     }
 }

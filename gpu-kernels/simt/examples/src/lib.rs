@@ -1,7 +1,7 @@
 //! Kernels to learn from, in the reading order [`saxpy`], [`reduction`], [`scan`], [`transpose`], [`matrix_product`],
 //! [`softmax`], [`histogram`], [`attention`], [`life`].
 //!
-//! [`lane_ops`] applies every op of a warp's lanes once.
+//! [`checks`] has kernels that apply every op once.
 //!
 //! Each file has a kernel, and a function `naive` that computes the same on one core, for the tests. The test
 //! `tests/examples.rs` runs every kernel on the CPU, under the race checker, and as PTX in the emulator.
@@ -14,8 +14,8 @@
 extern crate std;
 
 pub mod attention;
+pub mod checks;
 pub mod histogram;
-pub mod lane_ops;
 pub mod life;
 pub mod matrix_product;
 pub mod reduction;
