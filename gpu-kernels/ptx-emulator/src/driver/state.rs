@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::codes::{self, Code};
@@ -57,8 +58,9 @@ pub struct DriverState {
 }
 
 thread_local! {
-    /// The context stack of the calling thread (section "Context Management").
-    static CONTEXTS: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
+    /// The context stack of the calling thread (section "Context Management"). It is never dropped, because destructors of
+    /// the program's own values call the driver when the thread ends.
+    static CONTEXTS: RefCell<ManuallyDrop<Vec<Handle>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 
     /// Whether the calling thread is in a function with a suffix such as `_ptsz`, for which stream 0 is the thread's own.
     static PER_THREAD: Cell<bool> = const { Cell::new(false) };
@@ -76,7 +78,7 @@ pub fn push(context: Handle) {
 
 /// Pops and returns the context of the calling thread, or returns 0 if it has none.
 pub fn pop() -> Handle {
-    CONTEXTS.with_borrow_mut(Vec::pop).unwrap_or(0)
+    CONTEXTS.with_borrow_mut(|contexts| contexts.pop()).unwrap_or(0)
 }
 
 /// Runs a function for which stream 0 is the thread's own.

@@ -1,6 +1,8 @@
 //! Calls that programs get wrong, and values that no program passes on purpose. Each must end in an error code.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::add_and_words;
 use crate::driver::Driver;
@@ -26,4 +28,37 @@ fn the_host_can_have_memory_wherever_the_system_places_it() {
         assert_eq!(call!(driver, "cuMemcpyHtoD_v2", words => u64, page.cast() => *const c_void, 8 => usize), 0);
         assert_eq!(driver.read(words, 1), Ok(vec![7]), "a page at {place:#x}");
     }
+}
+
+/// A value of a thread, which frees memory when the thread ends and stores the code.
+struct FreedAtTheEnd {
+    free: extern "C" fn(u64) -> i32,
+    address: u64,
+}
+
+static CODE: AtomicI32 = AtomicI32::new(-1);
+
+impl Drop for FreedAtTheEnd {
+    fn drop(&mut self) {
+        CODE.store((self.free)(self.address), Ordering::SeqCst);
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Option<FreedAtTheEnd>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn the_destructors_of_a_thread_can_free_memory() {
+    let run = || {
+        // The destructors run in reverse order, so that of `LAST` after those of the driver's own values.
+        LAST.with_borrow(|_| ());
+        let driver = Driver::emulated();
+        // SAFETY: `cuMemFree_v2` has this type, and the library stays open.
+        let free = unsafe { *driver.0.get::<extern "C" fn(u64) -> i32>("cuMemFree_v2").unwrap() };
+        LAST.set(Some(FreedAtTheEnd { free, address: driver.allocate(8).unwrap() }));
+        std::mem::forget(driver);
+    };
+    std::thread::spawn(run).join().unwrap();
+    assert_eq!(CODE.load(Ordering::SeqCst), 0);
 }
