@@ -2,6 +2,8 @@
 //!
 //! NVIDIA does not document fat binaries. The offsets below are those that the tools of CUDA 11 to 13 write.
 
+use std::io::Read;
+
 use super::codes::{self, Code};
 
 /// The first word of a wrapper of a fat binary, which holds its address.
@@ -29,7 +31,7 @@ pub type Refusal = (Code, String);
 /// The kind of an image, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {
-    /// Null-terminated text.
+    /// Text, which a null byte ends.
     Text,
     Elf,
     /// A fat binary, with the bytes of its header.
@@ -39,7 +41,7 @@ pub enum ImageKind {
 }
 
 impl ImageKind {
-    /// Returns the kind of the image that begins with these eight bytes.
+    /// Returns the kind of the image that begins with these bytes.
     pub fn of(first: &[u8]) -> Self {
         match u32_at(first, 0) {
             Some(WRAPPER) => Self::Wrapper,
@@ -50,10 +52,20 @@ impl ImageKind {
     }
 }
 
-/// Returns the size of a fat binary in bytes from the first 16 of them.
+/// Returns the size of a fat binary in bytes from the first 16 of them, or `None` if they are not of a fat binary.
 pub fn fat_size(header: &[u8]) -> Option<usize> {
     let size = u64::from(u16_at(header, 6)?).checked_add(u64_at(header, 8)?)?;
-    (size <= MAX_SIZE).then_some(size as usize)
+    (ImageKind::of(header) == ImageKind::Fat && size <= MAX_SIZE).then_some(size as usize)
+}
+
+/// Returns a refusal without a message.
+pub fn unnamed(code: Code) -> Refusal {
+    (code, String::new())
+}
+
+/// Returns the refusal of a fat binary whose parts do not fit together.
+pub fn damaged() -> Refusal {
+    (codes::INVALID_IMAGE, "the fat binary is damaged".into())
 }
 
 /// Returns the refusal of machine code.
@@ -72,9 +84,30 @@ struct Entry<'a> {
     size: u64,
 }
 
+/// Returns the PTX of an image for devices of an architecture.
+pub fn ptx_of(image: &[u8], architecture: u32) -> Result<String, Refusal> {
+    match ImageKind::of(image) {
+        ImageKind::Elf => Err(only_machine_code()),
+        ImageKind::Text => text_of(image),
+        ImageKind::Fat => {
+            let whole = fat_size(image).and_then(|size| image.get(..size));
+            fat_ptx(whole.ok_or_else(damaged)?, architecture)
+        }
+        ImageKind::Wrapper => {
+            Err((codes::INVALID_IMAGE, "the image is the wrapper of a fat binary, which lies in other memory".into()))
+        }
+    }
+}
+
+/// Returns the text before the first null byte.
+fn text_of(bytes: &[u8]) -> Result<String, Refusal> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8(bytes[..end].to_vec())
+        .map_err(|error| (codes::INVALID_IMAGE, format!("the PTX is no text: {error}")))
+}
+
 /// Returns the PTX of a fat binary for the newest architecture up to `architecture`.
-pub fn fat_ptx(bytes: &[u8], architecture: u32) -> Result<String, Refusal> {
-    let damaged = || (codes::INVALID_IMAGE, "the fat binary is damaged".to_string());
+fn fat_ptx(bytes: &[u8], architecture: u32) -> Result<String, Refusal> {
     let mut at = usize::from(u16_at(bytes, 6).ok_or_else(damaged)?);
     let mut found: Option<Entry> = None;
     let mut refused = Vec::new();
@@ -95,9 +128,7 @@ pub fn fat_ptx(bytes: &[u8], architecture: u32) -> Result<String, Refusal> {
         let message = format!("the fat binary has PTX for {} alone, newer than sm_{architecture}", refused.join(", "));
         return Err((codes::NO_BINARY_FOR_GPU, message));
     };
-    let text = decompressed(&found).ok_or_else(damaged)?;
-    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    String::from_utf8(text[..end].to_vec()).map_err(|_| damaged())
+    text_of(&decompressed(&found).ok_or_else(damaged)?)
 }
 
 /// Returns the entry at the start of `bytes` if it holds PTX, and the distance to the next entry.
@@ -119,12 +150,13 @@ fn decompressed(entry: &Entry) -> Option<Vec<u8>> {
         return Some(entry.payload.to_vec());
     }
     let size = usize::try_from(entry.size).ok().filter(|_| entry.size <= MAX_SIZE)?;
-    if entry.flags & LZ4 != 0 {
-        return lz4_flex::block::decompress(entry.payload, size).ok();
-    }
-    let mut text = Vec::new();
-    let mut decoder = ruzstd::decoding::StreamingDecoder::new(entry.payload).ok()?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(&mut decoder, entry.size), &mut text).ok()?;
+    let text = if entry.flags & LZ4 != 0 {
+        lz4_flex::block::decompress(entry.payload, size).ok()?
+    } else {
+        let (mut text, decoder) = (Vec::new(), ruzstd::decoding::StreamingDecoder::new(entry.payload).ok()?);
+        decoder.take(entry.size).read_to_end(&mut text).ok()?;
+        text
+    };
     (text.len() == size).then_some(text)
 }
 
@@ -188,7 +220,7 @@ mod tests {
             let image = fat(&[entry(PTX, 75, flag, &payload, TEXT.len())]);
             assert_eq!(fat_ptx(&image, 75).as_deref(), Ok(TEXT));
             let longer = fat(&[entry(PTX, 75, flag, &payload, TEXT.len() + 1)]);
-            assert!(fat_ptx(&longer, 75).is_err() || flag == LZ4, "the size is checked");
+            assert_eq!(fat_ptx(&longer, 75), Err(damaged()), "the size is checked");
         }
     }
 
@@ -199,8 +231,10 @@ mod tests {
         assert!(code(&fat(&[entry(PTX, 90, 0, b"new", 0)])).1.contains("compute_90"));
         let whole = fat(&[entry(PTX, 75, LZ4, b"\xff\xff\xff\xff", 1 << 20)]);
         assert_eq!(code(&whole).0, codes::INVALID_IMAGE);
-        for len in 0..whole.len() {
-            assert!(fat_ptx(&whole[..len], 75).is_err());
+        let valid = fat(&[entry(PTX, 75, 0, TEXT.as_bytes(), 0)]);
+        assert_eq!(ptx_of(&[&valid[..], b"more"].concat(), 75).as_deref(), Ok(TEXT));
+        for len in 4..valid.len() {
+            assert_eq!(ptx_of(&valid[..len], 75), Err(damaged()), "{len} bytes of {}", valid.len());
         }
     }
 }

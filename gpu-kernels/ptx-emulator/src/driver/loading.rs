@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{CString, c_char};
 
 use super::codes;
-use super::image::{ImageKind, NEXT_MODULE, Refusal, fat_ptx, fat_size, only_machine_code};
+use super::image::{ImageKind, NEXT_MODULE, Refusal, damaged, fat_size, ptx_of, unnamed};
 use super::joining::join;
 use super::objects::{Function, Handle, Loaded};
 use super::pointer::Pointer;
@@ -35,32 +35,32 @@ pub fn bytes(size: usize) -> u32 {
 impl DriverState {
     /// Loads an image in memory for a context, or for none if it is a library.
     pub fn load_image(&mut self, image: Pointer<c_char>, context: Handle) -> Result<Handle, Refusal> {
-        let text = self.ptx_of(image)?;
+        let text = self.ptx_at(image)?;
         self.load(&text, context)
     }
 
     /// Returns the PTX of an image in memory.
-    pub fn ptx_of(&self, image: Pointer<c_char>) -> Result<String, Refusal> {
-        let invalid = |code| (code, String::new());
-        let data: Pointer<u8> = image.cast();
-        // A text may be shorter than a header, but it has no null byte in the middle of one.
-        let text = image.bytes().map_err(invalid)?;
-        let first = if text.len() < 4 { text } else { &text[..4] };
-        match ImageKind::of(first) {
-            ImageKind::Elf => Err(only_machine_code()),
-            ImageKind::Text => {
-                let text = image.text().map_err(|_| (codes::INVALID_IMAGE, String::new()))?;
-                Ok(text.to_string())
-            }
+    fn ptx_at(&self, image: Pointer<c_char>) -> Result<String, Refusal> {
+        // A text ends with a null byte, and the other images have none in their first word.
+        let text = image.bytes().map_err(unnamed)?;
+        match ImageKind::of(text) {
             ImageKind::Wrapper => {
-                let words: Pointer<u64> = data.cast();
-                self.ptx_of(Pointer::from_address(words.slice(2).map_err(invalid)?[1]))
+                let [_, address] = image.cast::<[u64; 2]>().get().map_err(unnamed)?;
+                self.fat_ptx_at(Pointer::from_address(address))
             }
-            ImageKind::Fat => {
-                let size = fat_size(data.slice(16).map_err(invalid)?).ok_or((codes::INVALID_IMAGE, String::new()))?;
-                fat_ptx(data.slice(size).map_err(invalid)?, self.config.device.architecture())
-            }
+            ImageKind::Fat => self.fat_ptx_at(image.cast()),
+            ImageKind::Elf | ImageKind::Text => self.ptx_of(text),
         }
+    }
+
+    fn fat_ptx_at(&self, image: Pointer<u8>) -> Result<String, Refusal> {
+        let size = fat_size(image.slice(16).map_err(unnamed)?).ok_or_else(damaged)?;
+        self.ptx_of(image.slice(size).map_err(unnamed)?)
+    }
+
+    /// Returns the PTX of an image.
+    pub fn ptx_of(&self, image: &[u8]) -> Result<String, Refusal> {
+        ptx_of(image, self.config.device.architecture())
     }
 
     /// Compiles PTX and returns the handle of the module, or the code and the compiler's message.

@@ -1,7 +1,7 @@
 //! Calls that programs get wrong, and values that no program passes on purpose. Each must end in an error code.
 
 use std::cell::RefCell;
-use std::ffi::c_void;
+use std::ffi::{CString, c_char, c_void};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::add_and_words;
@@ -61,4 +61,23 @@ fn the_destructors_of_a_thread_can_free_memory() {
     };
     std::thread::spawn(run).join().unwrap();
     assert_eq!(CODE.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn an_image_with_a_wrong_size_or_address_is_refused() {
+    let driver = Driver::emulated();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("truncated.fatbin");
+    let name = CString::new(path.to_str().unwrap()).unwrap();
+    let mut module = 0usize;
+    // The header of a fat binary promises 1 GiB, and that of a wrapper gives an address, which means nothing in a file.
+    let fat = [&[0x50u8, 0xed, 0x55, 0xba, 1, 0, 16, 0], &(1u64 << 29).to_le_bytes()[..]].concat();
+    let wrapper = [&[0xb1u8, 0x43, 0x62, 0x46, 1, 0, 0, 0], &8u64.to_le_bytes()[..]].concat();
+    for image in [fat, wrapper] {
+        std::fs::write(&path, image).unwrap();
+        let loaded = call!(driver, "cuModuleLoad", &raw mut module => *mut usize, name.as_ptr() => *const c_char);
+        assert_eq!(loaded, 200);
+    }
+    let mut itself = [0x1_4662_43b1u64, 0];
+    itself[1] = itself.as_ptr().expose_provenance() as u64;
+    assert_eq!(call!(driver, "cuModuleLoadData", &raw mut module => *mut usize, itself.as_ptr() => *const u64), 200);
 }

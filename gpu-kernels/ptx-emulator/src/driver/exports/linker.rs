@@ -1,13 +1,14 @@
 //! The linker of the section "Module Management", which joins modules of PTX.
 
 use std::ffi::{c_char, c_int, c_uint};
-use std::fs;
 
 use super::abi::exports;
-use super::modules::{JitOptions, logged};
+use super::modules::{JitOptions, logged, read};
 use crate::driver::codes;
+use crate::driver::image::{Refusal, only_machine_code};
 use crate::driver::objects::Handle;
 use crate::driver::pointer::Pointer;
+use crate::driver::state::DriverState;
 
 /// The kinds of inputs (`CUjitInputType`) that can hold PTX.
 const PTX: c_int = 1;
@@ -19,17 +20,13 @@ exports! {
     Context: cuLinkAddData_v2 => (
         linker: Handle, kind: c_int, data: Pointer<u8>, size: usize, _name: Pointer<c_char>, count: c_uint,
         options: Pointer<c_int>, values: Pointer<usize>
-    ) |state| {
-        let added = state.add_input(linker, [PTX, FAT_BINARY].contains(&kind), data.slice(size)?);
-        logged(JitOptions { count, options, values }, added)
-    };
+    ) |state| logged(JitOptions { count, options, values }, add(state, linker, kind, data.slice(size)?));
     Context: cuLinkAddFile_v2 => (
         linker: Handle, kind: c_int, path: Pointer<c_char>, count: c_uint, options: Pointer<c_int>,
         values: Pointer<usize>
     ) |state| {
         let path = path.text()?;
-        let data = fs::read(path).map_err(|_| codes::FILE_NOT_FOUND)?;
-        let added = state.add_input(linker, [PTX, FAT_BINARY].contains(&kind), &data);
+        let added = read(path).and_then(|image| add(state, linker, kind, &image));
         logged(JitOptions { count, options, values }, added)
     };
     // The image lives as long as the linker.
@@ -41,4 +38,9 @@ exports! {
     };
     Context: cuLinkDestroy => (linker: Handle)
         |state| state.linkers.remove(&linker).map(|_| ()).ok_or(codes::INVALID_HANDLE);
+}
+
+/// Adds an image of a kind to a linker.
+fn add(state: &mut DriverState, linker: Handle, kind: c_int, image: &[u8]) -> Result<(), Refusal> {
+    if [PTX, FAT_BINARY].contains(&kind) { state.add_input(linker, image) } else { Err(only_machine_code()) }
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::abi::exports;
 use crate::driver::codes::{self, Code};
-use crate::driver::image::Refusal;
+use crate::driver::image::{Refusal, unnamed};
 use crate::driver::objects::{DevicePtr, Handle};
 use crate::driver::pointer::Pointer;
 use crate::driver::state::{DriverState, current};
@@ -121,14 +121,16 @@ pub fn reported<T>(result: Result<T, Refusal>) -> Result<T, Code> {
     })
 }
 
+/// Reads an image.
+pub fn read(path: &str) -> Result<Vec<u8>, Refusal> {
+    fs::read(path).map_err(|error| (codes::FILE_NOT_FOUND, format!("cannot read `{path}`: {error}")))
+}
+
 /// Loads the module of a file.
 fn load_file(state: &mut DriverState, path: Pointer<c_char>, context: Handle) -> Result<Handle, Refusal> {
-    let path = path.text().map_err(|code| (code, String::new()))?;
-    // A null byte ends a text, and does no harm to a binary.
-    let mut image =
-        fs::read(path).map_err(|error| (codes::FILE_NOT_FOUND, format!("cannot read `{path}`: {error}")))?;
-    image.resize(image.len() + 64, 0);
-    state.load_image(Pointer::from_address(image.as_mut_ptr().expose_provenance() as u64), context)
+    let image = read(path.text().map_err(unnamed)?)?;
+    let text = state.ptx_of(&image)?;
+    state.load(&text, context)
 }
 
 fn kernel_names(state: &DriverState, module: Handle) -> Result<Vec<String>, Code> {
