@@ -1,7 +1,8 @@
 //! The arrays and textures of the driver.
 
 use super::codes::{self, Code};
-use super::objects::{Array, DevicePtr, Handle, Kind};
+use super::objects::{Array, Handle, Kind};
+use super::operation::End;
 use super::state::DriverState;
 use crate::simulator::{Channel, Texels};
 
@@ -48,14 +49,11 @@ impl DriverState {
         Ok(Texels { address: array.address, extent, pitch, channel, channels: array.channels, linear: false })
     }
 
-    /// Returns the address of a byte of an array.
-    pub fn array_address(&self, handle: Handle, offset: usize) -> Result<DevicePtr, Code> {
-        Ok(self.array(handle)?.address + offset as u64)
-    }
-
-    /// Returns the address of an array, the bytes of a row, and the rows of a slice.
-    pub fn array_rows(&self, handle: Handle) -> Result<(DevicePtr, usize, usize), Code> {
-        let texels = self.texels(handle)?;
-        Ok((texels.address, texels.pitch as usize, texels.extent[1] as usize))
+    /// Returns the end of a copy of `size` bytes from byte `offset` of an array on.
+    pub fn array_end(&self, handle: Handle, offset: usize, size: usize) -> Result<End, Code> {
+        let Texels { address, extent, pitch, .. } = self.texels(handle)?;
+        let bytes = extent[1..].iter().fold(pitch, |bytes, n| bytes * u64::from(*n)) as usize;
+        let inside = offset.checked_add(size).is_some_and(|end| end <= bytes);
+        if inside { Ok(End::known(address + offset as u64)) } else { Err(codes::INVALID_VALUE) }
     }
 }

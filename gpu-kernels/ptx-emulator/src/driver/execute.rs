@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::codes::{self, Code};
 use super::objects::{DevicePtr, Kind};
-use super::operation::{Copy, Fill, Operation, StreamValue};
+use super::operation::{Copy, End, Fill, Operation, StreamValue};
 use super::pointer::Pointer;
 use super::state::DriverState;
 use crate::simulator::DEVICE_ADDRESSES;
@@ -16,7 +16,7 @@ impl DriverState {
             Operation::Kernel(launch) => self.run_kernel(launch),
             Operation::Copy(copy) => self.copy(copy),
             Operation::Fill(fill) => self.fill(fill),
-            Operation::WriteValue(write) => self.write(write.address, &write.value.to_le_bytes()[..write.size]),
+            Operation::WriteValue(write) => self.set(write.address, &write.value.to_le_bytes()[..write.size]),
             Operation::Free(address)
                 if self.allocations.get(address).is_some_and(|found| found.kind == Kind::Graph) =>
             {
@@ -34,7 +34,7 @@ impl DriverState {
 
     /// Returns whether a wait for a value is over.
     pub fn is_met(&mut self, wait: StreamValue) -> bool {
-        let Ok(bytes) = self.read(wait.address, wait.size) else { return true };
+        let Some(bytes) = self.gpu.read(wait.address, wait.size) else { return true };
         let mut found = [0; 8];
         found[..wait.size].copy_from_slice(&bytes);
         let (found, value) = (u64::from_le_bytes(found), wait.value);
@@ -48,23 +48,22 @@ impl DriverState {
         }
     }
 
-    /// Checks that memory of the device contains the ranges of a copy. Other addresses are the host's.
+    /// Checks that memory contains the range of each end of a copy, as far as the driver knows the memory.
     pub fn check_copy(&mut self, copy: &Copy) -> Result<(), Code> {
-        let [width, rows, slices] = copy.extent;
         if copy.extent.contains(&0) {
             return Ok(());
         }
         for end in [copy.to, copy.from] {
-            for slice in [0, slices - 1] {
-                self.is_device(end.row(0, slice), width)?;
-                self.is_device(end.row(rows - 1, slice), width)?;
+            let span = end.span(copy.extent).ok_or(codes::INVALID_VALUE)?;
+            if !self.is_known(end.address, span)? && end.known {
+                return Err(codes::INVALID_VALUE);
             }
         }
         Ok(())
     }
 
-    /// Returns whether a range lies in memory of the device, or returns an error if it only begins there.
-    fn is_device(&mut self, address: DevicePtr, len: usize) -> Result<bool, Code> {
+    /// Returns whether the driver has allocated or registered a range, or returns an error if the range only begins there.
+    fn is_known(&mut self, address: DevicePtr, len: usize) -> Result<bool, Code> {
         if self.gpu.contains(address, len) {
             return Ok(true);
         }
@@ -90,38 +89,40 @@ impl DriverState {
 
     /// Fills memory with a value.
     pub fn fill(&mut self, fill: &Fill) -> Result<(), Code> {
-        let [width, rows] = fill.extent;
         self.check_fill(fill)?;
+        let [width, rows] = fill.extent;
         if width == 0 {
             return Ok(());
         }
         let row = fill.value.to_le_bytes()[..fill.size].repeat(width);
-        (0..rows as u64).try_for_each(|i| self.write(fill.to.wrapping_add(i.wrapping_mul(fill.pitch)), &row))
+        (0..rows as u64).try_for_each(|i| self.set(fill.to + i * fill.pitch, &row))
     }
 
-    /// Checks that memory contains the range of a fill.
+    /// Checks that an allocation contains the range of a fill.
     pub fn check_fill(&mut self, fill: &Fill) -> Result<(), Code> {
-        let [width, rows] = fill.extent;
-        let len = width.checked_mul(fill.size).ok_or(codes::INVALID_VALUE)?;
         if fill.extent.contains(&0) {
             return Ok(());
         }
-        let last = fill.to.wrapping_add((rows as u64 - 1).wrapping_mul(fill.pitch));
-        let inside = self.gpu.contains(fill.to, len) && self.gpu.contains(last, len);
+        let [width, rows] = fill.extent;
+        let end = End { pitch: fill.pitch, ..End::known(fill.to) };
+        let span = width.checked_mul(fill.size).and_then(|row| end.span([row, rows, 1]));
+        let inside = self.gpu.contains(fill.to, span.ok_or(codes::INVALID_VALUE)?);
         if inside { Ok(()) } else { Err(codes::INVALID_VALUE) }
     }
 
     fn read(&mut self, from: DevicePtr, len: usize) -> Result<Vec<u8>, Code> {
-        if self.is_device(from, len)? {
-            return self.gpu.read(from, len).ok_or(codes::INVALID_VALUE);
+        match self.gpu.read(from, len) {
+            Some(bytes) => Ok(bytes),
+            None => Pointer::from_address(from).slice(len).map(<[u8]>::to_vec),
         }
-        Pointer::from_address(from).slice(len).map(<[u8]>::to_vec)
     }
 
     fn write(&mut self, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
-        if self.is_device(to, bytes.len())? {
-            return if self.gpu.write(to, bytes) { Ok(()) } else { Err(codes::INVALID_VALUE) };
-        }
-        Pointer::from_address(to).set_all(bytes)
+        self.set(to, bytes).or_else(|_| Pointer::from_address(to).set_all(bytes))
+    }
+
+    /// Writes to memory that the driver knows.
+    fn set(&mut self, to: DevicePtr, bytes: &[u8]) -> Result<(), Code> {
+        if self.gpu.write(to, bytes) { Ok(()) } else { Err(codes::INVALID_VALUE) }
     }
 }

@@ -17,6 +17,8 @@ pub struct KernelLaunch {
 pub struct End {
     /// The address of the first byte, on the host or the device.
     pub address: u64,
+    /// Whether the driver must have allocated or registered the memory. Otherwise it may also be any memory of the host.
+    pub known: bool,
     /// The bytes from one row to the next.
     pub pitch: u64,
     /// The bytes from one slice to the next.
@@ -24,15 +26,28 @@ pub struct End {
 }
 
 impl End {
-    /// Returns the end of a copy of one row.
-    pub fn linear(address: u64) -> Self {
-        Self { address, pitch: 0, slice: 0 }
+    /// Returns the end of a copy of one row in any memory.
+    pub fn any(address: u64) -> Self {
+        Self { address, known: false, pitch: 0, slice: 0 }
+    }
+
+    /// Returns the end of a copy of one row in memory that the driver knows.
+    pub fn known(address: u64) -> Self {
+        Self { known: true, ..Self::any(address) }
     }
 
     /// Returns the address of a row of a slice.
     pub fn row(&self, row: usize, slice: usize) -> u64 {
-        let offset = self.pitch.wrapping_mul(row as u64).wrapping_add(self.slice.wrapping_mul(slice as u64));
-        self.address.wrapping_add(offset)
+        self.address + self.pitch * row as u64 + self.slice * slice as u64
+    }
+
+    /// Returns the bytes from the first to the last one of a copy, or `None` if the last address overflows. No number of the
+    /// extent is 0.
+    pub fn span(&self, [width, rows, slices]: [usize; 3]) -> Option<usize> {
+        let rows = self.pitch.checked_mul(rows as u64 - 1)?;
+        let slices = self.slice.checked_mul(slices as u64 - 1)?;
+        let span = rows.checked_add(slices)?.checked_add(width as u64)?;
+        self.address.checked_add(span).map(|_| span as usize)
     }
 }
 
@@ -47,8 +62,8 @@ pub struct Copy {
 
 impl Copy {
     /// Returns a copy of `size` bytes.
-    pub fn linear(to: u64, from: u64, size: usize) -> Self {
-        Self { to: End::linear(to), from: End::linear(from), extent: [size, 1, 1] }
+    pub fn linear(to: End, from: End, size: usize) -> Self {
+        Self { to, from, extent: [size, 1, 1] }
     }
 }
 

@@ -81,3 +81,49 @@ fn an_image_with_a_wrong_size_or_address_is_refused() {
     itself[1] = itself.as_ptr().expose_provenance() as u64;
     assert_eq!(call!(driver, "cuModuleLoadData", &raw mut module => *mut usize, itself.as_ptr() => *const u64), 200);
 }
+
+#[test]
+fn an_address_that_the_driver_does_not_know_is_no_device_memory() {
+    let driver = Driver::emulated();
+    let (_, words) = add_and_words(&driver);
+    let mut host = [7u64; 2];
+    let there = host.as_mut_ptr().expose_provenance() as u64;
+    // The destination and the source are swapped, or the address means nothing.
+    for (to, from) in [(there, words), (8, there)] {
+        assert_eq!(call!(driver, "cuMemcpyHtoD_v2", to => u64, from => u64, 8 => usize), 1);
+    }
+    for (to, from) in [(words, there), (there, 8)] {
+        assert_eq!(call!(driver, "cuMemcpyDtoH_v2", to => u64, from => u64, 8 => usize), 1);
+    }
+    assert_eq!(call!(driver, "cuMemcpyDtoD_v2", words => u64, there => u64, 8 => usize), 1);
+    assert_eq!(call!(driver, "cuMemcpy", words => u64, there => u64, 8 => usize), 0);
+    assert_eq!((driver.read(words, 1), host), (Ok(vec![7]), [7, 7]));
+}
+
+#[test]
+fn pitches_and_offsets_that_wrap_around_are_refused() {
+    let driver = Driver::emulated();
+    let (_, words) = add_and_words(&driver);
+    let host = [0u8; 64];
+    let there = host.as_ptr().expose_provenance() as u64;
+    // Row 0 and row 2 are the same bytes of the allocation, and row 1 is nowhere.
+    let half = 1u64 << 63;
+    let copy = [0, 0, 1, there, 0, 0, 8, 0, 0, 2, 0, words, 0, half, 8, 3];
+    assert_eq!(call!(driver, "cuMemcpy2D_v2", copy.as_ptr() => *const u64), 1);
+    let row = [0, 0, 1, there, 0, 0, 8, 0, half + 1, 2, 0, words, 0, 2, 8, 1];
+    assert_eq!(call!(driver, "cuMemcpy2D_v2", row.as_ptr() => *const u64), 1);
+    let filled = call!(
+        driver, "cuMemsetD2D8_v2", words => u64, half as usize => usize, 1 => u8, 8 => usize, 3 => usize
+    );
+    assert_eq!(filled, 1);
+    // A `CUDA_ARRAY_DESCRIPTOR` of 16 texels with one channel of `CU_AD_FORMAT_UNSIGNED_INT8`.
+    let (descriptor, mut array) = ([16u64, 0, 1 | (1 << 32)], 0usize);
+    assert_eq!(call!(driver, "cuArrayCreate_v2", &raw mut array => *mut usize, descriptor.as_ptr() => *const u64), 0);
+    for (offset, code) in [(8, 0), (9, 1), (usize::MAX, 1)] {
+        let copied = call!(
+            driver, "cuMemcpyHtoA_v2", array => usize, offset => usize, host.as_ptr() => *const u8, 8 => usize
+        );
+        assert_eq!(copied, code, "offset {offset}");
+    }
+    assert_eq!(driver.read(words, 1), Ok(vec![0]));
+}

@@ -6,7 +6,7 @@ use super::abi::exports;
 use super::streams::submit_value;
 use crate::driver::codes::{self, Code};
 use crate::driver::objects::{DevicePtr, Handle};
-use crate::driver::operation::{Copy, Operation, StreamValue};
+use crate::driver::operation::{Copy, End, Operation, StreamValue};
 use crate::driver::pointer::Pointer;
 use crate::driver::state::DriverState;
 
@@ -71,7 +71,9 @@ fn copy_all(state: &mut DriverState, copies: Copies, stream: Handle) -> Result<(
     let (to, from) = (to.slice(count).map_err(all)?, from.slice(count).map_err(all)?);
     let sizes = sizes.slice(count).map_err(all)?;
     for (i, ((to, from), size)) in to.iter().zip(from).zip(sizes).enumerate() {
-        state.submit(stream, Operation::Copy(Copy::linear(*to, *from, *size))).map_err(|code| (i, code))?;
+        state
+            .submit(stream, Operation::Copy(Copy::linear(End::any(*to), End::any(*from), *size)))
+            .map_err(|code| (i, code))?;
     }
     Ok(())
 }

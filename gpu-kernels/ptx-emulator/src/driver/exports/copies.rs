@@ -4,11 +4,12 @@
 use std::ffi::{c_int, c_uint};
 
 use super::abi::{check, exports};
-use crate::driver::codes::Code;
+use crate::driver::codes::{self, Code};
 use crate::driver::objects::{DevicePtr, Handle};
 use crate::driver::operation::{Copy, End, Fill, Operation};
 use crate::driver::pointer::Pointer;
 use crate::driver::state::DriverState;
+use crate::simulator::Texels;
 
 /// One end of a `CUDA_MEMCPY2D`.
 #[derive(Clone, Copy, Debug)]
@@ -70,43 +71,49 @@ const ARRAY: c_int = 3;
 const UNIFIED: c_int = 4;
 
 exports! {
-    Context: cuMemcpyHtoD_v2 + "_ptds", cuMemcpyDtoH_v2 + "_ptds", cuMemcpyDtoD_v2 + "_ptds", cuMemcpy + "_ptds"
-        => (to: DevicePtr, from: DevicePtr, size: usize) |state| now(state, Copy::linear(to, from, size));
-    Context: cuMemcpyHtoDAsync_v2 + "_ptsz", cuMemcpyDtoHAsync_v2 + "_ptsz", cuMemcpyDtoDAsync_v2 + "_ptsz",
-             cuMemcpyAsync + "_ptsz"
-        => (to: DevicePtr, from: DevicePtr, size: usize, stream: Handle)
-        |state| state.submit(stream, Operation::Copy(Copy::linear(to, from, size)));
+    Context: cuMemcpyHtoD_v2 + "_ptds" => (to: DevicePtr, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(End::known(to), End::any(from), size));
+    Context: cuMemcpyDtoH_v2 + "_ptds" => (to: DevicePtr, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(End::any(to), End::known(from), size));
+    Context: cuMemcpyDtoD_v2 + "_ptds" => (to: DevicePtr, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(End::known(to), End::known(from), size));
+    Context: cuMemcpy + "_ptds" => (to: DevicePtr, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(End::any(to), End::any(from), size));
+    Context: cuMemcpyHtoDAsync_v2 + "_ptsz" => (to: DevicePtr, from: DevicePtr, size: usize, stream: Handle)
+        |state| later(state, stream, Copy::linear(End::known(to), End::any(from), size));
+    Context: cuMemcpyDtoHAsync_v2 + "_ptsz" => (to: DevicePtr, from: DevicePtr, size: usize, stream: Handle)
+        |state| later(state, stream, Copy::linear(End::any(to), End::known(from), size));
+    Context: cuMemcpyDtoDAsync_v2 + "_ptsz" => (to: DevicePtr, from: DevicePtr, size: usize, stream: Handle)
+        |state| later(state, stream, Copy::linear(End::known(to), End::known(from), size));
+    Context: cuMemcpyAsync + "_ptsz" => (to: DevicePtr, from: DevicePtr, size: usize, stream: Handle)
+        |state| later(state, stream, Copy::linear(End::any(to), End::any(from), size));
     Context: cuMemcpyPeer + "_ptds" => (to: DevicePtr, _peer: Handle, from: DevicePtr, _context: Handle, size: usize)
-        |state| now(state, Copy::linear(to, from, size));
+        |state| now(state, Copy::linear(End::known(to), End::known(from), size));
     Context: cuMemcpyPeerAsync + "_ptsz" => (
         to: DevicePtr, _peer: Handle, from: DevicePtr, _context: Handle, size: usize, stream: Handle
-    ) |state| state.submit(stream, Operation::Copy(Copy::linear(to, from, size)));
+    ) |state| later(state, stream, Copy::linear(End::known(to), End::known(from), size));
     Context: cuMemcpy2D_v2 + "_ptds", cuMemcpy2DUnaligned_v2 + "_ptds" => (copy: Pointer<Copy2>)
         |state| copy2(state, copy).and_then(|copy| now(state, copy));
     Context: cuMemcpy2DAsync_v2 + "_ptsz" => (copy: Pointer<Copy2>, stream: Handle)
-        |state| copy2(state, copy).and_then(|copy| state.submit(stream, Operation::Copy(copy)));
+        |state| copy2(state, copy).and_then(|copy| later(state, stream, copy));
     Context: cuMemcpy3D_v2 + "_ptds", cuMemcpy3DPeer + "_ptds" => (copy: Pointer<Copy3>)
         |state| copy3(state, copy).and_then(|copy| now(state, copy));
     Context: cuMemcpy3DAsync_v2 + "_ptsz", cuMemcpy3DPeerAsync + "_ptsz" => (copy: Pointer<Copy3>, stream: Handle)
-        |state| copy3(state, copy).and_then(|copy| state.submit(stream, Operation::Copy(copy)));
-    Context: cuMemcpyHtoA_v2 + "_ptds", cuMemcpyDtoA_v2 + "_ptds"
-        => (array: Handle, offset: usize, from: DevicePtr, size: usize)
-        |state| state.array_address(array, offset).and_then(|to| now(state, Copy::linear(to, from, size)));
-    Context: cuMemcpyAtoH_v2 + "_ptds", cuMemcpyAtoD_v2 + "_ptds"
-        => (to: DevicePtr, array: Handle, offset: usize, size: usize)
-        |state| state.array_address(array, offset).and_then(|from| now(state, Copy::linear(to, from, size)));
+        |state| copy3(state, copy).and_then(|copy| later(state, stream, copy));
+    Context: cuMemcpyHtoA_v2 + "_ptds" => (array: Handle, offset: usize, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(state.array_end(array, offset, size)?, End::any(from), size));
+    Context: cuMemcpyDtoA_v2 + "_ptds" => (array: Handle, offset: usize, from: DevicePtr, size: usize)
+        |state| now(state, Copy::linear(state.array_end(array, offset, size)?, End::known(from), size));
+    Context: cuMemcpyAtoH_v2 + "_ptds" => (to: DevicePtr, array: Handle, offset: usize, size: usize)
+        |state| now(state, Copy::linear(End::any(to), state.array_end(array, offset, size)?, size));
+    Context: cuMemcpyAtoD_v2 + "_ptds" => (to: DevicePtr, array: Handle, offset: usize, size: usize)
+        |state| now(state, Copy::linear(End::known(to), state.array_end(array, offset, size)?, size));
     Context: cuMemcpyHtoAAsync_v2 + "_ptsz" => (
         array: Handle, offset: usize, from: DevicePtr, size: usize, stream: Handle
-    ) |state| {
-        let to = state.array_address(array, offset)?;
-        state.submit(stream, Operation::Copy(Copy::linear(to, from, size)))
-    };
+    ) |state| later(state, stream, Copy::linear(state.array_end(array, offset, size)?, End::any(from), size));
     Context: cuMemcpyAtoHAsync_v2 + "_ptsz" => (
         to: DevicePtr, array: Handle, offset: usize, size: usize, stream: Handle
-    ) |state| {
-        let from = state.array_address(array, offset)?;
-        state.submit(stream, Operation::Copy(Copy::linear(to, from, size)))
-    };
+    ) |state| later(state, stream, Copy::linear(End::any(to), state.array_end(array, offset, size)?, size));
     Context: cuMemsetD8_v2 + "_ptds" => (to: DevicePtr, value: u8, count: usize)
         |state| fill_now(state, fill(to, 0, value.into(), 1, [count, 1])?);
     Context: cuMemsetD16_v2 + "_ptds" => (to: DevicePtr, value: u16, count: usize)
@@ -138,6 +145,10 @@ exports! {
 
 fn now(state: &mut DriverState, copy: Copy) -> Result<(), Code> {
     state.run_now(&Operation::Copy(copy))
+}
+
+fn later(state: &mut DriverState, stream: Handle, copy: Copy) -> Result<(), Code> {
+    state.submit(stream, Operation::Copy(copy))
 }
 
 fn fill_now(state: &mut DriverState, fill: Fill) -> Result<(), Code> {
@@ -178,25 +189,38 @@ pub fn described(copy: &Copy) -> Copy3 {
     let end = |end: End| {
         let rows = end.slice.checked_div(end.pitch).unwrap_or(0);
         let (pitch, height) = (end.pitch as usize, rows as usize);
-        End3 { kind: UNIFIED, device: end.address, pitch, height, ..End3::default() }
+        End3 { kind: if end.known { DEVICE } else { UNIFIED }, device: end.address, pitch, height, ..End3::default() }
     };
     let [width, height, depth] = copy.extent;
     Copy3 { from: end(copy.from), to: end(copy.to), width, height, depth }
 }
 
 /// Returns the first byte and the strides of one end of a copy. A pitch or a height of 0 is that of the copy.
-fn end_of(state: &DriverState, end: End3, [width, height, _]: [usize; 3]) -> Result<End, Code> {
+fn end_of(state: &DriverState, end: End3, extent: [usize; 3]) -> Result<End, Code> {
     let (address, pitch, rows) = match end.kind {
         HOST => (end.host, end.pitch, end.height),
         DEVICE | UNIFIED => (end.device, end.pitch, end.height),
-        ARRAY => state.array_rows(end.array)?,
-        _ => return Err(crate::driver::codes::INVALID_VALUE),
+        ARRAY => {
+            let Texels { address, extent: [_, rows, slices], pitch, .. } = state.texels(end.array)?;
+            let sizes = [pitch as usize, rows as usize, slices as usize];
+            let ends = [end.x, end.y, end.z].into_iter().zip(extent).map(|(first, len)| first.checked_add(len));
+            check(ends.zip(sizes).all(|(end, size)| end.is_some_and(|end| end <= size)))?;
+            (address, pitch as usize, rows as usize)
+        }
+        _ => return Err(codes::INVALID_VALUE),
     };
-    let pitch = if pitch == 0 { width } else { pitch } as u64;
-    let rows = if rows == 0 { height } else { rows } as u64;
-    check(height <= 1 || pitch >= width as u64)?;
-    let whole = End { address, pitch, slice: pitch.wrapping_mul(rows) };
-    Ok(End { address: whole.row(end.y, end.z).wrapping_add(end.x as u64), ..whole })
+    let [width, height, _] = extent;
+    let pitch = if pitch == 0 { width } else { pitch };
+    let rows = if rows == 0 { height } else { rows };
+    check(height <= 1 || pitch >= width)?;
+    let slice = pitch.checked_mul(rows).ok_or(codes::INVALID_VALUE)?;
+    let known = [DEVICE, ARRAY].contains(&end.kind);
+    let whole = End { address, known, pitch: pitch as u64, slice: slice as u64 };
+    // The part begins where a copy up to its first byte ends.
+    let before = [end.x, end.y, end.z].map(|n| n.checked_add(1));
+    let [Some(x), Some(y), Some(z)] = before else { return Err(codes::INVALID_VALUE) };
+    let offset = whole.span([x, y, z]).ok_or(codes::INVALID_VALUE)? - 1;
+    Ok(End { address: address + offset as u64, ..whole })
 }
 
 /// A `CUDA_MEMSET_NODE_PARAMS`.
