@@ -40,6 +40,8 @@
 //! this package is an example. For Rust-CUDA, the caller provides a workspace that builds the same sources with
 //! `cuda_builder` (see [`PtxBuild::rust_cuda_workspace`]).
 
+#![deny(missing_docs)]
+
 mod assembler;
 mod build;
 mod costs;

@@ -64,7 +64,8 @@ impl<'a, T: Target> KernelBlock<'a, T> {
             self.block.each_warp(
                 #[inline(always)]
                 move |warp| {
-                    if warp.index == item % WARPS {
+                    // The CPU's block has one warp, which takes all items.
+                    if warp.index == item & (WARPS - 1) {
                         work(warp, item);
                     }
                 },

@@ -10,12 +10,20 @@
 //! every barrier. Inside a warp, [`Warp::sync`] stands between a lane's write and another lane's read. The race checker
 //! (feature `race-check`) finds a missing call.
 //!
+//! The values of lanes are types of their own, which no `if` and no loop bound takes. So the control flow of a warp
+//! depends on scalars alone. A [`KernelBlock`] takes closures that cannot carry a warp's value out, nor use the block's
+//! barriers, so its control flow is the same in all warps. An [`Array`] lives as long as its launch, or as its block uses
+//! the shared memory.
+//!
 //! [`entries!`] declares a kernel, and makes its entries for GPUs and for each instruction set of the CPU. `Cpu` launches
 //! it. `docs/kernels-of-your-own.md` is a guide, and the package `simt-examples` has kernels to learn from.
 //!
 //! The modules `cpu` and `gpu` are the two backends of lanes, memory, and the levels of [`Block`]. `gpu/ptx.rs` holds
 //! every instruction that is not plain Rust. `gpu/compiler.rs` holds all that differs between the two compilers that
 //! make PTX.
+//!
+//! The feature `race-check` has every access checked for races and bounds, and is for tests. The crate has no other
+//! feature.
 //!
 //! ```
 //! use simt::{AnyCpu, F32x16, Grid, HALF_WARP, View};
@@ -35,6 +43,7 @@
 //! assert_eq!(memory, [3.0; 64]);
 //! ```
 #![no_std]
+#![deny(missing_docs)]
 #![feature(core_float_math)]
 #![cfg_attr(not(target_arch = "nvptx64"), feature(portable_simd, core_intrinsics))]
 #![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch, link_llvm_intrinsics))]

@@ -43,6 +43,7 @@ simt::entries! {
     }
 }
 
+#[allow(clippy::large_stack_arrays, reason = "the CPU keeps 64 KiB of accumulators")]
 impl Kernel for MatrixProduct {
     const SHARED: usize = (TILE_ROWS + COLUMNS) * GPU_STEPS;
 
@@ -133,6 +134,7 @@ fn accumulate(warp: &Warp, a: Array<f32, SharedMemory>, b: Array<f32, SharedMemo
 
 /// Adds the products of the `N` rows from `first` on.
 #[inline(always)]
+#[allow(clippy::manual_memcpy, reason = "in PTX a copy of slices keeps them in memory")]
 fn accumulate_rows<const N: usize>(
     a: Array<f32, SharedMemory>,
     b: Array<f32, SharedMemory>,

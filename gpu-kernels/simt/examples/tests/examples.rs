@@ -295,7 +295,7 @@ fn values_of_16_bits_are_the_nearest_ones() {
         *x = f32::from_bits(0x3f80_1000 + 0x1000 * i as u32);
     }
     x[3000..3000 + special.len()].copy_from_slice(&special);
-    let patterns: Vec<u32> = (0..n as u32).map(|i| (7 * i) % 65536 | ((7 * i + 3) % 65536) << 16).collect();
+    let patterns: Vec<u32> = (0..n as u32).map(|i| ((7 * i) % 65536) | (((7 * i + 3) % 65536) << 16)).collect();
     let arrays = [bits(&x), vec![0; n / 2], vec![0; n / 2], patterns.clone(), vec![0; n], vec![0; n]];
     let result = run(2, &arrays, |at| half_ops::HalfOps {
         values: Global::new(at[0], n),

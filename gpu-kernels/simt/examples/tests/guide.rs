@@ -26,3 +26,18 @@ fn the_code_of_the_guide_is_that_of_the_examples() {
         assert!(sources.iter().any(|source| source.contains(code.trim_end())), "no example has this code:\n{block}");
     }
 }
+
+/// Returns the kernel of a source, from its declaration to the end of its implementation.
+fn kernel(source: &str) -> &str {
+    let (_, kernel) = source.split_once("simt::entries! {").expect("the source declares a kernel");
+    let implementation = kernel.find("\nimpl Kernel for").expect("the source implements the kernel");
+    let end = kernel[implementation..].find("\n}\n").expect("the implementation ends");
+    &kernel[..implementation + end]
+}
+
+#[test]
+fn the_kernel_of_the_template_is_that_of_the_example() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(package.join(file)).expect("the source is read");
+    assert_eq!(kernel(&read("../template/src/lib.rs")), kernel(&read("src/saxpy.rs")));
+}

@@ -58,6 +58,16 @@ fn test(package: &Path) -> (bool, String) {
     (output.status.success(), text)
 }
 
+/// Runs the package's program with the driver in this folder, and returns what it writes.
+#[cfg(target_os = "linux")]
+fn run(package: &Path, driver: &Path) -> String {
+    let mut cargo = cargo(package);
+    cargo.args(["run", "--offline", "--quiet"]).env("CARGO_TARGET_DIR", package.join("target"));
+    let output = cargo.env("LD_LIBRARY_PATH", driver).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
 #[test]
 fn the_template_passes_its_test_and_finds_an_access_out_of_bounds() {
     let folder = tempfile::tempdir().expect("an empty folder");
@@ -71,8 +81,23 @@ fn the_template_passes_its_test_and_finds_an_access_out_of_bounds() {
         let unpacked = format!("path = \"../{package}-{}\"", env!("CARGO_PKG_VERSION"));
         replace(&manifest, &format!("path = \"{path}\""), &unpacked);
     }
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../host");
+    replace(&manifest, "\"../../../host/", &format!("\"{}/", host.display()));
     let (passes, output) = test(&my_kernels);
     assert!(passes, "{output}");
+    #[cfg(target_os = "linux")]
+    {
+        let driver = folder.path().join("driver");
+        fs::create_dir(&driver).expect("the folder is made");
+        // An empty library cannot be opened, as on a computer without the driver.
+        fs::write(driver.join("libcuda.so.1"), "").expect("the file is written");
+        let output = run(&my_kernels, &driver);
+        assert!(output.contains("[2.5, 4.5, 6.5, 8.5, 10.5]") && output.contains("no GPU is used: "), "{output}");
+        fs::copy(my_kernels.join("target/debug/deps/libptx_emulator.so"), driver.join("libcuda.so.1"))
+            .expect("the emulated driver is copied");
+        let output = run(&my_kernels, &driver);
+        assert!(output.contains("[2.5, 4.5, 6.5, 8.5, 10.5]") && !output.contains("no GPU is used"), "{output}");
+    }
     replace(&my_kernels.join("src/lib.rs"), "y.store_where(inside, i, sum)", "y.store_lanes(i, sum)");
     let (passes, output) = test(&my_kernels);
     assert!(!passes, "{output}");

@@ -57,13 +57,15 @@ unsafe fn fetch(
     mut operation: impl FnMut(usize, &AtomicU32) -> u32,
 ) -> U32x32 {
     let mut old = U32x32::splat(0);
-    // SAFETY: by the contract of the function.
     each_lane(
         view,
         mask,
         index,
         #[inline(always)]
-        |lane, element| old.0[lane] = operation(lane, unsafe { AtomicU32::from_ptr(element) }),
+        |lane, element| {
+            // SAFETY: by the contract of the function.
+            old.0[lane] = operation(lane, unsafe { AtomicU32::from_ptr(element) });
+        },
     );
     old
 }

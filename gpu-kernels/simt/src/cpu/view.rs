@@ -168,9 +168,8 @@ impl View {
         let mut x = [F32x32::splat(0.0); WIDE];
         for j in 0..WIDE {
             // SAFETY: by the contract of the function, the elements lie within the array.
-            x[j] = F32x32::from_bits(U32x32(unsafe {
-                self.element::<Simd<u32, WARP>>(0).byte_add(4 * i + 4 * WARP * j).read_unaligned()
-            }));
+            let bits = unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().read_unaligned() };
+            x[j] = F32x32::from_bits(U32x32(bits));
         }
         x
     }
@@ -183,9 +182,7 @@ impl View {
     pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
         for j in 0..WIDE {
             // SAFETY: by the contract of the function, the elements lie within the array.
-            unsafe {
-                self.element::<Simd<u32, WARP>>(0).byte_add(4 * i + 4 * WARP * j).write_unaligned(x[j].to_bits().0)
-            };
+            unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().write_unaligned(x[j].to_bits().0) };
         }
     }
 

@@ -144,8 +144,9 @@ impl Not for Mask32 {
     }
 }
 
+/// Implements what all integers have in common, from a conversion of a number of bits.
 macro_rules! integers {
-    ($($type:ident: $element:ident;)*) => {$(
+    ($($type:ident: $element:ident, $bits:expr;)*) => {$(
         lanewise!(Add add $type: 0);
         lanewise!(Sub sub $type: 0);
         lanewise!(Mul mul $type: 0);
@@ -174,7 +175,7 @@ macro_rules! integers {
             type Output = Self;
             #[inline(always)]
             fn shl(self, bits: u32) -> Self {
-                Self(self.0 << Simd::splat(bits as $element))
+                Self(self.0 << Simd::splat($bits(bits)))
             }
         }
 
@@ -183,13 +184,13 @@ macro_rules! integers {
             type Output = Self;
             #[inline(always)]
             fn shr(self, bits: u32) -> Self {
-                Self(self.0 >> Simd::splat(bits as $element))
+                Self(self.0 >> Simd::splat($bits(bits)))
             }
         }
     )*};
 }
 
-integers! { I32x32: i32; U32x32: u32; U64x32: u64; }
+integers! { I32x32: i32, u32::cast_signed; U32x32: u32, u32::from; U64x32: u64, u64::from; }
 
 /// Implements what all lane types have in common, from a conversion to a vector and back.
 macro_rules! lanes {

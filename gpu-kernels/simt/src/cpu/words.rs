@@ -55,9 +55,8 @@ macro_rules! words {
 
             #[inline(always)]
             unsafe fn store(view: View, i: usize, x: $lanes) {
-                let address = view.element::<$element>(i).cast::<Simd<$element, WARP>>();
                 // SAFETY: by the contract of the function, the elements lie within the array.
-                unsafe { address.write_unaligned(x.0.cast()) };
+                unsafe { view.element::<$element>(i).cast::<Simd<$element, WARP>>().write_unaligned(x.0.cast()) };
             }
 
             #[inline(always)]

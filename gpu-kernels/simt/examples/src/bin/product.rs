@@ -48,13 +48,13 @@ impl Kernel for Peak {
 fn chains<const N: usize>(factor: F32x32, rounds: u32) -> F32x32 {
     let mut sums = [factor; N];
     for _ in 0..rounds {
-        for i in 0..N {
-            sums[i] = sums[i].mul_add(factor, factor);
+        for sum in &mut sums {
+            *sum = sum.mul_add(factor, factor);
         }
     }
     let mut total = factor;
-    for i in 0..N {
-        total = total + sums[i];
+    for sum in sums {
+        total = total + sum;
     }
     total
 }

@@ -43,7 +43,7 @@ impl Kernel for BlockOps {
         launch.each_block(inline!(|block| {
             block.shared::<{ Self::SHARED }>(inline!(|shared| {
                 let sum = block.reduce(x, LEN, shared, 0.0, inline!(|a, b| a + b));
-                let max = block.reduce(x, LEN, shared, f32::MIN, inline!(|a, b| a.max(b)));
+                let max = block.reduce(x, LEN, shared, f32::MIN, F32x32::max);
                 block.scan(x, LEN, shared, 0.0, inline!(|a, b| a + b));
                 let tile = shared.cast::<u32>().at(PARTS + SHARED_COUNTS).matrix(WARP, WARP, STRIDE);
                 let (rows, columns) = SHAPE;

@@ -68,7 +68,7 @@ pub fn nearest(x: f32, significand_bits: u32) -> Option<u16> {
     // The bits of positive floats are in the order of the floats.
     let (mut low, mut high) = (0, infinity);
     while high - low > 1 {
-        let middle = (low + high) / 2;
+        let middle = u16::midpoint(low, high);
         if value(middle, significand_bits) <= magnitude { low = middle } else { high = middle }
     }
     // Infinity stands where the next finite value would be.

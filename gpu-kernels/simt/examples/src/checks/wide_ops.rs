@@ -51,7 +51,7 @@ impl Kernel for WideOps {
                     put!(mask.select(x, y));
                 }
                 put!(x + y, x - y, x * y, x & y, x | y, x ^ y, !x, x << 37, x >> 37, x.min(y), x.max(y));
-                put!(x.to_u32().to_u64(), a.shuffle_xor(21).to_bits(), a.shuffle(lanes).to_bits());
+                put!(x.to_u32().to_u64(), a.shuffle_xor(0x15).to_bits(), a.shuffle(lanes).to_bits());
                 put!(x.shuffle_up(3), x.shuffle_down(6), U64x32::splat(x.lane(45)), U64x32::splat(x.reduce_sum()));
                 put!(U64x32::splat(x.reduce_max()), U64x32::splat(x.reduce_min()), x.prefix_sum());
                 put!(F64x32::splat(b.reduce_sum()).to_bits(), F64x32::splat(b.reduce_max()).to_bits());
@@ -93,7 +93,7 @@ pub fn naive(a: &[f64], b: &[f64], x: &[u64], y: &[u64]) -> std::vec::Vec<u64> {
     put!(|l| x[l] | y[l], |l| x[l] ^ y[l], |l| !x[l], |l| x[l] << 37, |l| x[l] >> 37);
     put!(|l| x[l].min(y[l]), |l| x[l].max(y[l]), |l| u64::from(x[l] as u32));
     let lane = |l: usize| x[l] as usize % WARP;
-    put!(|l| bits(a[l ^ 21]), |l| bits(a[lane(l)]), |l| x[if l < 3 { l } else { l - 3 }]);
+    put!(|l| bits(a[l ^ 0x15]), |l| bits(a[lane(l)]), |l| x[if l < 3 { l } else { l - 3 }]);
     put!(|l| x[if l + 6 < WARP { l + 6 } else { l }], |_| x[45 % WARP]);
     let sum = |l: usize| x[..=l].iter().copied().fold(0, u64::wrapping_add);
     put!(|_| sum(31), |_| x.iter().copied().fold(0, u64::max), |_| x.iter().copied().fold(u64::MAX, u64::min), sum);
