@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use simt::{Grid, HALF_WARP, Target, View, inline};
+
 use crate::train::batch::{BatchArgs, Phase, shards};
 
 /// The arguments of `train_batch` on a GPU, for whole steps, or for a part of one step that several ranks share.
@@ -61,5 +63,39 @@ impl StepPart {
     pub fn reduce(&self) -> Phase {
         let Self { first_array, arrays, documents, .. } = *self;
         Phase::Reduce { first: first_array as usize, count: arrays as usize, documents: documents as usize }
+    }
+}
+
+/// The arguments of a launch that adds two arrays. The sum may replace one of them.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct AddArgs {
+    /// The sum, `len` elements.
+    pub sum: *mut f32,
+    /// The addends, `len` elements each.
+    pub addends: [*mut f32; 2],
+    /// The number of elements, a multiple of 32.
+    pub len: u64,
+}
+
+impl AddArgs {
+    /// Adds the arrays, 32 elements in a warp at a time.
+    ///
+    /// # Safety
+    /// The pointers are valid for `len` elements, and nothing else uses the arrays.
+    #[inline(always)]
+    pub unsafe fn run<T: Target>(&self, grid: &Grid<T>) {
+        let Self { sum, addends: [a, b], len } = *self;
+        let len = len as usize;
+        grid.each_block(inline!(|block| {
+            // SAFETY: the caller keeps the contract.
+            let [sum, a, b] = unsafe { [View::new(sum, len), View::new(a, len), View::new(b, len)] };
+            block.each_warp(inline!(|warp| {
+                for i in block.grid_share(warp).items(0, len / (2 * HALF_WARP)) {
+                    let at = i * 2 * HALF_WARP;
+                    sum.store_halves(at, HALF_WARP, a.load_halves(at, HALF_WARP) + b.load_halves(at, HALF_WARP));
+                }
+            }));
+        }));
     }
 }

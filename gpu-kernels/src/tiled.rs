@@ -18,6 +18,8 @@ pub mod phases;
 pub mod product;
 mod products;
 pub mod rows;
+#[cfg(not(target_arch = "nvptx64"))]
+pub mod share;
 pub mod squares;
 mod staged;
 pub mod step;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use microgpt::config::{ModelConfig, OptimizerConfig, TrainConfig, num_params};
 use microgpt::corpus::Dataset;
 use microgpt::device::cpu::Cpu;
-use microgpt::device::{Device, State, threads};
+use microgpt::device::{Device, Executor, State, threads};
 use microgpt::weights::Weights;
 use plotters::prelude::*;
 
@@ -57,6 +57,9 @@ struct Model {
 /// The constants of a model on one core.
 struct Constants {
     params: usize,
+    /// Whether the ranks exchange slices of the sums, and each updates a part of the weights. Otherwise the sums go whole
+    /// to all ranks, and each updates all weights.
+    is_split: bool,
     /// The seconds for the gradients of a document.
     document: f64,
     /// The seconds for the update of the weights.
@@ -139,24 +142,27 @@ fn measure(model: &Model) -> microgpt::Result<Constants> {
     let [few, many, addition] = least;
     let document = (many - few) / (more - fewer) as f64;
     let update = (few - fewer as f64 * document).max(0.0);
-    Ok(Constants { params: num_params(state.weights.shape), document, update, addition })
+    let (shape, batch) = (state.weights.shape, model.batch);
+    let is_split = Executor::of_training(shape, batch) == Executor::Tiled;
+    Ok(Constants { params: num_params(shape), is_split, document, update, addition })
 }
 
 /// Returns the seconds of a step on so many ranks.
 ///
-/// The rank with the most shards decides. All ranks then tell each other whether they have failed, exchange the slices of
-/// their sums, and collect the slices of the total. More ranks than shards have no work.
+/// The rank with the most shards decides. All ranks then tell each other whether they have failed. They either exchange the
+/// slices of their sums in two parts, then collect the sums of squares, and at last the weights that the others have
+/// updated, or they collect the whole sums of all ranks. More ranks than shards have no work.
 fn step(constants: &Constants, batch: usize, ranks: usize, Rank { cores, bandwidth, .. }: Rank) -> f64 {
     let ranks = ranks.min(SHARDS.min(batch));
     let documents = SHARDS.min(batch).div_ceil(ranks) as f64 * batch as f64 / SHARDS.min(batch) as f64;
-    let compute = (documents * constants.document + constants.update) / cores;
-    if ranks == 1 {
-        return compute;
-    }
-    let (n, levels) = (ranks as f64, (ranks as f64).log2().ceil());
-    let latency = (2.0 * levels + n - 1.0) * LATENCY;
-    let transfer = 2.0 * (n - 1.0) / n * 4.0 * constants.params as f64 / bandwidth;
-    compute + latency + transfer + (n - 1.0) / n * constants.addition / cores
+    let (n, levels, bytes) = (ranks as f64, (ranks as f64).log2().ceil(), 4.0 * constants.params as f64);
+    // The parts of an update and of an addition that a rank computes, and those of a sum and of the weights that it sends.
+    let (part, messages, sent) = match constants.is_split {
+        true => (1.0 / n, levels + 4.0 * (n - 1.0), (2.0 + 1.0 / 16.0) / n),
+        false => (1.0, 2.0 * levels, 1.0),
+    };
+    let update = part * (constants.update + (n - 1.0) * constants.addition);
+    (documents * constants.document + update) / cores + messages * LATENCY + (n - 1.0) * sent * bytes / bandwidth
 }
 
 /// Returns a number with about three digits.

@@ -124,7 +124,8 @@ fn assert_goes_on(folder: &Folder) {
 fn any_number_of_ranks_has_the_bits_and_the_output_of_one_process() {
     let folder = Folder::new();
     folder.write("text.txt", include_str!("../../LICENSE-APACHE"));
-    let odd = "--n-embd 12 --n-head 3 --n-layer 2 --block-size 5";
+    // The sums of this model are exchanged in slices, and those of the default one whole.
+    let odd = "--n-embd 12 --n-head 3 --n-layer 3 --block-size 5";
     let tiled = "--device cpu --input text.txt --corpus text --n-embd 66 --n-head 3 --block-size 37 --batch 37";
     for (args, ranks) in [
         ("--device cpu --batch 5", &[2, 3, 4, 5][..]),
@@ -156,20 +157,30 @@ fn any_number_of_ranks_has_the_bits_and_the_output_of_one_process() {
 
 #[cfg(cuda)]
 #[test]
-fn any_rank_can_be_on_a_gpu() {
+fn any_rank_can_be_on_a_gpu_with_any_mpi_library() {
     let (folder, emulator) = (Folder::new(), emulated::Emulator::new());
     let present = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let libraries = env::join_paths([emulator.path("")].into_iter().chain(env::split_paths(&present))).unwrap();
     let gpu = format!("LD_LIBRARY_PATH={}", libraries.display());
+    let examples = env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples");
+    let cuda_aware = examples.join("libcuda_aware_mpi.so");
+    assert!(cuda_aware.is_file(), "`.ci/mpi` builds the example `cuda-aware-mpi`");
     let fused = "--batch 5 --n-embd 12 --n-head 3 --block-size 5 --samples 1 --input names.txt";
+    // The sums of this model are exchanged in slices.
+    let slices = "--batch 2 --n-embd 32 --n-head 4 --block-size 3 --samples 0 --input names.txt";
     // A step has 522 rows, which make two shards. The emulated GPU has the short one.
-    folder.write("lines.txt", format!("emma\n{}\nmae\n", "some".repeat(130)));
-    let tiled = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --input lines.txt --no-shuffle";
-    for (args, on_gpu, device) in [
-        (fused, &[true, true][..], "(sm_90, PTX for sm_75), sums go through the host's memory"),
-        (fused, &[false, true, true], "(no GPU: "),
+    folder.write("two.txt", format!("emma\n{}\nmae\n", "some".repeat(130)));
+    let two = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --input two.txt --no-shuffle";
+    // A step has three shards, and the second rank two subtrees of them.
+    folder.write("three.txt", format!("{}\nemma\nmae\nava\n", "some".repeat(192)));
+    let three = "--batch 3 --n-embd 64 --n-head 4 --block-size 768 --samples 0 --input three.txt --no-shuffle";
+    for (args, on_gpu, is_aware, device) in [
+        (fused, &[true, true][..], false, "(sm_90, PTX for sm_75), sums go through the host's memory"),
+        (fused, &[false, true, true], true, "(no GPU: "),
+        (slices, &[true, true], true, "(sm_90, PTX for sm_75), sums go from GPU to GPU"),
         // The last rank has no document to validate on.
-        (tiled, &[true, false], "(sm_90, PTX for sm_75), tiled, sums go through the host's memory"),
+        (two, &[true, false], false, "(sm_90, PTX for sm_75), tiled, sums go through the host's memory"),
+        (three, &[false, true], true, "(no GPU: "),
     ] {
         let args = format!("--threads 1 {args} --steps 2 --val-every 2 --val-docs 3 --save");
         let one = folder.program(&format!("--device cpu {args} one.st")).output().unwrap();
@@ -178,12 +189,16 @@ fn any_rank_can_be_on_a_gpu() {
         for (i, on_gpu) in on_gpu.iter().enumerate() {
             command.args(&[":", "-n", "1"][usize::from(i == 0)..]);
             command.args(["env", "PTX_EMULATOR=checks=strict"]).args(on_gpu.then_some(&gpu));
+            command.args(is_aware.then(|| format!("LD_PRELOAD={}", cuda_aware.display())));
             command.arg(cargo_bin!("microgpt")).args(format!("{args} ranks.st").split_whitespace());
         }
         let Output { status, stdout, stderr } = command.output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
         assert!(status.success(), "{on_gpu:?}, {args}: {stderr}");
         assert!(stderr.contains(device), "{on_gpu:?}, {args}: `{device}` in {stderr}");
+        let gpus = on_gpu.iter().filter(|on_gpu| **on_gpu).count();
+        let sending = stderr.matches("CUDA-aware MPI: a message is in the memory of the GPU").count();
+        assert_eq!(sending, if is_aware { gpus } else { 0 }, "{on_gpu:?}, {args}: {stderr}");
         let [one, all] = [one.stdout, stdout].map(|stdout| untimed(&String::from_utf8(stdout).unwrap()));
         assert_eq!(all, one, "{on_gpu:?}, {args}");
         let [one, all] = ["one.st", "ranks.st"].map(|name| fs::read(folder.path(name)).unwrap());

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
-use gpu_kernels::part::BatchLaunchArgs;
+use gpu_kernels::part::{AddArgs, BatchLaunchArgs};
 use gpu_kernels::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use gpu_kernels::train::TrainModelsArgs;
 use microgpt::device::cuda::{DECLARED_SHARED, PTX};
@@ -29,13 +29,14 @@ const KERNELS: [(&str, usize); 4] = [
     ("generate", size_of::<GenerateArgs>()),
 ];
 
-/// The kernels of the tiled executor, with the sizes of their arguments.
-const TILED: [(&str, usize); 5] = [
+/// The kernels of the tiled executor, and the addition of gradients, with the sizes of their arguments.
+const TILED: [(&str, usize); 6] = [
     ("tiled_forward", size_of::<ProductsArgs>()),
     ("tiled_backward", size_of::<ProductsArgs>()),
     ("tiled_attention", size_of::<TiledPhaseArgs>()),
     ("tiled_attention_global", size_of::<TiledPhaseArgs>()),
     ("tiled_rows", size_of::<TiledPhaseArgs>()),
+    ("add", size_of::<AddArgs>()),
 ];
 
 fn kernels() -> &'static [(&'static str, &'static str)] {

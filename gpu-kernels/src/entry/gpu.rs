@@ -9,7 +9,7 @@ use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_
 use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
-use crate::part::BatchLaunchArgs;
+use crate::part::{AddArgs, BatchLaunchArgs};
 use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
 use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use crate::train::batch::{GradientArrays, Phase, PhaseArgs, shards};
@@ -89,6 +89,8 @@ tiled_entries! {
     tiled_attention_global: TiledPhaseArgs, GpuGlobal, attention;
     /// Computes the other phases.
     tiled_rows: TiledPhaseArgs, GpuShared, rows;
+    /// Adds two arrays of gradients.
+    add: AddArgs, GpuGlobal, run;
 }
 
 impl Kernel for TrainModelsArgs {

@@ -23,6 +23,8 @@ pub struct PhaseArgs {
     pub scratch: *mut f32,
     /// The number of elements that a block stages.
     pub staging: u64,
+    /// The item of the first block. It is 0 for attention.
+    pub first_item: u64,
 }
 
 impl PhaseArgs {
@@ -47,7 +49,7 @@ impl PhaseArgs {
     pub unsafe fn rows<T: Target>(&self, grid: &Grid<T>) {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller keeps the contract.
-            unsafe { self.step.item(block, self.phase, block.index, self.staging(block)) }
+            unsafe { self.step.item(block, self.phase, self.first_item as usize + block.index, self.staging(block)) }
         }));
     }
 

@@ -29,6 +29,19 @@ impl Squares {
         Self { wpe, layers, first_layer, len: layers + (layout.len() - first_layer) / HALF_WARP }
     }
 
+    /// Returns the number of elements for the weights before this offset, where a strip begins or ends.
+    #[cfg(not(target_arch = "nvptx64"))]
+    pub fn before(&self, offset: usize) -> usize {
+        let wpe_offset = self.wpe * HALF_WARP;
+        if offset <= wpe_offset {
+            offset / HALF_WARP
+        } else if offset < self.first_layer {
+            self.wpe + (offset - wpe_offset) / 2
+        } else {
+            self.layers + (offset - self.first_layer) / HALF_WARP
+        }
+    }
+
     /// Returns the first element of a layer's tensor.
     #[inline(always)]
     pub fn of(&self, tensor: Place) -> usize {

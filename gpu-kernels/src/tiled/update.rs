@@ -50,6 +50,21 @@ pub(super) fn strips<S: Shape>(s: S) -> usize {
     tensors.wte.rows / HALF_WARP + tensors.wpe.rows.div_ceil(HALF_WARP) + s.n_layer() * layer_strips(s)
 }
 
+/// Returns the offset of the first weight of strip `i`, or the length of the arrays if `i` is the number of strips.
+#[cfg(not(target_arch = "nvptx64"))]
+pub(super) fn strip_start<S: Shape>(s: S, i: usize) -> usize {
+    if i == strips(s) {
+        return Layout(s).len();
+    }
+    let (Strip { tensor, index }, tensors) = (Strip::new(s, i), Layout(s).model());
+    let place = match tensor {
+        Tensor::Wte => tensors.wte,
+        Tensor::Wpe => tensors.wpe,
+        Tensor::OfLayer(matrix) => matrix,
+    };
+    place.offset + index * HALF_WARP * place.cols
+}
+
 /// Returns the number of strips of a layer.
 #[inline(always)]
 fn layer_strips<S: Shape>(s: S) -> usize {

@@ -146,6 +146,9 @@ forward! {
     fn cuMemsetD8_v2(to: DevicePointer, value: c_uchar, bytes: usize);
     fn cuMemcpyHtoD_v2(to: DevicePointer, from: *const c_void, bytes: usize);
     fn cuMemcpyDtoH_v2(to: *mut c_void, from: DevicePointer, bytes: usize);
+    fn cuMemcpyDtoD_v2(to: DevicePointer, from: DevicePointer, bytes: usize);
+    fn cuMemAllocHost_v2(pointer: *mut *mut c_void, bytes: usize);
+    fn cuMemFreeHost(pointer: *mut c_void);
     fn cuStreamCreateWithPriority(stream: *mut Handle, flags: c_uint, priority: c_int);
     fn cuStreamDestroy_v2(stream: Handle);
     fn cuStreamSynchronize(stream: Handle);
@@ -187,9 +190,9 @@ unsupported! {
     cuExternalMemoryGetMappedBuffer cuFuncGetAttribute cuFuncSetCacheConfig cuFuncSetSharedMemConfig
     cuGraphAddKernelNode cuGraphCreate cuGraphDebugDotPrint cuGraphDestroy cuGraphGetEdges cuGraphGetNodes
     cuGraphKernelNodeGetParams cuGraphNodeGetType cuImportExternalMemory cuLaunchHostFunc cuLinkAddData_v2
-    cuLinkComplete cuLinkCreate_v2 cuLinkDestroy cuMemAdvise cuMemAllocAsync cuMemAllocHost_v2
-    cuMemAllocManaged cuMemFreeAsync cuMemFreeHost cuMemPrefetchAsync cuMemcpy2D_v2 cuMemcpyAtoH_v2
-    cuMemcpyDtoDAsync_v2 cuMemcpyDtoD_v2 cuMemcpyDtoHAsync_v2 cuMemcpyHtoA_v2 cuMemcpyHtoDAsync_v2
+    cuLinkComplete cuLinkCreate_v2 cuLinkDestroy cuMemAdvise cuMemAllocAsync cuMemAllocManaged
+    cuMemFreeAsync cuMemPrefetchAsync cuMemcpy2D_v2 cuMemcpyAtoH_v2 cuMemcpyDtoDAsync_v2
+    cuMemcpyDtoHAsync_v2 cuMemcpyHtoA_v2 cuMemcpyHtoDAsync_v2
     cuMemsetD16Async cuMemsetD16_v2 cuMemsetD32Async cuMemsetD32_v2 cuMemsetD8Async cuModuleGetGlobal_v2
     cuModuleLoad cuModuleLoadData cuOccupancyAvailableDynamicSMemPerBlock cuOccupancyMaxPotentialBlockSize
     cuStreamGetFlags cuStreamGetPriority cuStreamWaitEvent cuSurfObjectCreate cuSurfObjectDestroy

@@ -21,6 +21,8 @@ pub(super) enum Command {
     Train { steps: usize },
     /// Evaluates this rank's share of the first validation documents.
     Evaluate { documents: usize },
+    /// Collects the moments of all weights of that model.
+    CollectMoments,
     /// Replaces the state of that model.
     Upload { state: Tensors },
     /// Asks how many slices the rank computes at a time.

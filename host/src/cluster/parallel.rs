@@ -1,22 +1,25 @@
 //! A model that all ranks train together, each on its part of every step.
 //!
 //! A rank computes the gradients of its subtrees (see [`Sharded`]). Each rank then receives its slice of every subtree's sum,
-//! adds the slices up as the tree says, and all ranks collect the slices of the total. So a rank sends and receives about
-//! twice the model's size, whatever the number of ranks. The optimiser runs on every rank.
+//! and adds the slices up as the tree says. For a large model it updates the weights of its slice, and all ranks collect the
+//! weights of the others. For a small one they collect the slices of the total, and each rank updates all weights. So a rank
+//! sends and receives about twice the model's size, whatever the number of ranks. The smallest models are sent whole.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::tiled::share::StepShare;
 
 use super::message::{Command, Reply, decode, encode, evaluations, pairs};
 use super::rank::on_rank;
-use super::sum::{add_up, share, subtrees};
+use super::sum::{additions, share, subtrees};
 use super::world::{Shares, World};
 use crate::config::SampleConfig;
 use crate::corpus::Dataset;
 use crate::device::memory::Demand;
-use crate::device::sharded::Sharded;
+use crate::device::sharded::{Additions, Array, Division, Sharded};
+use crate::device::values::Values;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, open_sharded};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
@@ -32,10 +35,12 @@ pub(super) struct Parallel {
     description: String,
     /// The validation documents of all ranks, which take turns with them.
     val_documents: usize,
-    /// The failure of the last update, which the ranks learn of at the next step.
+    division: Division,
+    /// Whether this rank knows the moments of all weights. A rank updates those of its share alone.
+    moments_are_whole: bool,
+    /// The first failure since the last report, which the ranks learn of at the next step.
     failure: Option<Error>,
     stop: StopHandle,
-    received: Vec<f32>,
     reports: Vec<f32>,
 }
 
@@ -62,12 +67,13 @@ impl Parallel {
         Ok(Self {
             shape: setup.state.weights.shape,
             description,
+            division: device.division(world.size()),
             device,
             world,
             val_documents: dataset.val.len(),
+            moments_are_whole: true,
             failure: None,
             stop: StopHandle::default(),
-            received: Vec::new(),
             reports: Vec::new(),
         })
     }
@@ -128,16 +134,70 @@ impl Parallel {
             .map(|rank| share(leaves, rank, ranks))
             .map(|leaves| first[leaves.start]..first[leaves.end])
             .collect();
-        let summed = self.failure.take().map_or_else(|| self.device.sum_subtrees(&trees[rank]), Err);
+        let count: usize = trees.iter().map(Vec::len).sum();
+        let longest = self.division.slices.iter().map(|slices| slices[rank].len()).max().unwrap_or(0);
+        let slices_len = count * Additions::stride(longest);
+        let summed = self.failure.take().map_or_else(|| self.device.sum_subtrees(&trees[rank], slices_len), Err);
         if let Some(outcome) = self.report(&documents, summed)? {
             return Ok(outcome);
         }
-        self.exchange(&trees)?;
-        let log = self.device.end_step().unwrap_or_else(|error| {
-            self.failure = Some(error);
-            StepLog { loss: f64::NAN, grad_norm: f64::NAN }
-        });
-        Ok(Outcome::Taken(log))
+        for part in 0..self.division.slices.len() {
+            self.exchange(&trees, part)?;
+        }
+        self.end_step().map(Outcome::Taken)
+    }
+
+    /// Takes the step when the slices of the total are known.
+    fn end_step(&mut self) -> Result<StepLog> {
+        let log = if self.division.shares.is_empty() {
+            if !self.division.is_whole() {
+                let slices = self.division.slices[0].clone();
+                self.complete(Array::Gradients, &slices)?;
+            }
+            self.attempt(|device| device.end_step(None))
+        } else {
+            let shares = self.division.shares.clone();
+            let own = &shares[self.world.rank()];
+            self.moments_are_whole = false;
+            self.attempt(|device| device.join(own));
+            self.complete(Array::Squares, &ranges(&shares, |share| &share.squares))?;
+            let log = self.attempt(|device| device.end_step(Some(own)));
+            self.complete(Array::Weights, &ranges(&shares, |share| &share.weights))?;
+            log
+        };
+        Ok(log.unwrap_or(StepLog { loss: f64::NAN, grad_norm: f64::NAN }))
+    }
+
+    /// Does work that may fail. A rank that has failed goes on to exchange messages, because the others wait for them, but
+    /// does no more work.
+    fn attempt<T>(&mut self, work: impl FnOnce(&mut dyn Sharded) -> Result<T>) -> Option<T> {
+        if self.failure.is_some() {
+            return None;
+        }
+        work(&mut *self.device).map_err(|error| self.failure = Some(error)).ok()
+    }
+
+    /// Collects the ranges of an array that the other ranks have.
+    fn complete(&mut self, array: Array, ranges: &[Range<usize>]) -> Result<()> {
+        let own = ranges[self.world.rank()].clone();
+        self.attempt(|device| device.fetch(array, own.clone()));
+        self.world.complete(self.device.array(array), ranges)?;
+        self.attempt(|device| device.store(array, own));
+        Ok(())
+    }
+
+    /// Collects the moments that the other ranks have.
+    ///
+    /// # Errors
+    /// If this rank fails.
+    pub(super) fn collect_moments(&mut self) -> Result<()> {
+        if !self.moments_are_whole {
+            let ranges = ranges(&self.division.shares, |share| &share.weights);
+            self.complete(Array::FirstMoments, &ranges)?;
+            self.complete(Array::SecondMoments, &ranges)?;
+            self.moments_are_whole = self.failure.is_none();
+        }
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Tells all ranks whether this one could compute its part, and the losses of its documents. Returns the outcome of a
@@ -161,30 +221,40 @@ impl Parallel {
         Ok(failed.map(Outcome::Failed).or(is_stopped.then_some(Outcome::Stopped)))
     }
 
-    /// Puts the sum over all subtrees in the place of the total.
-    fn exchange(&mut self, trees: &[Vec<Range<usize>>]) -> Result<()> {
-        let (rank, ranks, len) = (self.world.rank(), self.world.size(), self.device.total().len());
-        let slices: Vec<Range<usize>> = (0..ranks).map(|rank| share(len, rank, ranks)).collect();
-        let own = slices[rank].len();
-        let all: Vec<Range<usize>> = trees.iter().flatten().cloned().collect();
-        self.received.resize(all.len() * own, 0.0);
+    /// Adds up this rank's slice of all subtrees' sums, of those slices that are part `part` of the division.
+    fn exchange(&mut self, trees: &[Vec<Range<usize>>], part: usize) -> Result<()> {
+        let (rank, slices) = (self.world.rank(), &self.division.slices[part]);
+        let own = slices[rank].clone();
+        let stride = Additions::stride(own.len());
         // Every rank sends a subtree at a time, and nothing once it has sent its last.
         for i in 0..trees.iter().map(Vec::len).max().unwrap_or(0) {
-            let subtree = if i < trees[rank].len() { self.device.subtree(i) } else { &[] };
+            let subtree = if i < trees[rank].len() { self.device.subtree(i) } else { Values::none() };
             let (mut sent, mut places, mut before) = (Shares::default(), Shares::default(), 0);
             for (slice, trees) in slices.iter().zip(trees) {
-                let (is_sent, is_received) = (!subtree.is_empty(), i < trees.len());
+                let (is_sent, is_received) = (subtree.len() > 0 && !slice.is_empty(), i < trees.len());
                 sent.push(if is_sent { slice.len() } else { 0 }, if is_sent { slice.start } else { 0 })?;
-                places.push(if is_received { own } else { 0 }, if is_received { (before + i) * own } else { 0 })?;
+                let place = if is_received { (before + i) * stride } else { 0 };
+                places.push(if is_received { own.len() } else { 0 }, place)?;
                 before += trees.len();
             }
-            self.world.exchange(subtree, &sent, &mut self.received, &places);
+            if self.division.is_whole() {
+                self.world.gather_values(subtree, self.device.slices(), &places);
+            } else {
+                self.world.exchange(subtree, &sent, self.device.slices(), &places);
+            }
         }
-        add_up(&all, &mut self.received, own);
-        let shares = Shares::of_lengths(slices.iter().map(Range::len))?;
-        self.world.gather(&self.received[..own], self.device.total(), &shares);
+        let all: Vec<Range<usize>> = trees.iter().flatten().cloned().collect();
+        if !own.is_empty() {
+            let additions = Additions { pairs: additions(&all), len: own.len() };
+            self.attempt(|device| device.add_slices(&additions, own));
+        }
         Ok(())
     }
+}
+
+/// Returns a range of each share.
+fn ranges(shares: &[StepShare], range: impl Fn(&StepShare) -> &Range<usize>) -> Vec<Range<usize>> {
+    shares.iter().map(|share| range(share).clone()).collect()
 }
 
 /// The outcome of a step.
@@ -248,12 +318,17 @@ impl Device for Parallel {
     }
 
     fn download(&mut self) -> Result<State> {
+        self.command(&Command::CollectMoments);
+        let collected = self.collect_moments();
+        let answers: Vec<Result<Reply>> = (1..self.world.size()).map(|rank| answer(&self.world, rank)).collect();
+        collected?;
+        answers.into_iter().collect::<Result<Vec<Reply>>>()?;
         self.device.device().download()
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
         self.command(&Command::Upload { state: state.clone().into() });
-        self.device.device().upload(state)
+        self.upload_own(state)
     }
 }
 
@@ -271,6 +346,7 @@ impl Parallel {
 
     /// Replaces the state of this rank.
     pub(super) fn upload_own(&mut self, state: &State) -> Result<()> {
+        self.moments_are_whole = true;
         self.device.device().upload(state)
     }
 }

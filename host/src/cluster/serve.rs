@@ -87,6 +87,11 @@ impl Service {
                 let parallel = self.parallel.as_mut().ok_or(Error::Stopped)?;
                 parallel.evaluated(documents).map(Some)
             }
+            Command::CollectMoments => {
+                let parallel = self.parallel.as_mut().ok_or(Error::Stopped)?;
+                parallel.collect_moments()?;
+                Ok(Some(Reply::Done))
+            }
             Command::Upload { state } => {
                 let parallel = self.parallel.as_mut().ok_or(Error::Stopped)?;
                 parallel.upload_own(&state.into())?;

@@ -2,11 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-/// The values that a thread adds at a time.
-const CHUNK: usize = 1 << 14;
-
 /// Returns the leaves of a rank, which are consecutive and as many as those of the other ranks, or one more.
 pub(super) fn share(leaves: usize, rank: usize, ranks: usize) -> Range<usize> {
     rank * leaves / ranks..(rank + 1) * leaves / ranks
@@ -26,35 +21,27 @@ pub(super) fn subtrees(own: Range<usize>, leaves: usize) -> Vec<Range<usize>> {
     trees
 }
 
-/// Adds up the sums over `trees`, which together have the leaves from 0 to the number of leaves. The sum over tree `i` is
-/// `sums[i len .. (i + 1) len]`, and the total replaces the first of them.
-pub(super) fn add_up(trees: &[Range<usize>], sums: &mut [f32], len: usize) {
-    if len == 0 {
-        return;
-    }
-    let mut nodes: Vec<(usize, &mut [f32])> = trees.iter().map(|tree| tree.start).zip(sums.chunks_mut(len)).collect();
-    let leaves = trees.last().map_or(0, |tree| tree.end);
-    join(&mut nodes, 0..leaves);
+/// Returns the additions that make the total of the sums over `trees`, which together have the leaves from 0 to the number
+/// of leaves. An addition has the index of the sum that it replaces, and that of the addend, which is larger.
+pub(super) fn additions(trees: &[Range<usize>]) -> Vec<(usize, usize)> {
+    let starts: Vec<usize> = trees.iter().map(|tree| tree.start).collect();
+    let mut additions = Vec::new();
+    join(&starts, 0, 0..trees.last().map_or(0, |tree| tree.end), &mut additions);
+    additions
 }
 
-/// Adds up the nodes of the subtree with these leaves into the first of them.
-fn join(nodes: &mut [(usize, &mut [f32])], leaves: Range<usize>) {
-    if nodes.len() < 2 {
+/// Appends the additions of the subtrees that start at `starts`, of which the first one has the index `first`. Together
+/// they have these leaves.
+fn join(starts: &[usize], first: usize, leaves: Range<usize>, additions: &mut Vec<(usize, usize)>) {
+    if starts.len() < 2 {
         return;
     }
     // A subtree of several nodes has several leaves.
     let middle = leaves.start + (leaves.len().next_power_of_two() / 2);
-    let split = nodes.partition_point(|(start, _)| *start < middle);
-    let (left, right) = nodes.split_at_mut(split);
-    join(left, leaves.start..middle);
-    join(right, middle..leaves.end);
-    let (sum, addend) = (&mut left[0].1, &right[0].1);
-    let add = |(sum, addend): (&mut [f32], &[f32])| sum.iter_mut().zip(addend).for_each(|(sum, x)| *sum += x);
-    if sum.len() <= CHUNK {
-        add((sum, addend));
-    } else {
-        sum.par_chunks_mut(CHUNK).zip(addend.par_chunks(CHUNK)).for_each(add);
-    }
+    let split = starts.partition_point(|&start| start < middle);
+    join(&starts[..split], first, leaves.start..middle, additions);
+    join(&starts[split..], first + split, middle..leaves.end, additions);
+    additions.push((first, first + split));
 }
 
 #[cfg(test)]
@@ -77,10 +64,11 @@ mod tests {
             for ranks in 1..=leaves + 2 {
                 let trees: Vec<_> = (0..ranks).flat_map(|rank| subtrees(share(leaves, rank, ranks), leaves)).collect();
                 assert_eq!(trees.iter().cloned().flatten().collect::<Vec<_>>(), (0..leaves).collect::<Vec<_>>());
-                let mut sums: Vec<f32> = trees.iter().flat_map(|range| [tree(&values[range.clone()]), 1.0]).collect();
-                add_up(&trees, &mut sums, 2);
+                let mut sums: Vec<f32> = trees.iter().map(|range| tree(&values[range.clone()])).collect();
+                let additions = additions(&trees);
+                additions.iter().for_each(|&(to, from)| sums[to] += sums[from]);
                 assert_eq!(sums[0].to_bits(), tree(&values).to_bits(), "{leaves} leaves, {ranks} ranks");
-                assert_eq!(sums[1].to_bits(), (trees.len() as f32).to_bits());
+                assert!(additions.len() == trees.len() - 1 && additions.iter().all(|(to, from)| to < from));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use mpi::request;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Destination, MatchedReceiveVec, Source};
 
+use crate::device::values::Values;
 use crate::error::{Error, Result};
 
 /// The rounds of a wait without a pause. Answers of a step come within microseconds.
@@ -148,11 +150,38 @@ impl World {
         self.communicator.all_gather_varcount_into(own, &mut all);
     }
 
+    /// Sends values to all ranks, and collects those of every rank at the places of their shares.
+    pub(super) fn gather_values(&self, own: Values, mut all: Values, shares: &Shares) {
+        let mut all = PartitionMut::new(&mut all, &shares.counts[..], &shares.offsets[..]);
+        self.communicator.all_gather_varcount_into(&own, &mut all);
+    }
+
     /// Sends a share to each rank, and receives one from each.
-    pub(super) fn exchange(&self, sent: &[f32], shares: &Shares, received: &mut [f32], places: &Shares) {
-        let sent = Partition::new(sent, &shares.counts[..], &shares.offsets[..]);
-        let mut received = PartitionMut::new(received, &places.counts[..], &places.offsets[..]);
+    pub(super) fn exchange(&self, sent: Values, shares: &Shares, mut received: Values, places: &Shares) {
+        let sent = Partition::new(&sent, &shares.counts[..], &shares.offsets[..]);
+        let mut received = PartitionMut::new(&mut received, &places.counts[..], &places.offsets[..]);
         self.communicator.all_to_all_varcount_into(&sent, &mut received);
+    }
+
+    /// Collects the ranges of an array that the other ranks have. Each rank has its own range of them.
+    ///
+    /// # Errors
+    /// If MPI cannot count the values.
+    pub(super) fn complete(&self, array: Values, ranges: &[Range<usize>]) -> Result<()> {
+        let own = ranges[self.rank()].clone();
+        let sent = if own.is_empty() { Values::none() } else { array.after(own.start) };
+        // MPI refuses to receive where it sends from, so the first rank receives behind its own range.
+        let before = if own.start == 0 { own.end } else { 0 };
+        let (mut shares, mut places) = (Shares::default(), Shares::default());
+        for (rank, range) in ranges.iter().enumerate() {
+            let is_own = rank == self.rank();
+            shares.push(if is_own { 0 } else { own.len() }, 0)?;
+            let is_received = !is_own && !range.is_empty();
+            places
+                .push(if is_received { range.len() } else { 0 }, if is_received { range.start - before } else { 0 })?;
+        }
+        self.exchange(sent, &shares, array.after(before), &places);
+        Ok(())
     }
 
     /// Ends all ranks at once.

@@ -5,6 +5,8 @@
 
 mod error;
 mod gpu;
+#[cfg(feature = "mpi")]
+mod host_copies;
 mod kernels;
 mod memory;
 mod model;

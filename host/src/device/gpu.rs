@@ -28,19 +28,15 @@ pub(super) fn chosen(count: usize) -> Result<usize, usize> {
     }
 }
 
-/// Returns what a rank says of the way that sums of gradients take from a GPU to the other ranks.
+/// Returns what a rank says of the way that values take from a GPU to the other ranks.
 #[cfg(feature = "mpi")]
 pub(super) fn sums_description() -> &'static str {
-    if mpi_is_cuda_aware() {
-        "sums go through the host's memory, although MPI could take them from the GPU"
-    } else {
-        "sums go through the host's memory"
-    }
+    if mpi_is_cuda_aware() { "sums go from GPU to GPU" } else { "sums go through the host's memory" }
 }
 
 /// Returns whether the MPI library can send a GPU's memory, as far as it can be asked.
 #[cfg(all(feature = "mpi", unix))]
-fn mpi_is_cuda_aware() -> bool {
+pub(super) fn mpi_is_cuda_aware() -> bool {
     type Query = unsafe extern "C" fn() -> std::ffi::c_int;
 
     let program = libloading::os::unix::Library::this();
@@ -49,6 +45,6 @@ fn mpi_is_cuda_aware() -> bool {
 }
 
 #[cfg(all(feature = "mpi", not(unix)))]
-fn mpi_is_cuda_aware() -> bool {
+pub(super) fn mpi_is_cuda_aware() -> bool {
     false
 }

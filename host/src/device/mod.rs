@@ -16,6 +16,8 @@ pub mod threads;
 mod tiled_rows;
 mod types;
 mod validate;
+#[cfg(feature = "mpi")]
+pub(crate) mod values;
 
 use gpu_kernels::shape::{RuntimeShape, Shape};
 
@@ -134,7 +136,7 @@ pub(crate) fn open_sharded(
     announce(&demand);
     let cpu = Cpu::new(setup.train, dataset, &setup.state)?;
     let description = cpu.description() + &reason;
-    Ok((Box::new(cpu::sharded::ShardedCpu::new(cpu)), description))
+    Ok((Box::new(cpu::sharded::ShardedCpu::new(cpu)?), description))
 }
 
 #[cfg(cuda)]
@@ -149,7 +151,7 @@ fn sharded_on_gpu(
     announce: &mut dyn FnMut(&Demand),
 ) -> Result<Box<dyn sharded::Sharded>> {
     let setups = std::slice::from_ref(setup);
-    Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?.into_sharded()))
+    Ok(Box::new(cuda::CudaModels::announced(dataset, setups, announce)?.into_sharded()?))
 }
 
 #[cfg(not(cuda))]

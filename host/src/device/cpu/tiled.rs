@@ -1,6 +1,7 @@
 //! The tiled executor on the CPU, whose items are shared by threads.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gpu_kernels::entry::CpuKernels;
@@ -27,7 +28,7 @@ const SCRATCH_GAP: usize = 64;
 pub(super) struct Tiled {
     workspace: Buffer,
     scratch: Buffer,
-    squares: Buffer,
+    pub(super) squares: Buffer,
     /// The lists that describe the rows of the step.
     lists: Vec<u32>,
     /// The loss of each of the step's documents.
@@ -92,7 +93,7 @@ impl Tiled {
             phases.retain(|phase| !JOIN.contains(&phase.op));
         }
         // SAFETY: the caller vouches for the arrays, and the other pointers are those of this executor's memory.
-        unsafe { self.launch(kernels, args, &phases, stop) }?;
+        unsafe { self.launch(kernels, args, &phases, None, stop) }?;
         Ok(&self.losses[..count])
     }
 
@@ -109,24 +110,32 @@ impl Tiled {
         }
     }
 
-    /// Ends a step that several ranks share, on documents with these losses, whose gradients are the sums over all parts.
+    /// Runs ops of [`JOIN`] on a rank's strips of the weights. The step, which several ranks share, has documents with these
+    /// losses.
     ///
     /// # Safety
-    /// That of [`Self::run`].
+    /// That of [`Self::run`], with [`StepArgs::part_len`] gradients.
     #[cfg(feature = "mpi")]
-    pub(super) unsafe fn join(&mut self, kernels: CpuKernels, args: StepArgs, losses: &[f32]) -> Result<()> {
+    pub(super) unsafe fn join(
+        &mut self,
+        kernels: CpuKernels,
+        args: StepArgs,
+        losses: &[f32],
+        ops: &[Op],
+        strips: &Range<usize>,
+    ) -> Result<()> {
         let counts = RowCounts { documents: losses.len() as u32, vocab: args.shape.vocab, ..RowCounts::default() };
         self.lists.resize(counts.lists_len(), 0);
         self.losses.resize(round_up(losses.len(), HALF_WARP), 0.0);
         self.losses[..losses.len()].copy_from_slice(losses);
         self.workspace.grow(StepArgs::workspace_len(args.shape, counts, true))?;
         let args = self.with_memory(args, counts, rayon::current_num_threads());
-        let phases = JOIN.map(|op| Phase { op, layer: 0 });
+        let phases: Vec<Phase> = ops.iter().map(|&op| Phase { op, layer: 0 }).collect();
         // SAFETY: as in `run_shards`. No op of these phases has a row.
-        unsafe { self.launch(kernels, args, &phases, &StopHandle::default()) }
+        unsafe { self.launch(kernels, args, &phases, Some(strips), &StopHandle::default()) }
     }
 
-    /// Runs phases.
+    /// Runs phases, those on strips of the weights for all strips or for these.
     ///
     /// # Safety
     /// The pointers in `args` are valid for the lengths that [`StepArgs`] states, and the processor has the kernels.
@@ -135,6 +144,7 @@ impl Tiled {
         kernels: CpuKernels,
         args: StepArgs,
         phases: &[Phase],
+        strips: Option<&Range<usize>>,
         stop: &StopHandle,
     ) -> Result<()> {
         let (threads, mut memory) = (args.threads as usize, ItemMemory::default());
@@ -144,9 +154,10 @@ impl Tiled {
                 memory = memory.max(args.item_memory(phase));
                 args.items(phase)
             };
-            (phase, items)
+            let is_on_strips = matches!(phase.op, Op::Join | Op::Update);
+            (phase, strips.filter(|_| is_on_strips).cloned().unwrap_or(0..items))
         };
-        let phases: Vec<(Phase, usize)> = phases.iter().map(with_items).collect();
+        let phases: Vec<(Phase, Range<usize>)> = phases.iter().map(with_items).collect();
         self.scratch.grow(threads * scratch_len(memory))?;
         let scratch = Shared(self.scratch.as_mut_ptr());
         // SAFETY: the caller vouches for the arrays and for the instruction set.
@@ -180,7 +191,7 @@ fn scratch_len(memory: ItemMemory) -> usize {
     memory.total().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP
 }
 
-/// Runs phases with their numbers of items, until `stop` is set. Each of `threads` threads has its part of the scratch
+/// Runs phases with their items, until `stop` is set. Each of `threads` threads has its part of the scratch
 /// memory.
 ///
 /// # Safety
@@ -189,17 +200,17 @@ fn scratch_len(memory: ItemMemory) -> usize {
 unsafe fn run_phases(
     kernels: CpuKernels,
     args: Shared<StepArgs>,
-    phases: &[(Phase, usize)],
+    phases: &[(Phase, Range<usize>)],
     threads: usize,
     scratch: Shared<*mut f32>,
     memory: ItemMemory,
     stop: &StopHandle,
 ) {
     let len = scratch_len(memory);
-    let next: Vec<AtomicUsize> = phases.iter().map(|_| AtomicUsize::new(0)).collect();
+    let next: Vec<AtomicUsize> = phases.iter().map(|(_, items)| AtomicUsize::new(items.start)).collect();
     let (args, scratch, is_cut) = (&args, &scratch, AtomicBool::new(false));
     phase_pool::each_phase(phases.len(), threads, |i, thread| {
-        let (phase, items) = phases[i];
+        let (phase, end) = (phases[i].0, phases[i].1.end);
         // A stop leaves phases incomplete, up to the last one before the report and the update. Then no thread updates
         // weights, on which all threads agree, because the flag changes in neither of the last two phases.
         let ends_step = matches!(phase.op, Op::Norm | Op::Update);
@@ -210,14 +221,14 @@ unsafe fn run_phases(
         let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * len), len) };
         let work = WorkArgs { work: Work::Step(args.0, phase), scratch, memory };
         // Items differ in their work, so a thread takes the next one when it has finished one.
-        let take = || Some(next[i].fetch_add(1, Ordering::Relaxed)).filter(|&item| item < items);
+        let take = || Some(next[i].fetch_add(1, Ordering::Relaxed)).filter(|&item| item < end);
         for item in iter::from_fn(take) {
             if !ends_step && stop.is_stopped() {
                 is_cut.store(true, Ordering::Relaxed);
                 return;
             }
             // SAFETY: the caller vouches for pointers and kernels. The items of a phase are independent.
-            unsafe { kernels.tiled(&work, item..item + 1, items) };
+            unsafe { kernels.tiled(&work, item..item + 1, end) };
         }
     });
 }

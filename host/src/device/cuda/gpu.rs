@@ -17,7 +17,7 @@ use super::super::gpu::chosen;
 use super::super::memory::Demand;
 use super::super::types::Executor;
 use super::error::{failed, no_driver, no_gpu};
-use super::kernels::{Args, CudaKernels, Kernel};
+use super::kernels::{Args, CudaKernels, Kernel, LaunchArgs};
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ impl Gpu {
     /// # Safety
     /// The arrays in `args` are on this device, with the lengths that the struct states for `blocks` blocks. The
     /// contents of the arrays keep the kernel's contract.
-    pub(super) unsafe fn launch<A: Args>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
+    pub(super) unsafe fn launch<A: LaunchArgs>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         // The first launch of a kernel compiles it, which must not count as time on the device.
         let compiled = self.kernels.compiled(kernel)?;
         // SAFETY: the caller vouches for the arrays, and `timed` waits for the stream.

@@ -15,7 +15,7 @@ use gpu_kernels::activations::Activations;
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::{GenerateArgs, generate_workspace_len};
 use gpu_kernels::layout::Layout;
-use gpu_kernels::part::BatchLaunchArgs;
+use gpu_kernels::part::{AddArgs, BatchLaunchArgs};
 use gpu_kernels::shape::{ConstShape, DefaultShape, GPU_TOKENS, RuntimeShape, Shape};
 use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
 use gpu_kernels::train::{TrainModelsArgs, train_workspace_len};
@@ -68,6 +68,7 @@ impl LaunchArgs for BatchLaunchArgs {
 }
 impl LaunchArgs for EvaluateArgs {}
 impl LaunchArgs for GenerateArgs {}
+impl LaunchArgs for AddArgs {}
 impl LaunchArgs for PhaseArgs {}
 impl LaunchArgs for ProductsArgs {}
 

@@ -1,5 +1,7 @@
 //! The tiled executor on a GPU, where each phase of a step is a launch.
 
+use std::ops::Range;
+
 use cust::function::Function;
 use cust::memory::DeviceBuffer;
 use cust::stream::Stream;
@@ -26,7 +28,7 @@ use crate::error::Result;
 pub(super) struct Tiled {
     workspace: DeviceBuffer<f32>,
     scratch: DeviceBuffer<f32>,
-    squares: DeviceBuffer<f32>,
+    pub(super) squares: DeviceBuffer<f32>,
 }
 
 /// The documents of a step, and its coefficients. An evaluation has none.
@@ -84,7 +86,7 @@ impl Tiled {
             batch.push(first, counts, step.coefficients);
         }
         // SAFETY: the caller keeps the contract.
-        unsafe { self.launch(gpu, args, &batch, &phases(gpu.shape, args.trains)) }
+        unsafe { self.launch(gpu, args, &batch, &phases(gpu.shape, args.trains), None) }
     }
 
     /// Computes the sums of the gradients over the documents of a part of a step, and returns the documents' losses. The
@@ -106,28 +108,37 @@ impl Tiled {
         let mut phases = phases(gpu.shape, true);
         phases.retain(|phase| !JOIN.contains(&phase.op));
         // SAFETY: the caller keeps the contract.
-        let (_, mut losses) = unsafe { self.launch(gpu, args, &batch, &phases) }?;
+        let (_, mut losses) = unsafe { self.launch(gpu, args, &batch, &phases, None) }?;
         losses.truncate(counts.documents as usize);
         Ok(losses)
     }
 
-    /// Ends a step that several ranks share, on documents with these losses, whose gradients are the sums over all parts.
-    /// Returns the log.
+    /// Runs ops of [`JOIN`] on a rank's strips of the weights, and returns the log. The step, which several ranks share, has
+    /// documents with these losses.
     ///
     /// # Safety
-    /// That of [`Self::run`].
+    /// That of [`Self::run`], with [`StepArgs::part_len`] gradients.
     #[cfg(feature = "mpi")]
-    pub(super) unsafe fn join(&mut self, gpu: &Gpu, args: StepArgs, losses: &[f32]) -> Result<Vec<f32>> {
+    pub(super) unsafe fn join(
+        &mut self,
+        gpu: &Gpu,
+        args: StepArgs,
+        losses: &[f32],
+        ops: &[Op],
+        strips: &Range<usize>,
+    ) -> Result<Vec<f32>> {
         let counts = RowCounts { documents: losses.len() as u32, vocab: gpu.shape.vocab, ..RowCounts::default() };
         let mut batch = Batch { lists: vec![0; counts.lists_len()], ..Batch::default() };
         batch.push(0, counts, args.coefficients);
         batch.losses[..losses.len()].copy_from_slice(losses);
+        let phases: Vec<Phase> = ops.iter().map(|&op| Phase { op, layer: 0 }).collect();
         // SAFETY: the caller keeps the contract. No op of these phases has a row.
-        let (log, _) = unsafe { self.launch(gpu, args, &batch, &JOIN.map(|op| Phase { op, layer: 0 })) }?;
+        let (log, _) = unsafe { self.launch(gpu, args, &batch, &phases, Some(strips)) }?;
         Ok(log)
     }
 
-    /// Launches these phases of every step, and returns the log and the losses.
+    /// Launches these phases of every step, those on strips of the weights for all strips or for these. Returns the log and
+    /// the losses.
     ///
     /// # Safety
     /// That of [`Self::run`].
@@ -137,6 +148,7 @@ impl Tiled {
         args: StepArgs,
         Batch { lists, losses, steps }: &Batch,
         phases: &[Phase],
+        strips: Option<&Range<usize>>,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
         let kernels = Kernels::new(&gpu.kernels, gpu.shape)?;
         let workspace_len = |step: &PlannedStep| StepArgs::workspace_len(gpu.shape, step.counts, args.trains);
@@ -159,7 +171,7 @@ impl Tiled {
                 ..args
             };
             // SAFETY: the caller vouches for the arrays, and the other pointers are those of this function's memory.
-            launches.extend(phases.iter().map(|&phase| unsafe { Launch::new(args, phase, &kernels) }));
+            launches.extend(phases.iter().map(|&phase| unsafe { Launch::new(args, phase, &kernels, strips) }));
         }
         let scratch = launches.iter().map(|launch| launch.scratch_len(&kernels)).max().unwrap_or(0);
         if self.scratch.len() < scratch {
@@ -226,11 +238,11 @@ enum Launch {
 }
 
 impl Launch {
-    /// Returns the launch of a phase.
+    /// Returns the launch of a phase. One on strips of the weights has a block for each of all strips, or of these.
     ///
     /// # Safety
     /// The pointers in `step` are valid on the device for the lengths that its docs state.
-    unsafe fn new(step: StepArgs, phase: Phase, kernels: &Kernels) -> Self {
+    unsafe fn new(step: StepArgs, phase: Phase, kernels: &Kernels, strips: Option<&Range<usize>>) -> Self {
         // SAFETY: the caller keeps the contract.
         if let Some((args, blocks)) = unsafe { ProductsArgs::new(&step, phase) } {
             return if phase.op.is_forward() { Self::Forward(args, blocks) } else { Self::Backward(args, blocks) };
@@ -240,10 +252,13 @@ impl Launch {
         let scratch = std::ptr::null_mut();
         if phase.op.is_attention() {
             let staging = kernels.attention.0.staging() as u64;
-            Self::Attention(PhaseArgs { step, phase, scratch, staging }, blocks)
+            Self::Attention(PhaseArgs { step, phase, scratch, staging, first_item: 0 }, blocks)
         } else {
             let staging = kernels.rows.0.staging() as u64;
-            Self::Rows(PhaseArgs { step, phase, scratch, staging }, blocks)
+            let strips = strips.filter(|_| matches!(phase.op, Op::Join | Op::Update));
+            let items = strips.cloned().unwrap_or(0..blocks);
+            let first_item = items.start as u64;
+            Self::Rows(PhaseArgs { step, phase, scratch, staging, first_item }, items.len())
         }
     }
 
