@@ -26,7 +26,7 @@ impl DriverState {
 
     /// Lets kernels access memory of the program.
     pub fn register_memory(&mut self, address: u64, size: usize, flags: u32) -> Result<(), Code> {
-        if address == 0 || size == 0 {
+        if address == 0 || size == 0 || size > isize::MAX as usize || address.checked_add(size as u64).is_none() {
             return Err(codes::INVALID_VALUE);
         }
         let device = self.device()? as Ordinal;

@@ -39,9 +39,10 @@ impl<T> Pointer<T> {
         Pointer(self.0.cast())
     }
 
-    /// Returns the pointer to value `i`, cast to another type of the same size.
+    /// Returns the pointer to value `i`, cast to another type of the same size. A null pointer stays null.
     pub fn at<U>(&self, i: usize) -> Pointer<U> {
-        Pointer(self.0.wrapping_add(i).cast())
+        let start = if self.is_null() { self.0 } else { self.0.wrapping_add(i) };
+        Pointer(start.cast())
     }
 }
 
@@ -50,7 +51,7 @@ impl<T: Copy> Pointer<T> {
     pub fn slice(&self, len: usize) -> Result<&[T], Code> {
         match len {
             0 => Ok(&[]),
-            _ if self.is_null() => Err(codes::INVALID_VALUE),
+            _ if self.is_null() || len > isize::MAX as usize / size_of::<T>() => Err(codes::INVALID_VALUE),
             // SAFETY: by the invariant of `Pointer`, `self` points to `len` values that are valid during the call.
             _ => Ok(unsafe { std::slice::from_raw_parts(self.0, len) }),
         }

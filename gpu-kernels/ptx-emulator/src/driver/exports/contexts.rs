@@ -17,8 +17,9 @@ pub const PRIORITIES: (c_int, c_int) = (0, -5);
 exports! {
     Initialised: cuDevicePrimaryCtxRetain => (context: Pointer<Handle>, device: Ordinal) |state| {
         let index = state.check_device(device)?;
+        context.set(state.primary(index))?;
         state.primaries[index].retained += 1;
-        context.set(state.primary(index))
+        Ok(())
     };
     Initialised: cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2 => (device: Ordinal) |state| {
         let index = state.check_device(device)?;
@@ -129,6 +130,7 @@ fn or_current(context: Handle) -> Handle {
 
 fn create(state: &mut DriverState, context: Pointer<Handle>, flags: c_uint, device: Ordinal) -> Result<(), Code> {
     state.check_device(device)?;
+    check(!context.is_null())?;
     let handle = state.add_context(device, flags);
     push(handle);
     context.set(handle)

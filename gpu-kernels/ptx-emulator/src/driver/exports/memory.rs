@@ -27,14 +27,14 @@ exports! {
         free.set(state.free_memory(device)).and_then(|()| total.set(state.config.device.memory as usize))
     };
     Context: cuMemAlloc_v2 => (address: Pointer<DevicePtr>, size: usize)
-        |state| address.set(state.allocate(size, Kind::Device)?);
+        |state| allocate(state, address, size, Kind::Device);
     Context: cuMemAllocPitch_v2 => (
         address: Pointer<DevicePtr>, pitch: Pointer<usize>, width: usize, height: usize, element: c_uint
     ) |state| {
         check([4, 8, 16].contains(&element))?;
         let row = width.checked_next_multiple_of(PITCH).ok_or(codes::INVALID_VALUE)?;
         let size = row.checked_mul(height).ok_or(codes::INVALID_VALUE)?;
-        address.set(state.allocate(size, Kind::Device)?).and_then(|()| pitch.set(row))
+        pitch.set(row).and_then(|()| allocate(state, address, size, Kind::Device))
     };
     Context: cuMemFree_v2 => (address: DevicePtr) |state| {
         if address == 0 {
@@ -50,12 +50,12 @@ exports! {
     };
     Context: cuMemAllocManaged => (address: Pointer<DevicePtr>, size: usize, flags: c_uint) |state| {
         check(flags == 1 || flags == 2)?;
-        address.set(state.allocate(size, Kind::Managed)?)
+        allocate(state, address, size, Kind::Managed)
     };
     Context: cuMemAllocHost_v2 => (address: Pointer<DevicePtr>, size: usize)
-        |state| address.set(state.allocate(size, Kind::Pinned(0))?);
+        |state| allocate(state, address, size, Kind::Pinned(0));
     Context: cuMemHostAlloc => (address: Pointer<DevicePtr>, size: usize, flags: c_uint)
-        |state| address.set(state.allocate(size, Kind::Pinned(flags))?);
+        |state| allocate(state, address, size, Kind::Pinned(flags));
     Context: cuMemFreeHost => (address: DevicePtr) |state| {
         check(state.allocations.get(&address).is_some_and(|found| matches!(found.kind, Kind::Pinned(_))))?;
         state.run_now(&Operation::Free(address))
@@ -93,6 +93,12 @@ exports! {
     ) |state| state.stream(stream).and_then(|_| inside(state, address, size));
     Context: cuStreamAttachMemAsync + "_ptsz" => (stream: Handle, address: DevicePtr, _size: usize, _flags: c_uint)
         |state| state.stream(stream).and_then(|_| inside(state, address, 0));
+}
+
+/// Allocates memory and writes its address, for which there must be a place.
+pub fn allocate(state: &mut DriverState, address: Pointer<DevicePtr>, size: usize, kind: Kind) -> Result<(), Code> {
+    check(!address.is_null())?;
+    address.set(state.allocate(size, kind)?)
 }
 
 /// Returns the flags of the host memory that contains an address.

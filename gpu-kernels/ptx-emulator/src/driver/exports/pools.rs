@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use super::abi::{check, exports};
-use super::memory::Location;
+use super::memory::{self, Location};
 use crate::driver::codes::{self, Code};
 use crate::driver::objects::{DevicePtr, Handle, Kind, Ordinal, Pool};
 use crate::driver::operation::Operation;
@@ -138,9 +138,9 @@ fn allocate(
     stream: Handle,
 ) -> Result<(), Code> {
     let captured = state.streams[&stream].capture != 0;
-    let found = state.allocate(size, if captured { Kind::Graph } else { Kind::Pool(pool) })?;
+    memory::allocate(state, address, size, if captured { Kind::Graph } else { Kind::Pool(pool) })?;
     if captured {
-        state.submit(stream, Operation::Allocate(found, size))?;
+        state.submit(stream, Operation::Allocate(address.get()?, size))?;
     }
-    address.set(found)
+    Ok(())
 }
