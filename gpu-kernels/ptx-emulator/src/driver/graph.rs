@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::codes::{self, Code};
 use super::objects::{ExecNode, Graph, GraphExec, Handle};
 use super::operation::Operation;
+use super::report::report;
 use super::state::DriverState;
 
 /// The reason why an executable graph cannot be updated (`CUgraphExecUpdateResult`).
@@ -32,7 +33,7 @@ impl DriverState {
                 }
             }
             if nodes.len() == before {
-                eprintln!("emulator: the dependencies of a graph's nodes form a cycle");
+                report("the dependencies of a graph's nodes form a cycle");
                 return Err(codes::INVALID_VALUE);
             }
         }

@@ -5,6 +5,7 @@ use std::io::Write;
 use super::codes::{self, Code};
 use super::objects::Handle;
 use super::operation::KernelLaunch;
+use super::report::report;
 use super::state::DriverState;
 use crate::simulator::{Dims, Fault, FaultKind, MAX_THREADS};
 
@@ -28,7 +29,7 @@ impl DriverState {
     ) -> Result<KernelLaunch, Code> {
         let (function, program) = self.function(handle)?;
         if let Some(error) = self.gpu.refusal(program) {
-            eprintln!("emulator: {}", Fault::refused(&program.name, error));
+            report(Fault::refused(&program.name, error));
             return Err(codes::NOT_SUPPORTED);
         }
         let (threads, blocks) = (dims.threads().unwrap_or(0), dims.blocks().unwrap_or(0));
@@ -74,7 +75,7 @@ impl DriverState {
         let _ = stdout.write_all(self.gpu.take_output().as_bytes()).and_then(|()| stdout.flush());
         for warning in self.gpu.take_warnings() {
             if self.warned.insert(name.clone()) {
-                eprintln!("emulator: warning: {warning}");
+                report(format_args!("warning: {warning}"));
             }
         }
         match launched {
@@ -82,12 +83,12 @@ impl DriverState {
                 if let Some(file) = &mut self.profile
                     && let Err(error) = file.write_all(profile.table(&self.config.ops).as_bytes())
                 {
-                    eprintln!("emulator: cannot write the profile: {error}");
+                    report(format_args!("cannot write the profile: {error}"));
                 }
                 Ok(())
             }
             Err(fault) => {
-                eprintln!("emulator: {fault}");
+                report(&fault);
                 Err(match fault.kind {
                     FaultKind::OutOfBounds => codes::ILLEGAL_ADDRESS,
                     FaultKind::Misaligned => codes::MISALIGNED_ADDRESS,

@@ -25,4 +25,5 @@ mod operation;
 mod pointer;
 mod preload;
 mod queue;
+mod report;
 mod state;

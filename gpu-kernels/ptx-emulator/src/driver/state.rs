@@ -13,6 +13,7 @@ use super::objects::{
     Primary, Stream,
 };
 use super::operation::HostCall;
+use super::report::report;
 use crate::gpu::Gpu;
 use crate::program::Program;
 
@@ -99,12 +100,12 @@ impl DriverState {
     pub fn new() -> Result<Self, Code> {
         let text = std::env::var("PTX_EMULATOR").unwrap_or_default();
         let config = Config::parse(&text).map_err(|message| {
-            eprintln!("emulator: PTX_EMULATOR: {message}");
+            report(format_args!("PTX_EMULATOR: {message}"));
             codes::INVALID_VALUE
         })?;
         let create = |path: &PathBuf| {
             File::create(path).map_err(|error| {
-                eprintln!("emulator: cannot write `{}`: {error}", path.display());
+                report(format_args!("cannot write `{}`: {error}", path.display()));
                 codes::INVALID_VALUE
             })
         };

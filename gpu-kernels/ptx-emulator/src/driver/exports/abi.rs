@@ -1,6 +1,8 @@
 //! The interface to C, with the macros that turn tables of functions into exports.
 
+use crate::driver::call::{Needs, call};
 use crate::driver::codes::{self, Code};
+use crate::driver::report::report;
 
 /// The name of an exported function, and its address.
 pub type Export = (&'static str, *const ());
@@ -91,9 +93,8 @@ macro_rules! unsupported {
 
 /// Reports a call that is not supported.
 pub fn not_supported(name: &'static str) -> Code {
-    use crate::driver::call::{Needs, call};
     call(name, Needs::Nothing, &[], &mut |_| {
-        eprintln!("emulator: {name} is not supported");
+        report(format_args!("{name} is not supported"));
         Err(codes::NOT_SUPPORTED)
     })
 }

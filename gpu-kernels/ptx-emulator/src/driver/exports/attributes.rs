@@ -4,12 +4,13 @@ use std::ffi::c_int;
 
 use super::abi::{exports, value_of};
 use super::devices::FIRST_BUS;
-use crate::driver::codes::Code;
+use crate::driver::codes::{self, Code};
 use crate::driver::config::Config;
 use crate::driver::launch::{MAX_BLOCK_DIM_Z, MAX_GRID_DIM_YZ};
 use crate::driver::loading::SHARED_PER_BLOCK;
 use crate::driver::objects::Ordinal;
 use crate::driver::pointer::Pointer;
+use crate::driver::report::report;
 use crate::simulator::{MAX_THREADS, REGISTERS};
 
 exports! {
@@ -69,7 +70,7 @@ const SIZES: [(&str, c_int, u32); 43] = [
 
 /// The attributes that do not depend on the settings. All other attributes up to [`LAST`] are 0, which says that the device
 /// lacks a feature.
-const FIXED: [(&str, c_int, u32); 37] = [
+const FIXED: [(&str, c_int, u32); 36] = [
     ("MAX_THREADS_PER_BLOCK", 1, MAX_THREADS),
     ("MAX_BLOCK_DIM_X", 2, MAX_THREADS),
     ("MAX_BLOCK_DIM_Y", 3, MAX_THREADS),
@@ -106,7 +107,6 @@ const FIXED: [(&str, c_int, u32); 37] = [
     ("MEMORY_POOLS_SUPPORTED", 115, 1),
     ("CAN_USE_64_BIT_STREAM_MEM_OPS", 122, 1),
     ("CAN_USE_STREAM_WAIT_VALUE_NOR", 123, 1),
-    ("UNIFIED_FUNCTION_POINTERS", 129, 0),
 ];
 
 /// The last attribute of CUDA 13.
@@ -128,15 +128,14 @@ fn attribute_of(config: &Config, attribute: c_int, ordinal: Ordinal) -> Result<u
         ("MAX_BLOCKS_PER_MULTIPROCESSOR", 106, limits.blocks),
         ("RESERVED_SHARED_MEMORY_PER_BLOCK", 111, device.shared_reserved()),
         ("CLUSTER_LAUNCH", 120, (device.capability.0 >= 9).into()),
-        ("HOST_NUMA_ID", 134, 0),
     ];
     let found = [&variable[..], &FIXED, &SIZES].into_iter().find_map(|table| value_of(table, attribute).ok());
     match found {
         Some(value) => Ok(value),
         None if (1..=LAST).contains(&attribute) => Ok(0),
         None => {
-            eprintln!("emulator: device attribute {attribute} is unknown");
-            Err(crate::driver::codes::INVALID_VALUE)
+            report(format_args!("device attribute {attribute} is unknown"));
+            Err(codes::INVALID_VALUE)
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::driver::codes::{self, Code};
 use crate::driver::image::{Refusal, unnamed};
 use crate::driver::objects::{DevicePtr, Handle};
 use crate::driver::pointer::Pointer;
+use crate::driver::report::report;
 use crate::driver::state::{DriverState, current};
 
 exports! {
@@ -115,7 +116,7 @@ pub fn logged<T>(options: JitOptions, result: Result<T, Refusal>) -> Result<T, C
 pub fn reported<T>(result: Result<T, Refusal>) -> Result<T, Code> {
     result.map_err(|(code, message)| {
         if !message.is_empty() {
-            eprintln!("emulator: {message}");
+            report(message);
         }
         code
     })
