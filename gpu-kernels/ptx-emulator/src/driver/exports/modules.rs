@@ -20,11 +20,11 @@ exports! {
     };
     Context: cuModuleLoadData, cuModuleLoadFatBinary => (module: Pointer<Handle>, image: Pointer<c_char>) |state| {
         let loaded = state.load_image(image, current());
-        module.set(reported(loaded)?)
+        module.set(logged(JitOptions::none(), loaded)?)
     };
     Context: cuModuleLoad => (module: Pointer<Handle>, path: Pointer<c_char>) |state| {
         let loaded = load_file(state, path, current());
-        module.set(reported(loaded)?)
+        module.set(logged(JitOptions::none(), loaded)?)
     };
     Context: cuModuleUnload => (module: Handle) |state| state.unload(module);
     Context: cuModuleGetFunction => (function: Pointer<Handle>, module: Handle, name: Pointer<c_char>)
@@ -86,12 +86,18 @@ const INFO_LOG: c_int = 3;
 const ERROR_LOG: c_int = 5;
 
 impl JitOptions {
-    /// Writes a text to the buffer of an option, and its length in place of the buffer's size.
-    fn write(&self, buffer: c_int, text: &str) -> Result<(), Code> {
+    /// Returns no options.
+    fn none() -> Self {
+        Self { count: 0, options: Pointer::from_address(0), values: Pointer::from_address(0) }
+    }
+
+    /// Writes a text to the buffer of an option, and its length in place of the buffer's size. Returns whether there is a
+    /// buffer.
+    fn write(&self, buffer: c_int, text: &str) -> Result<bool, Code> {
         let options = self.options.slice(self.count as usize)?;
         let position = |wanted| options.iter().position(|option| *option == wanted);
         let (Some(place), Some(size)) = (position(buffer), position(buffer + 1)) else {
-            return Ok(());
+            return Ok(false);
         };
         let place = self.values.at::<Pointer<c_char>>(place).get()?;
         // The size is an unsigned integer in the place of a pointer.
@@ -100,26 +106,20 @@ impl JitOptions {
         if capacity > 0 {
             place.set_text(text, capacity)?;
         }
-        size.set(text.len().min(capacity.saturating_sub(1)))
+        size.set(text.len().min(capacity.saturating_sub(1)))?;
+        Ok(capacity > 0)
     }
 }
 
-/// Writes the log of a compiler to the buffers of the options, and returns its result.
+/// Writes the log of a compiler to the buffers of the options, and returns its result. Without a buffer, an error is printed.
 pub fn logged<T>(options: JitOptions, result: Result<T, Refusal>) -> Result<T, Code> {
     options.write(INFO_LOG, "")?;
-    let log = result.as_ref().map_or_else(|(_, message)| format!("{message}\n"), |_| String::new());
-    options.write(ERROR_LOG, if log.len() > 1 { &log } else { "" })?;
+    let log = result.as_ref().err().filter(|(_, message)| !message.is_empty());
+    let text = log.map_or_else(String::new, |(_, message)| format!("{message}\n"));
+    if !options.write(ERROR_LOG, &text)? && !text.is_empty() {
+        report(text.trim_end());
+    }
     result.map_err(|(code, _)| code)
-}
-
-/// Prints the log of a compiler for which the caller has no buffer, and returns its result.
-pub fn reported<T>(result: Result<T, Refusal>) -> Result<T, Code> {
-    result.map_err(|(code, message)| {
-        if !message.is_empty() {
-            report(message);
-        }
-        code
-    })
 }
 
 /// Reads an image.
