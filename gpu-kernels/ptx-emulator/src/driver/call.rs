@@ -92,12 +92,14 @@ fn run_host_calls() -> bool {
 }
 
 impl DriverState {
-    /// Runs the body of a call and then the operations that it has made ready.
+    /// Runs the body of a call and then the operations that it has made ready. Settings may delay these until a call waits.
     fn guarded(&mut self, body: &mut dyn FnMut(&mut Self) -> Result<(), Code>) -> Result<(), Code> {
         // A panic must not unwind into the C caller. It may have left the state inconsistent, so later calls fail too.
         let run = AssertUnwindSafe(|| {
             let result = body(self);
-            self.progress();
+            if !self.config.late || result == Err(codes::BLOCKED) {
+                self.progress();
+            }
             result
         });
         catch_unwind(run).unwrap_or_else(|_| {

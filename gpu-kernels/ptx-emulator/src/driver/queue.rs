@@ -94,6 +94,13 @@ impl DriverState {
         self.streams.get(&point.stream).is_none_or(|stream| stream.completed >= point.count)
     }
 
+    /// Runs operations until a stream has reached a point, and returns the error of an earlier operation of the current
+    /// context.
+    pub fn wait(&mut self, point: Point) -> Result<(), Code> {
+        self.finish(point)?;
+        self.fault(current()).map_or(Ok(()), Err)
+    }
+
     /// Runs operations until a stream has reached a point.
     ///
     /// # Errors
@@ -116,11 +123,8 @@ impl DriverState {
         Ok(())
     }
 
-    /// Runs all operations that are ready, unless the settings delay them until the program waits for them.
+    /// Runs all operations that are ready.
     pub fn progress(&mut self) {
-        if self.config.late {
-            return;
-        }
         loop {
             let waiting = self.streams.iter().filter(|(_, stream)| !stream.queue.is_empty());
             let waiting: Vec<Handle> = waiting.map(|(handle, _)| *handle).collect();

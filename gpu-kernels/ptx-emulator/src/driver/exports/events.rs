@@ -3,6 +3,7 @@
 use std::ffi::c_uint;
 
 use super::abi::exports;
+use super::streams::ready;
 use crate::driver::codes::{self, Code};
 use crate::driver::objects::{Event, Handle};
 use crate::driver::pointer::Pointer;
@@ -22,10 +23,7 @@ exports! {
     Context: cuEventRecordWithFlags + "_ptsz" => (event: Handle, stream: Handle, _flags: c_uint)
         |state| state.record(event, stream);
     Context: cuEventSynchronize => (event: Handle) |state| complete(state, event);
-    Context: cuEventQuery => (event: Handle) |state| match complete(state, event) {
-        Err(codes::BLOCKED) => Err(codes::NOT_READY),
-        result => result,
-    };
+    Context: cuEventQuery => (event: Handle) |state| ready(complete(state, event));
     Context: cuEventElapsedTime, cuEventElapsedTime_v2 => (milliseconds: Pointer<f32>, start: Handle, end: Handle) |state| {
         let mut times = Vec::new();
         for event in [start, end] {
@@ -48,5 +46,5 @@ fn complete(state: &mut DriverState, event: Handle) -> Result<(), Code> {
     if event.capture.0 != 0 {
         return Err(codes::CAPTURED_EVENT);
     }
-    event.recorded.map_or(Ok(()), |point| state.finish(point))
+    event.recorded.map_or(Ok(()), |point| state.wait(point))
 }

@@ -28,16 +28,12 @@ exports! {
     Context: cuStreamSynchronize + "_ptsz" => (stream: Handle) |state| {
         let stream = state.stream(stream)?;
         state.refuse_capture(stream)?;
-        state.finish(state.end(stream))?;
-        state.fault(current()).map_or(Ok(()), Err)
+        state.wait(state.end(stream))
     };
     Context: cuStreamQuery + "_ptsz" => (stream: Handle) |state| {
         let stream = state.stream(stream)?;
         state.refuse_capture(stream)?;
-        match state.finish(state.end(stream)) {
-            Err(codes::BLOCKED) => Err(codes::NOT_READY),
-            result => result,
-        }
+        ready(state.wait(state.end(stream)))
     };
     Context: cuStreamWaitEvent + "_ptsz" => (stream: Handle, event: Handle, _flags: c_uint)
         |state| state.wait_event(stream, event);
@@ -85,6 +81,11 @@ exports! {
         |state| submit_value(state, stream, Operation::WaitValue(at(address, value.into(), 4, flags)));
     Context: cuStreamWaitValue64_v2 + "_ptsz" => (stream: Handle, address: DevicePtr, value: u64, flags: c_uint)
         |state| submit_value(state, stream, Operation::WaitValue(at(address, value, 8, flags)));
+}
+
+/// Returns the result of a question that does not wait for the host.
+pub fn ready(result: Result<(), Code>) -> Result<(), Code> {
+    result.map_err(|code| if code == codes::BLOCKED { codes::NOT_READY } else { code })
 }
 
 fn at(address: DevicePtr, value: u64, size: usize, flags: c_uint) -> StreamValue {
