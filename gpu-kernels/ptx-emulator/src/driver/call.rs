@@ -1,5 +1,6 @@
 //! The frame of each call, which counts, checks, runs and logs it.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +11,11 @@ use std::time::{Duration, Instant};
 use super::codes::{self, Code};
 use super::config::Failure;
 use super::state::{DriverState, current};
+
+thread_local! {
+    /// Whether the calling thread is in a function of the host that a stream has reached.
+    static IN_HOST_CALL: Cell<bool> = const { Cell::new(false) };
+}
 
 static STATE: Mutex<Option<DriverState>> = Mutex::new(None);
 
@@ -54,14 +60,19 @@ pub fn call(
         first = false;
         let result = checked.and_then(|()| state.check(needs)).and_then(|()| state.guarded(body));
         let blocked = result == Err(codes::BLOCKED);
-        if blocked && start.elapsed() < state.config.watchdog.time {
+        if blocked && !IN_HOST_CALL.get() && start.elapsed() < state.config.watchdog.time {
             drop(guard);
             if !run_host_calls() {
                 sleep(POLL);
             }
             continue;
         }
-        let code = if blocked { codes::LAUNCH_TIMEOUT } else { result.err().unwrap_or(0) };
+        let code = match result {
+            // The stream of the function may be the one that the call waits for.
+            Err(codes::BLOCKED) if IN_HOST_CALL.get() => codes::NOT_PERMITTED,
+            Err(codes::BLOCKED) => codes::LAUNCH_TIMEOUT,
+            result => result.err().unwrap_or(0),
+        };
         if let Some(log) = &mut state.log {
             // A failed write to the log must not change the program's results.
             let arguments: Vec<_> = arguments.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
@@ -80,9 +91,11 @@ fn run_host_calls() -> bool {
     loop {
         let Ok(mut guard) = lock() else { return any };
         let state = guard.as_mut().expect("the state was just created");
-        let Some((stream, host)) = state.host_calls.pop() else { return any };
+        let Some((stream, host, error)) = state.host_calls.pop() else { return any };
         drop(guard);
-        host.run();
+        let before = IN_HOST_CALL.replace(true);
+        host.run(error);
+        IN_HOST_CALL.set(before);
         any = true;
         let Ok(mut guard) = lock() else { return any };
         let state = guard.as_mut().expect("the state was just created");

@@ -98,12 +98,17 @@ pub enum HostFunction {
 }
 
 impl HostCall {
-    /// Calls the function.
-    pub fn run(self) {
+    /// Calls the function. A callback learns the error of an earlier operation of its context, or 0.
+    pub fn run(self, error: i32) {
         match self.function {
             HostFunction::Plain(function) => function(self.argument),
-            HostFunction::Callback(function, stream) => function(stream, 0, self.argument),
+            HostFunction::Callback(function, stream) => function(stream, error, self.argument),
         }
+    }
+
+    /// Returns whether the function is also called after an error.
+    pub fn is_callback(self) -> bool {
+        matches!(self.function, HostFunction::Callback(..))
     }
 }
 

@@ -150,16 +150,17 @@ impl DriverState {
         let stream = self.streams.get_mut(&handle).expect("the stream has an operation");
         let Some(entry) = stream.queue.front().filter(|_| !stream.busy) else { return false };
         let (context, operation) = (stream.context, entry.operation.clone());
+        let fault = self.fault(context);
         match operation {
-            // After a fault, nothing more runs in the context.
-            _ if self.fault(context).is_some() => {}
-            Operation::WaitValue(wait) if !self.is_met(wait) => return false,
-            Operation::Host(host) => {
+            Operation::Host(host) if fault.is_none() || host.is_callback() => {
                 let stream = self.streams.get_mut(&handle).expect("the stream has an operation");
                 stream.busy = true;
-                self.host_calls.push((handle, host));
+                self.host_calls.push((handle, host, fault.unwrap_or(0)));
                 return false;
             }
+            // After a fault, nothing more runs in the context.
+            _ if fault.is_some() => {}
+            Operation::WaitValue(wait) if !self.is_met(wait) => return false,
             other => {
                 if let Err(code) = self.execute(&other) {
                     self.contexts.entry(context).and_modify(|context| context.sticky_error = Some(code));

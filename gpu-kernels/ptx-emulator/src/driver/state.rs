@@ -42,8 +42,8 @@ pub struct DriverState {
     pub graphs: HashMap<Handle, Graph>,
     pub nodes: HashMap<Handle, Node>,
     pub execs: HashMap<Handle, GraphExec>,
-    /// Functions of the host that are about to run, with the stream that waits for each.
-    pub host_calls: Vec<(Handle, HostCall)>,
+    /// Functions of the host that are about to run, with the stream that waits for each and the error of its context, or 0.
+    pub host_calls: Vec<(Handle, HostCall, Code)>,
     /// The error after a panic, which all calls in a context return from then on.
     pub broken: Option<Code>,
     /// The number of calls of each function.
