@@ -39,6 +39,11 @@ fn lock() -> Result<MutexGuard<'static, Option<DriverState>>, Code> {
     Ok(guard)
 }
 
+/// Returns what the state says outside of a call, or `None` if it says nothing.
+pub fn ask<T>(question: impl FnOnce(&DriverState) -> Option<T>) -> Option<T> {
+    lock().ok()?.as_ref().and_then(question)
+}
+
 /// Runs a call, and returns the value of its `CUresult`. A body that returns [`codes::BLOCKED`] must have changed nothing,
 /// and runs again until another thread or a function of the host has unblocked it.
 pub fn call(

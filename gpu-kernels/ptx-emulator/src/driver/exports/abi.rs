@@ -23,7 +23,7 @@ pub fn check(valid: bool) -> Result<(), Code> {
 /// - the state that the call requires ([`Needs`](crate::driver::call::Needs)),
 /// - the names of one or more functions. A suffix after `+` exports the function a second time, for callers whose stream
 ///   0 is the thread's own. Brackets hold the parameters that a function takes after those of the row,
-/// - the parameters of the row,
+/// - the parameters of the row. A `let` after them is computed before the state is locked, because it calls the program,
 /// - the result of the call, as an expression of the parameters and the
 ///   [`DriverState`](crate::driver::state::DriverState).
 ///
@@ -37,13 +37,15 @@ macro_rules! exports {
             &[$($(exports! { @entry $name [$($suffix)?] $parameters [$($($more)*)?] }),+),*];
         $($(exports! { @export $needs $name $parameters [$($($more)*)?] $state $body })+)*
     };
-    (@export $needs:ident $name:ident ($($argument:ident: $type:ty),* $(,)?) [$($more:ident: $more_type:ty),*]
+    (@export $needs:ident $name:ident
+     ($($argument:ident: $type:ty),* $(,)? $(; let $early:ident = $value:expr)?) [$($more:ident: $more_type:ty),*]
      $state:ident $body:expr) => {
         /// Implements the function of this name.
         // SAFETY: no other library defines the symbol, because this library replaces the real one.
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "the API defines the parameters")]
         pub extern "C" fn $name($($argument: $type,)* $($more: $more_type),*) -> $crate::driver::codes::Code {
+            $(let $early = $value;)?
             $crate::driver::call::call(
                 stringify!($name),
                 $crate::driver::call::Needs::$needs,

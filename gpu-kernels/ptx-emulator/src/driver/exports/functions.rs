@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_uint};
 
 use super::abi::{check, exports, value_of};
 use super::launches::LaunchConfig;
+use crate::driver::call::ask;
 use crate::driver::codes::{self, Code};
 use crate::driver::loading::bytes;
 use crate::driver::objects::{Handle, Ordinal};
@@ -56,16 +57,14 @@ exports! {
     };
     Context: cuOccupancyMaxPotentialBlockSize, cuOccupancyMaxPotentialBlockSizeWithFlags[_flags: c_uint] => (
         blocks: Pointer<c_int>, threads: Pointer<c_int>, function: Handle, shared_of: SharedOfThreads, shared: usize,
-        limit: c_int
+        limit: c_int; let sizes = block_sizes(function, limit, &|threads| shared_of.map_or(shared, |of| of(threads)))
     ) |state| {
-        let most = state.function(function)?.1.max_threads.unwrap_or(MAX_THREADS).min(MAX_THREADS);
-        let most = if limit > 0 { most.min(limit as u32) } else { most };
         let mut best = (0, 0, 0);
-        for count in (1..=most / 32).rev().map(|warps| 32 * warps).chain([most]) {
-            let shared = shared_of.map_or(shared, |of| of(count as c_int));
-            let resident = resident_blocks(state, function, count, shared)?;
-            best = best.max((resident * count, count, resident));
+        for (count, shared) in &sizes {
+            let resident = resident_blocks(state, function, *count, *shared)?;
+            best = best.max((resident * count, *count, resident));
         }
+        state.function(function)?;
         blocks.set((best.2 * state.config.device.sms) as c_int).and_then(|()| threads.set(best.1 as c_int))
     };
     Context: cuOccupancyAvailableDynamicSMemPerBlock => (
@@ -87,6 +86,16 @@ exports! {
         let cluster: u32 = dims.cluster.iter().product();
         count.set((resident * state.config.device.sms).checked_div(cluster).ok_or(codes::INVALID_VALUE)? as c_int)
     };
+}
+
+/// Returns the sizes of blocks that a kernel may have, each with its dynamic shared memory. The function that gives the shared
+/// memory may call the driver, so the state must not be locked.
+fn block_sizes(function: Handle, limit: c_int, shared_of: &dyn Fn(c_int) -> usize) -> Vec<(u32, usize)> {
+    let most =
+        ask(|state| state.function(function).ok().map(|(_, program)| program.max_threads.unwrap_or(MAX_THREADS)));
+    let most = most.unwrap_or(0).min(if limit > 0 { limit as u32 } else { MAX_THREADS }).min(MAX_THREADS);
+    let counts = (1..=most / 32).rev().map(|warps| 32 * warps).chain([most]);
+    counts.map(|count| (count, shared_of(count as c_int))).collect()
 }
 
 /// The largest number of blocks of a cluster on every device with clusters.
