@@ -86,7 +86,10 @@ impl DriverState {
             return Err(codes::ILLEGAL_STATE);
         }
         let graph = match graph {
-            Some(graph) => graph,
+            Some(graph) => {
+                self.check_nodes(graph, &after)?;
+                graph
+            }
             None => self.register(|state, handle| state.graphs.insert(handle, Graph::default())),
         };
         self.graphs.get_mut(&graph).ok_or(codes::INVALID_HANDLE)?.origin = handle;
@@ -141,6 +144,12 @@ impl DriverState {
         Err(codes::STREAM_CAPTURE_UNSUPPORTED)
     }
 
+    /// Checks that nodes are those of a graph.
+    pub fn check_nodes(&self, graph: Handle, nodes: &[Handle]) -> Result<(), Code> {
+        let known = |node: &Handle| self.nodes.get(node).is_some_and(|node| node.graph == graph);
+        if nodes.iter().all(known) { Ok(()) } else { Err(codes::INVALID_VALUE) }
+    }
+
     /// Adds a node to a graph.
     pub fn add_node(&mut self, graph: Handle, operation: Operation, after: Vec<Handle>) -> Handle {
         let node =
@@ -149,10 +158,15 @@ impl DriverState {
         node
     }
 
-    /// Removes a graph and its nodes.
+    /// Removes a graph, its nodes and the graphs of its child nodes.
     pub fn remove_graph(&mut self, graph: Handle) {
-        for node in self.graphs.remove(&graph).map(|graph| graph.nodes).unwrap_or_default() {
-            self.nodes.remove(&node);
+        let mut open = vec![graph];
+        while let Some(graph) = open.pop() {
+            for node in self.graphs.remove(&graph).map(|graph| graph.nodes).unwrap_or_default() {
+                if let Some(Node { operation: Operation::Graph(_, child), .. }) = self.nodes.remove(&node) {
+                    open.push(child);
+                }
+            }
         }
     }
 

@@ -75,7 +75,10 @@ impl DriverState {
         let copy = self.register(|state, handle| state.graphs.insert(handle, Graph::default()));
         let mut copies: HashMap<Handle, Handle> = HashMap::new();
         for node in &nodes {
-            let operation = self.nodes[node].operation.clone();
+            let operation = match self.nodes[node].operation.clone() {
+                Operation::Graph(_, child) if child != 0 => self.child(child)?,
+                operation => operation,
+            };
             copies.insert(*node, self.add_node(copy, operation, Vec::new()));
         }
         for (original, node) in &copies {

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint};
 
 use super::abi::exports;
-use crate::driver::codes::{self, Code};
+use crate::driver::codes::Code;
 use crate::driver::objects::Handle;
 use crate::driver::pointer::Pointer;
 use crate::driver::state::DriverState;
@@ -81,10 +81,8 @@ fn set_info(info: &Info, id: Pointer<u64>, graph: Pointer<Handle>, after: Pointe
 /// Adds to the nodes that the next captured operation depends on, or replaces them if bit 0 of `flags` is set.
 fn update(state: &mut DriverState, stream: Handle, after: &[Handle], flags: c_uint) -> Result<(), Code> {
     let handle = state.stream(stream)?;
-    let stream = state.streams.get_mut(&handle).ok_or(codes::INVALID_HANDLE)?;
-    if stream.capture == 0 {
-        return Err(codes::ILLEGAL_STATE);
-    }
+    state.check_nodes(state.capturing(handle)?, after)?;
+    let stream = state.streams.get_mut(&handle).expect("the stream was just looked up");
     if flags & 1 != 0 {
         stream.captured.clear();
     }

@@ -36,7 +36,8 @@ exports! {
         graph.set(state.register(|state, handle| state.graphs.insert(handle, Graph::default())))
     };
     Initialised: cuGraphDestroy => (graph: Handle) |state| {
-        known(state, graph)?;
+        // A stream may still fill the graph.
+        check(known(state, graph)?.origin == 0)?;
         state.remove_graph(graph);
         Ok(())
     };
@@ -54,9 +55,10 @@ exports! {
     };
     Initialised: cuGraphGetEdges => (graph: Handle, from: Pointer<Handle>, to: Pointer<Handle>, count: Pointer<usize>)
         |state| list_edges(state, graph, from, to, count);
+    // Edge data of zeros says that an edge is an ordinary dependency.
     Initialised: cuGraphGetEdges_v2 => (
-        graph: Handle, from: Pointer<Handle>, to: Pointer<Handle>, _edges: Pointer<u64>, count: Pointer<usize>
-    ) |state| list_edges(state, graph, from, to, count);
+        graph: Handle, from: Pointer<Handle>, to: Pointer<Handle>, edges: Pointer<u64>, count: Pointer<usize>
+    ) |state| list_edges(state, graph, from, to, count).and_then(|()| list_data(edges, to, count));
     Initialised: cuGraphGetId => (graph: Handle, id: Pointer<c_uint>)
         |state| known(state, graph).and_then(|_| id.set(graph as c_uint));
     Initialised: cuGraphDebugDotPrint => (graph: Handle, path: Pointer<c_char>, _flags: c_uint) |state| {
@@ -148,6 +150,11 @@ pub fn list(all: &[Handle], to: Pointer<Handle>, count: Pointer<usize>) -> Resul
         return count.set(fit);
     }
     count.set(all.len())
+}
+
+/// Writes the data of as many edges as were written to `to`.
+pub fn list_data(edges: Pointer<u64>, to: Pointer<Handle>, count: Pointer<usize>) -> Result<(), Code> {
+    if edges.is_null() || to.is_null() { Ok(()) } else { edges.set_all(&vec![0; count.get()?]) }
 }
 
 fn list_edges(

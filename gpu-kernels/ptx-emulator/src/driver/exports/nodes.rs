@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_uint};
 
 use super::abi::{check, exports};
 use super::copies::{Copy3, FillParams, copy3, described};
-use super::graphs::{known, list};
+use super::graphs::{known, list, list_data};
 use super::launches::{Arguments, dims, prepared};
 use crate::driver::codes::{self, Code};
 use crate::driver::objects::{DevicePtr, Handle, Kind, Node};
@@ -125,7 +125,10 @@ exports! {
         _ => Err(codes::INVALID_VALUE),
     };
     Context: cuGraphExecChildGraphNodeSetParams => (exec: Handle, node: Handle, child: Handle)
-        |state| state.child(child).and_then(|child| replace_exec(state, exec, node, child));
+        |state| {
+        let operations = DriverState::operations(&state.instantiate(child)?);
+        replace_exec(state, exec, node, Operation::Graph(operations, 0))
+    };
     Context: cuGraphAddEmptyNode => (node: Pointer<Handle>, graph: Handle, after: Pointer<Handle>, count: usize)
         |state| add(state, New { node, graph, after, count }, Operation::Empty);
     Context: cuGraphAddEventRecordNode => (
@@ -159,8 +162,10 @@ exports! {
         _ => Err(codes::INVALID_VALUE),
     };
     Initialised: cuGraphDestroyNode => (node: Handle) |state| {
-        let graph = found(state, node)?.graph;
-        state.nodes.remove(&node);
+        let Node { graph, operation, .. } = state.nodes.remove(&node).ok_or(codes::INVALID_HANDLE)?;
+        if let Operation::Graph(_, child) = operation {
+            state.remove_graph(child);
+        }
         state.graphs.entry(graph).and_modify(|graph| graph.nodes.retain(|other| *other != node));
         state.nodes.values_mut().for_each(|other| other.after.retain(|before| *before != node));
         Ok(())
@@ -178,13 +183,13 @@ exports! {
     Initialised: cuGraphNodeGetDependencies => (node: Handle, nodes: Pointer<Handle>, count: Pointer<usize>)
         |state| list(&found(state, node)?.after, nodes, count);
     Initialised: cuGraphNodeGetDependencies_v2 => (
-        node: Handle, nodes: Pointer<Handle>, _edges: Pointer<u64>, count: Pointer<usize>
-    ) |state| list(&found(state, node)?.after, nodes, count);
+        node: Handle, nodes: Pointer<Handle>, edges: Pointer<u64>, count: Pointer<usize>
+    ) |state| list(&found(state, node)?.after, nodes, count).and_then(|()| list_data(edges, nodes, count));
     Initialised: cuGraphNodeGetDependentNodes => (node: Handle, nodes: Pointer<Handle>, count: Pointer<usize>)
         |state| list(&dependents(state, node)?, nodes, count);
     Initialised: cuGraphNodeGetDependentNodes_v2 => (
-        node: Handle, nodes: Pointer<Handle>, _edges: Pointer<u64>, count: Pointer<usize>
-    ) |state| list(&dependents(state, node)?, nodes, count);
+        node: Handle, nodes: Pointer<Handle>, edges: Pointer<u64>, count: Pointer<usize>
+    ) |state| list(&dependents(state, node)?, nodes, count).and_then(|()| list_data(edges, nodes, count));
     Initialised: cuGraphAddDependencies => (graph: Handle, from: Pointer<Handle>, to: Pointer<Handle>, count: usize)
         |state| connect(state, graph, from.slice(count)?, to.slice(count)?);
     Initialised: cuGraphAddDependencies_v2 => (
@@ -206,9 +211,7 @@ pub fn found(state: &DriverState, node: Handle) -> Result<&Node, Code> {
 pub fn add(state: &mut DriverState, new: New, operation: Operation) -> Result<(), Code> {
     known(state, new.graph)?;
     let after = new.after.slice(new.count)?;
-    for before in after {
-        check(found(state, *before)?.graph == new.graph)?;
-    }
+    state.check_nodes(new.graph, after)?;
     new.node.set(state.add_node(new.graph, operation, after.to_vec()))
 }
 
@@ -256,7 +259,7 @@ fn dependents(state: &DriverState, node: Handle) -> Result<Vec<Handle>, Code> {
 
 fn connect(state: &mut DriverState, graph: Handle, from: &[Handle], to: &[Handle]) -> Result<(), Code> {
     for (from, to) in from.iter().zip(to) {
-        check(found(state, *from)?.graph == graph && found(state, *to)?.graph == graph)?;
+        state.check_nodes(graph, &[*from, *to])?;
         let after = &mut state.nodes.get_mut(to).expect("the node was just looked up").after;
         check(!after.contains(from))?;
         after.push(*from);
