@@ -61,7 +61,8 @@ pub(crate) struct Config {
 
 fn version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok().filter(|minor| *minor < 10)?))
+    let number = |text: &str, end| text.parse().ok().filter(|number| *number < end);
+    Some((number(major, 100)?, number(minor, 10)?))
 }
 
 fn bytes(text: &str) -> Option<u64> {
@@ -73,7 +74,7 @@ fn bytes(text: &str) -> Option<u64> {
 fn failure(text: &str) -> Option<Failure> {
     let [function, call, code] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
     let call = if call == "*" { None } else { Some(call.parse().ok()?) };
-    Some(Failure { function: function.to_string(), call, code: codes::parse(code)? })
+    Some(Failure { function: function.to_string(), call, code: codes::parse(code).filter(|code| *code > 0)? })
 }
 
 /// Returns a GPU with settings as in the variable `PTX_EMULATOR`. Settings of the driver have no effect.
@@ -116,7 +117,7 @@ impl Config {
         match key {
             "devices" => self.devices = value.parse().ok().filter(|n| *n <= 16)?,
             "capability" => self.device.capability = version(value)?,
-            "sms" => self.device.sms = value.parse().ok().filter(|n| *n > 0)?,
+            "sms" => self.device.sms = value.parse().ok().filter(|n| (1..=1 << 16).contains(n))?,
             "registers" => self.device.registers = value.parse().ok().filter(|n| (1..=255).contains(n))?,
             "memory" => self.device.memory = bytes(value)?,
             "driver" => self.driver = version(value)?,
@@ -159,8 +160,19 @@ mod tests {
 
     #[test]
     fn an_error_names_the_invalid_setting() {
-        for text in ["sms=0", "timeout=2", "color=red", "fail=cuInit:1:NO_SUCH", "driver=12", "memory=1T", "seconds=-1"]
-        {
+        for text in [
+            "sms=0",
+            "sms=4294967295",
+            "capability=500000000.0",
+            "timeout=2",
+            "color=red",
+            "fail=cuInit:1:NO_SUCH",
+            "fail=cuInit:1:-1",
+            "fail=cuInit:1:SUCCESS",
+            "driver=12",
+            "memory=1T",
+            "seconds=-1",
+        ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

@@ -21,18 +21,19 @@ pub fn join(whole: &mut Module, mut next: Module) -> Result<(), String> {
     let known: HashSet<String> = whole.functions.iter().map(|function| function.name.clone()).collect();
     next.functions.retain(|function| function.body.is_some() || !known.contains(&function.name));
     next.variables.retain(|v| v.size > 0 || !mine.contains(&v.name) && !declared.contains(&v.name));
-    let shift = whole.files.keys().max().map_or(0, |last| last + 1);
+    // A number of a file may be any, and a wrong name does no harm.
+    let shift = whole.files.keys().max().map_or(0, |last| last.wrapping_add(1));
     for body in next.functions.iter_mut().filter_map(|function| function.body.as_mut()) {
         for statement in &mut body.statements {
             if let Statement::Instruction(instruction) = statement {
                 let SourceLocation(lines) = &mut instruction.source_location;
                 for (file, _) in lines {
-                    *file += shift;
+                    *file = file.wrapping_add(shift);
                 }
             }
         }
     }
-    whole.files.extend(next.files.drain().map(|(number, file)| (number + shift, file)));
+    whole.files.extend(next.files.drain().map(|(number, file)| (number.wrapping_add(shift), file)));
     whole.functions.append(&mut next.functions);
     whole.variables.append(&mut next.variables);
     whole.missing.extend(next.missing);
