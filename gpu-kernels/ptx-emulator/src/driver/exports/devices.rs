@@ -39,7 +39,13 @@ exports! {
     };
     Initialised: cuDeviceGetByPCIBusId => (device: Pointer<Ordinal>, text: Pointer<c_char>) |state| {
         let wanted = text.text()?.to_ascii_lowercase();
-        let found = (0..state.config.devices as i32).find(|device| bus_id(*device).contains(&wanted));
+        // The domain, or the function, may be left out.
+        let named = |device: &Ordinal| {
+            let whole = bus_id(*device);
+            let short = whole.trim_end_matches(".0");
+            [&whole, short].into_iter().any(|id| id == wanted || id.strip_prefix("0000:") == Some(&wanted))
+        };
+        let found = (0..state.config.devices as i32).find(named);
         device.set(found.ok_or(codes::INVALID_DEVICE)?)
     };
     Initialised: cuDeviceTotalMem_v2 => (total: Pointer<usize>, device: Ordinal)

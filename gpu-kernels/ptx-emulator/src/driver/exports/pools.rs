@@ -45,17 +45,14 @@ exports! {
         |state| state.check_device(device).and_then(|device| pool.set(state.device_pools[device].1));
     Initialised: cuDeviceSetMemPool => (device: Ordinal, pool: Handle) |state| {
         let device = state.check_device(device)?;
-        known(state, pool)?;
+        check(known(state, pool)?.device == device as Ordinal)?;
         state.device_pools[device].1 = pool;
         Ok(())
     };
-    Initialised: cuMemGetDefaultMemPool, cuMemGetMemPool => (
-        pool: Pointer<Handle>, location: Pointer<Location>, _kind: c_int
-    ) |state| {
-        let location = location.get()?;
-        check(location.kind == DEVICE)?;
-        state.check_device(location.id).and_then(|device| pool.set(state.device_pools[device].0))
-    };
+    Initialised: cuMemGetDefaultMemPool => (pool: Pointer<Handle>, location: Pointer<Location>, _kind: c_int)
+        |state| pool.set(pools_at(state, location)?.0);
+    Initialised: cuMemGetMemPool => (pool: Pointer<Handle>, location: Pointer<Location>, _kind: c_int)
+        |state| pool.set(pools_at(state, location)?.1);
     Initialised: cuMemPoolCreate => (pool: Pointer<Handle>, properties: Pointer<PoolProperties>) |state| {
         let location = properties.get()?.location;
         if location.kind != DEVICE {
@@ -124,6 +121,13 @@ const USED_MOST: c_int = 8;
 
 /// The access to memory for reads and writes (`CU_MEM_ACCESS_FLAGS_PROT_READWRITE`).
 const READ_WRITE: c_int = 3;
+
+/// Returns the default pool and the current pool of a location, which must be a device.
+fn pools_at(state: &DriverState, location: Pointer<Location>) -> Result<(Handle, Handle), Code> {
+    let location = location.get()?;
+    check(location.kind == DEVICE)?;
+    state.check_device(location.id).map(|device| state.device_pools[device])
+}
 
 fn known(state: &DriverState, pool: Handle) -> Result<&Pool, Code> {
     state.pools.get(&pool).ok_or(codes::INVALID_HANDLE)
