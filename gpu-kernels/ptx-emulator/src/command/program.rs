@@ -23,16 +23,17 @@ pub fn run(program: &[OsString], library: Option<&Path>, settings: &str) -> Resu
     let library = library.map_or_else(beside, |path| Ok(path.to_path_buf()))?;
     let library = fs::canonicalize(&library)
         .map_err(|error| format!("cannot find the emulator's library `{}`: {error}", library.display()))?;
-    let folder = env::temp_dir().join(format!("ptx-emulator-{}", process::id()));
-    fs::create_dir_all(&folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
+    // The folder is new and belongs to the user alone, so nobody else can place a library there.
+    let folder = tempfile::Builder::new().prefix("ptx-emulator-").tempdir();
+    let folder =
+        folder.map_err(|error| format!("cannot create a folder in `{}`: {error}", env::temp_dir().display()))?;
     for name in NAMES {
-        let link = folder.join(name);
-        let _ = fs::remove_file(&link);
+        let link = folder.path().join(name);
         self::link(&library, &link).map_err(|error| format!("cannot create `{}`: {error}", link.display()))?;
     }
     let variable = if cfg!(windows) { "PATH" } else { "LD_LIBRARY_PATH" };
     let present = env::var_os(variable).unwrap_or_default();
-    let paths = env::join_paths([folder.clone()].into_iter().chain(env::split_paths(&present)))?;
+    let paths = env::join_paths([folder.path().to_path_buf()].into_iter().chain(env::split_paths(&present)))?;
     let mut command = process::Command::new(&program[0]);
     command.args(&program[1..]).env(variable, paths).env("PTX_EMULATOR", settings);
     for (name, value) in VARIABLES {
@@ -40,10 +41,7 @@ pub fn run(program: &[OsString], library: Option<&Path>, settings: &str) -> Resu
             command.env(name, value);
         }
     }
-    let status = command.status();
-    // The folder is only a convenience, so a failure to remove it does not matter.
-    let _ = fs::remove_dir_all(&folder);
-    let status = status.map_err(|error| format!("cannot run `{}`: {error}", program[0].display()))?;
+    let status = command.status().map_err(|error| format!("cannot run `{}`: {error}", program[0].display()))?;
     let code = status.code().unwrap_or(1);
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
