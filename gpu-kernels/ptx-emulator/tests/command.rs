@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Two kernels, the second of which is not supported. The first stores the index of each thread, plus `first`.
 const MODULE: &str = ".version 7.0\n.target sm_75\n.address_size 64\n.file 1 \"kernels/index.cu\"\n\
@@ -76,11 +76,38 @@ fn an_error_names_what_is_missing() {
         (vec!["run", file, "--kernel", "none"], "its kernels are index, other"),
         (vec!["run"], "there is no PTX file"),
         (vec!["run", file, "--set", "sms=none"], "invalid setting `sms=none`"),
+        (
+            vec!["run", file, "--kernel", "index", "--arg", "u64[1000000000000]=1", "--arg", "u32=1"],
+            "argument 0: an array of 8000000000000 bytes exceeds the free memory of 17179869184 bytes",
+        ),
         (vec!["check", "no/such/file"], "cannot read `no/such/file`"),
     ] {
         let output = command(&args);
         assert!(!output.status.success() && text(&output.stderr).contains(part), "{args:?}: {}", text(&output.stderr));
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_closes_its_end_is_no_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ptx-emulator"));
+    let mut child = command.arg("coverage").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(text(&child.wait_with_output().unwrap().stderr), "");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_program_finds_no_library_in_a_folder_of_another_user() {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // The shell keeps its process when it becomes the command, so it knows the number of the process.
+    let script = "mkdir \"$TMPDIR/ptx-emulator-$$\" && echo $$ && exec \"$0\" run -- true";
+    let shell =
+        Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_ptx-emulator")]).env("TMPDIR", &place).output();
+    let output = shell.unwrap();
+    let folder = place.join(format!("ptx-emulator-{}", text(&output.stdout).trim()));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    std::fs::remove_dir(folder).expect("the folder was not used");
 }
 
 #[test]

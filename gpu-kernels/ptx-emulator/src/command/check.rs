@@ -1,5 +1,6 @@
 //! The subcommand `check`.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use super::{Error, read};
 
 /// Prints each kernel of a module with its resources, and with the reasons why it does not run or why its results may
 /// differ between GPUs. Fails if a kernel does not run.
-pub fn check(file: &Path) -> Result<ExitCode, Error> {
+pub fn check(file: &Path, out: &mut impl Write) -> Result<ExitCode, Error> {
     let text = read(file)?;
     // The check is not about the capability of a device.
     let mut gpu = Gpu::new(DeviceProperties { capability: (12, 1), ..DeviceProperties::default() });
@@ -17,18 +18,19 @@ pub fn check(file: &Path) -> Result<ExitCode, Error> {
     let mut refused = 0;
     for kernel in module.kernels() {
         let params = kernel.params.len();
-        println!(
+        writeln!(
+            out,
             "kernel `{}`, line {}: {params} parameters of {} bytes, {} bytes of shared memory, {} bytes of local memory",
             kernel.name, kernel.line, kernel.param_size, kernel.shared_size, kernel.local_size
-        );
+        )?;
         if let Some(error) = &kernel.unsupported {
             refused += 1;
-            println!("  not supported: {error}");
+            writeln!(out, "  not supported: {error}")?;
         }
         if let Some(error) = &kernel.inexact {
-            println!("  results differ between GPUs: {error}");
+            writeln!(out, "  results differ between GPUs: {error}")?;
         }
     }
-    println!("{} kernels, {refused} of them not supported", module.kernels().len());
+    writeln!(out, "{} kernels, {refused} of them not supported", module.kernels().len())?;
     Ok(if refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,6 +1,7 @@
 //! The subcommand `coverage`.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,9 +10,9 @@ use ptx_emulator::{DeviceProperties, Gpu};
 use super::{Error, read};
 
 /// Prints the instructions of the PTX ISA with the forms that run, or counts the instructions of a module.
-pub fn coverage(file: Option<&Path>) -> Result<ExitCode, Error> {
+pub fn coverage(file: Option<&Path>, out: &mut impl Write) -> Result<ExitCode, Error> {
     let Some(file) = file else {
-        print_table();
+        write_table(out)?;
         return Ok(ExitCode::SUCCESS);
     };
     let mut gpu = Gpu::new(DeviceProperties { capability: (12, 1), ..DeviceProperties::default() });
@@ -22,29 +23,32 @@ pub fn coverage(file: Option<&Path>) -> Result<ExitCode, Error> {
         *counts.entry(&inst.mnemonic).or_default() += 1;
     }
     for (mnemonic, count) in counts {
-        println!("{count:>8}  {mnemonic}");
+        writeln!(out, "{count:>8}  {mnemonic}")?;
     }
     for kernel in kernels {
         if let Some(error) = &kernel.unsupported {
-            println!("kernel `{}` is not supported: {error}", kernel.name);
+            writeln!(out, "kernel `{}` is not supported: {error}", kernel.name)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the instructions by section, each with its forms and with the part that is refused.
-fn print_table() {
+fn write_table(out: &mut impl Write) -> io::Result<()> {
     let mut last = "";
     for row in ptx_emulator::coverage() {
         if row.section != last {
-            println!("{}{}", if last.is_empty() { "" } else { "\n" }, row.section);
+            writeln!(out, "{}{}", if last.is_empty() { "" } else { "\n" }, row.section)?;
             last = row.section;
         }
         match (row.forms.is_empty(), row.missing) {
-            (true, _) => println!("  {:<24} refused", row.instruction),
-            (false, "") => println!("  {:<24} runs", row.instruction),
-            (false, missing) => println!("  {:<24} runs without {missing}", row.instruction),
+            (true, _) => writeln!(out, "  {:<24} refused", row.instruction)?,
+            (false, "") => writeln!(out, "  {:<24} runs", row.instruction)?,
+            (false, missing) => writeln!(out, "  {:<24} runs without {missing}", row.instruction)?,
         }
-        row.forms.iter().for_each(|form| println!("      {form}"));
+        for form in &row.forms {
+            writeln!(out, "      {form}")?;
+        }
     }
+    Ok(())
 }

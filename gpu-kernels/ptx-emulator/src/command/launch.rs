@@ -1,11 +1,12 @@
 //! The launch of a kernel by the subcommands `run` and `profile`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ptx_emulator::{Dims, Gpu, Module, config};
 
 use super::argument::{Argument, Type};
-use super::{Error, LaunchArgs, read};
+use super::{Error, LaunchArgs, read, report};
 
 /// An array of the kernel's arguments.
 struct Array {
@@ -19,7 +20,7 @@ struct Array {
 }
 
 /// Launches a kernel, and prints the arrays that it has changed, or its profile.
-pub fn run(args: &LaunchArgs, profile: bool) -> Result<ExitCode, Error> {
+pub fn run(args: &LaunchArgs, profile: bool, out: &mut impl Write) -> Result<ExitCode, Error> {
     let file = args.file.as_deref().ok_or("there is no PTX file; name one, or a program after `--`")?;
     let mut gpu = config::gpu(&args.settings())?;
     gpu.timed = profile;
@@ -31,21 +32,21 @@ pub fn run(args: &LaunchArgs, profile: bool) -> Result<ExitCode, Error> {
         return Err("the grid and the block must have at most 4294967295 blocks and threads".into());
     }
     let launched = gpu.launch(&module, &name, dims, &params);
-    let report = launched.map(|launched| launched.table(&[""; 0]) + &launched.lines());
-    print!("{}", gpu.take_output());
+    let profiled = launched.map(|launched| launched.table(&[""; 0]) + &launched.lines());
+    write!(out, "{}", gpu.take_output())?;
     for warning in gpu.take_warnings() {
-        eprintln!("warning: {warning}");
+        report(format_args!("warning: {warning}"));
     }
-    match report {
+    match profiled {
         Err(fault) => {
-            eprintln!("{fault}");
+            report(fault);
             return Ok(ExitCode::FAILURE);
         }
-        Ok(report) if profile => print!("{report}"),
+        Ok(text) if profile => write!(out, "{text}")?,
         Ok(_) => {}
     }
     for array in arrays.into_iter().filter(|_| !profile) {
-        show(&mut gpu, &array, args.show);
+        show(&mut gpu, &array, args.show, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -80,9 +81,13 @@ fn arguments(
         let bytes = match argument {
             Argument::Number(bytes) => bytes.clone(),
             Argument::Array(kind, len, values) => {
-                let size = len.checked_mul(kind.size()).ok_or("an array is too large")?;
-                let address =
-                    gpu.allocate(size).ok_or_else(|| format!("argument {index}: the device has no memory"))?;
+                let size = len.checked_mul(kind.size()).ok_or_else(|| {
+                    format!("argument {index}: an array of {len} values of {} bytes is too large", kind.size())
+                })?;
+                let free = gpu.free_memory();
+                let full =
+                    || format!("argument {index}: an array of {size} bytes exceeds the free memory of {free} bytes");
+                let address = gpu.allocate(size).ok_or_else(full)?;
                 let before = values.bytes(*kind, *len)?.unwrap_or_default();
                 gpu.write(address, &before);
                 arrays.push(Array { index, address, kind: *kind, len: *len, before });
@@ -99,12 +104,12 @@ fn arguments(
 }
 
 /// Prints the first values of an array that the kernel has changed.
-fn show(gpu: &mut Gpu, array: &Array, most: usize) {
+fn show(gpu: &mut Gpu, array: &Array, most: usize, out: &mut impl Write) -> io::Result<()> {
     let after = gpu.read(array.address, array.len * array.kind.size()).expect("the array is allocated");
     if after == array.before {
-        return;
+        return Ok(());
     }
     let values = after.chunks(array.kind.size()).take(most).map(|bytes| array.kind.text(bytes));
     let more = if array.len > most { " .." } else { "" };
-    println!("argument {}: {}{more}", array.index, values.collect::<Vec<_>>().join(" "));
+    writeln!(out, "argument {}: {}{more}", array.index, values.collect::<Vec<_>>().join(" "))
 }

@@ -7,6 +7,8 @@ mod launch;
 mod program;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -103,19 +105,29 @@ fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()).into())
 }
 
+/// Prints a message to stderr, which may be closed.
+fn report(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
 /// Runs the command of the program's arguments.
 pub fn main() -> ExitCode {
+    let mut out = io::stdout();
     let done = match Cli::parse().command {
-        Command::Check { file } => check::check(&file),
+        Command::Check { file } => check::check(&file, &mut out),
         Command::Run { launch, library, program } if !program.is_empty() => {
             program::run(&program, library.as_deref(), &launch.settings())
         }
-        Command::Run { launch, .. } => launch::run(&launch, false),
-        Command::Profile { launch } => launch::run(&launch, true),
-        Command::Coverage { file } => coverage::coverage(file.as_deref()),
+        Command::Run { launch, .. } => launch::run(&launch, false, &mut out),
+        Command::Profile { launch } => launch::run(&launch, true, &mut out),
+        Command::Coverage { file } => coverage::coverage(file.as_deref(), &mut out),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+    done.and_then(|code| out.flush().map(|()| code).map_err(Error::from)).unwrap_or_else(|error| {
+        // A reader such as `head` closes its end when it has enough.
+        let closed = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if !closed {
+            report(format_args!("error: {error}"));
+        }
         ExitCode::FAILURE
     })
 }
