@@ -4,6 +4,7 @@
 #[path = "../driver/mod.rs"]
 #[macro_use]
 mod driver;
+mod callbacks;
 mod graphs;
 mod memory;
 mod misuse;

@@ -111,6 +111,17 @@ fn a_pool_counts_its_memory() {
     );
     assert_eq!((allocated, used()), (0, 100));
     assert_eq!((call!(driver, "cuMemFreeAsync", address => u64, 0 => usize), used()), (0, 0));
+    // A `CUmemLocation` of device 0.
+    let (location, mut current, mut default) = ([1i32, 0], 0usize, 0usize);
+    let pool_of = |name: &str, to: &mut usize| {
+        // SAFETY: both functions have this type.
+        let get = unsafe { driver.0.get::<extern "C" fn(*mut usize, *const i32, i32) -> i32>(name).unwrap() };
+        assert_eq!(get(to, location.as_ptr(), 1), 0);
+    };
+    assert_eq!(call!(driver, "cuDeviceSetMemPool", 0 => i32, pool => usize), 0);
+    pool_of("cuMemGetMemPool", &mut current);
+    pool_of("cuMemGetDefaultMemPool", &mut default);
+    assert!(current == pool && default != pool);
     assert_eq!(call!(driver, "cuMemPoolDestroy", pool => usize), 0);
 }
 

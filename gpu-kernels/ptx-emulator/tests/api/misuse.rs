@@ -1,7 +1,9 @@
 //! Calls that programs get wrong, and values that no program passes on purpose. Each must end in an error code.
 
 use std::cell::RefCell;
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::process::{Command, Stdio};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::add_and_words;
@@ -126,4 +128,115 @@ fn pitches_and_offsets_that_wrap_around_are_refused() {
         assert_eq!(copied, code, "offset {offset}");
     }
     assert_eq!(driver.read(words, 1), Ok(vec![0]));
+}
+
+#[test]
+fn null_pointers_and_sizes_beyond_memory_are_refused() {
+    let driver = Driver::emulated();
+    let host = [0u64; 2];
+    let there = host.as_ptr().expose_provenance() as u64;
+    for size in [usize::MAX, isize::MAX as usize + 1] {
+        assert_eq!(call!(driver, "cuMemHostRegister_v2", there => u64, size => usize, 0 => u32), 1);
+        assert_eq!(call!(driver, "cuMemcpy", there => u64, there => u64, size => usize), 1);
+        assert_eq!(driver.allocate(size), Err(2));
+    }
+    let (mut module, options) = (0usize, [5i32, 6]);
+    let loaded = call!(
+        driver, "cuModuleLoadDataEx", &raw mut module => *mut usize, c"x".as_ptr() => *const c_char, 2 => u32,
+        options.as_ptr() => *const i32, null_mut() => *mut *mut c_void
+    );
+    assert_eq!(loaded, 1);
+    let (mut before, mut after, mut total) = (0usize, 0usize, 0usize);
+    assert_eq!(call!(driver, "cuMemGetInfo_v2", &raw mut before => *mut usize, &raw mut total => *mut usize), 0);
+    assert_eq!(call!(driver, "cuMemAlloc_v2", null_mut() => *mut u64, total / 2 => usize), 1);
+    assert_eq!(call!(driver, "cuMemAllocAsync", null_mut() => *mut u64, total / 2 => usize, 0 => usize), 1);
+    assert_eq!(call!(driver, "cuMemGetInfo_v2", &raw mut after => *mut usize, &raw mut total => *mut usize), 0);
+    assert!(after > total / 2, "{after} of {total} bytes are free, before {before}");
+}
+
+#[test]
+fn a_capture_follows_only_nodes_of_its_graph() {
+    let driver = Driver::emulated();
+    let (mut stream, mut graph) = (0usize, 0usize);
+    assert_eq!(call!(driver, "cuStreamCreate", &raw mut stream => *mut usize, 1 => u32), 0);
+    assert_eq!(call!(driver, "cuGraphCreate", &raw mut graph => *mut usize, 0 => u32), 0);
+    let nodes = [77usize];
+    let begun = call!(
+        driver, "cuStreamBeginCaptureToGraph", stream => usize, graph => usize, nodes.as_ptr() => *const usize,
+        null_mut() => *mut u8, 1 => usize, 0 => i32
+    );
+    assert_eq!(begun, 1);
+    assert_eq!(call!(driver, "cuStreamBeginCapture_v2", stream => usize, 0 => i32), 0);
+    let updated = call!(
+        driver, "cuStreamUpdateCaptureDependencies", stream => usize, nodes.as_ptr() => *const usize, 1 => usize,
+        0 => u32
+    );
+    assert_eq!(updated, 1);
+    let (mut status, mut id, mut captured) = (0, 0u64, 0usize);
+    let info = call!(
+        driver, "cuStreamGetCaptureInfo_v2", stream => usize, &raw mut status => *mut i32, &raw mut id => *mut u64,
+        &raw mut captured => *mut usize, null_mut() => *mut usize, null_mut() => *mut usize
+    );
+    assert_eq!((info, status), (0, 1));
+    assert_eq!(call!(driver, "cuGraphDestroy", captured => usize), 1, "a stream still fills the graph");
+    assert_eq!(call!(driver, "cuStreamEndCapture", stream => usize, &raw mut graph => *mut usize), 0);
+    assert_eq!(call!(driver, "cuGraphDestroy", graph => usize), 0);
+}
+
+#[test]
+fn pinned_memory_is_not_freed_as_memory_of_the_device() {
+    let driver = Driver::emulated();
+    let mut pinned = 0u64;
+    assert_eq!(call!(driver, "cuMemHostAlloc", &raw mut pinned => *mut u64, 64 => usize, 0 => u32), 0);
+    assert_eq!((driver.free(pinned), call!(driver, "cuMemFreeHost", pinned => u64)), (1, 0));
+    assert_eq!(call!(driver, "cuMemFreeHost", pinned => u64), 1);
+}
+
+#[test]
+fn a_device_is_found_by_its_whole_address_alone() {
+    let driver = Driver::emulated();
+    let find = |text: &CStr| {
+        let mut device = -1;
+        call!(driver, "cuDeviceGetByPCIBusId", &raw mut device => *mut i32, text.as_ptr() => *const c_char)
+    };
+    assert_eq!([find(c"0000:01:00.0"), find(c"0000:01:00"), find(c"01:00.0"), find(c"0000:01:00.0x")], [0, 0, 0, 101]);
+    assert_eq!([find(c""), find(c"0")], [101, 101]);
+}
+
+/// Returns a command that runs an ignored test of this executable alone.
+fn child(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", test]).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn an_error_in_a_module_is_printed_unless_the_caller_has_a_log() {
+    let output = child("misuse::without_a_log").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("emulator: ptx input, line 1: expected a directive"), "{text}");
+}
+
+#[test]
+fn a_closed_stderr_does_not_change_the_result_of_a_call() {
+    let mut child = child("misuse::without_a_log").spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "runs in a process of its own in two tests"]
+fn without_a_log() {
+    let driver = Driver::emulated();
+    let mut module = 0usize;
+    // The parent has time to close its end.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    for _ in 0..2 {
+        let loaded = call!(
+            driver, "cuModuleLoadDataEx", &raw mut module => *mut usize, c"x".as_ptr() => *const c_char, 0 => u32,
+            null_mut() => *mut i32, null_mut() => *mut *mut c_void
+        );
+        assert_eq!(loaded, 218);
+        assert_eq!(call!(driver, "cuMulticastCreate", null_mut() => *mut u64, null_mut() => *mut u8), 801);
+    }
 }

@@ -49,7 +49,7 @@ fn a_stream_waits_for_a_value_and_another_one_for_its_event() {
 
 #[test]
 fn late_streams_show_a_missing_wait() {
-    rerun("streams::late", "streams=late");
+    rerun("streams::late", "streams=late,seconds=5");
 }
 
 #[test]
@@ -64,7 +64,15 @@ fn late() {
     assert_eq!(driver.read(words, 1), Ok(vec![2]));
     assert_eq!(driver.synchronize(), 0);
     assert_eq!(driver.read(words, 1), Ok(vec![u64::MAX]));
-    // A fault appears when the program waits for the launch.
+    // A stream can wait for a value that another stream writes, although the program waits for the first one alone.
+    assert_eq!(call!(driver, "cuStreamWaitValue32_v2", other => usize, words => u64, 5 => u32, 1 => u32), 0);
+    let writer = stream(&driver);
+    assert_eq!(call!(driver, "cuStreamWriteValue32_v2", writer => usize, words => u64, 5 => u32, 0 => u32), 0);
+    assert_eq!(call!(driver, "cuStreamSynchronize", other => usize), 0);
+    // A fault appears when the program waits for the launch, or asks whether it has ended.
+    let launched = event(&driver);
     assert_eq!(driver.launch(add, 1, 32, 0, &mut [1 << 20, 2]), 0);
+    assert_eq!(call!(driver, "cuEventRecord", launched => usize, 0 => usize), 0);
+    assert_eq!(call!(driver, "cuEventQuery", launched => usize), 700);
     assert_eq!(driver.read(words, 1), Err(700));
 }
