@@ -1,6 +1,6 @@
 //! Modules and launches that are made to exhaust the host. Each must end in an error, within bounded time and memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ptx_emulator::{DeviceProperties, Dims, Error, Fault, FaultKind, Gpu, Watchdog};
 
@@ -50,6 +50,15 @@ fn nested_operands_and_scopes_end_in_an_error() {
     let scopes = module("", &format!("{}{}", "{".repeat(20_000), "}".repeat(20_000)));
     let error = launch(&scopes, Dims::new(1, 1)).expect_err("the scopes are refused");
     assert_eq!(error.to_string(), "line 9: the scopes are nested too deeply");
+}
+
+#[test]
+fn a_modifier_of_many_parts_is_parsed_in_linear_time() {
+    let start = Instant::now();
+    let long = module("", &format!("mov.u32{} %r1, 1;", "::a".repeat(600_000)));
+    let fault = launch(&long, Dims::new(1, 1)).expect("the module loads").expect_err("there is no such modifier");
+    assert_eq!(fault.kind, FaultKind::Unsupported);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -187,7 +187,8 @@ impl BodyParser<'_, '_> {
             let mut modifier = modifier.to_string();
             while self.cursor.eat(':') {
                 self.cursor.want(':')?;
-                modifier = format!("{modifier}::{}", self.cursor.word()?);
+                modifier.push_str("::");
+                modifier.push_str(self.cursor.word()?);
             }
             modifiers.push(modifier);
         }

@@ -1,6 +1,7 @@
 //! The text of PTX, with lexer, syntax and parser for the subset that rustc's NVPTX backend and libNVVM emit.
 //!
-//! A part of a function outside of the subset makes the function unsupported, and all other functions stay usable. Sections are those of the PTX ISA.
+//! A part of a function outside of the subset makes the function unsupported, and all other functions stay usable.
+//! Sections are those of the PTX ISA.
 
 mod cursor;
 mod functions;
