@@ -41,6 +41,8 @@ impl DriverState {
             // The address was just found.
             let _ = self.release(address);
         }
+        let allocations = &self.allocations;
+        self.arrays.retain(|_, array| allocations.contains_key(&array.address));
         let modules: Vec<_> = self.modules.iter().filter(|(_, loaded)| loaded.context == handle).collect();
         for module in modules.into_iter().map(|(module, _)| *module).collect::<Vec<_>>() {
             // As above.
