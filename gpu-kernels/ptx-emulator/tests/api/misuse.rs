@@ -193,6 +193,31 @@ fn pinned_memory_is_not_freed_as_memory_of_the_device() {
 }
 
 #[test]
+fn an_address_without_an_allocation_has_zeros_for_attributes() {
+    let driver = Driver::emulated();
+    // `CU_POINTER_ATTRIBUTE_CONTEXT`, which has eight bytes, `MEMORY_TYPE`, which has four, and `IS_MANAGED`, a boolean.
+    let (attributes, mut found) = ([1i32, 2, 8], [u64::MAX; 3]);
+    let places: Vec<_> = found.iter_mut().map(|place| &raw mut *place).collect();
+    let code = call!(
+        driver, "cuPointerGetAttributes", 3 => u32, attributes.as_ptr() => *const i32, places.as_ptr() => *const *mut u64,
+        8 => u64
+    );
+    assert_eq!((code, found), (0, [0, u64::MAX << 32, u64::MAX << 8]));
+}
+
+#[test]
+fn an_array_ends_with_its_context() {
+    let driver = Driver::emulated();
+    let (mut context, mut array) = (0usize, 0usize);
+    assert_eq!(call!(driver, "cuCtxCreate_v2", &raw mut context => *mut usize, 0 => u32, 0 => i32), 0);
+    // A `CUDA_ARRAY_DESCRIPTOR` of 16 texels with one channel of `CU_AD_FORMAT_UNSIGNED_INT8`.
+    let descriptor = [16u64, 0, 1 | (1 << 32)];
+    assert_eq!(call!(driver, "cuArrayCreate_v2", &raw mut array => *mut usize, descriptor.as_ptr() => *const u64), 0);
+    assert_eq!(call!(driver, "cuCtxDestroy_v2", context => usize), 0);
+    assert_eq!(call!(driver, "cuArrayDestroy", array => usize), 400);
+}
+
+#[test]
 fn a_device_is_found_by_its_whole_address_alone() {
     let driver = Driver::emulated();
     let find = |text: &CStr| {

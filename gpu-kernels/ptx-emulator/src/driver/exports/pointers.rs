@@ -9,17 +9,18 @@ use crate::driver::pointer::Pointer;
 use crate::driver::state::DriverState;
 
 exports! {
-    Initialised: cuPointerGetAttribute => (value: Pointer<u8>, attribute: c_int, address: DevicePtr)
-        |state| attribute_of(state, value, attribute, address);
+    Initialised: cuPointerGetAttribute => (value: Pointer<u8>, attribute: c_int, address: DevicePtr) |state| {
+        let size = size_of(attribute)?;
+        value.set_all(&attribute_of(state, attribute, address)?.to_le_bytes()[..size])
+    };
     Initialised: cuPointerGetAttributes => (
         count: c_uint, attributes: Pointer<c_int>, values: Pointer<Pointer<u8>>, address: DevicePtr
     ) |state| {
         let attributes = attributes.slice(count as usize)?.iter().zip(values.slice(count as usize)?);
         for (attribute, value) in attributes {
-            if attribute_of(state, *value, *attribute, address).is_err() {
-                // An address outside of every allocation has zeros for attributes.
-                value.set_all(&[0; 4])?;
-            }
+            // An address outside of every allocation has zeros for attributes.
+            let found = attribute_of(state, *attribute, address).unwrap_or(0);
+            value.set_all(&found.to_le_bytes()[..size_of(*attribute)?])?;
         }
         Ok(())
     };
@@ -29,45 +30,70 @@ exports! {
     };
 }
 
-/// The attribute `CU_POINTER_ATTRIBUTE_SYNC_MEMOPS`.
+/// The numbers of the `CUpointer_attribute`s, without the prefix `CU_POINTER_ATTRIBUTE_`.
+const CONTEXT: c_int = 1;
+const MEMORY_TYPE: c_int = 2;
+const DEVICE_POINTER: c_int = 3;
+const HOST_POINTER: c_int = 4;
 const SYNC_MEMOPS: c_int = 6;
+const BUFFER_ID: c_int = 7;
+const IS_MANAGED: c_int = 8;
+const DEVICE_ORDINAL: c_int = 9;
+const IS_LEGACY_CUDA_IPC_CAPABLE: c_int = 10;
+const RANGE_START_ADDR: c_int = 11;
+const RANGE_SIZE: c_int = 12;
+const MAPPED: c_int = 13;
+const ALLOWED_HANDLE_TYPES: c_int = 14;
+const IS_GPU_DIRECT_RDMA_CAPABLE: c_int = 15;
+const ACCESS_FLAGS: c_int = 16;
+const MEMPOOL_HANDLE: c_int = 17;
+const MAPPING_SIZE: c_int = 18;
+const MAPPING_BASE_ADDR: c_int = 19;
+const MEMORY_BLOCK_ID: c_int = 20;
+const IS_HW_DECOMPRESS_CAPABLE: c_int = 21;
 
-/// Writes the value of a `CUpointer_attribute`.
-fn attribute_of(state: &DriverState, value: Pointer<u8>, attribute: c_int, address: DevicePtr) -> Result<(), Code> {
-    let (start, found) = state.allocation(address).ok_or(codes::INVALID_VALUE)?;
-    let pinned = matches!(found.kind, Kind::Pinned(_) | Kind::Registered(_));
+/// Returns the size in bytes of the value of a `CUpointer_attribute`.
+fn size_of(attribute: c_int) -> Result<usize, Code> {
     match attribute {
-        // CU_POINTER_ATTRIBUTE_CONTEXT
-        1 => value.cast().set(found.context),
-        // CU_POINTER_ATTRIBUTE_MEMORY_TYPE: CU_MEMORYTYPE_HOST is 1, and CU_MEMORYTYPE_DEVICE is 2.
-        2 => value.cast().set(if pinned { 1 } else { 2 }),
-        // CU_POINTER_ATTRIBUTE_DEVICE_POINTER
-        3 => value.cast().set(address),
-        // CU_POINTER_ATTRIBUTE_HOST_POINTER
-        4 if found.kind.is_host() => value.cast().set(address),
-        // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
-        SYNC_MEMOPS => value.cast().set(0),
-        // CU_POINTER_ATTRIBUTE_BUFFER_ID and CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID
-        7 | 20 => value.cast().set(found.id),
-        // CU_POINTER_ATTRIBUTE_IS_MANAGED
-        8 => value.set((found.kind == Kind::Managed).into()),
-        // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-        9 => value.cast().set(found.device),
-        // CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE and
-        // CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE
-        10 | 15 | 21 => value.set(0),
-        // CU_POINTER_ATTRIBUTE_RANGE_START_ADDR and CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR
-        11 | 19 => value.cast().set(start),
-        // CU_POINTER_ATTRIBUTE_RANGE_SIZE and CU_POINTER_ATTRIBUTE_MAPPING_SIZE
-        12 | 18 => value.cast().set(found.size),
-        // CU_POINTER_ATTRIBUTE_MAPPED
-        13 => value.set(1),
-        // CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES
-        14 => value.cast().set(0u64),
-        // CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE is 3.
-        16 => value.cast().set(3),
-        // CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE
-        17 => value.cast().set(if let Kind::Pool(pool) = found.kind { pool } else { 0 }),
+        IS_MANAGED | IS_LEGACY_CUDA_IPC_CAPABLE | MAPPED | IS_GPU_DIRECT_RDMA_CAPABLE | IS_HW_DECOMPRESS_CAPABLE => {
+            Ok(1)
+        }
+        MEMORY_TYPE | SYNC_MEMOPS | DEVICE_ORDINAL | ACCESS_FLAGS => Ok(4),
+        CONTEXT..=IS_HW_DECOMPRESS_CAPABLE if attribute != 5 => Ok(8),
         _ => Err(codes::INVALID_VALUE),
     }
+}
+
+/// Returns the value of a `CUpointer_attribute`.
+fn attribute_of(state: &DriverState, attribute: c_int, address: DevicePtr) -> Result<u64, Code> {
+    let (start, found) = state.allocation(address).ok_or(codes::INVALID_VALUE)?;
+    Ok(match attribute {
+        CONTEXT => found.context as u64,
+        // CU_MEMORYTYPE_HOST is 1, and CU_MEMORYTYPE_DEVICE is 2.
+        MEMORY_TYPE if matches!(found.kind, Kind::Pinned(_) | Kind::Registered(_)) => 1,
+        MEMORY_TYPE => 2,
+        DEVICE_POINTER => address,
+        HOST_POINTER if found.kind.is_host() => address,
+        BUFFER_ID | MEMORY_BLOCK_ID => found.id,
+        IS_MANAGED => (found.kind == Kind::Managed).into(),
+        DEVICE_ORDINAL => found.device as u64,
+        RANGE_START_ADDR | MAPPING_BASE_ADDR => start,
+        RANGE_SIZE | MAPPING_SIZE => found.size as u64,
+        MAPPED => 1,
+        // CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE is 3.
+        ACCESS_FLAGS => 3,
+        MEMPOOL_HANDLE => {
+            if let Kind::Pool(pool) = found.kind {
+                pool as u64
+            } else {
+                0
+            }
+        }
+        SYNC_MEMOPS
+        | ALLOWED_HANDLE_TYPES
+        | IS_LEGACY_CUDA_IPC_CAPABLE
+        | IS_GPU_DIRECT_RDMA_CAPABLE
+        | IS_HW_DECOMPRESS_CAPABLE => 0,
+        _ => return Err(codes::INVALID_VALUE),
+    })
 }
