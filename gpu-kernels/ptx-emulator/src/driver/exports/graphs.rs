@@ -36,8 +36,8 @@ exports! {
         graph.set(state.register(|state, handle| state.graphs.insert(handle, Graph::default())))
     };
     Initialised: cuGraphDestroy => (graph: Handle) |state| {
-        // A stream may still fill the graph.
-        check(known(state, graph)?.origin == 0)?;
+        known(state, graph)?;
+        check(state.streams.values().all(|stream| stream.capture != graph))?;
         state.remove_graph(graph);
         Ok(())
     };
