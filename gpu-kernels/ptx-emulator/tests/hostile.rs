@@ -62,6 +62,13 @@ fn a_modifier_of_many_parts_is_parsed_in_linear_time() {
 }
 
 #[test]
+fn a_module_that_defines_a_kernel_twice_is_refused() {
+    let twice = module(".visible .entry k() { ret; }", "");
+    let error = launch(&twice, Dims::new(1, 1)).expect_err("the module is refused");
+    assert_eq!(error.to_string(), "line 5: `k` is defined twice");
+}
+
+#[test]
 fn registers_without_a_use_take_no_memory() {
     let body = ".reg .b32 %x<4000000000>; mov.u32 %x3999999999, 7; st.global.u32 [%rd1], %x3999999999;";
     assert!(launch(&module("", body), Dims::new(1, 1)).is_ok_and(|launched| launched.is_ok()));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::cursor::Cursor;
 use super::functions::{Chains, chains, function};
-use super::lexer::{Kind, Parsed};
+use super::lexer::{Error, Kind, Parsed};
 use super::syntax::{Function, Module, Space};
 use super::variables::variable;
 
@@ -28,8 +28,12 @@ pub fn parse(text: &str) -> Parsed<Module> {
         }
     }
     // A function may be declared before its definition.
-    let defined = |function: &&Function| function.body.is_some();
-    let names: HashSet<_> = module.functions.iter().filter(defined).map(|function| function.name.clone()).collect();
+    let mut names = HashSet::new();
+    for Function { name, line, .. } in module.functions.iter().filter(|function| function.body.is_some()) {
+        if !names.insert(name.clone()) {
+            return Err(Error { line: *line, message: format!("`{name}` is defined twice"), unsupported: false });
+        }
+    }
     module.functions.retain(|function| function.body.is_some() || !names.contains(&function.name));
     if module.version == (0, 0) || module.target == 0 {
         return cursor.error("a module begins with `.version` and `.target`");
