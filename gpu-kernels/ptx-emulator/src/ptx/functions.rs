@@ -17,6 +17,28 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
     let params = parameters(cursor, &mut unsupported)?;
     let mut function =
         Function { name, entry, returns, params, body: None, max_threads: None, cluster: None, unsupported, line };
+    directives(cursor, &mut function)?;
+    if !cursor.eat(';') {
+        cursor.want('{')?;
+        let start = cursor.position();
+        let (scopes, locations, body) = (Scopes::default(), SourceLocations::default(), Body::default());
+        let mut parser = BodyParser { cursor, chains, scopes, locations, body };
+        let parsed = parser.body(function.returns.iter().chain(&function.params));
+        function.body = Some(parser.body);
+        match parsed {
+            Err(error) if error.unsupported => {
+                function.unsupported = function.unsupported.or(Some(error));
+                cursor.go_back(start);
+                cursor.skip_to('}')?;
+            }
+            parsed => parsed?,
+        }
+    }
+    Ok(function)
+}
+
+/// Parses the directives between the parameters and the body of a function.
+fn directives(cursor: &mut Cursor, function: &mut Function) -> Parsed {
     while let Kind::Dot(directive) = cursor.peek() {
         cursor.next();
         match directive {
@@ -47,23 +69,7 @@ pub(super) fn function(cursor: &mut Cursor, chains: &Chains, entry: bool) -> Par
             _ => return cursor.error(format!("directive `.{directive}` is not of the subset")),
         }
     }
-    if !cursor.eat(';') {
-        cursor.want('{')?;
-        let start = cursor.position();
-        let (scopes, locations, body) = (Scopes::default(), SourceLocations::default(), Body::default());
-        let mut parser = BodyParser { cursor, chains, scopes, locations, body };
-        let parsed = parser.body(function.returns.iter().chain(&function.params));
-        function.body = Some(parser.body);
-        match parsed {
-            Err(error) if error.unsupported => {
-                function.unsupported = function.unsupported.or(Some(error));
-                cursor.go_back(start);
-                cursor.skip_to('}')?;
-            }
-            parsed => parsed?,
-        }
-    }
-    Ok(function)
+    Ok(())
 }
 
 /// Parses parameters in parentheses, if there are any. If one of them is not supported, skips all and sets

@@ -36,31 +36,7 @@ fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operan
     }
     cursor.next();
     Ok(match (first, cursor.peek()) {
-        (Kind::Word(name), Kind::Dot(part)) => {
-            // An element of a vector is a register of its own.
-            let element = scopes.declared(&format!("{name}.{part}")).map(Operand::Name);
-            let selected = || scopes.declared(name).map(|unique| Operand::Part(unique, part.into()));
-            match element.or_else(selected) {
-                Some(found) => {
-                    cursor.next();
-                    found
-                }
-                None if name.starts_with('%') => {
-                    cursor.next();
-                    Operand::Special(format!("{name}.{part}"))
-                }
-                None => Operand::Name(name.into()),
-            }
-        }
-        (Kind::Word(name), _) if scopes.vector(name).is_some() => {
-            let elements = scopes.vector(name).unwrap_or_default();
-            Operand::Vector(elements.into_iter().map(Operand::Name).collect())
-        }
-        (Kind::Word(name), _) => match scopes.declared(name) {
-            Some(unique) => Operand::Name(unique),
-            None if name.starts_with('%') => Operand::Special(name.into()),
-            None => Operand::Name(name.into()),
-        },
+        (Kind::Word(name), next) => named(cursor, scopes, name, next),
         (Kind::F32(bits), _) => Operand::F32(bits),
         (Kind::F64(value), _) => Operand::F64(value),
         (Kind::Punct('-'), Kind::F64(value)) => {
@@ -84,6 +60,30 @@ fn single(cursor: &mut Cursor, scopes: &mut Scopes, depth: u32) -> Parsed<Operan
             Operand::Address(Box::new(base), offset)
         }
     })
+}
+
+/// Returns the operand of a name, which `next` follows. Takes the part of a register or special register, or the element of
+/// a vector, if `next` is one.
+fn named(cursor: &mut Cursor, scopes: &mut Scopes, name: &str, next: Kind) -> Operand {
+    let special = name.starts_with('%');
+    if let Kind::Dot(part) = next {
+        // An element of a vector is a register of its own.
+        let element = scopes.declared(&format!("{name}.{part}")).map(Operand::Name);
+        let selected = || scopes.declared(name).map(|unique| Operand::Part(unique, part.into()));
+        let found = element.or_else(selected).or_else(|| special.then(|| Operand::Special(format!("{name}.{part}"))));
+        if found.is_some() {
+            cursor.next();
+        }
+        return found.unwrap_or_else(|| Operand::Name(name.into()));
+    }
+    if let Some(elements) = scopes.vector(name) {
+        return Operand::Vector(elements.into_iter().map(Operand::Name).collect());
+    }
+    match scopes.declared(name) {
+        Some(unique) => Operand::Name(unique),
+        None if special => Operand::Special(name.into()),
+        None => Operand::Name(name.into()),
+    }
 }
 
 /// The names of a vector's elements.
