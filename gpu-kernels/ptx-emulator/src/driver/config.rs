@@ -86,6 +86,11 @@ pub fn gpu(settings: &str) -> Result<Gpu, String> {
 }
 
 impl Config {
+    /// Returns the CUDA version of the driver as one number, such as 13090.
+    pub(crate) fn driver_version(&self) -> i32 {
+        (1000 * self.driver.0 + 10 * self.driver.1) as i32
+    }
+
     /// Returns the GPU of the settings.
     pub(crate) fn gpu(&self) -> Gpu {
         let mut device = self.device.clone();

@@ -15,10 +15,7 @@ pub const FIRST_BUS: i32 = 1;
 
 exports! {
     Nothing: cuInit => (flags: c_uint) |state| initialise(state, flags);
-    Nothing: cuDriverGetVersion => (version: Pointer<c_int>) |state| {
-        let (major, minor) = state.config.driver;
-        version.set((1000 * major + 10 * minor) as c_int)
-    };
+    Nothing: cuDriverGetVersion => (version: Pointer<c_int>) |state| version.set(state.config.driver_version());
     Initialised: cuDeviceGetCount => (count: Pointer<c_int>) |state| count.set(state.config.devices as c_int);
     Initialised: cuDeviceGet => (device: Pointer<Ordinal>, ordinal: c_int)
         |state| state.check_device(ordinal).and_then(|_| device.set(ordinal));

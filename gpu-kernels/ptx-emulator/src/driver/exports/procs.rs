@@ -23,7 +23,7 @@ const VERSION_NOT_SUFFICIENT: c_int = 2;
 exports! {
     Nothing: cuGetProcAddress => (symbol: Pointer<c_char>, to: Pointer<usize>, version: c_int, flags: u64) |state| {
         state.note = format!(", {}", symbol.text()?);
-        let found = address_of(symbol.text()?, version, driver_version(state.config.driver), flags);
+        let found = address_of(symbol.text()?, version, state.config.driver_version(), flags);
         to.set(found.unwrap_or(0))?;
         found.map(|_| ()).map_err(|_| codes::NOT_FOUND)
     };
@@ -31,7 +31,7 @@ exports! {
         symbol: Pointer<c_char>, to: Pointer<usize>, version: c_int, flags: u64, status: Pointer<c_int>
     ) |state| {
         state.note = format!(", {}", symbol.text()?);
-        let found = address_of(symbol.text()?, version, driver_version(state.config.driver), flags);
+        let found = address_of(symbol.text()?, version, state.config.driver_version(), flags);
         to.set(found.unwrap_or(0))?;
         status.set_if_wanted(found.err().unwrap_or(SUCCESS));
         // A caller that asks for the status learns from it that there is no function.
@@ -43,10 +43,6 @@ exports! {
         state.note = format!(", {id}");
         table.set(0).and(Err(codes::NOT_SUPPORTED))
     };
-}
-
-fn driver_version((major, minor): (u32, u32)) -> c_int {
-    (1000 * major + 10 * minor) as c_int
 }
 
 /// Returns all exported functions.
