@@ -70,6 +70,8 @@
 //! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. An
 //!   operation of a stream has completed when the call returns, unless it waits for another stream or for the host, or the
 //!   settings delay all streams.
+//! - A function of the host, such as that of `cuLaunchHostFunc`, runs on the thread whose call makes it ready. A program that
+//!   holds a lock during a call, and takes it in the function, waits for itself.
 //! - Lanes that diverge reconverge at the immediate post-dominator. The members of a `bar.warp.sync`, shuffle or vote
 //!   must reach it together, whereas a GPU also accepts lanes that come from different branches. The same holds for the
 //!   lanes of a warp at a barrier that is not aligned.

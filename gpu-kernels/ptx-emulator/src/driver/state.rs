@@ -17,6 +17,7 @@ use super::report::report;
 use crate::gpu::Gpu;
 use crate::program::Program;
 
+/// The state of the driver, which all threads share.
 #[derive(Default)]
 pub struct DriverState {
     pub config: Config,
