@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::codes::{self, Code};
 use super::config::Failure;
+use super::report::report;
 use super::state::{DriverState, current};
 
 thread_local! {
@@ -75,7 +76,11 @@ pub fn call(
         let code = match result {
             // The stream of the function may be the one that the call waits for.
             Err(codes::BLOCKED) if IN_HOST_CALL.get() => codes::NOT_PERMITTED,
-            Err(codes::BLOCKED) => codes::LAUNCH_TIMEOUT,
+            Err(codes::BLOCKED) => {
+                let time = state.config.watchdog.time.as_secs();
+                report(format_args!("{name} has waited {time} s for a value, or for a function of the host"));
+                codes::LAUNCH_TIMEOUT
+            }
             result => result.err().unwrap_or(0),
         };
         if let Some(log) = &mut state.log {

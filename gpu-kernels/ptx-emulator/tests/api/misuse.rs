@@ -188,7 +188,8 @@ fn pinned_memory_is_not_freed_as_memory_of_the_device() {
     let driver = Driver::emulated();
     let mut pinned = 0u64;
     assert_eq!(call!(driver, "cuMemHostAlloc", &raw mut pinned => *mut u64, 64 => usize, 0 => u32), 0);
-    assert_eq!((driver.free(pinned), call!(driver, "cuMemFreeHost", pinned => u64)), (1, 0));
+    assert_eq!((driver.free(pinned), call!(driver, "cuMemFreeAsync", pinned => u64, 0 => usize)), (1, 1));
+    assert_eq!(call!(driver, "cuMemFreeHost", pinned => u64), 0);
     assert_eq!(call!(driver, "cuMemFreeHost", pinned => u64), 1);
 }
 
@@ -228,6 +229,16 @@ fn a_device_is_found_by_its_whole_address_alone() {
     assert_eq!([find(c""), find(c"0")], [101, 101]);
 }
 
+#[test]
+fn a_thread_can_close_the_driver_before_it_ends() {
+    let run = || {
+        let driver = Driver::emulated();
+        // The default stream of the thread is a value of the thread.
+        assert_eq!(call!(driver, "cuStreamSynchronize", 2 => usize), 0);
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
 /// Returns a command that runs an ignored test of this executable alone.
 fn child(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -264,4 +275,20 @@ fn without_a_log() {
         assert_eq!(loaded, 218);
         assert_eq!(call!(driver, "cuMulticastCreate", null_mut() => *mut u64, null_mut() => *mut u8), 801);
     }
+}
+
+#[test]
+fn a_wait_without_an_end_names_its_call() {
+    let output = child("misuse::waits_forever").env("PTX_EMULATOR", "seconds=0").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("emulator: cuStreamSynchronize has waited 0 s"), "{text}");
+}
+
+#[test]
+#[ignore = "runs with a short watchdog in `a_wait_without_an_end_names_its_call`"]
+fn waits_forever() {
+    let driver = Driver::emulated();
+    let words = driver.allocate(8).unwrap();
+    assert_eq!(call!(driver, "cuStreamWaitValue32_v2", 2 => usize, words => u64, 1 => u32, 1 => u32), 0);
+    assert_eq!(call!(driver, "cuStreamSynchronize", 2 => usize), 702);
 }
