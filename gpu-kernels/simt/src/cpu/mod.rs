@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use crate::target::{HALF_WARP, Isa, Target, WARPS};
 
+mod array_memory;
 pub(crate) mod atomics;
 mod channels;
 mod lanes;
@@ -15,6 +16,7 @@ mod newton;
 #[cfg(feature = "race-check")]
 pub mod race;
 mod transpose;
+mod u32_view;
 mod view;
 mod warp_lanes;
 mod wide_lanes;
@@ -24,7 +26,8 @@ pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
-pub use view::{BroadcastPairs, U32View, View};
+pub use u32_view::U32View;
+pub use view::{BroadcastPairs, View};
 pub use warp_lanes::{I32x32, Mask32, U32x32};
 pub use wide_lanes::{F64x32, U64x32};
 pub use words::{W16, W32, W64, Word};

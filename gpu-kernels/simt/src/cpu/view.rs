@@ -7,9 +7,9 @@ use super::lanes::F32x32;
 #[cfg(feature = "race-check")]
 use super::race;
 use super::transpose::transpose;
-use super::warp_lanes::{Mask32, U32x32};
+#[cfg(feature = "race-check")]
 use crate::space::Kind;
-use crate::target::{HALF_WARP, WARP, WIDE};
+use crate::target::HALF_WARP;
 
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
@@ -29,7 +29,7 @@ pub struct View {
     bounds: (usize, usize),
     /// The array's name, or an empty text.
     #[cfg(any(debug_assertions, feature = "race-check"))]
-    name: &'static str,
+    pub(super) name: &'static str,
 }
 
 // SAFETY: the warps of a launch may share a view, by the contract of `View::new`.
@@ -40,7 +40,7 @@ unsafe impl Sync for View {}
 /// The lanes of the warp that touch the elements of an access, for the race checker.
 #[derive(Clone, Copy)]
 #[cfg(feature = "race-check")]
-enum Lanes {
+pub(super) enum Lanes {
     /// Element `i` by lane `i` of both half-warps.
     BothHalves,
     /// Element `i` by lane `i` of this half-warp.
@@ -113,77 +113,6 @@ impl View {
     pub(crate) fn at_bytes(mut self, offset: usize) -> Self {
         self.ptr = self.ptr.wrapping_byte_add(offset);
         self
-    }
-
-    /// Returns the address of element `i` of the type `E`.
-    #[inline(always)]
-    pub(super) fn element<E>(self, i: usize) -> *mut E {
-        self.ptr.cast::<E>().wrapping_add(i)
-    }
-
-    /// Returns the array's name, or a text that stands for it.
-    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(clippy::unused_self))]
-    pub(crate) fn name(self) -> &'static str {
-        #[cfg(any(debug_assertions, feature = "race-check"))]
-        if !self.name.is_empty() {
-            return self.name;
-        }
-        "an array"
-    }
-
-    /// Checks the bounds of the elements of `bytes` bytes at the lanes' indices after element `i`, in the lanes of the
-    /// mask, and records the accesses for the race checker.
-    #[inline(always)]
-    #[track_caller]
-    #[cfg_attr(not(feature = "race-check"), allow(unused_variables, clippy::unused_self))]
-    pub(crate) fn record_lanes(self, bytes: usize, mask: Mask32, i: usize, index: U32x32, kind: Kind) {
-        #[cfg(any(debug_assertions, feature = "race-check"))]
-        for lane in 0..WARP {
-            if mask.test(lane) {
-                let i = i + index.0[lane] as usize;
-                self.check_elements(bytes, i, 1);
-                #[cfg(feature = "race-check")]
-                race::access(self.ptr as usize + bytes * i, 1 << lane, kind);
-            }
-        }
-    }
-
-    /// Checks the bounds of the element `i` of `bytes` bytes, which all lanes access with the same value, and records the
-    /// access for the race checker.
-    #[inline(always)]
-    #[track_caller]
-    #[cfg_attr(not(feature = "race-check"), allow(unused_variables))]
-    pub(crate) fn record_scalar(self, bytes: usize, i: usize, kind: Kind) {
-        self.check_elements(bytes, i, 1);
-        #[cfg(feature = "race-check")]
-        race::access(self.ptr as usize + bytes * i, u32::MAX, kind);
-    }
-
-    /// Loads the elements of [`Array::load_wide`](crate::Array::load_wide).
-    ///
-    /// # Safety
-    /// The elements lie within the array.
-    #[inline(always)]
-    pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
-        let mut x = [F32x32::splat(0.0); WIDE];
-        for j in 0..WIDE {
-            // SAFETY: by the contract of the function, the elements lie within the array.
-            let bits = unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().read_unaligned() };
-            x[j] = F32x32::from_bits(U32x32(bits));
-        }
-        x
-    }
-
-    /// Stores the elements of [`Array::store_wide`](crate::Array::store_wide).
-    ///
-    /// # Safety
-    /// The elements lie within the array.
-    #[inline(always)]
-    pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        for j in 0..WIDE {
-            // SAFETY: by the contract of the function, the elements lie within the array.
-            unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().write_unaligned(x[j].to_bits().0) };
-        }
     }
 
     #[inline(always)]
@@ -364,12 +293,6 @@ impl View {
         self
     }
 
-    /// Returns the same memory as a view of `u32` elements.
-    #[inline(always)]
-    pub fn as_u32(self) -> U32View {
-        U32View(self)
-    }
-
     /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.
     #[inline(always)]
     #[track_caller]
@@ -381,7 +304,7 @@ impl View {
     #[inline(always)]
     #[track_caller]
     #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
-    fn check_elements(self, bytes: usize, i: usize, count: usize) {
+    pub(super) fn check_elements(self, bytes: usize, i: usize, count: usize) {
         #[cfg(any(debug_assertions, feature = "race-check"))]
         {
             // A view may begin outside of its array, as long as its accesses lie within.
@@ -400,7 +323,7 @@ impl View {
     /// Records an access for the race checker.
     #[cfg(feature = "race-check")]
     #[track_caller]
-    fn record(self, i: usize, count: usize, lanes: Lanes, kind: Kind) {
+    pub(super) fn record(self, i: usize, count: usize, lanes: Lanes, kind: Kind) {
         self.check_bounds(i, count);
         let start = self.ptr as usize + 4 * i;
         for e in 0..count {
@@ -452,88 +375,5 @@ impl BroadcastPairs {
     #[inline(always)]
     fn element(&self, i: usize) -> f32 {
         self.lanes.0[i]
-    }
-}
-
-/// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
-#[derive(Clone, Copy, Debug)]
-pub struct U32View(pub(super) View);
-
-impl U32View {
-    /// Returns a view of the `len` elements at `ptr`.
-    ///
-    /// # Safety
-    /// The conditions of [`View::new`] hold. If nothing is stored, `ptr` need not be valid for writes.
-    #[inline(always)]
-    pub unsafe fn new(ptr: *const u32, len: usize) -> Self {
-        // SAFETY: the caller keeps the contract of `View::new`.
-        Self(unsafe { View::new(ptr.cast_mut().cast(), len) })
-    }
-
-    /// Returns the view with a name, as [`View::named`].
-    #[inline(always)]
-    pub fn named(self, name: &'static str) -> Self {
-        Self(self.0.named(name))
-    }
-
-    /// Returns the address of the first element, for the arguments of a launch on another device.
-    pub fn as_ptr(self) -> *const u32 {
-        self.0.ptr.cast_const().cast()
-    }
-
-    #[inline(always)]
-    #[track_caller]
-    fn element(self, i: usize) -> *mut u32 {
-        self.0.check_bounds(i, 1);
-        self.0.ptr.cast::<u32>().wrapping_add(i)
-    }
-
-    /// Returns the view that begins `offset` elements later.
-    #[inline(always)]
-    pub fn at(self, offset: usize) -> Self {
-        Self(self.0.at(offset))
-    }
-
-    /// Loads element `i` in every lane.
-    #[inline(always)]
-    #[track_caller]
-    pub fn load_scalar(self, i: usize) -> usize {
-        #[cfg(feature = "race-check")]
-        self.0.record(i, 1, Lanes::All, Kind::Read);
-        // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
-        unsafe { *self.element(i) as usize }
-    }
-
-    /// Loads element `i` and marks it as warp-uniform, for values that control flow depends on.
-    #[inline(always)]
-    #[track_caller]
-    pub fn load_uniform(self, i: usize) -> usize {
-        self.load_scalar(i)
-    }
-
-    /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
-    #[inline(always)]
-    #[track_caller]
-    pub fn copy_from(self, from: Self, count: usize) {
-        for i in 0..count {
-            #[cfg(feature = "race-check")]
-            {
-                let lane = Lanes::One((i % (2 * HALF_WARP)) as u32);
-                from.0.record(i, 1, lane, Kind::Read);
-                self.0.record(i, 1, lane, Kind::Write);
-            }
-            // SAFETY: by the contract of `new` or of `View`, both elements lie within the arrays.
-            unsafe { *self.element(i) = *from.element(i) };
-        }
-    }
-
-    /// Stores element `i`. Every lane holds the same value.
-    #[inline(always)]
-    #[track_caller]
-    pub fn store_scalar(self, i: usize, x: usize) {
-        #[cfg(feature = "race-check")]
-        self.0.record(i, 1, Lanes::All, Kind::Write);
-        // SAFETY: by the contract of `new` or of `View`, the element lies within the array.
-        unsafe { *self.element(i) = x as u32 }
     }
 }

@@ -1,6 +1,6 @@
 //! Integers, conditions and moves of all 32 lanes, as SIMD vectors.
 
-use core::ops::{Not, Shl, Shr};
+use core::ops::Not;
 use core::simd::cmp::{SimdPartialEq, SimdPartialOrd};
 use core::simd::num::{SimdFloat, SimdInt, SimdUint};
 use core::simd::{Mask, Select, Simd, simd_swizzle};
@@ -150,9 +150,6 @@ macro_rules! integers {
         lanewise!(Add add $type: 0);
         lanewise!(Sub sub $type: 0);
         lanewise!(Mul mul $type: 0);
-        lanewise!(BitAnd bitand $type: 0);
-        lanewise!(BitOr bitor $type: 0);
-        lanewise!(BitXor bitxor $type: 0);
 
         impl $type {
             /// Returns `x` in every lane.
@@ -162,31 +159,7 @@ macro_rules! integers {
             }
         }
 
-        impl Not for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn not(self) -> Self {
-                Self(!self.0)
-            }
-        }
-
-        /// Shifts left by fewer bits than a lane has.
-        impl Shl<u32> for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn shl(self, bits: u32) -> Self {
-                Self(self.0 << Simd::splat($bits(bits)))
-            }
-        }
-
-        /// Shifts right by fewer bits than a lane has. Signed values keep their sign.
-        impl Shr<u32> for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn shr(self, bits: u32) -> Self {
-                Self(self.0 >> Simd::splat($bits(bits)))
-            }
-        }
+        integer_operators!($type: |x, bits| x << Simd::splat($bits(bits)), x >> Simd::splat($bits(bits)));
     )*};
 }
 

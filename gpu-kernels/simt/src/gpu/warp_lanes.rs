@@ -1,6 +1,6 @@
 //! Integers, conditions and moves of all 32 lanes, as registers.
 
-use core::ops::{Add, Mul, Not, Shl, Shr, Sub};
+use core::ops::{Add, Mul, Not, Sub};
 
 use super::lanes::F32x32;
 use super::ptx;
@@ -114,9 +114,6 @@ macro_rules! integers {
             }
         }
 
-        lanewise!(BitAnd bitand $type: 0);
-        lanewise!(BitOr bitor $type: 0);
-        lanewise!(BitXor bitxor $type: 0);
 
         impl Add for $type {
             type Output = Self;
@@ -142,31 +139,7 @@ macro_rules! integers {
             }
         }
 
-        impl Not for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn not(self) -> Self {
-                Self(!self.0)
-            }
-        }
-
-        /// Shifts left by fewer bits than a lane has.
-        impl Shl<u32> for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn shl(self, bits: u32) -> Self {
-                Self(self.0.wrapping_shl(bits))
-            }
-        }
-
-        /// Shifts right by fewer bits than a lane has. Signed values keep their sign.
-        impl Shr<u32> for $type {
-            type Output = Self;
-            #[inline(always)]
-            fn shr(self, bits: u32) -> Self {
-                Self(self.0.wrapping_shr(bits))
-            }
-        }
+        integer_operators!($type: |x, bits| x.wrapping_shl(bits), x.wrapping_shr(bits));
     )*};
 }
 
