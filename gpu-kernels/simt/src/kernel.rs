@@ -46,10 +46,10 @@ impl<T: Target> Launch<T> {
 
     /// Runs `work` for each block. There is no barrier at the end, because no block reads what another one writes.
     #[inline(always)]
-    pub fn each_block(&self, work: impl Fn(&KernelBlock<T>)) {
+    pub fn each_block(&self, work: impl Fn(&mut KernelBlock<T>)) {
         self.0.each_block(
             #[inline(always)]
-            |block| work(&KernelBlock::new(block)),
+            |block| work(&mut KernelBlock::new(block)),
         );
     }
 

@@ -74,14 +74,14 @@ impl<'a, T: Target> KernelBlock<'a, T> {
     }
 
     /// Runs `work` with memory of `LEN` elements that the block's warps share, in shared memory on a GPU. The elements
-    /// have no defined value at first. The kernel's [`SHARED`](crate::Kernel::SHARED) is at least `LEN`. Calls do not
-    /// nest, and `work` ends with a barrier, so that a next call finds the memory free.
+    /// have no defined value at first. The kernel's [`SHARED`](crate::Kernel::SHARED) is at least `LEN`. `work` takes the
+    /// block by a shared reference, so calls do not nest. It ends with a phase, so that the next call finds the memory free.
     #[inline(always)]
-    #[allow(clippy::unused_self)] // Only a block has shared memory.
-    pub fn shared<const LEN: usize>(&self, work: impl FnOnce(Array<'_, f32, SharedMemory>)) {
+    pub fn shared<const LEN: usize>(&mut self, work: impl FnOnce(&Self, Array<'_, f32, SharedMemory>)) {
+        let block = &*self;
         backend::with_shared::<LEN>(
             #[inline(always)]
-            |view| work(Array::new(view)),
+            |view| work(block, Array::new(view)),
         );
     }
 }

@@ -40,7 +40,7 @@ impl Kernel for Attention {
         let (values, output) = (launch.constant(self.values, "values"), launch.array(self.output, "output"));
         let (n, zero) = (self.queries.len() / CHANNELS, F32x32::splat(0.0));
         launch.each_block(inline!(|block| {
-            block.shared::<{ Self::SHARED }>(inline!(|shared| {
+            block.shared::<{ Self::SHARED }>(inline!(|block, shared| {
                 let keys_tile = shared.matrix(CHANNELS, WARP, STRIDE);
                 let values_tile = shared.at(CHANNELS * STRIDE).matrix(WARP, CHANNELS, CHANNELS);
                 for first_query in block.grid_stride(n.div_ceil(WARPS)).map(|group| group * WARPS) {

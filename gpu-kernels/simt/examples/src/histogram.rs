@@ -25,7 +25,7 @@ impl Kernel for Histogram {
     fn run<T: Target>(&self, launch: &Launch<T>) {
         let (x, counts, n) = (launch.constant(self.x, "x"), launch.array(self.counts, "counts"), self.x.len());
         launch.each_block(inline!(|block| {
-            block.shared::<BINS>(inline!(|shared| {
+            block.shared::<BINS>(inline!(|block, shared| {
                 let block_counts = shared.cast::<u32>();
                 block.each_warp(inline!(move |warp| {
                     for row in warp.block_stride(BINS / WARP) {

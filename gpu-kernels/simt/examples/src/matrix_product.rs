@@ -53,7 +53,7 @@ impl Kernel for MatrixProduct {
         let (rows, tiles_across) = (div(self.c.len(), columns), columns / COLUMNS);
         let (a, b, c) = (launch.constant(self.a, "a"), launch.constant(self.b, "b"), launch.array(self.c, "c"));
         launch.each_block(inline!(|block| {
-            block.shared::<STAGED>(inline!(|shared| {
+            block.shared::<STAGED>(inline!(|block, shared| {
                 let (a_tile, b_tile) = (shared, shared.at(TILE_ROWS * STEPS));
                 for tile in block.grid_stride(rows.div_ceil(TILE_ROWS) * tiles_across) {
                     let (first, column) = (div(tile, tiles_across) * TILE_ROWS, rem(tile, tiles_across) * COLUMNS);

@@ -28,7 +28,7 @@ impl Kernel for Reduction {
         let (x, sums) = (launch.constant(self.x, "x"), launch.array(self.sums, "sums"));
         let chunks = self.sums.len();
         launch.each_block(inline!(|block| {
-            block.shared::<ROWS>(inline!(|row_sums| {
+            block.shared::<ROWS>(inline!(|block, row_sums| {
                 for chunk in block.grid_stride(chunks) {
                     block.each_warp(inline!(move |warp| {
                         for row in warp.block_stride(ROWS) {

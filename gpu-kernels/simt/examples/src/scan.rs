@@ -26,7 +26,7 @@ impl Kernel for Scan {
         let (x, n) = (launch.array(self.x, "x"), self.x.len());
         let (rows, zero) = (n.div_ceil(WARP), U32x32::splat(0));
         launch.each_block(inline!(|block| {
-            block.shared::<MAX_ROWS>(inline!(|shared| {
+            block.shared::<MAX_ROWS>(inline!(|block, shared| {
                 let row_sums = shared.cast::<u32>();
                 block.each_warp(inline!(move |warp| {
                     for row in warp.block_stride(rows) {

@@ -35,7 +35,7 @@ impl Kernel for Transpose {
         let y = launch.array(self.y, "y").matrix(columns, rows, rows);
         let tiles_across = columns / WARP;
         launch.each_block(inline!(|block| {
-            block.shared::<TILE>(inline!(|tile| {
+            block.shared::<TILE>(inline!(|block, tile| {
                 let tile = tile.matrix(WARP, WARP, STRIDE);
                 for i in block.grid_stride(rows / WARP * tiles_across) {
                     let (first_row, first_column) = (div(i, tiles_across) * WARP, rem(i, tiles_across) * WARP);

@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 fn run<T: Target>(launch: &Launch<T>) {
     let kept = Cell::new(None);
-    launch.each_block(|block: &KernelBlock<T>| {
-        block.shared::<32>(|tile| kept.set(Some(tile)));
+    launch.each_block(|block: &mut KernelBlock<T>| {
+        block.shared::<32>(|_, tile| kept.set(Some(tile)));
     });
 }
 

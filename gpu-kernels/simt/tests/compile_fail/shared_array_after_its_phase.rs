@@ -2,9 +2,9 @@
 
 use simt::{KernelBlock, Target};
 
-fn phases<T: Target>(block: &KernelBlock<T>) {
+fn phases<T: Target>(block: &mut KernelBlock<T>) {
     let mut kept = None;
-    block.shared::<32>(|tile| kept = Some(tile));
+    block.shared::<32>(|_, tile| kept = Some(tile));
     let tile = kept.unwrap();
     block.each_warp(|_| tile.store_scalar(0, 1.0));
 }

@@ -41,7 +41,7 @@ impl Kernel for BlockOps {
         let (counts, steps) = (launch.array(self.counts, "counts"), launch.array(self.steps, "steps"));
         let (all, splat) = (Mask32::splat(true), U32x32::splat);
         launch.each_block(inline!(|block| {
-            block.shared::<{ Self::SHARED }>(inline!(|shared| {
+            block.shared::<{ Self::SHARED }>(inline!(|block, shared| {
                 let sum = block.reduce(x, LEN, shared, 0.0, inline!(|a, b| a + b));
                 let max = block.reduce(x, LEN, shared, f32::MIN, F32x32::max);
                 block.scan(x, LEN, shared, 0.0, inline!(|a, b| a + b));
