@@ -10,6 +10,7 @@ use crate::target::{HALF_WARP, Isa, Target, WARPS};
 mod array_memory;
 pub(crate) mod atomics;
 mod channels;
+mod conversions;
 mod lanes;
 mod memory;
 mod newton;

@@ -11,6 +11,7 @@ mod address;
 pub(crate) mod atomics;
 mod channels;
 mod compiler;
+mod conversions;
 mod entries;
 mod lanes;
 mod memory;

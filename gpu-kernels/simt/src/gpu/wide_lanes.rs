@@ -2,9 +2,6 @@
 
 use core::f64::math;
 
-use super::lanes::F32x32;
-use super::warp_lanes::{I32x32, U32x32};
-
 /// One value in double precision for each lane.
 #[derive(Clone, Copy)]
 pub struct F64x32(pub(super) f64);
@@ -44,43 +41,5 @@ impl F64x32 {
     #[inline(always)]
     pub fn from_bits(bits: U64x32) -> Self {
         Self(f64::from_bits(bits.0))
-    }
-
-    /// Returns the values as `f32`, rounded to nearest.
-    #[inline(always)]
-    pub fn to_f32(self) -> F32x32 {
-        F32x32(self.0 as f32)
-    }
-}
-
-impl F32x32 {
-    /// Returns the values in double precision.
-    #[inline(always)]
-    pub fn to_f64(self) -> F64x32 {
-        F64x32(self.0.into())
-    }
-}
-
-impl I32x32 {
-    /// Returns the values in double precision.
-    #[inline(always)]
-    pub fn to_f64(self) -> F64x32 {
-        F64x32(self.0.into())
-    }
-}
-
-impl U64x32 {
-    /// Returns the lower halves.
-    #[inline(always)]
-    pub fn to_u32(self) -> U32x32 {
-        U32x32(self.0 as u32)
-    }
-}
-
-impl U32x32 {
-    /// Returns the values with 64 bits.
-    #[inline(always)]
-    pub fn to_u64(self) -> U64x32 {
-        U64x32(self.0.into())
     }
 }
