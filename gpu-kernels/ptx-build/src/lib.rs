@@ -48,6 +48,7 @@ mod costs;
 mod embed;
 mod error;
 pub mod modules;
+pub mod offsets;
 mod rust_cuda;
 
 pub use build::{Ptx, PtxBuild};

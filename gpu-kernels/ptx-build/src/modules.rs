@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::Error;
+use crate::offsets::fold_offsets;
 
 /// The limits of a kernel's launches, which ptxas takes into account when it assigns registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +90,8 @@ fn file_number(line: &str) -> Option<u32> {
 const ENTRY: &str = ".visible .entry ";
 const END: &str = "\n}\n";
 
-/// Splits the PTX into one module per kernel, and adds each kernel's launch bounds.
+/// Splits the PTX into one module per kernel, adds each kernel's launch bounds, and folds the constant addends of addresses
+/// into the accesses.
 ///
 /// # Errors
 /// If the PTX has no kernel, or code or data outside of kernels.
@@ -112,7 +114,7 @@ pub fn split(ptx: &str, launch_bounds: impl Fn(&str) -> LaunchBounds) -> Result<
         if bounded == kernel {
             return Err(Error(format!("the PTX's kernel `{name}` has no parameter list")));
         }
-        Ok(Module { kernel: name.to_owned(), ptx: format!("{header}\n{ENTRY}{bounded}{footer}") })
+        Ok(Module { kernel: name.to_owned(), ptx: format!("{header}\n{ENTRY}{}{footer}", fold_offsets(&bounded)) })
     };
     kernels.split(ENTRY).map(module).collect()
 }
