@@ -40,7 +40,7 @@ fn lock() -> Result<MutexGuard<'static, Option<DriverState>>, Code> {
     Ok(guard)
 }
 
-/// Returns what the state says outside of a call, or `None` if it says nothing.
+/// Returns the answer of the state to a question outside of a call, or `None` if it has no answer.
 pub fn ask<T>(question: impl FnOnce(&DriverState) -> Option<T>) -> Option<T> {
     lock().ok()?.as_ref().and_then(question)
 }

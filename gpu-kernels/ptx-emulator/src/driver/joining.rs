@@ -21,7 +21,7 @@ pub fn join(whole: &mut Module, mut next: Module) -> Result<(), String> {
     let known: HashSet<String> = whole.functions.iter().map(|function| function.name.clone()).collect();
     next.functions.retain(|function| function.body.is_some() || !known.contains(&function.name));
     next.variables.retain(|v| v.size > 0 || !mine.contains(&v.name) && !declared.contains(&v.name));
-    // A number of a file may be any, and a wrong name does no harm.
+    // The number of a file may be the largest one. A wrong name in a report does no harm.
     let shift = whole.files.keys().max().map_or(0, |last| last.wrapping_add(1));
     for body in next.functions.iter_mut().filter_map(|function| function.body.as_mut()) {
         for statement in &mut body.statements {

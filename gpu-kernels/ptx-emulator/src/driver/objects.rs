@@ -142,6 +142,11 @@ impl Kind {
     pub fn is_host(self) -> bool {
         !matches!(self, Self::Device | Self::Pool(_) | Self::Graph)
     }
+
+    /// Returns whether the memory belongs to the host, which the functions for memory of devices do not free.
+    pub fn is_pinned(self) -> bool {
+        matches!(self, Self::Pinned(_) | Self::Registered(_))
+    }
 }
 
 /// An allocation, by its first address.

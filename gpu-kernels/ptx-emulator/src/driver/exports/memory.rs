@@ -41,7 +41,7 @@ exports! {
             return Ok(());
         }
         let found = state.allocations.get(&address).ok_or(codes::INVALID_VALUE)?;
-        check(!matches!(found.kind, Kind::Pinned(_) | Kind::Registered(_)))?;
+        check(!found.kind.is_pinned())?;
         // Memory is freed after all operations that may use it.
         for stream in state.streams.keys().copied().collect::<Vec<_>>() {
             if state.streams[&stream].capture == 0 {

@@ -70,7 +70,7 @@ fn attribute_of(state: &DriverState, attribute: c_int, address: DevicePtr) -> Re
     Ok(match attribute {
         CONTEXT => found.context as u64,
         // CU_MEMORYTYPE_HOST is 1, and CU_MEMORYTYPE_DEVICE is 2.
-        MEMORY_TYPE if matches!(found.kind, Kind::Pinned(_) | Kind::Registered(_)) => 1,
+        MEMORY_TYPE if found.kind.is_pinned() => 1,
         MEMORY_TYPE => 2,
         DEVICE_POINTER => address,
         HOST_POINTER if found.kind.is_host() => address,

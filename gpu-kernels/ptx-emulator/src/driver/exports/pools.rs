@@ -36,7 +36,7 @@ exports! {
         if address == 0 {
             return Ok(());
         }
-        check(state.allocations.get(&address).is_some_and(|found| !found.kind.is_host()))?;
+        check(state.allocations.get(&address).is_some_and(|found| !found.kind.is_pinned()))?;
         state.submit(stream, Operation::Free(address))
     };
     Initialised: cuDeviceGetDefaultMemPool => (pool: Pointer<Handle>, device: Ordinal)
