@@ -66,6 +66,38 @@ fn atomics_on_floating_point_values_add() {
 }
 
 #[test]
+fn an_atomic_on_a_vector_adds_to_each_element() {
+    // Each thread gets the elements as the threads before it left them.
+    let sums = "mov.b32 %r3, 0f3F800000; mov.b32 %r4, 0f40400000;\n\
+         atom.global.add.v2.f32 {%r6, %r7}, [%rd2], {%r3, %r4}; mul.rn.f32 %r6, %r6, 0f42C80000; add.rn.f32 %r2, %r6, %r7;";
+    check(sums, |thread| (103.0 * thread as f32).to_bits());
+    let elements = |at: u32| {
+        format!(
+            "mov.b32 %r3, 0f3F800000; mov.b32 %r4, 0f40000000; mov.b32 %r6, 0f40400000; mov.b32 %r7, 0f40800000;\n\
+             red.global.add.v4.f32 [%rd2], {{%r3, %r4, %r6, %r7}}; bar.warp.sync -1; ld.global.b32 %r2, [%rd2+{}];",
+            4 * at
+        )
+    };
+    for at in 0..4 {
+        check(&elements(at), |_| (32.0 * (at + 1) as f32).to_bits());
+    }
+    // The halves of the first pair are 1 and 2, and those of the second pair 0 and 1.
+    let pairs = "mov.b32 %r3, 0x40003C00; mov.b32 %r4, 0x3C000000;\n\
+         red.global.add.noftz.v2.f16x2 [%rd2], {%r3, %r4}; bar.warp.sync -1; ld.global.b32 %r2, [%rd2+4];";
+    check(pairs, |_| 0x5000_0000);
+}
+
+#[test]
+fn the_reserved_shared_memory_lies_before_that_of_the_kernel() {
+    let value = |register: &str| run(&format!("mov.u32 %r2, %reserved_smem_offset_{register};"))[0];
+    assert_eq!(["begin", "end", "cap", "0", "1"].map(value), [0, 1024, 1024, 0, 0]);
+    // The variable `cell` comes after it, and both can be accessed.
+    let accesses = "mov.u32 %r3, %reserved_smem_offset_end; ld.shared.u32 %r4, [%r3+-4]; sub.u32 %r2, %r5, %r3;\n\
+         add.u32 %r2, %r2, %r4; bar.sync 0; st.shared.u32 [%r5], %r2;";
+    check(accesses, |_| 0);
+}
+
+#[test]
 fn an_address_tells_its_state_space() {
     let test = |space: &str, address: &str| {
         let kinds = "cvt.u64.u32 %rd4, %r5; cvta.shared.u64 %rd4, %rd4; mov.u64 %rd5, own; cvta.local.u64 %rd5, %rd5;";

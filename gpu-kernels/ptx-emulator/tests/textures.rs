@@ -184,6 +184,45 @@ fn layers_and_the_third_dimension_are_independent() {
     }
 }
 
+/// The faces of a cube, with the direction to a point of each face that is `s` right and `t` below its middle, from the
+/// table of section "Cubemap Textures". `1` and `-1` stand for constants.
+const FACES: [[&str; 3]; 6] =
+    [["1", "-t", "-s"], ["-1", "-t", "s"], ["s", "1", "t"], ["s", "-1", "-t"], ["s", "-t", "1"], ["-s", "-t", "-1"]];
+
+#[test]
+fn a_direction_chooses_the_face_of_a_cube_and_the_texel_on_it() {
+    const SIDE: u32 = 4;
+    // Two cubes, one after the other.
+    let bytes: Vec<u8> = (0..12 * SIDE * SIDE).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    let sampler = Sampler { normalized: true, ..Sampler::default() };
+    let mut scene = Scene::new([SIDE, SIDE, 12], Channel::F32, 1, &bytes, sampler);
+    // The coordinates of the texels' centres on a face, from -1 to 1, one at a time.
+    let centre = |i: u32| (2 * i + 1) as f32 / SIDE as f32 - 1.0;
+    let pairs: Vec<_> = (0..16).map(|i| [centre(i % SIDE).to_bits(), centre(i / SIDE).to_bits()]).collect();
+    for (face, direction) in (0..).zip(FACES) {
+        let component = |(axis, part): (usize, &&str)| match *part {
+            "s" => format!("mul.rn.f32 %c{axis}, %x, 0f40400000;"),
+            "-s" => format!("mul.rn.f32 %c{axis}, %x, 0fC0400000;"),
+            "t" => format!("mul.rn.f32 %c{axis}, %y, 0f40400000;"),
+            "-t" => format!("mul.rn.f32 %c{axis}, %y, 0fC0400000;"),
+            "1" => format!("mov.b32 %c{axis}, 0f40400000;"),
+            _ => format!("mov.b32 %c{axis}, 0fC0400000;"),
+        };
+        // The length of a direction, here three, has no effect.
+        let components: String = direction.iter().enumerate().map(component).collect();
+        for (cube, fetch) in [
+            (0, "tex.cube.v4.f32.f32 {%a, %b, %c, %d}, [%t, {%c0, %c1, %c2, %c2}];"),
+            (1, "mov.b32 %u, 1; tex.acube.v4.f32.f32 {%a, %b, %c, %d}, [%t, {%u, %c0, %c1, %c2}];"),
+        ] {
+            let found = scene.run(&format!(".reg .b32 %c<3>; {components}\n{fetch}"), &pairs).unwrap();
+            for (i, found) in (0..).zip(found) {
+                let expected = (16 * (6 * cube + face) + i) as f32;
+                assert_eq!(f32::from_bits(found[0]), expected, "face {face} of cube {cube}, texel {i}");
+            }
+        }
+    }
+}
+
 #[test]
 fn queries_give_the_properties_of_the_object() {
     let mut scene = Scene::new([4, 3, 2], Channel::S16, 2, &[0; 96], Sampler::default());
