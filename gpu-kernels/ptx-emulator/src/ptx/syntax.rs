@@ -75,6 +75,7 @@ impl Type {
     }
 
     /// Returns the width in bits, 1 for a predicate.
+    #[inline]
     pub fn bits(self) -> u32 {
         match self {
             Self::Pred => 1,

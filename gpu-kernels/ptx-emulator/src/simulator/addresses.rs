@@ -41,35 +41,45 @@ pub(super) struct Together {
     /// The smallest and the largest address or offset.
     pub(super) least: u64,
     pub(super) most: u64,
-    /// The lanes whose address is that of the lane before.
-    repeats: u32,
-    /// Whether the upper half-warp has the addresses of the lower one.
-    halves: bool,
+    /// Whether each lane accesses the bytes that follow those of the lane before.
+    pub(super) consecutive: bool,
 }
 
-impl Together {
+impl Targets {
     /// Calls `f` with the first lane of each group of lanes with one address, and with the lanes of the group. Lanes of one
     /// address may be in several groups.
     #[inline(always)]
-    pub(super) fn for_each_group(&self, mask: u32, mut f: impl FnMut(u32, u32) -> Checked) -> Checked {
-        let lanes = if self.halves { 0xffff } else { u32::MAX };
-        let mut starts = !self.repeats & lanes;
+    pub(super) fn for_each_group(
+        &self,
+        together: &Together,
+        mask: u32,
+        mut f: impl FnMut(u32, u32) -> Checked,
+    ) -> Checked {
+        let mut starts = u32::MAX;
+        let mut halves = false;
+        if together.least == together.most {
+            starts = 1;
+        } else if !together.consecutive {
+            let (low, high) = self.addresses.split_at(16);
+            halves = low == high;
+            let repeats = |lane: &u32| self.addresses[*lane as usize] == self.addresses[*lane as usize - 1];
+            let most = if halves { 16 } else { 32 };
+            starts = (1..most).filter(|lane| !repeats(lane)).fold(1, |starts, lane| starts | 1 << lane);
+        }
         while starts != 0 {
             let first = starts.trailing_zeros();
             starts &= starts - 1;
             // The group ends before the next start.
-            let before_next = if starts == 0 { lanes } else { (1 << starts.trailing_zeros()) - 1 };
-            let group = before_next & (u32::MAX << first);
-            let group = if self.halves { group | group << 16 } else { group } & mask;
+            let end = if starts == 0 { if halves { 16 } else { 32 } } else { starts.trailing_zeros() };
+            let group = u32::MAX >> (32 - (end - first)) << first;
+            let group = if halves { group | group << 16 } else { group } & mask;
             if group != 0 {
                 f(first, group)?;
             }
         }
         Ok(())
     }
-}
 
-impl Targets {
     pub(super) fn lane(&self, lane: u32) -> LaneAccess {
         LaneAccess { space: self.spaces[lane as usize], address: self.addresses[lane as usize], len: self.len, lane }
     }
@@ -98,6 +108,7 @@ struct AddressSums<'s> {
     registers: &'s Registers,
     access: &'s Access,
     mask: u32,
+    len: usize,
 }
 
 /// The addresses of a warp, with the union of their bits and their smallest and largest.
@@ -107,8 +118,7 @@ struct Sums {
     least: u64,
     most: u64,
     /// As in [`Together`].
-    repeats: u32,
-    halves: bool,
+    consecutive: bool,
 }
 
 impl Task for AddressSums<'_> {
@@ -137,14 +147,10 @@ impl Task for AddressSums<'_> {
         for address in addresses {
             (bits, least, most) = (bits | address, least.min(address), most.max(address));
         }
-        let (mut repeats, mut differences) = (0, 0);
-        for lane in 1..32 {
-            repeats |= u32::from(addresses[lane] == addresses[lane - 1]) << lane;
-        }
-        for lane in 0..16 {
-            differences |= addresses[lane] ^ addresses[lane + 16];
-        }
-        Sums { addresses, bits, least, most, repeats, halves: differences == 0 }
+        // The first address without the offset of each lane is the same.
+        let starts: [u64; 32] = per_lane(|lane| addresses[lane].wrapping_sub((lane * self.len) as u64));
+        let differences = starts.iter().fold(0, |differences, start| differences | (start ^ addresses[0]));
+        Sums { addresses, bits, least, most, consecutive: differences == 0 }
     }
 }
 
@@ -165,8 +171,8 @@ impl Warp {
     /// Computes the bytes of all lanes of `mask` at once, or returns `None` if a check fails or if the lanes access
     /// different state spaces.
     fn resolve_together(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Option<Targets> {
-        let Sums { mut addresses, bits, least, most, repeats, halves } =
-            processor::run(AddressSums { registers: &self.registers, access, mask });
+        let Sums { mut addresses, bits, least, most, consecutive } =
+            processor::run(AddressSums { registers: &self.registers, access, mask, len });
         let first = addresses[0];
         let (space, base) = match access.space {
             Space::Generic if least / WINDOW == most / WINDOW => space_of(first),
@@ -185,10 +191,8 @@ impl Warp {
                 *address = *address - base - start + lane * local;
             }
         }
-        // In local memory, the lanes have different addresses.
-        let (repeats, halves) = if local == 0 { (repeats, halves) } else { (0, false) };
         let (least, most) = (least - base - start, most - base - start + 31 * local);
-        let together = Some(Together { space, least, most, repeats, halves });
+        let together = Some(Together { space, least, most, consecutive: consecutive && local == 0 });
         Some(Targets { spaces: [space; 32], addresses, together, len })
     }
 

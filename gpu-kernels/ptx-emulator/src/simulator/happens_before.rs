@@ -189,14 +189,6 @@ impl AccessRecord {
             || bits(warps).all(|warp| observer.clock.includes(block, Some(warp), time))
     }
 
-    /// Returns whether the accesses were before the last barrier of the block of `accessor`, or before the launch. It also
-    /// returns true if there is no access.
-    #[inline(always)]
-    pub fn is_before_epoch_of(&self, accessor: &Accessor) -> bool {
-        let by = &self.by;
-        self.warps == 0 || by.epoch < accessor.first_epoch || by.block == accessor.block && by.epoch < accessor.epoch
-    }
-
     /// Returns whether the record can include another one.
     #[inline(always)]
     pub fn joins(&self, other: &Self) -> bool {

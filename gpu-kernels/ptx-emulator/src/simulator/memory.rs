@@ -52,10 +52,8 @@ impl Segment {
     /// Writes on behalf of the host, without a race check.
     pub fn fill(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
-        if !self.written.is_empty() {
-            for i in at..at + bytes.len() {
-                self.written[i / 8] |= 1 << (i % 8);
-            }
+        if !bytes.is_empty() {
+            self.mark_written(at, bytes.len());
         }
     }
 
@@ -81,29 +79,39 @@ impl Segment {
             || self.written[at / 8..(at + len).div_ceil(8)].iter().all(|bits| *bits == 0xff)
     }
 
-    /// Returns whether `len <= 16` bytes are those of `bytes`, of which the first one is the lowest.
+    /// Sets the `width <= 8` bytes of a value.
     #[inline(always)]
-    pub fn holds(&self, at: usize, len: usize, bytes: u128) -> bool {
-        let unused = 128 - 8 * len as u32;
-        (self.read(at, len) ^ bytes).unbounded_shl(unused) == 0
+    pub fn set(&mut self, at: usize, width: usize, value: u64) {
+        let (bytes, target) = (value.to_le_bytes(), &mut self.bytes[at..at + width]);
+        match width {
+            4 => target.copy_from_slice(&bytes[..4]),
+            8 => target.copy_from_slice(&bytes),
+            width => target.copy_from_slice(&bytes[..width]),
+        }
     }
 
-    /// Writes `len <= 16` bytes, of which the first one is the lowest.
+    /// Sets the words of 32 lanes.
     #[inline(always)]
-    pub fn set(&mut self, at: usize, len: usize, bytes: u128) {
-        let bytes = bytes.to_le_bytes();
-        let target = &mut self.bytes[at..at + len];
-        match len {
-            4 => target.copy_from_slice(&bytes[..4]),
-            8 => target.copy_from_slice(&bytes[..8]),
-            16 => target.copy_from_slice(&bytes),
-            len => target.copy_from_slice(&bytes[..len]),
+    pub fn set_words(&mut self, at: usize, values: &[u32; 32]) {
+        let words = self.bytes[at..at + 128].as_chunks_mut::<4>().0;
+        words.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_le_bytes());
+    }
+
+    /// Marks bytes as written.
+    #[inline(always)]
+    pub fn mark_written(&mut self, at: usize, len: usize) {
+        if self.written.is_empty() {
+            return;
         }
-        if !self.written.is_empty() {
-            let bits = ((1u32 << len) - 1) << (at % 8);
-            let place = &mut self.written[at / 8..at / 8 + 3];
-            place.iter_mut().zip(bits.to_le_bytes()).for_each(|(place, byte)| *place |= byte);
+        let (first, last) = (at / 8, (at + len - 1) / 8);
+        let (from, to) = (0xff << (at % 8), 0xff >> (7 - (at + len - 1) % 8));
+        if first == last {
+            self.written[first] |= from & to;
+            return;
         }
+        self.written[first] |= from;
+        self.written[first + 1..last].fill(0xff);
+        self.written[last] |= to;
     }
 
     /// Reads `len <= 16` bytes, the first of them as the lowest.
@@ -123,11 +131,9 @@ impl Segment {
 
     /// Writes at most 16 bytes and returns whether they differ from the previous ones.
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
-        let mut padded = [0; 16];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        let (len, bytes) = (bytes.len(), u128::from_le_bytes(padded));
-        let changed = !self.holds(at, len, bytes);
-        self.set(at, len, bytes);
+        let changed = &self.bytes[at..at + bytes.len()] != bytes;
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self.mark_written(at, bytes.len());
         changed
     }
 

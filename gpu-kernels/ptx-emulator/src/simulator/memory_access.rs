@@ -209,7 +209,8 @@ impl Warp {
                 let bytes = segment.read(at, len);
                 if checks {
                     let written = segment.is_written(at, len);
-                    segment.shadows.record_read(at..at + len, group, &observer)?;
+                    let now = segment.shadows.begin(accessor);
+                    segment.shadows.record_read(now, at..at + len, |_| group, &observer)?;
                     if !written {
                         self.report_uninitialised(env, target)?;
                     }
@@ -251,7 +252,8 @@ impl Warp {
         let (segment, at) = env.segment(target)?;
         if checks {
             let same = segment.bytes()[at..at + bytes.len()] == *bytes;
-            segment.shadows.record_write(at..at + bytes.len(), target.lane, same, &observer)?;
+            let now = segment.shadows.begin(accessor);
+            segment.shadows.record_write(now, at..at + bytes.len(), |_| (target.lane, same), &observer)?;
         }
         let changed = segment.write(at, bytes);
         env.run.changes += u64::from(changed);

@@ -3,7 +3,7 @@
 //! In reading order, `launch` describes the work, `grid` and `schedule` order blocks and warps, `barrier` joins the warps of a
 //! block, and `cluster` and `cluster_turns` the blocks of a cluster. `warp`, `branch` and `calls` follow the control flow.
 //! `addresses`, `warp_access`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle` execute instructions, and
-//! `texture` samples textures. `system` and `format` are the runtime library, `happens_before` and `shadow` find races, `profile` reports instruction counts and
+//! `texture` samples textures. `system` and `format` are the runtime library, `happens_before`, `shadow` and `word` find races, `profile` reports instruction counts and
 //! modelled cycles, and `regions` the bound of a block.
 
 mod addresses;
@@ -33,6 +33,7 @@ mod texture_access;
 mod timing;
 mod warp;
 mod warp_access;
+mod word;
 
 pub use buffer::Buffer;
 pub use fault::{Fault, FaultKind};

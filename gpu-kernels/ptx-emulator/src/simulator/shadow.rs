@@ -1,230 +1,327 @@
 //! The last accesses of each word of memory, by which races are found.
+//!
+//! Most words are written by one warp and, after a barrier, read by others. Of such a word a page keeps numbers of accesses,
+//! which are compared for many words at once. A word of another kind has its accesses in full, as a [`Word`].
 
-use std::array::from_fn;
 use std::ops::Range;
 
-use super::fault::{Checked, FaultKind, Violation};
+use super::fault::Checked;
 use super::happens_before::{AccessRecord, Accessor, Observer};
+use super::word::{Shadow, Word};
 
-/// The number of words whose records are allocated together, at the first access to one of them.
-const PAGE: usize = 64;
+/// The number of words of a page, which is allocated at the first access to one of them.
+const PAGE: usize = 256;
+
+/// The number of the last read of a word whose accesses are in [`Shadows::details`]. That of its last write is the index.
+const DETAILED: u32 = u32::MAX;
+
+/// The number of accesses after which unused ones are forgotten. Memory with many words has more.
+const MAX_ACCESSES: usize = 1 << 16;
+
+/// The last accesses of some words. Of reads without an order between them, the last one counts.
+struct Page {
+    /// The number of the last write and of the last read since then, or 0.
+    writes: [u32; PAGE],
+    reads: [u32; PAGE],
+    /// The lanes of the last write, those of the last read, and all warps that have read in the epoch of the last read.
+    write_lanes: [u32; PAGE],
+    read_lanes: [u32; PAGE],
+    read_warps: [u32; PAGE],
+}
+
+impl Page {
+    /// Returns the numbers of the accesses of all words that the page describes.
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        let described = self.writes.iter().zip(&self.reads).filter(|(_, read)| **read != DETAILED);
+        described.flat_map(|(write, read)| [*write, *read])
+    }
+}
 
 /// The last accesses of the words of a memory.
 #[derive(Default)]
 pub struct Shadows {
     /// The pages up to the last one with an access.
-    pages: Vec<Option<Box<[Word]>>>,
-}
-
-/// The last accesses of a word of four bytes.
-#[derive(Clone, Default)]
-struct Word {
-    whole: Shadow,
-    /// The accesses of each byte, after the first access to a part of the word. Then `whole` is out of use.
-    bytes: Option<Box<[Shadow; 4]>>,
-}
-
-/// The last accesses of a word or byte.
-#[derive(Clone, Default)]
-struct Shadow {
-    write: AccessRecord,
-    /// The reads since the last write.
-    read: AccessRecord,
-    /// The reads since the last write that `read` does not include, sorted by block. Most words have none.
-    other_reads: Option<Box<Vec<AccessRecord>>>,
+    pages: Vec<Option<Box<Page>>>,
+    /// The accesses by number, of which the first one stands for none.
+    accesses: Vec<Accessor>,
+    /// The number of the first access that may be unordered with the next one. All earlier ones happened before.
+    unordered: u32,
+    /// The last accessor.
+    last: Accessor,
+    /// Whether several blocks have accessed the memory in the current launch.
+    mixed: bool,
+    /// The accesses of words that a page cannot describe, and the indices that are not in use.
+    details: Vec<Word>,
+    free_details: Vec<u32>,
 }
 
 impl Shadows {
-    /// Makes room for `pages` pages.
-    #[cold]
-    fn add_pages(&mut self, pages: usize) {
-        self.pages.resize_with(pages, || None);
+    /// Returns the number of an access that is about to be recorded.
+    pub fn begin(&mut self, accessor: &Accessor) -> u32 {
+        if self.accesses.len() > MAX_ACCESSES.max(4 * PAGE * self.pages.len()) {
+            self.forget_unused();
+        }
+        if self.accesses.is_empty() {
+            self.accesses.push(Accessor::default());
+        }
+        let now = self.accesses.len() as u32;
+        let (last, by) = (&self.last, accessor);
+        if (last.first_epoch, last.epoch, last.block) != (by.first_epoch, by.epoch, by.block) {
+            if last.first_epoch != by.first_epoch {
+                (self.mixed, self.unordered) = (false, now);
+            } else if last.block != by.block {
+                self.mixed = true;
+            } else if !self.mixed {
+                self.unordered = now;
+            }
+            self.last = *by;
+        }
+        self.accesses.push(*by);
+        now
     }
 
-    /// Calls `f` with each record of the bytes of `range`.
+    /// Returns whether an access happened before the last barrier of the block of `accessor`, or before the launch.
     #[inline(always)]
-    fn for_each(&mut self, range: Range<usize>, mut f: impl FnMut(&mut Shadow) -> Checked) -> Checked {
-        let words = range.start / 4..range.end.div_ceil(4);
-        let (first, last) = (words.start / PAGE, (words.end - 1) / PAGE);
-        if last >= self.pages.len() {
-            self.add_pages(last + 1);
+    fn is_before(&self, number: u32, accessor: &Accessor) -> bool {
+        number < self.unordered
+            || self.mixed && number != DETAILED && {
+                let by = &self.accesses[number as usize];
+                by.block == accessor.block && by.epoch < accessor.epoch
+            }
+    }
+
+    /// Takes a page, which the caller puts back.
+    #[inline(always)]
+    fn take_page(&mut self, number: usize) -> Box<Page> {
+        if number >= self.pages.len() {
+            self.pages.resize_with(number + 1, || None);
         }
-        for number in first..=last {
-            let page = self.pages[number].get_or_insert_with(new_page);
+        self.pages[number].take().unwrap_or_else(new_page)
+    }
+
+    /// Records read `now`, in which `lanes` gives the lanes that read each word of `range`. Fails if the read races with a
+    /// write.
+    #[inline]
+    pub fn record_read(
+        &mut self,
+        now: u32,
+        range: Range<usize>,
+        lanes: impl Fn(usize) -> u32,
+        observer: &Observer,
+    ) -> Checked {
+        let simply = |shadows: &Self, page: &mut Page, i: usize, word: usize| {
+            shadows.read_simply(page, i, now, lanes(word), observer)
+        };
+        self.record(&range, simply, |shadows, page, index, word| {
+            let check = |shadow: &mut Shadow| shadow.check_read(lanes(word), observer);
+            shadows.look_closer(page, index, &range, now, false, check)
+        })
+    }
+
+    /// Records write `now`, in which `lane` gives the lane that writes each word of `range`, and whether memory already holds
+    /// what it writes. Fails if the write races with another access. The lanes of one warp may write equal values.
+    #[inline]
+    pub fn record_write(
+        &mut self,
+        now: u32,
+        range: Range<usize>,
+        lane: impl Fn(usize) -> (u32, bool),
+        observer: &Observer,
+    ) -> Checked {
+        let simply = |shadows: &Self, page: &mut Page, i: usize, word: usize| {
+            let (lane, same) = lane(word);
+            shadows.write_simply(page, i, now, lane, same, observer)
+        };
+        self.record(&range, simply, |shadows, page, index, word| {
+            let (lane, same) = lane(word);
+            shadows.look_closer(page, index, &range, now, true, |shadow| shadow.check_write(lane, same, observer))
+        })
+    }
+
+    /// Records an access to the words of `range`. `simply` records it for a word of a page and returns true, or it returns
+    /// false if the word needs `closely`. Both get the index of the word in its page or in memory, and in the range.
+    #[inline(always)]
+    fn record(
+        &mut self,
+        range: &Range<usize>,
+        simply: impl Fn(&Self, &mut Page, usize, usize) -> bool,
+        mut closely: impl FnMut(&mut Self, &mut Page, usize, usize) -> Checked,
+    ) -> Checked {
+        let words = range.start / 4..range.end.div_ceil(4);
+        let whole = (range.start | range.end) % 4 == 0;
+        for number in words.start / PAGE..=(words.end - 1) / PAGE {
+            let mut page = self.take_page(number);
             let start = number * PAGE;
+            let mut checked = Ok(());
             for index in words.start.max(start)..words.end.min(start + PAGE) {
-                let word = &mut page[index - start];
-                let (from, to) = (range.start.max(4 * index) - 4 * index, range.end.min(4 * index + 4) - 4 * index);
-                if to - from == 4 && word.bytes.is_none() {
-                    f(&mut word.whole)?;
-                } else {
-                    word.parts()[from..to].iter_mut().try_for_each(&mut f)?;
+                let word = index - words.start;
+                if !(whole && simply(self, &mut page, index - start, word)) {
+                    checked = closely(self, &mut page, index, word);
+                    if checked.is_err() {
+                        break;
+                    }
                 }
             }
+            self.pages[number] = Some(page);
+            checked?;
         }
         Ok(())
     }
 
-    /// Records a read by `lanes`. Fails if the read races with a write.
     #[inline(always)]
-    pub fn record_read(&mut self, range: Range<usize>, lanes: u32, observer: &Observer) -> Checked {
-        let accessor = &observer.accessor;
-        let record = AccessRecord::new(*accessor, lanes);
-        self.for_each(range, |shadow| {
-            // Most words were written before the last barrier.
-            if shadow.write.is_before_epoch_of(accessor) && shadow.replace_or_join_read(&record, accessor) {
-                return Ok(());
-            }
-            shadow.check_read(&record, lanes, observer)
-        })
-    }
-
-    /// Forgets all accesses, and keeps the memory of the records.
-    pub fn clear(&mut self) {
-        self.pages.iter_mut().flatten().for_each(|page| page.fill(Word::default()));
-    }
-
-    /// Records a write by one lane. Fails if the write races with another access. `same` tells whether memory already
-    /// holds the written bytes. The lanes of one warp may write equal values.
-    #[inline(always)]
-    pub fn record_write(&mut self, range: Range<usize>, lane: u32, same: bool, observer: &Observer) -> Checked {
-        let accessor = &observer.accessor;
-        self.for_each(range, |shadow| {
-            let before = |access: &AccessRecord| access.is_before_epoch_of(accessor);
-            if before(&shadow.write) && before(&shadow.read) && shadow.other_reads.is_none() {
-                shadow.write = AccessRecord::new(*accessor, 1 << lane);
-                shadow.read = AccessRecord::default();
-                return Ok(());
-            }
-            shadow.check_write(lane, same, observer)
-        })
-    }
-}
-
-#[cold]
-fn new_page() -> Box<[Word]> {
-    vec![Word::default(); PAGE].into_boxed_slice()
-}
-
-impl Word {
-    /// Returns the records of the four bytes, which replace that of the word.
-    #[cold]
-    fn parts(&mut self) -> &mut [Shadow; 4] {
-        self.bytes.get_or_insert_with(|| Box::new(from_fn(|_| self.whole.clone())))
-    }
-}
-
-impl Shadow {
-    /// Records a read, unless reads of other warps stay relevant. Returns whether the read was recorded.
-    #[inline(always)]
-    fn replace_or_join_read(&mut self, record: &AccessRecord, accessor: &Accessor) -> bool {
-        if self.read.is_before_epoch_of(accessor) {
-            self.read = *record;
-        } else if self.read.joins(record) {
-            self.read.join(record);
-        } else {
+    fn read_simply(&self, page: &mut Page, i: usize, now: u32, lanes: u32, observer: &Observer) -> bool {
+        let (accessor, last) = (&observer.accessor, page.reads[i]);
+        let (mut lanes, mut warps) = (lanes, 1 << accessor.warp);
+        // A strong read conflicts with less, which a page cannot tell.
+        if accessor.strong || last == DETAILED {
             return false;
         }
+        if !self.is_before(page.writes[i], accessor) {
+            let (by, written) = (&self.accesses[page.writes[i] as usize], page.write_lanes[i]);
+            if !in_warp_of(by, accessor) || observer.syncs.unordered(lanes & !written, written, by.syncs) != 0 {
+                return false;
+            }
+        }
+        if !self.is_before(last, accessor) {
+            let by = &self.accesses[last as usize];
+            if (by.block, by.epoch, by.time) != (accessor.block, accessor.epoch, accessor.time) {
+                return false;
+            }
+            if (by.warp, by.convergences) == (accessor.warp, accessor.convergences) {
+                lanes |= page.read_lanes[i];
+            }
+            warps |= page.read_warps[i];
+        }
+        (page.reads[i], page.read_lanes[i], page.read_warps[i]) = (now, lanes, warps);
         true
     }
 
-    /// Checks and records a read by `lanes`.
-    #[inline(never)]
-    fn check_read(&mut self, record: &AccessRecord, lanes: u32, observer: &Observer) -> Checked {
-        let accessor = &observer.accessor;
-        let write = &self.write;
-        let racing = if write.equal {
-            0
-        } else if !write.ordered(write.conflicting_warps(accessor), observer) {
-            lanes
-        } else if write.in_epoch_of(accessor) {
-            let others = write.conflicting_lanes(accessor);
-            observer.syncs.unordered(lanes & !write.lanes, others, write.by.syncs)
-        } else {
-            0
-        };
-        if racing != 0 {
-            return Err(race(write, "wrote", "reads", accessor, racing));
-        }
-        self.add_read(record, observer);
-        Ok(())
-    }
-
-    /// Checks and records a write by one lane, as [`Shadows::record_write`].
-    #[inline(never)]
-    fn check_write(&mut self, lane: u32, same: bool, observer: &Observer) -> Checked {
+    #[inline(always)]
+    fn write_simply(&self, page: &mut Page, i: usize, now: u32, lane: u32, same: bool, observer: &Observer) -> bool {
         let (accessor, own) = (&observer.accessor, 1 << lane);
-        let write = &self.write;
-        let in_epoch = write.in_epoch_of(accessor);
-        let others = if in_epoch { write.conflicting_lanes(accessor) } else { 0 };
-        let unordered = observer.syncs.unordered(own, others, write.by.syncs) != 0;
-        let equal = !write.ordered(write.conflicting_warps(accessor), observer);
-        let one_store = observer.lenient && write.by.pc == accessor.pc;
-        if equal && !(same && observer.lenient) || unordered && !same && !one_store {
-            return Err(race(write, "wrote", "writes", accessor, own));
+        let (write, read, mut lanes) = (page.writes[i], page.reads[i], own);
+        if read == DETAILED {
+            return false;
         }
-        let races = |read: &&AccessRecord| {
-            let lanes = if read.in_epoch_of(accessor) { read.conflicting_lanes(accessor) } else { 0 };
-            !read.ordered(read.conflicting_warps(accessor), observer)
-                || !same && observer.convergences.unordered(own, lanes, read.by.convergences) != 0
+        if !self.is_before(write, accessor) {
+            let (by, written) = (&self.accesses[write as usize], page.write_lanes[i]);
+            let is_alike = in_warp_of(by, accessor) && by.strong == accessor.strong;
+            if !is_alike || observer.syncs.unordered(own, written, by.syncs) != 0 {
+                return false;
+            }
+            if by.syncs == accessor.syncs && (same || by.pc == accessor.pc) {
+                lanes |= written;
+            }
+        }
+        if !self.is_before(read, accessor) {
+            let by = &self.accesses[read as usize];
+            let is_alone = in_warp_of(by, accessor) && page.read_warps[i] == 1 << accessor.warp;
+            if !is_alone || observer.convergences.unordered(own, page.read_lanes[i], by.convergences) != 0 {
+                return false;
+            }
+        }
+        (page.writes[i], page.reads[i], page.write_lanes[i]) = (now, 0, lanes);
+        true
+    }
+
+    /// Checks and records an access to those bytes of a word that are in `range`.
+    #[inline(never)]
+    fn look_closer(
+        &mut self,
+        page: &mut Page,
+        index: usize,
+        range: &Range<usize>,
+        now: u32,
+        writes: bool,
+        check: impl FnMut(&mut Shadow) -> Checked,
+    ) -> Checked {
+        let i = index % PAGE;
+        let detail = (page.reads[i] == DETAILED).then_some(page.writes[i]);
+        let mut word = match detail {
+            Some(detail) => std::mem::take(&mut self.details[detail as usize]),
+            None => self.expand(page, i),
         };
-        let other_reads = self.other_reads.as_deref().into_iter().flatten();
-        if let Some(read) = std::iter::once(&self.read).chain(other_reads).find(races) {
-            return Err(race(read, "read", "writes", accessor, own));
+        let start = 4 * index;
+        word.for_each(range.start.max(start) - start..range.end.min(start + 4) - start, check)?;
+        let Word { whole: Shadow { write, read, other_reads }, bytes } = &word;
+        let all_weak = (read.weak_warps, read.weak_lanes) == (read.warps, read.lanes);
+        // Joined writes may be weak in some lanes and strong in others.
+        let uniform = write.weak_lanes == if write.by.strong { 0 } else { write.lanes };
+        // The number of an old write is not known if the word was described in full.
+        let known = writes || detail.is_none();
+        if bytes.is_none() && other_reads.is_empty() && !write.equal && all_weak && uniform && known {
+            if writes {
+                (page.writes[i], page.reads[i], page.write_lanes[i]) = (now, 0, write.lanes);
+            } else {
+                (page.reads[i], page.read_lanes[i], page.read_warps[i]) = (now, read.lanes, read.warps);
+            }
+            self.free_details.extend(detail);
+            return Ok(());
         }
-        let mut record = AccessRecord::new(*accessor, own);
-        if in_epoch && write.by.syncs == accessor.syncs && (same || write.by.pc == accessor.pc) {
-            record.lanes |= write.lanes;
-            record.weak_lanes |= write.weak_lanes;
-        }
-        record.equal = equal || write.equal && same && write.by.epoch == accessor.epoch;
-        *self = Self { write: record, read: AccessRecord::default(), other_reads: None };
+        let detail = detail.or_else(|| self.free_details.pop()).unwrap_or_else(|| {
+            self.details.push(Word::default());
+            self.details.len() as u32 - 1
+        });
+        self.details[detail as usize] = word;
+        (page.writes[i], page.reads[i]) = (detail, DETAILED);
         Ok(())
     }
 
-    #[inline]
-    fn add_read(&mut self, record: &AccessRecord, observer: &Observer) {
-        let read = &mut self.read;
-        let others = if read.by.block == record.by.block { read.warps & !record.warps } else { read.warps };
-        if read.joins(record) && read.warps != 0 {
-            read.join(record);
-        } else if read.ordered(others, observer) {
-            *read = *record;
-        } else {
-            self.add_other_read(record);
+    /// Returns the accesses of a word of a page in full, without those that happened before all that follow.
+    fn expand(&self, page: &Page, i: usize) -> Word {
+        let mut word = Word::default();
+        if page.writes[i] >= self.unordered {
+            word.whole.write = AccessRecord::new(self.accesses[page.writes[i] as usize], page.write_lanes[i]);
         }
+        if page.reads[i] >= self.unordered {
+            let (lanes, warps) = (page.read_lanes[i], page.read_warps[i]);
+            let read = AccessRecord::new(self.accesses[page.reads[i] as usize], lanes);
+            word.whole.read = AccessRecord { warps, weak_warps: warps, ..read };
+        }
+        word
     }
 
-    fn add_other_read(&mut self, record: &AccessRecord) {
-        let block = record.by.block;
-        let other_reads = &mut **self.other_reads.get_or_insert_default();
-        let mut at = other_reads.partition_point(|read| read.by.block < block);
-        while let Some(read) = other_reads.get_mut(at).filter(|read| read.by.block == block) {
-            if read.joins(record) {
-                return read.join(record);
-            }
-            read.forget(record);
-            if read.warps == 0 {
-                other_reads.remove(at);
-            } else {
-                at += 1;
+    /// Forgets all accesses, and keeps the memory.
+    pub fn clear(&mut self) {
+        if !self.details.is_empty() {
+            self.pages.iter_mut().flatten().for_each(|page| page.reads = [0; PAGE]);
+            self.pages.iter_mut().flatten().for_each(|page| page.writes = [0; PAGE]);
+        }
+        self.details.clear();
+        self.free_details.clear();
+        (self.unordered, self.last, self.mixed) = (self.accesses.len() as u32, Accessor::default(), false);
+    }
+
+    /// Forgets the accesses that are the last ones of no word, and numbers the others anew.
+    #[cold]
+    fn forget_unused(&mut self) {
+        let mut used = vec![false; self.accesses.len()];
+        for page in self.pages.iter().flatten() {
+            page.numbers().filter(|number| *number >= self.unordered).for_each(|number| used[number as usize] = true);
+        }
+        let mut new_numbers = vec![0; used.len()];
+        let mut kept = vec![Accessor::default()];
+        for number in (0..used.len()).filter(|number| used[*number]) {
+            new_numbers[number] = kept.len() as u32;
+            kept.push(self.accesses[number]);
+        }
+        for page in self.pages.iter_mut().flatten() {
+            for (write, read) in page.writes.iter_mut().zip(&mut page.reads).filter(|(_, read)| **read != DETAILED) {
+                (*write, *read) = (new_numbers[*write as usize], new_numbers[*read as usize]);
             }
         }
-        other_reads.insert(at, *record);
+        (self.accesses, self.unordered) = (kept, 1);
     }
 }
 
-fn race(other: &AccessRecord, did: &str, does: &str, accessor: &Accessor, lanes: u32) -> Box<Violation> {
-    let others = other.conflicting_warps(accessor);
-    let (others, barrier) = if others == 0 {
-        (format!("lanes {:#x} of this warp", other.lanes), "`bar.warp.sync`")
-    } else if other.by.block == accessor.block {
-        (format!("warps {others:#x} of this block"), "barrier")
-    } else {
-        (format!("block {}", other.by.block), "grid barrier")
-    };
-    let message = format!("{others} {did} what this lane {does}, with no {barrier} between");
-    let mut violation = Violation::new(FaultKind::Race, lanes.trailing_zeros(), message);
-    violation.other = Some(other.by.pc as usize);
-    violation
+/// Returns whether an access is by the same warp in the same epoch.
+#[inline(always)]
+fn in_warp_of(by: &Accessor, accessor: &Accessor) -> bool {
+    (by.block, by.warp, by.epoch) == (accessor.block, accessor.warp, accessor.epoch)
+}
+
+#[cold]
+fn new_page() -> Box<Page> {
+    let zeros = [0; PAGE];
+    Box::new(Page { writes: zeros, reads: zeros, write_lanes: zeros, read_lanes: zeros, read_warps: zeros })
 }

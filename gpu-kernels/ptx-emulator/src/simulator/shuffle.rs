@@ -13,6 +13,10 @@ impl Warp {
         // Kernels name all 32 lanes even in a warp that the block fills only partly.
         let live = self.live();
         let named = self.registers.b32[slot];
+        if mask == live && named.iter().all(|members| members & live == live) {
+            self.lane_convergences.join(live, live, &mut self.agent.convergences);
+            return Ok([live; 32]);
+        }
         let members = named.map(|members| members & live);
         for lane in lanes(mask) {
             let (own, all) = (members[lane as usize], named[lane as usize]);

@@ -55,24 +55,29 @@ impl Warp {
                         return Ok(false);
                     }
                     let shadows = &mut segment.shadows;
-                    together.for_each_group(mask, |first, group| {
-                        let at = (targets.addresses[first as usize] - base) as usize;
-                        shadows.record_read(at..at + len, group, &observer)
-                    })?;
+                    let now = shadows.begin(accessor);
+                    if len == 4 && together.consecutive && mask == u32::MAX {
+                        let at = (together.least - base) as usize;
+                        shadows.record_read(now, at..at + 128, |lane| 1 << lane, &observer)?;
+                    } else {
+                        targets.for_each_group(together, mask, |first, group| {
+                            let at = (targets.addresses[first as usize] - base) as usize;
+                            shadows.record_read(now, at..at + len, |_| group, &observer)
+                        })?;
+                    }
                 }
                 (segment.bytes(), base)
             }
         };
         let first = (targets.addresses[0] - base) as usize;
         let uniform = together.least == together.most;
-        let consecutive = !uniform && (1..32).all(|lane| targets.addresses[lane] == targets.addresses[lane - 1] + 4);
         for (i, d) in access.elements.iter().enumerate() {
             let registers = &mut self.registers;
             match *d {
                 Register::B32(slot) if access.width == 4 && uniform => {
                     blend(&mut registers.b32[slot], mask, [word(bytes, first + 4 * i); 32]);
                 }
-                Register::B32(slot) if access.width == 4 && consecutive => {
+                Register::B32(slot) if len == 4 && together.consecutive => {
                     let words = bytes[first..first + 128].as_chunks::<4>().0;
                     blend(&mut registers.b32[slot], mask, per_lane(|lane| u32::from_le_bytes(words[lane])));
                 }
@@ -111,30 +116,59 @@ impl Warp {
         let checks = env.checks(together.space);
         let observer = self.observer(env, *accessor);
         let Some((segment, base)) = env.common_segment(together, len) else { return Ok(false) };
+        let now = if checks { segment.shadows.begin(accessor) } else { 0 };
+        if let (&[Register::B32(slot)], true, u32::MAX) = (&access.elements[..], together.consecutive, mask)
+            && access.width == 4
+        {
+            let (at, values) = ((together.least - base) as usize, &self.registers.b32[slot]);
+            let words = segment.bytes()[at..at + 128].as_chunks::<4>().0;
+            let same =
+                words.iter().zip(values).enumerate().fold(0, |same, (lane, (word, value))| {
+                    same | u32::from(u32::from_le_bytes(*word) == *value) << lane
+                });
+            if checks {
+                segment.shadows.record_write(now, at..at + 128, |i| (i as u32, same >> i & 1 == 1), &observer)?;
+            }
+            segment.set_words(at, values);
+            segment.mark_written(at, 128);
+            env.run.changes += u64::from((!same).count_ones());
+            return Ok(true);
+        }
         let mut changed = 0;
+        let width = access.width;
         for lane in bits(mask) {
             let at = (targets.addresses[lane as usize] - base) as usize;
-            let mut bytes = [0; 16];
+            let mut same = true;
             for (i, source) in access.elements.iter().enumerate() {
-                let value = self.registers.get(*source, lane).to_le_bytes();
-                match access.width {
-                    4 => bytes[4 * i..4 * i + 4].copy_from_slice(&value[..4]),
-                    8 => bytes[8 * i..8 * i + 8].copy_from_slice(&value),
-                    width => bytes[i * width..(i + 1) * width].copy_from_slice(&value[..width]),
-                }
+                let value = cut(self.registers.get(*source, lane), width);
+                same &= narrow(segment.bytes(), at + i * width, width) == value;
             }
-            let same = segment.holds(at, len, u128::from_le_bytes(bytes));
             if checks {
-                segment.shadows.record_write(at..at + len, lane, same, &observer)?;
+                segment.shadows.record_write(now, at..at + len, |_| (lane, same), &observer)?;
             }
             if !same {
                 changed += 1;
+                for (i, source) in access.elements.iter().enumerate() {
+                    segment.set(at + i * width, width, self.registers.get(*source, lane));
+                }
             }
-            segment.set(at, len, u128::from_le_bytes(bytes));
+        }
+        // Bytes that keep their values are written too.
+        if together.consecutive && mask == u32::MAX {
+            segment.mark_written((together.least - base) as usize, 32 * len);
+        } else {
+            bits(mask).for_each(|lane| segment.mark_written((targets.addresses[lane as usize] - base) as usize, len));
         }
         env.run.changes += changed;
         Ok(true)
     }
+}
+
+/// Returns the lowest `width` bytes of a value.
+#[inline(always)]
+fn cut(value: u64, width: usize) -> u64 {
+    let unused = 64 - 8 * width as u32;
+    value << unused >> unused
 }
 
 /// The replacement of the lanes of a register.
