@@ -75,6 +75,7 @@ impl View {
     /// # Safety
     /// The elements lie within the array.
     #[inline(always)]
+    #[allow(clippy::large_types_passed_by_value, reason = "the function is inlined")]
     pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
         for j in 0..WIDE {
             // SAFETY: by the contract of the function, the elements lie within the array.

@@ -146,7 +146,7 @@ fn an_access_beyond_a_matrix_names_its_rows_and_columns() {
     });
     assert_out_of_bounds("rows 3..4 and columns 2..3", |array| matrix(array).store_scalar(3, 2, 1.0));
     assert_out_of_bounds("rows 0..0 and columns 10..11", |array| {
-        _ = array.matrix(3, 10, 20).load_column(0, 10, ones())
+        _ = array.matrix(3, 10, 20).load_column(0, 10, ones());
     });
     let message = caught(|_, array| matrix(array).store_row(2, 4, ones()));
     assert_eq!(message, None, "the elements beyond the last column are left out");
