@@ -109,7 +109,8 @@ fn seconds(work: impl FnOnce() -> microgpt::Result<()>) -> microgpt::Result<f64>
         let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
         Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
     };
-    let (start, before) = (Instant::now(), computed());
+    let before = computed();
+    let start = Instant::now();
     work()?;
     let (passed, after) = (start.elapsed().as_secs_f64(), computed());
     let computed = before.zip(after).map(|(before, after)| after - before).filter(|&seconds| seconds > 0.05);
@@ -157,9 +158,10 @@ fn step(constants: &Constants, batch: usize, ranks: usize, Rank { cores, bandwid
     let documents = SHARDS.min(batch).div_ceil(ranks) as f64 * batch as f64 / SHARDS.min(batch) as f64;
     let (n, levels, bytes) = (ranks as f64, (ranks as f64).log2().ceil(), 4.0 * constants.params as f64);
     // The parts of an update and of an addition that a rank computes, and those of a sum and of the weights that it sends.
-    let (part, messages, sent) = match constants.is_split {
-        true => (1.0 / n, levels + 4.0 * (n - 1.0), (2.0 + 1.0 / 16.0) / n),
-        false => (1.0, 2.0 * levels, 1.0),
+    let (part, messages, sent) = if constants.is_split {
+        (1.0 / n, levels + 4.0 * (n - 1.0), (2.0 + 1.0 / 16.0) / n)
+    } else {
+        (1.0, 2.0 * levels, 1.0)
     };
     let update = part * (constants.update + (n - 1.0) * constants.addition);
     (documents * constants.document + update) / cores + messages * LATENCY + (n - 1.0) * sent * bytes / bandwidth

@@ -173,7 +173,8 @@ fn any_rank_can_be_on_a_gpu_with_any_mpi_library() {
     let two = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --input two.txt --no-shuffle";
     // A step has three shards, and the second rank two subtrees of them.
     folder.write("three.txt", format!("{}\nemma\nmae\nava\n", "some".repeat(192)));
-    let three = "--batch 3 --n-embd 64 --n-head 4 --block-size 768 --samples 0 --input three.txt --no-shuffle";
+    let three =
+        "--batch 3 --n-embd 64 --n-head 4 --block-size 768 --samples 0 --input three.txt --no-shuffle --steps 1";
     for (args, on_gpu, is_aware, device) in [
         (fused, &[true, true][..], false, "(sm_90, PTX for sm_75), sums go through the host's memory"),
         (fused, &[false, true, true], true, "(no GPU: "),
@@ -182,7 +183,7 @@ fn any_rank_can_be_on_a_gpu_with_any_mpi_library() {
         (two, &[true, false], false, "(sm_90, PTX for sm_75), tiled, sums go through the host's memory"),
         (three, &[false, true], true, "(no GPU: "),
     ] {
-        let args = format!("--threads 1 {args} --steps 2 --val-every 2 --val-docs 3 --save");
+        let args = format!("--threads 1 --steps 2 --val-every 2 --val-docs 3 {args} --save");
         let one = folder.program(&format!("--device cpu {args} one.st")).output().unwrap();
         assert!(one.status.success());
         let mut command = mpirun(&folder);

@@ -9,6 +9,8 @@
 #[cfg(not(feature = "mpi"))]
 mod absent;
 #[cfg(feature = "mpi")]
+mod exchange;
+#[cfg(feature = "mpi")]
 mod executor;
 #[cfg(feature = "mpi")]
 mod join;

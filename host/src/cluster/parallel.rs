@@ -1,25 +1,21 @@
 //! A model that all ranks train together, each on its part of every step.
 //!
-//! A rank computes the gradients of its subtrees (see [`Sharded`]). Each rank then receives its slice of every subtree's sum,
-//! and adds the slices up as the tree says. For a large model it updates the weights of its slice, and all ranks collect the
-//! weights of the others. For a small one they collect the slices of the total, and each rank updates all weights. So a rank
-//! sends and receives about twice the model's size, whatever the number of ranks. The smallest models are sent whole.
+//! A rank computes the gradients of its subtrees (see [`Sharded`](crate::device::sharded::Sharded)). Then all ranks tell each
+//! other whether they have failed, and [exchange](Exchange) the sums.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use gpu_kernels::shape::RuntimeShape;
-use gpu_kernels::tiled::share::StepShare;
 
+use super::exchange::Exchange;
 use super::message::{Command, Reply, decode, encode, evaluations, pairs};
 use super::rank::on_rank;
-use super::sum::{additions, share, subtrees};
+use super::sum::{share, subtrees};
 use super::world::{Shares, World};
 use crate::config::SampleConfig;
 use crate::corpus::Dataset;
 use crate::device::memory::Demand;
-use crate::device::sharded::{Additions, Array, Division, Sharded};
-use crate::device::values::Values;
 use crate::device::{Device, DeviceKind, Evaluation, ModelSetup, Models, Sample, State, StepLog, open_sharded};
 use crate::error::{Error, Result};
 use crate::stop::StopHandle;
@@ -30,16 +26,11 @@ const REPORT: usize = 2;
 /// A model on one of the ranks that train it together.
 pub(super) struct Parallel {
     world: Rc<World>,
-    device: Box<dyn Sharded>,
+    exchange: Exchange,
     shape: RuntimeShape,
     description: String,
     /// The validation documents of all ranks, which take turns with them.
     val_documents: usize,
-    division: Division,
-    /// Whether this rank knows the moments of all weights. A rank updates those of its share alone.
-    moments_are_whole: bool,
-    /// The first failure since the last report, which the ranks learn of at the next step.
-    failure: Option<Error>,
     stop: StopHandle,
     reports: Vec<f32>,
 }
@@ -67,12 +58,9 @@ impl Parallel {
         Ok(Self {
             shape: setup.state.weights.shape,
             description,
-            division: device.division(world.size()),
-            device,
+            exchange: Exchange::new(Rc::clone(&world), device),
             world,
             val_documents: dataset.val.len(),
-            moments_are_whole: true,
-            failure: None,
             stop: StopHandle::default(),
             reports: Vec::new(),
         })
@@ -80,7 +68,7 @@ impl Parallel {
 
     /// Rejects more ranks than there is work for.
     pub(super) fn validate_ranks(&self) -> Result<()> {
-        let (ranks, shards) = (self.world.size(), self.device.leaves());
+        let (ranks, shards) = (self.world.size(), self.exchange.device.leaves());
         if ranks <= shards {
             return Ok(());
         }
@@ -109,17 +97,17 @@ impl Parallel {
             }
         }
         // The failure of the last update is known only now.
-        let (own, ranks) = (f32::from(u8::from(self.failure.is_some())), self.world.size());
+        let (own, ranks) = (f32::from(u8::from(self.exchange.failure.is_some())), self.world.size());
         let mut all = vec![0.0; ranks];
         self.world.gather(&[own], &mut all, &Shares::of_lengths((0..ranks).map(|_| 1))?);
-        self.failure.take().map_or(Ok(()), Err)?;
+        self.exchange.failure.take().map_or(Ok(()), Err)?;
         let failed = all.iter().position(|&failed| failed > 0.0);
         Ok((logs, failed))
     }
 
     fn step(&mut self) -> Result<Outcome> {
         let (rank, ranks) = (self.world.rank(), self.world.size());
-        let first = match self.device.begin_step(ranks) {
+        let first = match self.exchange.device.begin_step(ranks) {
             Ok(first) => first,
             Err(error) => {
                 // The ranks agree on nothing before the step has begun.
@@ -134,70 +122,11 @@ impl Parallel {
             .map(|rank| share(leaves, rank, ranks))
             .map(|leaves| first[leaves.start]..first[leaves.end])
             .collect();
-        let count: usize = trees.iter().map(Vec::len).sum();
-        let longest = self.division.slices.iter().map(|slices| slices[rank].len()).max().unwrap_or(0);
-        let slices_len = count * Additions::stride(longest);
-        let summed = self.failure.take().map_or_else(|| self.device.sum_subtrees(&trees[rank], slices_len), Err);
+        let summed = self.exchange.sum_subtrees(&trees);
         if let Some(outcome) = self.report(&documents, summed)? {
             return Ok(outcome);
         }
-        for part in 0..self.division.slices.len() {
-            self.exchange(&trees, part)?;
-        }
-        self.end_step().map(Outcome::Taken)
-    }
-
-    /// Takes the step when the slices of the total are known.
-    fn end_step(&mut self) -> Result<StepLog> {
-        let log = if self.division.shares.is_empty() {
-            if !self.division.is_whole() {
-                let slices = self.division.slices[0].clone();
-                self.complete(Array::Gradients, &slices)?;
-            }
-            self.attempt(|device| device.end_step(None))
-        } else {
-            let shares = self.division.shares.clone();
-            let own = &shares[self.world.rank()];
-            self.moments_are_whole = false;
-            self.attempt(|device| device.join(own));
-            self.complete(Array::Squares, &ranges(&shares, |share| &share.squares))?;
-            let log = self.attempt(|device| device.end_step(Some(own)));
-            self.complete(Array::Weights, &ranges(&shares, |share| &share.weights))?;
-            log
-        };
-        Ok(log.unwrap_or(StepLog { loss: f64::NAN, grad_norm: f64::NAN }))
-    }
-
-    /// Does work that may fail. A rank that has failed goes on to exchange messages, because the others wait for them, but
-    /// does no more work.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut dyn Sharded) -> Result<T>) -> Option<T> {
-        if self.failure.is_some() {
-            return None;
-        }
-        work(&mut *self.device).map_err(|error| self.failure = Some(error)).ok()
-    }
-
-    /// Collects the ranges of an array that the other ranks have.
-    fn complete(&mut self, array: Array, ranges: &[Range<usize>]) -> Result<()> {
-        let own = ranges[self.world.rank()].clone();
-        self.attempt(|device| device.fetch(array, own.clone()));
-        self.world.complete(self.device.array(array), ranges)?;
-        self.attempt(|device| device.store(array, own));
-        Ok(())
-    }
-
-    /// Collects the moments that the other ranks have.
-    ///
-    /// # Errors
-    /// If this rank fails.
-    pub(super) fn collect_moments(&mut self) -> Result<()> {
-        if !self.moments_are_whole {
-            let ranges = ranges(&self.division.shares, |share| &share.weights);
-            self.complete(Array::FirstMoments, &ranges)?;
-            self.complete(Array::SecondMoments, &ranges)?;
-            self.moments_are_whole = self.failure.is_none();
-        }
-        self.failure.take().map_or(Ok(()), Err)
+        self.exchange.take_step(&trees).map(Outcome::Taken)
     }
 
     /// Tells all ranks whether this one could compute its part, and the losses of its documents. Returns the outcome of a
@@ -205,7 +134,7 @@ impl Parallel {
     fn report(&mut self, documents: &[Range<usize>], summed: Result<()>) -> Result<Option<Outcome>> {
         let (rank, stopped) = (self.world.rank(), self.stop.is_stopped());
         let mut own = vec![f32::from(u8::from(summed.is_err())), f32::from(u8::from(stopped))];
-        own.extend_from_slice(&self.device.losses()[documents[rank].clone()]);
+        own.extend_from_slice(&self.exchange.device.losses()[documents[rank].clone()]);
         let lengths = documents.iter().map(|documents| REPORT + documents.len());
         self.reports.resize(lengths.clone().sum(), 0.0);
         self.world.gather(&own, &mut self.reports, &Shares::of_lengths(lengths)?);
@@ -214,47 +143,12 @@ impl Parallel {
         let is_stopped = rest[1] > 0.0;
         for (rank, documents) in documents.iter().enumerate() {
             let (report, others) = rest.split_at(REPORT + documents.len());
-            self.device.losses()[documents.clone()].copy_from_slice(&report[REPORT..]);
+            self.exchange.device.losses()[documents.clone()].copy_from_slice(&report[REPORT..]);
             failed = failed.or((report[0] > 0.0).then_some(rank));
             rest = others;
         }
         Ok(failed.map(Outcome::Failed).or(is_stopped.then_some(Outcome::Stopped)))
     }
-
-    /// Adds up this rank's slice of all subtrees' sums, of those slices that are part `part` of the division.
-    fn exchange(&mut self, trees: &[Vec<Range<usize>>], part: usize) -> Result<()> {
-        let (rank, slices) = (self.world.rank(), &self.division.slices[part]);
-        let own = slices[rank].clone();
-        let stride = Additions::stride(own.len());
-        // Every rank sends a subtree at a time, and nothing once it has sent its last.
-        for i in 0..trees.iter().map(Vec::len).max().unwrap_or(0) {
-            let subtree = if i < trees[rank].len() { self.device.subtree(i) } else { Values::none() };
-            let (mut sent, mut places, mut before) = (Shares::default(), Shares::default(), 0);
-            for (slice, trees) in slices.iter().zip(trees) {
-                let (is_sent, is_received) = (subtree.len() > 0 && !slice.is_empty(), i < trees.len());
-                sent.push(if is_sent { slice.len() } else { 0 }, if is_sent { slice.start } else { 0 })?;
-                let place = if is_received { (before + i) * stride } else { 0 };
-                places.push(if is_received { own.len() } else { 0 }, place)?;
-                before += trees.len();
-            }
-            if self.division.is_whole() {
-                self.world.gather_values(subtree, self.device.slices(), &places);
-            } else {
-                self.world.exchange(subtree, &sent, self.device.slices(), &places);
-            }
-        }
-        let all: Vec<Range<usize>> = trees.iter().flatten().cloned().collect();
-        if !own.is_empty() {
-            let additions = Additions { pairs: additions(&all), len: own.len() };
-            self.attempt(|device| device.add_slices(&additions, own));
-        }
-        Ok(())
-    }
-}
-
-/// Returns a range of each share.
-fn ranges(shares: &[StepShare], range: impl Fn(&StepShare) -> &Range<usize>) -> Vec<Range<usize>> {
-    shares.iter().map(|share| range(share).clone()).collect()
 }
 
 /// The outcome of a step.
@@ -314,16 +208,16 @@ impl Device for Parallel {
     }
 
     fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
-        self.device.device().extend(config, starts, samples)
+        self.exchange.device.device().extend(config, starts, samples)
     }
 
     fn download(&mut self) -> Result<State> {
         self.command(&Command::CollectMoments);
-        let collected = self.collect_moments();
+        let collected = self.exchange.collect_moments();
         let answers: Vec<Result<Reply>> = (1..self.world.size()).map(|rank| answer(&self.world, rank)).collect();
         collected?;
         answers.into_iter().collect::<Result<Vec<Reply>>>()?;
-        self.device.device().download()
+        self.exchange.device.device().download()
     }
 
     fn upload(&mut self, state: &State) -> Result<()> {
@@ -336,7 +230,7 @@ impl Parallel {
     /// Evaluates this rank's share of the first documents.
     pub(super) fn evaluate_own(&mut self, documents: usize) -> Result<Vec<Evaluation>> {
         let (rank, ranks) = (self.world.rank(), self.world.size());
-        self.device.device().evaluate_each(documents.saturating_sub(rank).div_ceil(ranks))
+        self.exchange.device.device().evaluate_each(documents.saturating_sub(rank).div_ceil(ranks))
     }
 
     /// Returns the evaluation of this rank's share, for a message.
@@ -344,10 +238,15 @@ impl Parallel {
         Ok(Reply::Evaluated(pairs(&self.evaluate_own(documents)?)))
     }
 
+    /// Collects the moments of all weights.
+    pub(super) fn collect_moments(&mut self) -> Result<()> {
+        self.exchange.collect_moments()
+    }
+
     /// Replaces the state of this rank.
     pub(super) fn upload_own(&mut self, state: &State) -> Result<()> {
-        self.moments_are_whole = true;
-        self.device.device().upload(state)
+        self.exchange.moments_are_whole = true;
+        self.exchange.device.device().upload(state)
     }
 }
 

@@ -66,7 +66,9 @@ mod tests {
                 assert_eq!(trees.iter().cloned().flatten().collect::<Vec<_>>(), (0..leaves).collect::<Vec<_>>());
                 let mut sums: Vec<f32> = trees.iter().map(|range| tree(&values[range.clone()])).collect();
                 let additions = additions(&trees);
-                additions.iter().for_each(|&(to, from)| sums[to] += sums[from]);
+                for &(to, from) in &additions {
+                    sums[to] += sums[from];
+                }
                 assert_eq!(sums[0].to_bits(), tree(&values).to_bits(), "{leaves} leaves, {ranks} ranks");
                 assert!(additions.len() == trees.len() - 1 && additions.iter().all(|(to, from)| to < from));
             }

@@ -3,6 +3,8 @@
 pub mod cpu;
 #[cfg(cuda)]
 pub mod cuda;
+#[cfg(feature = "mpi")]
+pub(crate) mod division;
 pub mod gpu;
 #[cfg(all(feature = "program", target_os = "linux"))]
 mod limits;

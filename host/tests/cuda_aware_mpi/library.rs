@@ -121,7 +121,6 @@ pub extern "C" fn MPIX_Query_cuda_support() -> c_int {
 /// # Safety
 /// That of the function in MPI. The values are floats.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "MPI has defined them")]
 pub unsafe extern "C" fn MPI_Alltoallv(
     sent: *const c_void,
     counts: *const c_int,
@@ -160,7 +159,6 @@ pub unsafe extern "C" fn MPI_Alltoallv(
 /// # Safety
 /// That of the function in MPI. The values of an array on a GPU are floats.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "MPI has defined them")]
 pub unsafe extern "C" fn MPI_Allgatherv(
     sent: *const c_void,
     count: c_int,

@@ -10,8 +10,9 @@ use gpu_kernels::train::batch::Phase;
 
 use super::Cpu;
 use super::buffer::Buffer;
+use crate::device::division::{Additions, Division};
 use crate::device::marshal::{LOG_LEN, UNWRITTEN, completed_logs, step_coefficients};
-use crate::device::sharded::{Additions, Array, Division, Sharded, SharedStep, max_leaves, sum_len};
+use crate::device::sharded::{Array, Sharded, SharedStep, max_leaves, sum_len};
 use crate::device::types::{Device, Executor, StepLog};
 use crate::device::values::Values;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use cust::memory::{CopyDestination, DeviceBuffer, LockedBuffer};
 
 use super::error::failed;
-use crate::device::sharded::Additions;
+use crate::device::division::Additions;
 use crate::device::values::Values;
 use crate::error::Result;
 
