@@ -26,7 +26,8 @@ fn check(body: &str, expected: impl Fn(u32) -> u32) {
 
 /// Returns a chain of additions of 1, each to the result of the one before.
 fn chain(first: usize, last: usize) -> String {
-    (first..last).map(|i| format!("add.u32 %r{}, %r{i}, 1;\n", i + 1)).collect()
+    let additions = (first..last).map(|i| format!("add.u32 %r{}, %r{i}, 1;\n", i + 1));
+    additions.collect::<Vec<_>>().concat()
 }
 
 #[test]

@@ -66,10 +66,10 @@ pub(super) fn intervals(code: &[Inst], mentions: &[Mentions], count: usize) -> O
         return None;
     }
     let live_in = live_at_starts(code, mentions, &blocks, count)?;
-    let mut intervals = vec![usize::MAX..0; count];
+    let mut intervals = vec![0..0; count];
     let mut include = |register: usize, at: usize| {
         let interval: &mut Range<usize> = &mut intervals[register];
-        *interval = interval.start.min(at)..interval.end.max(at + 1);
+        *interval = if interval.end == 0 { at..at + 1 } else { interval.start.min(at)..interval.end.max(at + 1) };
     };
     for (at, mentions) in mentions.iter().enumerate() {
         mentions.reads.iter().chain(&mentions.writes).for_each(|register| include(*register, at));
@@ -82,7 +82,6 @@ pub(super) fn intervals(code: &[Inst], mentions: &[Mentions], count: usize) -> O
             }
         }
     }
-    intervals.iter_mut().filter(|interval| interval.start == usize::MAX).for_each(|interval| *interval = 0..0);
     Some(intervals)
 }
 
@@ -94,7 +93,9 @@ fn blocks(code: &[Inst]) -> Vec<Range<usize>> {
         let next = successors(at, inst, 0, code.len());
         if next != [at + 1] {
             starts[at + 1] = true;
-            next.into_iter().for_each(|next| starts[next] = true);
+            for next in next {
+                starts[next] = true;
+            }
         }
     }
     let starts: Vec<usize> = (0..=code.len()).filter(|at| starts[*at]).collect();

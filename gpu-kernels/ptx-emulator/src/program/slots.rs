@@ -128,7 +128,9 @@ fn find_mentions(
     let (mut first, mut others) = (Vec::new(), Vec::new());
     if let Some((operand, rest)) = instruction.operands.split_first() {
         names(operand, &mut first);
-        rest.iter().for_each(|operand| names(operand, &mut others));
+        for operand in rest {
+            names(operand, &mut others);
+        }
     }
     others.extend(instruction.guard.iter().map(|(name, _)| name.as_str()));
     let number = |name: &&str| numbers.get(name).copied();
@@ -144,7 +146,7 @@ fn find_mentions(
 fn names<'a>(operand: &'a Operand, found: &mut Vec<&'a str>) {
     match operand {
         Operand::Name(name) | Operand::Not(name) | Operand::Offset(name, _) | Operand::Part(name, _) => {
-            found.push(name)
+            found.push(name);
         }
         Operand::Address(base, _) => names(base, found),
         Operand::Vector(list) | Operand::List(list) => list.iter().for_each(|operand| names(operand, found)),

@@ -148,7 +148,7 @@ impl Shadows {
         mut closely: impl FnMut(&mut Self, &mut Page, usize, usize) -> Checked,
     ) -> Checked {
         let words = range.start / 4..range.end.div_ceil(4);
-        let whole = (range.start | range.end) % 4 == 0;
+        let whole = (range.start | range.end).is_multiple_of(4);
         for number in words.start / PAGE..=(words.end - 1) / PAGE {
             let mut page = self.take_page(number);
             let start = number * PAGE;

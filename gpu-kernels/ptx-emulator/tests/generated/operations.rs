@@ -1,5 +1,9 @@
 //! The operations on registers, with a function of the operands for each.
 
+use std::cmp::Ordering;
+
+use Kind::{Double as D, Predicate as P, Word as R};
+
 /// A kind of register.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -28,8 +32,6 @@ const fn operation(
 ) -> Operation {
     Operation { mnemonic, result, operands, function }
 }
-
-use Kind::{Double as D, Predicate as P, Word as R};
 
 /// Returns the value of an operand in single precision.
 fn float(bits: u64) -> f32 {
@@ -93,7 +95,7 @@ pub const OPERATIONS: [Operation; 52] = [
     operation("setp.ge.u32", P, &[R, R], |s| (s[0] >= s[1]).into()),
     operation("setp.eq.b32", P, &[R, R], |s| (s[0] == s[1]).into()),
     operation("setp.lt.f32", P, &[R, R], |s| (float(s[0]) < float(s[1])).into()),
-    operation("setp.neu.f32", P, &[R, R], |s| (float(s[0]) != float(s[1])).into()),
+    operation("setp.neu.f32", P, &[R, R], |s| (float(s[0]).partial_cmp(&float(s[1])) != Some(Ordering::Equal)).into()),
     operation("setp.gt.u64", P, &[D, D], |s| (s[0] > s[1]).into()),
     operation("and.pred", P, &[P, P], |s| s[0] & s[1]),
     operation("xor.pred", P, &[P, P], |s| s[0] ^ s[1]),

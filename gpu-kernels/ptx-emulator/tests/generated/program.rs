@@ -1,5 +1,7 @@
 //! Kernels that are drawn from bytes, and their PTX.
 
+#![allow(clippy::format_push_string, reason = "the texts are short")]
+
 use std::fmt::Write as _;
 
 use crate::operations::{Kind, OPERATIONS};
@@ -229,7 +231,9 @@ pub const AT_PARTS: usize = AT_PREDICATES + 4 * PREDICATES;
 const FILES: [(&str, usize, usize, usize); 2] = [("r", WORDS, 4, 0), ("d", DOUBLES, 8, AT_DOUBLES)];
 
 fn write_all(statements: &[Statement], depth: usize, text: &mut String, labels: &mut usize) {
-    statements.iter().for_each(|statement| write(statement, depth, text, labels));
+    for statement in statements {
+        write(statement, depth, text, labels);
+    }
 }
 
 /// Returns the name of a register.
