@@ -5,8 +5,8 @@
 //! registers. Each element's sum has the same order on all devices.
 
 use simt::{
-    Array, F32x32, GPU_WARPS, Global, Kernel, Launch, PerWarp, SharedMemory, Target, WARP, WARPS, WIDE, Warp, div,
-    inline, rem,
+    Array, ConstantMemory, F32x32, GPU_WARPS, Global, Kernel, Launch, PerWarp, SharedMemory, Target, WARP, WARPS, WIDE,
+    Warp, div, inline, rem,
 };
 
 /// The number of rows of a part.
@@ -17,6 +17,10 @@ const TILE_ROWS: usize = ROWS * GPU_WARPS;
 pub const COLUMNS: usize = 4 * WARP;
 /// The number of columns that are computed at once, which are `COLUMNS` on a GPU.
 const PANEL: usize = WIDE * WARP;
+/// The number of panels of a tile.
+const PANELS: usize = COLUMNS / PANEL;
+/// The number of parts of a warp. A GPU's warp has one.
+const PARTS: usize = GPU_WARPS / WARPS;
 /// The number of steps of the contracted index that a GPU stages at once.
 const GPU_STEPS: usize = 32;
 /// The number of steps that this device stages. The CPU stages as much as its cache holds.
@@ -54,80 +58,98 @@ impl Kernel for MatrixProduct {
         let (a, b, c) = (launch.constant(self.a, "a"), launch.constant(self.b, "b"), launch.array(self.c, "c"));
         launch.each_block(inline!(|block| {
             block.shared::<STAGED>(inline!(|block, shared| {
-                let (a_tile, b_tile) = (shared, shared.at(TILE_ROWS * STEPS));
                 for tile in block.grid_stride(rows.div_ceil(TILE_ROWS) * tiles_across) {
                     let (first, column) = (div(tile, tiles_across) * TILE_ROWS, rem(tile, tiles_across) * COLUMNS);
-                    let parts = (TILE_ROWS.min(rows - first)) / ROWS;
-                    let mut sums =
-                        PerWarp::new([[[[F32x32::splat(0.0); WIDE]; ROWS]; COLUMNS / PANEL]; GPU_WARPS / WARPS]);
+                    let tile = Tile {
+                        a: a.at(first * inner),
+                        b: b.at(column),
+                        c: c.at(first * columns + column),
+                        staged_a: shared,
+                        staged_b: shared.at(TILE_ROWS * STEPS),
+                        inner,
+                        columns,
+                        parts: TILE_ROWS.min(rows - first) / ROWS,
+                    };
+                    let mut sums = PerWarp::new([[[[F32x32::splat(0.0); WIDE]; ROWS]; PANELS]; PARTS]);
                     for k in (0..inner).step_by(STEPS) {
                         let steps = STEPS.min(inner - k);
-                        block.each_warp(inline!(move |warp| {
-                            for row in warp.block_stride(parts * ROWS) {
-                                for step in (0..steps).step_by(WARP) {
-                                    let elements = a.load_lanes((first + row) * inner + k + step);
-                                    a_tile.store_lanes(row * STEPS + step, elements);
-                                }
-                            }
-                            for step in warp.block_stride(steps) {
-                                for panel in 0..COLUMNS / PANEL {
-                                    let elements = b.load_wide((k + step) * columns + column + panel * PANEL);
-                                    b_tile.store_wide((panel * STEPS + step) * PANEL, elements);
-                                }
-                            }
-                        }));
-                        block.each_warp_with(
-                            &mut sums,
-                            inline!(move |warp, sums| {
-                                for panel in 0..COLUMNS / PANEL {
-                                    for i in 0..GPU_WARPS / WARPS {
-                                        let part = warp.index + i * WARPS;
-                                        if part < parts {
-                                            let a = a_tile.at(part * ROWS * STEPS);
-                                            accumulate(
-                                                warp,
-                                                a,
-                                                b_tile.at(panel * STEPS * PANEL),
-                                                steps,
-                                                &mut sums[i][panel],
-                                            );
-                                        }
-                                    }
-                                }
-                            }),
-                        );
+                        block.each_warp(inline!(move |warp| tile.stage(warp, k, steps)));
+                        block.each_warp_with(&mut sums, inline!(move |warp, sums| tile.accumulate(warp, steps, sums)));
                     }
-                    block.each_warp_with(
-                        &mut sums,
-                        inline!(move |warp, sums| {
-                            for i in 0..GPU_WARPS / WARPS {
-                                let part = warp.index + i * WARPS;
-                                for row in 0..ROWS {
-                                    for panel in 0..COLUMNS / PANEL {
-                                        if part < parts {
-                                            let row_of_c = (first + part * ROWS + row) * columns;
-                                            c.store_wide(row_of_c + column + panel * PANEL, sums[i][panel][row]);
-                                        }
-                                    }
-                                }
-                            }
-                        }),
-                    );
+                    block.each_warp_with(&mut sums, inline!(move |warp, sums| tile.store(warp, sums)));
                 }
             }));
         }));
     }
 }
 
-/// Adds the products of a part's rows `a`, `[ROWS, STEPS]`, with the columns `b`, `[STEPS, PANEL]`.
-#[inline(always)]
-fn accumulate(warp: &Warp, a: Array<f32, SharedMemory>, b: Array<f32, SharedMemory>, steps: usize, sums: &mut Sums) {
-    if warp.accumulators(ROWS) == ROWS {
-        accumulate_rows::<ROWS>(a, b, steps, sums, 0);
-    } else {
-        // A processor with few registers has room for two rows.
-        for first in (0..ROWS).step_by(2) {
-            accumulate_rows::<2>(a.at(first * STEPS), b, steps, sums, first);
+/// The rows and columns of a block, whose arrays begin at the tile's first element.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    a: Array<'a, f32, ConstantMemory>,
+    b: Array<'a, f32, ConstantMemory>,
+    c: Array<'a, f32>,
+    /// The staged rows of `a`, `[TILE_ROWS, STEPS]`.
+    staged_a: Array<'a, f32, SharedMemory>,
+    /// The staged columns of `b`, `[PANELS, STEPS, PANEL]`.
+    staged_b: Array<'a, f32, SharedMemory>,
+    inner: usize,
+    columns: usize,
+    /// The number of parts that lie within the matrix.
+    parts: usize,
+}
+
+impl Tile<'_> {
+    /// Stages a warp's share of `steps` steps from `k` on.
+    #[inline(always)]
+    fn stage(self, warp: &Warp, k: usize, steps: usize) {
+        for row in warp.block_stride(self.parts * ROWS) {
+            for step in (0..steps).step_by(WARP) {
+                self.staged_a.store_lanes(row * STEPS + step, self.a.load_lanes(row * self.inner + k + step));
+            }
+        }
+        for step in warp.block_stride(steps) {
+            for panel in 0..PANELS {
+                let elements = self.b.load_wide((k + step) * self.columns + panel * PANEL);
+                self.staged_b.store_wide((panel * STEPS + step) * PANEL, elements);
+            }
+        }
+    }
+
+    /// Adds the products of the staged steps to the sums of a warp's parts.
+    #[inline(always)]
+    fn accumulate(self, warp: &Warp, steps: usize, sums: &mut [[Sums; PANELS]; PARTS]) {
+        for panel in 0..PANELS {
+            let b = self.staged_b.at(panel * STEPS * PANEL);
+            for i in 0..PARTS {
+                let part = warp.index + i * WARPS;
+                if part < self.parts {
+                    let (a, sums) = (self.staged_a.at(part * ROWS * STEPS), &mut sums[i][panel]);
+                    if warp.accumulators(ROWS) == ROWS {
+                        accumulate_rows::<ROWS>(a, b, steps, sums, 0);
+                    } else {
+                        // A processor with few registers has room for two rows.
+                        for first in (0..ROWS).step_by(2) {
+                            accumulate_rows::<2>(a.at(first * STEPS), b, steps, sums, first);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores the sums of a warp's parts.
+    #[inline(always)]
+    fn store(self, warp: &Warp, sums: &[[Sums; PANELS]; PARTS]) {
+        for i in 0..PARTS {
+            let part = warp.index + i * WARPS;
+            for row in 0..ROWS {
+                for panel in 0..PANELS {
+                    if part < self.parts {
+                        self.c.store_wide((part * ROWS + row) * self.columns + panel * PANEL, sums[i][panel][row]);
+                    }
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! fused multiply-adds. Both are the best of paired runs.
 
 use std::hint::black_box;
+use std::io::{Write, stdout};
 use std::num::NonZero;
 use std::time::Instant;
 
@@ -85,7 +86,11 @@ fn main() {
         let peak_rate = 2.0 * (WARP * SUMS) as f64 * f64::from(ROUNDS) / peak_seconds / 1e9;
         let name = cpu.isa().name();
         let share = 100.0 * product_rate / peak_rate;
-        println!("{name}: {product_rate:.1} of {peak_rate:.1} GFLOP/s, {share:.0} % of the peak");
+        // A closed pipe, as of `head`, is the reader's wish to stop.
+        if writeln!(stdout(), "{name}: {product_rate:.1} of {peak_rate:.1} GFLOP/s, {share:.0} % of the peak").is_err()
+        {
+            break;
+        }
     }
     black_box((c, x));
 }
