@@ -211,8 +211,8 @@ impl Warp {
         wanted.min(backend::accumulators(self.isa))
     }
 
-    /// Returns `x`, from which the compiler computes values where they are used. Otherwise it computes them before a GPU
-    /// kernel's loops, and keeps them in registers or spills them.
+    /// Returns `x`, which is below 2^32, and from which the compiler computes values where they are used. Otherwise it computes
+    /// them before a GPU kernel's loops, and keeps them in registers or spills them.
     #[inline(always)]
     #[allow(clippy::unused_self)] // As in `sync`.
     pub fn rematerialize(&self, x: usize) -> usize {

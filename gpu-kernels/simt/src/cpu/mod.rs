@@ -14,6 +14,7 @@ mod conversions;
 mod lanes;
 mod memory;
 mod newton;
+mod quads;
 #[cfg(feature = "race-check")]
 pub mod race;
 mod transpose;

@@ -115,6 +115,12 @@ impl View {
         self
     }
 
+    /// Returns the view as it is, because a CPU has one memory.
+    #[inline(always)]
+    pub fn in_global_memory(self) -> Self {
+        self
+    }
+
     #[inline(always)]
     #[track_caller]
     fn read16(self, i: usize) -> F32x16 {

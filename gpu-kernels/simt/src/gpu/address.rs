@@ -38,15 +38,15 @@ impl Address {
         }
     }
 
-    /// Loads the four words `lane_bytes` after element `i`, both multiples of four elements.
+    /// Loads the four words `lane_bytes` after element `OFFSET + i`, all multiples of four elements.
     #[inline(always)]
-    pub(super) fn read4(self, i: usize, lane_bytes: u32) -> [u32; 4] {
+    pub(super) fn read4<const OFFSET: usize>(self, i: usize, lane_bytes: u32) -> [u32; 4] {
         // SAFETY: the elements lie within the array (see `View`), which is aligned to sixteen bytes.
         unsafe {
             if self.space == Space::Shared {
-                ptx::load_shared4(self.shared_address(i, lane_bytes))
+                ptx::load_shared4::<OFFSET>(self.shared_address(i, lane_bytes))
             } else {
-                ptx::load_global4(self.global_address(i, lane_bytes))
+                ptx::load_global4::<OFFSET>(self.global_address(i, lane_bytes))
             }
         }
     }
@@ -54,25 +54,58 @@ impl Address {
     /// Stores a word `lane_bytes` after element `i`.
     #[inline(always)]
     pub(super) fn write(self, i: usize, lane_bytes: u32, x: u32) {
+        self.write_at::<0>(i, lane_bytes, x);
+    }
+
+    /// Stores a word `lane_bytes` after element `OFFSET + i`.
+    #[inline(always)]
+    pub(super) fn write_at<const OFFSET: usize>(self, i: usize, lane_bytes: u32, x: u32) {
         // SAFETY: the element lies within the array (see `View`).
         unsafe {
             if self.space == Space::Shared {
-                ptx::store_shared(self.shared_address(i, lane_bytes), x);
+                ptx::store_shared::<OFFSET>(self.shared_address(i, lane_bytes), x);
             } else {
-                ptx::store_global(self.global_address(i, lane_bytes), x);
+                ptx::store_global::<OFFSET>(self.global_address(i, lane_bytes), x);
             }
         }
     }
 
-    /// Stores four words `lane_bytes` after element `i`, both multiples of four elements.
+    /// Stores the four words `lane_bytes` after element `OFFSET + i`, all multiples of four elements.
     #[inline(always)]
-    pub(super) fn write4(self, i: usize, lane_bytes: u32, x: [u32; 4]) {
+    pub(super) fn write4<const OFFSET: usize>(self, i: usize, lane_bytes: u32, x: [u32; 4]) {
         // SAFETY: the elements lie within the array (see `View`), which is aligned to sixteen bytes.
         unsafe {
             if self.space == Space::Shared {
-                ptx::store_shared4(self.shared_address(i, lane_bytes), x);
+                ptx::store_shared4::<OFFSET>(self.shared_address(i, lane_bytes), x);
             } else {
-                ptx::store_global4(self.global_address(i, lane_bytes), x);
+                ptx::store_global4::<OFFSET>(self.global_address(i, lane_bytes), x);
+            }
+        }
+    }
+
+    /// Loads the four words `lane_bytes` after the first element, a multiple of four elements, if `condition` holds,
+    /// otherwise returns zeros.
+    #[inline(always)]
+    pub(super) fn read4_where(self, condition: bool, lane_bytes: u32) -> [u32; 4] {
+        // SAFETY: the elements that are read lie within the array (see `View`), which is aligned to sixteen bytes.
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::load_shared4_where(condition, self.shared_address(0, lane_bytes))
+            } else {
+                ptx::load_global4_where(condition, self.global_address(0, lane_bytes))
+            }
+        }
+    }
+
+    /// Stores the four words `lane_bytes` after the first element, a multiple of four elements, if `condition` holds.
+    #[inline(always)]
+    pub(super) fn write4_where(self, condition: bool, lane_bytes: u32, x: [u32; 4]) {
+        // SAFETY: the elements that are written lie within the array (see `View`), which is aligned to sixteen bytes.
+        unsafe {
+            if self.space == Space::Shared {
+                ptx::store_shared4_where(condition, self.shared_address(0, lane_bytes), x);
+            } else {
+                ptx::store_global4_where(condition, self.global_address(0, lane_bytes), x);
             }
         }
     }

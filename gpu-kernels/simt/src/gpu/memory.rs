@@ -71,11 +71,11 @@ impl Staged {
         self.each_quad(warp, |i, shared| {
             let quad = match self.host {
                 // SAFETY: the array is aligned to sixteen bytes and holds whole quads.
-                Some(host) => unsafe { ptx::load_global4(host.0.global_address(i, 0)) },
+                Some(host) => unsafe { ptx::load_global4::<0>(host.0.global_address(i, 0)) },
                 None => [0; 4],
             };
             // SAFETY: the copy in shared memory has the length of the array and is aligned to sixteen bytes.
-            unsafe { ptx::store_shared4(shared, quad) }
+            unsafe { ptx::store_shared4::<0>(shared, quad) }
         });
     }
 
@@ -85,7 +85,7 @@ impl Staged {
         if let Some(host) = self.host {
             self.each_quad(warp, |i, shared| {
                 // SAFETY: both arrays are aligned to sixteen bytes and hold whole quads.
-                unsafe { ptx::store_global4(host.0.global_address(i, 0), ptx::load_shared4(shared)) }
+                unsafe { ptx::store_global4::<0>(host.0.global_address(i, 0), ptx::load_shared4::<0>(shared)) }
             });
         }
     }

@@ -17,6 +17,7 @@ mod lanes;
 mod memory;
 mod ptx;
 mod ptx_words;
+mod quads;
 mod view;
 mod warp_lanes;
 mod wide_lanes;
@@ -79,10 +80,10 @@ pub(crate) fn each_warp_with<V>(value: &mut PerWarp<V>, work: impl Fn(usize, &mu
     ptx::block_barrier();
 }
 
-/// Hides a value from the optimiser.
+/// Hides a value below 2^32 from the optimiser.
 #[inline(always)]
 pub(crate) fn hide(x: usize) -> usize {
-    ptx::hide_b64(x as u64) as usize
+    ptx::hide_b32(x as u32) as usize
 }
 
 /// Waits for the lanes of the warp.

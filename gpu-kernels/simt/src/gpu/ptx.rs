@@ -211,7 +211,8 @@ pub fn ballot(condition: bool) -> u32 {
 
 macro_rules! memory {
     ($(
-        $space:literal $load:ident $store:ident $load4:ident $store4:ident $address:ty, $class:ident;
+        $space:literal $load:ident $store:ident $load4:ident $store4:ident $load4_where:ident $store4_where:ident
+        $address:ty, $class:ident;
     )*) => {$(
         #[doc = concat!("Loads four bytes from ", $space, " memory.")]
         ///
@@ -227,47 +228,95 @@ macro_rules! memory {
             x
         }
 
-        #[doc = concat!("Stores four bytes to ", $space, " memory.")]
+        #[doc = concat!("Stores four bytes to ", $space, " memory, `OFFSET` elements after an address.")]
         ///
         /// # Safety
-        /// The address is valid for writes, and aligned.
+        /// The element is valid for writes, and aligned.
         #[inline(always)]
-        pub unsafe fn $store(address: $address, x: u32) {
-            // SAFETY: by the contract of this function, the address is valid and aligned.
+        pub unsafe fn $store<const OFFSET: usize>(address: $address, x: u32) {
+            // SAFETY: by the contract of this function, the element is valid and aligned.
             unsafe {
-                asm!(concat!("st.", $space, ".b32 [{}], {};"), in($class) address, in(reg32) x, options(nostack, preserves_flags));
+                asm!(
+                    concat!("st.", $space, ".b32 [{}+{}], {};"), in($class) address, const 4 * OFFSET, in(reg32) x,
+                    options(nostack, preserves_flags)
+                );
             }
         }
 
-        #[doc = concat!("Loads sixteen bytes from ", $space, " memory.")]
+        #[doc = concat!("Loads sixteen bytes from ", $space, " memory, `OFFSET` elements after an address.")]
         ///
         /// # Safety
-        /// The address is valid for reads, and aligned to sixteen bytes.
+        /// The elements are valid for reads, and aligned to sixteen bytes.
         #[inline(always)]
-        pub unsafe fn $load4(address: $address) -> [u32; 4] {
+        pub unsafe fn $load4<const OFFSET: usize>(address: $address) -> [u32; 4] {
             let (x, y, z, w): (u32, u32, u32, u32);
-            // SAFETY: by the contract of this function, the address is valid and aligned.
+            // SAFETY: by the contract of this function, the elements are valid and aligned.
             unsafe {
                 asm!(
-                    concat!("ld.", $space, ".v4.b32 {{{}, {}, {}, {}}}, [{}];"),
-                    out(reg32) x, out(reg32) y, out(reg32) z, out(reg32) w, in($class) address,
+                    concat!("ld.", $space, ".v4.b32 {{{}, {}, {}, {}}}, [{}+{}];"),
+                    out(reg32) x, out(reg32) y, out(reg32) z, out(reg32) w, in($class) address, const 4 * OFFSET,
                     options(pure, readonly, nostack, preserves_flags)
                 );
             }
             [x, y, z, w]
         }
 
-        #[doc = concat!("Stores sixteen bytes to ", $space, " memory.")]
+        #[doc = concat!("Stores sixteen bytes to ", $space, " memory, `OFFSET` elements after an address.")]
         ///
         /// # Safety
-        /// The address is valid for writes, and aligned to sixteen bytes.
+        /// The elements are valid for writes, and aligned to sixteen bytes.
         #[inline(always)]
-        pub unsafe fn $store4(address: $address, [x, y, z, w]: [u32; 4]) {
-            // SAFETY: by the contract of this function, the address is valid and aligned.
+        pub unsafe fn $store4<const OFFSET: usize>(address: $address, [x, y, z, w]: [u32; 4]) {
+            // SAFETY: by the contract of this function, the elements are valid and aligned.
             unsafe {
                 asm!(
-                    concat!("st.", $space, ".v4.b32 [{}], {{{}, {}, {}, {}}};"),
-                    in($class) address, in(reg32) x, in(reg32) y, in(reg32) z, in(reg32) w,
+                    concat!("st.", $space, ".v4.b32 [{}+{}], {{{}, {}, {}, {}}};"),
+                    in($class) address, const 4 * OFFSET, in(reg32) x, in(reg32) y, in(reg32) z, in(reg32) w,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
+
+        #[doc = concat!("Loads sixteen bytes from ", $space, " memory if `condition` holds, otherwise returns zeros.")]
+        ///
+        /// No lane branches.
+        ///
+        /// # Safety
+        /// If `condition` holds, the address is valid for reads, and aligned to sixteen bytes.
+        #[inline(always)]
+        pub unsafe fn $load4_where(condition: bool, address: $address) -> [u32; 4] {
+            let (x, y, z, w): (u32, u32, u32, u32);
+            // SAFETY: by the contract of this function, an address that is read is valid and aligned.
+            unsafe {
+                asm!(
+                    "{{", ".reg .pred held;",
+                    "setp.ne.u32 held, {condition}, 0;",
+                    "mov.b32 {x}, 0;", "mov.b32 {y}, 0;", "mov.b32 {z}, 0;", "mov.b32 {w}, 0;",
+                    concat!("@held ld.", $space, ".v4.b32 {{{x}, {y}, {z}, {w}}}, [{address}];"),
+                    "}}",
+                    condition = in(reg32) u32::from(condition), address = in($class) address,
+                    x = out(reg32) x, y = out(reg32) y, z = out(reg32) z, w = out(reg32) w,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            [x, y, z, w]
+        }
+
+        #[doc = concat!("Stores sixteen bytes to ", $space, " memory if `condition` holds. No lane branches.")]
+        ///
+        /// # Safety
+        /// If `condition` holds, the address is valid for writes, and aligned to sixteen bytes.
+        #[inline(always)]
+        pub unsafe fn $store4_where(condition: bool, address: $address, [x, y, z, w]: [u32; 4]) {
+            // SAFETY: by the contract of this function, an address that is written is valid and aligned.
+            unsafe {
+                asm!(
+                    "{{", ".reg .pred held;",
+                    "setp.ne.u32 held, {condition}, 0;",
+                    concat!("@held st.", $space, ".v4.b32 [{address}], {{{x}, {y}, {z}, {w}}};"),
+                    "}}",
+                    condition = in(reg32) u32::from(condition), address = in($class) address,
+                    x = in(reg32) x, y = in(reg32) y, z = in(reg32) z, w = in(reg32) w,
                     options(nostack, preserves_flags)
                 );
             }
@@ -276,6 +325,6 @@ macro_rules! memory {
 }
 
 memory! {
-    "shared" load_shared store_shared load_shared4 store_shared4 u32, reg32;
-    "global" load_global store_global load_global4 store_global4 u64, reg64;
+    "shared" load_shared store_shared load_shared4 store_shared4 load_shared4_where store_shared4_where u32, reg32;
+    "global" load_global store_global load_global4 store_global4 load_global4_where store_global4_where u64, reg64;
 }

@@ -81,7 +81,7 @@ impl View {
     /// The elements lie within the array.
     #[inline(always)]
     pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
-        let (bits, mut x) = (self.0.read4(i, 16 * ptx::lane()), [F32x32(0.0); WIDE]);
+        let (bits, mut x) = (self.0.read4::<0>(i, 16 * ptx::lane()), [F32x32(0.0); WIDE]);
         for j in 0..WIDE {
             x[j] = F32x32(f32::from_bits(bits[j]));
         }
@@ -94,7 +94,14 @@ impl View {
     /// The elements lie within the array.
     #[inline(always)]
     pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        self.0.write4(i, 16 * ptx::lane(), [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()]);
+        self.0.write4::<0>(i, 16 * ptx::lane(), [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()]);
+    }
+
+    /// Returns the view of an array that the host has allocated, which lies in global memory. The compiler loses track of
+    /// that where the view shares its registers with other values, as in an enum.
+    #[inline(always)]
+    pub fn in_global_memory(self) -> Self {
+        Self(Address { space: Space::Global, ..self.0 })
     }
 
     /// Loads the 16 elements from `i` on, one for each channel.
@@ -156,7 +163,7 @@ impl View {
         let mut pairs = [F32x32(0.0); HALF_WARP / 2];
         for quad in 0..HALF_WARP / 4 {
             // LLVM 7 would leave `array::map` a call (see docs/tuning.md).
-            let x = self.0.read4(i + 4 * quad, 0);
+            let x = self.0.read4::<0>(i + 4 * quad, 0);
             pairs[2 * quad] = F32x32(f32::from_bits(if upper { x[1] } else { x[0] }));
             pairs[2 * quad + 1] = F32x32(f32::from_bits(if upper { x[3] } else { x[2] }));
         }
@@ -167,7 +174,7 @@ impl View {
     /// on in the upper one. Both are multiples of four.
     #[inline(always)]
     pub fn broadcast_quads(self, i: usize, stride: usize) -> [F32x32; 4] {
-        let x = self.0.read4(i, ptx::half().wrapping_mul(4 * stride as u32));
+        let x = self.0.read4::<0>(i, ptx::half().wrapping_mul(4 * stride as u32));
         let mut quad = [F32x32(0.0); 4];
         for j in 0..4 {
             quad[j] = F32x32(f32::from_bits(x[j]));
