@@ -21,7 +21,7 @@ pub mod rows;
 #[cfg(not(target_arch = "nvptx64"))]
 pub mod share;
 pub mod squares;
-mod staged;
+pub mod staged;
 pub mod step;
 pub mod sum;
 mod tile;

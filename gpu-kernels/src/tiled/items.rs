@@ -2,6 +2,7 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
+use super::staged::STAGED_LEN;
 use super::sum::PART;
 use super::tile::PANEL_ROWS;
 
@@ -17,22 +18,8 @@ const MIN_ROWS: usize = 128;
 /// The columns of the widest panel.
 const COLS: usize = 48;
 
-/// The contracted indices that a GPU stages at once.
-pub(super) const DEPTH: usize = 32;
-
-/// Returns the stride of staged rows of `width` elements. A stride of an odd number of half-warps puts adjacent rows into
-/// different halves of the 32 banks, so that transposing stores do not conflict.
-pub(super) const fn staged_stride(width: usize) -> usize {
-    if width.is_multiple_of(2 * HALF_WARP) { width + HALF_WARP } else { width }
-}
-
-/// Returns the number of elements in which both operands of an item are staged.
-pub const fn staged_len(items: Items) -> usize {
-    DEPTH * (staged_stride(items.rows) + staged_stride(items.cols))
-}
-
 /// The division of a product into items.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Items {
     /// The rows of an item, a multiple of [`PANEL_ROWS`].
@@ -42,10 +29,15 @@ pub struct Items {
 }
 
 impl Items {
-    /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns of the largest item, and 16 by 16
-    /// columns of the others.
-    pub const STAGED: [Self; 3] =
-        [Self { rows: 128, cols: 64 }, Self { rows: 64, cols: 32 }, Self { rows: 32, cols: 16 }];
+    /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns, so that smaller items employ fewer of
+    /// the block's sixteen warps.
+    pub const STAGED: [Self; 5] = [
+        Self { rows: 128, cols: 64 },
+        Self { rows: 64, cols: 64 },
+        Self { rows: 64, cols: 32 },
+        Self { rows: 32, cols: 32 },
+        Self { rows: 16, cols: 32 },
+    ];
 
     /// Returns a division of a product `[rows, cols]` for `threads` threads, or for as many multiprocessors of a GPU.
     /// The division changes no bits.
@@ -53,16 +45,13 @@ impl Items {
         if AS_ON_GPU { Self::staged(rows, cols, threads) } else { Self::packed(rows, cols, threads) }
     }
 
-    /// Returns the largest items that give each multiprocessor of a GPU one.
+    /// Returns the largest items that give each multiprocessor of a GPU one, or the smallest ones.
     pub(super) fn staged(rows: usize, cols: usize, multiprocessors: usize) -> Self {
-        let [large, medium, small] = Self::STAGED;
-        if cols.is_multiple_of(large.cols / 2) && large.count(rows, cols) >= multiprocessors {
-            large
-        } else if medium.count(rows, cols) >= multiprocessors {
-            medium
-        } else {
-            small
-        }
+        let [.., smallest] = Self::STAGED;
+        // Larger items would compute many rows or columns that the product lacks.
+        let fits = |items: &Self| items.rows < 2 * rows && round_up(cols, items.cols) == round_up(cols, smallest.cols);
+        let is_enough = |items: &Self| items.count(rows, cols) >= multiprocessors;
+        Self::STAGED.into_iter().find(|items| fits(items) && is_enough(items)).unwrap_or(smallest)
     }
 
     /// Returns a division for the threads of a CPU.
@@ -88,7 +77,7 @@ impl Items {
 
     /// Returns the memory of an item, if up to `stack` partial sums are on the stack.
     pub fn memory(self, stack: usize) -> ItemMemory {
-        let staging = if AS_ON_GPU { staged_len(self) } else { PART * self.cols };
+        let staging = if AS_ON_GPU { STAGED_LEN } else { PART * self.cols };
         ItemMemory { staging, partial: self.partial_len(stack) }
     }
 

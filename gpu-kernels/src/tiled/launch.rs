@@ -2,12 +2,12 @@
 
 use simt::{Block, Grid, Target, U32View, View, inline};
 
-#[cfg(not(target_arch = "nvptx64"))]
-use super::items::staged_len;
 use super::items::{ItemMemory, Items};
 use super::operand::{Left, Right};
 use super::phases::Phase;
 use super::product::Product;
+#[cfg(not(target_arch = "nvptx64"))]
+use super::staged::STAGED_LEN;
 use super::step::StepArgs;
 use super::sum::Contraction;
 
@@ -110,8 +110,7 @@ impl ProductsArgs {
         let [first, second] = unsafe { step.products(phase) };
         let (first, first_blocks) = divided(first?);
         let (second, second_blocks) = second.map_or((first, 0), divided);
-        let staging = staged_len(first.items).max(staged_len(second.items));
-        let memory = ItemMemory { staging, partial };
+        let memory = ItemMemory { staging: STAGED_LEN, partial };
         let products = [first, second];
         let args = Self { products, first_blocks: first_blocks as u64, scratch: core::ptr::null_mut(), memory };
         Some((args, first_blocks + second_blocks))
@@ -128,27 +127,37 @@ impl ProductsArgs {
     pub unsafe fn forward<T: Target>(&self, grid: &Grid<T>) {
         grid.each_block(inline!(|block| {
             let DividedProduct { mut product, items } = self.products[0];
-            // The compiler leaves out the code for other operands.
+            // The compiler leaves out the code for other products.
             (product.left.is_transposed, product.right.is_transposed) = (false, true);
+            (product.contraction, product.output) = (product.contraction.whole(), product.output.of_forward());
             // SAFETY: the caller keeps the contract.
             unsafe { self.item(block, DividedProduct { product, items }, block.index) }
         }));
     }
 
-    /// Computes the items of the products of the backward pass.
+    /// Computes the items of the products of the backward pass. The first one is the gradient of activations, and the
+    /// second one that of weights.
     ///
     /// # Safety
     /// That of [`Self::forward`].
     #[inline(always)]
     pub unsafe fn backward<T: Target>(&self, grid: &Grid<T>) {
         grid.each_block(inline!(|block| {
+            let [mut first, mut second] = self.products;
+            // The compiler leaves out the code for other products. Both have their own code, which takes fewer registers.
+            (first.product.left.is_transposed, first.product.right.is_transposed) = (false, false);
+            (second.product.left.is_transposed, second.product.right.is_transposed) = (true, false);
+            first.product.output = first.product.output.of_activations();
+            second.product.output = second.product.output.of_weights();
             let first_blocks = self.first_blocks as usize;
-            let is_second = block.index >= first_blocks;
-            let DividedProduct { mut product, items } = self.products[usize::from(is_second)];
-            product.right.is_transposed = false;
-            let index = block.index - if is_second { first_blocks } else { 0 };
             // SAFETY: the caller keeps the contract.
-            unsafe { self.item(block, DividedProduct { product, items }, index) }
+            unsafe {
+                if block.index < first_blocks {
+                    self.item(block, first, block.index);
+                } else {
+                    self.item(block, second, block.index - first_blocks);
+                }
+            }
         }));
     }
 

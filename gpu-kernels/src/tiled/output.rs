@@ -2,7 +2,6 @@
 
 use simt::{F32x16, F32x32, HALF_WARP, View, inline};
 
-use super::tile::Tile;
 use crate::ops::mlp;
 
 /// The use of a product's values `x`.
@@ -27,20 +26,23 @@ pub enum Output<V = View> {
     },
     /// Stores the gradient of a tensor, `y = x scale`, and the sums of squares of its blocks of 16 by 16 weights.
     Gradient {
-        /// The factor.
-        scale: f32,
         /// The sums of squares, sixteen for each block, row by row of the tensor's blocks.
         squares: V,
+        /// The factor.
+        scale: f32,
     },
 }
 
-/// The distances of a tile's rows in the result, in elements.
-#[derive(Clone, Copy)]
-pub(super) struct Strides {
-    /// From the lower row of a pair to that of the next pair.
-    pub pair: usize,
-    /// From the lower row of a pair to the upper one.
-    pub half: usize,
+/// The values of a part of a product, and their places in the result.
+pub(super) trait Values: Copy {
+    /// Stores `f(x)` for each value `x` in `y`.
+    fn store(self, y: View, f: impl Fn(F32x32) -> F32x32);
+
+    /// Stores `f(x, z)` in `y` for each value `x` and the element `z` at its place in `other`, which is laid out like `y`.
+    fn store_with(self, y: View, other: View, f: impl Fn(F32x32, F32x32) -> F32x32);
+
+    /// Stores the values in `y`, those of columns below `end` times `scale`.
+    fn store_scaled(self, y: View, end: usize, scale: f32);
 }
 
 impl<V> Output<V> {
@@ -52,7 +54,34 @@ impl<V> Output<V> {
             Self::Add => Output::Add,
             Self::SquaredRelu => Output::SquaredRelu,
             Self::SquaredReluBackward { h2 } => Output::SquaredReluBackward { h2: f(h2) },
-            Self::Gradient { scale, squares } => Output::Gradient { scale, squares: f(squares) },
+            Self::Gradient { squares, scale } => Output::Gradient { squares: f(squares), scale },
+        }
+    }
+
+    /// Returns the use, which is one of the forward pass, so that the compiler leaves out the code for others.
+    #[inline(always)]
+    pub(super) fn of_forward(self) -> Self {
+        match self {
+            Self::Store { .. } | Self::Add => self,
+            _ => Self::SquaredRelu,
+        }
+    }
+
+    /// Returns the use, which is one of gradients of activations.
+    #[inline(always)]
+    pub(super) fn of_activations(self) -> Self {
+        match self {
+            Self::SquaredReluBackward { .. } => self,
+            _ => Self::Store { scaled: 0, scale: 1.0 },
+        }
+    }
+
+    /// Returns the use, which is one of gradients of weights.
+    #[inline(always)]
+    pub(super) fn of_weights(self) -> Self {
+        match self {
+            Self::Gradient { .. } | Self::Store { .. } => self,
+            _ => Self::Add,
         }
     }
 }
@@ -73,64 +102,28 @@ impl Output {
         }
     }
 
-    /// Puts the values of a tile to their use. `at` is the offset of its first value in `y`, whose column is `col`.
+    /// Puts the values to their use.
     #[inline(always)]
-    pub(super) fn apply<const PAIRS: usize, const WIDTH: usize>(
-        self,
-        tile: Tile<PAIRS, WIDTH>,
-        y: View,
-        strides: Strides,
-        at: usize,
-        col: usize,
-    ) {
-        let Strides { half, .. } = strides;
-        let y = y.at(at);
+    pub(super) fn apply(self, values: impl Values, y: View) {
         match self {
-            Self::Store { scaled, scale } => store(
-                tile,
+            Self::Store { scaled, scale } => values.store_scaled(y, scaled, scale),
+            Self::Add => values.store_with(y, y, inline!(|x, before| before + x)),
+            Self::SquaredRelu => values.store(
                 y,
-                strides,
-                inline!(|x, _, i| { if col + i < scaled { x * F32x32::splat(scale) } else { x } }),
-            ),
-            Self::Add => store(tile, y, strides, inline!(|x, at, _| y.load_halves(at, half) + x)),
-            Self::SquaredRelu => store(
-                tile,
-                y,
-                strides,
-                inline!(|x, _, _| {
+                inline!(|x| {
                     let h = x.map(mlp::forward);
                     h * h
                 }),
             ),
-            Self::SquaredReluBackward { h2 } => {
-                let h2 = h2.at(at);
-                store(
-                    tile,
-                    y,
-                    strides,
-                    inline!(|x, at, _| {
-                        let h = h2.load_halves(at, half).map(F32x16::sqrt);
-                        x * (h + h)
-                    }),
-                );
-            }
-            Self::Gradient { scale, .. } => store(tile, y, strides, inline!(|x, _, _| x * F32x32::splat(scale))),
-        }
-    }
-}
-
-/// Stores `f(x, offset, column)` for each pair of half-rows of a tile at `offset` from `y`.
-#[inline(always)]
-fn store<const PAIRS: usize, const WIDTH: usize>(
-    tile: Tile<PAIRS, WIDTH>,
-    y: View,
-    strides: Strides,
-    f: impl Fn(F32x32, usize, usize) -> F32x32,
-) {
-    for pair in 0..PAIRS {
-        for i in 0..WIDTH {
-            let at = pair * strides.pair + i * HALF_WARP;
-            y.store_halves(at, strides.half, f(tile[pair][i], at, i * HALF_WARP));
+            Self::SquaredReluBackward { h2 } => values.store_with(
+                y,
+                h2.in_global_memory(),
+                inline!(|x, h2| {
+                    let h = h2.map(F32x16::sqrt);
+                    x * (h + h)
+                }),
+            ),
+            Self::Gradient { scale, .. } => values.store(y, inline!(|x| x * F32x32::splat(scale))),
         }
     }
 }

@@ -11,7 +11,7 @@ use simt::{AS_ON_GPU, Block, F32x32, HALF_WARP, Isa, Target, U32View, View, WARP
 
 use super::items::Items;
 use super::operand::{Left, Right};
-use super::output::{Output, Strides};
+use super::output::{Output, Values};
 use super::sum::{Contraction, Part};
 use super::tile::{PANEL_ROWS, Plain, Rows, Strided, Tile, Transposed, panel_width, tile, widest};
 use crate::layout::Place;
@@ -167,8 +167,7 @@ impl Product {
                 let sum = tile::<PAIRS, WIDTH>(left.starting_at(first), right, part.len, partial.begin());
                 let sum = partial.end(sum);
                 if part.is_last {
-                    let strides = Strides { pair: 2 * self.y_stride, half: self.y_stride };
-                    self.output.apply(sum, self.y, strides, at, y_col);
+                    self.output.apply(TileValues { tile: sum, at, stride: self.y_stride, col: y_col }, self.y);
                 }
             }
         }
@@ -186,7 +185,7 @@ impl Product {
                 let tensor = Place { offset: 0, rows: self.rows, cols: self.y_stride, decays: false };
                 let index = row / PANEL_ROWS * (self.y_stride / HALF_WARP) + col / HALF_WARP;
                 let block = tensor.block(PANEL_ROWS, index).load::<{ PANEL_ROWS / 2 }>(self.y);
-                squares.store(index * HALF_WARP, clip::squares(block));
+                squares.in_global_memory().store(index * HALF_WARP, clip::squares(block));
             }
         }
     }
@@ -216,14 +215,56 @@ impl Panels {
     }
 }
 
+/// The values of a tile, and their place in the result.
+#[derive(Clone, Copy)]
+struct TileValues<const PAIRS: usize, const WIDTH: usize> {
+    tile: Tile<PAIRS, WIDTH>,
+    /// The offset of the tile's first value in the result.
+    at: usize,
+    /// The stride of the result's rows.
+    stride: usize,
+    /// The column of the first value.
+    col: usize,
+}
+
+impl<const PAIRS: usize, const WIDTH: usize> TileValues<PAIRS, WIDTH> {
+    /// Stores `f(x, offset, column)` in `y` for each pair of half-rows of the tile at `offset` in the result.
+    #[inline(always)]
+    fn each(self, y: View, f: impl Fn(F32x32, usize, usize) -> F32x32) {
+        for pair in 0..PAIRS {
+            for i in 0..WIDTH {
+                let at = self.at + 2 * pair * self.stride + i * HALF_WARP;
+                y.store_halves(at, self.stride, f(self.tile[pair][i], at, self.col + i * HALF_WARP));
+            }
+        }
+    }
+}
+
+impl<const PAIRS: usize, const WIDTH: usize> Values for TileValues<PAIRS, WIDTH> {
+    #[inline(always)]
+    fn store(self, y: View, f: impl Fn(F32x32) -> F32x32) {
+        self.each(y, inline!(|x, _, _| f(x)));
+    }
+
+    #[inline(always)]
+    fn store_with(self, y: View, other: View, f: impl Fn(F32x32, F32x32) -> F32x32) {
+        self.each(y, inline!(|x, at, _| f(x, other.load_halves(at, self.stride))));
+    }
+
+    #[inline(always)]
+    fn store_scaled(self, y: View, end: usize, scale: f32) {
+        self.each(y, inline!(|x, _, col| if col < end { x * F32x32::splat(scale) } else { x }));
+    }
+}
+
 /// The partial sums of a tile.
 #[derive(Clone, Copy)]
-pub(super) struct Partial {
+struct Partial {
     /// The tile in the lowest level of the stack.
-    pub levels: View,
+    levels: View,
     /// The distance between two levels.
-    pub level_len: usize,
-    pub part: Part,
+    level_len: usize,
+    part: Part,
 }
 
 impl Partial {
@@ -245,10 +286,7 @@ impl Partial {
     /// Adds the partial sums that the tree joins with the segment's sum. If more parts follow, the result becomes a
     /// partial sum.
     #[inline(always)]
-    pub(super) fn end<const PAIRS: usize, const WIDTH: usize>(
-        &self,
-        mut sum: Tile<PAIRS, WIDTH>,
-    ) -> Tile<PAIRS, WIDTH> {
+    fn end<const PAIRS: usize, const WIDTH: usize>(&self, mut sum: Tile<PAIRS, WIDTH>) -> Tile<PAIRS, WIDTH> {
         let Self { levels, level_len, part } = *self;
         let mut depth = part.depth;
         for _ in 0..part.merges {

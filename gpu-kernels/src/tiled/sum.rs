@@ -6,9 +6,9 @@
 //!
 //! A segment is computed in parts, whose operands are packed at once. A part goes on with the sum of the part before it,
 //! so the lengths of parts change no bits. The segments are computed in order with a stack of partial sums, as a binary
-//! counter carries. [`Part::merges`] is the number of partial sums that a segment's sum is added to.
+//! counter carries. [`Segment::merges`] is the number of partial sums that a segment's sum is added to.
 
-use simt::{HALF_WARP, U32View, round_up};
+use simt::{HALF_WARP, U32View, inline, round_up};
 
 use crate::tree::merges;
 
@@ -24,14 +24,28 @@ pub struct Part {
     pub len: usize,
     /// Whether the part is the first one of its segment.
     pub is_first: bool,
-    /// Whether the part is the last one of its segment.
-    pub ends_segment: bool,
     /// The number of partial sums on the stack before the segment.
     pub depth: usize,
     /// The number of partial sums that are taken from the stack after the part. Each is added to the left of the sum so
     /// far.
     pub merges: usize,
     /// Whether the part is the last one of all, after which the sum is the result.
+    pub is_last: bool,
+}
+
+/// A segment of a contraction, in the order of computation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    /// The first contracted index.
+    pub start: usize,
+    /// The number of contracted indices.
+    pub len: usize,
+    /// The number of partial sums on the stack before the segment.
+    pub depth: usize,
+    /// The number of partial sums that are taken from the stack after the segment. Each is added to the left of the sum so
+    /// far.
+    pub merges: usize,
+    /// Whether the segment is the last one, after which the sum is the result.
     pub is_last: bool,
 }
 
@@ -51,6 +65,15 @@ pub enum Contraction<V = U32View> {
 }
 
 impl<V> Contraction<V> {
+    /// Returns the contraction, which is one of a single segment, so that the compiler leaves out the code for others.
+    #[inline(always)]
+    pub(super) fn whole(self) -> Self {
+        match self {
+            Self::Whole(len) => Self::Whole(len),
+            Self::Segments { .. } => Self::Whole(0),
+        }
+    }
+
     /// Applies `f` to the bounds, if there are any.
     #[inline(always)]
     pub(super) fn map<W>(self, f: impl FnOnce(V) -> W) -> Contraction<W> {
@@ -72,32 +95,40 @@ impl<V> Contraction<V> {
 }
 
 impl Contraction {
-    /// Calls `work` for each part in order.
+    /// Calls `work` for each segment in order.
     #[inline(always)]
-    pub fn each_part(self, mut work: impl FnMut(Part)) {
+    pub(super) fn each_segment(self, mut work: impl FnMut(Segment)) {
         let segments = match self {
             Self::Whole(_) => 1,
             Self::Segments { count, .. } => count,
         };
         let mut depth = 0;
         for segment in 0..segments {
-            let (first, end) = match self {
+            let (start, end) = match self {
                 Self::Whole(len) => (0, len),
                 Self::Segments { bounds, .. } => (bounds.load_uniform(segment), bounds.load_uniform(segment + 1)),
             };
-            let len = part_len(end - first);
+            let merges = merges(segment, segments);
+            work(Segment { start, len: end - start, depth, merges, is_last: segment + 1 == segments });
+            depth = depth + 1 - merges;
+        }
+    }
+
+    /// Calls `work` for each part in order.
+    #[inline(always)]
+    pub fn each_part(self, mut work: impl FnMut(Part)) {
+        self.each_segment(inline!(|segment| {
+            let (first, end) = (segment.start, segment.start + segment.len);
+            let len = part_len(segment.len);
             let mut start = first;
             while start < end {
                 let ends_segment = start + len >= end;
-                let merges = if ends_segment { merges(segment, segments) } else { 0 };
-                let is_last = ends_segment && segment + 1 == segments;
-                let (len, is_first) = (len.min(end - start), start == first);
-                work(Part { start, len, is_first, ends_segment, depth, merges, is_last });
+                let (len, is_first, depth) = (len.min(end - start), start == first, segment.depth);
+                let merges = if ends_segment { segment.merges } else { 0 };
+                work(Part { start, len, is_first, depth, merges, is_last: ends_segment && segment.is_last });
                 start += len;
             }
-            depth += 1;
-            depth -= merges(segment, segments);
-        }
+        }));
     }
 }
 

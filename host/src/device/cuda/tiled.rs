@@ -7,13 +7,13 @@ use cust::memory::DeviceBuffer;
 use cust::stream::Stream;
 use gpu_kernels::ops::adamw::StepCoefficients;
 use gpu_kernels::shape::{RuntimeShape, Shape};
-use gpu_kernels::tiled::items::{Items, staged_len};
 use gpu_kernels::tiled::launch::{PhaseArgs, ProductsArgs};
 #[cfg(feature = "mpi")]
 use gpu_kernels::tiled::phases::JOIN;
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
 use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::squares::squares_len;
+use gpu_kernels::tiled::staged::STAGED_LEN;
 use gpu_kernels::tiled::step::{StepArgs, staging_len};
 use simt::{GPU_WARPS, HALF_WARP};
 
@@ -206,11 +206,10 @@ struct Kernels<'a> {
 
 impl<'a> Kernels<'a> {
     fn new(kernels: &'a CudaKernels, shape: RuntimeShape) -> Result<Self> {
-        let product = Items::STAGED.into_iter().map(staged_len).max().unwrap_or(0);
         let staging = |op| staging_len(op, shape, shape.block_size(), GPU_WARPS);
         Ok(Self {
-            forward: compiled(kernels, "tiled_forward", None, product)?,
-            backward: compiled(kernels, "tiled_backward", None, product)?,
+            forward: compiled(kernels, "tiled_forward", None, STAGED_LEN)?,
+            backward: compiled(kernels, "tiled_backward", None, STAGED_LEN)?,
             attention: compiled(kernels, "tiled_attention", Some("tiled_attention_global"), staging(Op::Attention))?,
             rows: compiled(kernels, "tiled_rows", None, staging(Op::EmbedBackward))?,
         })
