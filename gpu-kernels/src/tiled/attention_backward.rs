@@ -66,21 +66,24 @@ impl Attention {
         s: &Backward,
     ) {
         let s = *s;
-        let (d, first, first_key) = (self.head_dim, i * BLOCK, j * BLOCK);
+        let (first, first_key) = (i * BLOCK, j * BLOCK);
         let (live, keys) = (BLOCK.min(head.n - first), BLOCK.min(head.n - first_key));
         block.each_warp(inline!(move |warp| {
-            let blocks = [live.div_ceil(HALF_WARP), d / HALF_WARP];
-            transpose(warp, 0, self.rows(self.qkv, head, 0, first), blocks, rows(s.q, BLOCK));
+            let (a, head) = self.rematerialize(warp, head);
+            let blocks = [live.div_ceil(HALF_WARP), a.head_dim / HALF_WARP];
+            transpose(warp, 0, a.rows(a.qkv, head, 0, first), blocks, rows(s.q, BLOCK));
             let count = blocks[0] * blocks[1];
-            transpose(warp, count, self.output(to.dattn, head, first), blocks, rows(s.dout, BLOCK));
+            transpose(warp, count, a.output(to.dattn, head, first), blocks, rows(s.dout, BLOCK));
         }));
         block.each_warp(inline!(move |warp| {
-            let [k, v] = [1, 2].map(|which| self.rows(self.qkv, head, which, first_key));
-            score::<T>(warp, k, s.q, d, keys, live, s.p);
-            score::<T>(warp, v, s.dout, d, keys, live, s.ds);
+            let (a, head) = self.rematerialize(warp, head);
+            let [k, v] = [1, 2].map(|which| a.rows(a.qkv, head, which, first_key));
+            score::<T>(warp, k, s.q, a.head_dim, keys, live, s.p);
+            score::<T>(warp, v, s.dout, a.head_dim, keys, live, s.ds);
         }));
         block.each_warp(inline!(move |warp| {
-            let (max, inverse_sum) = self.statistics(head, first);
+            let (a, head) = self.rematerialize(warp, head);
+            let (max, inverse_sum) = a.statistics(head, first);
             for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
                 let at = half * HALF_WARP;
                 let (max, inverse_sum, dot) = (max.load(at), inverse_sum.load(at), s.dots.load(first + at));
@@ -98,15 +101,17 @@ impl Attention {
         }));
         block.each_warp(inline!(move |warp| {
             // A GPU would keep the operands of a loop over both sums in memory.
-            let size = [keys, live, d];
-            add_product::<T>(warp, s.p, self.output(to.dattn, head, first), size, i == j, s.dv);
-            add_product::<T>(warp, s.ds, self.rows(self.qkv, head, 0, first), size, i == j, s.dk);
-            let (left, right) = (Transposed(rows(s.ds, BLOCK)), self.rows(self.qkv, head, 1, first_key));
+            let (a, head) = self.rematerialize(warp, head);
+            let (d, size) = (a.head_dim, [keys, live, a.head_dim]);
+            add_product::<T>(warp, s.p, a.output(to.dattn, head, first), size, i == j, s.dv);
+            add_product::<T>(warp, s.ds, a.rows(a.qkv, head, 0, first), size, i == j, s.dk);
+            let (left, right) = (Transposed(rows(s.ds, BLOCK)), a.rows(a.qkv, head, 1, first_key));
             let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
             product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
         }));
         block.each_warp(inline!(move |warp| {
-            let (dq, scale) = (self.rows(to.dqkv, head, 0, first), F32x16::splat(to.query_scale));
+            let (a, head) = self.rematerialize(warp, head);
+            let (d, dq, scale) = (a.head_dim, a.rows(to.dqkv, head, 0, first), F32x16::splat(to.query_scale));
             for t in warp.block_stride(live) {
                 for c in half_warps(d) {
                     let (at, x) = (t * dq.stride + c, s.dq.load(t * d + c));

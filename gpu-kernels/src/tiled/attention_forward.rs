@@ -74,6 +74,16 @@ pub(super) fn rows(view: View, stride: usize) -> Strided {
 }
 
 impl Attention {
+    /// Returns the attention and the head with sizes that begin here. Otherwise the compiler of a GPU computes the addresses of
+    /// all uses before the loops over blocks, and spills them.
+    #[inline(always)]
+    pub(super) fn rematerialize(self, warp: &Warp, head: Head) -> (Self, Head) {
+        let Head { index, first_row, n } = head;
+        let [rows, width, head_dim] = [self.rows, self.width, self.head_dim].map(inline!(|x| warp.rematerialize(x)));
+        let [index, first_row] = [index, first_row].map(inline!(|x| warp.rematerialize(x)));
+        (Self { rows, width, head_dim, ..self }, Head { index, first_row, n })
+    }
+
     /// Returns the rows of queries, keys or values (`which` 0, 1, 2) of a head from position `t` on.
     #[inline(always)]
     pub(super) fn rows(&self, qkv: View, head: Head, which: usize, t: usize) -> Strided {
@@ -114,7 +124,9 @@ impl Attention {
         for j in 0..=i {
             let keys = BLOCK.min(head.n - j * BLOCK);
             block.each_warp(inline!(move |warp| {
-                score::<T>(warp, self.rows(self.qkv, head, 1, j * BLOCK), q, d, keys, live, scores);
+                let (attention, head) = self.rematerialize(warp, head);
+                let k = attention.rows(attention.qkv, head, 1, j * BLOCK);
+                score::<T>(warp, k, q, attention.head_dim, keys, live, scores);
             }));
             block.each_warp(inline!(move |warp| {
                 for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
@@ -122,7 +134,8 @@ impl Attention {
                 }
             }));
             block.each_warp(inline!(move |warp| {
-                let right = self.rows(self.qkv, head, 2, j * BLOCK);
+                let (attention, head) = self.rematerialize(warp, head);
+                let (d, right) = (attention.head_dim, attention.rows(attention.qkv, head, 2, j * BLOCK));
                 let left = Transposed(rows(scores, BLOCK));
                 let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
                 let scales = running.rescale;
