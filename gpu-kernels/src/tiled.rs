@@ -6,10 +6,12 @@
 
 pub mod attention_backward;
 pub mod attention_forward;
+mod copies;
 mod embedding_gradient;
 mod ends;
 pub mod items;
 mod join;
+mod lane_values;
 pub mod launch;
 pub mod operand;
 mod ops;
@@ -21,7 +23,8 @@ pub mod rows;
 #[cfg(not(target_arch = "nvptx64"))]
 pub mod share;
 pub mod squares;
-pub mod staged;
+mod staged;
+pub mod staging;
 pub mod step;
 pub mod sum;
 mod tile;

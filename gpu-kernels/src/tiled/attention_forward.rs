@@ -74,8 +74,8 @@ pub(super) fn rows(view: View, stride: usize) -> Strided {
 }
 
 impl Attention {
-    /// Returns the attention and the head with sizes that begin here. Otherwise the compiler of a GPU computes the addresses of
-    /// all uses before the loops over blocks, and spills them.
+    /// Returns the attention and the head with sizes that pass through [`Warp::rematerialize`]. Otherwise the compiler of a
+    /// GPU computes the addresses of all uses before the loops over blocks, and spills them.
     #[inline(always)]
     pub(super) fn rematerialize(self, warp: &Warp, head: Head) -> (Self, Head) {
         let Head { index, first_row, n } = head;

@@ -2,7 +2,7 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
-use super::staged::STAGED_LEN;
+use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
 use super::sum::PART;
 use super::tile::PANEL_ROWS;
 
@@ -32,7 +32,7 @@ impl Items {
     /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns, so that smaller items employ fewer of
     /// the block's sixteen warps.
     pub const STAGED: [Self; 5] = [
-        Self { rows: 128, cols: 64 },
+        Self { rows: MOST_ROWS, cols: MOST_COLS },
         Self { rows: 64, cols: 64 },
         Self { rows: 64, cols: 32 },
         Self { rows: 32, cols: 32 },

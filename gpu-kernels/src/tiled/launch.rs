@@ -7,7 +7,7 @@ use super::operand::{Left, Right};
 use super::phases::Phase;
 use super::product::Product;
 #[cfg(not(target_arch = "nvptx64"))]
-use super::staged::STAGED_LEN;
+use super::staging::STAGED_LEN;
 use super::step::StepArgs;
 use super::sum::Contraction;
 

@@ -5,38 +5,15 @@
 //! other one of two buffers. A warp computes a tile of 16 rows by 32 columns, of which each lane computes four by four. So
 //! sixteen multiply-adds take two loads of four adjacent elements. The sums stay in registers for a whole segment.
 
-use simt::{Block, F32x32, GPU_WARPS, HALF_WARP, Mask32, PerWarp, Target, U32x32, View, WARP, Warp, div, inline, rem};
+use simt::{Block, F32x32, GPU_WARPS, HALF_WARP, PerWarp, Target, U32x32, View, WARP, Warp, div, inline, rem};
 
+use super::copies::{Copies, Operand, Operands};
 use super::items::Items;
-use super::output::Values;
+use super::lane_values::LaneValues;
 use super::product::{Item, Product};
+use super::staging::{BUFFER, DEPTH, QUAD, Quad, RIGHT, STRIDE, TILE_COLS};
 use super::sum::Segment;
 use super::tile::PANEL_ROWS;
-
-/// The contracted indices that are staged at once.
-const DEPTH: usize = 32;
-
-/// The columns of a warp's tile.
-const TILE_COLS: usize = 32;
-
-/// The rows and the columns that a lane computes.
-const QUAD: usize = 4;
-
-/// The first column of the right operand in a buffer, after the left operand.
-const RIGHT: usize = Items::STAGED[0].rows;
-
-/// The stride of a buffer's rows, which hold a contracted index each. A stride that is four modulo eight puts elements whose
-/// contracted indices differ by four into different halves of the 32 banks, so that transposing stores do not conflict.
-const STRIDE: usize = RIGHT + Items::STAGED[0].cols + QUAD;
-
-/// The length of a buffer.
-const BUFFER: usize = DEPTH * STRIDE;
-
-/// The number of elements in which a block stages the operands, two buffers.
-pub const STAGED_LEN: usize = 2 * BUFFER;
-
-/// Four adjacent elements in each lane.
-type Quad = [F32x32; QUAD];
 
 /// The sums of a lane's rows and columns.
 type Sums = [Quad; QUAD];
@@ -250,174 +227,5 @@ impl Work {
                 self.sums[i][j] = left[i].mul_add(right[j], self.sums[i][j]);
             }
         }
-    }
-}
-
-/// The operands of an item.
-#[derive(Clone, Copy)]
-struct Operands {
-    left: Operand,
-    right: Operand,
-}
-
-impl Operands {
-    /// Returns the operands from this contracted index on.
-    #[inline(always)]
-    fn from(self, k: usize) -> Self {
-        Self { left: self.left.from(k), right: self.right.from(k) }
-    }
-}
-
-/// An operand of an item.
-#[derive(Clone, Copy)]
-struct Operand {
-    /// The first element of the item's rows or columns.
-    view: View,
-    /// The stride of the first axis.
-    stride: usize,
-    /// Whether the first axis is the contracted one.
-    is_contracted_first: bool,
-}
-
-impl Operand {
-    /// Returns an operand from row or column `first` on.
-    #[inline(always)]
-    fn new(view: View, stride: usize, is_contracted_first: bool, first: usize) -> Self {
-        Self { view: view.at(if is_contracted_first { first } else { first * stride }), stride, is_contracted_first }
-    }
-
-    #[inline(always)]
-    fn from(self, k: usize) -> Self {
-        Self { view: self.view.at(if self.is_contracted_first { k * self.stride } else { k }), ..self }
-    }
-}
-
-/// The copies that a warp makes of an operand, four elements in each lane. An operand with the contracted axis first is
-/// copied in blocks of four contracted indices by 32 others. One with the contracted axis last is copied in blocks of 16 by
-/// eight contracted indices, and transposed.
-#[derive(Clone, Copy)]
-struct Copies {
-    /// The first contracted index of the block, or a large one if the warp copies nothing.
-    first: u32,
-    /// The index of the lane's elements in the operand.
-    from: U32x32,
-    /// The index of the lane's elements in a buffer.
-    to: U32x32,
-    /// The elements on their way from one to the other.
-    elements: Quad,
-}
-
-impl Copies {
-    #[inline(always)]
-    fn none() -> Self {
-        let zero = U32x32::splat(0);
-        Self { first: 0, from: zero, to: zero, elements: [F32x32::splat(0.0); QUAD] }
-    }
-
-    /// Returns the copies of a block of an operand with `len` rows or columns, of which `valid` are to be computed. Copies
-    /// of others repeat the last ones. They go to the columns of a buffer from `to` on.
-    #[inline(always)]
-    fn new(operand: Operand, block: usize, [len, valid]: [usize; 2], to: usize) -> Self {
-        let (lane, splat) = (U32x32::lane_index(), inline!(|x: usize| U32x32::splat(x as u32)));
-        let is_direct = operand.is_contracted_first;
-        let (width, depth) = if is_direct { (TILE_COLS, QUAD) } else { (HALF_WARP, 2 * QUAD) };
-        let across = len.div_ceil(width);
-        let (other, first) = (rem(block, across) * width, div(block, across) * depth);
-        let (k, other, last) = if is_direct {
-            (lane >> 3, splat(other) + ((lane & splat(7)) << 2), valid.next_multiple_of(HALF_WARP) - QUAD)
-        } else {
-            ((lane >> 4) << 2, splat(other) + (lane & splat(HALF_WARP - 1)), valid.next_multiple_of(HALF_WARP) - 1)
-        };
-        let (k, stride, from) = (k + splat(first), splat(operand.stride), other.min(splat(last)));
-        Self {
-            first: if first < DEPTH { first as u32 } else { u32::MAX },
-            from: if is_direct { k * stride + from } else { from * stride + k },
-            to: k * splat(STRIDE) + splat(to) + other,
-            ..Self::none()
-        }
-    }
-
-    /// Loads the elements, if `len` contracted indices are left.
-    #[inline(always)]
-    fn load(&mut self, operand: Operand, len: u32) {
-        if self.first < len {
-            self.elements = operand.view.load_quads::<0>(self.from);
-        }
-    }
-
-    /// Stores the elements in a buffer, if `len` contracted indices are left.
-    #[inline(always)]
-    fn store(&self, operand: Operand, len: u32, buffer: View) {
-        let x = self.elements;
-        if self.first < len {
-            if operand.is_contracted_first {
-                buffer.store_quads::<0>(self.to, x);
-            } else {
-                buffer.scatter_at::<0>(self.to, x[0]);
-                buffer.scatter_at::<{ STRIDE }>(self.to, x[1]);
-                buffer.scatter_at::<{ 2 * STRIDE }>(self.to, x[2]);
-                buffer.scatter_at::<{ 3 * STRIDE }>(self.to, x[3]);
-            }
-        }
-    }
-}
-
-/// The values of a tile, and their place in the result.
-#[derive(Clone, Copy)]
-struct LaneValues {
-    sums: Sums,
-    /// The offset of the tile's first value in the result.
-    at: usize,
-    /// The index of the lane's first value after it.
-    index: U32x32,
-    /// The stride of the result's rows.
-    stride: usize,
-    /// The lanes whose columns the result has.
-    cols: Mask32,
-    /// The lane's first column.
-    col: U32x32,
-}
-
-impl LaneValues {
-    /// Stores `f(quad, view, index)` for each row of the lane, with its place in `y`.
-    #[inline(always)]
-    fn each(self, y: View, f: impl Fn(Quad, usize) -> Quad) {
-        for i in 0..QUAD {
-            let at = self.at + i * self.stride;
-            y.at(at).store_quads_where(self.cols, self.index, f(self.sums[i], at));
-        }
-    }
-}
-
-/// Applies `f` to four values.
-#[inline(always)]
-fn map(mut quad: Quad, f: impl Fn(F32x32, usize) -> F32x32) -> Quad {
-    for j in 0..QUAD {
-        quad[j] = f(quad[j], j);
-    }
-    quad
-}
-
-impl Values for LaneValues {
-    #[inline(always)]
-    fn store(self, y: View, f: impl Fn(F32x32) -> F32x32) {
-        self.each(y, inline!(|quad, _| map(quad, inline!(|x, _| f(x)))));
-    }
-
-    #[inline(always)]
-    fn store_with(self, y: View, other: View, f: impl Fn(F32x32, F32x32) -> F32x32) {
-        self.each(
-            y,
-            inline!(|quad, at| {
-                let other = other.at(at).load_quads_where(self.cols, self.index);
-                map(quad, inline!(|x, j| f(x, other[j])))
-            }),
-        );
-    }
-
-    #[inline(always)]
-    fn store_scaled(self, y: View, end: usize, scale: f32) {
-        let scale = self.col.lt(U32x32::splat(end as u32)).select(F32x32::splat(scale), F32x32::splat(1.0));
-        self.each(y, inline!(|quad, _| map(quad, inline!(|x, _| x * scale))));
     }
 }

@@ -94,7 +94,11 @@ impl View {
     /// The elements lie within the array.
     #[inline(always)]
     pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        self.0.write4::<0>(i, 16 * ptx::lane(), [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()]);
+        self.0.write4::<0>(
+            i,
+            16 * ptx::lane(),
+            [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()],
+        );
     }
 
     /// Returns the view of an array that the host has allocated, which lies in global memory. The compiler loses track of
