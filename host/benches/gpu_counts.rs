@@ -2,13 +2,16 @@
 //!
 //! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
 //! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
-//! prints what the imagined variants of the training kernel would save. `-- --record FILE` writes the counts as JSON, such
-//! as those in `assets/gpu-counts.json`. The counts are the same on every computer.
+//! prints what the imagined variants of the training kernel would save, and the products of the tiled executor beside the
+//! least counts. `-- --record FILE` writes the counts as JSON, such as those in `assets/gpu-counts.json`. The counts are
+//! the same on every computer.
 
 #![allow(missing_docs)]
 
 #[path = "../tests/emulated/mod.rs"]
 mod emulated;
+#[path = "gpu_counts/products.rs"]
+mod products;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,35 +92,77 @@ impl Counts {
 
 /// Returns the counts of a launch, from its part of a profile.
 fn counts(launch: &str) -> Counts {
-    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no count in:\n{launch}"));
     let after = |text: &str| {
         let rest = launch.split_once(text).unwrap_or_else(|| panic!("no `{text}` in:\n{launch}")).1;
         number(rest.split_whitespace().next().unwrap_or_default())
     };
-    let (mut kinds, mut columns) = (launch.lines().skip_while(|line| !line.starts_with("kind ")), BTreeMap::new());
-    let titles: Vec<&str> = kinds.next().expect("a profile has kinds").split_whitespace().skip(1).collect();
-    for row in kinds.take_while(|row| !row.is_empty()) {
-        let values: Vec<&str> = row.split_whitespace().rev().take(titles.len()).collect();
-        for (title, value) in titles.iter().zip(values.iter().rev()) {
-            if ["instructions", "conflicts"].contains(title) {
-                *columns.entry(*title).or_default() += number(value);
-            }
-        }
-    }
+    let (instructions, conflicts) = kinds(launch).into_values().fold((0, 0), |(instructions, conflicts), row| {
+        (instructions + row["instructions"], conflicts + row["conflicts"])
+    });
     Counts {
-        warp_instructions: columns["instructions"],
+        warp_instructions: instructions,
         chain_cycles: after("longest chain of dependences "),
         bound_cycles: after("bound of the slowest block: "),
-        conflicts: columns["conflicts"],
+        conflicts,
+    }
+}
+
+/// Returns the count that a text says.
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("`{text}` is no count"))
+}
+
+/// Returns the whole counts of each kind of instructions in a part of a profile, by their titles.
+fn kinds(launch: &str) -> BTreeMap<&str, BTreeMap<&str, u64>> {
+    let mut rows = launch.lines().skip_while(|line| !line.starts_with("kind "));
+    let titles: Vec<&str> = rows.next().expect("a profile has kinds").split_whitespace().skip(1).collect();
+    let kind = |row| {
+        let (kind, values) = split_row(row, titles.len());
+        let counts = titles.iter().zip(values).filter(|(title, _)| **title != "lanes");
+        (kind, counts.map(|(title, value)| (*title, number(value))).collect())
+    };
+    rows.take_while(|row| !row.is_empty()).map(kind).collect()
+}
+
+/// Returns the name of a row of a table, and its `columns` values.
+fn split_row(row: &str, columns: usize) -> (&str, Vec<&str>) {
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let name = row.find("  ").map_or(row, |end| &row[..end]);
+    (name, words[words.len() - columns..].to_vec())
+}
+
+/// Returns the counts of a launch of products.
+fn product_counts(launch: &str) -> products::Profiled {
+    let kinds = kinds(launch);
+    let count = |kind: &str, title: &str| kinds.get(kind).map_or(0, |row| row[title]);
+    let arithmetic = [
+        "float arithmetic",
+        "integer arithmetic, logic",
+        "comparison, selection, move",
+        "conversion",
+        "division, square root",
+        "integer division",
+    ];
+    products::Profiled {
+        arithmetic: arithmetic.iter().map(|kind| count(kind, "instructions")).sum(),
+        shared: count("shared memory", "instructions"),
+        conflicts: count("shared memory", "conflicts"),
+        global_bytes: 32 * count("global or generic memory", "transactions"),
     }
 }
 
 /// Runs the program on the emulator, and returns the parts of the profile for the launches of a kernel.
 fn launches(kernel: &str, flags: &str) -> Vec<String> {
-    let (emulator, head) = (Emulator::new(), format!("kernel `{kernel}`"));
+    launches_with(&[kernel], flags, "sms=132")
+}
+
+/// Runs the program on the emulator with these settings, and returns the parts of the profile for the launches of kernels.
+fn launches_with(kernels: &[&str], flags: &str, settings: &str) -> Vec<String> {
+    let emulator = Emulator::new();
+    let heads: Vec<_> = kernels.iter().map(|kernel| format!("kernel `{kernel}`")).collect();
     let profile = emulator.path("profile.txt");
     // The counts are those of any checks, and fewer checks are faster. The last value of a setting counts.
-    let settings = format!("checks=memory,profile={}", profile.display());
+    let settings = format!("checks=memory,{settings},profile={}", profile.display());
     let mut command = emulator.command(Path::new(env!("CARGO_BIN_EXE_microgpt")), &settings);
     let defaults = [("--steps", "1"), ("--samples", "0"), ("--val-every", "0")];
     command.args("--device cuda --input".split(' ')).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/names.txt"));
@@ -128,8 +173,8 @@ fn launches(kernel: &str, flags: &str) -> Vec<String> {
     assert!(output.status.success(), "{flags}: {}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(profile).expect("the emulator has written a profile");
     let parts = text.split("kernel `").skip(1).map(|part| format!("kernel `{part}"));
-    let launches: Vec<String> = parts.filter(|part| part.starts_with(&head)).collect();
-    assert!(!launches.is_empty(), "{flags}: no launch of `{kernel}`");
+    let launches: Vec<String> = parts.filter(|part| heads.iter().any(|head| part.starts_with(head))).collect();
+    assert!(!launches.is_empty(), "{flags}: no launch of {kernels:?}");
     launches
 }
 
@@ -156,6 +201,11 @@ fn main() {
         record.insert(name, counts);
     }
     println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
+    let settings = format!("sms={}", products::MULTIPROCESSORS);
+    let launches = launches_with(&["tiled_forward", "tiled_backward"], products::FLAGS, &settings);
+    // The names and the end of a line are 27 characters, beside the token that begins a text.
+    let (launches, planned) = (launches.iter().map(|launch| product_counts(launch)), products::planned(28));
+    products::print(&launches.collect::<Vec<_>>(), &planned);
     if let Some(file) = args.record {
         let text = serde_json::to_string_pretty(&record).expect("counts are JSON");
         if let Err(error) = fs::write(&file, text + "\n") {
