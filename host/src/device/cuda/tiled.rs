@@ -13,7 +13,7 @@ use gpu_kernels::tiled::phases::JOIN;
 use gpu_kernels::tiled::phases::{Op, Phase, each_phase};
 use gpu_kernels::tiled::rows::RowCounts;
 use gpu_kernels::tiled::squares::squares_len;
-use gpu_kernels::tiled::staged::STAGED_LEN;
+use gpu_kernels::tiled::staging::STAGED_LEN;
 use gpu_kernels::tiled::step::{StepArgs, staging_len};
 use simt::{GPU_WARPS, HALF_WARP};
 
