@@ -18,7 +18,7 @@ struct Line<'a> {
 
 /// A sum of a register and a constant in a third register.
 struct Sum<'a> {
-    sum: &'a str,
+    result: &'a str,
     base: &'a str,
     offset: i64,
 }
@@ -37,14 +37,16 @@ pub fn fold_offsets(ptx: &str) -> String {
 fn fold_once(ptx: &str) -> Option<String> {
     let lines: Vec<&str> = ptx.lines().collect();
     let parsed: Vec<Line> = lines.iter().map(|line| parse(line)).collect();
-    let (mut definitions, mut reads): (HashMap<&str, Vec<usize>>, HashMap<&str, Vec<usize>>) = Default::default();
+    let mut definitions: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut reads = definitions.clone();
     for (i, line) in parsed.iter().enumerate() {
         line.defines.iter().for_each(|register| definitions.entry(register).or_default().push(i));
         line.reads.iter().for_each(|register| reads.entry(register).or_default().push(i));
     }
     let mut edited: HashMap<usize, Option<String>> = HashMap::new();
     let mut taken = vec![];
-    for (i, Sum { sum, base, offset }) in lines.iter().enumerate().filter_map(|(i, line)| Some((i, sum(line)?))) {
+    for (i, Sum { result: sum, base, offset }) in lines.iter().enumerate().filter_map(|(i, line)| Some((i, sum(line)?)))
+    {
         let (Some(uses), Some(bases)) = (reads.get(sum), definitions.get(base)) else { continue };
         let is_kept = |from: usize, to: usize| {
             let between = parsed.get(from + 1..to).unwrap_or_default();
@@ -96,7 +98,7 @@ fn sum(line: &str) -> Option<Sum<'_>> {
     let code = code(line);
     let operands = code.strip_prefix("add.s32").or_else(|| code.strip_prefix("add.s64"))?.strip_suffix(';')?;
     let [sum, base, offset] = operands.split(',').map(str::trim).collect::<Vec<_>>()[..] else { return None };
-    Some(Sum { sum, base, offset: offset.parse().ok()? }).filter(|_| base.starts_with('%'))
+    Some(Sum { result: sum, base, offset: offset.parse().ok()? }).filter(|_| base.starts_with('%'))
 }
 
 /// Returns a line without its comment.
