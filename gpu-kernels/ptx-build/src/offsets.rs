@@ -11,9 +11,18 @@ use std::collections::HashMap;
 struct Line<'a> {
     defines: Vec<&'a str>,
     reads: Vec<&'a str>,
-    /// The register whose value is the whole address of the line's access, with the constant that the access adds.
-    address: Option<(&'a str, i64)>,
+    /// The address of the line's access, if it is a register with a constant.
+    address: Option<Address<'a>>,
     is_label: bool,
+}
+
+/// The address of an access.
+#[derive(Clone, Copy)]
+struct Address<'a> {
+    /// The operand between its brackets, such as `%r4+8`, `%r4+0` or `%r4`.
+    text: &'a str,
+    register: &'a str,
+    offset: i64,
 }
 
 /// A sum of a register and a constant in a third register.
@@ -52,8 +61,9 @@ fn fold_once(ptx: &str) -> Option<String> {
             let between = parsed.get(from + 1..to).unwrap_or_default();
             bases.len() == 1 || from < to && !between.iter().any(|line| line.is_label || line.defines.contains(&base))
         };
-        let is_address =
-            |at: usize| parsed[at].address.is_some_and(|(register, _)| register == sum) && count(&parsed[at], sum) == 1;
+        let is_address = |at: usize| {
+            parsed[at].address.is_some_and(|address| address.register == sum) && count(&parsed[at], sum) == 1
+        };
         // A base that is folded in this pass has its line deleted, so what is added to it waits for the next pass.
         let is_free = |register: &&str| !taken.contains(register);
         if sum == base || definitions[sum].len() != 1 || ![sum, base].iter().all(is_free) {
@@ -61,9 +71,9 @@ fn fold_once(ptx: &str) -> Option<String> {
         }
         if uses.iter().all(|&at| is_address(at) && is_kept(i, at)) {
             for &at in uses {
-                let (_, constant) = parsed[at].address.expect("each use is an access");
-                let (old, new) = (address(sum, constant), address(base, constant + offset));
-                edited.insert(at, Some(lines[at].replace(&old, &new)));
+                let old = parsed[at].address.expect("each use is an access");
+                let new = address(base, old.offset + offset);
+                edited.insert(at, Some(lines[at].replace(&format!("[{}]", old.text), &new)));
             }
             edited.insert(i, None);
             taken.push(sum);
@@ -132,7 +142,7 @@ fn parse(line: &str) -> Line<'_> {
     let address = operands.split_once('[').and_then(|(_, rest)| rest.split_once(']')).filter(|_| is_access);
     let address = address.and_then(|(inside, _)| {
         let (register, offset) = inside.split_once('+').unwrap_or((inside, "0"));
-        Some((register.trim(), offset.trim().parse().ok()?))
+        Some(Address { text: inside, register: register.trim(), offset: offset.trim().parse().ok()? })
     });
     // A line with a guard may leave its results as they were, so it reads them too.
     let mut reads = registers(guard);

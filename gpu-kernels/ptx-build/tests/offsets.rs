@@ -92,3 +92,16 @@ fn a_sum_under_a_guard_stays() {
          ld.shared.b32 %r3, [%r2];";
     assert_folded(ptx, ptx);
 }
+
+#[test]
+fn an_address_that_states_an_offset_of_zero_is_folded_as_one_without() {
+    assert_folded(
+        "mov.u32 %r1, block_memory;
+         add.s32 %r2, %r1, 512;
+         ld.shared.v4.b32 {%r3, %r4, %r5, %r6}, [%r2+0];
+         st.shared.b32 [ %r2 + 4 ], %r3;",
+        "mov.u32 %r1, block_memory;
+         ld.shared.v4.b32 {%r3, %r4, %r5, %r6}, [%r1+512];
+         st.shared.b32 [%r1+516], %r3;",
+    );
+}
