@@ -165,16 +165,16 @@ fn any_rank_can_be_on_a_gpu_with_any_mpi_library() {
     let examples = env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples");
     let cuda_aware = examples.join("libcuda_aware_mpi.so");
     assert!(cuda_aware.is_file(), "`.ci/mpi` builds the example `cuda-aware-mpi`");
-    let fused = "--batch 5 --n-embd 12 --n-head 3 --block-size 5 --samples 1 --input names.txt";
+    let fused = "--batch 5 --n-embd 12 --n-head 3 --block-size 5 --samples 1 --steps 2 --input names.txt";
     // The sums of this model are exchanged in slices.
-    let slices = "--batch 2 --n-embd 32 --n-head 4 --block-size 3 --samples 0 --input names.txt";
+    let slices = "--batch 2 --n-embd 32 --n-head 4 --block-size 3 --samples 0 --steps 2 --input names.txt";
     // A step has 522 rows, which make two shards. The emulated GPU has the short one.
     folder.write("two.txt", format!("emma\n{}\nmae\n", "some".repeat(130)));
-    let two = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --input two.txt --no-shuffle";
+    let two = "--batch 2 --n-embd 64 --n-head 4 --block-size 520 --samples 0 --steps 2 --input two.txt --no-shuffle";
     // A step has three shards, and the second rank two subtrees of them.
     folder.write("three.txt", format!("{}\nemma\nmae\nava\n", "some".repeat(192)));
     let three =
-        "--batch 3 --n-embd 64 --n-head 4 --block-size 768 --samples 0 --input three.txt --no-shuffle --steps 1";
+        "--batch 3 --n-embd 64 --n-head 4 --block-size 768 --samples 0 --steps 1 --input three.txt --no-shuffle";
     for (args, on_gpu, is_aware, device) in [
         (fused, &[true, true][..], false, "(sm_90, PTX for sm_75), sums go through the host's memory"),
         (fused, &[false, true, true], true, "(no GPU: "),
@@ -183,7 +183,7 @@ fn any_rank_can_be_on_a_gpu_with_any_mpi_library() {
         (two, &[true, false], false, "(sm_90, PTX for sm_75), tiled, sums go through the host's memory"),
         (three, &[false, true], true, "(no GPU: "),
     ] {
-        let args = format!("--threads 1 --steps 2 --val-every 2 --val-docs 3 {args} --save");
+        let args = format!("--threads 1 {args} --val-every 2 --val-docs 3 --save");
         let one = folder.program(&format!("--device cpu {args} one.st")).output().unwrap();
         assert!(one.status.success());
         let mut command = mpirun(&folder);
