@@ -2,9 +2,9 @@
 //!
 //! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
 //! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
-//! prints what the imagined variants of the training kernel would save, and the products of the tiled executor beside the
-//! least counts. `-- --record FILE` writes the counts as JSON, such as those in `assets/gpu-counts.json`. The counts are
-//! the same on every computer.
+//! prints what the imagined variants of the training kernel would save, the products of the tiled executor beside the
+//! least counts, and the latencies of the model with their sources. `-- --record FILE` writes the counts as JSON, such as
+//! those in `assets/gpu-counts.json`. The counts are the same on every computer.
 
 #![allow(missing_docs)]
 
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use emulated::Emulator;
+use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass};
 use serde::Serialize;
 
 #[derive(Debug, Parser)]
@@ -206,6 +207,10 @@ fn main() {
     // The names and the end of a line are 27 characters, beside the token that begins a text.
     let (launches, planned) = (launches.iter().map(|launch| product_counts(launch)), products::planned(28));
     products::print(&launches.collect::<Vec<_>>(), &planned);
+    println!("\n{:<32} {:>8}  source", "class of instructions", "latency");
+    for InstructionClass { name, latency, source } in &INSTRUCTION_CLASSES {
+        println!("{name:<32} {latency:>8}  {source}");
+    }
     if let Some(file) = args.record {
         let text = serde_json::to_string_pretty(&record).expect("counts are JSON");
         if let Err(error) = fs::write(&file, text + "\n") {

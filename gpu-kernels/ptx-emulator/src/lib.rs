@@ -106,6 +106,6 @@ pub use gpu::{Gpu, Module};
 pub use program::{Coverage, Program, Variant, coverage, variants};
 pub use ptx::Error;
 pub use simulator::{
-    AddressMode, Bound, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, Profile, Sampler, Texels,
-    Texture, Watchdog,
+    AddressMode, Bound, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, INSTRUCTION_CLASSES,
+    InstructionClass, Profile, Sampler, Texels, Texture, Watchdog,
 };

@@ -134,8 +134,9 @@ impl Task for AddressSums<'_> {
                 per_lane(|lane| bases[lane].wrapping_add(offset))
             }
             Some(base) => {
+                // ptxas adds constants to addresses of 32 bits without regard to their signs, so sums are modulo 2^32.
                 let bases = &self.registers.b32[base.slot()];
-                per_lane(|lane| u64::from(bases[lane]).wrapping_add(offset))
+                per_lane(|lane| bases[lane].wrapping_add(offset as u32).into())
             }
         };
         let first = addresses[self.mask.trailing_zeros() as usize];
@@ -199,7 +200,10 @@ impl Warp {
     /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.
     pub(super) fn resolve(&self, env: &Env, access: &Access, lane: u32, len: usize) -> Checked<LaneAccess> {
         let base = access.base.map_or(0, |base| self.registers.get(base, lane));
-        let address = base.wrapping_add_signed(access.offset);
+        let mut address = base.wrapping_add_signed(access.offset);
+        if matches!(access.base, Some(Register::B32(_))) {
+            address &= u64::from(u32::MAX);
+        }
         // All lengths are powers of two, and a division takes longer.
         if address & (len as u64 - 1) != 0 {
             let message = format!("address {address:#x} must be a multiple of {len}");

@@ -39,7 +39,7 @@ impl Block {
         }
         let Some(waiting) = self.warps.iter().position(|warp| warp.state != WarpState::Exited) else {
             let end = self.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later);
-            self.state.end_region(end);
+            self.state.end_region(end, run.launch.program.code.len());
             run.profile.end_block(end, &self.state.bound);
             return Ok(());
         };
@@ -68,7 +68,7 @@ impl Block {
         let votes = passing.iter().filter_map(|warp| warp.reduction.as_ref()).map(|(_, yes)| yes.count_ones()).sum();
         let lanes = passing.iter().map(|warp| warp.live().count_ones()).sum();
         if whole && run.launch.timed {
-            state.end_region(end);
+            state.end_region(end, passing[0].pc);
         }
         for warp in passing {
             warp.agent.time += u32::from(!whole);
@@ -129,10 +129,10 @@ impl Warp {
 }
 
 impl BlockState {
-    /// Ends the region, in which the slowest warp has reached the time `end`.
-    pub(super) fn end_region(&mut self, end: Cycles) {
+    /// Ends the region at the instruction of index `pc`. The slowest warp has reached the time `end`.
+    pub(super) fn end_region(&mut self, end: Cycles, pc: usize) {
         let region = std::mem::take(&mut self.region);
-        self.bound.add(&region, end[0] - region.start);
+        self.bound.add(&region, end[0] - region.start, pc);
         self.region.start = end[0];
     }
 }

@@ -54,7 +54,7 @@ impl Env<'_, '_, '_> {
         self.run.launch.checks >= level
     }
 
-    fn count_access(&mut self, access: &Access, pc: usize, mask: u32, addresses: &[u64; 32]) {
+    fn count_access(&mut self, access: &Access, pc: usize, mask: u32, addresses: &[u64; 32], is_load: bool) {
         let len = access.width * access.elements.len();
         let counts = &mut self.run.profile.instructions[pc];
         counts.bytes += u64::from(mask.count_ones()) * len as u64;
@@ -64,7 +64,7 @@ impl Env<'_, '_, '_> {
         let accessed = lanes(mask).map(|lane| addresses[lane as usize]);
         match access.space {
             Space::Shared => {
-                let rounds = shared_rounds(accessed, len);
+                let rounds = shared_rounds(accessed, len, is_load);
                 counts.conflicts += rounds[1];
                 self.block.region.access_shared(rounds);
             }
@@ -79,7 +79,7 @@ impl Warp {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
         let targets = self.resolve_all(env, access, mask, len)?;
-        env.count_access(access, pc, mask, &targets.addresses);
+        env.count_access(access, pc, mask, &targets.addresses, true);
         if access.order == Order::Weak && self.load_together(env, access, mask, &targets, &accessor)? {
             return Ok(());
         }
@@ -111,7 +111,7 @@ impl Warp {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
         let targets = self.resolve_all(env, access, mask, len)?;
-        env.count_access(access, pc, mask, &targets.addresses);
+        env.count_access(access, pc, mask, &targets.addresses, false);
         if access.order == Order::Weak && self.store_together(env, access, mask, &targets, &accessor)? {
             return Ok(());
         }

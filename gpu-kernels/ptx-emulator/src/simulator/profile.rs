@@ -96,7 +96,7 @@ impl<'a> Profile<'a> {
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));
             text += &section(title, rows.iter().map(|(name, row)| (*name, row)));
         }
-        text + &self.bound.table()
+        text + &self.bound.table(|pc| program.code.get(pc).map(|inst| inst.line))
     }
 
     /// Returns the profile as a human-readable table by source line, in the order of files and lines. An instruction belongs

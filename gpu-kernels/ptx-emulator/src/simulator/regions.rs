@@ -5,7 +5,7 @@
 //! the rounds of shared memory. The bound of a block is the sum over its regions. It holds for the instructions of the PTX,
 //! of which ptxas joins some and splits others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use super::timing::{CLASSES, class};
@@ -53,18 +53,38 @@ pub struct Bound {
     pub parts: [u64; 3],
     /// The bound of each variant.
     variants: [u64; VARIANTS],
+    /// The sums of the regions that end at one instruction, with the index of the barrier, or with that of the first
+    /// instruction that is not there for those that end with the block.
+    by_end: BTreeMap<usize, RegionSum>,
+}
+
+/// The sums over the regions of a block that end at the same instruction.
+#[derive(Clone, Debug, Default)]
+struct RegionSum {
+    /// The number of regions.
+    regions: u64,
+    /// The sum of the bounds.
+    cycles: u64,
+    /// The sums of the parts, as in [`Bound::parts`].
+    parts: [u64; 3],
+    /// The number of instructions of all partitions, by class, and of those that compute addresses alone.
+    issued: [u64; CLASSES.len()],
+    addresses: u64,
 }
 
 /// The names of the variants that leave something out. The other variants leave out a class of instructions.
 const IMAGINED: [&str; 4] =
     ["no bank conflicts", "no address arithmetic", "instructions spread evenly over partitions", "no dependences"];
 
+/// The reason why a write into a string cannot fail.
+const ANY_TEXT: &str = "a string takes any text";
+
 /// The number of variants.
 const VARIANTS: usize = IMAGINED.len() + CLASSES.len();
 
 impl Bound {
-    /// Adds a region with its longest chain.
-    pub(super) fn add(&mut self, region: &Region, chain: u64) {
+    /// Adds a region with its longest chain, which ends at the instruction of index `end`.
+    pub(super) fn add(&mut self, region: &Region, chain: u64, end: usize) {
         let issued = region.issued.map(|classes| classes.iter().sum::<u64>());
         let fullest = |issued: [u64; PARTITIONS]| issued.into_iter().max().unwrap_or(0);
         let less = |leaves_out: [u64; PARTITIONS]| {
@@ -84,9 +104,17 @@ impl Bound {
             let issue = less(region.issued.map(|classes| classes[class]));
             issue.max(chain).max(shared)
         });
+        if cycles > 0 {
+            let sum = self.by_end.entry(end).or_default();
+            sum.regions += 1;
+            sum.cycles += cycles;
+            add(&mut sum.parts, &[issue, chain, shared]);
+            region.issued.iter().for_each(|classes| add(&mut sum.issued, classes));
+            sum.addresses += region.addresses.iter().sum::<u64>();
+        }
         self.regions += u64::from(cycles > 0);
         self.cycles += cycles;
-        self.parts.iter_mut().zip([issue, chain, shared]).for_each(|(sum, part)| *sum += part);
+        add(&mut self.parts, &[issue, chain, shared]);
         self.variants
             .iter_mut()
             .zip(imagined.into_iter().chain(without_class))
@@ -103,8 +131,9 @@ impl Bound {
         savings
     }
 
-    /// Returns the bound as a human-readable table, which is empty if the launch was not timed.
-    pub(super) fn table(&self) -> String {
+    /// Returns the bound as a human-readable table, which is empty if the launch was not timed. `line` returns the line of
+    /// the PTX at which a region ends, or `None` for a region that ends with the block.
+    pub(super) fn table(&self, line: impl Fn(usize) -> Option<u32>) -> String {
         if self.regions == 0 {
             return String::new();
         }
@@ -113,12 +142,37 @@ impl Bound {
             "bound of the slowest block: {} cycles in {} regions (issue {issue}, chain {chain}, shared memory {shared})\n",
             self.cycles, self.regions
         );
+        writeln!(
+            text,
+            "{:<24} {:>9} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10}  most of them",
+            "region", "times", "cycles", "issue", "chain", "shared", "instructions", "addresses"
+        )
+        .expect(ANY_TEXT);
+        for (&end, sum) in &self.by_end {
+            let name = line(end).map_or_else(|| "up to the end".to_owned(), |line| format!("up to PTX line {line}"));
+            let RegionSum { regions, cycles, parts: [issue, chain, shared], issued, addresses } = sum;
+            let mut classes: Vec<_> = CLASSES.iter().zip(issued).filter(|(_, count)| **count > 0).collect();
+            classes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            let most: Vec<_> = classes.iter().take(4).map(|(class, count)| format!("{} {count}", class.name)).collect();
+            writeln!(
+                text,
+                "{name:<24} {regions:>9} {cycles:>10} {issue:>10} {chain:>10} {shared:>10} {:>12} {addresses:>10}  {}",
+                issued.iter().sum::<u64>(),
+                most.join(", ")
+            )
+            .expect(ANY_TEXT);
+        }
         for (name, saved) in self.savings() {
             let share = 100.0 * saved as f64 / self.cycles as f64;
-            writeln!(text, "{name:<44} saves {saved:>12} cycles, {share:>5.1} %").expect("a string takes any text");
+            writeln!(text, "{name:<44} saves {saved:>12} cycles, {share:>5.1} %").expect(ANY_TEXT);
         }
         text + "\n"
     }
+}
+
+/// Adds each number to the sum at its index.
+fn add(sums: &mut [u64], numbers: &[u64]) {
+    sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
 }
 
 /// Returns for each instruction its class, and whether it computes addresses alone.

@@ -11,44 +11,50 @@ pub struct Class {
     pub name: &'static str,
     /// The cycles from an instruction's issue to the first use of its result.
     pub latency: u32,
+    /// The publication of the latency, or the reason of an estimate.
+    pub source: &'static str,
 }
+
+/// The latencies of arithmetic, shared memory, the second cache and global memory on V100, A100 and H100, in an article
+/// with this number at PubMed Central.
+const TABLE_3: &str = "PMC10448217, table 3";
 
 /// Declares the classes, each with a constant for its index in [`CLASSES`].
 macro_rules! classes {
-    ($($index:ident: $name:literal, $latency:literal;)*) => {
+    ($($index:ident: $name:literal, $latency:literal, $source:expr;)*) => {
         #[repr(usize)]
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the variants are only indices")]
         enum Index { $($index),* }
 
         $(const $index: usize = Index::$index as usize;)*
 
-        /// The classes of instructions. The latencies are of the order that microbenchmarks of GPUs since Volta report.
-        /// Those of divisions and square roots stand for the instruction sequences that ptxas generates.
-        pub const CLASSES: [Class; [$($name),*].len()] = [$(Class { name: $name, latency: $latency }),*];
+        /// The classes of instructions.
+        pub const CLASSES: [Class; [$($name),*].len()] =
+            [$(Class { name: $name, latency: $latency, source: $source }),*];
     };
 }
 
 classes! {
-    FLOAT: "float arithmetic", 4;
-    INTEGER: "integer arithmetic, logic", 4;
-    MOVE: "comparison, selection, move", 4;
-    CONVERSION: "conversion", 12;
-    DOUBLE: "double precision", 16;
-    DIVISION: "division, square root", 40;
-    INTEGER_DIVISION: "integer division", 100;
-    PARAMETER: "parameter, constant", 8;
-    SHARED: "shared memory", 24;
-    LOCAL: "local memory", 34;
-    GLOBAL: "global or generic memory", 250;
-    TEXTURE: "texture, surface", 400;
-    ATOMIC: "atomic", 300;
-    COPY: "asynchronous copy", 250;
-    MATRIX: "product of matrices", 33;
-    MATRIX_ACCESS: "load or store of a matrix", 33;
-    SHUFFLE: "shuffle, vote", 24;
-    BARRIER: "barrier, fence", 20;
-    CALL: "call, return", 20;
-    BRANCH: "branch, exit", 4;
+    FLOAT: "float arithmetic", 4, TABLE_3;
+    INTEGER: "integer arithmetic, logic", 4, TABLE_3;
+    MOVE: "comparison, selection, move", 4, TABLE_3;
+    CONVERSION: "conversion", 12, "an estimate, three dependent instructions";
+    DOUBLE: "double precision", 16, "an estimate, four dependent instructions";
+    DIVISION: "division, square root", 40, "an estimate of ptxas's sequence, ten dependent instructions";
+    INTEGER_DIVISION: "integer division", 100, "an estimate of ptxas's sequence, 25 dependent instructions";
+    PARAMETER: "parameter, constant", 8, "an estimate, a hit of the constant cache";
+    SHARED: "shared memory", 24, "PMC10448217, table 3 (20), and an instruction for the address";
+    LOCAL: "local memory", 34, "an estimate, a hit of the first cache";
+    GLOBAL: "global or generic memory", 250, "PMC10448217, table 3, between the second cache (200) and memory (400)";
+    TEXTURE: "texture, surface", 400, "PMC10448217, table 3, memory";
+    ATOMIC: "atomic", 300, "PMC10448217, table 3, between the second cache (200) and memory (400)";
+    COPY: "asynchronous copy", 250, "that of global memory";
+    MATRIX: "product of matrices", 33, "an estimate";
+    MATRIX_ACCESS: "load or store of a matrix", 33, "an estimate, above that of shared memory";
+    SHUFFLE: "shuffle, vote", 24, "that of shared memory, whose pipe a shuffle takes";
+    BARRIER: "barrier, fence", 20, "an estimate, below that of shared memory";
+    CALL: "call, return", 20, "an estimate";
+    BRANCH: "branch, exit", 4, TABLE_3;
 }
 
 /// Returns the index of an instruction's class in [`CLASSES`].
@@ -156,9 +162,14 @@ impl Timing {
 /// Returns the number of rounds that accesses of `len` bytes to shared memory take without bank conflicts, and the number
 /// of rounds that conflicts add. A round serves one word from each of 32 banks of four bytes, to any number of lanes. Wider
 /// accesses proceed by half or quarter warps.
-pub fn shared_rounds(addresses: impl Iterator<Item = u64>, len: usize) -> [u64; 2] {
-    let per_round = (128 / len.max(4)).min(32);
+///
+/// A wider load takes half as many rounds if lanes `l` and `l ^ 1` have the same address for all `l`, or lanes `l` and
+/// `l ^ 2`. This is what an engineer of NVIDIA says of compute capability 7 (developer forum, topic 77228).
+pub fn shared_rounds(addresses: impl Iterator<Item = u64>, len: usize, is_load: bool) -> [u64; 2] {
     let addresses: Vec<u64> = addresses.collect();
+    let is_paired = |bit: usize| (0..32).all(|lane| addresses[lane] == addresses[lane ^ bit]);
+    let is_shared = is_load && addresses.len() == 32 && (is_paired(1) || is_paired(2));
+    let per_round = (if is_shared { 256 } else { 128 } / len.max(4)).min(32);
     let rounds = |group: &[u64]| {
         let mut words: Vec<u64> =
             group.iter().flat_map(|address| (0..len.div_ceil(4) as u64).map(move |i| address / 4 + i)).collect();
@@ -186,7 +197,7 @@ mod tests {
 
     #[test]
     fn words_of_one_bank_conflict() {
-        let strided = |stride: u64, len: usize| shared_rounds((0..32).map(|lane| lane * stride), len)[1];
+        let strided = |stride: u64, len: usize| shared_rounds((0..32).map(|lane| lane * stride), len, true)[1];
         assert_eq!(strided(4, 4), 0);
         assert_eq!(strided(0, 4), 0, "all lanes read one word");
         assert_eq!(strided(8, 4), 1);
@@ -194,8 +205,29 @@ mod tests {
         assert_eq!(strided(132, 4), 0);
         assert_eq!(strided(16, 16), 0, "each quarter warp touches every bank once");
         assert_eq!(strided(128, 16), 4 * 7);
-        assert_eq!(shared_rounds((0..5).map(|lane| 16 * lane), 16)[0], 1);
-        assert_eq!(shared_rounds((0..32).map(|lane| 8 * lane), 8)[0], 2);
+        assert_eq!(shared_rounds((0..5).map(|lane| 16 * lane), 16, true)[0], 1);
+        assert_eq!(shared_rounds((0..32).map(|lane| 8 * lane), 8, true)[0], 2);
+    }
+
+    #[test]
+    fn lanes_that_share_addresses_share_the_rounds_of_wide_loads() {
+        let rounds = |address: fn(u64) -> u64, is_load| shared_rounds((0..32).map(address), 16, is_load);
+        assert_eq!(rounds(|_| 64, true), [2, 0], "all lanes load one address");
+        assert_eq!(rounds(|_| 64, false), [4, 0], "stores have no such rule");
+        assert_eq!(rounds(|lane| lane / 16 * 32, true), [2, 0], "each half-warp loads one address");
+        assert_eq!(rounds(|lane| lane / 2 * 16, true), [2, 0], "neighbours share an address");
+        assert_eq!(rounds(|lane| (lane & !2) * 16, true)[0], 2, "lanes at a distance of two share an address");
+        assert_eq!(rounds(|lane| lane / 2 * 128, true), [2, 2 * 7], "shared addresses conflict as well");
+        assert_eq!(rounds(|lane| lane % 4 * 16, true)[0], 4, "lanes at a distance of four share an address");
+        assert_eq!(shared_rounds((0..32).map(|_| 8), 8, true), [1, 0]);
+    }
+
+    /// The table is part of the meaning of each recorded bound, so a change of it has to be seen.
+    #[test]
+    fn each_latency_is_that_of_the_table_and_has_a_source() {
+        let latencies = CLASSES.each_ref().map(|class| class.latency);
+        assert_eq!(latencies, [4, 4, 4, 12, 16, 40, 100, 8, 24, 34, 250, 400, 300, 250, 33, 33, 24, 20, 20, 4]);
+        assert!(CLASSES.iter().all(|class| !class.source.is_empty()));
     }
 
     #[test]

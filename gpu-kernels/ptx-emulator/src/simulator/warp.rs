@@ -256,6 +256,11 @@ impl Warp {
             let (class, is_address) = run.classes[pc];
             self.timing.issue(inst, CLASSES[class].latency);
             env.block.region.issue(self.agent.warp, class, is_address);
+            // Shuffles take the pipe of shared memory (Nsight Compute, Kernel Profiling Guide, "LSU"), a warp a cycle (CUDA
+            // C++ Programming Guide, "Arithmetic Instructions").
+            if matches!(inst.action, Action::Shuffle(_)) {
+                env.block.region.access_shared([1, 0]);
+            }
         }
         match &inst.action {
             Action::Branch { target, uniform } => {

@@ -115,6 +115,14 @@ fn addresses_below_a_state_space_are_out_of_bounds() {
 }
 
 #[test]
+fn addresses_of_32_bits_wrap_around() {
+    let device = DeviceProperties { capability: (7, 5), ..DeviceProperties::default() };
+    // Shared memory begins at address 0, so the base is -64.
+    let body = "add.u32 %r5, %r4, -64; st.shared.u32 [%r5+64], 1;";
+    launch(body, Dims::new(1, 1), device, 0).expect("the sum is the first address of shared memory");
+}
+
+#[test]
 fn a_fault_names_its_source_lines_and_inline_chain() {
     let mut gpu = Gpu::new(DeviceProperties::default());
     let body = ".loc 2 7 1 // inlined at 1:30 1:40\nst.global.u32 [%rd1], 1;\n.loc 2 8 1\nst.global.u32 [%rd1+2], 1;";
