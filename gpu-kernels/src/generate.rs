@@ -155,15 +155,15 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     let norm = RmsNorm { x, y: xn, rstd };
     let positions = slots.each_ref().map(|slot| slot.position);
     let embedding = model.embedding(slots.each_ref().map(|slot| slot.token), positions);
-    embed::forward(warp, s, &embedding, x, rstd, 0);
+    embed::forward(warp, s, &embedding, rstd, 0, |at, sum| x.store(at, sum));
     for l in 0..s.n_layer() {
         let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, l);
         model.project_qkv(warp, l, &norm, tokens, |which, slot, i, y| {
             let cached = slot * cache_len(s) + positions[slot] * a;
             match which {
-                0 => q.store(slot * a + i, y),
-                1 => keys.store(cached + i, y),
-                _ => values.store(cached + i, y),
+                0 => y.store(q, slot * a + i),
+                1 => y.store(keys, cached + i),
+                _ => y.store(values, cached + i),
             }
         });
         for slot in 0..TOKENS {

@@ -1,6 +1,6 @@
 //! The model's forward and backward pass over one document, as a table of contents of the ops.
 
-use simt::{Block, F32x16, RaggedView, Target, View, Warp, half_warps, inline};
+use simt::{Block, Columns, F32x16, RaggedView, Target, View, Warp, inline};
 
 use crate::activations::{Pass, one_of_three};
 use crate::layout::{Layout, Place};
@@ -58,7 +58,7 @@ impl<S: Shape> Gpt<S> {
             warp.fetch(&transposed);
             warp.fetch(&work);
         }));
-        (Self { s, w: w.view, transposed: transposed.view }, work.view)
+        (Self { s, w: w.view, transposed: transposed.view }, work.view.even_first())
     }
 
     /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
@@ -134,14 +134,10 @@ impl<S: Shape> Gpt<S> {
         // Rows from the document's end on repeat its last token, so that every load is within the document.
         let positions: [usize; TOKENS] = core::array::from_fn(|t| (t0 + t).min(tokens.end - 1));
         let ids = positions.map(|t| pass.document.load_scalar(t));
-        embed::forward(warp, s, &self.embedding(ids, positions), a.x_embed, a.rstd_embed, t0);
-        for i in half_warps(s.n_embd_padded()) {
-            for t in 0..TOKENS {
-                let at = (t0 + t) * s.n_embd_padded() + i;
-                a.x.store(at, a.x_embed.load(at));
-            }
-        }
-        warp.sync();
+        embed::forward(warp, s, &self.embedding(ids, positions), a.rstd_embed, t0, |at, x| {
+            a.x_embed.store(at, x);
+            a.x.store(at, x);
+        });
     }
 
     /// Returns the inputs of the embedding of these tokens.
@@ -156,7 +152,7 @@ impl<S: Shape> Gpt<S> {
         let (s, a) = (self.s, pass.activations(self.s, l));
         let norm = RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn };
         self.project_qkv(warp, l, &norm, tokens, |which, t, i, y| {
-            one_of_three(s, a.q, which).store(t * s.n_attn_padded() + i, y);
+            y.store(one_of_three(s, a.q, which), t * s.n_attn_padded() + i);
         });
     }
 
@@ -168,14 +164,16 @@ impl<S: Shape> Gpt<S> {
         l: usize,
         norm: &RmsNorm,
         tokens: Tokens,
-        store: impl Fn(usize, usize, usize, F32x16),
+        store: impl Fn(usize, usize, usize, Columns),
     ) {
         rmsnorm::forward(warp, self.s, norm, tokens);
         for which in 0..3 {
             let product = self.linear(norm.y, Layout(self.s).layer(l).attn_qkv(which));
             let scale = F32x16::splat(if which == 0 { attention::query_scale(self.s) } else { 1.0 });
-            linear::forward(warp, self.s, &product, tokens, |t, i, y| store(which, t, i, y * scale));
+            let store = |t, i, y: Columns| store(which, t, i, y.map(|y| y * scale));
+            linear::forward_sum(warp, self.s, 1, |_| product, tokens, store);
         }
+        warp.sync();
     }
 
     /// Computes layer `l` from attention on.
@@ -194,11 +192,11 @@ impl<S: Shape> Gpt<S> {
         let (s, tensors) = (self.s, Layout(self.s).layer(l));
         rmsnorm::forward(warp, s, norm, tokens);
         linear::forward(warp, s, &self.linear(norm.y, tensors.mlp_fc1), tokens, |t, i, u| {
-            let (at, value) = (t * s.n_hidden_padded() + i, mlp::forward(u));
+            let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
             if let Some(h) = h {
-                h.store(at, value);
+                value.store(h, at);
             }
-            h2.store(at, value * value);
+            value.map(|h| h * h).store(h2, at);
         });
         linear::accumulate(warp, s, &self.linear(h2, tensors.mlp_fc2), tokens, norm.x);
     }
@@ -225,7 +223,7 @@ impl<S: Shape> Gpt<S> {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
         linear::forward(warp, s, &self.linear_backward(a.dx_out, tensors.mlp_fc2), tokens, |t, i, dh2| {
             let at = t * s.n_hidden_padded() + i;
-            a.dh.store(at, mlp::backward(dh2, a.h.load(at)));
+            dh2.map_with(a.h, at, mlp::backward).store(a.dh, at);
         });
         linear::forward_into(warp, s, &self.linear_backward(a.dh, tensors.mlp_fc1), tokens, a.dx_mid);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
@@ -241,7 +239,8 @@ impl<S: Shape> Gpt<S> {
         attention::backward_keys(warp, s, &a, tokens);
         let dx = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
         let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
-        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| dx.store(t * s.n_embd_padded() + i, y));
+        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| y.store(dx, t * s.n_embd_padded() + i));
+        warp.sync();
         let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };
         rmsnorm::backward(warp, s, &norm, tokens);
         if l == 0 {

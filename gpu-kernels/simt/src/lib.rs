@@ -81,6 +81,7 @@ mod array2;
 mod atomics;
 mod block;
 mod collective;
+mod columns;
 #[cfg(not(target_arch = "nvptx64"))]
 mod cpu;
 mod element;
@@ -109,10 +110,11 @@ use gpu as backend;
 
 pub use array::Array;
 pub use array2::Array2;
-pub use backend::{BroadcastPairs, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
+pub use backend::{BroadcastPairs, Broadcasts, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
 pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
 pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
 pub use collective::PARTS;
+pub use columns::Columns;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
 #[cfg(not(target_arch = "nvptx64"))]

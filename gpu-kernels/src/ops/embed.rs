@@ -1,6 +1,6 @@
 //! Token and position embeddings, and the norm of their sum.
 
-use simt::{F32x32, HALF_WARP, View, Warp};
+use simt::{F32x16, F32x32, HALF_WARP, View, Warp};
 
 use super::rmsnorm::normalize;
 use crate::activations::Pass;
@@ -19,12 +19,13 @@ pub struct Embed {
     pub positions: [usize; TOKENS],
 }
 
-/// Computes `x = rmsnorm(wte[token] + wpe[pos])`, `[T, C]`, and the norm's `rstd`, `[T]`, for the rows from `t0` on.
+/// Computes `x = rmsnorm(wte[token] + wpe[pos])`, `[T, C]`, for the rows from `t0` on, and hands it to `store(element, x)`. The
+/// norm's `rstd` is `[T]`.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, x: View, rstd: View, t0: usize) {
+pub fn forward<S: Shape>(warp: &Warp, s: S, embed: &Embed, rstd: View, t0: usize, store: impl Fn(usize, F32x16)) {
     let c = s.n_embd_padded();
     let sum = |t: usize, i: usize| embed.wte.load(embed.tokens[t] * c + i) + embed.wpe.load(embed.positions[t] * c + i);
-    normalize(warp, s, sum, x, rstd, t0);
+    normalize(warp, s, sum, rstd, t0, store);
 }
 
 /// Adds `dwte[token_t] += dx_embed[t]` in order to a block of the gradient of `wte`, which holds the `lm_head`'s part.

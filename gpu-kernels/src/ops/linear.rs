@@ -1,6 +1,6 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, Warp, half_warps};
+use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, rem};
 
 use super::Tokens;
 use crate::layout::WeightBlock;
@@ -19,20 +19,22 @@ pub struct Linear {
     pub cols: usize,
 }
 
-/// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..col + 16])`, half-warp by half-warp.
+/// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..])`, as many columns as fit in the
+/// lanes.
 ///
-/// The lower half-warp sums the even `i` in order, and the upper half-warp the odd `i`. Then the two sums are added.
-/// Rows from the document's end on get the products of their rows of `x`, or zeros.
+/// The even `i` are summed in order, and so are the odd `i`. Then the two sums are added. Rows from the document's end on
+/// get the products of their rows of `x`, or zeros.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, F32x16)) {
+pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, Columns)) {
     forward_sum(warp, s, 1, |_| *linear, tokens, store);
+    warp.sync();
 }
 
 /// Computes `y: [T, cols]` as in [`forward`].
 #[inline(always)]
 pub fn forward_into<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, y: View) {
     let cols = linear.cols;
-    forward(warp, s, linear, tokens, |t, i, value| y.store(t * cols + i, value));
+    forward(warp, s, linear, tokens, |t, i, value| value.store(y, t * cols + i));
 }
 
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
@@ -40,14 +42,15 @@ pub fn forward_into<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens
 pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
     let cols = linear.cols;
     forward(warp, s, linear, tokens, |t, i, y| {
-        let sum = x.load(t * cols + i) + y;
+        let sum = y.map_with(x, t * cols + i, |y, x| x + y);
         // Both half-warps have read the row before either replaces it.
         warp.sync();
-        x.store(t * cols + i, sum);
+        sum.store(x, t * cols + i);
     });
 }
 
-/// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width.
+/// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width. The caller
+/// synchronises the warp, once after several sums.
 ///
 /// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often. But with
 /// constant dimensions each product is unrolled code of its own, and a step's code should fit the instruction cache.
@@ -58,38 +61,42 @@ pub fn forward_sum<S: Shape>(
     terms: usize,
     term: impl Fn(usize) -> Linear,
     tokens: Tokens,
-    store: impl Fn(usize, usize, F32x16),
+    store: impl Fn(usize, usize, Columns),
 ) {
     const TWO: usize = if TOKENS < 2 { TOKENS } else { 2 };
     const FOUR: usize = if TOKENS < 4 { TOKENS } else { 4 };
-    for col in half_warps(term(0).cols) {
-        if S::IS_CONST || warp.accumulators(FOUR) < FOUR {
-            sums::<TWO>(terms, &term, tokens, col, &store);
+    let cols = term(0).cols;
+    let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * TWO) == 2 * TWO;
+    for col in (0..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
+        if is_full {
+            sums::<TWO, true>(terms, &term, tokens, col, &store);
+        } else if S::IS_CONST || warp.accumulators(FOUR) < FOUR {
+            sums::<TWO, false>(terms, &term, tokens, col, &store);
         } else {
-            sums::<FOUR>(terms, &term, tokens, col, &store);
+            sums::<FOUR, false>(terms, &term, tokens, col, &store);
         }
     }
-    warp.sync();
 }
 
-/// Computes 16 columns of [`forward_sum`], the sums of `N` tokens at a time.
+/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `N` tokens at a time.
 #[inline(always)]
-fn sums<const N: usize>(
+fn sums<const N: usize, const FULL: bool>(
     terms: usize,
     term: &impl Fn(usize) -> Linear,
     tokens: Tokens,
     col: usize,
-    store: &impl Fn(usize, usize, F32x16),
+    store: &impl Fn(usize, usize, Columns),
 ) {
     for t in (0..TOKENS).step_by(N) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.
-        let mut sum = [F32x16::splat(-0.0); N];
+        let mut sum = [Columns::splat(-0.0, FULL); N];
         // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
-                let y = product::<N>(term(i), tokens.first + t, col);
+                let Linear { x, w, rows, cols } = term(i);
+                let y = Columns::products::<N, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols);
                 for k in 0..N {
-                    sum[k] = sum[k] + y[k].add_halves();
+                    sum[k] = sum[k] + y[k];
                 }
             }
         }
@@ -97,28 +104,6 @@ fn sums<const N: usize>(
             store(tokens.first + t + k, col, sum[k]);
         }
     }
-}
-
-/// Returns 16 columns of the product for `N` tokens from `t0` on, before the half-warps' sums are added.
-#[inline(always)]
-fn product<const N: usize>(linear: Linear, t0: usize, col: usize) -> [F32x32; N] {
-    let Linear { x, w, rows, cols } = linear;
-    let (x, mut y) = (x.at(t0 * rows), [F32x32::splat(0.0); N]);
-    for i in half_warps(rows) {
-        let x = x.window(i);
-        let mut inputs = [x.broadcast_pairs(0); N];
-        for t in 0..N {
-            inputs[t] = x.broadcast_pairs(t * rows);
-        }
-        let w = w.window(i * cols + col);
-        for pair in 0..HALF_WARP / 2 {
-            let w = w.load_halves(2 * pair * cols, cols);
-            for t in 0..N {
-                y[t] = inputs[t].broadcast_pair(pair).mul_add(w, y[t]);
-            }
-        }
-    }
-    y
 }
 
 /// Computes the gradient of a block of 16 by 16 weights, held as pairs of rows, `dw[r, c] += sum_t dy[t, r] x[t, c]` over the

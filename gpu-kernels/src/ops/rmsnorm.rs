@@ -22,13 +22,20 @@ pub struct RmsNorm {
 #[inline(always)]
 pub fn forward<S: Shape>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens) {
     let (c, t0) = (s.n_embd_padded(), tokens.first);
-    normalize(warp, s, |t, i| norm.x.load((t0 + t) * c + i), norm.y, norm.rstd, t0);
+    normalize(warp, s, |t, i| norm.x.load((t0 + t) * c + i), norm.rstd, t0, |at, y| norm.y.store(at, y));
 }
 
-/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on. If the sum of squares overflows, `rstd` is NaN,
-/// since a model that has diverged would otherwise go on with zeros.
+/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on, and hands it to `store(element, y)`. If the sum of
+/// squares overflows, `rstd` is NaN, since a model that has diverged would otherwise go on with zeros.
 #[inline(always)]
-pub fn normalize<S: Shape>(warp: &Warp, s: S, x: impl Fn(usize, usize) -> F32x16, y: View, rstd: View, t0: usize) {
+pub fn normalize<S: Shape>(
+    warp: &Warp,
+    s: S,
+    x: impl Fn(usize, usize) -> F32x16,
+    rstd: View,
+    t0: usize,
+    store: impl Fn(usize, F32x16),
+) {
     let c = s.n_embd_padded();
     let mut squares = [F32x16::splat(0.0); TOKENS];
     for i in half_warps(c) {
@@ -45,7 +52,7 @@ pub fn normalize<S: Shape>(warp: &Warp, s: S, x: impl Fn(usize, usize) -> F32x16
     }
     for i in half_warps(c) {
         for t in 0..TOKENS {
-            y.store((t0 + t) * c + i, x(t, i) * F32x16::splat(scale[t]));
+            store((t0 + t) * c + i, x(t, i) * F32x16::splat(scale[t]));
         }
     }
     warp.sync();

@@ -27,7 +27,9 @@ pub fn embed<S: Shape>(
         (tokens[t], positions[t]) = (rows.tokens.load_scalar(row), rows.positions.load_scalar(row));
     }
     let [wte, wpe] = tables;
-    embed::forward(warp, s, &Embed { wte, wpe, tokens, positions }, a.x_embed, a.rstd_embed, first);
+    embed::forward(warp, s, &Embed { wte, wpe, tokens, positions }, a.rstd_embed, first, |at, x| {
+        a.x_embed.store(at, x)
+    });
     for t in 0..TOKENS {
         for i in half_warps(c) {
             let at = (first + t) * c + i;

@@ -166,7 +166,7 @@ unsafe fn gradients<T: Target, S: Shape>(
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
     let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..weights.arrays };
-    let train = Train { s, arrays, work: work.view, documents };
+    let train = Train { s, arrays, work: work.view.even_first(), documents };
     block.each_warp(inline!(move |warp| {
         warp.fetch(&w);
         warp.fetch(&transposed);

@@ -52,7 +52,7 @@ fn forward_agrees_with_the_reference() {
             let positions = std::array::from_fn(|t| (rows.first + t).min(n - 1));
             let embed =
                 Embed { wte: wte_view, wpe: wpe_view, tokens: positions.map(|t| document[t] as usize), positions };
-            embed::forward(warp, s, &embed, x_view, rstd_view, rows.first);
+            embed::forward(warp, s, &embed, rstd_view, rows.first, |at, x| x_view.store(at, x));
         });
         let what = format!("{s:?}, n = {n}");
         let (sum, expected) = reference(&wte, &wpe, &document, n, c.count);

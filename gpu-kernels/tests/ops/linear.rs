@@ -4,11 +4,11 @@ use gpu_kernels::layout::Place;
 use gpu_kernels::ops::linear::{self, Linear, weight_gradient};
 use gpu_kernels::shape::{RuntimeShape, TOKEN_GROUP};
 use reference::model;
-use simt::{F32x32, HALF_WARP, round_up};
+use simt::{Columns, F32x32, HALF_WARP, round_up};
 
 use crate::support::{
     Channels, Input, Padded, ROUNDING, assert_gradients, by_row, launch, launch_tokens, leaves, matrix, to_f64, values,
-    weighted,
+    view, weighted,
 };
 use crate::tensors::{assert_close, norm};
 
@@ -45,7 +45,7 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
         let forward = Linear { x: x_view, w: transposed.view(), rows: i.padded, cols: o.padded };
         let backward = Linear { x: dy_view, w: straight.view(), rows: o.padded, cols: i.padded };
         launch_tokens(n, |warp, tokens| {
-            linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y_view.store(t * o.padded + col, y));
+            linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y.store(y_view, t * o.padded + col));
             linear::forward_into(warp, SHAPE, &backward, tokens, dx_view);
         });
         launch(|warp| {
@@ -76,6 +76,31 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
     }
 }
 
+#[test]
+fn full_and_half_columns_of_a_product_have_the_same_bits() {
+    let (rows, cols) = (48, 64);
+    let (mut x, mut w) = (values(1, 2 * rows), values(2, rows * cols));
+    let (mut full, mut halves) = (vec![f32::NAN; 4 * HALF_WARP], vec![f32::NAN; 4 * HALF_WARP]);
+    let [x_view, w_view, full_view, halves_view] = [&mut x, &mut w, &mut full, &mut halves].map(|memory| view(memory));
+    launch(|warp| {
+        if warp.index > 0 {
+            return;
+        }
+        for (t, y) in Columns::products::<2, true>(x_view, w_view.at(HALF_WARP), rows, cols).into_iter().enumerate() {
+            y.store(full_view, 2 * t * HALF_WARP);
+        }
+        for half in 0..2 {
+            let columns = Columns::products::<2, false>(x_view, w_view.at((1 + half) * HALF_WARP), rows, cols);
+            for (t, y) in columns.into_iter().enumerate() {
+                y.store(halves_view, (2 * t + half) * HALF_WARP);
+            }
+        }
+    });
+    assert!(full.iter().all(|y| y.is_finite()));
+    let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&full), bits(&halves));
+}
+
 // The test computes `x += w0 x0 + w1 x1` in one `forward_sum`, and in one `accumulate` for each term.
 #[test]
 fn sums_of_products_agree_with_the_reference() {
@@ -100,11 +125,12 @@ fn sums_of_products_agree_with_the_reference() {
                 tokens,
                 |t, col, y| {
                     let at = t * o.padded + col;
-                    let y = sum_view.load(at) + y;
+                    let y = y.map_with(sum_view, at, |y, x| x + y);
                     warp.sync();
-                    sum_view.store(at, y);
+                    y.store(sum_view, at);
                 },
             );
+            warp.sync();
             for term in &terms {
                 linear::accumulate(warp, SHAPE, term, tokens, accumulated_view);
             }

@@ -57,6 +57,12 @@ impl F32x32 {
         Self(f(self.0), f(self.1))
     }
 
+    /// Applies `f` to each half-warp of both operands.
+    #[inline(always)]
+    pub fn zip(self, other: Self, f: impl Fn(F32x16, F32x16) -> F32x16) -> Self {
+        Self(f(self.0, other.0), f(self.1, other.1))
+    }
+
     /// Returns the sum of the two half-warps, channel by channel.
     #[inline(always)]
     pub fn add_halves(self) -> F32x16 {

@@ -29,7 +29,7 @@ pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
 pub use u32_view::U32View;
-pub use view::{BroadcastPairs, View};
+pub use view::{BroadcastPairs, Broadcasts, View};
 pub use warp_lanes::{I32x32, Mask32, U32x32};
 pub use wide_lanes::{F64x32, U64x32};
 pub use words::{W16, W32, W64, Word};

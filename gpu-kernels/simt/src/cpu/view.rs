@@ -225,6 +225,13 @@ impl View {
         }
     }
 
+    /// Returns the 16 elements from `i` on, a multiple of four.
+    #[inline(always)]
+    #[track_caller]
+    pub fn broadcasts(self, i: usize) -> Broadcasts {
+        self.broadcast_pairs(i)
+    }
+
     /// Asks for the cache line of element `i`, which a later access will need. The element may lie outside of the array.
     #[inline(always)]
     #[cfg_attr(any(not(target_arch = "x86_64"), miri), allow(unused_variables, clippy::unused_self))]
@@ -299,6 +306,12 @@ impl View {
         self
     }
 
+    /// Returns the view as it is, because only a GPU loads faster from another order of the elements.
+    #[inline(always)]
+    pub fn even_first(self) -> Self {
+        self
+    }
+
     /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.
     #[inline(always)]
     #[track_caller]
@@ -370,6 +383,15 @@ impl BroadcastPairs {
         F32x32(F32x16::splat(self.element(2 * i)), F32x16::splat(self.element(2 * i + 1)))
     }
 
+    /// Returns element `i` in every lane.
+    #[inline(always)]
+    #[track_caller]
+    pub fn splat(&self, i: usize) -> F32x32 {
+        #[cfg(feature = "race-check")]
+        self.view.record(i, 1, Lanes::All, race::Kind::Read);
+        F32x32::splat(self.element(i))
+    }
+
     #[cfg(not(target_arch = "aarch64"))]
     #[inline(always)]
     #[track_caller]
@@ -383,3 +405,6 @@ impl BroadcastPairs {
         self.lanes.0[i]
     }
 }
+
+/// Sixteen adjacent elements, taken one by one.
+pub type Broadcasts = BroadcastPairs;

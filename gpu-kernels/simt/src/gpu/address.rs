@@ -13,6 +13,32 @@ pub(super) struct Address {
     /// The offset from `base`, in bytes.
     pub(super) offset: u64,
     pub(super) space: Space,
+    pub(super) order: Order,
+    /// The offset in bytes of the element of the lane's channel in a row, if the order is not the plain one. It is computed
+    /// once for an array, because the compiler would repeat the computation.
+    pub(super) channel_bytes: u64,
+}
+
+/// The order of each sixteen elements of an array in memory. It is as wide as an address, as [`Space`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(u64)]
+pub(super) enum Order {
+    /// The order of their indices.
+    Plain,
+    /// The eight elements of even index before those of odd index. A half-warp that takes every other element then loads
+    /// four at once, see [`View::broadcast_pairs`](super::View::broadcast_pairs).
+    EvenFirst,
+}
+
+impl Order {
+    /// Returns the place of element `i` in memory.
+    #[inline(always)]
+    pub(super) fn place(self, i: usize) -> usize {
+        match self {
+            Self::Plain => i,
+            Self::EvenFirst => i & !15 | (i & 1) << 3 | (i & 14) >> 1,
+        }
+    }
 }
 
 /// The state space of an array. It is as wide as an address, because LLVM 7 keeps the padding of copied structs in
@@ -25,6 +51,34 @@ pub(super) enum Space {
 }
 
 impl Address {
+    /// Returns the address of the first element of an array in the plain order.
+    #[inline(always)]
+    pub(super) fn new(base: u64, offset: u64, space: Space) -> Self {
+        Self { base, offset, space, order: Order::Plain, channel_bytes: 0 }
+    }
+
+    /// Returns the address of the same memory in the order [`Order::EvenFirst`].
+    #[inline(always)]
+    pub(super) fn even_first(self) -> Self {
+        Self { order: Order::EvenFirst, channel_bytes: ptx::even_first_bytes().into(), ..self }
+    }
+
+    /// Returns the offset in bytes of the element of the lane's channel in a row of sixteen elements.
+    #[inline(always)]
+    pub(super) fn channel_bytes(self) -> u32 {
+        match self.order {
+            Order::Plain => ptx::channel_bytes(),
+            Order::EvenFirst => self.channel_bytes as u32,
+        }
+    }
+
+    /// Returns the offset in bytes of the lane's element in two rows, of which the second begins `stride` elements after the
+    /// first.
+    #[inline(always)]
+    pub(super) fn halves_bytes(self, stride: usize) -> u32 {
+        ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(self.channel_bytes())
+    }
+
     /// Loads the word `lane_bytes` after element `i`. `lane_bytes` may differ from lane to lane.
     #[inline(always)]
     pub(super) fn read(self, i: usize, lane_bytes: u32) -> u32 {
@@ -130,11 +184,21 @@ impl Address {
         Self { offset: self.offset.wrapping_add(offset as u64), ..self }
     }
 
+    /// Returns the address that a lane takes, some bytes later.
+    #[inline(always)]
+    pub(super) fn at_byte(self, lane_bytes: u32) -> Self {
+        Self { base: self.base.wrapping_add(lane_bytes.into()), ..self }
+    }
+
     /// Hides the address from the optimiser.
     #[inline(always)]
     pub(super) fn hide(self) -> Self {
         let base =
             if self.space == Space::Shared { ptx::hide_b32(self.base as u32).into() } else { ptx::hide_b64(self.base) };
-        Self { base, ..self }
+        let channel_bytes = match self.order {
+            Order::Plain => 0,
+            Order::EvenFirst => ptx::hide_b32(self.channel_bytes as u32).into(),
+        };
+        Self { base, channel_bytes, ..self }
     }
 }

@@ -62,6 +62,12 @@ impl F32x32 {
         Self(f(F32x16(self.0)).0)
     }
 
+    /// Applies `f` to each half-warp of both operands.
+    #[inline(always)]
+    pub fn zip(self, other: Self, f: impl Fn(F32x16, F32x16) -> F32x16) -> Self {
+        Self(f(F32x16(self.0), F32x16(other.0)).0)
+    }
+
     /// Returns the sum of the two half-warps, channel by channel.
     #[inline(always)]
     pub fn add_halves(self) -> F32x16 {

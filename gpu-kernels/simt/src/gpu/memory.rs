@@ -57,7 +57,7 @@ impl Memory {
     fn take(&mut self, len: usize) -> Option<View> {
         self.shared.then(|| {
             let base = compiler::shared_base().into();
-            let view = View(Address { base, offset: self.taken.into(), space: Space::Shared });
+            let view = View(Address::new(base, self.taken.into(), Space::Shared));
             self.taken += 4 * len as u32;
             view
         })

@@ -27,7 +27,7 @@ use address::{Address, Space};
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
-pub use view::{BroadcastPairs, U32View, View};
+pub use view::{BroadcastPairs, Broadcasts, U32View, View};
 pub use warp_lanes::{I32x32, Mask32, U32x32};
 pub use wide_lanes::{F64x32, U64x32};
 pub use words::{W16, W32, W64, Word};
@@ -111,7 +111,7 @@ pub(crate) fn sqrt_all<const N: usize>(_: Isa, mut x: [F32x32; N]) -> [F32x32; N
 #[inline(always)]
 pub(crate) fn with_shared<const LEN: usize>(work: impl FnOnce(View)) {
     let base = compiler::shared_base().into();
-    work(View(Address { base, offset: 0, space: Space::Shared }));
+    work(View(Address::new(base, 0, Space::Shared)));
 }
 
 /// Returns the index of the thread's block and the number of blocks of the launch.

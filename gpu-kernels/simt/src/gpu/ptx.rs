@@ -70,6 +70,28 @@ pub fn channel_bytes() -> u32 {
     bytes
 }
 
+/// Returns the offset in bytes of the lane's element in a row whose elements of even index come first.
+#[inline(always)]
+pub fn even_first_bytes() -> u32 {
+    let bytes: u32;
+    // SAFETY: the instructions only compute on registers.
+    unsafe {
+        asm!(
+            "{{",
+            ".reg .b32 channel;",
+            "and.b32 channel, {lane}, 15;",
+            // The channel is shifted by one bit and by five, and the bits of the place remain.
+            "mul.lo.u32 channel, channel, 34;",
+            "and.b32 {bytes}, channel, 60;",
+            "}}",
+            lane = in(reg32) lane(),
+            bytes = out(reg32) bytes,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    bytes
+}
+
 /// Returns 0 in the lower half-warp and 1 in the upper one.
 #[inline(always)]
 pub fn half() -> u32 {

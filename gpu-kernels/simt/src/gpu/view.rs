@@ -1,6 +1,6 @@
 //! Memory that the warps of a block share.
 
-use super::address::{Address, Space};
+use super::address::{Address, Order, Space};
 use super::channels::F32x16;
 use super::lanes::F32x32;
 use super::ptx;
@@ -30,7 +30,7 @@ impl View {
     /// elements.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut f32, _len: usize) -> Self {
-        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+        Self(Address::new(ptr as u64, 0, Space::Global))
     }
 
     /// Returns a view of the `len` bytes at `ptr`, for elements of any type.
@@ -40,7 +40,7 @@ impl View {
     /// for writes. The address is a multiple of the elements' size.
     #[inline(always)]
     pub(crate) unsafe fn of_bytes(ptr: *mut u8, _len: usize) -> Self {
-        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+        Self(Address::new(ptr as u64, 0, Space::Global))
     }
 
     /// Returns the view that begins `offset` elements later.
@@ -111,26 +111,26 @@ impl View {
     /// Loads the 16 elements from `i` on, one for each channel.
     #[inline(always)]
     pub fn load(self, i: usize) -> F32x16 {
-        F32x16(f32::from_bits(self.0.read(i, ptx::channel_bytes())))
+        F32x16(f32::from_bits(self.0.read(i, self.0.channel_bytes())))
     }
 
     /// Stores the 16 elements from `i` on, one from each channel.
     #[inline(always)]
     pub fn store(self, i: usize, x: F32x16) {
-        self.0.write(i, ptx::channel_bytes(), x.0.to_bits());
+        self.0.write(i, self.0.channel_bytes(), x.0.to_bits());
     }
 
     /// Loads two rows. The lower half-warp gets the 16 elements from `i` on, and the upper one gets those from
     /// `i + stride` on.
     #[inline(always)]
     pub fn load_halves(self, i: usize, stride: usize) -> F32x32 {
-        F32x32(f32::from_bits(self.0.read(i, halves_bytes(stride))))
+        F32x32(f32::from_bits(self.0.read(i, self.0.halves_bytes(stride))))
     }
 
     /// Stores two rows, the lower half-warp from `i` on and the upper one from `i + stride` on.
     #[inline(always)]
     pub fn store_halves(self, i: usize, stride: usize, x: F32x32) {
-        self.0.write(i, halves_bytes(stride), x.0.to_bits());
+        self.0.write(i, self.0.halves_bytes(stride), x.0.to_bits());
     }
 
     /// Stores a block of 16 by 16 elements transposed. `rows` holds the block's pairs of rows `(2k, 2k + 1)`. Element
@@ -140,38 +140,60 @@ impl View {
         // All lanes store at once, channels `stride` apart. If all channels stored the same row, most stores would
         // conflict in one of the 32 banks of shared memory. So channel `c` begins with pair `c / 2`, and pairs follow
         // in the order `k xor c / 2`.
-        let first = ptx::lane() / 2 % 8;
+        // Without the mark, the places of the pairs would take registers during a whole outer loop.
+        let first = ptx::hide_b32(ptx::lane()) / 2 % 8;
         let x = swap_elements::<4>(swap_elements::<2>(swap_elements::<1>(rows, first), first), first);
-        let lane_bytes = ptx::channel_bytes() * stride as u32 + 4 * ptx::half();
+        let lane = self.0.at_byte(ptx::channel_bytes() * stride as u32 + 4 * ptx::half()).at(i);
         for k in 0..HALF_WARP / 2 {
-            self.0.write(i, lane_bytes + 8 * (first ^ k as u32), x[k].0.to_bits());
+            lane.write(0, 8 * first ^ 8 * k as u32, x[k].0.to_bits());
         }
     }
 
     /// Loads element `i` in every lane.
     #[inline(always)]
     pub fn load_scalar(self, i: usize) -> f32 {
-        f32::from_bits(self.0.read(i, 0))
+        f32::from_bits(self.0.read(self.0.order.place(i), 0))
     }
 
     /// Stores element `i`. Every lane holds the same value.
     #[inline(always)]
     pub fn store_scalar(self, i: usize, x: f32) {
-        self.0.write(i, 0, x.to_bits());
+        self.0.write(self.0.order.place(i), 0, x.to_bits());
     }
 
     /// Loads the 16 elements from `i` on, a multiple of four, for [`BroadcastPairs::broadcast_pair`].
     #[inline(always)]
     pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
-        let upper = ptx::half() != 0;
         let mut pairs = [F32x32(0.0); HALF_WARP / 2];
-        for quad in 0..HALF_WARP / 4 {
-            // LLVM 7 would leave `array::map` a call (see docs/tuning.md).
-            let x = self.0.read4::<0>(i + 4 * quad, 0);
-            pairs[2 * quad] = F32x32(f32::from_bits(if upper { x[1] } else { x[0] }));
-            pairs[2 * quad + 1] = F32x32(f32::from_bits(if upper { x[3] } else { x[2] }));
+        if self.0.order == Order::EvenFirst {
+            for quad in 0..2 {
+                let x = self.0.read4::<0>(i + 4 * quad, 32 * ptx::half());
+                for j in 0..4 {
+                    pairs[4 * quad + j] = F32x32(f32::from_bits(x[j]));
+                }
+            }
+        } else {
+            // Loads of four elements would need a selection for each pair, and move twice as many words.
+            for pair in 0..HALF_WARP / 2 {
+                pairs[pair] = self.broadcast_halves(i + 2 * pair, 1);
+            }
         }
         BroadcastPairs(pairs)
+    }
+
+    /// Loads the 16 elements from `i` on, a multiple of four, for [`Broadcasts::splat`].
+    #[inline(always)]
+    pub fn broadcasts(self, i: usize) -> Broadcasts {
+        let mut elements = [F32x32(0.0); HALF_WARP];
+        for quad in 0..HALF_WARP / 4 {
+            let x = self.0.read4::<0>(i + 4 * quad, 0);
+            for j in 0..4 {
+                let place = 4 * quad + j;
+                let element = if self.0.order == Order::Plain { place } else { 2 * (place % 8) + place / 8 };
+                elements[element] = F32x32(f32::from_bits(x[j]));
+            }
+        }
+        Broadcasts(elements)
     }
 
     /// Returns four adjacent elements in every lane, those from `i` on in the lower half-warp and those from `i + stride`
@@ -208,10 +230,17 @@ impl View {
         Self(self.0.hide())
     }
 
+    /// Returns a view of the same memory whose elements of even index come first in each row of sixteen. What was stored
+    /// through the view before means nothing. Rows begin at multiples of 16 elements.
+    #[inline(always)]
+    pub fn even_first(self) -> Self {
+        Self(self.0.even_first())
+    }
+
     /// Returns the same memory as a view of `u32` elements.
     #[inline(always)]
     pub fn as_u32(self) -> U32View {
-        U32View(self.0)
+        U32View(Address { order: Order::Plain, ..self.0 })
     }
 }
 
@@ -238,10 +267,16 @@ impl BroadcastPairs {
     }
 }
 
-/// Returns the offset in bytes of the lane's element in [`View::load_halves`].
-#[inline(always)]
-fn halves_bytes(stride: usize) -> u32 {
-    ptx::half().wrapping_mul(4 * stride as u32).wrapping_add(ptx::channel_bytes())
+/// Sixteen adjacent elements, taken one by one.
+#[derive(Clone, Copy)]
+pub struct Broadcasts([F32x32; HALF_WARP]);
+
+impl Broadcasts {
+    /// Returns element `i` in every lane.
+    #[inline(always)]
+    pub fn splat(&self, i: usize) -> F32x32 {
+        self.0[i]
+    }
 }
 
 /// Memory of `u32` elements, such as tokens and the offsets at which documents begin, with the contract of [`View`].
@@ -255,7 +290,7 @@ impl U32View {
     /// The conditions of [`View::new`] hold. If nothing is stored, `ptr` need not be valid for writes.
     #[inline(always)]
     pub unsafe fn new(ptr: *const u32, _len: usize) -> Self {
-        Self(Address { base: ptr as u64, offset: 0, space: Space::Global })
+        Self(Address::new(ptr as u64, 0, Space::Global))
     }
 
     /// Returns the view that begins `offset` elements later.

@@ -177,7 +177,7 @@ impl Reader {
                 [0, 1, 2].map(|which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which)));
             let c = s.n_embd_padded();
             self.launch(|warp, tokens| {
-                linear::forward_sum(warp, s, 3, |which| terms[which], tokens, |t, i, y| dx.store(t * c + i, y));
+                linear::forward_sum(warp, s, 3, |which| terms[which], tokens, |t, i, y| y.store(dx, t * c + i));
             });
             self.rows(name("dxn_attn"), dx, Axis::Channels);
             let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };

@@ -1,0 +1,104 @@
+//! Adjacent columns of a row, as many as fit in the lanes, and their products.
+
+use core::ops::Add;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::cpu as backend;
+#[cfg(target_arch = "nvptx64")]
+use crate::gpu as backend;
+use crate::index::half_warps;
+use crate::target::HALF_WARP;
+use backend::{F32x16, F32x32, View};
+
+/// Adjacent columns of a row. The number of columns is known at compile time once a kernel is inlined.
+#[derive(Clone, Copy)]
+pub enum Columns {
+    /// Sixteen columns, the same in both half-warps.
+    Half(F32x16),
+    /// A column in each lane.
+    Full(F32x32),
+}
+
+impl Add for Columns {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Half(x), Self::Half(y)) => Self::Half(x + y),
+            (Self::Full(x), Self::Full(y)) => Self::Full(x + y),
+            _ => panic!("one operand has 16 columns, and the other 32"),
+        }
+    }
+}
+
+impl Columns {
+    /// Returns `x` in each column, of which there are 32 if `is_full`, otherwise 16.
+    #[inline(always)]
+    pub fn splat(x: f32, is_full: bool) -> Self {
+        if is_full { Self::Full(F32x32::splat(x)) } else { Self::Half(F32x16::splat(x)) }
+    }
+
+    /// Returns the products of `N` rows of `x: [N, rows]` with 32 columns of `w: [rows, cols]` if `FULL`, otherwise with 16.
+    /// Both numbers are multiples of 16.
+    ///
+    /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. If there are sixteen
+    /// columns, the lower half-warp sums the even rows, and the upper one the odd rows.
+    #[inline(always)]
+    pub fn products<const N: usize, const FULL: bool>(x: View, w: View, rows: usize, cols: usize) -> [Self; N] {
+        let (mut even, mut odd) = ([F32x32::splat(0.0); N], [F32x32::splat(0.0); N]);
+        for i in half_warps(rows) {
+            let (x, w) = (x.window(i), w.window(i * cols));
+            let (mut pairs, mut each) = ([x.broadcast_pairs(0); N], [x.broadcasts(0); N]);
+            for t in 0..N {
+                (pairs[t], each[t]) = (x.broadcast_pairs(t * rows), x.broadcasts(t * rows));
+            }
+            for pair in 0..HALF_WARP / 2 {
+                if FULL {
+                    let w =
+                        [w.load_halves(2 * pair * cols, HALF_WARP), w.load_halves((2 * pair + 1) * cols, HALF_WARP)];
+                    for t in 0..N {
+                        even[t] = each[t].splat(2 * pair).mul_add(w[0], even[t]);
+                        odd[t] = each[t].splat(2 * pair + 1).mul_add(w[1], odd[t]);
+                    }
+                } else {
+                    let w = w.load_halves(2 * pair * cols, cols);
+                    for t in 0..N {
+                        even[t] = pairs[t].broadcast_pair(pair).mul_add(w, even[t]);
+                    }
+                }
+            }
+        }
+        let mut y = [Self::Full(even[0]); N];
+        for t in 0..N {
+            y[t] = if FULL { Self::Full(even[t] + odd[t]) } else { Self::Half(even[t].add_halves()) };
+        }
+        y
+    }
+
+    /// Applies `f` to each column.
+    #[inline(always)]
+    pub fn map(self, f: impl Fn(F32x16) -> F32x16) -> Self {
+        match self {
+            Self::Half(x) => Self::Half(f(x)),
+            Self::Full(x) => Self::Full(x.map(f)),
+        }
+    }
+
+    /// Applies `f` to each column and the element from `i` on that has the column's index.
+    #[inline(always)]
+    pub fn map_with(self, view: View, i: usize, f: impl Fn(F32x16, F32x16) -> F32x16) -> Self {
+        match self {
+            Self::Half(x) => Self::Half(f(x, view.load(i))),
+            Self::Full(x) => Self::Full(x.zip(view.load_halves(i, HALF_WARP), f)),
+        }
+    }
+
+    /// Stores the columns from element `i` on.
+    #[inline(always)]
+    pub fn store(self, view: View, i: usize) {
+        match self {
+            Self::Half(x) => view.store(i, x),
+            Self::Full(x) => view.store_halves(i, HALF_WARP, x),
+        }
+    }
+}
