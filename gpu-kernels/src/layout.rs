@@ -140,8 +140,10 @@ impl WeightBlock {
     /// Stores the first `N` pairs of rows in a flat array.
     #[inline(always)]
     pub fn store<const N: usize>(self, array: View, rows: [F32x32; N]) {
+        let mut array = array.at(self.at(0));
         for pair in 0..N {
-            array.store_halves(self.at(pair), self.tensor.cols, rows[pair]);
+            array.store_halves(0, self.tensor.cols, rows[pair]);
+            array = array.at(2 * self.tensor.cols);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::ops::cross_entropy;
 use crate::shape::{RuntimeShape, Shape};
 
 pub mod batch;
+mod held;
 mod weights;
 
 use weights::{Weights, squares_len};
@@ -127,13 +128,15 @@ impl Kernel for TrainArgs {
                 let work = memory.workspace(self.workspace, train_workspace_len(s));
                 (arrays, work, Documents(RaggedView::new(self.tokens, self.offsets, self.documents)))
             };
-            let train = Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view, documents };
+            let train =
+                Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view.even_first(), documents };
             let mut document = self.first_document as usize;
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.fetch(&array)));
                 warp.fetch(&work);
             }));
             block.each_warp(inline!(move |warp| train.fetch(warp, 0, document)));
+            let mut held = train.hold(block);
             block.iterate(
                 self.steps as usize,
                 train,
@@ -145,11 +148,12 @@ impl Kernel for TrainArgs {
                     let pass = train.pass(i);
                     train.forward_backward(block, pass, inline!(move |warp| train.fetch(warp, i + 1, document)));
                     let weights = train.weights();
-                    weights.weight_gradients(block, pass, false);
+                    weights.gradients(block, pass, &mut held);
                     let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
-                    weights.update(block, Warp::block_share, self.optimizer, coefficients, log, loss);
+                    weights.step(block, &mut held, self.optimizer, coefficients, log, loss);
                 }),
             );
+            train.release(block, &mut held);
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.write_back(&array)));
             }));

@@ -55,39 +55,41 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
+    /// Updates `N` pairs of rows of weights and their moments, in registers.
     ///
     /// Each operation is written for all pairs before the next one, because a root and a division take so long that a
     /// processor's out-of-order window holds little more than one pair.
     #[inline(always)]
-    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
+    pub fn update<const N: usize>(&self, warp: &Warp, a: &mut Arrays<[F32x32; N]>, decays: bool) {
         let Self { params, step, clip } = *self;
         let splat = F32x32::splat;
         // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
         let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
-        let stride = block.tensor.cols;
-        let [mut w, mut m, mut v] = [[splat(0.0); N]; 3];
         for pair in 0..N {
-            let g = a.grads.load_halves(block.at(pair), stride);
-            let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(params.beta2), splat(V_BIAS));
-            v[pair] = (g * splat(v_gain)).mul_add(g, biased);
-            a.v.store_halves(block.at(pair), stride, v[pair]);
+            let biased = a.v[pair].mul_add(splat(params.beta2), splat(V_BIAS));
+            a.v[pair] = (a.grads[pair] * splat(v_gain)).mul_add(a.grads[pair], biased);
         }
-        let root = warp.sqrt(v);
+        let root = warp.sqrt(a.v);
         for pair in 0..N {
-            let g = a.grads.load_halves(block.at(pair), stride);
-            w[pair] = a.w.load_halves(block.at(pair), stride);
-            m[pair] = a.m.load_halves(block.at(pair), stride) * splat(params.beta1);
-            m[pair] = g.mul_add(splat(m_gain), w[pair].mul_add(splat(M_BIAS), m[pair]));
-            a.m.store_halves(block.at(pair), stride, m[pair]);
+            let decayed = a.m[pair] * splat(params.beta1);
+            a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS), decayed));
         }
+        let decay = splat(if decays { -step.decay } else { 0.0 });
         for pair in 0..N {
-            m[pair] = m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
+            let quotient = a.m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
+            a.w[pair] = a.w[pair].mul_add(decay, a.w[pair]) - quotient;
         }
-        let decay = splat(if block.tensor.decays { -step.decay } else { 0.0 });
-        for pair in 0..N {
-            a.w.store_halves(block.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
-        }
+    }
+
+    /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
+    #[inline(always)]
+    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
+        let [w, grads, m, v] = [block.load(a.w), block.load(a.grads), block.load(a.m), block.load(a.v)];
+        let mut rows = Arrays { w, transposed: [F32x32::splat(0.0); N], grads, m, v };
+        self.update(warp, &mut rows, block.tensor.decays);
+        block.store(a.v, rows.v);
+        block.store(a.m, rows.m);
+        block.store(a.w, rows.w);
     }
 
     /// Updates a block of 16 by 16 weights and its transposed copy. Pairs of rows from `pairs` on are padding, left zero.

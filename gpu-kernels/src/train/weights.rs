@@ -27,14 +27,14 @@ pub fn squares_len<S: Shape>(s: S) -> usize {
 
 /// Returns the number of blocks of a layer's matrices.
 #[inline(always)]
-fn layer_blocks<S: Shape>(s: S) -> usize {
+pub(super) fn layer_blocks<S: Shape>(s: S) -> usize {
     let tensors = Layout(s).layer(0);
     4 * tensors.attn_wq.blocks(HALF_WARP) + 2 * tensors.mlp_fc1.blocks(HALF_WARP)
 }
 
 /// Returns the matrix's index and block `i` of layer `l`, computed so that a kernel has the work on a block once.
 #[inline(always)]
-fn layer_block<S: Shape>(s: S, l: usize, i: usize) -> (usize, WeightBlock) {
+pub(super) fn layer_block<S: Shape>(s: S, l: usize, i: usize) -> (usize, WeightBlock) {
     let tensors = Layout(s).layer(l);
     let (attn, mlp) = (tensors.attn_wq.blocks(HALF_WARP), tensors.mlp_fc1.blocks(HALF_WARP));
     if i < 3 * attn {
@@ -51,7 +51,7 @@ fn layer_block<S: Shape>(s: S, l: usize, i: usize) -> (usize, WeightBlock) {
 
 /// Returns the gradient of a matrix's product, `[T, rows]`, and the product's input, `[T, cols]`.
 #[inline(always)]
-fn sources<S: Shape>(s: S, pass: &Pass, matrix: Matrix) -> (View, View) {
+pub(super) fn sources<S: Shape>(s: S, pass: &Pass, matrix: Matrix) -> (View, View) {
     let Matrix::OfLayer { l, which } = matrix else {
         let a = pass.activations(s, 0);
         return (a.logits, a.x);
