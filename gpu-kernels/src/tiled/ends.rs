@@ -28,7 +28,7 @@ pub fn embed<S: Shape>(
     }
     let [wte, wpe] = tables;
     embed::forward(warp, s, &Embed { wte, wpe, tokens, positions }, a.rstd_embed, first, |at, x| {
-        a.x_embed.store(at, x)
+        a.x_embed.store(at, x);
     });
     for t in 0..TOKENS {
         for i in half_warps(c) {

@@ -16,7 +16,7 @@ pub struct Class {
 }
 
 /// The latencies of arithmetic, shared memory, the second cache and global memory on V100, A100 and H100, in an article
-/// with this number at PubMed Central.
+/// with this number at the library `PubMed` Central.
 const TABLE_3: &str = "PMC10448217, table 3";
 
 /// Declares the classes, each with a constant for its index in [`CLASSES`].
