@@ -388,7 +388,7 @@ impl BroadcastPairs {
     #[track_caller]
     pub fn splat(&self, i: usize) -> F32x32 {
         #[cfg(feature = "race-check")]
-        self.view.record(i, 1, Lanes::All, race::Kind::Read);
+        self.view.record(i, 1, Lanes::All, Kind::Read);
         F32x32::splat(self.element(i))
     }
 
