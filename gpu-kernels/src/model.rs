@@ -151,9 +151,8 @@ impl<S: Shape> Gpt<S> {
     fn before_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
         let (s, a) = (self.s, pass.activations(self.s, l));
         let norm = RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn };
-        self.project_qkv(warp, l, &norm, tokens, |which, t, i, y| {
-            y.store(one_of_three(s, a.q, which), t * s.n_attn_padded() + i);
-        });
+        let (width, qkv) = (s.n_attn_padded(), |which| one_of_three(s, a.q, which));
+        self.project_qkv(warp, l, &norm, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
     }
 
     /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
@@ -170,8 +169,8 @@ impl<S: Shape> Gpt<S> {
         for which in 0..3 {
             let product = self.linear(norm.y, Layout(self.s).layer(l).attn_qkv(which));
             let scale = F32x16::splat(if which == 0 { attention::query_scale(self.s) } else { 1.0 });
-            let store = |t, i, y: Columns| store(which, t, i, y.map(|y| y * scale));
-            linear::forward_sum(warp, self.s, 1, |_| product, tokens, store);
+            let scaled = |y: Columns| y.map(|y| y * scale);
+            linear::forward_sum(warp, self.s, 1, |_| product, tokens, inline!(|t, i, y| store(which, t, i, scaled(y))));
         }
         warp.sync();
     }
@@ -221,10 +220,8 @@ impl<S: Shape> Gpt<S> {
     #[inline(always)]
     pub fn backward_to_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
-        linear::forward(warp, s, &self.linear_backward(a.dx_out, tensors.mlp_fc2), tokens, |t, i, dh2| {
-            let at = t * s.n_hidden_padded() + i;
-            dh2.map_with(a.h, at, mlp::backward).store(a.dh, at);
-        });
+        let (fc2, c) = (self.linear_backward(a.dx_out, tensors.mlp_fc2), s.n_hidden_padded());
+        linear::forward(warp, s, &fc2, tokens, inline!(|t, i, dh2| dh2.map_into(a.h, a.dh, t * c + i, mlp::backward)));
         linear::forward_into(warp, s, &self.linear_backward(a.dh, tensors.mlp_fc1), tokens, a.dx_mid);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
         rmsnorm::backward(warp, s, &norm, tokens);

@@ -93,6 +93,12 @@ impl Columns {
         }
     }
 
+    /// Stores [`Self::map_with`] in `into`, at the elements that are read from `view`.
+    #[inline(always)]
+    pub fn map_into(self, view: View, into: View, i: usize, f: impl Fn(F32x16, F32x16) -> F32x16) {
+        self.map_with(view, i, f).store(into, i);
+    }
+
     /// Stores the columns from element `i` on.
     #[inline(always)]
     pub fn store(self, view: View, i: usize) {

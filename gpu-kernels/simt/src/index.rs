@@ -26,3 +26,14 @@ pub const fn rem(a: usize, b: usize) -> usize {
 pub fn half_warps(n: usize) -> impl DoubleEndedIterator<Item = usize> {
     (0..n / HALF_WARP).map(|i| i * HALF_WARP)
 }
+
+/// Returns the sum of `f(channel)` over the first channel of each half-warp in a row of `n` channels, in order. Unlike
+/// [`Iterator::fold`], the function is inlined whatever it costs.
+#[inline(always)]
+pub fn sum_half_warps(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut sum = 0.0;
+    for i in half_warps(n) {
+        sum += f(i);
+    }
+    sum
+}

@@ -17,7 +17,6 @@ pub fn query_scale<S: Shape>(s: S) -> f32 {
 
 /// Returns the pairs of keys that query `t` sees, as the first key and whether the query sees the second one.
 fn key_pairs(t: usize) -> impl Iterator<Item = (usize, bool)> {
-    // An inclusive range would test a flag in each iteration.
     let pairs = t / 2 + 1;
     (0..pairs).map(move |pair| (2 * pair, 2 * pair < t))
 }

@@ -19,8 +19,7 @@ pub struct Linear {
     pub cols: usize,
 }
 
-/// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands it to `store(t, col, y[t, col..])`, as many columns as fit in the
-/// lanes.
+/// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands 16 or 32 columns at a time to `store(t, col, y[t, col..])`.
 ///
 /// The even `i` are summed in order, and so are the odd `i`. Then the two sums are added. Rows from the document's end on
 /// get the products of their rows of `x`, or zeros.

@@ -1,6 +1,6 @@
 //! The draw of the next token from logits, with top-k, a temperature, min-p and top-p.
 
-use simt::{F32x16, Mask16, View, half_warps, inline};
+use simt::{F32x16, Mask16, View, half_warps, inline, sum_half_warps};
 
 use super::cross_entropy::in_vocab;
 use crate::math::{exp, ln};
@@ -76,11 +76,14 @@ pub fn draw<S: Shape>(s: S, logits: View, params: &SamplingParams, uniform: f32)
         let excluded = last.before(row, i).or(weigh(row).lt(F32x16::splat(params.min_p)));
         in_vocab(s, i).and_not(excluded).select(weigh(row), F32x16::splat(0.0)).prefix_sum()
     };
-    let sum = |last| half_warps(s.vocab_padded()).fold(0.0, inline!(|sum, i| sum + cumulative(last, i).last()));
+    let sum = |last| sum_half_warps(s.vocab_padded(), inline!(|i| cumulative(last, i).last()));
     // `last` is the last token in rank that may be drawn. If all may be drawn, no search is needed.
     let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
     if params.top_k < s.vocab() as u32 {
-        last = (1..params.top_k).fold(first, inline!(|last, _| next_ranked(s, logits, last)));
+        last = first;
+        for _ in 1..params.top_k {
+            last = next_ranked(s, logits, last);
+        }
     }
     let mut total = sum(last);
     if params.top_p < 1.0 {
