@@ -81,16 +81,42 @@ pub fn reference(root: &Path) -> Result<Vec<File>> {
     Ok(files)
 }
 
-/// The ends of the paths of those files of the crate `simt` that microgpt's kernels do not use. The page leaves them out.
-const UNUSED: [&str; 5] = ["/src/kernel.rs", "/src/lanes.rs", "/src/processor.rs", "/warp_lanes.rs", "/warp_memory.rs"];
+/// The ends of the paths of those files that a run in the page does not use, such as those of ranks and of other kernels. The
+/// page leaves them out.
+const UNUSED: [&str; 23] = [
+    "/src/array.rs",
+    "/src/array2.rs",
+    "/array_memory.rs",
+    "/atomics.rs",
+    "/collective.rs",
+    "/conversions.rs",
+    "/element.rs",
+    "/half.rs",
+    "/kernel.rs",
+    "/kernel_block.rs",
+    "/src/lanes.rs",
+    "/masked.rs",
+    "/part.rs",
+    "/processor.rs",
+    "/ptx_words.rs",
+    "/race.rs",
+    "/share.rs",
+    "/space.rs",
+    "/warp_lanes.rs",
+    "/warp_memory.rs",
+    "/wide_lanes.rs",
+    "/word.rs",
+    "/words.rs",
+];
 
 /// Returns the files of the kernels and of the crate `simt` in the order in which the kernels' doc comment names their
 /// modules. Files of one module follow the order of the reference.
 pub fn kernels(root: &Path, reference: &[File]) -> Result<Vec<File>> {
     let mut files = folder(root, "gpu-kernels/src")?;
     let crate_doc = crate_doc(&files);
+    files.extend(folder(root, "gpu-kernels/simt/src")?);
     let is_used = |file: &File| UNUSED.iter().all(|end| !file.path.ends_with(end));
-    files.extend(folder(root, "gpu-kernels/simt/src")?.into_iter().filter(is_used));
+    files.retain(is_used);
     files.sort_by_cached_key(|file| {
         let rank = |(depth, name): (usize, &str)| match depth {
             0 => position(&crate_doc, name),
