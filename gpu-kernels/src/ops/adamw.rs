@@ -9,11 +9,11 @@ use simt::{F32x32, HALF_WARP, View, Warp};
 use crate::layout::{Arrays, WeightBlock};
 
 /// The addend of `v` in each step. The addend keeps `v` from becoming denormal. The addend's root stays far below eps.
-const V_BIAS: f32 = 1e-24;
+pub(crate) const V_BIAS: f32 = 1e-24;
 
 /// The fraction of `w` that is added to `m` in each step. It keeps a moment whose gradient has vanished from becoming
 /// denormal. The moments of padding stay exactly zero.
-const M_BIAS: f32 = 1e-20;
+pub(crate) const M_BIAS: f32 = 1e-20;
 
 /// The pairs of rows that [`AdamW::update_block`] updates at once. Two pairs keep a divider busy. With NEON two pairs
 /// would spill, because one has as many vectors as two have with AVX2.
@@ -55,41 +55,39 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// Updates `N` pairs of rows of weights and their moments, in registers.
+    /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
     ///
     /// Each operation is written for all pairs before the next one, because a root and a division take so long that a
     /// processor's out-of-order window holds little more than one pair.
     #[inline(always)]
-    pub fn update<const N: usize>(&self, warp: &Warp, a: &mut Arrays<[F32x32; N]>, decays: bool) {
+    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
         let Self { params, step, clip } = *self;
         let splat = F32x32::splat;
         // The rounded beta is subtracted, so that the weights of the old and the new value sum to exactly one.
         let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
+        let stride = block.tensor.cols;
+        let [mut w, mut m, mut v] = [[splat(0.0); N]; 3];
         for pair in 0..N {
-            let biased = a.v[pair].mul_add(splat(params.beta2), splat(V_BIAS));
-            a.v[pair] = (a.grads[pair] * splat(v_gain)).mul_add(a.grads[pair], biased);
+            let g = a.grads.load_halves(block.at(pair), stride);
+            let biased = a.v.load_halves(block.at(pair), stride).mul_add(splat(params.beta2), splat(V_BIAS));
+            v[pair] = (g * splat(v_gain)).mul_add(g, biased);
+            a.v.store_halves(block.at(pair), stride, v[pair]);
         }
-        let root = warp.sqrt(a.v);
+        let root = warp.sqrt(v);
         for pair in 0..N {
-            let decayed = a.m[pair] * splat(params.beta1);
-            a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS), decayed));
+            let g = a.grads.load_halves(block.at(pair), stride);
+            w[pair] = a.w.load_halves(block.at(pair), stride);
+            m[pair] = a.m.load_halves(block.at(pair), stride) * splat(params.beta1);
+            m[pair] = g.mul_add(splat(m_gain), w[pair].mul_add(splat(M_BIAS), m[pair]));
+            a.m.store_halves(block.at(pair), stride, m[pair]);
         }
-        let decay = splat(if decays { -step.decay } else { 0.0 });
         for pair in 0..N {
-            let quotient = a.m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
-            a.w[pair] = a.w[pair].mul_add(decay, a.w[pair]) - quotient;
+            m[pair] = m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
         }
-    }
-
-    /// Updates the weights of the first `N` pairs of rows and their moments. Each lane accesses its own elements only.
-    #[inline(always)]
-    pub fn update_rows<const N: usize>(&self, warp: &Warp, a: &Arrays<View>, block: WeightBlock) {
-        let [w, grads, m, v] = [block.load(a.w), block.load(a.grads), block.load(a.m), block.load(a.v)];
-        let mut rows = Arrays { w, transposed: [F32x32::splat(0.0); N], grads, m, v };
-        self.update(warp, &mut rows, block.tensor.decays);
-        block.store(a.v, rows.v);
-        block.store(a.m, rows.m);
-        block.store(a.w, rows.w);
+        let decay = splat(if block.tensor.decays { -step.decay } else { 0.0 });
+        for pair in 0..N {
+            a.w.store_halves(block.at(pair), stride, w[pair].mul_add(decay, w[pair]) - m[pair]);
+        }
     }
 
     /// Updates a block of 16 by 16 weights and its transposed copy. Pairs of rows from `pairs` on are padding, left zero.
