@@ -93,7 +93,7 @@ fn keeps_samples_in_local_memory(kernel: &str) -> bool {
 
 #[test]
 #[ignore = "needs ptxas: see the head of this file"]
-fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_or_of_tiles_need_no_stack() {
+fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_or_with_tiles_in_shared_memory_need_no_stack() {
     let dir = tempfile::tempdir().unwrap();
     let runs: Vec<_> =
         [75, 90, 120].into_iter().flat_map(|arch| kernels().iter().map(move |(kernel, _)| (arch, kernel))).collect();
@@ -103,8 +103,9 @@ fn the_assembler_accepts_all_kernels_and_those_of_the_default_shape_or_of_tiles_
         println!(
             "{kernel} for sm_{arch}: {stack} bytes stack, {spill_stores} stored and {spill_loads} loaded by spills"
         );
-        // Run-time shapes of the fused executor spill.
-        let (is_default, is_tiled) = (KERNELS.iter().any(|(name, _)| name == kernel), kernel.starts_with("tiled_"));
+        // Run-time shapes of the fused executor spill, and so does attention in global memory for sm_120.
+        let is_tiled = kernel.starts_with("tiled_") && !kernel.ends_with("_global");
+        let is_default = KERNELS.iter().any(|(name, _)| name == kernel);
         if is_tiled || is_default && !keeps_samples_in_local_memory(kernel) {
             assert_eq!((stack, spill_stores, spill_loads), (0, 0, 0), "`{kernel}` for sm_{arch}");
         }
