@@ -16,7 +16,7 @@ import {
 import { adviceOf, lowerRate } from "./divergence.js";
 import { $, grouped, input } from "./dom.js";
 import { drop, onMessage, send, start } from "./engine.js";
-import { go, onPlace, setting } from "./fragment.js";
+import { fragment, go, onPlace, setting } from "./fragment.js";
 import { RUN } from "./keys.js";
 import { Losses } from "./losses.js";
 import { counted, lossText } from "./numbers.js";
@@ -355,6 +355,11 @@ const finish = (hash) => {
   $("try-lower").hidden = !diverged;
   const lower = lowerRate(runSettings().learning_rate);
   $("try-lower-rate").dataset.settings = `learning_rate=${lower}`;
+  $("try-lower-rate", HTMLAnchorElement).href = fragment({
+    view: "live",
+    part: "",
+    settings: { learning_rate: lower },
+  });
   $("try-lower-rate").textContent = `a learning rate of ${lower}`;
   $("try-higher").hidden = diverged;
   $("try-longer").hidden = diverged || val_loss - losses.mean < BY_HEART;
