@@ -1,4 +1,4 @@
-// What a field's change does while the pointer is pressed elsewhere waits for the click, which it could move away.
+// The effect of a field's change waits for the click that leaves the field, because it could move the clicked element away.
 
 /** Whether a pointer is pressed. */
 let isPressed = false;

@@ -12,7 +12,7 @@ use crate::modules::Module;
 /// The names of the costs, in the order of the columns.
 const NAMES: [&str; 5] = ["registers", "spilled bytes", "stack bytes", "shared bytes", "instructions"];
 
-/// What a kernel costs.
+/// The costs of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Costs {
     kernel: String,

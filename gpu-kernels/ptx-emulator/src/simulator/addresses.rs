@@ -29,7 +29,7 @@ pub(super) struct Targets {
     spaces: [Space; 32],
     /// The address or offset of each lane, as in [`LaneAccess`].
     pub(super) addresses: [u64; 32],
-    /// What the addresses of all lanes have in common, if they are in one state space.
+    /// The common properties of all lanes' addresses, if they are in one state space.
     pub(super) together: Option<Together>,
     pub(super) len: usize,
 }
