@@ -8,10 +8,12 @@ mod gpu;
 #[cfg(feature = "mpi")]
 mod host_copies;
 mod kernels;
+mod launch_times;
 mod memory;
 mod model;
 mod pace;
 mod tiled;
 
 pub use self::kernels::{DECLARED_SHARED, PTX, Ptx};
+pub use self::launch_times::LaunchTime;
 pub use self::model::{Cuda, CudaModels};

@@ -18,6 +18,7 @@ use super::super::memory::Demand;
 use super::super::types::Executor;
 use super::error::{failed, no_driver, no_gpu};
 use super::kernels::{Args, CudaKernels, Kernel, LaunchArgs};
+use super::launch_times::LaunchTimes;
 use super::memory::{affordable_blocks, ensure_free, pointer, upload, zeros};
 use crate::corpus::{Dataset, Documents};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub(super) struct Gpu {
     pub(super) shape: RuntimeShape,
     /// The seconds that the last launch, or the last series of launches, took on the device.
     pub(super) seconds: Cell<f64>,
+    pub(super) launch_times: LaunchTimes,
     /// The documents on the host.
     pub(super) dataset: Dataset,
     // The fields are dropped in this order, so the context stands last.
@@ -90,6 +92,7 @@ impl Gpu {
         Ok(Self {
             shape,
             seconds: Cell::new(0.0),
+            launch_times: LaunchTimes::default(),
             dataset: dataset.clone(),
             train: DeviceDocuments::upload(&dataset.train)?,
             val: DeviceDocuments::upload(&dataset.val)?,
@@ -112,8 +115,11 @@ impl Gpu {
     pub(super) unsafe fn launch<A: LaunchArgs>(&self, kernel: &Kernel<A>, blocks: usize, args: A) -> Result<()> {
         // The first launch of a kernel compiles it, which must not count as time on the device.
         let compiled = self.kernels.compiled(kernel)?;
-        // SAFETY: the caller vouches for the arrays, and `timed` waits for the stream.
-        self.timed(&kernel.name, |stream| unsafe { kernel.launch(&compiled, stream, blocks, args) })
+        self.timed(&kernel.name, |stream| {
+            // SAFETY: the caller vouches for the arrays, and `timed` waits for the stream.
+            let launch = || unsafe { kernel.launch(&compiled, stream, blocks, args) };
+            self.launch_times.around(&kernel.name, None, stream, launch)
+        })
     }
 
     /// Calls `launch`, which launches kernels on the stream, waits for their end, and measures their time.

@@ -22,6 +22,7 @@ use super::super::types::{Device, Evaluation, Executor, Executors, ModelSetup, M
 use super::super::{sampling, validate};
 use super::gpu::{DeviceDocuments, Gpu};
 use super::kernels::CudaKernels;
+use super::launch_times::LaunchTime;
 use super::memory::{Plan, affordable_blocks, download, ensure_free, overwrite, pointer, uninitialized, upload, zeros};
 use super::tiled::Tiled;
 use crate::config::{SampleConfig, TrainConfig};
@@ -103,6 +104,15 @@ impl Cuda {
     /// Returns the seconds that the last launch took on the device.
     pub fn device_seconds(&self) -> f64 {
         self.gpu.seconds.get()
+    }
+
+    /// Returns the times of the launches that `launches` makes, in their order.
+    ///
+    /// # Errors
+    /// Those of `launches`.
+    pub fn launch_times(&mut self, launches: impl FnOnce(&mut Self) -> Result<()>) -> Result<Vec<LaunchTime>> {
+        let gpu = Rc::clone(&self.gpu);
+        gpu.launch_times.record(|| launches(self))
     }
 
     fn read(&self, array: &DeviceBuffer<f32>) -> Result<Weights> {

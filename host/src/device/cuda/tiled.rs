@@ -179,8 +179,11 @@ impl Tiled {
         }
         let scratch = pointer(&self.scratch, scratch);
         gpu.timed("tiled", |stream| {
-            // SAFETY: the caller vouches for the arrays. The phases follow each other in the stream, and `timed` waits.
-            launches.iter().try_for_each(|launch| unsafe { launch.run(&kernels, stream, scratch) })
+            launches.iter().zip(phases.iter().cycle()).try_for_each(|(launch, phase)| {
+                // SAFETY: the caller vouches for the arrays. The phases follow each other in the stream, and `timed` waits.
+                let run = || unsafe { launch.run(&kernels, stream, scratch) };
+                gpu.launch_times.around(launch.kernel(&kernels), Some(phase.op), stream, run)
+            })
         })?;
         Ok((download(&log, 0..log.len())?, download(&losses, 0..losses.len())?))
     }
@@ -258,6 +261,16 @@ impl Launch {
             let items = strips.cloned().unwrap_or(0..blocks);
             let first_item = items.start as u64;
             Self::Rows(PhaseArgs { step, phase, scratch, staging, first_item }, items.len())
+        }
+    }
+
+    /// Returns the kernel's name.
+    fn kernel<'a>(&self, kernels: &'a Kernels) -> &'a str {
+        match self {
+            Self::Forward(..) => &kernels.forward.0.name,
+            Self::Backward(..) => &kernels.backward.0.name,
+            Self::Attention(..) => &kernels.attention.0.name,
+            Self::Rows(..) => &kernels.rows.0.name,
         }
     }
 
