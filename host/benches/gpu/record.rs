@@ -5,9 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
+use cust::device::{Device, DeviceAttribute};
 use microgpt::device::cuda::PTX;
 use microgpt::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::launches::OpTime;
+use crate::predicted::Prediction;
 
 /// The record in the repository, as `.ci/gpu-check` wrote it.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/gpu-benchmark.json");
@@ -15,15 +19,51 @@ const BEGIN: &str =
     "<!-- the table of assets/gpu-benchmark.json: cargo bench -p host --bench gpu -- --readme ../README.md -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
+/// The first GPU, as its driver describes it.
+pub struct Computer {
+    /// The GPU, its driver, its highest clock, and the compiler of the kernels.
+    description: String,
+    /// The highest clock of the multiprocessors, in cycles a second.
+    pub hertz: f64,
+}
+
+impl Computer {
+    /// Returns the description of this computer's first GPU.
+    ///
+    /// # Errors
+    /// If there is no GPU.
+    pub fn this() -> Result<Self> {
+        let failed = |error| failure(format!("cannot describe the GPU: {error}"));
+        cust::init(cust::CudaFlags::empty()).map_err(failed)?;
+        let device = Device::get_device(0).map_err(failed)?;
+        let attribute = |attribute| device.get_attribute(attribute).map_err(failed);
+        let hertz = f64::from(attribute(DeviceAttribute::ClockRate)?) * 1e3;
+        let version = cust::CudaApiVersion::get().map_err(failed)?;
+        let description = format!(
+            "{}, {} multiprocessors of at most {:.3} GHz, driver for CUDA {}.{}, PTX by {}",
+            device.name().map_err(failed)?,
+            attribute(DeviceAttribute::MultiprocessorCount)?,
+            hertz / 1e9,
+            version.major(),
+            version.minor(),
+            PTX.map_or("no compiler", |ptx| ptx.compiler)
+        );
+        Ok(Self { description, hertz })
+    }
+}
+
 /// The figures of one computer.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Record {
-    /// The GPU, its driver, its present and highest clocks as `nvidia-smi` prints them, and the compiler of the
-    /// kernels.
+    /// The description of [`Computer`].
     device: String,
     /// The year, month and day.
     date: String,
     figures: Vec<Figure>,
+    /// The ops of a step of the tiled executor.
+    launches: Vec<OpTime>,
+    /// The bounds of the emulator's profile beside measured cycles.
+    predicted: Vec<Prediction>,
 }
 
 /// One measurement.
@@ -46,15 +86,17 @@ impl Figure {
 }
 
 impl Record {
-    /// Returns a record of the figures with the GPU and the date of this computer.
+    /// Returns a record with the date of today.
     ///
     /// # Errors
-    /// If `nvidia-smi` or `date` cannot be run.
-    pub fn of_this_computer(figures: Vec<Figure>) -> Result<Self> {
-        let query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm";
-        let device = output("nvidia-smi", &[query, "--format=csv,noheader", "--id=0"])?;
-        let device = format!("{device}, PTX by {}", PTX.map_or("no compiler", |ptx| ptx.compiler));
-        Ok(Self { device, date: output("date", &["-u", "+%F"])?, figures })
+    /// If `date` cannot be run.
+    pub fn new(
+        computer: Computer,
+        figures: Vec<Figure>,
+        launches: Vec<OpTime>,
+        predicted: Vec<Prediction>,
+    ) -> Result<Self> {
+        Ok(Self { device: computer.description, date: today()?, figures, launches, predicted })
     }
 
     /// Writes the record as JSON.
@@ -92,12 +134,9 @@ fn table(record: &str) -> Result<String> {
     Ok(format!("{}, {}:\n\n| benchmark | |\n|---|---|\n{rows}", record.device, record.date))
 }
 
-fn output(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output();
-    let output = output.map_err(|error| failure(format!("cannot run `{program}`: {error}")))?;
-    if !output.status.success() {
-        return Err(failure(format!("`{program}` fails")));
-    }
+fn today() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%F"]).output();
+    let output = output.map_err(|error| failure(format!("cannot run `date`: {error}")))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
