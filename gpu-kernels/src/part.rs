@@ -91,7 +91,7 @@ impl AddArgs {
             // SAFETY: the caller keeps the contract.
             let [sum, a, b] = unsafe { [View::new(sum, len), View::new(a, len), View::new(b, len)] };
             block.each_warp(inline!(|warp| {
-                for i in block.grid_share(warp).items(0, len / (2 * HALF_WARP)) {
+                for i in warp.grid_share().items(0, len / (2 * HALF_WARP)) {
                     let at = i * 2 * HALF_WARP;
                     sum.store_halves(at, HALF_WARP, a.load_halves(at, HALF_WARP) + b.load_halves(at, HALF_WARP));
                 }

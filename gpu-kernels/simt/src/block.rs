@@ -101,13 +101,6 @@ impl<T: Target> Block<T> {
         Strided { next: self.index, end: count, step: self.count }
     }
 
-    /// Returns the share of `warp` among the warps of all blocks.
-    #[inline(always)]
-    #[allow(clippy::unused_self)] // The share is that of a warp in this block.
-    pub fn grid_share(&self, warp: &Warp) -> Share {
-        warp.grid_share()
-    }
-
     #[inline(always)]
     fn warp(&self, index: usize) -> Warp {
         Warp { index, block: self.index, blocks: self.count, isa: T::ISA }

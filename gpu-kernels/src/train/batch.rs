@@ -125,7 +125,7 @@ impl Kernel for PhaseArgs {
                     weights.reduce(block, count, 1.0 / documents as f32);
                 }
                 Phase::Update => {
-                    let share = |warp: &Warp| block.grid_share(warp);
+                    let share = |warp: &Warp| warp.grid_share();
                     let loss = move || losses.sum(batch) / batch as f32;
                     weights.update(block, share, train.optimizer, coefficients, log, loss);
                 }
@@ -200,7 +200,7 @@ impl<S: Shape> Weights<S> {
     fn reduce<T: Target>(self, block: &Block<T>, arrays: usize, scale: f32) {
         block.each_warp(inline!(move |warp| {
             self.each_block(
-                block.grid_share(warp),
+                warp.grid_share(),
                 inline!(|i, pair| self.reduce_block::<1>(arrays, scale, i, pair)),
                 inline!(|i, _, block| self.reduce_block::<{ HALF_WARP / 2 }>(arrays, scale, i, block)),
             );
