@@ -9,6 +9,8 @@ use crate::target::{HALF_WARP, Isa, Target, WARPS};
 
 mod array_memory;
 pub(crate) mod atomics;
+mod bounds;
+mod broadcasts;
 mod channels;
 mod conversions;
 mod lanes;
@@ -24,12 +26,13 @@ mod warp_lanes;
 mod wide_lanes;
 mod words;
 
+pub use broadcasts::{BroadcastPairs, Broadcasts};
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
 pub use newton::sqrt_from_estimate;
 pub use u32_view::U32View;
-pub use view::{BroadcastPairs, Broadcasts, View};
+pub use view::View;
 pub use warp_lanes::{I32x32, Mask32, U32x32};
 pub use wide_lanes::{F64x32, U64x32};
 pub use words::{W16, W32, W64, Word};

@@ -2,10 +2,11 @@
 
 use core::simd::Simd;
 
+#[cfg(feature = "race-check")]
+use super::bounds::Lanes;
+use super::broadcasts::{BroadcastPairs, Broadcasts};
 use super::channels::F32x16;
 use super::lanes::F32x32;
-#[cfg(feature = "race-check")]
-use super::race;
 use super::transpose::transpose;
 #[cfg(feature = "race-check")]
 use crate::space::Kind;
@@ -26,7 +27,7 @@ pub struct View {
     pub(super) ptr: *mut f32,
     /// The addresses of the array's beginning and end.
     #[cfg(any(debug_assertions, feature = "race-check"))]
-    bounds: (usize, usize),
+    pub(super) bounds: (usize, usize),
     /// The array's name, or an empty text.
     #[cfg(any(debug_assertions, feature = "race-check"))]
     pub(super) name: &'static str,
@@ -36,24 +37,6 @@ pub struct View {
 unsafe impl Send for View {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for View {}
-
-/// The lanes of the warp that touch the elements of an access, for the race checker.
-#[derive(Clone, Copy)]
-#[cfg(feature = "race-check")]
-pub(super) enum Lanes {
-    /// Element `i` by lane `i` of both half-warps.
-    BothHalves,
-    /// Element `i` by lane `i` of this half-warp.
-    Half(u32),
-    /// Every element by every lane.
-    All,
-    /// Every element by every lane of this half-warp.
-    AllOfHalf(u32),
-    /// Every element by this lane.
-    One(u32),
-    /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
-    Column(usize),
-}
 
 impl View {
     /// Returns a view of the `len` elements at `ptr`.
@@ -270,7 +253,7 @@ impl View {
 
     #[inline(always)]
     #[track_caller]
-    fn value(self, i: usize) -> f32 {
+    pub(super) fn value(self, i: usize) -> f32 {
         self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) }
@@ -311,100 +294,4 @@ impl View {
     pub fn even_first(self) -> Self {
         self
     }
-
-    /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.
-    #[inline(always)]
-    #[track_caller]
-    pub(super) fn check_bounds(self, i: usize, count: usize) {
-        self.check_elements(size_of::<f32>(), i, count);
-    }
-
-    /// Asserts as [`Self::check_bounds`] does for elements of `bytes` bytes.
-    #[inline(always)]
-    #[track_caller]
-    #[cfg_attr(not(any(debug_assertions, feature = "race-check")), allow(unused_variables, clippy::unused_self))]
-    pub(super) fn check_elements(self, bytes: usize, i: usize, count: usize) {
-        #[cfg(any(debug_assertions, feature = "race-check"))]
-        {
-            // A view may begin outside of its array, as long as its accesses lie within.
-            let ((begin, end), size) = (self.bounds, bytes as isize);
-            let first = (self.ptr as isize - begin as isize) / size + i as isize;
-            let (last, len) = (first + count as isize, (end - begin) / bytes);
-            let is_within = first >= 0 && last <= len as isize;
-            let (name, quote) = if self.name.is_empty() { ("an array", "") } else { (self.name, "`") };
-            assert!(
-                is_within,
-                "access to elements {first}..{last} of {quote}{name}{quote}, expected a range within 0..{len}"
-            );
-        }
-    }
-
-    /// Records an access for the race checker.
-    #[cfg(feature = "race-check")]
-    #[track_caller]
-    pub(super) fn record(self, i: usize, count: usize, lanes: Lanes, kind: Kind) {
-        self.check_bounds(i, count);
-        let start = self.ptr as usize + 4 * i;
-        for e in 0..count {
-            let lanes = match lanes {
-                Lanes::BothHalves => 0x1_0001 << e,
-                Lanes::Half(half) => 1 << (16 * half as usize + e),
-                Lanes::All => u32::MAX,
-                Lanes::AllOfHalf(half) => 0xffff << (16 * half),
-                Lanes::One(lane) => 1 << lane,
-                Lanes::Column(column) => 1 << (16 * (e % 2) + column),
-            };
-            race::access(start + 4 * e, lanes, kind);
-        }
-    }
 }
-
-/// Sixteen adjacent elements, taken in pairs with one element for each half-warp.
-///
-/// On x86-64 [`Self::broadcast_pair`] loads the elements, because a multiplication takes an operand from memory. NEON
-/// multiplies by a lane of a register, so that `aarch64` loads four elements at once.
-#[derive(Clone, Copy)]
-pub struct BroadcastPairs {
-    #[cfg_attr(all(target_arch = "aarch64", not(feature = "race-check")), expect(dead_code))]
-    view: View,
-    #[cfg(target_arch = "aarch64")]
-    lanes: F32x16,
-}
-
-impl BroadcastPairs {
-    /// Returns element `2 i` in every lane of the lower half-warp and element `2 i + 1` in every lane of the upper one.
-    #[inline(always)]
-    #[track_caller]
-    pub fn broadcast_pair(&self, i: usize) -> F32x32 {
-        #[cfg(feature = "race-check")]
-        for half in 0..2 {
-            self.view.record(2 * i + half, 1, Lanes::AllOfHalf(half as u32), Kind::Read);
-        }
-        F32x32(F32x16::splat(self.element(2 * i)), F32x16::splat(self.element(2 * i + 1)))
-    }
-
-    /// Returns element `i` in every lane.
-    #[inline(always)]
-    #[track_caller]
-    pub fn splat(&self, i: usize) -> F32x32 {
-        #[cfg(feature = "race-check")]
-        self.view.record(i, 1, Lanes::All, Kind::Read);
-        F32x32::splat(self.element(i))
-    }
-
-    #[cfg(not(target_arch = "aarch64"))]
-    #[inline(always)]
-    #[track_caller]
-    fn element(&self, i: usize) -> f32 {
-        self.view.value(i)
-    }
-
-    #[cfg(target_arch = "aarch64")]
-    #[inline(always)]
-    fn element(&self, i: usize) -> f32 {
-        self.lanes.0[i]
-    }
-}
-
-/// Sixteen adjacent elements, taken one by one.
-pub type Broadcasts = BroadcastPairs;
