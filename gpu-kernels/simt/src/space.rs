@@ -6,6 +6,10 @@ pub trait Space: Copy + Send + Sync + sealed::Sealed {
     /// Whether nothing writes to the array during the launch, so that a GPU may keep its elements in a read-only cache.
     #[doc(hidden)]
     const CONSTANT: bool = false;
+
+    /// Whether only the warps of one block access the array. On the CPU these run on one thread.
+    #[doc(hidden)]
+    const SHARED: bool = false;
 }
 
 /// A state space that a kernel may write to.
@@ -24,7 +28,9 @@ pub struct SharedMemory;
 pub struct ConstantMemory;
 
 impl Space for GlobalMemory {}
-impl Space for SharedMemory {}
+impl Space for SharedMemory {
+    const SHARED: bool = true;
+}
 impl Space for ConstantMemory {
     const CONSTANT: bool = true;
 }

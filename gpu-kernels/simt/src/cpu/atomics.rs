@@ -1,157 +1,103 @@
 //! Atomic operations of lanes, one lane after the other.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::lanes::F32x32;
 use super::view::View;
-use super::warp_lanes::{I32x32, Mask32, U32x32};
-use crate::target::WARP;
+use super::warp_lanes::{Mask32, U32x32};
+use super::wide_lanes::U64x32;
+use crate::space::Space;
 
-/// Runs `work` for the lanes of the mask, from the lowest on, with the address of the lane's element.
-#[inline(always)]
-fn each_lane(view: View, mask: Mask32, index: U32x32, mut work: impl FnMut(usize, *mut u32)) {
-    for lane in 0..WARP {
-        if mask.test(lane) {
-            work(lane, view.element(index.0[lane] as usize));
-        }
-    }
-}
-
-macro_rules! updates {
-    ($($name:ident: $lanes:ident, $atomic:ident, $method:ident;)*) => {$(
-        /// Updates the elements at the lanes' indices in the lanes of the mask.
+macro_rules! replacements {
+    ($($name:ident: $lanes:ident, $bits:ident, $atomic:ident;)*) => {$(
+        /// Replaces the elements at the lanes' indices by what `operation` makes of the lane and of an element's bits, in the
+        /// lanes of the mask. Returns the old elements, or zero in the other lanes.
         ///
         /// # Safety
         /// The elements lie within the array. While they are accessed atomically, no other access of the launch is plain.
         #[inline(always)]
-        pub unsafe fn $name(view: View, mask: Mask32, index: U32x32, x: $lanes) {
-            each_lane(view, mask, index, #[inline(always)] |lane, element| {
-                // SAFETY: by the contract of the function.
-                unsafe { $atomic::from_ptr(element.cast()) }.$method(x.0[lane], Ordering::Relaxed);
+        unsafe fn $name<S: Space>(
+            view: View,
+            mask: Mask32,
+            index: U32x32,
+            operation: impl Fn(usize, $bits) -> $bits,
+        ) -> $lanes {
+            let (index, mut olds) = (index.0.to_array(), $lanes::splat(0).0.to_array());
+            mask.each_lane(#[inline(always)] |lane| {
+                let element = view.element::<$bits>(index[lane] as usize);
+                if S::SHARED {
+                    // SAFETY: by the contract of the function. The warps of a block run on one thread.
+                    olds[lane] = unsafe { *element };
+                    // SAFETY: as above.
+                    unsafe { *element = operation(lane, olds[lane]) };
+                } else {
+                    // SAFETY: by the contract of the function.
+                    let element = unsafe { $atomic::from_ptr(element) };
+                    let mut old = element.load(Ordering::Relaxed);
+                    while let Err(present) = element.compare_exchange_weak(
+                        old, operation(lane, old), Ordering::Relaxed, Ordering::Relaxed
+                    ) {
+                        old = present;
+                    }
+                    olds[lane] = old;
+                }
             });
+            $lanes(olds.into())
         }
     )*};
 }
 
-updates! {
-    add: U32x32, AtomicU32, fetch_add;
-    min_u32: U32x32, AtomicU32, fetch_min;
-    max_u32: U32x32, AtomicU32, fetch_max;
-    min_i32: I32x32, AtomicI32, fetch_min;
-    max_i32: I32x32, AtomicI32, fetch_max;
-    and: U32x32, AtomicU32, fetch_and;
-    or: U32x32, AtomicU32, fetch_or;
-    xor: U32x32, AtomicU32, fetch_xor;
+replacements! {
+    replace_u32: U32x32, u32, AtomicU32;
+    replace_u64: U64x32, u64, AtomicU64;
 }
 
-/// Applies `operation` to the elements at the lanes' indices in the lanes of the mask, and returns its results, or zero in
-/// the other lanes.
-///
-/// # Safety
-/// The elements lie within the array. While they are accessed atomically, no other access of the launch is plain.
-#[inline(always)]
-unsafe fn fetch(
-    view: View,
-    mask: Mask32,
-    index: U32x32,
-    mut operation: impl FnMut(usize, &AtomicU32) -> u32,
-) -> U32x32 {
-    let mut old = U32x32::splat(0);
-    each_lane(
-        view,
-        mask,
-        index,
+macro_rules! operations {
+    ($replace:ident, $lanes:ident: $($name:ident($($operand:ident),*): |$old:ident| $new:expr;)*) => {$(
+        /// Replaces the elements at the lanes' indices in the lanes of the mask, and returns the old ones.
+        ///
+        /// # Safety
+        /// The conditions of
+        #[doc = concat!("[`", stringify!($replace), "`] hold.")]
         #[inline(always)]
-        |lane, element| {
+        pub unsafe fn $name<S: Space>(view: View, mask: Mask32, index: U32x32, $($operand: $lanes),*) -> $lanes {
+            $(let $operand = $operand.0.to_array();)*
             // SAFETY: by the contract of the function.
-            old.0[lane] = operation(lane, unsafe { AtomicU32::from_ptr(element) });
-        },
-    );
-    old
+            unsafe {
+                $replace::<S>(view, mask, index, #[inline(always)] |lane, $old| {
+                    $(let $operand = $operand[lane];)*
+                    $new
+                })
+            }
+        }
+    )*};
 }
 
-/// Adds to the elements, and returns the old ones.
-///
-/// # Safety
-/// The conditions of [`fetch`] hold.
-#[inline(always)]
-pub unsafe fn fetch_add(view: View, mask: Mask32, index: U32x32, x: U32x32) -> U32x32 {
-    // SAFETY: by the contract of the function.
-    unsafe {
-        fetch(
-            view,
-            mask,
-            index,
-            #[inline(always)]
-            |lane, element| element.fetch_add(x.0[lane], Ordering::Relaxed),
-        )
-    }
+operations! {
+    replace_u32, U32x32:
+    add_u32(x): |old| old.wrapping_add(x);
+    min_u32(x): |old| old.min(x);
+    max_u32(x): |old| old.max(x);
+    min_i32(x): |old| old.cast_signed().min(x.cast_signed()).cast_unsigned();
+    max_i32(x): |old| old.cast_signed().max(x.cast_signed()).cast_unsigned();
+    and_u32(x): |old| old & x;
+    or_u32(x): |old| old | x;
+    xor_u32(x): |old| old ^ x;
+    add_f32(x): |old| (f32::from_bits(old) + f32::from_bits(x)).to_bits();
+    fetch_add_u32(x): |old| old.wrapping_add(x);
+    exchange_u32(x): |_old| x;
+    compare_exchange_u32(expected, x): |old| if old == expected { x } else { old };
 }
 
-/// Replaces the elements, and returns the old ones.
-///
-/// # Safety
-/// The conditions of [`fetch`] hold.
-#[inline(always)]
-pub unsafe fn exchange(view: View, mask: Mask32, index: U32x32, x: U32x32) -> U32x32 {
-    // SAFETY: by the contract of the function.
-    unsafe {
-        fetch(
-            view,
-            mask,
-            index,
-            #[inline(always)]
-            |lane, element| element.swap(x.0[lane], Ordering::Relaxed),
-        )
-    }
-}
-
-/// Replaces the elements that are `expected`, and returns the old ones.
-///
-/// # Safety
-/// The conditions of [`fetch`] hold.
-#[inline(always)]
-pub unsafe fn compare_exchange(view: View, mask: Mask32, index: U32x32, expected: U32x32, x: U32x32) -> U32x32 {
-    // SAFETY: by the contract of the function.
-    unsafe {
-        fetch(
-            view,
-            mask,
-            index,
-            #[inline(always)]
-            |lane, element| {
-                let (Ok(old) | Err(old)) =
-                    element.compare_exchange(expected.0[lane], x.0[lane], Ordering::Relaxed, Ordering::Relaxed);
-                old
-            },
-        )
-    }
-}
-
-/// Adds to elements that are floats.
-///
-/// # Safety
-/// The conditions of [`fetch`] hold.
-#[inline(always)]
-pub unsafe fn add_f32(view: View, mask: Mask32, index: U32x32, x: F32x32) {
-    let x = x.to_simd();
-    // SAFETY: by the contract of the function.
-    unsafe {
-        fetch(
-            view,
-            mask,
-            index,
-            #[inline(always)]
-            |lane, element| {
-                let mut old = element.load(Ordering::Relaxed);
-                loop {
-                    let sum = f32::from_bits(old) + x[lane];
-                    match element.compare_exchange_weak(old, sum.to_bits(), Ordering::Relaxed, Ordering::Relaxed) {
-                        Ok(old) => return old,
-                        Err(present) => old = present,
-                    }
-                }
-            },
-        )
-    };
+operations! {
+    replace_u64, U64x32:
+    add_u64(x): |old| old.wrapping_add(x);
+    min_u64(x): |old| old.min(x);
+    max_u64(x): |old| old.max(x);
+    and_u64(x): |old| old & x;
+    or_u64(x): |old| old | x;
+    xor_u64(x): |old| old ^ x;
+    add_f64(x): |old| (f64::from_bits(old) + f64::from_bits(x)).to_bits();
+    fetch_add_u64(x): |old| old.wrapping_add(x);
+    exchange_u64(x): |_old| x;
+    compare_exchange_u64(expected, x): |old| if old == expected { x } else { old };
 }

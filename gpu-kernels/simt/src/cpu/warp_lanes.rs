@@ -10,15 +10,18 @@ use super::lanes::F32x32;
 use super::wide_lanes::{F64x32, U64x32};
 use crate::target::{HALF_WARP, WARP};
 
-/// Each lane's index. Functions such as [`core::array::from_fn`] are not always inlined. They would then be compiled for
-/// the baseline, so loops take their place in this file.
-const LANES: [u32; WARP] = {
+/// Each lane's index. LLVM computes masks from a constant vector when it compiles, and from a constant array of this size at
+/// run time.
+///
+/// Functions such as [`core::array::from_fn`] are not always inlined. They would then be compiled for the baseline, so
+/// loops take their place in this file.
+const LANES: Simd<u32, WARP> = {
     let (mut lanes, mut lane) = ([0; WARP], 0);
     while lane < WARP {
         lanes[lane] = lane as u32;
         lane += 1;
     }
-    lanes
+    Simd::from_array(lanes)
 };
 
 /// One signed integer for each lane.
@@ -75,7 +78,14 @@ impl F32x32 {
     /// Returns the values without their fractions. Values beyond the range of `i32` give its ends, and NaN gives 0.
     #[inline(always)]
     pub fn to_i32(self) -> I32x32 {
-        I32x32(self.to_simd().cast())
+        // LLVM converts lane by lane if it has to take care of the values out of range, so these are replaced first.
+        let (x, lowest, largest) = (self.to_simd(), Simd::splat(-2_147_483_648.0), Simd::splat(2_147_483_520.0));
+        let inside = x.simd_gt(lowest).select(x, lowest);
+        let inside = inside.simd_lt(largest).select(inside, largest);
+        // SAFETY: the values lie in the range of `i32`, and NaN became the lowest.
+        let inside = unsafe { inside.to_int_unchecked() };
+        let (is_large, is_nan) = (x.simd_gt(largest), x.simd_ne(x));
+        I32x32(is_large.select(Simd::splat(i32::MAX), is_nan.select(Simd::splat(0), inside)))
     }
 }
 
@@ -97,7 +107,7 @@ impl U32x32 {
     /// Returns each lane's index in the warp.
     #[inline(always)]
     pub fn lane_index() -> Self {
-        Self(Simd::from_array(LANES))
+        Self(LANES)
     }
 
     /// Returns the same bits as signed integers.
@@ -117,7 +127,7 @@ impl Mask32 {
     /// Returns the lanes below `n`.
     #[inline(always)]
     pub fn lanes_below(n: usize) -> Self {
-        Self(U32x32::lane_index().0.simd_lt(Simd::splat(n.min(WARP) as u32)))
+        Self(LANES.simd_lt(Simd::splat(n.min(WARP) as u32)))
     }
 
     /// Returns the mask as bits, of which lane 0 is the lowest. This is the ballot of the warp.
@@ -130,6 +140,22 @@ impl Mask32 {
     #[inline(always)]
     pub(super) fn test(self, lane: usize) -> bool {
         self.0.test(lane)
+    }
+
+    /// Runs `work` for the lanes of the mask, from the lowest on. A full mask is tested once rather than in each lane.
+    #[inline(always)]
+    pub(super) fn each_lane(self, mut work: impl FnMut(usize)) {
+        let mut lanes = self.to_bitmask();
+        if lanes == u32::MAX {
+            for lane in 0..WARP {
+                work(lane);
+            }
+        } else {
+            while lanes != 0 {
+                work(lanes.trailing_zeros() as usize);
+                lanes &= lanes - 1;
+            }
+        }
     }
 }
 

@@ -44,12 +44,10 @@ macro_rules! words {
             #[inline(always)]
             unsafe fn gather<S: Space>(view: View, mask: Mask32, index: U32x32, otherwise: $lanes) -> $lanes {
                 let (index, mut x) = (index.0.to_array(), otherwise.0.to_array());
-                for lane in 0..WARP {
-                    if mask.test(lane) {
-                        // SAFETY: by the contract of the function, the element lies within the array.
-                        x[lane] = unsafe { *view.element::<$element>(index[lane] as usize) }.into();
-                    }
-                }
+                mask.each_lane(#[inline(always)] |lane| {
+                    // SAFETY: by the contract of the function, the element lies within the array.
+                    x[lane] = unsafe { *view.element::<$element>(index[lane] as usize) }.into();
+                });
                 $lanes(Simd::from_array(x))
             }
 
@@ -75,12 +73,10 @@ macro_rules! words {
             #[inline(always)]
             unsafe fn scatter(view: View, mask: Mask32, index: U32x32, x: $lanes) {
                 let (index, x) = (index.0.to_array(), x.0.to_array());
-                for lane in 0..WARP {
-                    if mask.test(lane) {
-                        // SAFETY: by the contract of the function, the element lies within the array.
-                        unsafe { *view.element::<$element>(index[lane] as usize) = x[lane] as $element };
-                    }
-                }
+                mask.each_lane(#[inline(always)] |lane| {
+                    // SAFETY: by the contract of the function, the element lies within the array.
+                    unsafe { *view.element::<$element>(index[lane] as usize) = x[lane] as $element };
+                });
             }
         }
     )*};

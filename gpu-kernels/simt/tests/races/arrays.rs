@@ -1,6 +1,6 @@
 //! Planted races and accesses out of bounds in arrays of kernels.
 
-use simt::{AnyCpu, Array, Array2, F32x32, F64x32, Global, Grid, KernelBlock, Launch, Mask32, U32x32, WARP};
+use simt::{AnyCpu, Array, Array2, F32x32, F64x32, Global, Grid, KernelBlock, Launch, Mask32, U32x32, U64x32, WARP};
 
 use super::panics;
 
@@ -63,12 +63,20 @@ fn atomic_operations_race_only_with_plain_accesses() {
     assert_race_of_two_warps(|array| _ = array.load_scalar(7), |array| add_atomically(array, 7));
     assert_race_of_two_warps(|array| add_atomically(array, 7), |array| array.store_scalar(7, 1.0));
     assert_race_of_two_warps(|array| array.store_scalar(7, 1.0), |array| add_atomically(array, 7));
+    assert_race_of_two_warps(
+        |array| array.cast::<u64>().atomic_add(all(), U32x32::splat(7), U64x32::splat(1)),
+        |array| _ = array.cast::<f64>().load_scalar(7),
+    );
     let race = caught(|block, array| {
         block.each_warp(|_| {
             let (words, seven) = (array.cast::<u32>(), U32x32::splat(7));
             words.atomic_max(all(), seven, U32x32::lane_index());
             words.relaxed_exchange(all(), seven, seven);
             array.relaxed_add(all(), seven, ones());
+            let wide = array.cast::<u64>();
+            wide.atomic_min(all(), seven, U64x32::splat(3));
+            wide.relaxed_compare_exchange(all(), seven, U64x32::splat(3), U64x32::splat(5));
+            array.cast::<f64>().relaxed_add(all(), seven, F64x32::splat(1.0));
         });
         block.each_warp(|_| _ = array.load_scalar(7));
     });
@@ -132,6 +140,9 @@ fn an_access_out_of_bounds_names_the_array_its_elements_and_the_length() {
     assert_out_of_bounds("elements 32..33", |array| array.cast::<f64>().store_lanes(1, F64x32::splat(0.0)));
     assert_out_of_bounds("elements 65..66", |array| {
         array.cast::<u32>().atomic_or(all(), U32x32::splat(65), U32x32::splat(1));
+    });
+    assert_out_of_bounds("elements 33..34", |array| {
+        array.cast::<u64>().atomic_max(all(), U32x32::splat(33), U64x32::splat(1));
     });
 }
 
