@@ -9,7 +9,7 @@ use crate::element::{Element, Scalar};
 use crate::gpu as backend;
 use crate::lanes::Lanes;
 use crate::space::{GlobalMemory, Kind, Space, Writable};
-use crate::target::WIDE;
+use crate::target::WARP;
 use backend::{F32x32, Mask32, U32x32, View, Word};
 
 /// An array of elements `E` in the memory `S`, which a kernel accesses in a launch, or in a block for `'a`.
@@ -150,12 +150,12 @@ impl<E: Element, S: Writable> Array<'_, E, S> {
 }
 
 impl<S: Space> Array<'_, f32, S> {
-    /// Loads the `32 * WIDE` elements from `i` on, a multiple of `WIDE`. Which lane gets which element depends on the
-    /// device: lane `l` gets the `WIDE` elements from `WIDE * l` on.
+    /// Loads the `32 * W` elements from `i` on, `W` for each lane. Which lane gets which element depends on the device. If
+    /// `W` is 4, `i` is a multiple of four, and a GPU loads the four adjacent elements of a lane at once.
     #[inline(always)]
     #[track_caller]
-    pub fn load_wide(self, i: usize) -> [F32x32; WIDE] {
-        self.record_wide(i, Kind::Read);
+    pub fn load_wide<const W: usize>(self, i: usize) -> [F32x32; W] {
+        self.record_wide::<W>(i, Kind::Read);
         // SAFETY: the elements lie within the array, by the contract of `Launch::new`.
         unsafe { self.view.load_wide(i) }
     }
@@ -169,20 +169,20 @@ impl<S: Space> Array<'_, f32, S> {
 
     #[inline(always)]
     #[track_caller]
-    fn record_wide(self, i: usize, kind: Kind) {
-        for j in 0..WIDE {
-            let index = U32x32::lane_index() * U32x32::splat(WIDE as u32);
-            self.record(Mask32::splat(true), i + j, index, kind);
+    fn record_wide<const W: usize>(self, i: usize, kind: Kind) {
+        let (step, stride) = if W == 4 { (1, 4) } else { (WARP, 1) };
+        for j in 0..W {
+            self.record(Mask32::splat(true), i + step * j, U32x32::lane_index() * U32x32::splat(stride), kind);
         }
     }
 }
 
 impl<S: Writable> Array<'_, f32, S> {
-    /// Stores the `32 * WIDE` elements from `i` on, as [`Self::load_wide`] loads them.
+    /// Stores the `32 * W` elements from `i` on, as [`Self::load_wide`] loads them.
     #[inline(always)]
     #[track_caller]
-    pub fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        self.record_wide(i, Kind::Write);
+    pub fn store_wide<const W: usize>(self, i: usize, x: [F32x32; W]) {
+        self.record_wide::<W>(i, Kind::Write);
         // SAFETY: the elements lie within the array, by the contract of `Launch::new`.
         unsafe { self.view.store_wide(i, x) }
     }

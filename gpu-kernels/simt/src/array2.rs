@@ -62,6 +62,18 @@ impl<'a, E: Element, S: Space> Array2<'a, E, S> {
         Self { array: self.array.at(row * self.stride + column), rows, columns, stride: self.stride }
     }
 
+    /// Returns the distance between the beginnings of two rows, in elements.
+    #[inline(always)]
+    pub(crate) fn stride(self) -> usize {
+        self.stride
+    }
+
+    /// Returns the array in which the matrix begins.
+    #[inline(always)]
+    pub(crate) fn array(self) -> Array<'a, E, S> {
+        self.array
+    }
+
     /// Returns a row as an array.
     #[inline(always)]
     #[track_caller]
@@ -124,7 +136,7 @@ impl<'a, E: Element, S: Space> Array2<'a, E, S> {
     /// Asserts in debug builds and under the race checker that a range of rows and columns lies within the matrix.
     #[inline(always)]
     #[track_caller]
-    fn check(self, row: usize, rows: usize, column: usize, columns: usize) {
+    pub(crate) fn check(self, row: usize, rows: usize, column: usize, columns: usize) {
         if cfg!(all(not(target_arch = "nvptx64"), any(debug_assertions, feature = "race-check"))) {
             let (name, last_row, last_column) = (self.array.name(), row + rows, column + columns);
             assert!(

@@ -1,23 +1,22 @@
 //! Reductions, scans and transpositions by all warps of a block.
 //!
-//! The elements are divided into [`GPU_WARPS`] parts on every device, so the order of a combination, and with it the bits
+//! The elements are divided into [`PARTS`] parts on every device, so the order of a combination, and with it the bits
 //! of a sum, depend on the number of elements alone.
 
 use crate::array::Array;
 use crate::array2::Array2;
+use crate::block::Warp;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 use crate::element::{Element, Scalar};
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
-use crate::kernel_block::KernelBlock;
+use crate::index::half_warps;
+use crate::kernel_block::{KernelBlock, PARTS};
 use crate::lanes::{self, Lanes};
 use crate::space::{SharedMemory, Space, Writable};
-use crate::target::{GPU_WARPS, Target, WARP};
-use backend::Mask32;
-
-/// The number of elements of shared memory that [`KernelBlock::reduce`] and [`KernelBlock::scan`] take.
-pub const PARTS: usize = GPU_WARPS;
+use crate::target::{AS_ON_GPU, HALF_WARP, Target, WARP};
+use backend::{F32x32, Mask32, Word};
 
 impl<T: Target> KernelBlock<'_, T> {
     /// Combines the first `n` elements of `x`, and returns the result to the code of the block. `parts` has [`PARTS`]
@@ -97,32 +96,74 @@ impl<T: Target> KernelBlock<'_, T> {
     }
 
     /// Writes the transposed `x` to `y`, up to 32 by 32 elements. `tile` has 32 rows of 32 elements, and an odd stride,
-    /// which avoids bank conflicts.
+    /// which avoids bank conflicts. The CPU leaves the tile alone.
     #[inline(always)]
     pub fn transpose<E: Element, S: Space, R: Writable>(
         &self,
         x: Array2<E, S>,
         y: Array2<E, R>,
         tile: Array2<E, SharedMemory>,
-        fill: Scalar<E>,
     ) {
-        let fill = E::Lanes::splat(fill);
+        if !AS_ON_GPU {
+            return self.each_warp(
+                #[inline(always)]
+                move |warp| warp.copy_transposed(x, y),
+            );
+        }
         self.each_warp(
             #[inline(always)]
-            move |warp| {
-                for row in warp.block_stride(x.rows().min(WARP)) {
-                    tile.store_lanes(row, 0, x.load_row(row, 0, fill));
-                }
-            },
+            move |warp| warp.copy_transposed(x, tile),
         );
         self.each_warp(
             #[inline(always)]
             move |warp| {
-                let rows = tile.part(0, 0, x.rows(), WARP);
-                for column in warp.block_stride(x.columns().min(WARP)) {
-                    y.store_row(column, 0, rows.load_column(0, column, fill));
+                let rows = tile.part(0, 0, WARP, x.rows());
+                for row in warp.block_stride(x.columns().min(WARP)) {
+                    y.store_row(row, 0, rows.load_row(row, 0, E::Lanes::splat(E::Lanes::ZERO)));
                 }
             },
         );
+    }
+}
+
+impl Warp {
+    /// Copies this warp's share of the rows of `to` from the rows of `from`, which has at least as many rows and columns. The
+    /// block's warps copy all rows.
+    #[inline(always)]
+    #[track_caller]
+    pub fn copy<E: Element, S: Space, R: Writable>(&self, from: Array2<E, S>, to: Array2<E, R>) {
+        from.check(0, to.rows(), 0, to.columns());
+        for row in self.block_stride(to.rows()) {
+            for column in (0..to.columns()).step_by(WARP) {
+                let (inside, zero) = (to.columns_from(column), E::Lanes::splat(E::Lanes::ZERO));
+                let elements = from.row(row).load_where(inside, column, zero);
+                to.row(row).store_where(inside, column, elements);
+            }
+        }
+    }
+
+    /// Copies this warp's share of the rows of `from` to the columns of `to`, up to 32 by 32 elements. The block's warps copy
+    /// all rows. On a GPU the stores to shared memory have no bank conflict if the stride of `to` is odd.
+    #[inline(always)]
+    pub fn copy_transposed<E: Element, S: Space, R: Writable>(&self, from: Array2<E, S>, to: Array2<E, R>) {
+        let (rows, columns) = (from.rows().min(WARP), from.columns().min(WARP));
+        if !AS_ON_GPU && <E::Word as Word>::BYTES == 4 && (rows | columns) % HALF_WARP == 0 {
+            // The CPU transposes blocks of 16 by 16 elements in registers.
+            let (x, y) = (from.array().view(), to.array().view());
+            for row in half_warps(rows) {
+                for column in half_warps(columns) {
+                    let mut pairs = [F32x32::splat(0.0); HALF_WARP / 2];
+                    for i in 0..HALF_WARP / 2 {
+                        pairs[i] = x.load_halves((row + 2 * i) * from.stride() + column, from.stride());
+                    }
+                    y.store_transposed(column * to.stride() + row, to.stride(), pairs);
+                }
+            }
+        } else {
+            let to = to.part(0, 0, columns, rows);
+            for row in self.block_stride(rows) {
+                to.store_column(0, row, from.load_row(row, 0, E::Lanes::splat(E::Lanes::ZERO)));
+            }
+        }
     }
 }

@@ -9,7 +9,22 @@ use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
 use crate::space::SharedMemory;
-use crate::target::{Target, WARPS};
+use crate::target::{GPU_WARPS, Target, WARPS};
+
+/// The number of parts into which the work of a block is divided on every device, see [`KernelBlock::each_part`].
+/// [`KernelBlock::reduce`] and [`KernelBlock::scan`] take as many elements of shared memory.
+pub const PARTS: usize = GPU_WARPS;
+
+/// A value of each part of a block's work, see [`KernelBlock::each_part`].
+pub struct PerPart<V>(PerWarp<[V; PARTS / WARPS]>);
+
+impl<V: Copy> PerPart<V> {
+    /// Returns `value` for each part.
+    #[inline(always)]
+    pub fn new(value: V) -> Self {
+        Self(PerWarp::new([value; PARTS / WARPS]))
+    }
+}
 
 /// A block of a launch, with its phases.
 ///
@@ -54,6 +69,23 @@ impl<'a, T: Target> KernelBlock<'a, T> {
     #[inline(always)]
     pub fn each_warp_with<V>(&self, values: &mut PerWarp<V>, work: impl Fn(&Warp, &mut V) + Sync) {
         self.block.each_warp_with(values, work);
+    }
+
+    /// Runs `work` for each of the [`PARTS`] parts of the block's work with the part's own value, then waits for all warps.
+    ///
+    /// On a GPU each part is that of a warp, and the values stay in registers from one call to the next. The CPU's warp
+    /// takes all parts. So each part has the same work on every device.
+    #[inline(always)]
+    pub fn each_part<V>(&self, values: &mut PerPart<V>, work: impl Fn(&Warp, usize, &mut V) + Sync) {
+        self.block.each_warp_with(
+            &mut values.0,
+            #[inline(always)]
+            move |warp, values| {
+                for i in 0..PARTS / WARPS {
+                    work(warp, warp.index + i * WARPS, &mut values[i]);
+                }
+            },
+        );
     }
 
     /// Runs `work` for each of `0..count`, one after the other, in one of the block's warps. There is a barrier after each

@@ -6,7 +6,6 @@ use core::ops::{Add, Neg};
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
-use crate::target::WARP;
 use backend::{F32x32, F64x32, I32x32, Mask32, U32x32, U64x32};
 
 /// One value for each lane: [`F32x32`], [`I32x32`], [`U32x32`], [`F64x32`] or [`U64x32`].
@@ -17,6 +16,10 @@ use backend::{F32x32, F64x32, I32x32, Mask32, U32x32, U64x32};
 pub trait Lanes: Copy + Send + Sync + sealed::Sealed {
     /// The value of one lane.
     type Scalar: Copy + Send + Sync;
+
+    /// The neutral element of addition, which is minus zero for floats.
+    #[doc(hidden)]
+    const ZERO: Self::Scalar;
 
     /// Returns `x` in every lane.
     #[doc(hidden)]
@@ -68,14 +71,26 @@ pub(crate) fn reduce<L: Lanes>(x: L, combine: impl Fn(L, L) -> L) -> L::Scalar {
 /// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes doubles from
 /// 1 to 16.
 #[inline(always)]
-pub(crate) fn scan<L: Lanes>(x: L, combine: impl Fn(L, L) -> L) -> L {
-    let (mut x, mut distance) = (x, 1);
-    while distance < WARP {
-        // A lane that has no lower lane at this distance keeps its value.
-        x = Mask32::lanes_below(distance).select(x, combine(x.shuffle_up(distance), x));
-        distance *= 2;
-    }
-    x
+pub(crate) fn scan<L: Lanes>(x: L, combine: impl Fn(L, L) -> L + Copy) -> L {
+    // With a loop in place of the five calls, LLVM computes the masks at run time.
+    let x = scan_step(x, 1, combine);
+    let x = scan_step(x, 2, combine);
+    let x = scan_step(x, 4, combine);
+    let x = scan_step(x, 8, combine);
+    scan_step(x, 16, combine)
+}
+
+/// Combines each lane with the lane `distance` lower. A lane that has none keeps its value.
+#[inline(always)]
+fn scan_step<L: Lanes>(x: L, distance: usize, combine: impl Fn(L, L) -> L) -> L {
+    Mask32::lanes_below(distance).select(x, combine(x.shuffle_up(distance), x))
+}
+
+/// Adds to each lane the lane `distance` lower. A lane that has none adds the neutral element, so that the step is a shift
+/// and an addition on the CPU.
+#[inline(always)]
+fn sum_step<L: Lanes + Add<Output = L>>(x: L, distance: usize) -> L {
+    Mask32::lanes_below(distance).select(L::splat(L::ZERO), x.shuffle_up(distance)) + x
 }
 
 impl Mask32 {
@@ -116,9 +131,10 @@ impl Neg for F32x32 {
 }
 
 macro_rules! reductions {
-    ($($type:ident: $element:ident;)*) => {$(
+    ($($type:ident: $element:ident, $zero:literal;)*) => {$(
         impl Lanes for $type {
             type Scalar = $element;
+            const ZERO: $element = $zero;
 
             #[inline(always)]
             fn splat(x: $element) -> Self {
@@ -162,7 +178,7 @@ macro_rules! reductions {
             /// Returns in each lane the combination of the values up to that lane. The distance of the combined lanes
             /// doubles from 1 to 16.
             #[inline(always)]
-            pub fn scan(self, combine: impl Fn(Self, Self) -> Self) -> Self {
+            pub fn scan(self, combine: impl Fn(Self, Self) -> Self + Copy) -> Self {
                 scan(self, combine)
             }
 
@@ -217,13 +233,14 @@ macro_rules! reductions {
             /// Returns the inclusive prefix sum, which holds in each lane the sum of the values up to that lane.
             #[inline(always)]
             pub fn prefix_sum(self) -> Self {
-                self.scan(Self::add)
+                let sums = sum_step(sum_step(self, 1), 2);
+                sum_step(sum_step(sum_step(sums, 4), 8), 16)
             }
         }
     )*};
 }
 
-reductions! { F32x32: f32; I32x32: i32; U32x32: u32; F64x32: f64; U64x32: u64; }
+reductions! { F32x32: f32, -0.0; I32x32: i32, 0; U32x32: u32, 0; F64x32: f64, -0.0; U64x32: u64, 0; }
 
 impl Neg for F64x32 {
     type Output = Self;

@@ -100,6 +100,7 @@ mod masked;
 pub mod math;
 #[cfg(not(target_arch = "nvptx64"))]
 mod processor;
+mod register_tile;
 mod space;
 mod target;
 
@@ -113,7 +114,6 @@ pub use array2::Array2;
 pub use backend::{BroadcastPairs, Broadcasts, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
 pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
 pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
-pub use collective::PARTS;
 pub use columns::Columns;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
@@ -126,7 +126,7 @@ pub use element::{Bf16, Element, F16, Scalar};
 pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
 pub use index::{div, half_warps, rem, round_up, sum_half_warps};
 pub use kernel::{Argument, CpuEntry, Global, Kernel, Launch, argument_size};
-pub use kernel_block::KernelBlock;
+pub use kernel_block::{KernelBlock, PARTS, PerPart};
 pub use lanes::Lanes;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use processor::{Arguments, Cpu, cpu_entry};

@@ -1,24 +1,21 @@
 //! Causal attention of one head of 32 channels, which stores no scores, as flash attention does.
 //!
-//! A warp computes a query. The block stages 32 keys and values at a time. In the scores a lane is a key, and in the
-//! output it is a channel. A running maximum and sum scale the output, as in `softmax`.
+//! A block computes 64 queries, in parts of 4. It stages 32 keys and values at a time. In the scores a lane is a key, and
+//! in the output it is a channel. A running maximum and sum scale the output, as in `softmax`.
 
 use simt::math::exp;
-use simt::{
-    Array, Array2, ConstantMemory, F32x32, Global, Kernel, Launch, Mask32, PerWarp, SharedMemory, Target, WARP, WARPS,
-    inline,
-};
+use simt::{F32x32, Global, Kernel, Launch, Mask32, PARTS, PerPart, Target, WARP, inline};
 
 /// The number of channels.
 pub const CHANNELS: usize = WARP;
+/// The number of queries of a part.
+const QUERIES: usize = 4;
 /// The distance between two channels of the transposed keys, which avoids bank conflicts.
 const STRIDE: usize = WARP + 1;
 
-/// Keys or values in shared memory.
-type Tile<'a> = Array2<'a, f32, SharedMemory>;
-
 simt::entries! {
-    /// Computes the attention of each query to the keys up to its own position. All arrays are `[tokens, CHANNELS]`.
+    /// Computes the attention of each query to the keys up to its own position. All arrays are `[tokens, CHANNELS]`. The
+    /// number of tokens is a multiple of 32.
     attention: pub struct Attention {
         /// The queries, already scaled.
         pub queries: Global<f32>,
@@ -32,43 +29,65 @@ simt::entries! {
 }
 
 impl Kernel for Attention {
-    const SHARED: usize = CHANNELS * STRIDE + WARP * CHANNELS;
+    const SHARED: usize = CHANNELS * STRIDE + (WARP + PARTS * QUERIES) * WARP;
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (queries, keys) = (launch.constant(self.queries, "queries"), launch.constant(self.keys, "keys"));
-        let (values, output) = (launch.constant(self.values, "values"), launch.array(self.output, "output"));
-        let (n, zero) = (self.queries.len() / CHANNELS, F32x32::splat(0.0));
+        let n = self.queries.len() / CHANNELS;
+        let matrix = |array, name| launch.constant(array, name).matrix(n, CHANNELS, CHANNELS);
+        let (queries, keys) = (matrix(self.queries, "queries"), matrix(self.keys, "keys"));
+        let (values, output) = (matrix(self.values, "values"), launch.array(self.output, "output"));
+        let zero = F32x32::splat(0.0);
         launch.each_block(inline!(|block| {
             block.shared::<{ Self::SHARED }>(inline!(|block, shared| {
-                let keys_tile = shared.matrix(CHANNELS, WARP, STRIDE);
-                let values_tile = shared.at(CHANNELS * STRIDE).matrix(WARP, CHANNELS, CHANNELS);
-                for first_query in block.grid_stride(n.div_ceil(WARPS)).map(|group| group * WARPS) {
-                    // The maximum, the sum, and the mean, which is not divided by the sum yet.
-                    let mut state = PerWarp::new([F32x32::splat(f32::MIN), zero, zero]);
-                    for first in (0..n.min(first_query + WARPS)).step_by(WARP) {
+                let staged_keys = shared.matrix(CHANNELS, WARP, STRIDE);
+                let staged_values = shared.at(CHANNELS * STRIDE).matrix(WARP, CHANNELS, CHANNELS);
+                let weights = shared.at((STRIDE + WARP) * CHANNELS).matrix(PARTS * QUERIES, WARP, WARP);
+                for group in block.grid_stride(n.div_ceil(PARTS * QUERIES)).map(|group| group * PARTS * QUERIES) {
+                    // The largest score, the sum of the weights in each lane, and the weighted sum of the values.
+                    let start = ([F32x32::splat(f32::MIN); QUERIES], [zero; QUERIES], [[zero]; QUERIES]);
+                    let mut states = PerPart::new(start);
+                    for first in (0..n.min(group + PARTS * QUERIES)).step_by(WARP) {
                         block.each_warp(inline!(move |warp| {
-                            for key in warp.block_stride(WARP.min(n - first)) {
-                                keys_tile.store_column(0, key, keys.load_lanes((first + key) * CHANNELS));
-                                values_tile.store_lanes(key, 0, values.load_lanes((first + key) * CHANNELS));
-                            }
+                            warp.copy_transposed(keys.part(first, 0, WARP, CHANNELS), staged_keys);
+                            warp.copy(values.part(first, 0, WARP, CHANNELS), staged_values);
                         }));
-                        block.each_warp_with(
-                            &mut state,
-                            inline!(move |warp, state| {
-                                let query = first_query + warp.index;
+                        block.each_part(
+                            &mut states,
+                            inline!(move |warp, part, (max, sum, mean)| {
+                                let query = group + part * QUERIES;
                                 if query < n && first <= query {
-                                    let seen = WARP.min(query + 1 - first);
-                                    include(state, queries.at(query * CHANNELS), keys_tile, values_tile, seen);
+                                    let (queries, mut scores) =
+                                        (queries.part(query, 0, QUERIES, CHANNELS), [[zero]; QUERIES]);
+                                    warp.add_product(&mut scores, queries, staged_keys);
+                                    let weights = weights.part(part * QUERIES, 0, QUERIES, WARP);
+                                    let (mut new_max, seen) = (*max, |i| Mask32::lanes_below(query + i + 1 - first));
+                                    for i in 0..QUERIES {
+                                        let score = seen(i).select(scores[i][0], max[i]);
+                                        new_max[i] = max[i].max(F32x32::splat(score.reduce_max()));
+                                    }
+                                    for i in 0..QUERIES {
+                                        let weight = seen(i).select((scores[i][0] - new_max[i]).map(exp), zero);
+                                        let scale = (max[i] - new_max[i]).map(exp);
+                                        (max[i], sum[i]) = (new_max[i], sum[i].mul_add(scale, weight));
+                                        mean[i][0] = mean[i][0] * scale;
+                                        weights.store_lanes(i, 0, weight);
+                                    }
+                                    warp.sync();
+                                    warp.add_product(mean, weights, staged_values);
                                 }
                             }),
                         );
                     }
-                    block.each_warp_with(
-                        &mut state,
-                        inline!(move |warp, [_, sum, mean]| {
-                            if first_query + warp.index < n {
-                                output.store_lanes((first_query + warp.index) * CHANNELS, *mean / *sum);
+                    block.each_part(
+                        &mut states,
+                        inline!(move |_, part, (_, sum, mean)| {
+                            for i in 0..QUERIES {
+                                let query = group + part * QUERIES + i;
+                                if query < n {
+                                    let sum = F32x32::splat(sum[i].reduce_sum());
+                                    output.store_lanes(query * CHANNELS, mean[i][0] / sum);
+                                }
                             }
                         }),
                     );
@@ -78,40 +97,16 @@ impl Kernel for Attention {
     }
 }
 
-/// Includes the first `seen` staged keys and values in the state of a query. The keys are transposed.
-#[inline(always)]
-fn include(
-    [max, sum, mean]: &mut [F32x32; 3],
-    query: Array<f32, ConstantMemory>,
-    keys: Tile,
-    values: Tile,
-    seen: usize,
-) {
-    let (is_seen, zero) = (Mask32::lanes_below(seen), F32x32::splat(0.0));
-    let mut score = zero;
-    for c in 0..CHANNELS {
-        let key = keys.row(c).load_where(is_seen, 0, zero);
-        score = F32x32::splat(query.load_scalar(c)).mul_add(key, score);
-    }
-    let new_max = max.max(F32x32::splat(is_seen.select(score, *max).reduce_max()));
-    let p = is_seen.select((score - new_max).map(exp), zero);
-    let scale = (*max - new_max).map(exp);
-    (*max, *sum, *mean) = (new_max, sum.mul_add(scale, F32x32::splat(p.reduce_sum())), *mean * scale);
-    for key in 0..seen {
-        *mean = F32x32::splat(p.lane(key)).mul_add(values.load_lanes(key, 0), *mean);
-    }
-}
-
 /// Returns the attention of each query, in double precision.
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn naive(queries: &[f32], keys: &[f32], values: &[f32]) -> std::vec::Vec<f32> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
     let row = |(t, query): (usize, &[f32])| {
-        let seen = || keys.chunks(CHANNELS).zip(values.chunks(CHANNELS)).take(t + 1);
-        let sum: f64 = seen().map(|(key, _)| dot(query, key).exp()).sum();
-        let channel =
-            move |c: usize| seen().map(|(key, value)| dot(query, key).exp() * f64::from(value[c])).sum::<f64>();
-        (0..CHANNELS).map(|c| (channel(c) / sum) as f32).collect::<std::vec::Vec<_>>()
+        let weights = keys.chunks(CHANNELS).take(t + 1).map(|key| dot(query, key).exp()).collect::<std::vec::Vec<_>>();
+        let weighted =
+            |c: usize| weights.iter().zip(values.chunks(CHANNELS)).map(move |(w, value)| w * f64::from(value[c]));
+        let channel = |c| weighted(c).sum::<f64>() / weights.iter().sum::<f64>();
+        (0..CHANNELS).map(|c| channel(c) as f32).collect::<std::vec::Vec<_>>()
     };
     queries.chunks(CHANNELS).enumerate().flat_map(row).collect()
 }

@@ -1,17 +1,13 @@
 //! Inclusive prefix sums of a whole array by one block.
 //!
-//! The warps scan rows of 32 elements. One warp then scans the sums of the rows, and all warps add the sum of the rows
-//! before.
+//! Each warp has a part of the array. The warps first sum up their parts, except the last one. Then they scan the rows of
+//! their parts, after the sum of the parts before. Sums of integers are the same in every order, so the number of warps does
+//! not matter.
 
-use simt::{Global, Kernel, Launch, Mask32, Target, U32x32, WARP, inline};
-
-/// The largest length of the array.
-pub const MAX_LEN: usize = MAX_ROWS * WARP;
-/// The largest number of rows.
-const MAX_ROWS: usize = 1024;
+use simt::{GPU_WARPS, Global, Kernel, Launch, Mask32, Target, U32x32, WARP, WARPS, inline};
 
 simt::entries! {
-    /// Replaces `x`, of at most [`MAX_LEN`] elements, by its prefix sums modulo 2^32, in a launch of one block.
+    /// Replaces `x` by its prefix sums modulo 2^32, in a launch of one block.
     scan: pub struct Scan {
         /// The addends, then the sums.
         pub x: Global<u32>,
@@ -19,41 +15,33 @@ simt::entries! {
 }
 
 impl Kernel for Scan {
-    const SHARED: usize = MAX_ROWS;
+    const SHARED: usize = GPU_WARPS;
 
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, n) = (launch.array(self.x, "x"), self.x.len());
-        let (rows, zero) = (n.div_ceil(WARP), U32x32::splat(0));
+        let (x, n, zero) = (launch.array(self.x, "x"), self.x.len(), U32x32::splat(0));
+        // The number of elements of a part is a multiple of 32.
+        let len = n.div_ceil(WARPS * WARP) * WARP;
         launch.each_block(inline!(|block| {
-            block.shared::<MAX_ROWS>(inline!(|block, shared| {
-                let row_sums = shared.cast::<u32>();
+            block.shared::<WARPS>(inline!(|block, shared| {
+                let part_sums = shared.cast::<u32>();
                 block.each_warp(inline!(move |warp| {
-                    for row in warp.block_stride(rows) {
-                        let inside = Mask32::lanes_below(n - row * WARP);
-                        let sums = x.load_where(inside, row * WARP, zero).prefix_sum();
-                        x.store_where(inside, row * WARP, sums);
-                        row_sums.store_scalar(row, sums.lane(WARP - 1));
+                    if warp.index + 1 < WARPS {
+                        let mut sum = zero;
+                        for i in (warp.index * len..n.min((warp.index + 1) * len)).step_by(WARP) {
+                            sum = sum + x.load_where(Mask32::lanes_below(n - i), i, zero);
+                        }
+                        part_sums.store_scalar(warp.index, sum.reduce_sum());
                     }
                 }));
                 block.each_warp(inline!(move |warp| {
-                    if warp.index == 0 {
-                        let mut before = zero;
-                        for first in (0..rows).step_by(WARP) {
-                            let inside = Mask32::lanes_below(rows - first);
-                            let sums = before + row_sums.load_where(inside, first, zero).prefix_sum();
-                            row_sums.store_where(inside, first, sums);
-                            before = U32x32::splat(sums.lane(WARP - 1));
-                        }
-                    }
-                }));
-                block.each_warp(inline!(move |warp| {
-                    for row in warp.block_stride(rows) {
-                        if row > 0 {
-                            let inside = Mask32::lanes_below(n - row * WARP);
-                            let before = U32x32::splat(row_sums.load_scalar(row - 1));
-                            x.store_where(inside, row * WARP, before + x.load_where(inside, row * WARP, zero));
-                        }
+                    let earlier = part_sums.load_where(Mask32::lanes_below(warp.index), 0, zero);
+                    let mut before = U32x32::splat(earlier.reduce_sum());
+                    for i in (warp.index * len..n.min((warp.index + 1) * len)).step_by(WARP) {
+                        let inside = Mask32::lanes_below(n - i);
+                        let sums = before + x.load_where(inside, i, zero).prefix_sum();
+                        x.store_where(inside, i, sums);
+                        before = U32x32::splat(sums.lane(WARP - 1));
                     }
                 }));
             }));

@@ -1,10 +1,13 @@
 //! The softmax of each row of a matrix, with the maximum and the sum in one pass.
 //!
 //! Each lane keeps the largest value that it has met, and the sum of the exponentials relative to it. A larger value
-//! scales the sum down. One warp computes a row.
+//! scales the sum down, at most once for each four values. One warp computes a row.
 
 use simt::math::exp;
-use simt::{F32x32, Global, Kernel, Launch, Mask32, Target, WARP, div, inline};
+use simt::{F32x32, Global, Kernel, Launch, Target, WARP, div, inline};
+
+/// The number of values of a lane that share a maximum.
+const GROUP: usize = 4;
 
 simt::entries! {
     /// Replaces each row of `x` by its softmax.
@@ -19,29 +22,32 @@ simt::entries! {
 impl Kernel for Softmax {
     #[inline(always)]
     fn run<T: Target>(&self, launch: &Launch<T>) {
-        let (x, columns) = (launch.array(self.x, "x"), self.columns as usize);
+        let columns = self.columns as usize;
         let rows = div(self.x.len(), columns);
+        let x = launch.array(self.x, "x").matrix(rows, columns, columns);
         launch.each_block(inline!(|block| {
             block.each_warp(inline!(move |warp| {
                 for row in warp.grid_share().items(0, rows) {
-                    let row = x.at(row * columns);
-                    // The lowest finite value keeps the differences below from being NaN.
-                    let (lowest, zero) = (F32x32::splat(f32::MIN), F32x32::splat(0.0));
-                    let (mut max, mut sum) = (lowest, zero);
-                    for i in (0..columns).step_by(WARP) {
-                        let inside = Mask32::lanes_below(columns - i);
-                        let value = row.load_where(inside, i, lowest);
-                        let new_max = max.max(value);
-                        let term = inside.select((value - new_max).map(exp), zero);
-                        sum = sum.mul_add((max - new_max).map(exp), term);
+                    // Lanes beyond the last column get the lowest value, whose exponential vanishes in a sum.
+                    let lowest = F32x32::splat(f32::MIN);
+                    let (mut max, mut sum) = (lowest, F32x32::splat(0.0));
+                    for i in (0..columns).step_by(GROUP * WARP) {
+                        let (mut values, mut new_max) = ([lowest; GROUP], max);
+                        for j in 0..GROUP {
+                            values[j] = x.load_row(row, i + j * WARP, lowest);
+                            new_max = new_max.max(values[j]);
+                        }
+                        sum = sum * (max - new_max).map(exp);
+                        for j in 0..GROUP {
+                            sum = sum + (values[j] - new_max).map(exp);
+                        }
                         max = new_max;
                     }
                     let row_max = F32x32::splat(max.reduce_max());
                     let row_sum = F32x32::splat((sum * (max - row_max).map(exp)).reduce_sum());
+                    let scale = F32x32::splat(1.0) / row_sum;
                     for i in (0..columns).step_by(WARP) {
-                        let inside = Mask32::lanes_below(columns - i);
-                        let value = row.load_where(inside, i, lowest);
-                        row.store_where(inside, i, (value - row_max).map(exp) / row_sum);
+                        x.store_row(row, i, (x.load_row(row, i, lowest) - row_max).map(exp) * scale);
                     }
                 }
             }));

@@ -1,10 +1,10 @@
 //! The transposition of a matrix by tiles of 32 by 32 elements, without bank conflicts.
 //!
-//! A warp writes a row of the tile to shared memory, and later reads a column. Shared memory has 32 banks, so the
-//! elements of a column would all be in one bank if rows were 32 elements apart. Rows that are 33 elements apart put
-//! them in 32 banks.
+//! A warp of a GPU stores a row of `x` as a column of the tile in shared memory, and later loads a row of the tile. Shared
+//! memory has 32 banks, so the elements of a column would all be in one bank if rows were 32 elements apart. Rows that are
+//! 33 elements apart put them in 32 banks. The CPU transposes in registers.
 
-use simt::{F32x32, Global, Kernel, Launch, Target, WARP, div, inline, rem};
+use simt::{Global, Kernel, Launch, Target, WARP, div, inline, rem};
 
 /// The distance between two rows of a tile.
 const STRIDE: usize = WARP + 1;
@@ -38,18 +38,8 @@ impl Kernel for Transpose {
             block.shared::<TILE>(inline!(|block, tile| {
                 let tile = tile.matrix(WARP, WARP, STRIDE);
                 for i in block.grid_stride(rows / WARP * tiles_across) {
-                    let (first_row, first_column) = (div(i, tiles_across) * WARP, rem(i, tiles_across) * WARP);
-                    block.each_warp(inline!(move |warp| {
-                        for row in warp.block_stride(WARP) {
-                            tile.store_lanes(row, 0, x.load_lanes(first_row + row, first_column));
-                        }
-                    }));
-                    block.each_warp(inline!(move |warp| {
-                        for column in warp.block_stride(WARP) {
-                            let elements = tile.load_column(0, column, F32x32::splat(0.0));
-                            y.store_lanes(first_column + column, first_row, elements);
-                        }
-                    }));
+                    let (row, column) = (div(i, tiles_across) * WARP, rem(i, tiles_across) * WARP);
+                    block.transpose(x.part(row, column, WARP, WARP), y.part(column, row, WARP, WARP), tile);
                 }
             }));
         }));

@@ -20,7 +20,7 @@ fn the_code_of_the_guide_is_that_of_the_examples() {
     let sources: Vec<String> = read("src").chain(read("src/bin")).map(|text| unindented(&text)).collect();
     let guide = fs::read_to_string(package.join("../../../docs/kernels-of-your-own.md")).expect("the guide is read");
     let blocks: Vec<_> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 6);
+    assert_eq!(blocks.len(), 7);
     for block in blocks {
         let code = unindented(block);
         assert!(sources.iter().any(|source| source.contains(code.trim_end())), "no example has this code:\n{block}");

@@ -8,7 +8,7 @@ use super::race;
 use super::view::View;
 use super::warp_lanes::{Mask32, U32x32};
 use crate::space::Kind;
-use crate::target::{WARP, WIDE};
+use crate::target::WARP;
 
 impl View {
     /// Returns the address of element `i` of the type `E`.
@@ -60,9 +60,9 @@ impl View {
     /// # Safety
     /// The elements lie within the array.
     #[inline(always)]
-    pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
-        let mut x = [F32x32::splat(0.0); WIDE];
-        for j in 0..WIDE {
+    pub(crate) unsafe fn load_wide<const W: usize>(self, i: usize) -> [F32x32; W] {
+        let mut x = [F32x32::splat(0.0); W];
+        for j in 0..W {
             // SAFETY: by the contract of the function, the elements lie within the array.
             let bits = unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().read_unaligned() };
             x[j] = F32x32::from_bits(U32x32(bits));
@@ -76,8 +76,8 @@ impl View {
     /// The elements lie within the array.
     #[inline(always)]
     #[allow(clippy::large_types_passed_by_value, reason = "the function is inlined")]
-    pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        for j in 0..WIDE {
+    pub(crate) unsafe fn store_wide<const W: usize>(self, i: usize, x: [F32x32; W]) {
+        for j in 0..W {
             // SAFETY: by the contract of the function, the elements lie within the array.
             unsafe { self.element::<u32>(i + WARP * j).cast::<Simd<u32, WARP>>().write_unaligned(x[j].to_bits().0) };
         }

@@ -8,6 +8,7 @@ use core::ops::Range;
 use crate::target::{HALF_WARP, Isa, Target};
 
 mod address;
+mod array_memory;
 pub(crate) mod atomics;
 mod channels;
 mod compiler;

@@ -5,8 +5,7 @@ use super::channels::F32x16;
 use super::lanes::F32x32;
 use super::ptx;
 use super::warp_lanes::{Mask32, U32x32};
-use crate::space::Kind;
-use crate::target::{HALF_WARP, WIDE};
+use crate::target::HALF_WARP;
 
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
@@ -59,46 +58,6 @@ impl View {
     #[inline(always)]
     pub fn named(self, _name: &'static str) -> Self {
         self
-    }
-
-    /// Returns a text in place of the name, which only the CPU knows.
-    #[inline(always)]
-    pub(crate) fn name(self) -> &'static str {
-        ""
-    }
-
-    /// Does nothing, because the emulator checks the accesses of PTX.
-    #[inline(always)]
-    pub(crate) fn record_lanes(self, _bytes: usize, _mask: Mask32, _i: usize, _index: U32x32, _kind: Kind) {}
-
-    /// Does nothing, as [`Self::record_lanes`].
-    #[inline(always)]
-    pub(crate) fn record_scalar(self, _bytes: usize, _i: usize, _kind: Kind) {}
-
-    /// Loads the elements of [`Array::load_wide`](crate::Array::load_wide).
-    ///
-    /// # Safety
-    /// The elements lie within the array.
-    #[inline(always)]
-    pub(crate) unsafe fn load_wide(self, i: usize) -> [F32x32; WIDE] {
-        let (bits, mut x) = (self.0.read4::<0>(i, 16 * ptx::lane()), [F32x32(0.0); WIDE]);
-        for j in 0..WIDE {
-            x[j] = F32x32(f32::from_bits(bits[j]));
-        }
-        x
-    }
-
-    /// Stores the elements of [`Array::store_wide`](crate::Array::store_wide).
-    ///
-    /// # Safety
-    /// The elements lie within the array.
-    #[inline(always)]
-    pub(crate) unsafe fn store_wide(self, i: usize, x: [F32x32; WIDE]) {
-        self.0.write4::<0>(
-            i,
-            16 * ptx::lane(),
-            [x[0].0.to_bits(), x[1].0.to_bits(), x[2].0.to_bits(), x[3].0.to_bits()],
-        );
     }
 
     /// Returns the view of an array that the host has allocated, which lies in global memory. The compiler loses track of
