@@ -1,4 +1,5 @@
 //! The addresses of loads, stores and atomics, with the checks of alignment and bounds.
+#![allow(clippy::needless_range_loop, reason = "LLVM inlines no iterators into code for other vectors")]
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::memory::contains;
@@ -27,8 +28,9 @@ impl LaneAccess {
 /// The bytes that the lanes of a warp access.
 pub(super) struct Targets {
     spaces: [Space; 32],
-    /// The address or offset of each lane, as in [`LaneAccess`].
+    /// The address of each lane, which is by `origin` larger than in [`LaneAccess`].
     pub(super) addresses: [u64; 32],
+    pub(super) origin: u64,
     /// The common properties of all lanes' addresses, if they are in one state space.
     pub(super) together: Option<Together>,
     pub(super) len: usize,
@@ -43,9 +45,32 @@ pub(super) struct Together {
     pub(super) most: u64,
     /// Whether each lane accesses the bytes that follow those of the lane before.
     pub(super) consecutive: bool,
+    /// Whether the upper 16 lanes have the addresses of the lower ones.
+    pub(super) halves: bool,
+}
+
+/// The lanes whose address differs from that of the lane before, and lane 0.
+struct Starts<'t>(&'t [u64; 32]);
+
+impl Task for Starts<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run(self) -> u32 {
+        let mut starts = 1;
+        for lane in 1..32 {
+            starts |= u32::from(self.0[lane] != self.0[lane - 1]) << lane;
+        }
+        starts
+    }
 }
 
 impl Targets {
+    /// Returns targets of `len` bytes each, without addresses.
+    pub(super) fn new(len: usize) -> Self {
+        Self { spaces: [Space::Global; 32], addresses: [0; 32], origin: 0, together: None, len }
+    }
+
     /// Calls `f` with the first lane of each group of lanes with one address, and with the lanes of the group. Lanes of one
     /// address may be in several groups.
     #[inline(always)]
@@ -55,22 +80,18 @@ impl Targets {
         mask: u32,
         mut f: impl FnMut(u32, u32) -> Checked,
     ) -> Checked {
-        let mut starts = u32::MAX;
-        let mut halves = false;
-        if together.least == together.most {
-            starts = 1;
-        } else if !together.consecutive {
-            let (low, high) = self.addresses.split_at(16);
-            halves = low == high;
-            let repeats = |lane: &u32| self.addresses[*lane as usize] == self.addresses[*lane as usize - 1];
-            let most = if halves { 16 } else { 32 };
-            starts = (1..most).filter(|lane| !repeats(lane)).fold(1, |starts, lane| starts | 1 << lane);
-        }
+        let halves = together.halves && together.least != together.most;
+        let most = if halves { 16 } else { 32 };
+        let mut starts = match together {
+            _ if together.least == together.most => 1,
+            Together { consecutive: true, .. } => u32::MAX,
+            _ => processor::run(Starts(&self.addresses)) & (u32::MAX >> (32 - most)),
+        };
         while starts != 0 {
             let first = starts.trailing_zeros();
             starts &= starts - 1;
             // The group ends before the next start.
-            let end = if starts == 0 { if halves { 16 } else { 32 } } else { starts.trailing_zeros() };
+            let end = if starts == 0 { most } else { starts.trailing_zeros() };
             let group = u32::MAX >> (32 - (end - first)) << first;
             let group = if halves { group | group << 16 } else { group } & mask;
             if group != 0 {
@@ -81,7 +102,8 @@ impl Targets {
     }
 
     pub(super) fn lane(&self, lane: u32) -> LaneAccess {
-        LaneAccess { space: self.spaces[lane as usize], address: self.addresses[lane as usize], len: self.len, lane }
+        let (space, address) = (self.spaces[lane as usize], self.addresses[lane as usize] - self.origin);
+        LaneAccess { space, address, len: self.len, lane }
     }
 }
 
@@ -109,16 +131,17 @@ struct AddressSums<'s> {
     access: &'s Access,
     mask: u32,
     len: usize,
+    addresses: &'s mut [u64; 32],
 }
 
-/// The addresses of a warp, with the union of their bits and their smallest and largest.
+/// The union of the bits of a warp's addresses, with the smallest and the largest.
 struct Sums {
-    addresses: [u64; 32],
     bits: u64,
     least: u64,
     most: u64,
     /// As in [`Together`].
     consecutive: bool,
+    halves: bool,
 }
 
 impl Task for AddressSums<'_> {
@@ -126,57 +149,74 @@ impl Task for AddressSums<'_> {
 
     #[inline(always)]
     fn run(self) -> Sums {
-        let offset = self.access.offset as u64;
-        let mut addresses = match self.access.base {
-            None => [offset; 32],
+        let Self { registers, access, mask, len, addresses } = self;
+        let offset = access.offset as u64;
+        /// Stores the sums of a type of integers as the addresses.
+        macro_rules! sums {
+            ($sums:expr) => {{
+                let mut sums = $sums;
+                let first = sums[mask.trailing_zeros() as usize];
+                if mask != u32::MAX {
+                    for lane in 0..32 {
+                        sums[lane] = if mask >> lane & 1 == 1 { sums[lane] } else { first };
+                    }
+                }
+                let (mut bits, mut least, mut most) = (0, first, first);
+                // The first address without the offset of each lane is the same.
+                let (mut apart, mut unequal) = (0, 0);
+                for lane in 0..32 {
+                    let sum = sums[lane];
+                    (bits, least, most) = (bits | sum, least.min(sum), most.max(sum));
+                    apart |= sum.wrapping_sub((lane * len) as _) ^ sums[0];
+                }
+                for lane in 0..16 {
+                    unequal |= sums[lane] ^ sums[lane + 16];
+                }
+                *addresses = per_lane(|lane| sums[lane].into());
+                let (consecutive, halves) = (apart == 0, unequal == 0);
+                Sums { bits: bits.into(), least: least.into(), most: most.into(), consecutive, halves }
+            }};
+        }
+        match access.base {
+            None => sums!([offset; 32]),
             Some(Register::B64(slot)) => {
-                let bases = &self.registers.b64[slot];
-                per_lane(|lane| bases[lane].wrapping_add(offset))
+                let bases = &registers.b64[slot];
+                sums!(per_lane(|lane| bases[lane].wrapping_add(offset)))
             }
             Some(base) => {
                 // ptxas adds constants to addresses of 32 bits without regard to their signs, so sums are modulo 2^32.
-                let bases = &self.registers.b32[base.slot()];
-                per_lane(|lane| bases[lane].wrapping_add(offset as u32).into())
+                let bases = &registers.b32[base.slot()];
+                sums!(per_lane(|lane| bases[lane].wrapping_add(offset as u32)))
             }
-        };
-        let first = addresses[self.mask.trailing_zeros() as usize];
-        if self.mask != u32::MAX {
-            let active = addresses;
-            addresses = per_lane(|lane| if self.mask >> lane & 1 == 1 { active[lane] } else { first });
         }
-        let (mut bits, mut least, mut most) = (0, first, first);
-        for address in addresses {
-            (bits, least, most) = (bits | address, least.min(address), most.max(address));
-        }
-        // The first address without the offset of each lane is the same.
-        let starts: [u64; 32] = per_lane(|lane| addresses[lane].wrapping_sub((lane * self.len) as u64));
-        let differences = starts.iter().fold(0, |differences, start| differences | (start ^ addresses[0]));
-        Sums { addresses, bits, least, most, consecutive: differences == 0 }
     }
 }
 
 impl Warp {
-    /// Computes the bytes that each lane of `mask` accesses, with the checks of [`Warp::resolve`].
-    pub(super) fn resolve_all(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Checked<Targets> {
-        if let Some(targets) = self.resolve_together(env, access, mask, len) {
-            return Ok(targets);
+    /// Computes the bytes that each lane of `mask` accesses, with the checks of [`Warp::resolve`]. `targets` are empty and
+    /// have the length of the access.
+    #[inline]
+    pub(super) fn resolve_all(&self, env: &Env, access: &Access, mask: u32, targets: &mut Targets) -> Checked {
+        targets.together = self.resolve_together(env, access, mask, targets);
+        if targets.together.is_some() {
+            return Ok(());
         }
-        let mut targets = Targets { spaces: [Space::Global; 32], addresses: [0; 32], together: None, len };
         for lane in lanes(mask) {
-            let target = self.resolve(env, access, lane, len)?;
+            let target = self.resolve(env, access, lane, targets.len)?;
             (targets.spaces[lane as usize], targets.addresses[lane as usize]) = (target.space, target.address);
         }
-        Ok(targets)
+        Ok(())
     }
 
     /// Computes the bytes of all lanes of `mask` at once, or returns `None` if a check fails or if the lanes access
     /// different state spaces.
-    fn resolve_together(&self, env: &Env, access: &Access, mask: u32, len: usize) -> Option<Targets> {
-        let Sums { mut addresses, bits, least, most, consecutive } =
-            processor::run(AddressSums { registers: &self.registers, access, mask, len });
-        let first = addresses[0];
+    #[inline]
+    fn resolve_together(&self, env: &Env, access: &Access, mask: u32, targets: &mut Targets) -> Option<Together> {
+        let (registers, len, addresses) = (&self.registers, targets.len, &mut targets.addresses);
+        let Sums { bits, least, most, consecutive, halves } =
+            processor::run(AddressSums { registers, access, mask, len, addresses });
         let (space, base) = match access.space {
-            Space::Generic if least / WINDOW == most / WINDOW => space_of(first),
+            Space::Generic if least / WINDOW == most / WINDOW => space_of(least),
             Space::Generic => return None,
             Space::Const => (Space::Global, 0),
             space => (space, 0),
@@ -186,15 +226,14 @@ impl Warp {
         if bits & (len as u64 - 1) != 0 || !contained {
             return None;
         }
-        let local = if space == Space::Local { size } else { 0 };
-        if base + start + local != 0 {
-            for (lane, address) in (0..).zip(&mut addresses) {
-                *address = *address - base - start + lane * local;
-            }
+        let (start, stride) = (base + start, if space == Space::Local { size } else { 0 });
+        targets.origin = start;
+        if stride != 0 {
+            (0..).zip(&mut targets.addresses).for_each(|(lane, address)| *address += lane * stride);
         }
-        let (least, most) = (least - base - start, most - base - start + 31 * local);
-        let together = Some(Together { space, least, most, consecutive: consecutive && local == 0 });
-        Some(Targets { spaces: [space; 32], addresses, together, len })
+        targets.spaces = [space; 32];
+        let (least, most) = (least - start, most - start + 31 * stride);
+        Some(Together { space, least, most, consecutive: consecutive && stride == 0, halves: halves && stride == 0 })
     }
 
     /// Computes the bytes that a lane accesses. Checks the alignment and, except for global memory, the bounds.

@@ -92,6 +92,7 @@ impl Simulator {
             shared_base: if program.reserved_shared { 0 } else { u64::from(reserved_shared) },
             reserved_shared,
             first_epoch: self.next_epoch,
+            isolated: !uses_clusters && !communicates(program),
             threads_per_block: threads,
             sms: self.device.sms,
             blocks: launch.dims.blocks().expect("a grid has at most 2^32 - 1 blocks"),

@@ -69,6 +69,8 @@ pub struct Observer<'o> {
     pub convergences: &'o LaneOrder,
     /// Whether warps may write equal values to one location, and the lanes of a store any values.
     pub lenient: bool,
+    /// Whether no block of the launch can be ordered with another one.
+    pub isolated: bool,
 }
 
 /// The order of the accesses of a warp's lanes. Times are counted in synchronisations of lanes.

@@ -49,6 +49,10 @@ impl Segment {
         &self.bytes
     }
 
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
     /// Writes on behalf of the host, without a race check.
     pub fn fill(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
@@ -76,7 +80,7 @@ impl Segment {
         // Every bit of the bytes between the first and the last one counts.
         self.written.is_empty()
             || len <= 16 && self.is_written(at, len)
-            || self.written[at / 8..(at + len).div_ceil(8)].iter().all(|bits| *bits == 0xff)
+            || self.written[at / 8..(at + len).div_ceil(8)].iter().fold(0xff, |all, bits| all & bits) == 0xff
     }
 
     /// Sets the `width <= 8` bytes of a value.
@@ -88,13 +92,6 @@ impl Segment {
             8 => target.copy_from_slice(&bytes),
             width => target.copy_from_slice(&bytes[..width]),
         }
-    }
-
-    /// Sets the words of 32 lanes.
-    #[inline(always)]
-    pub fn set_words(&mut self, at: usize, values: &[u32; 32]) {
-        let words = self.bytes[at..at + 128].as_chunks_mut::<4>().0;
-        words.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_le_bytes());
     }
 
     /// Marks bytes as written.

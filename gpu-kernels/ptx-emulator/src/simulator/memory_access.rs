@@ -1,12 +1,13 @@
 //! Loads, stores and atomics.
 
-use super::addresses::LaneAccess;
+use super::addresses::{LaneAccess, Targets};
 use super::fault::{Checked, FaultKind};
 use super::happens_before::{Accessor, Locations};
 use super::launch::Checks;
 use super::memory::Segment;
 use super::timing::{shared_rounds, transactions};
 use super::warp::{Env, Warp, lanes};
+use super::warp_access::JointAccess;
 use crate::program::{Access, Atomic, CLUSTER_RANK, Order, Register, Scope};
 use crate::ptx::syntax::Space;
 
@@ -78,9 +79,14 @@ impl Warp {
     pub fn load(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
-        let targets = self.resolve_all(env, access, mask, len)?;
+        let mut targets = Targets::new(len);
+        self.resolve_all(env, access, mask, &mut targets)?;
         env.count_access(access, pc, mask, &targets.addresses, true);
-        if access.order == Order::Weak && self.load_together(env, access, mask, &targets, &accessor)? {
+        if access.order == Order::Weak
+            && let Some(together) = &targets.together
+            && self
+                .load_together(env, &JointAccess { access, mask, targets: &targets, together, accessor: &accessor })?
+        {
             return Ok(());
         }
         let mut loaded = [0; 32];
@@ -110,9 +116,14 @@ impl Warp {
     pub fn store(&mut self, env: &mut Env, access: &Access, pc: usize, mask: u32) -> Checked {
         let accessor = self.accessor(env, pc, access.order != Order::Weak);
         let len = access.width * access.elements.len();
-        let targets = self.resolve_all(env, access, mask, len)?;
+        let mut targets = Targets::new(len);
+        self.resolve_all(env, access, mask, &mut targets)?;
         env.count_access(access, pc, mask, &targets.addresses, false);
-        if access.order == Order::Weak && self.store_together(env, access, mask, &targets, &accessor)? {
+        if access.order == Order::Weak
+            && let Some(together) = &targets.together
+            && self
+                .store_together(env, &JointAccess { access, mask, targets: &targets, together, accessor: &accessor })?
+        {
             return Ok(());
         }
         for lane in lanes(mask) {
@@ -209,8 +220,8 @@ impl Warp {
                 let bytes = segment.read(at, len);
                 if checks {
                     let written = segment.is_written(at, len);
-                    let now = segment.shadows.begin(accessor);
-                    segment.shadows.record_read(now, at..at + len, |_| group, &observer)?;
+                    let mut read = segment.shadows.begin_read(accessor);
+                    segment.shadows.record_read(&mut read, at..at + len, |_| group, &observer)?;
                     if !written {
                         self.report_uninitialised(env, target)?;
                     }

@@ -34,6 +34,7 @@ mod timing;
 mod warp;
 mod warp_access;
 mod word;
+mod words;
 
 pub use buffer::Buffer;
 pub use fault::{Fault, FaultKind};

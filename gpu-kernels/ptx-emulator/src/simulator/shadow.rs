@@ -27,14 +27,37 @@ struct Page {
     write_lanes: [u32; PAGE],
     read_lanes: [u32; PAGE],
     read_warps: [u32; PAGE],
+    /// The number of the read by another block before the last read, or 0. Blocks that cannot be ordered keep it here. Two
+    /// blocks are enough, because a write by any block races with the read of one of them.
+    other_reads: [u32; PAGE],
 }
 
 impl Page {
     /// Returns the numbers of the accesses of all words that the page describes.
     fn numbers(&self) -> impl Iterator<Item = u32> {
-        let described = self.writes.iter().zip(&self.reads).filter(|(_, read)| **read != DETAILED);
-        described.flat_map(|(write, read)| [*write, *read])
+        let described = (0..PAGE).filter(|i| self.reads[*i] != DETAILED);
+        described.flat_map(|i| [self.writes[i], self.reads[i], self.other_reads[i]])
     }
+}
+
+/// What a read knows about an earlier read of a word.
+#[derive(Clone, Copy, Default)]
+struct Earlier {
+    /// The number of the earlier read.
+    number: u32,
+    /// The masks of those of its lanes and warps that the record of the word keeps, which is all or none.
+    lanes: u32,
+    warps: u32,
+    /// Whether it is by another block, so that the word keeps the whole read.
+    other_block: bool,
+}
+
+/// A read that is being recorded.
+pub struct Read {
+    /// The number of the read.
+    now: u32,
+    /// The earlier read of the word that was recorded last. The next word has often the same.
+    earlier: Earlier,
 }
 
 /// The last accesses of the words of a memory.
@@ -99,18 +122,24 @@ impl Shadows {
         self.pages[number].take().unwrap_or_else(new_page)
     }
 
-    /// Records read `now`, in which `lanes` gives the lanes that read each word of `range`. Fails if the read races with a
-    /// write.
+    /// Begins a read, which is about to be recorded.
+    pub fn begin_read(&mut self, accessor: &Accessor) -> Read {
+        Read { now: self.begin(accessor), earlier: Earlier::default() }
+    }
+
+    /// Records a part of a read, in which `lanes` gives the lanes that read each word of `range`. Fails if the read races
+    /// with a write.
     #[inline]
     pub fn record_read(
         &mut self,
-        now: u32,
+        read: &mut Read,
         range: Range<usize>,
         lanes: impl Fn(usize) -> u32,
         observer: &Observer,
     ) -> Checked {
+        let now = read.now;
         let simply = |shadows: &Self, page: &mut Page, i: usize, word: usize| {
-            shadows.read_simply(page, i, now, lanes(word), observer)
+            shadows.read_simply(page, i, read, lanes(word), observer)
         };
         self.record(&range, simply, |shadows, page, index, word| {
             let check = |shadow: &mut Shadow| shadow.check_read(lanes(word), observer);
@@ -144,7 +173,7 @@ impl Shadows {
     fn record(
         &mut self,
         range: &Range<usize>,
-        simply: impl Fn(&Self, &mut Page, usize, usize) -> bool,
+        mut simply: impl FnMut(&Self, &mut Page, usize, usize) -> bool,
         mut closely: impl FnMut(&mut Self, &mut Page, usize, usize) -> Checked,
     ) -> Checked {
         let words = range.start / 4..range.end.div_ceil(4);
@@ -169,9 +198,8 @@ impl Shadows {
     }
 
     #[inline(always)]
-    fn read_simply(&self, page: &mut Page, i: usize, now: u32, lanes: u32, observer: &Observer) -> bool {
+    fn read_simply(&self, page: &mut Page, i: usize, read: &mut Read, lanes: u32, observer: &Observer) -> bool {
         let (accessor, last) = (&observer.accessor, page.reads[i]);
-        let (mut lanes, mut warps) = (lanes, 1 << accessor.warp);
         // A strong read conflicts with less, which a page cannot tell.
         if accessor.strong || last == DETAILED {
             return false;
@@ -182,18 +210,40 @@ impl Shadows {
                 return false;
             }
         }
-        if !self.is_before(last, accessor) {
-            let by = &self.accesses[last as usize];
-            if (by.block, by.epoch, by.time) != (accessor.block, accessor.epoch, accessor.time) {
-                return false;
-            }
-            if (by.warp, by.convergences) == (accessor.warp, accessor.convergences) {
-                lanes |= page.read_lanes[i];
-            }
-            warps |= page.read_warps[i];
+        if last != read.earlier.number {
+            let Some(earlier) = self.earlier_read(last, observer) else { return false };
+            read.earlier = earlier;
         }
-        (page.reads[i], page.read_lanes[i], page.read_warps[i]) = (now, lanes, warps);
+        let earlier = read.earlier;
+        if earlier.other_block {
+            page.other_reads[i] = last;
+        }
+        page.reads[i] = read.now;
+        page.read_lanes[i] = lanes | page.read_lanes[i] & earlier.lanes;
+        page.read_warps[i] = 1 << accessor.warp | page.read_warps[i] & earlier.warps;
         true
+    }
+
+    /// Returns what `observer` knows about an earlier read, or `None` if a page cannot keep both reads.
+    #[inline]
+    fn earlier_read(&self, number: u32, observer: &Observer) -> Option<Earlier> {
+        let (accessor, mut earlier) = (&observer.accessor, Earlier { number, ..Earlier::default() });
+        if self.is_before(number, accessor) {
+            return Some(earlier);
+        }
+        let by = &self.accesses[number as usize];
+        if by.block != accessor.block && observer.isolated {
+            earlier.other_block = true;
+            return Some(earlier);
+        }
+        if (by.block, by.epoch, by.time) != (accessor.block, accessor.epoch, accessor.time) {
+            return None;
+        }
+        earlier.warps = u32::MAX;
+        if (by.warp, by.convergences) == (accessor.warp, accessor.convergences) {
+            earlier.lanes = u32::MAX;
+        }
+        Some(earlier)
     }
 
     #[inline(always)]
@@ -213,6 +263,9 @@ impl Shadows {
                 lanes |= written;
             }
         }
+        if !self.is_before(page.other_reads[i], accessor) {
+            return false;
+        }
         if !self.is_before(read, accessor) {
             let by = &self.accesses[read as usize];
             let is_alone = in_warp_of(by, accessor) && page.read_warps[i] == 1 << accessor.warp;
@@ -220,7 +273,7 @@ impl Shadows {
                 return false;
             }
         }
-        (page.writes[i], page.reads[i], page.write_lanes[i]) = (now, 0, lanes);
+        (page.writes[i], page.reads[i], page.write_lanes[i], page.other_reads[i]) = (now, 0, lanes, 0);
         true
     }
 
@@ -241,6 +294,7 @@ impl Shadows {
             Some(detail) => std::mem::take(&mut self.details[detail as usize]),
             None => self.expand(page, i),
         };
+        page.other_reads[i] = 0;
         let start = 4 * index;
         word.for_each(range.start.max(start) - start..range.end.min(start + 4) - start, check)?;
         let Word { whole: Shadow { write, read, other_reads }, bytes } = &word;
@@ -278,6 +332,9 @@ impl Shadows {
             let read = AccessRecord::new(self.accesses[page.reads[i] as usize], lanes);
             word.whole.read = AccessRecord { warps, weak_warps: warps, ..read };
         }
+        if page.other_reads[i] >= self.unordered {
+            word.whole.other_reads.push(AccessRecord::new(self.accesses[page.other_reads[i] as usize], 0));
+        }
         word
     }
 
@@ -306,8 +363,13 @@ impl Shadows {
             kept.push(self.accesses[number]);
         }
         for page in self.pages.iter_mut().flatten() {
-            for (write, read) in page.writes.iter_mut().zip(&mut page.reads).filter(|(_, read)| **read != DETAILED) {
-                (*write, *read) = (new_numbers[*write as usize], new_numbers[*read as usize]);
+            for i in 0..PAGE {
+                if page.reads[i] == DETAILED {
+                    continue;
+                }
+                for number in [&mut page.writes[i], &mut page.reads[i], &mut page.other_reads[i]] {
+                    *number = new_numbers[*number as usize];
+                }
             }
         }
         (self.accesses, self.unordered) = (kept, 1);
@@ -323,5 +385,12 @@ fn in_warp_of(by: &Accessor, accessor: &Accessor) -> bool {
 #[cold]
 fn new_page() -> Box<Page> {
     let zeros = [0; PAGE];
-    Box::new(Page { writes: zeros, reads: zeros, write_lanes: zeros, read_lanes: zeros, read_warps: zeros })
+    Box::new(Page {
+        writes: zeros,
+        reads: zeros,
+        write_lanes: zeros,
+        read_lanes: zeros,
+        read_warps: zeros,
+        other_reads: zeros,
+    })
 }

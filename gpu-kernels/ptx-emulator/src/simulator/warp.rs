@@ -35,6 +35,8 @@ pub struct Run<'r, 'a> {
     /// The size in bytes of the shared memory that the system reserves.
     pub reserved_shared: u32,
     pub first_epoch: u32,
+    /// Whether no block can be ordered with another one.
+    pub isolated: bool,
     pub threads_per_block: u32,
     pub blocks: u32,
     /// The number of multiprocessors.
@@ -185,7 +187,7 @@ impl Warp {
     pub(super) fn observer(&self, env: &Env, accessor: Accessor) -> Observer<'_> {
         let lenient = env.run.launch.checks < Checks::Strict;
         let (syncs, convergences) = (&self.lane_syncs, &self.lane_convergences);
-        Observer { accessor, clock: &self.sync.clock, syncs, convergences, lenient }
+        Observer { accessor, clock: &self.sync.clock, syncs, convergences, lenient, isolated: env.run.isolated }
     }
 
     /// Runs until the warp stops or yields, but at most `quantum` instructions. Returns the number of executed
@@ -213,11 +215,14 @@ impl Warp {
             return 0;
         }
         let run = &mut *env.run;
-        let straight = path.pc..path.reconvergence.min(path.pc.saturating_add(most));
-        let rest = run.launch.program.code.get(path.pc..).unwrap_or_default();
-        for (pc, (inst, counts)) in straight.clone().zip(rest.iter().zip(&mut run.profile.instructions[path.pc..])) {
+        let (program, start) = (run.launch.program, path.pc);
+        let end = path.reconvergence.min(start.saturating_add(most)).min(program.code.len());
+        let mut pc = start;
+        while pc < end {
+            let inst = &program.code[pc];
             let Action::Compute(compute) = &inst.action else { break };
             let mask = path.mask & inst.guard.map_or(u32::MAX, |guard| self.registers.guard(guard));
+            let counts = &mut run.profile.instructions[pc];
             counts.executed += 1;
             counts.lanes += u64::from(mask.count_ones());
             if run.launch.timed {
@@ -228,9 +233,10 @@ impl Warp {
             if mask != 0 {
                 compute(&mut self.registers, mask);
             }
-            path.pc = pc + 1;
+            pc += 1;
         }
-        path.pc - straight.start
+        path.pc = pc;
+        pc - start
     }
 
     /// Executes one instruction, or the end of paths and of the warp, and returns whether other warps should run now.

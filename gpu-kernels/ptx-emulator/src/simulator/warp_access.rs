@@ -5,24 +5,75 @@
 
 use super::addresses::{Targets, Together};
 use super::fault::Checked;
-use super::happens_before::{Accessor, bits};
+use super::happens_before::{Accessor, Observer, bits};
 use super::memory::Segment;
+use super::shadow::Shadows;
 use super::warp::{Env, Warp};
-use crate::program::lanes::{blend, per_lane};
-use crate::program::processor::{self, Task};
-use crate::program::{Access, CLUSTER_RANK, Register, Registers};
+use super::words::{LoadWords, SameWords, StoreWords};
+use crate::program::processor;
+use crate::program::{Access, CLUSTER_RANK, Register};
 use crate::ptx::syntax::Space;
+
+/// A weak access whose lanes access one state space.
+#[derive(Clone, Copy)]
+pub(super) struct JointAccess<'j> {
+    pub(super) access: &'j Access,
+    /// The lanes that execute the access.
+    pub(super) mask: u32,
+    pub(super) targets: &'j Targets,
+    pub(super) together: &'j Together,
+    pub(super) accessor: &'j Accessor,
+}
+
+impl JointAccess<'_> {
+    /// Returns the number of bytes from the first to the last one.
+    fn range(&self) -> usize {
+        (self.together.most - self.together.least) as usize + self.targets.len
+    }
+
+    /// Returns whether the bytes of all lanes follow one another.
+    fn is_contiguous(&self) -> bool {
+        self.together.consecutive && self.mask == u32::MAX
+    }
+
+    /// Returns the offset of a lane's bytes in a segment. `base` is what to subtract from the addresses.
+    fn at(&self, lane: u32, base: u64) -> usize {
+        (self.targets.addresses[lane as usize] - self.targets.origin - base) as usize
+    }
+
+    /// Records reads of a segment.
+    fn record_read(&self, shadows: &mut Shadows, base: u64, observer: &Observer) -> Checked {
+        let (mut read, len) = (shadows.begin_read(self.accessor), self.targets.len);
+        if len == 4 && self.is_contiguous() {
+            let at = (self.together.least - base) as usize;
+            return shadows.record_read(&mut read, at..at + 128, |lane| 1 << lane, observer);
+        }
+        self.targets.for_each_group(self.together, self.mask, |first, group| {
+            let at = self.at(first, base);
+            shadows.record_read(&mut read, at..at + len, |_| group, observer)
+        })
+    }
+
+    /// Marks the bytes of all lanes as written.
+    fn mark_written(&self, segment: &mut Segment, base: u64) {
+        if self.is_contiguous() {
+            segment.mark_written((self.together.least - base) as usize, 32 * self.targets.len);
+        } else {
+            bits(self.mask).for_each(|lane| segment.mark_written(self.at(lane, base), self.targets.len));
+        }
+    }
+}
 
 impl Env<'_, '_, '_> {
     /// Returns the segment of shared or global memory that contains all bytes of an access, and what to subtract from the
     /// addresses to get offsets. Returns `None` if no single segment contains them.
     #[inline]
-    fn common_segment(&mut self, together: &Together, len: usize) -> Option<(&mut Segment, u64)> {
+    fn common_segment(&mut self, joint: &JointAccess) -> Option<(&mut Segment, u64)> {
+        let together = joint.together;
         match together.space {
             Space::Shared if together.most >> CLUSTER_RANK == 0 => Some((&mut self.block.shared, 0)),
             Space::Global => {
-                let range = (together.most - together.least) as usize + len;
-                let (segment, at) = self.run.memory.find(together.least, range).ok()?;
+                let (segment, at) = self.run.memory.find(together.least, joint.range()).ok()?;
                 Some((segment, together.least - at as u64))
             }
             _ => None,
@@ -31,67 +82,48 @@ impl Env<'_, '_, '_> {
 }
 
 impl Warp {
-    /// Loads into the registers of all lanes of `mask`, and returns whether the access was executed.
+    /// Loads into the registers of all lanes of the access, and returns whether it was executed.
     #[inline]
-    pub(super) fn load_together(
-        &mut self,
-        env: &mut Env,
-        access: &Access,
-        mask: u32,
-        targets: &Targets,
-        accessor: &Accessor,
-    ) -> Checked<bool> {
-        let (Some(together), len) = (&targets.together, targets.len) else { return Ok(false) };
-        let (checks, range) = (env.checks(together.space), (together.most - together.least) as usize + len);
+    pub(super) fn load_together(&mut self, env: &mut Env, joint: &JointAccess) -> Checked<bool> {
+        let JointAccess { access, mask, targets, together, accessor } = *joint;
+        let checks = env.checks(together.space);
         let (bytes, base) = match together.space {
             Space::Param => (env.run.params, 0),
-            Space::Local if checks && !self.local.is_range_written(together.least as usize, range) => return Ok(false),
+            Space::Local if checks && !self.local.is_range_written(together.least as usize, joint.range()) => {
+                return Ok(false);
+            }
             Space::Local => (self.local.bytes(), 0),
             _ => {
                 let observer = self.observer(env, *accessor);
-                let Some((segment, base)) = env.common_segment(together, len) else { return Ok(false) };
+                let Some((segment, base)) = env.common_segment(joint) else { return Ok(false) };
                 if checks {
-                    if !segment.is_range_written((together.least - base) as usize, range) {
+                    if !segment.is_range_written((together.least - base) as usize, joint.range()) {
                         return Ok(false);
                     }
-                    let shadows = &mut segment.shadows;
-                    let now = shadows.begin(accessor);
-                    if len == 4 && together.consecutive && mask == u32::MAX {
-                        let at = (together.least - base) as usize;
-                        shadows.record_read(now, at..at + 128, |lane| 1 << lane, &observer)?;
-                    } else {
-                        targets.for_each_group(together, mask, |first, group| {
-                            let at = (targets.addresses[first as usize] - base) as usize;
-                            shadows.record_read(now, at..at + len, |_| group, &observer)
-                        })?;
-                    }
+                    joint.record_read(&mut segment.shadows, base, &observer)?;
                 }
                 (segment.bytes(), base)
             }
         };
-        let first = (targets.addresses[0] - base) as usize;
-        let uniform = together.least == together.most;
-        for (i, d) in access.elements.iter().enumerate() {
-            let registers = &mut self.registers;
-            match *d {
-                Register::B32(slot) if access.width == 4 && uniform => {
-                    blend(&mut registers.b32[slot], mask, [word(bytes, first + 4 * i); 32]);
-                }
-                Register::B32(slot) if len == 4 && together.consecutive => {
-                    let words = bytes[first..first + 128].as_chunks::<4>().0;
-                    blend(&mut registers.b32[slot], mask, per_lane(|lane| u32::from_le_bytes(words[lane])));
-                }
-                Register::B32(slot) if access.width == 4 => {
-                    let at = |lane| (targets.addresses[lane] - base) as usize + 4 * i;
-                    processor::run(Blend { slot, mask, registers, lanes: per_lane(|lane| word(bytes, at(lane))) });
-                }
-                d => {
-                    let unused = 64 - 8 * access.width as u32;
+        let (registers, addresses, first) = (&mut self.registers, &targets.addresses, targets.origin + base);
+        macro_rules! load_words {
+            ($($slot:ident)*) => {
+                processor::run(LoadWords { registers, slots: [$(*$slot),*], mask, bytes, addresses, first, together })
+            };
+        }
+        match &access.elements[..] {
+            [Register::B32(a)] if access.width == 4 => load_words!(a),
+            [Register::B32(a), Register::B32(b)] if access.width == 4 => load_words!(a b),
+            [Register::B32(a), Register::B32(b), Register::B32(c), Register::B32(d)] if access.width == 4 => {
+                load_words!(a b c d);
+            }
+            elements => {
+                let unused = 64 - 8 * access.width as u32;
+                for (i, d) in elements.iter().enumerate() {
                     for lane in bits(mask) {
-                        let at = (targets.addresses[lane as usize] - base) as usize + i * access.width;
-                        let value = narrow(bytes, at, access.width);
+                        let value = narrow(bytes, joint.at(lane, base) + i * access.width, access.width);
                         let signed = ((value << unused) as i64 >> unused) as u64;
-                        registers.set(d, lane, if access.signed { signed } else { value });
+                        registers.set(*d, lane, if access.signed { signed } else { value });
                     }
                 }
             }
@@ -99,68 +131,105 @@ impl Warp {
         Ok(true)
     }
 
-    /// Stores from the registers of all lanes of `mask`, and returns whether the access was executed.
+    /// Stores from the registers of all lanes of the access, and returns whether it was executed.
     #[inline]
-    pub(super) fn store_together(
-        &mut self,
-        env: &mut Env,
-        access: &Access,
-        mask: u32,
-        targets: &Targets,
-        accessor: &Accessor,
-    ) -> Checked<bool> {
-        let (Some(together), len) = (&targets.together, targets.len) else { return Ok(false) };
+    pub(super) fn store_together(&mut self, env: &mut Env, joint: &JointAccess) -> Checked<bool> {
+        let JointAccess { access, together, accessor, .. } = *joint;
         if !matches!(together.space, Space::Shared | Space::Global) {
             return Ok(false);
         }
         let checks = env.checks(together.space);
         let observer = self.observer(env, *accessor);
-        let Some((segment, base)) = env.common_segment(together, len) else { return Ok(false) };
-        let now = if checks { segment.shadows.begin(accessor) } else { 0 };
-        if let (&[Register::B32(slot)], true, u32::MAX) = (&access.elements[..], together.consecutive, mask)
-            && access.width == 4
-        {
-            let (at, values) = ((together.least - base) as usize, &self.registers.b32[slot]);
-            let words = segment.bytes()[at..at + 128].as_chunks::<4>().0;
-            let same =
-                words.iter().zip(values).enumerate().fold(0, |same, (lane, (word, value))| {
-                    same | u32::from(u32::from_le_bytes(*word) == *value) << lane
-                });
-            if checks {
-                segment.shadows.record_write(now, at..at + 128, |i| (i as u32, same >> i & 1 == 1), &observer)?;
+        let Some((segment, base)) = env.common_segment(joint) else { return Ok(false) };
+        let checker = checks.then_some(&observer);
+        let changed = match &access.elements[..] {
+            [Register::B32(a)] if access.width == 4 => self.store_words(segment, base, joint, [*a], checker)?,
+            [Register::B32(a), Register::B32(b)] if access.width == 4 => {
+                self.store_words(segment, base, joint, [*a, *b], checker)?
             }
-            segment.set_words(at, values);
-            segment.mark_written(at, 128);
-            env.run.changes += u64::from((!same).count_ones());
-            return Ok(true);
+            [Register::B32(a), Register::B32(b), Register::B32(c), Register::B32(d)] if access.width == 4 => {
+                self.store_words(segment, base, joint, [*a, *b, *c, *d], checker)?
+            }
+            elements => self.store_elements(segment, base, joint, elements, checker)?,
+        };
+        // Bytes that keep their values are written too.
+        joint.mark_written(segment, base);
+        env.run.changes += changed;
+        Ok(true)
+    }
+
+    /// Stores words, and returns the number of lanes that have changed memory. Without `observer`, races are not looked for.
+    fn store_words<const N: usize>(
+        &self,
+        segment: &mut Segment,
+        base: u64,
+        joint: &JointAccess,
+        slots: [usize; N],
+        observer: Option<&Observer>,
+    ) -> Checked<u64> {
+        let rows = slots.map(|slot| &self.registers.b32[slot]);
+        let now = observer.map_or(0, |_| segment.shadows.begin(joint.accessor));
+        if joint.is_contiguous() {
+            let at = joint.at(0, base);
+            let range = at..at + 128 * N;
+            let same = processor::run(SameWords { rows, bytes: &segment.bytes()[range.clone()] });
+            if let Some(observer) = observer {
+                let lane = |word: usize| (word / N) as u32;
+                let access = |word| (lane(word), same >> lane(word) & 1 == 1);
+                segment.shadows.record_write(now, range.clone(), access, observer)?;
+            }
+            processor::run(StoreWords { rows, bytes: &mut segment.bytes_mut()[range] });
+            return Ok((!same).count_ones().into());
         }
         let mut changed = 0;
-        let width = access.width;
-        for lane in bits(mask) {
-            let at = (targets.addresses[lane as usize] - base) as usize;
-            let mut same = true;
-            for (i, source) in access.elements.iter().enumerate() {
-                let value = cut(self.registers.get(*source, lane), width);
-                same &= narrow(segment.bytes(), at + i * width, width) == value;
-            }
-            if checks {
-                segment.shadows.record_write(now, at..at + len, |_| (lane, same), &observer)?;
+        for lane in bits(joint.mask) {
+            let at = joint.at(lane, base);
+            let range = at..at + 4 * N;
+            let words = segment.bytes()[range.clone()].as_chunks::<4>().0;
+            let differs = |(word, row): (&[u8; 4], &&[u32; 32])| u32::from_le_bytes(*word) ^ row[lane as usize];
+            let same = words.iter().zip(&rows).map(differs).fold(0, |all, bits| all | bits) == 0;
+            if let Some(observer) = observer {
+                segment.shadows.record_write(now, range.clone(), |_| (lane, same), observer)?;
             }
             if !same {
                 changed += 1;
-                for (i, source) in access.elements.iter().enumerate() {
+                let words = segment.bytes_mut()[range].as_chunks_mut::<4>().0;
+                words.iter_mut().zip(&rows).for_each(|(word, row)| *word = row[lane as usize].to_le_bytes());
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Stores registers of any width, as [`Warp::store_words`] does.
+    fn store_elements(
+        &self,
+        segment: &mut Segment,
+        base: u64,
+        joint: &JointAccess,
+        elements: &[Register],
+        observer: Option<&Observer>,
+    ) -> Checked<u64> {
+        let (width, len) = (joint.access.width, joint.targets.len);
+        let now = observer.map_or(0, |_| segment.shadows.begin(joint.accessor));
+        let mut changed = 0;
+        for lane in bits(joint.mask) {
+            let at = joint.at(lane, base);
+            let mut same = true;
+            for (i, source) in elements.iter().enumerate() {
+                let value = cut(self.registers.get(*source, lane), width);
+                same &= narrow(segment.bytes(), at + i * width, width) == value;
+            }
+            if let Some(observer) = observer {
+                segment.shadows.record_write(now, at..at + len, |_| (lane, same), observer)?;
+            }
+            if !same {
+                changed += 1;
+                for (i, source) in elements.iter().enumerate() {
                     segment.set(at + i * width, width, self.registers.get(*source, lane));
                 }
             }
         }
-        // Bytes that keep their values are written too.
-        if together.consecutive && mask == u32::MAX {
-            segment.mark_written((together.least - base) as usize, 32 * len);
-        } else {
-            bits(mask).for_each(|lane| segment.mark_written((targets.addresses[lane as usize] - base) as usize, len));
-        }
-        env.run.changes += changed;
-        Ok(true)
+        Ok(changed)
     }
 }
 
@@ -169,28 +238,6 @@ impl Warp {
 fn cut(value: u64, width: usize) -> u64 {
     let unused = 64 - 8 * width as u32;
     value << unused >> unused
-}
-
-/// The replacement of the lanes of a register.
-struct Blend<'r> {
-    registers: &'r mut Registers,
-    slot: usize,
-    mask: u32,
-    lanes: [u32; 32],
-}
-
-impl Task for Blend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        blend(&mut self.registers.b32[self.slot], self.mask, self.lanes);
-    }
-}
-
-#[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a word has four bytes"))
 }
 
 /// Returns a value of `width` bytes, zero-extended.
