@@ -1,4 +1,5 @@
-//! The speed of the emulator, in millions of warp-instructions per second on one core.
+//! The speed of the emulator, in millions of warp-instructions per second on one core, and what more threads
+//! save.
 //!
 //! `cargo bench -p ptx-emulator --bench speed` multiplies two matrices by a tiled kernel with each level of checks. With
 //! `-- PROGRAM ARGUMENTS`, it also measures the launches of a program that takes `--steps`, such as
@@ -93,15 +94,21 @@ fn processor_time() -> f64 {
     nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
 }
 
+/// Returns the seconds of the clock.
+fn wall_time() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
+}
+
 /// Returns a matrix of small integers, whose products are exact.
 fn matrix(factor: usize) -> Vec<f32> {
     (0..SIZE * SIZE).map(|i| (i * factor % 17) as f32 - 8.0).collect()
 }
 
-/// Runs the product, and returns the number of warp-instructions and the seconds.
-fn measure_product(checks: Checks) -> (u64, f64) {
+/// Runs the product, and returns the number of warp-instructions and the seconds, by `clock`.
+fn measure_product(checks: Checks, threads: usize, clock: fn() -> f64) -> (u64, f64) {
     let mut gpu = Gpu::new(DeviceProperties::default());
-    gpu.checks = checks;
+    (gpu.checks, gpu.threads) = (checks, threads);
     let module = gpu.load(&product()).expect("the kernel is valid");
     let matrices = [matrix(7), matrix(11)];
     let mut upload = |values: &[f32]| {
@@ -114,9 +121,9 @@ fn measure_product(checks: Checks) -> (u64, f64) {
     let params: Vec<u8> = addresses.iter().flat_map(|address| address.to_le_bytes()).collect();
     let blocks = (SIZE / TILE) as u32;
     let dims = Dims { grid: [blocks, blocks, 1], ..Dims::new(1, 256) };
-    let start = processor_time();
+    let start = clock();
     let profile = gpu.launch(&module, "product", dims, &params).expect("the kernel has no fault");
-    let seconds = processor_time() - start;
+    let seconds = clock() - start;
     let executed = profile.instructions.iter().map(|counts| counts.executed).sum();
     let bytes = gpu.read(addresses[2], 4 * SIZE * SIZE).expect("the result is there");
     for (row, column) in [(0, 0), (3, 200), (77, 5), (255, 255)] {
@@ -170,9 +177,15 @@ fn print(name: &str, level: &str, (executed, seconds): (u64, f64)) {
 
 fn main() {
     let program: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let best = |checks, threads, clock| {
+        let runs = (0..5).map(|_| measure_product(checks, threads, clock));
+        runs.min_by(|a, b| a.1.total_cmp(&b.1)).expect("five runs")
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for (level, checks) in LEVELS {
-        let best = (0..5).map(|_| measure_product(checks)).min_by(|a, b| a.1.total_cmp(&b.1)).expect("five runs");
-        print("product", level, best);
+        print("product", level, best(checks, 1, processor_time));
+        let [one, all] = [1, threads].map(|threads| best(checks, threads, wall_time).1);
+        println!("{:<12} checks={level:<8} {threads} threads take {:.2} of the time of one", "", all / one);
     }
     if program.is_empty() {
         return;

@@ -1,5 +1,8 @@
 //! The emulated GPU, with memory, modules and launches, but without the driver's handles and error codes.
 
+use std::num::NonZero;
+use std::thread;
+
 use crate::program::{Global, Linked, Program, link};
 use crate::ptx::{Error, parse, syntax};
 use crate::simulator::{Buffer, Checks, DeviceProperties, Dims, Fault, Launch, Profile, Simulator, Texture, Watchdog};
@@ -9,6 +12,9 @@ pub struct Gpu {
     simulator: Simulator,
     /// The seed that permutes the order of blocks and warps, or 0 for ascending order.
     pub order: u64,
+    /// The largest number of threads of the host that run the blocks of a launch, by default one for each core. No result
+    /// depends on it.
+    pub threads: usize,
     /// Whether launches model bank conflicts and cycles.
     pub timed: bool,
     /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
@@ -58,6 +64,7 @@ impl Gpu {
         Self {
             simulator,
             order: 0,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
             timed: false,
             approximate: true,
             checks: Checks::default(),
@@ -201,7 +208,7 @@ impl Gpu {
         if let Some(error) = self.refusal(program) {
             return Err(Fault::refused(&program.name, error));
         }
-        let Self { order, timed, checks, watchdog, .. } = *self;
-        self.simulator.launch(Launch { program, files, dims, order, timed, checks, watchdog }, params)
+        let Self { order, threads, timed, checks, watchdog, .. } = *self;
+        self.simulator.launch(Launch { program, files, dims, order, threads, timed, checks, watchdog }, params)
     }
 }

@@ -87,6 +87,9 @@ struct LaunchArgs {
     /// The number of values that are printed of each array.
     #[arg(long, value_name = "N", default_value_t = 8)]
     show: usize,
+    /// The largest number of threads that run the blocks of a launch. By default it is the number of cores.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Settings as in the variable `PTX_EMULATOR`, which are added to those of the variable.
     #[arg(long, value_name = "KEY=VALUE,..", default_value = "")]
     set: String,
@@ -96,7 +99,12 @@ impl LaunchArgs {
     /// Returns the settings of the environment and of the command line.
     fn settings(&self) -> String {
         let inherited = std::env::var("PTX_EMULATOR").unwrap_or_default();
-        [inherited.as_str(), &self.set].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(",")
+        let threads = self.threads.map_or(String::new(), |threads| format!("threads={threads}"));
+        [inherited.as_str(), &threads, &self.set]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `instructions` | largest number of instructions of a launch, summed over all warps | 10^11 |
 //! | `seconds` | longest time of a launch on the host in seconds | 600 |
 //! | `order` | seed that permutes the order of blocks and warps, or 0 for ascending order | 0 |
+//! | `threads` | largest number of threads that run the blocks of a launch | one for each core |
 //! | `checks` | `memory`, `cuda` or `strict`, as [`Checks`](crate::Checks) describes them | `cuda` |
 //! | `approximate` | `allow` or `refuse` approximate instructions, and sums that a GPU may fuse | strict checks refuse |
 //! | `streams` | `eager` runs the operations of a stream when they are submitted, `late` when the program waits for them | `eager` |
@@ -49,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) timeout: bool,
     pub(crate) watchdog: Watchdog,
     pub(crate) order: u64,
+    /// The largest number of threads of a launch, or `None` for one for each core.
+    pub(crate) threads: Option<usize>,
     pub(crate) checks: Checks,
     /// Whether approximate instructions are allowed, or `None` if the level of checks decides.
     pub(crate) approximate: Option<bool>,
@@ -100,6 +103,7 @@ impl Config {
         gpu.checks = self.checks;
         gpu.approximate = self.approximate.unwrap_or(self.checks < Checks::Strict);
         gpu.order = self.order;
+        gpu.threads = self.threads.unwrap_or(gpu.threads);
         gpu.watchdog = self.watchdog;
         gpu.timed = self.profile.is_some();
         gpu
@@ -130,6 +134,7 @@ impl Config {
             "timeout" => self.timeout = ["0", "1"].contains(&value).then_some(value == "1")?,
             "instructions" => self.watchdog.instructions = value.parse().ok()?,
             "seconds" => self.watchdog.time = Duration::from_secs(value.parse().ok()?),
+            "threads" => self.threads = Some(value.parse().ok().filter(|n| (1..=1024).contains(n))?),
             "order" => self.order = value.parse().ok()?,
             "checks" => {
                 let levels = [("memory", Checks::Memory), ("cuda", Checks::Cuda), ("strict", Checks::Strict)];
@@ -177,6 +182,7 @@ mod tests {
             "driver=12",
             "memory=1T",
             "seconds=-1",
+            "threads=0",
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(text), "{error}");

@@ -1,9 +1,10 @@
 //! The addresses of loads, stores and atomics, with the checks of alignment and bounds.
 #![allow(clippy::needless_range_loop, reason = "LLVM inlines no iterators into code for other vectors")]
 
+use super::content::contains;
 use super::fault::{Checked, FaultKind, Violation};
-use super::memory::contains;
-use super::warp::{Env, Warp, lanes};
+use super::run::Env;
+use super::warp::{Warp, lanes};
 use crate::program::lanes::per_lane;
 use crate::program::processor::{self, Task};
 use crate::program::{Access, CLUSTER_RANK, Register, Registers, WINDOW, window};
@@ -119,7 +120,7 @@ fn space_of(address: u64) -> (Space, u64) {
 fn bounds(env: &Env, space: Space) -> Option<(u64, u64)> {
     match space {
         Space::Global => None,
-        Space::Shared => Some((env.run.shared_base, env.block.shared.bytes().len() as u64)),
+        Space::Shared => Some((env.run.shared_base, env.block.shared.len() as u64)),
         Space::Local => Some((0, env.run.launch.program.local_size as u64)),
         _ => Some((0, env.run.params.len() as u64)),
     }

@@ -1,7 +1,8 @@
 //! Barriers in shared memory, and asynchronous copies.
 
 use super::fault::{Checked, FaultKind, Violation};
-use super::warp::{Env, Warp, lanes};
+use super::run::Env;
+use super::warp::{Warp, lanes};
 use crate::program::{AsyncBarrier, AsyncOperation, CopyAsync, Order, Register};
 
 /// The state of a barrier, which is eight bytes of shared memory. Its layout is ours, because the manual leaves it open.

@@ -3,14 +3,23 @@
 use super::fault::{Checked, FaultKind, Violation};
 use super::happens_before::{Accessor, VectorClock};
 use super::launch::Checks;
+use super::run::{BlockState, Env, Run};
+use super::segment::Segment;
 use super::timing::{Cycles, later};
-use super::warp::{BlockState, Env, Run, Warp, WarpState, lanes};
+use super::warp::{Warp, WarpState, lanes};
 use crate::program::Barrier;
 
 /// A running block.
 pub(super) struct Block {
     pub(super) state: BlockState,
     pub(super) warps: Vec<Warp>,
+}
+
+/// The memory of a block that has ended, which another block takes.
+#[derive(Default)]
+pub(super) struct Spare {
+    pub(super) warps: Vec<Warp>,
+    pub(super) shared: Option<Segment>,
 }
 
 impl Block {
@@ -40,7 +49,7 @@ impl Block {
         let Some(waiting) = self.warps.iter().position(|warp| warp.state != WarpState::Exited) else {
             let end = self.warps.iter().map(|warp| warp.timing.end).fold([0, 0], later);
             self.state.end_region(end, run.launch.program.code.len());
-            run.profile.end_block(end, &self.state.bound);
+            run.profile.end_block(end, &self.state.bound, self.state.index);
             return Ok(());
         };
         let other = self.warps.iter().find(|warp| warp.state != self.warps[waiting].state);

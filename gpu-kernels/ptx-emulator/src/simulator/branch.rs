@@ -1,7 +1,8 @@
 //! Branches, at which the lanes of a warp diverge.
 
 use super::fault::{Checked, FaultKind, Violation};
-use super::warp::{Env, Path, Warp, lanes};
+use super::run::Env;
+use super::warp::{Path, Warp, lanes};
 use crate::program::Inst;
 
 impl Warp {

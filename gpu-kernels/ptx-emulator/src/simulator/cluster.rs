@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::happens_before::VectorClock;
 use super::launch::Dims;
-use super::memory::Segment;
+use super::segment::Segment;
 
 /// The largest number of blocks of a cluster (CUDA C++ Programming Guide, "Thread Block Clusters").
 pub const MAX_BLOCKS: u32 = 16;

@@ -1,20 +1,22 @@
 //! The turns of the blocks of a cluster, and their barrier.
 
-use super::barrier::Block;
+use super::barrier::{Block, Spare};
 use super::cluster::ClusterBarrier;
 use super::fault::{Checked, FaultKind, Violation};
-use super::memory::Segment;
-use super::warp::{Env, Run, Warp};
+use super::run::{Env, Run};
+use super::segment::Segment;
+use super::warp::Warp;
 
 impl Run<'_, '_> {
-    /// Starts the blocks of a cluster.
-    pub(super) fn start(&mut self, cluster: u32, live: &mut Vec<Block>) {
+    /// Starts the blocks of a cluster, in the memory of blocks that have ended.
+    pub(super) fn start(&mut self, cluster: u32, live: &mut Vec<Block>, spare: &mut Vec<Spare>) {
         let size = self.clusters.blocks();
         if self.cluster.active {
             let warps = size * self.threads_per_block.div_ceil(32);
             self.cluster.barriers.insert(cluster, ClusterBarrier::new(warps));
         }
-        live.extend((0..size).map(|rank| self.block(self.clusters.block(cluster, rank))));
+        let block = |rank| self.block(self.clusters.block(cluster, rank), spare.pop().unwrap_or_default());
+        live.extend((0..size).map(block));
     }
 
     /// Takes the shared memory of the other blocks in the cluster of a block, for the turn of that block.

@@ -47,6 +47,8 @@ pub struct Launch<'a> {
     pub dims: Dims,
     /// The seed that permutes the order of blocks and warps, or 0 for ascending order.
     pub order: u64,
+    /// The largest number of threads of the host that run the blocks.
+    pub threads: usize,
     /// Whether bank conflicts and cycles are modelled.
     pub timed: bool,
     /// The checks of the kernel.

@@ -1,7 +1,8 @@
 //! The execution of loads and stores of matrices.
 
 use super::fault::{Checked, FaultKind, Violation};
-use super::warp::{Env, Warp};
+use super::run::Env;
+use super::warp::Warp;
 use crate::program::{Access, Fragment, MatrixAccess, MatrixPart};
 
 impl Warp {

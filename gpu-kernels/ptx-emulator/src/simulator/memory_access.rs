@@ -4,9 +4,10 @@ use super::addresses::{LaneAccess, Targets};
 use super::fault::{Checked, FaultKind};
 use super::happens_before::{Accessor, Locations};
 use super::launch::Checks;
-use super::memory::Segment;
+use super::run::Env;
+use super::segment::Segment;
 use super::timing::{shared_rounds, transactions};
-use super::warp::{Env, Warp, lanes};
+use super::warp::{Warp, lanes};
 use super::warp_access::JointAccess;
 use crate::program::{Access, Atomic, CLUSTER_RANK, Order, Register, Scope};
 use crate::ptx::syntax::Space;
@@ -217,7 +218,7 @@ impl Warp {
                 let checks = env.checks(space);
                 let observer = self.observer(env, *accessor);
                 let (segment, at) = env.segment(target)?;
-                let bytes = segment.read(at, len);
+                let bytes = segment.load(at, len);
                 if checks {
                     let written = segment.is_written(at, len);
                     let mut read = segment.shadows.begin_read(accessor);
@@ -241,8 +242,9 @@ impl Warp {
         if env.run.launch.checks == Checks::Strict {
             return Err(violation);
         }
-        if env.run.warnings.is_empty() {
-            env.run.warnings.push(*env.run.fault(env.block.index, self, *violation));
+        // The first block counts, in whatever order they run.
+        if env.run.warnings.first().is_none_or(|warning| env.block.index < warning.block) {
+            env.run.warnings = vec![*env.run.fault(env.block.index, self, *violation)];
         }
         Ok(())
     }
@@ -262,7 +264,7 @@ impl Warp {
         let observer = self.observer(env, *accessor);
         let (segment, at) = env.segment(target)?;
         if checks {
-            let same = segment.bytes()[at..at + bytes.len()] == *bytes;
+            let same = segment.bytes_mut(at, bytes.len())[at..at + bytes.len()] == *bytes;
             let now = segment.shadows.begin(accessor);
             segment.shadows.record_write(now, at..at + bytes.len(), |_| (target.lane, same), &observer)?;
         }

@@ -50,21 +50,31 @@ pub struct Profile<'a> {
     pub cycles: u64,
     /// The bound of the block that takes the longest by it, or an empty one if the launch was not timed.
     pub bound: Bound,
+    /// The index of this block.
+    slowest: u32,
 }
 
 impl<'a> Profile<'a> {
     /// Returns the empty profile of a launch.
     pub(super) fn new(launch: Launch<'a>) -> Self {
         let instructions = vec![Counts::default(); launch.program.code.len()];
-        Self { launch, instructions, critical_path: 0, cycles: 0, bound: Bound::default() }
+        Self { launch, instructions, critical_path: 0, cycles: 0, bound: Bound::default(), slowest: 0 }
     }
 
-    /// Includes a block that ends at time `end`.
-    pub(super) fn end_block(&mut self, end: Cycles, bound: &Bound) {
+    /// Includes block `index`, which ends at time `end`.
+    pub(super) fn end_block(&mut self, end: Cycles, bound: &Bound, index: u32) {
         [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
-        if bound.cycles > self.bound.cycles {
-            self.bound = bound.clone();
+        // Of equally slow blocks the first one counts, in whatever order they end.
+        let (cycles, slowest) = (self.bound.cycles, self.slowest);
+        if bound.cycles > cycles || cycles > 0 && bound.cycles == cycles && index < slowest {
+            (self.bound, self.slowest) = (bound.clone(), index);
         }
+    }
+
+    /// Includes the profile of other blocks of the launch.
+    pub(super) fn include(&mut self, other: &Self) {
+        self.instructions.iter_mut().zip(&other.instructions).for_each(|(sum, counts)| sum.add(counts));
+        self.end_block([other.critical_path, other.cycles], &other.bound, other.slowest);
     }
 
     /// Returns the profile as a human-readable table, by kind of instruction and by op.

@@ -1,5 +1,7 @@
 //! The order in which the clusters of a grid start and warps take turns.
 
+use std::ops::Range;
+
 /// The number of instructions of a warp's turn in ascending order.
 const QUANTUM: usize = 1 << 14;
 
@@ -39,33 +41,31 @@ impl Orders {
     }
 }
 
-/// The clusters that have not started. Without clusters, each block is one.
+/// The clusters of a range that have not started. Without clusters, each block is one.
 pub(super) struct Waiting {
-    /// The number of clusters of the grid.
-    clusters: u32,
-    /// The first cluster that is not in the window.
-    next: u32,
+    /// The clusters that are not in the window.
+    rest: Range<u32>,
     /// The clusters that start next, the last one first.
     window: Vec<u32>,
 }
 
 impl Waiting {
-    /// Returns all clusters of a grid.
-    pub(super) fn new(clusters: u32) -> Self {
-        Self { clusters, next: 0, window: Vec::new() }
+    /// Returns all clusters of a range.
+    pub(super) fn new(clusters: Range<u32>) -> Self {
+        Self { rest: clusters, window: Vec::new() }
     }
 
     /// Returns the number of clusters.
     pub(super) fn len(&self) -> usize {
-        (self.clusters - self.next) as usize + self.window.len()
+        self.rest.len() + self.window.len()
     }
 
     /// Takes the cluster that starts next.
     pub(super) fn pop(&mut self, orders: &mut Orders) -> Option<u32> {
         if self.window.is_empty() {
-            let len = WINDOW.min(self.clusters - self.next);
-            self.window = orders.order(len as usize).into_iter().rev().map(|i| self.next + i as u32).collect();
-            self.next += len;
+            let len = WINDOW.min(self.rest.len() as u32);
+            self.window = orders.order(len as usize).into_iter().rev().map(|i| self.rest.start + i as u32).collect();
+            self.rest.start += len;
         }
         self.window.pop()
     }

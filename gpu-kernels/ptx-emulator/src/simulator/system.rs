@@ -2,7 +2,8 @@
 
 use super::fault::{Checked, FaultKind, Violation};
 use super::format::{Piece, pieces};
-use super::warp::{Env, Warp, lanes};
+use super::run::Env;
+use super::warp::{Warp, lanes};
 use crate::program::{Access, Order, Scope, System};
 use crate::ptx::syntax::Space;
 

@@ -100,7 +100,7 @@ impl Texels {
     fn read(&self, memory: &mut GlobalMemory, [x, y, z]: [u64; 3]) -> Result<[f64; 4], String> {
         let (width, len) = (self.channel.bytes(), self.bytes());
         let (segment, at) = memory.find(self.at([x * len as u64, y, z]), len)?;
-        let bits = segment.read(at, len);
+        let bits = segment.load(at, len);
         let mut values = [0.0, 0.0, 0.0, 1.0];
         for (i, value) in values.iter_mut().enumerate().take(self.channels as usize) {
             *value = self.channel.value((bits >> (8 * width * i)) as u32 & (u32::MAX >> (32 - 8 * width)));

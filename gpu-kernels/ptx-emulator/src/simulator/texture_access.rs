@@ -3,8 +3,9 @@
 //! Texels are read without a race check.
 
 use super::fault::{Checked, FaultKind, Violation};
+use super::run::Env;
 use super::texture::{Channel, Coordinates, Texels, Texture};
-use super::warp::{Env, Warp, lanes};
+use super::warp::{Warp, lanes};
 use crate::program::{OutsideMode, Query, TextureAccess, TextureHandle, TextureOperation, half_bits};
 use crate::ptx::syntax::Type;
 
@@ -17,7 +18,7 @@ impl Warp {
                 TextureHandle::Register(slot) => self.registers.b64[slot][lane as usize],
                 TextureHandle::Variable(address) => {
                     let (segment, at) = env.run.memory.find(address, 8).map_err(outside)?;
-                    segment.read(at, 8) as u64
+                    segment.load(at, 8) as u64
                 }
             };
             let texture = env.run.textures.get(handle);
@@ -114,7 +115,7 @@ impl Warp {
         }
         let (segment, at) = env.run.memory.find(texels.at(place.map(|x| x as u64)), len).map_err(outside)?;
         if access.operation == TextureOperation::Load {
-            let bits = segment.read(at, len);
+            let bits = segment.load(at, len);
             for (i, register) in access.values.iter().enumerate() {
                 let value = (bits >> (8 * i * width)) as u64 & (u64::MAX >> (64 - 8 * width));
                 self.registers.set(*register, lane, value);

@@ -2,85 +2,14 @@
 //!
 //! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
-
-use super::cluster::{ClusterState, Clusters};
-use super::fault::{Checked, Fault, FaultKind, Violation};
+use super::fault::{Checked, FaultKind, Violation};
 pub use super::happens_before::bits as lanes;
-use super::happens_before::{Accessor, LaneOrder, Observer, Released, SyncState, VectorClock, groups};
+use super::happens_before::{Accessor, LaneOrder, Observer, SyncState, groups};
 use super::launch::{Checks, Launch};
-use super::memory::{GlobalMemory, Segment};
-use super::profile::Profile;
-use super::regions::{Bound, Region};
-use super::texture::Textures;
+use super::run::Env;
+use super::segment::Segment;
 use super::timing::{CLASSES, Timing};
 use crate::program::{Action, BarrierReduction, NEVER, Order, Registers};
-
-/// The state that all warps of a running launch share.
-pub struct Run<'r, 'a> {
-    pub launch: Launch<'a>,
-    pub params: &'r [u8],
-    pub memory: &'r mut GlobalMemory,
-    pub textures: &'r Textures,
-    pub clusters: Clusters,
-    pub cluster: ClusterState,
-    pub released: Released,
-    pub profile: Profile<'a>,
-    /// The class of each instruction, and whether the instruction computes addresses alone. It is empty in a launch
-    /// without timing.
-    pub classes: Vec<(usize, bool)>,
-    /// The address of the first usable byte of shared memory.
-    pub shared_base: u64,
-    /// The size in bytes of the shared memory that the system reserves.
-    pub reserved_shared: u32,
-    pub first_epoch: u32,
-    /// Whether no block can be ordered with another one.
-    pub isolated: bool,
-    pub threads_per_block: u32,
-    pub blocks: u32,
-    /// The number of multiprocessors.
-    pub sms: u32,
-    /// The number of changes that other warps can see.
-    pub changes: u64,
-    /// The number of executed instructions, summed over all warps.
-    pub instructions: u64,
-    /// Blocks that have ended, whose memory the next blocks take.
-    pub spare: Vec<Spare>,
-    /// The text that the kernel has printed.
-    pub output: &'r mut String,
-    /// The warnings of the launch.
-    pub warnings: Vec<Fault>,
-    /// The time at which the launch started.
-    pub start: Instant,
-}
-
-/// The memory of a block that has ended.
-#[derive(Default)]
-pub struct Spare {
-    pub warps: Vec<Warp>,
-    pub shared: Option<Segment>,
-}
-
-/// The state that the warps of a block share.
-pub struct BlockState {
-    pub index: u32,
-    pub shared: Segment,
-    /// The number of barriers that the block has passed, counted on from the launch's first epoch.
-    pub epoch: u32,
-    /// The threads that have arrived at each barrier without waiting, and what happened before.
-    pub arrived: BTreeMap<u32, (u32, VectorClock)>,
-    /// The work since the last barrier of all threads.
-    pub region: Region,
-    /// The bound of the work before.
-    pub bound: Bound,
-}
-
-/// The state around a running warp.
-pub struct Env<'e, 'r, 'a> {
-    pub run: &'e mut Run<'r, 'a>,
-    pub block: &'e mut BlockState,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarpState {
@@ -165,7 +94,7 @@ impl Warp {
     pub fn restart(&mut self, launch: &Launch, agent: Accessor, lanes: u32) {
         let (mut registers, mut local) = (std::mem::take(&mut self.registers), None);
         registers.clone_from(&launch.program.registers);
-        if self.local.bytes().len() == 32 * launch.program.local_size {
+        if self.local.len() == 32 * launch.program.local_size {
             self.local.clear();
             local = Some(std::mem::replace(&mut self.local, Segment::zeroed(0)));
         }

@@ -6,13 +6,17 @@
 use super::addresses::{Targets, Together};
 use super::fault::Checked;
 use super::happens_before::{Accessor, Observer, bits};
-use super::memory::Segment;
+use super::run::Env;
+use super::segment::Segment;
 use super::shadow::Shadows;
-use super::warp::{Env, Warp};
+use super::warp::Warp;
 use super::words::{LoadWords, SameWords, StoreWords};
 use crate::program::processor;
 use crate::program::{Access, CLUSTER_RANK, Register};
 use crate::ptx::syntax::Space;
+
+/// The largest number of bytes that an access may span in memory of which a thread has a view. A view copies all of them.
+const MAX_SPAN: usize = 1 << 20;
 
 /// A weak access whose lanes access one state space.
 #[derive(Clone, Copy)]
@@ -54,6 +58,17 @@ impl JointAccess<'_> {
         })
     }
 
+    /// Notes the bytes that all lanes read.
+    #[inline]
+    fn note_read(&self, segment: &mut Segment, base: u64) {
+        if !segment.is_view() {
+        } else if self.is_contiguous() || self.together.least == self.together.most {
+            segment.note_read((self.together.least - base) as usize, self.range());
+        } else {
+            bits(self.mask).for_each(|lane| segment.note_read(self.at(lane, base), self.targets.len));
+        }
+    }
+
     /// Marks the bytes of all lanes as written.
     fn mark_written(&self, segment: &mut Segment, base: u64) {
         if self.is_contiguous() {
@@ -74,6 +89,9 @@ impl Env<'_, '_, '_> {
             Space::Shared if together.most >> CLUSTER_RANK == 0 => Some((&mut self.block.shared, 0)),
             Space::Global => {
                 let (segment, at) = self.run.memory.find(together.least, joint.range()).ok()?;
+                if segment.is_view() && joint.range() > MAX_SPAN {
+                    return None;
+                }
                 Some((segment, together.least - at as u64))
             }
             _ => None,
@@ -102,7 +120,8 @@ impl Warp {
                     }
                     joint.record_read(&mut segment.shadows, base, &observer)?;
                 }
-                (segment.bytes(), base)
+                joint.note_read(segment, base);
+                (segment.bytes_at((together.least - base) as usize, joint.range()), base)
             }
         };
         let (registers, addresses, first) = (&mut self.registers, &targets.addresses, targets.origin + base);
@@ -172,20 +191,20 @@ impl Warp {
         if joint.is_contiguous() {
             let at = joint.at(0, base);
             let range = at..at + 128 * N;
-            let same = processor::run(SameWords { rows, bytes: &segment.bytes()[range.clone()] });
+            let same = processor::run(SameWords { rows, bytes: &segment.bytes_mut(at, 128 * N)[range.clone()] });
             if let Some(observer) = observer {
                 let lane = |word: usize| (word / N) as u32;
                 let access = |word| (lane(word), same >> lane(word) & 1 == 1);
                 segment.shadows.record_write(now, range.clone(), access, observer)?;
             }
-            processor::run(StoreWords { rows, bytes: &mut segment.bytes_mut()[range] });
+            processor::run(StoreWords { rows, bytes: &mut segment.bytes_mut(at, 128 * N)[range] });
             return Ok((!same).count_ones().into());
         }
         let mut changed = 0;
         for lane in bits(joint.mask) {
             let at = joint.at(lane, base);
             let range = at..at + 4 * N;
-            let words = segment.bytes()[range.clone()].as_chunks::<4>().0;
+            let words = segment.bytes_mut(at, 4 * N)[range.clone()].as_chunks::<4>().0;
             let differs = |(word, row): (&[u8; 4], &&[u32; 32])| u32::from_le_bytes(*word) ^ row[lane as usize];
             let same = words.iter().zip(&rows).map(differs).fold(0, |all, bits| all | bits) == 0;
             if let Some(observer) = observer {
@@ -193,7 +212,7 @@ impl Warp {
             }
             if !same {
                 changed += 1;
-                let words = segment.bytes_mut()[range].as_chunks_mut::<4>().0;
+                let words = segment.bytes_mut(at, 4 * N)[range].as_chunks_mut::<4>().0;
                 words.iter_mut().zip(&rows).for_each(|(word, row)| *word = row[lane as usize].to_le_bytes());
             }
         }
@@ -217,7 +236,7 @@ impl Warp {
             let mut same = true;
             for (i, source) in elements.iter().enumerate() {
                 let value = cut(self.registers.get(*source, lane), width);
-                same &= narrow(segment.bytes(), at + i * width, width) == value;
+                same &= narrow(segment.bytes_mut(at, len), at + i * width, width) == value;
             }
             if let Some(observer) = observer {
                 segment.shadows.record_write(now, at..at + len, |_| (lane, same), observer)?;
