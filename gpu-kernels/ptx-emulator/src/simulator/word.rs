@@ -108,18 +108,29 @@ impl Shadow {
         let block = record.by.block;
         let other_reads = &mut self.other_reads;
         let mut at = other_reads.partition_point(|read| read.by.block < block);
+        // A read that the record makes superfluous leaves its place to the record.
+        let mut free = None;
         while let Some(read) = other_reads.get_mut(at).filter(|read| read.by.block == block) {
             if read.joins(record) {
-                return read.join(record);
+                read.join(record);
+                free.map(|free| other_reads.remove(free));
+                return;
             }
             read.forget(record);
-            if read.warps == 0 {
-                other_reads.remove(at);
-            } else {
-                at += 1;
+            match (read.warps, free) {
+                (0, None) => free = Some(at),
+                (0, Some(_)) => {
+                    other_reads.remove(at);
+                    continue;
+                }
+                _ => {}
             }
+            at += 1;
         }
-        other_reads.insert(at, *record);
+        match free {
+            Some(free) => other_reads[free] = *record,
+            None => other_reads.insert(at, *record),
+        }
     }
 }
 
