@@ -134,7 +134,9 @@ impl GlobalMemory {
     pub fn take_back(&mut self, shared: SharedMemory, threads: &[Vec<Accessed>]) {
         for (i, ((_, segment), (_, content))) in self.allocations.iter_mut().zip(shared.0).enumerate() {
             let mut content = Arc::into_inner(content).expect("the threads of the launch have ended");
-            threads.iter().for_each(|accessed| accessed[i].copy_back(&mut content));
+            for accessed in threads {
+                accessed[i].copy_back(&mut content);
+            }
             segment.put_content(content);
         }
     }

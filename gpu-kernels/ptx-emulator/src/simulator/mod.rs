@@ -1,10 +1,12 @@
-//! The simulator, which executes all blocks and warps of a launch in one thread and a reproducible order.
+//! The simulator, which executes the blocks and warps of a launch in a reproducible order.
 //!
-//! In reading order, `launch` describes the work, `grid` and `schedule` order blocks and warps, `barrier` joins the warps of a
-//! block, and `cluster` and `cluster_turns` the blocks of a cluster. `warp`, `branch` and `calls` follow the control flow.
-//! `addresses`, `warp_access`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle` execute instructions, and
-//! `texture` samples textures. `system` and `format` are the runtime library, `happens_before`, `shadow` and `word` find races, `profile` reports instruction counts and
-//! modelled cycles, and `regions` the bound of a block.
+//! In reading order, `launch` describes the work, `grid` begins it, `threads` divides its blocks among threads, `run` is the state
+//! of a thread's part, `turns` and `schedule` order blocks and warps, and `blocks` makes a block. `barrier` joins the warps of a
+//! block, and `cluster` and `cluster_turns` the blocks of a cluster. `warp`, `execute`, `branch` and `calls` follow the control
+//! flow. `addresses`, `warp_access`, `words`, `memory_access`, `matrix_access`, `texture_access`, `async_barrier` and `shuffle`
+//! execute instructions, and `texture` samples textures. `memory`, `segment`, `content`, `view` and `buffer` are the memory.
+//! `system` and `format` are the runtime library, `happens_before`, `shadow` (with `shadow_page` and `shadow_simple`) and `word` find races, `profile` reports instruction
+//! counts and modelled cycles, and `regions` the bound of a block.
 
 mod addresses;
 mod async_barrier;
@@ -16,6 +18,7 @@ mod calls;
 mod cluster;
 mod cluster_turns;
 mod content;
+mod execute;
 mod fault;
 mod format;
 mod grid;
@@ -30,6 +33,8 @@ mod run;
 mod schedule;
 mod segment;
 mod shadow;
+mod shadow_page;
+mod shadow_simple;
 mod shuffle;
 mod system;
 mod texture;

@@ -7,58 +7,11 @@ use std::ops::Range;
 
 use super::fault::Checked;
 use super::happens_before::{AccessRecord, Accessor, Observer};
+use super::shadow_page::{DETAILED, Earlier, PAGE, Page, Read};
 use super::word::{Shadow, Word};
-
-/// The number of words of a page, which is allocated at the first access to one of them.
-const PAGE: usize = 256;
-
-/// The number of the last read of a word whose accesses are in [`Shadows::details`]. That of its last write is the index.
-const DETAILED: u32 = u32::MAX;
 
 /// The number of accesses after which unused ones are forgotten. Memory with many words has more.
 const MAX_ACCESSES: usize = 1 << 16;
-
-/// The last accesses of some words. Of reads without an order between them, the last one counts.
-struct Page {
-    /// The number of the last write and of the last read since then, or 0.
-    writes: [u32; PAGE],
-    reads: [u32; PAGE],
-    /// The lanes of the last write, those of the last read, and all warps that have read in the epoch of the last read.
-    write_lanes: [u32; PAGE],
-    read_lanes: [u32; PAGE],
-    read_warps: [u32; PAGE],
-    /// The number of the read by another block before the last read, or 0. Blocks that cannot be ordered keep it here. Two
-    /// blocks are enough, because a write by any block races with the read of one of them.
-    other_reads: [u32; PAGE],
-}
-
-impl Page {
-    /// Returns the numbers of the accesses of all words that the page describes.
-    fn numbers(&self) -> impl Iterator<Item = u32> {
-        let described = (0..PAGE).filter(|i| self.reads[*i] != DETAILED);
-        described.flat_map(|i| [self.writes[i], self.reads[i], self.other_reads[i]])
-    }
-}
-
-/// What a read knows about an earlier read of a word.
-#[derive(Clone, Copy, Default)]
-struct Earlier {
-    /// The number of the earlier read.
-    number: u32,
-    /// The masks of those of its lanes and warps that the record of the word keeps, which is all or none.
-    lanes: u32,
-    warps: u32,
-    /// Whether it is by another block, so that the word keeps the whole read.
-    other_block: bool,
-}
-
-/// A read that is being recorded.
-pub struct Read {
-    /// The number of the read.
-    now: u32,
-    /// The earlier read of the word that was recorded last. The next word has often the same.
-    earlier: Earlier,
-}
 
 /// The last accesses of the words of a memory.
 #[derive(Default)]
@@ -66,7 +19,7 @@ pub struct Shadows {
     /// The pages up to the last one with an access.
     pages: Vec<Option<Box<Page>>>,
     /// The accesses by number, of which the first one stands for none.
-    accesses: Vec<Accessor>,
+    pub(super) accesses: Vec<Accessor>,
     /// The number of the first access that may be unordered with the next one. All earlier ones happened before.
     unordered: u32,
     /// The last accessor.
@@ -105,7 +58,7 @@ impl Shadows {
 
     /// Returns whether an access happened before the last barrier of the block of `accessor`, or before the launch.
     #[inline(always)]
-    fn is_before(&self, number: u32, accessor: &Accessor) -> bool {
+    pub(super) fn is_before(&self, number: u32, accessor: &Accessor) -> bool {
         number < self.unordered
             || self.mixed && number != DETAILED && {
                 let by = &self.accesses[number as usize];
@@ -119,7 +72,7 @@ impl Shadows {
         if number >= self.pages.len() {
             self.pages.resize_with(number + 1, || None);
         }
-        self.pages[number].take().unwrap_or_else(new_page)
+        self.pages[number].take().unwrap_or_else(Page::new)
     }
 
     /// Begins a read, which is about to be recorded.
@@ -197,86 +150,6 @@ impl Shadows {
         Ok(())
     }
 
-    #[inline(always)]
-    fn read_simply(&self, page: &mut Page, i: usize, read: &mut Read, lanes: u32, observer: &Observer) -> bool {
-        let (accessor, last) = (&observer.accessor, page.reads[i]);
-        // A strong read conflicts with less, which a page cannot tell.
-        if accessor.strong || last == DETAILED {
-            return false;
-        }
-        if !self.is_before(page.writes[i], accessor) {
-            let (by, written) = (&self.accesses[page.writes[i] as usize], page.write_lanes[i]);
-            if !in_warp_of(by, accessor) || observer.syncs.unordered(lanes & !written, written, by.syncs) != 0 {
-                return false;
-            }
-        }
-        if last != read.earlier.number {
-            let Some(earlier) = self.earlier_read(last, observer) else { return false };
-            read.earlier = earlier;
-        }
-        let earlier = read.earlier;
-        if earlier.other_block {
-            page.other_reads[i] = last;
-        }
-        page.reads[i] = read.now;
-        page.read_lanes[i] = lanes | page.read_lanes[i] & earlier.lanes;
-        page.read_warps[i] = 1 << accessor.warp | page.read_warps[i] & earlier.warps;
-        true
-    }
-
-    /// Returns what `observer` knows about an earlier read, or `None` if a page cannot keep both reads.
-    #[inline]
-    fn earlier_read(&self, number: u32, observer: &Observer) -> Option<Earlier> {
-        let (accessor, mut earlier) = (&observer.accessor, Earlier { number, ..Earlier::default() });
-        if self.is_before(number, accessor) {
-            return Some(earlier);
-        }
-        let by = &self.accesses[number as usize];
-        if by.block != accessor.block && observer.isolated {
-            earlier.other_block = true;
-            return Some(earlier);
-        }
-        if (by.block, by.epoch, by.time) != (accessor.block, accessor.epoch, accessor.time) {
-            return None;
-        }
-        earlier.warps = u32::MAX;
-        if (by.warp, by.convergences) == (accessor.warp, accessor.convergences) {
-            earlier.lanes = u32::MAX;
-        }
-        Some(earlier)
-    }
-
-    #[inline(always)]
-    fn write_simply(&self, page: &mut Page, i: usize, now: u32, lane: u32, same: bool, observer: &Observer) -> bool {
-        let (accessor, own) = (&observer.accessor, 1 << lane);
-        let (write, read, mut lanes) = (page.writes[i], page.reads[i], own);
-        if read == DETAILED {
-            return false;
-        }
-        if !self.is_before(write, accessor) {
-            let (by, written) = (&self.accesses[write as usize], page.write_lanes[i]);
-            let is_alike = in_warp_of(by, accessor) && by.strong == accessor.strong;
-            if !is_alike || observer.syncs.unordered(own, written, by.syncs) != 0 {
-                return false;
-            }
-            if by.syncs == accessor.syncs && (same || by.pc == accessor.pc) {
-                lanes |= written;
-            }
-        }
-        if !self.is_before(page.other_reads[i], accessor) {
-            return false;
-        }
-        if !self.is_before(read, accessor) {
-            let by = &self.accesses[read as usize];
-            let is_alone = in_warp_of(by, accessor) && page.read_warps[i] == 1 << accessor.warp;
-            if !is_alone || observer.convergences.unordered(own, page.read_lanes[i], by.convergences) != 0 {
-                return false;
-            }
-        }
-        (page.writes[i], page.reads[i], page.write_lanes[i], page.other_reads[i]) = (now, 0, lanes, 0);
-        true
-    }
-
     /// Checks and records an access to those bytes of a word that are in `range`.
     #[inline(never)]
     fn look_closer(
@@ -289,21 +162,22 @@ impl Shadows {
         check: impl FnMut(&mut Shadow) -> Checked,
     ) -> Checked {
         let i = index % PAGE;
+        let start = 4 * index;
+        let accessed = range.start.max(start) - start..range.end.min(start + 4) - start;
         let detail = (page.reads[i] == DETAILED).then_some(page.writes[i]);
         let mut word = match detail {
+            // A read makes no word simpler, and a word is large.
+            Some(detail) if !writes => return self.details[detail as usize].for_each(accessed, check),
             Some(detail) => std::mem::take(&mut self.details[detail as usize]),
             None => self.expand(page, i),
         };
         page.other_reads[i] = 0;
-        let start = 4 * index;
-        word.for_each(range.start.max(start) - start..range.end.min(start + 4) - start, check)?;
+        word.for_each(accessed, check)?;
         let Word { whole: Shadow { write, read, other_reads }, bytes } = &word;
         let all_weak = (read.weak_warps, read.weak_lanes) == (read.warps, read.lanes);
         // Joined writes may be weak in some lanes and strong in others.
         let uniform = write.weak_lanes == if write.by.strong { 0 } else { write.lanes };
-        // The number of an old write is not known if the word was described in full.
-        let known = writes || detail.is_none();
-        if bytes.is_none() && other_reads.is_empty() && !write.equal && all_weak && uniform && known {
+        if bytes.is_none() && other_reads.is_empty() && !write.equal && all_weak && uniform {
             if writes {
                 (page.writes[i], page.reads[i], page.write_lanes[i]) = (now, 0, write.lanes);
             } else {
@@ -374,23 +248,4 @@ impl Shadows {
         }
         (self.accesses, self.unordered) = (kept, 1);
     }
-}
-
-/// Returns whether an access is by the same warp in the same epoch.
-#[inline(always)]
-fn in_warp_of(by: &Accessor, accessor: &Accessor) -> bool {
-    (by.block, by.warp, by.epoch) == (accessor.block, accessor.warp, accessor.epoch)
-}
-
-#[cold]
-fn new_page() -> Box<Page> {
-    let zeros = [0; PAGE];
-    Box::new(Page {
-        writes: zeros,
-        reads: zeros,
-        write_lanes: zeros,
-        read_lanes: zeros,
-        read_warps: zeros,
-        other_reads: zeros,
-    })
 }

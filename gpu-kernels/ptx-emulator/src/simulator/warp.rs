@@ -1,15 +1,15 @@
-//! The control flow of a warp, and its instructions beyond loads, stores and shuffles.
+//! The control flow of a warp, and its runs of instructions that only read and write registers.
 //!
 //! Lanes that diverge at a branch reconverge at its immediate post-dominator. Until then one side runs after the other.
 
 use super::fault::{Checked, FaultKind, Violation};
 pub use super::happens_before::bits as lanes;
-use super::happens_before::{Accessor, LaneOrder, Observer, SyncState, groups};
+use super::happens_before::{Accessor, LaneOrder, Observer, SyncState};
 use super::launch::{Checks, Launch};
 use super::run::Env;
 use super::segment::Segment;
 use super::timing::{CLASSES, Timing};
-use crate::program::{Action, BarrierReduction, NEVER, Order, Registers};
+use crate::program::{Action, BarrierReduction, NEVER, Registers};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarpState {
@@ -233,80 +233,6 @@ impl Warp {
                     action => return self.execute(env, action, pc, mask),
                 }
             }
-        }
-        Ok(false)
-    }
-
-    /// Executes an action for the lanes of `mask` and returns whether other warps should run now. A warp yields after
-    /// each access that may be part of a spin loop, so that the awaited warp can run.
-    fn execute(&mut self, env: &mut Env, action: &Action, pc: usize, mask: u32) -> Checked<bool> {
-        match action {
-            Action::Load(access) => {
-                self.load(env, access, pc, mask)?;
-                return Ok(access.order != Order::Weak);
-            }
-            Action::Store(access) => self.store(env, access, pc, mask)?,
-            Action::Atomic(atomic) => {
-                self.atomic(env, atomic, pc, mask)?;
-                return Ok(true);
-            }
-            Action::Matrix(function) => {
-                Self::check_whole(mask)?;
-                function(&mut self.registers);
-            }
-            Action::MatrixAccess(access) => self.matrix_access(env, access, pc, mask)?,
-            Action::CopyAsync(copy) => self.copy_async(env, copy, pc, mask)?,
-            Action::AsyncBarrier(barrier) => {
-                self.async_barrier(env, barrier, pc, mask)?;
-                return Ok(true);
-            }
-            Action::ClusterArrive { releases } => self.cluster_arrive(env, *releases, pc, mask)?,
-            Action::Elect { d, p, members } => self.elect(*d, *p, *members, mask)?,
-            Action::Texture(access) => self.texture(env, access, mask)?,
-            Action::Atomics(atomics) => {
-                for atomic in atomics {
-                    self.atomic(env, atomic, pc, mask)?;
-                }
-                return Ok(true);
-            }
-            Action::Fence(scope) => {
-                let accessor = self.accessor(env, pc, true);
-                self.sync.fence(&accessor, *scope);
-                self.agent.time += 1;
-            }
-            Action::WarpSync { members } => {
-                let (members, live) = (self.converge(*members, mask)?, self.live());
-                for members in groups(&members, mask) {
-                    self.lane_syncs.join(members, live, &mut self.agent.syncs);
-                }
-            }
-            Action::Shuffle(shuffle) => self.shuffle(shuffle, env.run.launch.checks, mask)?,
-            Action::Reduce { d, a, members, function } => self.reduce(*d, *a, *function, *members, mask)?,
-            Action::Match { d, p, a, members, all } => self.find_equal((*d, *p), *a, *members, *all, mask)?,
-            Action::Vote { d, p, negated, members, function } => {
-                let p = self.registers.predicates[*p] ^ if *negated { u32::MAX } else { 0 };
-                self.vote(*d, p, *function, *members, mask)?;
-            }
-            Action::ActiveMask { d } => lanes(mask).for_each(|lane| self.registers.b32[*d][lane as usize] = mask),
-            Action::Clock { d } => {
-                let now = self.timing.now();
-                lanes(mask).for_each(|lane| self.registers.set(*d, lane, now));
-            }
-            Action::Call { target, frame } => self.call(env.run.launch.program, &[(*target, mask)], *frame)?,
-            Action::CallPointer { register, frame } => {
-                let callees = self.callees(env.run.launch.program, *register, mask)?;
-                self.call(env.run.launch.program, &callees, *frame)?;
-            }
-            Action::Copy { from, to, len } => {
-                let size = env.run.launch.program.local_size;
-                for start in lanes(mask).map(|lane| lane as usize * size) {
-                    self.local.copy(start + *from as usize, start + *to as usize, *len);
-                }
-            }
-            Action::System { system, arguments } => self.system(env, *system, arguments, pc, mask)?,
-            Action::Nothing => return Ok(true),
-            Action::Trap => return Err(Violation::new(FaultKind::Trap, mask.trailing_zeros(), "the kernel trapped")),
-            _ => unreachable!("`Warp::step` executes the other actions"),
         }
         Ok(false)
     }
