@@ -67,7 +67,9 @@
 //!
 //! # Simplifications
 //!
-//! - One thread runs all blocks and warps, in an order that depends on a seed alone, so every run is reproducible. An
+//! - Blocks and warps run in an order that depends on a seed alone, so every run is reproducible. The blocks of a launch run in
+//!   several threads if its kernel cannot exchange values between blocks, and if no block has accessed what a block of another
+//!   thread has written. Otherwise the launch runs again in one thread. So results and reports do not depend on the threads. An
 //!   operation of a stream has completed when the call returns, unless it waits for another stream or for the host, or the
 //!   settings delay all streams.
 //! - A function of the host, such as that of `cuLaunchHostFunc`, runs on the thread whose call makes it ready. A program that
