@@ -4,6 +4,7 @@
 //! of every sum, and [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the
 //! activations.
 
+mod ahead;
 pub mod attention_backward;
 pub mod attention_forward;
 mod copies;
@@ -16,6 +17,7 @@ pub mod launch;
 pub mod operand;
 mod ops;
 pub mod output;
+mod packed;
 pub mod phases;
 pub mod product;
 mod products;

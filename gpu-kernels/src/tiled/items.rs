@@ -2,21 +2,21 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
+use super::packed::GROUP_LEN;
 use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
-use super::sum::PART;
-use super::tile::PANEL_ROWS;
+use super::tile::{PANEL_ROWS, WIDEST_PANEL};
 
-/// The most columns of an item. Few columns leave most of the L2 cache to the left operand.
-const MAX_COLS: usize = 96;
+/// The most columns of an item. More columns would leave less of the L2 cache to the left operand.
+const MAX_COLS: usize = 384;
 
 /// The most rows of an item.
-const MAX_ROWS: usize = 1024;
+const MAX_ROWS: usize = 256;
 
 /// The fewest rows of an item for which packing its columns takes little of its time.
 const MIN_ROWS: usize = 128;
 
-/// The columns of the widest panel.
-const COLS: usize = 48;
+/// The fewest columns of an item for which packing its rows takes little of its time.
+const MIN_COLS: usize = 96;
 
 /// The division of a product into items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +54,21 @@ impl Items {
         Self::STAGED.into_iter().find(|items| fits(items) && is_enough(items)).unwrap_or(smallest)
     }
 
-    /// Returns a division for the threads of a CPU.
-    ///
-    /// An item packs its columns once for all of its rows, so an item keeps many rows where there are few threads. Two
-    /// items a thread balance the load.
+    /// Returns a division for the threads of a CPU, with two items a thread or more to balance the load. Columns are divided
+    /// first, because an item packs its columns anew.
     fn packed(rows: usize, cols: usize, threads: usize) -> Self {
-        let wanted = if threads == 1 { 1 } else { 2 * threads };
-        let col_parts = cols.div_ceil(MAX_COLS);
-        let row_parts = wanted.div_ceil(col_parts).min(rows.div_ceil(MIN_ROWS)).max(rows.div_ceil(MAX_ROWS));
-        let col_parts = wanted.div_ceil(row_parts).min(cols.div_ceil(COLS)).max(col_parts);
+        let (mut row_parts, mut col_parts) = (rows.div_ceil(MAX_ROWS), cols.div_ceil(MAX_COLS));
+        if threads > 1 {
+            col_parts = (2 * threads).div_ceil(row_parts).min(cols.div_ceil(MIN_COLS)).max(col_parts);
+            row_parts = (2 * threads).div_ceil(col_parts).min(rows.div_ceil(MIN_ROWS)).max(row_parts);
+            if !(row_parts * col_parts).is_multiple_of(threads) {
+                row_parts = row_parts.next_multiple_of(threads);
+            }
+        }
         let cols = cols.div_ceil(col_parts);
         Self {
             rows: round_up(rows.div_ceil(row_parts), PANEL_ROWS),
-            cols: round_up(cols, if cols < COLS { HALF_WARP } else { COLS }),
+            cols: round_up(cols, if cols < WIDEST_PANEL { HALF_WARP } else { WIDEST_PANEL }),
         }
     }
 
@@ -77,7 +79,9 @@ impl Items {
 
     /// Returns the memory of an item, if up to `stack` partial sums are on the stack.
     pub fn memory(self, stack: usize) -> ItemMemory {
-        let staging = if AS_ON_GPU { STAGED_LEN } else { PART * self.cols };
+        // A load of sixteen rows from the middle of the last panel on reads past it.
+        let packed = GROUP_LEN * (WIDEST_PANEL + self.rows) + PANEL_ROWS;
+        let staging = if AS_ON_GPU { STAGED_LEN } else { packed };
         ItemMemory { staging, partial: self.partial_len(stack) }
     }
 

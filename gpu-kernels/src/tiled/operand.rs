@@ -2,8 +2,8 @@
 
 use simt::{HALF_WARP, View, Warp};
 
-use super::sum::Part;
-use super::tile::{Strided, panel_width, transpose};
+use super::ahead::Ahead;
+use super::tile::{PANEL_ROWS, Strided, transpose};
 
 /// The left operand. Its rows are the rows of the product.
 #[derive(Clone, Copy, Debug)]
@@ -48,41 +48,60 @@ impl<V> Right<V> {
     }
 }
 
-impl Right {
-    /// Prefetches share `index` of `shares` of the columns from `first` on, for `len` contracted indices from `start` on.
+impl Left {
+    /// Returns whether an item of so many columns packs its rows.
     #[inline(always)]
-    pub(super) fn prefetch(self, [first, cols]: [usize; 2], [start, len]: [usize; 2], index: usize, shares: usize) {
-        let Self { view, stride, is_transposed } = self;
-        let (from, rows, adjacent) =
-            if is_transposed { (first * stride + start, cols, len) } else { (start * stride + first, len, cols) };
-        for row in (index..rows).step_by(shares) {
-            for i in (0..adjacent).step_by(HALF_WARP) {
-                view.prefetch(from + row * stride + i);
+    pub(super) fn is_packed(&self, cols: usize) -> bool {
+        /// The fewest columns for which packing takes less time than it saves.
+        const MIN_COLS: usize = 96;
+        self.is_transposed && cols >= MIN_COLS
+    }
+
+    /// Packs `rows` rows from `first` on of a transposed operand into panels `[contracted, 16]`, one after the other, for
+    /// `len` contracted indices from `start` on.
+    #[inline(always)]
+    pub(super) fn pack(self, [first, rows]: [usize; 2], [start, len]: [usize; 2], to: View) {
+        /// The contracted indices that are packed at once. The processor fetches the adjacent lines of each ahead.
+        const AT_ONCE: usize = 8;
+        let from = self.view.at(start * self.stride + first);
+        for begin in (0..len).step_by(AT_ONCE) {
+            for row in (0..rows).step_by(PANEL_ROWS) {
+                for k in begin..len.min(begin + AT_ONCE) {
+                    to.store(row * len + k * PANEL_ROWS, from.load(k * self.stride + row));
+                }
             }
         }
     }
+}
 
-    /// Packs columns from `first` on into panels `[contracted, panel width]`, one after the other.
+impl Right {
+    /// Returns the lines of `cols` columns from `first` on, for `len` contracted indices from `start` on.
     #[inline(always)]
-    pub(super) fn pack(self, warp: &Warp, first: usize, cols: usize, part: Part, widest: usize, to: View) {
+    pub(super) fn ahead(self, [first, cols]: [usize; 2], [start, len]: [usize; 2]) -> Ahead {
         let Self { view, stride, is_transposed } = self;
-        let mut col = 0;
-        while col < cols {
-            let half_warps = panel_width((cols - col) / HALF_WARP, widest);
-            let (to, to_stride) = (to.at(col * part.len), half_warps * HALF_WARP);
-            if is_transposed {
-                let from = Strided { view: view.at((first + col) * stride + part.start), stride };
-                let to = Strided { view: to, stride: to_stride };
-                transpose(warp, 0, from, [half_warps, part.len.div_ceil(HALF_WARP)], to);
-            } else {
-                let from = view.at(part.start * stride + first + col);
-                for k in warp.block_stride(part.len) {
-                    for i in 0..half_warps {
-                        to.store(k * to_stride + i * HALF_WARP, from.load(k * stride + i * HALF_WARP));
-                    }
+        if is_transposed {
+            Ahead::new(view.at(first * stride + start), stride, [cols, len])
+        } else {
+            Ahead::new(view.at(start * stride + first), stride, [len, cols])
+        }
+    }
+
+    /// Packs a panel of `half_warps` half-warps of columns from `first` on, `[contracted, columns]`, for `len` contracted
+    /// indices from `start` on.
+    #[inline(always)]
+    pub(super) fn pack(self, warp: &Warp, [first, half_warps]: [usize; 2], [start, len]: [usize; 2], to: View) {
+        let (Self { view, stride, is_transposed }, to_stride) = (self, half_warps * HALF_WARP);
+        if is_transposed {
+            let from = Strided { view: view.at(first * stride + start), stride };
+            let to = Strided { view: to, stride: to_stride };
+            transpose(warp, 0, from, [half_warps, len.div_ceil(HALF_WARP)], to);
+        } else {
+            let from = view.at(start * stride + first);
+            for k in 0..len {
+                for i in 0..half_warps {
+                    to.store(k * to_stride + i * HALF_WARP, from.load(k * stride + i * HALF_WARP));
                 }
             }
-            col += half_warps * HALF_WARP;
         }
     }
 }

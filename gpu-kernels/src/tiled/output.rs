@@ -1,6 +1,6 @@
 //! The use that the values of a product are put to.
 
-use simt::{F32x16, F32x32, HALF_WARP, View, inline};
+use simt::{F32x16, F32x32, View, inline};
 
 use crate::ops::mlp;
 
@@ -87,21 +87,6 @@ impl<V> Output<V> {
 }
 
 impl Output {
-    /// Prefetches the values that [`Self::apply`] reads.
-    #[inline(always)]
-    pub(super) fn prefetch<const PAIRS: usize, const WIDTH: usize>(self, y: View, stride: usize, at: usize) {
-        let read = match self {
-            Self::Add => y.at(at),
-            Self::SquaredReluBackward { h2 } => h2.at(at),
-            _ => return,
-        };
-        for row in 0..2 * PAIRS {
-            for i in 0..WIDTH {
-                read.prefetch(row * stride + i * HALF_WARP);
-            }
-        }
-    }
-
     /// Puts the values to their use.
     #[inline(always)]
     pub(super) fn apply(self, values: impl Values, y: View) {

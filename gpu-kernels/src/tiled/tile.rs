@@ -5,8 +5,11 @@ use simt::{F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, inline, rem};
 /// The rows of a panel of the left operand.
 pub const PANEL_ROWS: usize = 16;
 
-/// The elements of a row that are prefetched. The processor goes on by itself, because the elements are adjacent.
-const PREFETCHED: usize = 64;
+/// The most columns of a panel of the right operand.
+pub(super) const WIDEST_PANEL: usize = 3 * HALF_WARP;
+
+/// The number of contracted indices between two prefetches.
+pub(super) const SLOT: usize = 4;
 
 /// A matrix in memory.
 #[derive(Clone, Copy)]
@@ -39,8 +42,8 @@ pub(super) trait Rows: Copy {
     /// Returns the operand from row `row` on.
     fn starting_at(self, row: usize) -> Self;
 
-    /// Prefetches share `index` of `shares` of the first sixteen rows.
-    fn prefetch(self, len: usize, index: usize, shares: usize);
+    /// Returns the operand from element `k` of the rows on.
+    fn after(self, k: usize) -> Self;
 
     /// Returns a function of `pair` that gives element `k` of the rows `2 pair` and `2 pair + 1`.
     fn column(self, k: usize) -> impl Fn(usize) -> F32x32;
@@ -54,6 +57,15 @@ pub(super) struct Plain(pub Strided);
 #[derive(Clone, Copy)]
 pub(super) struct Transposed(pub Strided);
 
+/// Rows that are packed in panels `[len, 16]`, one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct PackedRows {
+    /// The first panel.
+    pub view: View,
+    /// The length of the rows.
+    pub len: usize,
+}
+
 impl Rows for Plain {
     #[inline(always)]
     fn starting_at(self, row: usize) -> Self {
@@ -61,12 +73,8 @@ impl Rows for Plain {
     }
 
     #[inline(always)]
-    fn prefetch(self, len: usize, index: usize, shares: usize) {
-        for row in (index..PANEL_ROWS).step_by(shares) {
-            for k in (0..len.min(PREFETCHED)).step_by(HALF_WARP) {
-                self.0.view.prefetch(row * self.0.stride + k);
-            }
-        }
+    fn after(self, k: usize) -> Self {
+        Self(Strided { view: self.0.view.at(k), ..self.0 })
     }
 
     #[inline(always)]
@@ -83,10 +91,8 @@ impl Rows for Transposed {
     }
 
     #[inline(always)]
-    fn prefetch(self, len: usize, index: usize, shares: usize) {
-        for k in (index..len).step_by(shares) {
-            self.0.view.prefetch(k * self.0.stride);
-        }
+    fn after(self, k: usize) -> Self {
+        Self(Strided { view: self.0.view.at(k * self.0.stride), ..self.0 })
     }
 
     #[inline(always)]
@@ -96,26 +102,76 @@ impl Rows for Transposed {
     }
 }
 
-/// Returns `sum` and a tile of `left right`, for `2 PAIRS` rows and `right: [len, 16 WIDTH]`. The terms are added in
-/// order.
+impl Rows for PackedRows {
+    #[inline(always)]
+    fn starting_at(self, row: usize) -> Self {
+        let row_in_panel = row % PANEL_ROWS;
+        Self { view: self.view.at((row - row_in_panel) * self.len + row_in_panel), ..self }
+    }
+
+    #[inline(always)]
+    fn after(self, k: usize) -> Self {
+        Self { view: self.view.at(k * PANEL_ROWS), ..self }
+    }
+
+    #[inline(always)]
+    fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
+        let inputs = self.view.broadcast_pairs(k * PANEL_ROWS);
+        inline!(move |pair| inputs.broadcast_pair(pair))
+    }
+}
+
+/// Returns a tile of `left right`, for `2 PAIRS` rows and `right: [len, 16 WIDTH]`. The terms are added in order.
 #[inline(always)]
-pub(super) fn tile<const PAIRS: usize, const WIDTH: usize>(
+fn tile<const PAIRS: usize, const WIDTH: usize>(left: impl Rows, right: Strided, len: usize) -> Tile<PAIRS, WIDTH> {
+    let mut sum = [[F32x32::splat(0.0); WIDTH]; PAIRS];
+    for k in 0..len {
+        sum = add_term(left, right, k, sum);
+    }
+    sum
+}
+
+/// Returns `sum` and a tile, as [`tile`] computes it. `prefetch` is called once for each [`SLOT`] terms.
+#[inline(always)]
+pub(super) fn add_tile<const PAIRS: usize, const WIDTH: usize>(
     left: impl Rows,
     right: Strided,
     len: usize,
     mut sum: Tile<PAIRS, WIDTH>,
+    mut prefetch: impl FnMut(),
 ) -> Tile<PAIRS, WIDTH> {
-    for k in 0..len {
-        let inputs = left.column(k);
-        let mut row = [F32x32::splat(0.0); WIDTH];
-        for i in 0..WIDTH {
-            row[i] = F32x32::broadcast(right.view.load(k * right.stride + i * HALF_WARP));
+    let mut k = 0;
+    while k + SLOT <= len {
+        prefetch();
+        for i in 0..SLOT {
+            sum = add_term(left, right, k + i, sum);
         }
-        for pair in 0..PAIRS {
-            let x = inputs(pair);
-            for i in 0..WIDTH {
-                sum[pair][i] = x.mul_add(row[i], sum[pair][i]);
-            }
+        k += SLOT;
+    }
+    while k < len {
+        sum = add_term(left, right, k, sum);
+        k += 1;
+    }
+    sum
+}
+
+/// Returns `sum` and the products of element `k` of the rows of `left` and row `k` of `right`.
+#[inline(always)]
+fn add_term<const PAIRS: usize, const WIDTH: usize>(
+    left: impl Rows,
+    right: Strided,
+    k: usize,
+    mut sum: Tile<PAIRS, WIDTH>,
+) -> Tile<PAIRS, WIDTH> {
+    let inputs = left.column(k);
+    let mut row = [F32x32::splat(0.0); WIDTH];
+    for i in 0..WIDTH {
+        row[i] = F32x32::broadcast(right.view.load(k * right.stride + i * HALF_WARP));
+    }
+    for pair in 0..PAIRS {
+        let x = inputs(pair);
+        for i in 0..WIDTH {
+            sum[pair][i] = x.mul_add(row[i], sum[pair][i]);
         }
     }
     sum
@@ -176,8 +232,7 @@ impl<L: Rows> Small<L> {
         store: &impl Fn(usize, usize, F32x32),
     ) {
         let right = Strided { view: self.right.view.at(first * HALF_WARP), ..self.right };
-        let zero = [[F32x32::splat(0.0); WIDTH]; PAIRS];
-        let sum = tile::<PAIRS, WIDTH>(self.left.starting_at(row), right, self.len, zero);
+        let sum = tile::<PAIRS, WIDTH>(self.left.starting_at(row), right, self.len);
         for pair in 0..PAIRS {
             for i in 0..WIDTH {
                 store(row + 2 * pair, (first + i) * HALF_WARP, sum[pair][i]);
