@@ -31,7 +31,7 @@ impl<T: Target> Grid<T> {
         backend::each_block(
             self.blocks.clone(),
             #[inline(always)]
-            |index| work(&Block { index, count: self.count, target: self.target }),
+            |index| work(&Block { index, count: self.count, target: self.target, warp: backend::warp_index() }),
         );
     }
 }
@@ -86,6 +86,8 @@ pub struct Block<T> {
     /// The number of blocks of the grid.
     pub count: usize,
     target: T,
+    /// The index of the thread's warp on a GPU. It is found once, because each phase branches on it.
+    warp: backend::WarpIndex,
 }
 
 /// Views that a kernel keeps over the iterations of its outer loop, see [`Block::iterate`].
@@ -122,6 +124,7 @@ impl<T: Target> Block<T> {
             #[inline(always)]
             move || {
                 backend::each_warp(
+                    self.warp,
                     #[inline(always)]
                     |index| work(&self.warp(index)),
                 );
@@ -137,6 +140,7 @@ impl<T: Target> Block<T> {
             #[inline(always)]
             move || {
                 backend::each_warp_with(
+                    self.warp,
                     &mut values.0,
                     #[inline(always)]
                     |index, value| work(&self.warp(index), value),

@@ -28,9 +28,16 @@ const LN_2_LOW: f32 = 0.001_740_930_6;
 /// The largest error over all `f32` inputs from -40 to 88.37 is 1.00 ulp (test `exp_keeps_its_bound_over_all_inputs`).
 #[inline(always)]
 pub fn exp(x: F32x16) -> F32x16 {
+    // The order of the operands matters, because `min` returns its argument if either operand is NaN.
+    exp_up_to_88(F32x16::splat(EXP_MAX).min(x))
+}
+
+/// Returns [`exp`] of values up to 88, or NaN. The values of a softmax are at most 0.
+#[inline(always)]
+pub fn exp_up_to_88(x: F32x16) -> F32x16 {
     let splat = F32x16::splat;
-    // The order of the operands matters, because `max` and `min` return their argument if either operand is NaN.
-    let x = splat(EXP_MAX).min(splat(EXP_MIN).max(x));
+    // The order matters as in `exp`.
+    let x = splat(EXP_MIN).max(x);
     let rounded = x.mul_add(splat(core::f32::consts::LOG2_E), splat(ROUND));
     let n = rounded - splat(ROUND);
     let r = n.mul_add(splat(-LN_2_HIGH), x);

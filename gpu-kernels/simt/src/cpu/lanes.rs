@@ -1,5 +1,7 @@
 //! One value for each lane, as a SIMD vector for each half-warp.
 
+use core::simd::num::SimdFloat;
+
 use super::channels::F32x16;
 
 /// One value for each lane of the lower and of the upper half-warp.
@@ -43,6 +45,13 @@ impl F32x32 {
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0), self.1.max(other.1))
+    }
+
+    /// Returns the larger of each two values, or the other one if one is NaN. This takes a GPU one instruction, and
+    /// [`Self::max`] two. Which of two zeros of different signs is returned depends on the device.
+    #[inline(always)]
+    pub fn max_number(self, other: Self) -> Self {
+        Self(F32x16(self.0.0.simd_max(other.0.0)), F32x16(self.1.0.simd_max(other.1.0)))
     }
 
     /// Returns the larger of the two half-warps, channel by channel.

@@ -63,10 +63,21 @@ pub(crate) fn per_warp<V: Copy>(value: V) -> PerWarp<V> {
     [value; WARPS]
 }
 
+/// The index of a thread's warp, which a CPU's thread does not have, because it runs all warps.
+#[derive(Clone, Copy)]
+pub(crate) struct WarpIndex;
+
+/// Returns the index, which is none.
+#[inline(always)]
+pub(crate) fn warp_index() -> WarpIndex {
+    WarpIndex
+}
+
 /// Runs `work` for each warp of a block, one after the other.
 #[inline(always)]
-pub(crate) fn each_warp(work: impl Fn(usize)) {
+pub(crate) fn each_warp(warp: WarpIndex, work: impl Fn(usize)) {
     each_warp_with(
+        warp,
         &mut per_warp(()),
         #[inline(always)]
         |index, ()| work(index),
@@ -75,7 +86,7 @@ pub(crate) fn each_warp(work: impl Fn(usize)) {
 
 /// Runs `work` for each warp of a block with the warp's value, one after the other.
 #[inline(always)]
-pub(crate) fn each_warp_with<V>(values: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
+pub(crate) fn each_warp_with<V>(_: WarpIndex, values: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
     #[cfg(feature = "race-check")]
     {
         for index in race::warp_order(WARPS) {

@@ -49,6 +49,13 @@ impl F32x32 {
         Self(F32x16(self.0).max(F32x16(other.0)).0)
     }
 
+    /// Returns the larger of each two values, or the other one if one is NaN. This takes a GPU one instruction, and
+    /// [`Self::max`] two. Which of two zeros of different signs is returned depends on the device.
+    #[inline(always)]
+    pub fn max_number(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     /// Returns the larger of the two half-warps, channel by channel.
     #[inline(always)]
     pub fn max_halves(self) -> F32x16 {

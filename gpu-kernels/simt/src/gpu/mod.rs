@@ -58,10 +58,19 @@ pub(crate) fn each_block(blocks: Range<usize>, work: impl Fn(usize)) {
     work(blocks.start);
 }
 
+/// The index of the warp that the thread belongs to.
+pub(crate) type WarpIndex = u32;
+
+/// Returns the index of the warp that the thread belongs to.
+#[inline(always)]
+pub(crate) fn warp_index() -> WarpIndex {
+    ptx::warp()
+}
+
 /// Runs `work` for the warp that the thread belongs to, then waits for the other warps.
 #[inline(always)]
-pub(crate) fn each_warp(work: impl Fn(usize)) {
-    work(ptx::warp() as usize);
+pub(crate) fn each_warp(warp: WarpIndex, work: impl Fn(usize)) {
+    work(warp as usize);
     ptx::block_barrier();
 }
 
@@ -76,8 +85,8 @@ pub(crate) fn per_warp<V>(value: V) -> PerWarp<V> {
 
 /// Runs `work` for the warp that the thread belongs to with the warp's value, then waits for the other warps.
 #[inline(always)]
-pub(crate) fn each_warp_with<V>(value: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
-    work(ptx::warp() as usize, value);
+pub(crate) fn each_warp_with<V>(warp: WarpIndex, value: &mut PerWarp<V>, work: impl Fn(usize, &mut V)) {
+    work(warp as usize, value);
     ptx::block_barrier();
 }
 
