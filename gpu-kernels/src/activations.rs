@@ -3,7 +3,7 @@
 use simt::{HALF_WARP, U32View, View, Warp, div, round_up};
 
 use crate::ops::Tokens;
-use crate::shape::{Shape, TOKENS};
+use crate::shape::Shape;
 
 /// The arrangement of heads in a row of channels.
 #[derive(Clone, Copy)]
@@ -176,8 +176,8 @@ pub struct Pass {
 
 impl Pass {
     /// Returns the groups of tokens that `warp` computes.
-    pub fn tokens(self, warp: &Warp) -> impl Iterator<Item = Tokens> {
-        warp.block_stride_groups(TOKENS, self.n).map(move |first| Tokens { first, end: self.n })
+    pub fn tokens<const N: usize>(self, warp: &Warp) -> impl Iterator<Item = Tokens<N>> {
+        warp.block_stride_groups(N, self.n).map(move |first| Tokens { first, end: self.n })
     }
 
     /// Returns the activations of layer `l`.

@@ -1,12 +1,12 @@
 //! The validation kernel. It runs the forward pass over many documents, one document in a block at a time.
 
-use simt::{Grid, RaggedView, Target, View, inline};
+use simt::{AS_ON_GPU, Grid, RaggedView, Target, View, inline};
 
 use crate::activations::Activations;
 use crate::kernel::Kernel;
 use crate::model::{Documents, Gpt};
-use crate::ops::cross_entropy;
-use crate::shape::{RuntimeShape, Shape};
+use crate::ops::{cross_entropy, rows};
+use crate::shape::{HELD_TOKENS, RuntimeShape, Shape, TOKENS};
 
 /// The arguments of `evaluate`.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,12 @@ impl Kernel for EvaluateArgs {
             };
             for i in block.grid_stride(self.documents as usize) {
                 let pass = documents.pass(s, i, work);
-                model.forward(block, pass, |_| {}, |_, _| {});
+                // The compiler drops the other branch, on the CPU before it generates code.
+                if AS_ON_GPU && rows::are_held(s) {
+                    model.forward::<T, HELD_TOKENS>(block, pass, |_| {}, |_, _, _| {});
+                } else {
+                    model.forward::<T, TOKENS>(block, pass, |_| {}, |_, _, _| {});
+                }
                 block.each_warp(inline!(move |warp| {
                     if warp.index == 0 {
                         nll.store_scalar(i, cross_entropy::total(s, &pass));

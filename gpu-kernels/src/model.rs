@@ -4,11 +4,14 @@ use simt::{Block, Columns, F32x16, RaggedView, Target, View, Warp, inline};
 
 use crate::activations::{Pass, one_of_three};
 use crate::layout::{Layout, Place};
+use crate::ops::cross_entropy::HeldLogits;
 use crate::ops::embed::{self, Embed};
+use crate::ops::held_attention::HeldAttention;
 use crate::ops::linear::{self, Linear};
 use crate::ops::rmsnorm::{self, RmsNorm, RmsNormBackward};
+use crate::ops::rows::Rows;
 use crate::ops::{Tokens, attention, cross_entropy, mlp};
-use crate::shape::{Shape, TOKENS};
+use crate::shape::Shape;
 
 /// The model's parameters in both orientations.
 #[derive(Clone, Copy)]
@@ -75,30 +78,30 @@ impl<S: Shape> Gpt<S> {
     ///
     /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
     #[inline(always)]
-    pub fn forward<T: Target>(
+    pub fn forward<T: Target, const N: usize>(
         self,
         block: &Block<T>,
         pass: Pass,
         before: impl Fn(&Warp) + Copy,
-        after: impl Fn(&Warp, Tokens) + Copy,
+        after: impl Fn(&Warp, Tokens<N>, &HeldLogits<N>) + Copy,
     ) {
         let layers = self.s.n_layer();
         block.each_warp(inline!(move |warp| {
             before(warp);
-            for tokens in pass.tokens(warp) {
-                self.embed(warp, &pass, tokens);
-                self.before_attention(warp, &pass, 0, tokens);
+            for tokens in pass.tokens::<N>(warp) {
+                let x = self.embed(warp, &pass, tokens);
+                self.before_attention(warp, &pass, 0, tokens, &x);
             }
         }));
         for l in 0..layers {
             block.each_warp(inline!(move |warp| {
-                for tokens in pass.tokens(warp) {
-                    self.after_attention(warp, &pass, l, tokens);
+                for tokens in pass.tokens::<N>(warp) {
+                    let x = self.after_attention(warp, &pass, l, tokens);
                     if l + 1 < layers {
-                        self.before_attention(warp, &pass, l + 1, tokens);
+                        self.before_attention(warp, &pass, l + 1, tokens, &x);
                     } else {
-                        self.lm_head(warp, &pass, tokens);
-                        after(warp, tokens);
+                        let logits = self.lm_head(warp, &pass, tokens);
+                        after(warp, tokens, &logits);
                     }
                 }
             }));
@@ -108,18 +111,22 @@ impl<S: Shape> Gpt<S> {
     /// Runs the backward pass after the gradients of the last layer's scores ([`Self::backward_to_scores`]).
     ///
     /// A barrier precedes the keys' gradients, because they need the gradients of other tokens' scores. Another barrier
-    /// precedes the next layer's scores, because their gradients replace those of this layer.
+    /// precedes the next layer's scores, because their gradients replace those of this layer. `beside` runs first in each warp
+    /// of layer 0.
     #[inline(always)]
-    pub fn backward<T: Target>(self, block: &Block<T>, pass: Pass) {
+    pub fn backward<T: Target, const N: usize>(self, block: &Block<T>, pass: Pass, beside: impl Fn(&Warp) + Copy) {
         for l in (0..self.s.n_layer()).rev() {
             block.each_warp(inline!(move |warp| {
-                for tokens in pass.tokens(warp) {
+                if l == 0 {
+                    beside(warp);
+                }
+                for tokens in pass.tokens::<N>(warp) {
                     self.backward_from_scores(warp, &pass, l, tokens);
                 }
             }));
             if l > 0 {
                 block.each_warp(inline!(move |warp| {
-                    for tokens in pass.tokens(warp) {
+                    for tokens in pass.tokens::<N>(warp) {
                         self.backward_to_scores(warp, &pass, l - 1, tokens);
                     }
                 }));
@@ -129,30 +136,35 @@ impl<S: Shape> Gpt<S> {
 
     /// Embeds the document's tokens, the input of layer 0.
     #[inline(always)]
-    fn embed(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
+    fn embed<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>) -> Rows<N> {
         let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
         // Rows from the document's end on repeat its last token, so that every load is within the document.
-        let positions: [usize; TOKENS] = core::array::from_fn(|t| (t0 + t).min(tokens.end - 1));
+        let positions: [usize; N] = core::array::from_fn(|t| (t0 + t).min(tokens.end - 1));
         let ids = positions.map(|t| pass.document.load_scalar(t));
-        embed::forward(warp, s, &self.embedding(ids, positions), a.rstd_embed, t0, |at, x| {
-            a.x_embed.store(at, x);
-            a.x.store(at, x);
+        let (mut x, c) = (Rows::new(s, a.x, tokens), s.n_embd_padded());
+        embed::rows(s, &self.embedding(ids, positions), a.rstd_embed, tokens, |t, i, row| {
+            a.x_embed.store((t0 + t) * c + i, row);
+            x.set(t, i, Columns::Half(row));
         });
+        x.write();
+        x.sync(warp);
+        x
     }
 
     /// Returns the inputs of the embedding of these tokens.
-    pub fn embedding(&self, tokens: [usize; TOKENS], positions: [usize; TOKENS]) -> Embed {
+    pub fn embedding<const N: usize>(&self, tokens: [usize; N], positions: [usize; N]) -> Embed<N> {
         let tensors = Layout(self.s).model();
         Embed { wte: self.w.at(tensors.wte.offset), wpe: self.w.at(tensors.wpe.offset), tokens, positions }
     }
 
-    /// Computes layer `l` up to queries, keys and values.
+    /// Computes layer `l` up to queries, keys and values. Its input is `x`.
     #[inline(always)]
-    fn before_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+    fn before_attention<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>, x: &Rows<N>) {
         let (s, a) = (self.s, pass.activations(self.s, l));
-        let norm = RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn };
         let (width, qkv) = (s.n_attn_padded(), |which| one_of_three(s, a.q, which));
-        self.project_qkv(warp, l, &norm, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
+        self.normalize(x, &RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn }, tokens);
+        warp.sync();
+        self.qkv(warp, l, a.xn_attn, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
     }
 
     /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
@@ -166,30 +178,80 @@ impl<S: Shape> Gpt<S> {
         store: impl Fn(usize, usize, usize, Columns),
     ) {
         rmsnorm::forward(warp, self.s, norm, tokens);
+        self.qkv(warp, l, norm.y, tokens, store);
+        warp.sync();
+    }
+
+    /// Computes [`Self::project_qkv`] of the normalised input `xn`. The caller synchronises the warp.
+    #[inline(always)]
+    fn qkv<const N: usize>(
+        &self,
+        warp: &Warp,
+        l: usize,
+        xn: View,
+        tokens: Tokens<N>,
+        store: impl Fn(usize, usize, usize, Columns),
+    ) {
         for which in 0..3 {
-            let product = self.linear(norm.y, Layout(self.s).layer(l).attn_qkv(which));
+            let product = self.linear(xn, Layout(self.s).layer(l).attn_qkv(which));
             let scale = F32x16::splat(if which == 0 { attention::query_scale(self.s) } else { 1.0 });
             let scaled = |y: Columns| y.map(|y| y * scale);
             linear::forward_sum(warp, self.s, 1, |_| product, tokens, inline!(|t, i, y| store(which, t, i, scaled(y))));
         }
-        warp.sync();
     }
 
-    /// Computes layer `l` from attention on.
+    /// Computes the norm of the rows `x`, which are those of [`RmsNorm::x`]. The caller synchronises the warp.
     #[inline(always)]
-    fn after_attention(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+    fn normalize<const N: usize>(&self, x: &Rows<N>, norm: &RmsNorm, tokens: Tokens<N>) {
+        let (t0, c) = (tokens.first, self.s.n_embd_padded());
+        let store = |t: usize, i: usize, y| norm.y.store((t0 + t) * c + i, y);
+        rmsnorm::normalize(self.s, |t, i| x.load(t, i), norm.rstd, tokens, store);
+    }
+
+    /// Computes layer `l` from attention on, and returns its output.
+    #[inline(always)]
+    fn after_attention<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) -> Rows<N> {
         let (s, a) = (self.s, pass.activations(self.s, l));
-        attention::forward(warp, s, &a, tokens);
+        let mut x = Rows::loaded(s, a.x, tokens);
+        if HeldAttention::<N>::is_held(s) {
+            HeldAttention::new(tokens).forward(warp, s, &a);
+        } else {
+            attention::forward(warp, s, &a, tokens);
+        }
         let norm = RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp };
-        linear::accumulate(warp, s, &self.linear(a.attn, Layout(s).layer(l).attn_wo), tokens, a.x);
-        self.mlp(warp, l, &norm, Some(a.h), a.h2, tokens);
+        linear::add_to(warp, s, &self.linear(a.attn, Layout(s).layer(l).attn_wo), tokens, &mut x);
+        self.mlp_rows(warp, l, &norm, Some(a.h), a.h2, &mut x);
+        x
     }
 
     /// Adds the MLP of the normalised residual stream to the residual stream. `h` and `h2` keep `relu(fc1 xn)` and its square.
     #[inline(always)]
-    pub fn mlp(&self, warp: &Warp, l: usize, norm: &RmsNorm, h: Option<View>, h2: View, tokens: Tokens) {
-        let (s, tensors) = (self.s, Layout(self.s).layer(l));
-        rmsnorm::forward(warp, s, norm, tokens);
+    pub fn mlp<const N: usize>(
+        &self,
+        warp: &Warp,
+        l: usize,
+        norm: &RmsNorm,
+        h: Option<View>,
+        h2: View,
+        tokens: Tokens<N>,
+    ) {
+        self.mlp_rows(warp, l, norm, h, h2, &mut Rows::loaded(self.s, norm.x, tokens));
+    }
+
+    /// Computes [`Self::mlp`] for the rows `x`, which are those of [`RmsNorm::x`].
+    #[inline(always)]
+    fn mlp_rows<const N: usize>(
+        &self,
+        warp: &Warp,
+        l: usize,
+        norm: &RmsNorm,
+        h: Option<View>,
+        h2: View,
+        x: &mut Rows<N>,
+    ) {
+        let (s, tensors, tokens) = (self.s, Layout(self.s).layer(l), x.tokens);
+        self.normalize(x, norm, tokens);
+        warp.sync();
         linear::forward(warp, s, &self.linear(norm.y, tensors.mlp_fc1), tokens, |t, i, u| {
             let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
             if let Some(h) = h {
@@ -197,52 +259,83 @@ impl<S: Shape> Gpt<S> {
             }
             value.map(|h| h * h).store(h2, at);
         });
-        linear::accumulate(warp, s, &self.linear(h2, tensors.mlp_fc2), tokens, norm.x);
+        linear::add_to(warp, s, &self.linear(h2, tensors.mlp_fc2), tokens, x);
+        x.write();
+        warp.sync();
     }
 
-    /// Computes `logits = wte x` and their cross-entropy.
+    /// Computes `logits = wte x` and their cross-entropy. Returns the logits' exponentials, if registers hold them.
     #[inline(always)]
-    fn lm_head(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
-        let (s, a) = (self.s, pass.activations(self.s, 0));
-        linear::forward_into(warp, s, &self.linear(a.x, Layout(s).model().wte), tokens, a.logits);
-        cross_entropy::forward(warp, s, pass, tokens);
+    fn lm_head<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>) -> HeldLogits<N> {
+        let (s, a, mut held) = (self.s, pass.activations(self.s, 0), HeldLogits::unset());
+        let wte = self.linear(a.x, Layout(s).model().wte);
+        if HeldLogits::<N>::are_held(s) {
+            linear::forward_sum(warp, s, 1, |_| wte, tokens, |t, _, y| held.set(t - tokens.first, y));
+            held.forward(s, pass, tokens);
+        } else {
+            linear::forward_into(warp, s, &wte, tokens, a.logits);
+            cross_entropy::forward(warp, s, pass, tokens);
+        }
+        held
     }
 
     /// Computes the gradients of the logits and of the last layer's output.
     #[inline(always)]
-    pub fn lm_head_backward(&self, warp: &Warp, pass: &Pass, tokens: Tokens) {
+    pub fn lm_head_backward<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>, held: &HeldLogits<N>) {
         let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
-        cross_entropy::backward(warp, s, pass, tokens);
+        if HeldLogits::<N>::are_held(s) {
+            held.backward(warp, s, pass, tokens);
+        } else {
+            cross_entropy::backward(warp, s, pass, tokens);
+        }
         linear::forward_into(warp, s, &self.linear_backward(a.logits, Layout(s).model().wte), tokens, a.dx_out);
     }
 
     /// Computes layer `l` backward, from its output to the gradients of scores and queries.
     #[inline(always)]
-    pub fn backward_to_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+    pub fn backward_to_scores<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
         let (fc2, c) = (self.linear_backward(a.dx_out, tensors.mlp_fc2), s.n_hidden_padded());
         linear::forward(warp, s, &fc2, tokens, inline!(|t, i, dh2| dh2.map_into(a.h, a.dh, t * c + i, mlp::backward)));
-        linear::forward_into(warp, s, &self.linear_backward(a.dh, tensors.mlp_fc1), tokens, a.dx_mid);
+        let (fc1, mut dx) = (self.linear_backward(a.dh, tensors.mlp_fc1), Rows::new(s, a.dx_mid, tokens));
+        linear::forward_sum(warp, s, 1, |_| fc1, tokens, |t, i, y| dx.set(t - tokens.first, i, y));
+        dx.sync(warp);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
-        rmsnorm::backward(warp, s, &norm, tokens);
-        linear::forward_into(warp, s, &self.linear_backward(a.dx_mid, tensors.attn_wo), tokens, a.dattn);
-        attention::backward_queries(warp, s, &a, tokens);
+        rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
+        dx.write();
+        warp.sync();
+        let wo = self.linear_backward(a.dx_mid, tensors.attn_wo);
+        if HeldAttention::<N>::is_held(s) {
+            let mut held = HeldAttention::new(tokens);
+            linear::forward_sum(warp, s, 1, |_| wo, tokens, |t, _, y| held.set_dattn(&a, t - tokens.first, y));
+            held.backward_queries(s, &a);
+        } else {
+            linear::forward_into(warp, s, &wo, tokens, a.dattn);
+            attention::backward_queries(warp, s, &a, tokens);
+        }
     }
 
     /// Computes layer `l` backward, from the gradients of the scores to the layer's input.
     #[inline(always)]
-    fn backward_from_scores(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens) {
+    fn backward_from_scores<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) {
         let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
-        attention::backward_keys(warp, s, &a, tokens);
-        let dx = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
-        let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
-        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| y.store(dx, t * s.n_embd_padded() + i));
-        warp.sync();
-        let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx };
-        rmsnorm::backward(warp, s, &norm, tokens);
-        if l == 0 {
-            let norm = RmsNormBackward { y: a.x_embed, rstd: a.rstd_embed, dx_skip: None, dx };
-            rmsnorm::backward(warp, s, &norm, tokens);
+        if HeldAttention::<N>::is_held(s) {
+            HeldAttention::backward_keys(warp, &a, tokens);
+        } else {
+            attention::backward_keys(warp, s, &a, tokens);
         }
+        let view = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
+        let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
+        let mut dx = Rows::new(s, view, tokens);
+        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| dx.set(t - tokens.first, i, y));
+        dx.sync(warp);
+        let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx: view };
+        rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
+        if l == 0 {
+            let norm = RmsNormBackward { y: a.x_embed, rstd: a.rstd_embed, dx_skip: None, dx: view };
+            rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
+        }
+        // The block's barrier follows.
+        dx.write();
     }
 }

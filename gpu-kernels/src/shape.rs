@@ -15,6 +15,10 @@ pub const GPU_TOKENS: usize = 1;
 /// latency of another. A GPU takes one, because other warps take the other tokens.
 pub const TOKENS: usize = if AS_ON_GPU { GPU_TOKENS } else { TOKEN_GROUP };
 
+/// The number of tokens that a warp of a GPU takes at once if it keeps their rows in registers (see
+/// [`Rows`](crate::ops::rows::Rows)). Then two tokens share each load of a weight, and each load of a pair of keys.
+pub const HELD_TOKENS: usize = 2;
+
 /// The model's dimensions, five given ones and those that follow from them.
 ///
 /// [`ConstShape`] implements the trait with constants, and [`RuntimeShape`] with values.

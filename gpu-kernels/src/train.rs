@@ -1,14 +1,16 @@
 //! The fused training kernel, which runs any number of steps in one launch.
 
-use simt::{Block, Grid, HALF_WARP, RaggedView, Target, U32View, View, Views, WARPS, Warp, inline, round_up};
+use simt::{
+    AS_ON_GPU, Block, Grid, HALF_WARP, RaggedView, Target, U32View, View, Views, WARPS, Warp, inline, round_up,
+};
 
 use crate::activations::{Activations, Pass};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout};
 use crate::model::{Documents, Gpt};
 use crate::ops::adamw::{AdamWParams, StepCoefficients};
-use crate::ops::cross_entropy;
-use crate::shape::{RuntimeShape, Shape};
+use crate::ops::{cross_entropy, rows};
+use crate::shape::{HELD_TOKENS, RuntimeShape, Shape, TOKENS};
 
 pub mod batch;
 mod held;
@@ -67,20 +69,24 @@ pub struct TrainModelsArgs {
 }
 
 impl TrainArgs {
-    /// Returns the coefficients of step `step` of the launch, and the place of its report.
+    /// Returns the coefficients of the launch's steps, for [`StepCoefficients::load`].
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     #[inline(always)]
-    unsafe fn step(&self, step: usize) -> (StepCoefficients, View) {
-        let steps = self.steps as usize;
-        // SAFETY: the caller vouches for the pointers. Each step has three coefficients, and a report of two values.
-        let (coefficients, log) = unsafe {
-            let coefficients = View::new(self.coefficients.cast_mut().cast(), 3 * steps).at(3 * step);
-            (coefficients, View::new(self.log.cast(), 2 * steps).at(2 * step))
-        };
-        let load = |i| coefficients.load_scalar(i);
-        (StepCoefficients { sqrt_scale: load(0), eps: load(1), decay: load(2) }, log)
+    unsafe fn coefficients(&self) -> View {
+        // SAFETY: the caller vouches for the pointers. Each step has three coefficients.
+        unsafe { View::new(self.coefficients.cast_mut().cast(), 3 * self.steps as usize) }
+    }
+
+    /// Returns the place of the report of step `step` of the launch.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    unsafe fn log(&self, step: usize) -> View {
+        // SAFETY: the caller vouches for the pointers. Each step has a report of two values.
+        unsafe { View::new(self.log.cast(), 2 * self.steps as usize) }.at(2 * step)
     }
 }
 
@@ -92,12 +98,26 @@ struct Train<S> {
     /// The block's workspace, [`train_workspace_len`] elements.
     work: View,
     documents: Documents,
+    /// Whether the block computes a part of a batch. Two tokens a warp would take too many registers then.
+    is_batch: bool,
 }
 
-impl<S: Shape> Views for Train<S> {
+/// The views that the loop over the steps keeps.
+#[derive(Clone, Copy)]
+struct Kept<S> {
+    train: Train<S>,
+    coefficients: View,
+}
+
+impl<S: Shape> Views for Kept<S> {
+    /// Applies `f` to each view that the steps use. Each takes a register of a GPU.
     #[inline(always)]
     fn map(self, f: impl Fn(View) -> View) -> Self {
-        Self { arrays: self.arrays.map(&f), work: f(self.work), ..self }
+        let Self { train, coefficients } = self;
+        let Train { s, arrays, work, .. } = train;
+        let used = Arrays { w: f(arrays.w), transposed: f(arrays.transposed), ..arrays };
+        let arrays = if held::are_held(s) { used } else { arrays.map(&f) };
+        Self { train: Train { arrays, work: f(work), ..train }, coefficients: f(coefficients) }
     }
 }
 
@@ -107,9 +127,10 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
     Activations::len(s) + squares_len(s) + 2 * document_len(s)
 }
 
-/// Returns the number of elements of a document in the workspace: its number of positions, and up to `T + 1` tokens.
+/// Returns the number of elements of a document in the workspace: its number of positions, and up to `T + 1` tokens. The
+/// tokens of a whole group can be loaded.
 fn document_len<S: Shape>(s: S) -> usize {
-    round_up(s.block_size() + 2, HALF_WARP)
+    round_up(s.block_size_padded() + 2, HALF_WARP)
 }
 
 impl Kernel for TrainArgs {
@@ -123,37 +144,59 @@ impl Kernel for TrainArgs {
         grid.each_block(inline!(|block| {
             let (mut memory, len) = (block.memory(), Layout(s).len());
             // SAFETY: the caller vouches for pointers and lengths.
-            let (arrays, work, documents) = unsafe {
+            let (arrays, work, documents, coefficients) = unsafe {
                 let arrays = self.arrays.map(inline!(|array| memory.staged(array, len)));
                 let work = memory.workspace(self.workspace, train_workspace_len(s));
-                (arrays, work, Documents(RaggedView::new(self.tokens, self.offsets, self.documents)))
+                let documents = Documents(RaggedView::new(self.tokens, self.offsets, self.documents));
+                (arrays, work, documents, self.coefficients())
             };
-            let train =
-                Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view.even_first(), documents };
-            let mut document = self.first_document as usize;
+            let train = Train {
+                s,
+                arrays: arrays.map(inline!(|array| array.view)),
+                work: work.view.even_first(),
+                documents,
+                is_batch: false,
+            };
+            let mut document = self.first_document;
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.fetch(&array)));
                 warp.fetch(&work);
             }));
-            block.each_warp(inline!(move |warp| train.fetch(warp, 0, document)));
-            let mut held = train.hold(block);
+            block.each_warp(inline!(move |warp| train.fetch(warp, 0, document as usize)));
+            let (mut held, mut norm, mut n) = (train.hold(block), 0.0, train.pass(0).n);
             block.iterate(
                 self.steps as usize,
-                train,
-                inline!(|i, train| {
-                    // The coefficients are loaded early to hide the latency of the load from the update.
+                Kept { train, coefficients },
+                inline!(|i, Kept { train, coefficients }| {
                     // SAFETY: the caller vouches for pointers and lengths.
-                    let (coefficients, log) = unsafe { self.step(i) };
-                    document = if document + 1 == self.documents as usize { 0 } else { document + 1 };
-                    let pass = train.pass(i);
-                    train.forward_backward(block, pass, inline!(move |warp| train.fetch(warp, i + 1, document)));
-                    let weights = train.weights();
-                    weights.gradients(block, pass, &mut held);
+                    let (log, last) = unsafe { (self.log(i), self.log(i.saturating_sub(1))) };
+                    document = if document + 1 == self.documents { 0 } else { document + 1 };
+                    let (pass, weights) =
+                        (Pass { document: train.fetched(i).at(1), n, work: train.work }, train.weights());
                     let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
-                    weights.step(block, &mut held, self.optimizer, coefficients, log, loss);
+                    train.forward_backward(
+                        block,
+                        pass,
+                        inline!(move |warp| {
+                            train.fetch(warp, i + 1, document as usize);
+                            if i > 0 {
+                                held::log_norm(warp, s, last, norm);
+                            }
+                        }),
+                        inline!(move |warp| held::log_loss(warp, s, log, loss)),
+                    );
+                    // The coefficients are loaded early to hide the latency of the load from the update, and not earlier, because
+                    // they take registers of a GPU.
+                    let coefficients = StepCoefficients::load(coefficients, i);
+                    weights.gradients(block, pass, &mut held);
+                    // The number of positions is loaded early to hide the latency of the load from the next step.
+                    n = train.pass(i + 1).n;
+                    norm = weights.step(block, &mut held, self.optimizer, coefficients, log, loss);
                 }),
             );
-            train.release(block, &mut held);
+            // SAFETY: the caller vouches for pointers and lengths.
+            let last = unsafe { self.log((self.steps as usize).saturating_sub(1)) };
+            train.release(block, &mut held, last, norm);
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.write_back(&array)));
             }));
@@ -193,20 +236,44 @@ impl<S: Shape> Train<S> {
         }
     }
 
-    /// Computes the gradient of every activation. `before` runs first in each warp.
+    /// Computes the gradient of every activation. `before` runs first in each warp, and `beside` in the last region, beside the
+    /// tokens.
     #[inline(always)]
-    fn forward_backward<T: Target>(self, block: &Block<T>, pass: Pass, before: impl Fn(&Warp) + Copy) {
+    fn forward_backward<T: Target>(
+        self,
+        block: &Block<T>,
+        pass: Pass,
+        before: impl Fn(&Warp) + Copy,
+        beside: impl Fn(&Warp) + Copy,
+    ) {
+        // The compiler drops the other branch, on the CPU before it generates code.
+        if AS_ON_GPU && rows::are_held(self.s) && !self.is_batch {
+            self.passes::<T, HELD_TOKENS>(block, pass, before, beside);
+        } else {
+            self.passes::<T, TOKENS>(block, pass, before, beside);
+        }
+    }
+
+    /// Computes [`Self::forward_backward`] with `N` tokens in a warp at once.
+    #[inline(always)]
+    fn passes<T: Target, const N: usize>(
+        self,
+        block: &Block<T>,
+        pass: Pass,
+        before: impl Fn(&Warp) + Copy,
+        beside: impl Fn(&Warp) + Copy,
+    ) {
         let Arrays { w, transposed, .. } = self.arrays;
         let (model, last) = (Gpt { s: self.s, w, transposed }, self.s.n_layer() - 1);
-        model.forward(
+        model.forward::<T, N>(
             block,
             pass,
             before,
-            inline!(move |warp, tokens| {
-                model.lm_head_backward(warp, &pass, tokens);
+            inline!(move |warp, tokens, logits| {
+                model.lm_head_backward(warp, &pass, tokens, logits);
                 model.backward_to_scores(warp, &pass, last, tokens);
             }),
         );
-        model.backward(block, pass);
+        model.backward::<T, N>(block, pass, beside);
     }
 }

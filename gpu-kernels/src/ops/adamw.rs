@@ -43,6 +43,15 @@ pub struct StepCoefficients {
     pub decay: f32,
 }
 
+impl StepCoefficients {
+    /// Loads the coefficients of step `step` from an array of those of several steps.
+    #[inline(always)]
+    pub(crate) fn load(steps: View, step: usize) -> Self {
+        let load = |i| steps.load_scalar(3 * step + i);
+        Self { sqrt_scale: load(0), eps: load(1), decay: load(2) }
+    }
+}
+
 /// The update of one step, which all weights share.
 #[derive(Clone, Copy)]
 pub struct AdamW {

@@ -7,7 +7,7 @@ use simt::{F32x16, F32x32, HALF_WARP, View, Warp, div, half_warps};
 
 use super::Tokens;
 use crate::activations::{Activations, Heads, probs_row};
-use crate::math::exp;
+use crate::math::exp_up_to_88;
 use crate::shape::Shape;
 
 /// Returns `1 / sqrt(D)`, the factor that queries are scaled by.
@@ -56,7 +56,7 @@ pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
         let max = F32x32::broadcast(max.max_halves());
         let mut sum = F32x32::splat(0.0);
         for (key, both) in key_pairs(t) {
-            let e = (p.load_halves(key * HALF_WARP, HALF_WARP) - max).map(exp).upper_where(both, 0.0);
+            let e = (p.load_halves(key * HALF_WARP, HALF_WARP) - max).map(exp_up_to_88).upper_where(both, 0.0);
             p.store_halves(key * HALF_WARP, HALF_WARP, e);
             sum = sum + e;
         }
@@ -79,7 +79,7 @@ pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
 
 /// Computes [`attend`] for each query. Keys and values are complete, because a block barrier precedes the op.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+pub fn forward<S: Shape, const N: usize>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens<N>) {
     let &Activations { q, k, v, probs, attn, .. } = activations;
     let (a, group_stride) = (s.n_attn_padded(), probs_row(s.block_size_padded()));
     for t in tokens.live() {
@@ -91,7 +91,7 @@ pub fn forward<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: T
 /// Computes the gradients of scores and queries, `dp[s] = dattn v[s]`, `dscore[s] = p[s] (dp[s] - sum_u p[u] dp[u])`,
 /// `dq = sum_s dscore[s] k[s] / sqrt(D)`.
 #[inline(always)]
-pub fn backward_queries<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+pub fn backward_queries<S: Shape, const N: usize>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens<N>) {
     let &Activations { k, v, probs, dattn, dscores, dq, .. } = activations;
     let (a, heads) = (s.n_attn_padded(), Heads::new(s));
     let scale = F32x16::splat(query_scale(s));
@@ -130,7 +130,7 @@ pub fn backward_queries<S: Shape>(warp: &Warp, s: S, activations: &Activations, 
 /// Computes the gradients of keys and values, `dk[s] = sum_t dscore[t, s] q[t]`, `dv[s] = sum_t p[t, s] dattn[t]` over
 /// the queries `t >= s`. The rows of `tokens` are keys. A block barrier precedes the op, so every `dscore` is complete.
 #[inline(always)]
-pub fn backward_keys<S: Shape>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens) {
+pub fn backward_keys<S: Shape, const N: usize>(warp: &Warp, s: S, activations: &Activations, tokens: Tokens<N>) {
     let &Activations { q, probs, dattn, dscores, dk, dv, .. } = activations;
     let (a, n, heads) = (s.n_attn_padded(), tokens.end, Heads::new(s));
     for key in tokens.live() {

@@ -3,8 +3,9 @@
 use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, rem};
 
 use super::Tokens;
+use super::rows::Rows;
 use crate::layout::WeightBlock;
-use crate::shape::{Shape, TOKENS};
+use crate::shape::Shape;
 
 /// An input with the matrix that it is multiplied by. The matrix is contracted over its rows, with its columns along the lanes.
 #[derive(Clone, Copy)]
@@ -24,21 +25,27 @@ pub struct Linear {
 /// The even `i` are summed in order, and so are the odd `i`. Then the two sums are added. Rows from the document's end on
 /// get the products of their rows of `x`, or zeros.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, store: impl Fn(usize, usize, Columns)) {
+pub fn forward<S: Shape, const N: usize>(
+    warp: &Warp,
+    s: S,
+    linear: &Linear,
+    tokens: Tokens<N>,
+    store: impl FnMut(usize, usize, Columns),
+) {
     forward_sum(warp, s, 1, |_| *linear, tokens, store);
     warp.sync();
 }
 
 /// Computes `y: [T, cols]` as in [`forward`].
 #[inline(always)]
-pub fn forward_into<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, y: View) {
+pub fn forward_into<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, y: View) {
     let cols = linear.cols;
     forward(warp, s, linear, tokens, |t, i, value| value.store(y, t * cols + i));
 }
 
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
 #[inline(always)]
-pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, x: View) {
+pub fn accumulate<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, x: View) {
     let cols = linear.cols;
     forward(warp, s, linear, tokens, |t, i, y| {
         let sum = y.map_with(x, t * cols + i, |y, x| x + y);
@@ -48,58 +55,67 @@ pub fn accumulate<S: Shape>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens, 
     });
 }
 
+/// Computes `x += y` with `y` as in [`forward`], for the rows of the warp's tokens.
+#[inline(always)]
+pub fn add_to<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, x: &mut Rows<N>) {
+    forward_sum(warp, s, 1, |_| *linear, tokens, |t, i, y| x.add(warp, t - tokens.first, i, y));
+    x.sync(warp);
+}
+
 /// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width. The caller
 /// synchronises the warp, once after several sums.
 ///
 /// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often. But with
 /// constant dimensions each product is unrolled code of its own, and a step's code should fit the instruction cache.
 #[inline(always)]
-pub fn forward_sum<S: Shape>(
+pub fn forward_sum<S: Shape, const N: usize>(
     warp: &Warp,
     _: S,
     terms: usize,
     term: impl Fn(usize) -> Linear,
-    tokens: Tokens,
-    store: impl Fn(usize, usize, Columns),
+    tokens: Tokens<N>,
+    mut store: impl FnMut(usize, usize, Columns),
 ) {
-    const TWO: usize = if TOKENS < 2 { TOKENS } else { 2 };
-    const FOUR: usize = if TOKENS < 4 { TOKENS } else { 4 };
-    let cols = term(0).cols;
-    let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * TWO) == 2 * TWO;
+    let (cols, two, four) = (term(0).cols, N.min(2), N.min(4));
+    let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
     for col in (0..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
-        if is_full {
-            sums::<TWO, true>(terms, &term, tokens, col, &store);
-        } else if S::IS_CONST || warp.accumulators(FOUR) < FOUR {
-            sums::<TWO, false>(terms, &term, tokens, col, &store);
+        if N == 1 && is_full {
+            sums::<1, N, true>(terms, &term, tokens, col, &mut store);
+        } else if N == 1 {
+            sums::<1, N, false>(terms, &term, tokens, col, &mut store);
+        } else if is_full {
+            sums::<2, N, true>(terms, &term, tokens, col, &mut store);
+        } else if S::IS_CONST || N == 2 || warp.accumulators(four) < four {
+            sums::<2, N, false>(terms, &term, tokens, col, &mut store);
         } else {
-            sums::<FOUR, false>(terms, &term, tokens, col, &store);
+            sums::<4, N, false>(terms, &term, tokens, col, &mut store);
         }
     }
 }
 
-/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `N` tokens at a time.
+/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `K` of the `N` tokens at a time.
 #[inline(always)]
-fn sums<const N: usize, const FULL: bool>(
+fn sums<const K: usize, const N: usize, const FULL: bool>(
     terms: usize,
     term: &impl Fn(usize) -> Linear,
-    tokens: Tokens,
+    tokens: Tokens<N>,
     col: usize,
-    store: &impl Fn(usize, usize, Columns),
+    store: &mut impl FnMut(usize, usize, Columns),
 ) {
-    for t in (0..TOKENS).step_by(N) {
+    for t in (0..N).step_by(K) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.
-        let mut sum = [Columns::splat(-0.0, FULL); N];
+        let mut sum = [Columns::splat(-0.0, FULL); K];
         // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
                 let Linear { x, w, rows, cols } = term(i);
-                let y = Columns::products::<N, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols);
-                for k in 0..N {
+                let y = Columns::products::<K, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols);
+                for k in 0..K {
                     sum[k] = sum[k] + y[k];
                 }
             }
         }
-        for k in 0..N {
+        for k in 0..K {
             store(tokens.first + t + k, col, sum[k]);
         }
     }

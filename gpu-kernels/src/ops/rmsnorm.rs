@@ -3,7 +3,8 @@
 use simt::{F32x16, View, Warp, half_warps, sqrt};
 
 use super::Tokens;
-use crate::shape::{Shape, TOKENS};
+use super::rows::Rows;
+use crate::shape::Shape;
 
 /// The addend of the mean square.
 const EPS: f32 = 1e-5;
@@ -20,42 +21,42 @@ pub struct RmsNorm {
 
 /// Computes `y = x rstd` with `rstd = 1 / sqrt(mean(x^2) + 1e-5)`.
 #[inline(always)]
-pub fn forward<S: Shape>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens) {
+pub fn forward<S: Shape, const N: usize>(warp: &Warp, s: S, norm: &RmsNorm, tokens: Tokens<N>) {
     let (c, t0) = (s.n_embd_padded(), tokens.first);
-    normalize(warp, s, |t, i| norm.x.load((t0 + t) * c + i), norm.rstd, t0, |at, y| norm.y.store(at, y));
+    normalize(s, |t, i| norm.x.load((t0 + t) * c + i), norm.rstd, tokens, |t, i, y| norm.y.store((t0 + t) * c + i, y));
+    warp.sync();
 }
 
-/// Computes [`forward`] of `x(t, channel)` for the rows from `t0` on, and hands it to `store(element, y)`. If the sum of
-/// squares overflows, `rstd` is NaN, since a model that has diverged would otherwise go on with zeros.
+/// Computes [`forward`] of `x(t, channel)` for the rows of `tokens`, and hands it to `store(t, channel, y)`. Rows count from
+/// the first token, and the caller synchronises the warp. If the sum of squares overflows, `rstd` is NaN, since a model that has diverged
+/// would otherwise go on with zeros.
 #[inline(always)]
-pub fn normalize<S: Shape>(
-    warp: &Warp,
+pub fn normalize<S: Shape, const N: usize>(
     s: S,
     x: impl Fn(usize, usize) -> F32x16,
     rstd: View,
-    t0: usize,
-    store: impl Fn(usize, F32x16),
+    tokens: Tokens<N>,
+    mut store: impl FnMut(usize, usize, F32x16),
 ) {
-    let c = s.n_embd_padded();
-    let mut squares = [F32x16::splat(0.0); TOKENS];
+    let (c, t0) = (s.n_embd_padded(), tokens.first);
+    let mut squares = [F32x16::splat(0.0); N];
     for i in half_warps(c) {
-        for t in 0..TOKENS {
+        for t in 0..N {
             let x = x(t, i);
             squares[t] = x.mul_add(x, squares[t]);
         }
     }
-    let mut scale = [0.0; TOKENS];
-    for t in 0..TOKENS {
+    let mut scale = [0.0; N];
+    for t in 0..N {
         let mean = squares[t].reduce_sum() / s.n_embd() as f32 + EPS;
         scale[t] = 1.0 / sqrt(mean) + 0.0 * mean;
         rstd.store_scalar(t0 + t, scale[t]);
     }
     for i in half_warps(c) {
-        for t in 0..TOKENS {
-            store((t0 + t) * c + i, x(t, i) * F32x16::splat(scale[t]));
+        for t in 0..N {
+            store(t, i, x(t, i) * F32x16::splat(scale[t]));
         }
     }
-    warp.sync();
 }
 
 /// The views of [`backward`].
@@ -72,35 +73,46 @@ pub struct RmsNormBackward {
 
 /// Computes `dx = dx_skip + rstd (dy - y mean(dy y))`.
 #[inline(always)]
-pub fn backward<S: Shape>(warp: &Warp, s: S, norm: &RmsNormBackward, tokens: Tokens) {
+pub fn backward<S: Shape, const N: usize>(warp: &Warp, s: S, norm: &RmsNormBackward, tokens: Tokens<N>) {
+    let mut dx = Rows::loaded(s, norm.dx, tokens);
+    backward_rows(warp, s, norm, tokens, &mut dx);
+    dx.write();
+    warp.sync();
+}
+
+/// Computes [`backward`] for the rows `dx`, which are those of [`RmsNormBackward::dx`].
+#[inline(always)]
+pub fn backward_rows<S: Shape, const N: usize>(
+    warp: &Warp,
+    s: S,
+    norm: &RmsNormBackward,
+    tokens: Tokens<N>,
+    dx: &mut Rows<N>,
+) {
     let (c, t0) = (s.n_embd_padded(), tokens.first);
-    let mut products = [F32x16::splat(0.0); TOKENS];
+    let mut products = [F32x16::splat(0.0); N];
     for i in half_warps(c) {
-        for t in 0..TOKENS {
+        for t in 0..N {
             let at = (t0 + t) * c + i;
-            products[t] = norm.dx.load(at).mul_add(norm.y.load(at), products[t]);
+            products[t] = dx.load(t, i).mul_add(norm.y.load(at), products[t]);
         }
     }
-    let mut mean = [0.0; TOKENS];
-    for t in 0..TOKENS {
+    let mut mean = [0.0; N];
+    for t in 0..N {
         mean[t] = products[t].reduce_sum() / s.n_embd() as f32;
     }
     for i in half_warps(c) {
-        let mut d = [F32x16::splat(0.0); TOKENS];
-        for t in 0..TOKENS {
+        let mut d = [F32x16::splat(0.0); N];
+        for t in 0..N {
             let at = (t0 + t) * c + i;
             let rstd = F32x16::splat(norm.rstd.load_scalar(t0 + t));
-            d[t] = norm.y.load(at).mul_add(F32x16::splat(-mean[t]), norm.dx.load(at));
+            d[t] = norm.y.load(at).mul_add(F32x16::splat(-mean[t]), dx.load(t, i));
             d[t] = match norm.dx_skip {
                 Some(skip) => d[t].mul_add(rstd, skip.load(at)),
                 None => d[t] * rstd,
             };
         }
-        // Both half-warps have read `dy` before either replaces it.
-        warp.sync();
-        for t in 0..TOKENS {
-            norm.dx.store((t0 + t) * c + i, d[t]);
-        }
+        dx.replace(warp, i, d);
     }
-    warp.sync();
+    dx.sync(warp);
 }

@@ -18,6 +18,7 @@ use super::{Train, TrainArgs, Weights, train_workspace_len};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout, WeightBlock};
 use crate::model::Documents;
+use crate::ops::adamw::StepCoefficients;
 use crate::ops::{clip, cross_entropy};
 use crate::shape::{RuntimeShape, Shape};
 pub use crate::tree::GradientArrays;
@@ -114,7 +115,11 @@ impl Kernel for PhaseArgs {
                 // The view of the gradients spans all gradient arrays.
                 let views = Arrays { grads: View::new(train.arrays.grads, arrays.count * len), ..views };
                 let weights = Weights { s, arrays: views, squares: View::new(args.squares, squares_len(s)) };
-                (weights, View::new(args.losses, round_up(batch, HALF_WARP)), train.step(step))
+                (
+                    weights,
+                    View::new(args.losses, round_up(batch, HALF_WARP)),
+                    (StepCoefficients::load(train.coefficients(), step), train.log(step)),
+                )
             };
             match phase {
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
@@ -166,7 +171,7 @@ unsafe fn gradients<T: Target, S: Shape>(
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
     let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..weights.arrays };
-    let train = Train { s, arrays, work: work.view.even_first(), documents };
+    let train = Train { s, arrays, work: work.view.even_first(), documents, is_batch: true };
     block.each_warp(inline!(move |warp| {
         warp.fetch(&w);
         warp.fetch(&transposed);
@@ -178,7 +183,7 @@ unsafe fn gradients<T: Target, S: Shape>(
         let document = first_document + step * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
-        train.forward_backward(block, pass, |_| {});
+        train.forward_backward(block, pass, |_| {}, |_| {});
         train.weights().weight_gradients(block, pass, i > first);
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {

@@ -9,11 +9,10 @@ use simt::{AS_ON_GPU, Block, F32x32, HALF_WARP, PerWarp, Target, U32x32, View, W
 use super::Train;
 use super::weights::{Matrix, Weights, layer_block, layer_blocks, sources, squares_len};
 use crate::activations::Pass;
-use crate::layout::{Arrays, Layout, WeightBlock};
+use crate::layout::{Arrays, Layout, Place, WeightBlock};
 use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
-use crate::ops::linear::weight_gradient;
 use crate::ops::{clip, embed};
-use crate::shape::Shape;
+use crate::shape::{Shape, TOKEN_GROUP};
 
 /// The pairs of rows of a block of 16 by 16 weights.
 type Rows = [F32x32; HALF_WARP / 2];
@@ -46,6 +45,16 @@ impl Held {
         let rows = Arrays { w: zeros(), transposed: zeros(), grads: zeros(), m: zeros(), v: zeros() };
         Self { rows, block: Layout(s).model().wpe.block(2, 0), sources: None, is_wte: false, sum: 0 }
     }
+
+    /// Returns the same weights, whose places take one register each instead of two, because the compiler knows that they are
+    /// below 2^32.
+    #[inline(always)]
+    fn with_short_places(self, warp: &Warp) -> Self {
+        let WeightBlock { tensor: Place { offset, rows, cols, decays }, row, col } = self.block;
+        let [offset, rows, cols, row, col, sum] =
+            [offset, rows, cols, row, col, self.sum].map(inline!(|x| warp.rematerialize(x)));
+        Self { block: WeightBlock { tensor: Place { offset, rows, cols, decays }, row, col }, sum, ..self }
+    }
 }
 
 /// Returns whether each warp holds its weights in registers. The warps of a GPU do so if the shape is known at compile time,
@@ -54,6 +63,23 @@ impl Held {
 pub fn are_held<S: Shape>(s: S) -> bool {
     let (blocks, pairs) = (held_blocks(s), Layout(s).model().wpe.blocks(2));
     AS_ON_GPU && S::IS_CONST && s.n_embd_padded() == HALF_WARP && blocks < WARPS && rem(pairs, WARPS - blocks) == 0
+}
+
+/// Reports the loss of a step in a warp that has no token of a short document, if the warps hold weights. Stores to global
+/// memory take long, so each part of the report is stored where other warps take longer.
+#[inline(always)]
+pub(super) fn log_loss<S: Shape>(warp: &Warp, s: S, log: View, loss: impl Fn() -> f32) {
+    if are_held(s) && warp.index == WARPS - 1 {
+        log.store_scalar(0, loss());
+    }
+}
+
+/// Reports the norm of the last step's gradient, as [`log_loss`].
+#[inline(always)]
+pub(super) fn log_norm<S: Shape>(warp: &Warp, s: S, log: View, norm: f32) {
+    if are_held(s) && warp.index + 2 == WARPS {
+        log.store_scalar(1, norm);
+    }
 }
 
 /// Returns the number of blocks of matrices, each of which is held by a warp.
@@ -68,19 +94,52 @@ fn held_pairs<S: Shape>(s: S) -> usize {
     div(Layout(s).model().wpe.blocks(2), WARPS - held_blocks(s))
 }
 
-/// Adds the gradients of the document's embedded tokens, in order, to a block of the gradient of `wte`.
+/// Computes the gradient of a block as [`linear::weight_gradient`](crate::ops::linear::weight_gradient), from zeros. The first
+/// position stands before the loop, which so begins with products in the registers.
 #[inline(always)]
-fn add_tokens<S: Shape>(s: S, pass: &Pass, block: WeightBlock, dw: &mut Rows) {
+fn gradient(block: WeightBlock, dy: View, x: View, n: usize) -> Rows {
+    let WeightBlock { tensor, row, col } = block;
+    let mut dw = zeros();
+    let add = |t: usize, dw: &mut Rows| {
+        let x = F32x32::broadcast(x.load(t * tensor.cols + col));
+        let dy = dy.broadcast_pairs(t * tensor.rows + row);
+        for pair in 0..HALF_WARP / 2 {
+            dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
+        }
+    };
+    // A document has one position or more.
+    add(0, &mut dw);
+    for t in 1..n {
+        add(t, &mut dw);
+    }
+    dw
+}
+
+/// Returns for each group of tokens the bits of those that a block of `wte` has rows of.
+#[inline(always)]
+fn hits(pass: &Pass, block: WeightBlock, first: usize) -> u32 {
+    let mut hits = 0;
+    for t in 0..TOKEN_GROUP {
+        let row = pass.document.load_scalar(first + t).wrapping_sub(block.row);
+        hits |= u32::from(first + t < pass.n && row < HALF_WARP) << t;
+    }
+    // Control flow depends on the bits, which are the same in all lanes.
+    U32x32::splat(hits).lane(0)
+}
+
+/// Adds the gradients of the embedded tokens `hits` from `first` on, in order, to a block of the gradient of `wte`.
+#[inline(always)]
+fn add_tokens<S: Shape>(s: S, pass: &Pass, block: WeightBlock, first: usize, mut hits: u32, dw: &mut Rows) {
     let (c, dx) = (s.n_embd_padded(), pass.activations(s, 0).dx_embed);
-    for t in 0..pass.n {
-        let row = pass.document.load_uniform(t).wrapping_sub(block.row);
-        if row < HALF_WARP {
-            let even_row = U32x32::splat(row as u32) - (U32x32::lane_index() >> 4);
-            let dx = F32x32::broadcast(dx.load(t * c + block.col));
-            for pair in 0..HALF_WARP / 2 {
-                let is_hit = even_row.eq(U32x32::splat(2 * pair as u32));
-                dw[pair] = is_hit.select(dw[pair] + dx, dw[pair]);
-            }
+    while hits != 0 {
+        let t = first + hits.trailing_zeros() as usize;
+        hits &= hits - 1;
+        let row = pass.document.load_scalar(t).wrapping_sub(block.row);
+        let even_row = U32x32::splat(row as u32) - (U32x32::lane_index() >> 4);
+        let dx = F32x32::broadcast(dx.load(t * c + block.col));
+        for pair in 0..HALF_WARP / 2 {
+            let is_hit = even_row.eq(U32x32::splat(2 * pair as u32));
+            dw[pair] = is_hit.select(dw[pair] + dx, dw[pair]);
         }
     }
 }
@@ -115,17 +174,26 @@ impl<S: Shape> Train<S> {
     pub(super) fn hold<T: Target>(&self, block: &Block<T>) -> PerWarp<Held> {
         let (mut held, train, pass) = (PerWarp::new(Held::new(self.s)), *self, self.pass(0));
         if are_held(self.s) {
-            block.each_warp_with(&mut held, inline!(move |warp, held| *held = train.weights().hold(warp, &pass)));
+            block.each_warp_with(
+                &mut held,
+                inline!(move |warp, held| *held = train.weights().hold(warp, &pass).with_short_places(warp)),
+            );
         }
         held
     }
 
-    /// Stores the gradients and moments that each warp holds.
+    /// Stores the gradients and moments that each warp holds, and reports the norm of the last step's gradient.
     #[inline(always)]
-    pub(super) fn release<T: Target>(&self, block: &Block<T>, held: &mut PerWarp<Held>) {
+    pub(super) fn release<T: Target>(&self, block: &Block<T>, held: &mut PerWarp<Held>, log: View, norm: f32) {
         let train = *self;
         if are_held(self.s) {
-            block.each_warp_with(held, inline!(move |_, held| train.weights().release(held)));
+            block.each_warp_with(
+                held,
+                inline!(move |warp, held| {
+                    train.weights().release(held);
+                    log_norm(warp, train.s, log, norm);
+                }),
+            );
         }
     }
 }
@@ -192,12 +260,14 @@ impl<S: Shape> Weights<S> {
         let (s, squares) = (self.s, self.squares);
         block.each_warp_with(
             held,
-            inline!(move |warp, held| {
+            inline!(move |_, held| {
                 let (Held { block, sum, .. }, mut dw) = (*held, zeros());
                 if let Some((dy, x)) = held.sources {
-                    weight_gradient(warp, block, dy, x, pass.n, &mut dw);
+                    dw = gradient(block, dy, x, pass.n);
                     if held.is_wte {
-                        add_tokens(s, &pass, block, &mut dw);
+                        for first in (0..s.block_size()).step_by(TOKEN_GROUP) {
+                            add_tokens(s, &pass, block, first, hits(&pass, block, first), &mut dw);
+                        }
                     }
                     squares.store(sum * HALF_WARP, clip::squares(dw));
                 } else {
@@ -212,7 +282,8 @@ impl<S: Shape> Weights<S> {
         );
     }
 
-    /// Computes [`Self::update`], in registers if the warps hold weights, and stores the new weights.
+    /// Computes [`Self::update`], in registers if the warps hold weights, and stores the new weights. Returns the gradient's
+    /// norm. If the warps hold weights, the caller reports loss and norm.
     #[inline(always)]
     pub(super) fn step<T: Target>(
         self,
@@ -222,9 +293,10 @@ impl<S: Shape> Weights<S> {
         step: StepCoefficients,
         log: View,
         loss: impl Fn() -> f32 + Copy,
-    ) {
+    ) -> f32 {
         if !are_held(self.s) {
-            return self.update(block, Warp::block_share, params, step, log, loss);
+            self.update(block, Warp::block_share, params, step, log, loss);
+            return 0.0;
         }
         let norm = clip::norm(self.squares, squares_len(self.s));
         let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
@@ -235,7 +307,18 @@ impl<S: Shape> Weights<S> {
                 let Held { block: WeightBlock { tensor, row, col }, .. } = *held;
                 update(warp, &adamw, &mut held.rows, tensor.decays);
                 if held.sources.is_some() {
-                    held.block.store(w, held.rows.w);
+                    // Rows at a constant distance take no address of their own. `mlp_fc2` alone has wider rows.
+                    let first = w.at(warp.rematerialize(held.block.at(0)));
+                    let store = |cols: usize| {
+                        for pair in 0..HALF_WARP / 2 {
+                            first.store_halves(2 * pair * cols, cols, held.rows.w[pair]);
+                        }
+                    };
+                    if tensor.cols == HALF_WARP {
+                        store(HALF_WARP);
+                    } else {
+                        store(s.n_hidden_padded());
+                    }
                     // Without the mark, the addresses of the stores would take registers during the whole step.
                     let stride = warp.rematerialize(tensor.rows);
                     transposed.store_transposed(tensor.offset + col * stride + row, stride, held.rows.w);
@@ -244,12 +327,8 @@ impl<S: Shape> Weights<S> {
                         w.store_halves(held.block.at(pair), tensor.cols, held.rows.w[pair]);
                     }
                 }
-                // This warp holds rows of `wpe`.
-                if warp.index + 4 == WARPS {
-                    log.store_scalar(0, loss());
-                    log.store_scalar(1, norm);
-                }
             }),
         );
+        norm
     }
 }

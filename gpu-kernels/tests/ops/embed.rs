@@ -4,7 +4,7 @@ use gpu_kernels::activations::{Activations, Pass};
 use gpu_kernels::layout::{Layout, ModelTensors};
 use gpu_kernels::ops::embed::{self, Embed, backward_position, backward_token};
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
-use gpu_kernels::shape::Shape;
+use gpu_kernels::shape::{Shape, TOKENS};
 use reference::model::{self, Vector};
 use reference::value::{Tape, Value, dot};
 use simt::{HALF_WARP, U32View};
@@ -49,7 +49,7 @@ fn forward_agrees_with_the_reference() {
         let (mut x, mut got_rstd) = (Padded::unwritten(t, c), scalars(t, &[]));
         let (wte_view, wpe_view, x_view, rstd_view) = (tokens.view(), positions.view(), x.view(), view(&mut got_rstd));
         launch_tokens(n, |warp, rows| {
-            let positions = std::array::from_fn(|t| (rows.first + t).min(n - 1));
+            let positions: [usize; TOKENS] = std::array::from_fn(|t| (rows.first + t).min(n - 1));
             let embed =
                 Embed { wte: wte_view, wpe: wpe_view, tokens: positions.map(|t| document[t] as usize), positions };
             embed::forward(warp, s, &embed, rstd_view, rows.first, |at, x| x_view.store(at, x));
