@@ -141,6 +141,24 @@ impl Kernel for TrainArgs {
     /// Runs [`TrainArgs::steps`] training steps in one block.
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { self.train(grid, s, || self.arrays) };
+    }
+}
+
+impl TrainArgs {
+    /// Runs [`Kernel::run`]. `arrays_at_end` returns [`TrainArgs::arrays`] at the end of the steps, during which ten registers of a GPU
+    /// would hold the pointers.
+    ///
+    /// # Safety
+    /// That of [`Kernel::run`].
+    #[inline(always)]
+    pub(crate) unsafe fn train<T: Target, S: Shape>(
+        &self,
+        grid: &Grid<T>,
+        s: S,
+        arrays_at_end: impl Fn() -> Arrays<*mut f32> + Copy,
+    ) {
         grid.each_block(inline!(|block| {
             let (mut memory, len) = (block.memory(), Layout(s).len());
             // SAFETY: the caller vouches for pointers and lengths.
@@ -197,6 +215,9 @@ impl Kernel for TrainArgs {
             // SAFETY: the caller vouches for pointers and lengths.
             let last = unsafe { self.log((self.steps as usize).saturating_sub(1)) };
             train.release(block, &mut held, last, norm);
+            let mut memory = block.memory();
+            // SAFETY: the arrays are staged in the same order as above.
+            let arrays = arrays_at_end().map(inline!(|array| unsafe { memory.staged(array, len) }));
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.write_back(&array)));
             }));

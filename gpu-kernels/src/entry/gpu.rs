@@ -103,12 +103,13 @@ impl Kernel for TrainModelsArgs {
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for the arguments of each block's model.
-            let model = unsafe { read_global(self.models.add(block.index)) };
+            let read = || unsafe { read_global(self.models.add(block.index)) };
+            let model = read();
             // Steps and shape come from the launch's arguments, which are warp-uniform to the compiler. Control flow
             // depends on both.
             let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
             // SAFETY: the caller keeps the contract of `Kernel::run`.
-            unsafe { model.run(&block.as_block(0, 1), s) };
+            unsafe { model.train(&block.as_block(0, 1), s, || read().arrays) };
         }));
     }
 }

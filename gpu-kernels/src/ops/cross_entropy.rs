@@ -5,7 +5,7 @@ use simt::{AS_ON_GPU, Columns, F32x16, F32x32, HALF_WARP, Mask16, Mask32, U32x32
 use super::{Tokens, rows};
 use crate::activations::{Activations, Pass};
 use crate::math::{exp_up_to_88, ln};
-use crate::shape::Shape;
+use crate::shape::{HELD_TOKENS, Shape};
 
 /// Returns the channels of the half-warp from token `i` on that are tokens rather than padding.
 pub fn in_vocab<S: Shape>(s: S, i: usize) -> Mask16 {
@@ -85,7 +85,8 @@ pub fn backward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens
 
 /// The logits of a warp's tokens, then their exponentials, with the sum of each token's exponentials.
 ///
-/// A GPU keeps them in registers, a column in each lane, if the shape is known at compile time and has 32 padded columns.
+/// A GPU keeps them in registers, a column in each lane, if a warp takes [`HELD_TOKENS`] tokens at once, and the shape is known
+/// at compile time and has 32 padded columns.
 #[derive(Clone, Copy)]
 pub struct HeldLogits<const N: usize> {
     columns: [F32x32; N],
@@ -96,7 +97,7 @@ impl<const N: usize> HeldLogits<N> {
     /// Returns whether the logits are in registers.
     #[inline(always)]
     pub fn are_held<S: Shape>(s: S) -> bool {
-        AS_ON_GPU && S::IS_CONST && s.vocab_padded() == WARP
+        AS_ON_GPU && N == HELD_TOKENS && S::IS_CONST && s.vocab_padded() == WARP
     }
 
     /// Returns logits without defined values.

@@ -10,7 +10,7 @@ use super::attention::query_scale;
 use super::{Tokens, rows};
 use crate::activations::{Activations, Heads};
 use crate::math::exp_up_to_88;
-use crate::shape::{Shape, TOKEN_GROUP};
+use crate::shape::{HELD_TOKENS, Shape, TOKEN_GROUP};
 
 /// The pairs of keys of the longest document.
 const PAIRS: usize = TOKEN_GROUP / 2;
@@ -34,11 +34,12 @@ pub struct HeldAttention<const N: usize> {
 }
 
 impl<const N: usize> HeldAttention<N> {
-    /// Returns whether attention is in registers. That is so on a GPU if the shape is known at compile time, the heads fill
-    /// sixteen channels, and documents are short.
+    /// Returns whether attention is in registers. That is so on a GPU if a warp takes [`HELD_TOKENS`] tokens at once, the shape is
+    /// known at compile time, the heads fill sixteen channels, and documents are short.
     #[inline(always)]
     pub fn is_held<S: Shape>(s: S) -> bool {
-        AS_ON_GPU && S::IS_CONST && s.n_attn_padded() == HALF_WARP && s.block_size_padded() == TOKEN_GROUP
+        let is_short = s.block_size_padded() == TOKEN_GROUP;
+        AS_ON_GPU && N == HELD_TOKENS && S::IS_CONST && s.n_attn_padded() == HALF_WARP && is_short
     }
 
     /// Returns the attention of tokens, without gradients.

@@ -3,9 +3,9 @@
 use simt::{AS_ON_GPU, Columns, F32x16, HALF_WARP, View, Warp};
 
 use super::Tokens;
-use crate::shape::Shape;
+use crate::shape::{HELD_TOKENS, Shape};
 
-/// Returns whether rows are in registers.
+/// Returns whether a warp that takes [`HELD_TOKENS`] tokens at once keeps their rows in registers.
 #[inline(always)]
 pub fn are_held<S: Shape>(s: S) -> bool {
     AS_ON_GPU && S::IS_CONST && s.n_embd_padded() == HALF_WARP
@@ -41,7 +41,7 @@ impl<const N: usize> Rows<N> {
     /// Returns rows without defined values.
     #[inline(always)]
     pub fn new<S: Shape>(s: S, view: View, tokens: Tokens<N>) -> Self {
-        let (width, are_held) = (s.n_embd_padded(), are_held(s));
+        let (width, are_held) = (s.n_embd_padded(), N == HELD_TOKENS && are_held(s));
         Self { view, width, tokens, are_held, values: [F32x16::splat(0.0); N] }
     }
 
