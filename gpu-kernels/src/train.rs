@@ -160,6 +160,7 @@ impl TrainArgs {
         arrays_at_end: impl Fn() -> Arrays<*mut f32> + Copy,
     ) {
         grid.each_block(inline!(|block| {
+            let block = &block.with_warp_index();
             let (mut memory, len) = (block.memory(), Layout(s).len());
             // SAFETY: the caller vouches for pointers and lengths.
             let (arrays, work, documents, coefficients) = unsafe {

@@ -31,7 +31,7 @@ impl<T: Target> Grid<T> {
         backend::each_block(
             self.blocks.clone(),
             #[inline(always)]
-            |index| work(&Block { index, count: self.count, target: self.target, warp: backend::warp_index() }),
+            |index| work(&Block { index, count: self.count, target: self.target, warp: None }),
         );
     }
 }
@@ -86,8 +86,8 @@ pub struct Block<T> {
     /// The number of blocks of the grid.
     pub count: usize,
     target: T,
-    /// The index of the thread's warp on a GPU. It is found once, because each phase branches on it.
-    warp: backend::WarpIndex,
+    /// The index of the thread's warp on a GPU, unless each phase finds it.
+    warp: Option<backend::WarpIndex>,
 }
 
 /// Views that a kernel keeps over the iterations of its outer loop, see [`Block::iterate`].
@@ -124,7 +124,7 @@ impl<T: Target> Block<T> {
             #[inline(always)]
             move || {
                 backend::each_warp(
-                    self.warp,
+                    self.warp.unwrap_or_else(backend::warp_index),
                     #[inline(always)]
                     |index| work(&self.warp(index)),
                 );
@@ -140,7 +140,7 @@ impl<T: Target> Block<T> {
             #[inline(always)]
             move || {
                 backend::each_warp_with(
-                    self.warp,
+                    self.warp.unwrap_or_else(backend::warp_index),
                     &mut values.0,
                     #[inline(always)]
                     |index, value| work(&self.warp(index), value),
@@ -158,6 +158,13 @@ impl<T: Target> Block<T> {
         for i in 0..count {
             work(i, views.map(View::hide_address));
         }
+    }
+
+    /// Returns this block with the index of a GPU thread's warp, which each phase would find otherwise. That saves instructions.
+    /// But values that depend on the index may take registers from phase to phase.
+    #[inline(always)]
+    pub fn with_warp_index(&self) -> Self {
+        Self { warp: Some(backend::warp_index()), target: self.target, ..*self }
     }
 
     /// Returns a grid of `count` blocks of which this block's warps run block `index`.
