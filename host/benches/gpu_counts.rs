@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
 //! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
-//! prints what the imagined variants of the training kernel would save, the products of the tiled executor beside the
+//! prints how fast an H200 could sample at most, what the imagined variants of the training kernel would save, the products of the tiled executor beside the
 //! least counts, and the latencies of the model with their sources. `-- --record FILE` writes the counts as JSON, such as
 //! those in `assets/gpu-counts.json`. The counts are the same on every computer.
 
@@ -20,8 +20,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use emulated::Emulator;
+use gpu_kernels::shape::{ConstShape, DefaultShape, Shape as _};
 use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass};
 use serde::Serialize;
+use simt::GPU_WARPS;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -65,6 +67,10 @@ const fn case(
 
 /// The flags of a step of the tiled executor.
 const TILED: &str = "--n-embd 64 --block-size 16 --batch 8 --steps 1";
+
+/// The multiprocessors of an H200 and their highest clock.
+const MULTIPROCESSORS: usize = 132;
+const GHZ: f64 = 1.98;
 
 /// The counts of launches, summed.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -154,11 +160,16 @@ fn product_counts(launch: &str) -> products::Profiled {
 
 /// Runs the program on the emulator, and returns the parts of the profile for the launches of a kernel.
 fn launches(kernel: &str, flags: &str) -> Vec<String> {
-    launches_with(&[kernel], flags, "sms=132")
+    launches_with(&[kernel], flags, &format!("sms={MULTIPROCESSORS}"))
 }
 
 /// Runs the program on the emulator with these settings, and returns the parts of the profile for the launches of kernels.
 fn launches_with(kernels: &[&str], flags: &str, settings: &str) -> Vec<String> {
+    profiled(kernels, flags, settings).0
+}
+
+/// Runs the program on the emulator. Returns the parts of the profile for the launches of kernels, and the program's output.
+fn profiled(kernels: &[&str], flags: &str, settings: &str) -> (Vec<String>, String) {
     let emulator = Emulator::new();
     let heads: Vec<_> = kernels.iter().map(|kernel| format!("kernel `{kernel}`")).collect();
     let profile = emulator.path("profile.txt");
@@ -176,7 +187,32 @@ fn launches_with(kernels: &[&str], flags: &str, settings: &str) -> Vec<String> {
     let parts = text.split("kernel `").skip(1).map(|part| format!("kernel `{part}"));
     let launches: Vec<String> = parts.filter(|part| heads.iter().any(|head| part.starts_with(head))).collect();
     assert!(!launches.is_empty(), "{flags}: no launch of {kernels:?}");
-    launches
+    (launches, String::from_utf8(output.stdout).expect("the names are UTF-8"))
+}
+
+/// Prints how many tokens a second the default model could sample on an H200, if each multiprocessor took the bound of a
+/// block and every block had a sample for each of its warps.
+fn print_sampling() {
+    const SAMPLES: usize = MULTIPROCESSORS * GPU_WARPS;
+    const DEFAULT: DefaultShape = ConstShape;
+    let flags = format!("--steps 500 --samples {SAMPLES}");
+    let (launches, output) = profiled(&["generate"], &flags, &format!("sms={MULTIPROCESSORS}"));
+    let [launch] = &launches[..] else { panic!("one launch draws all samples") };
+    let samples: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("sample ")?.split_once(": "))
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(samples.len(), SAMPLES);
+    // The token that ends a sample is drawn too.
+    let tokens: usize = samples.iter().map(|text| (text.len() + 1).min(DEFAULT.block_size())).sum();
+    let Counts { warp_instructions, bound_cycles, .. } = counts(launch);
+    println!(
+        "generate default, {SAMPLES} samples of {tokens} tokens: {:.0} warp-instructions a token, {bound_cycles} bound cycles, at most {:.0} million tokens/s by {MULTIPROCESSORS} multiprocessors of {} GHz",
+        warp_instructions as f64 / tokens as f64,
+        tokens as f64 * GHZ * 1e3 / bound_cycles as f64,
+        GHZ
+    );
 }
 
 fn main() {
@@ -201,6 +237,7 @@ fn main() {
         );
         record.insert(name, counts);
     }
+    print_sampling();
     println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
     let settings = format!("sms={}", products::MULTIPROCESSORS);
     let launches = launches_with(&["tiled_forward", "tiled_backward"], products::FLAGS, &settings);
