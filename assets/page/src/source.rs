@@ -81,9 +81,9 @@ pub fn reference(root: &Path) -> Result<Vec<File>> {
     Ok(files)
 }
 
-/// The ends of the paths of those files that a run in the page does not use, such as those of ranks and of other kernels. The
-/// page leaves them out.
-const UNUSED: [&str; 25] = [
+/// The ends of the paths of those files that a run in the page does not use, such as those of ranks, of other kernels and of a
+/// GPU's registers and memory. The page leaves them out.
+const UNUSED: [&str; 31] = [
     "/src/array.rs",
     "/src/array2.rs",
     "/array_memory.rs",
@@ -92,10 +92,15 @@ const UNUSED: [&str; 25] = [
     "/collective.rs",
     "/conversions.rs",
     "/element.rs",
+    "/gpu/channels.rs",
+    "/gpu/memory.rs",
     "/half.rs",
+    "/held.rs",
+    "/held_attention.rs",
     "/kernel.rs",
     "/kernel_block.rs",
     "/src/lanes.rs",
+    "/launch.rs",
     "/masked.rs",
     "/part.rs",
     "/processor.rs",
@@ -104,6 +109,7 @@ const UNUSED: [&str; 25] = [
     "/register_tile.rs",
     "/share.rs",
     "/space.rs",
+    "/staged.rs",
     "/warp_lanes.rs",
     "/warp_memory.rs",
     "/wide_lanes.rs",
