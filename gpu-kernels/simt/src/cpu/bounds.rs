@@ -1,28 +1,10 @@
 //! The checks of the accesses of a [`View`], by debug builds and the race checker.
 
 #[cfg(feature = "race-check")]
-use super::race;
+use super::race::{self, Lanes};
 use super::view::View;
 #[cfg(feature = "race-check")]
 use crate::space::Kind;
-
-/// The lanes of the warp that touch the elements of an access, for the race checker.
-#[derive(Clone, Copy)]
-#[cfg(feature = "race-check")]
-pub(super) enum Lanes {
-    /// Element `i` by lane `i` of both half-warps.
-    BothHalves,
-    /// Element `i` by lane `i` of this half-warp.
-    Half(u32),
-    /// Every element by every lane.
-    All,
-    /// Every element by every lane of this half-warp.
-    AllOfHalf(u32),
-    /// Every element by this lane.
-    One(u32),
-    /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
-    Column(usize),
-}
 
 impl View {
     /// Asserts in debug builds and under the race checker that the `count` elements from `i` on lie within the array.

@@ -1,9 +1,9 @@
 //! Adjacent elements, each for a half-warp or for all lanes.
 
-#[cfg(feature = "race-check")]
-use super::bounds::Lanes;
 use super::channels::F32x16;
 use super::lanes::F32x32;
+#[cfg(feature = "race-check")]
+use super::race::Lanes;
 use super::view::View;
 #[cfg(feature = "race-check")]
 use crate::space::Kind;
@@ -57,3 +57,23 @@ impl BroadcastPairs {
 
 /// Sixteen adjacent elements, taken one by one.
 pub type Broadcasts = BroadcastPairs;
+
+impl View {
+    /// Returns the 16 elements from `i` on, a multiple of four, in pairs.
+    #[inline(always)]
+    #[track_caller]
+    pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
+        BroadcastPairs {
+            view: self.at(i),
+            #[cfg(target_arch = "aarch64")]
+            lanes: self.read16(i),
+        }
+    }
+
+    /// Returns the 16 elements from `i` on, a multiple of four.
+    #[inline(always)]
+    #[track_caller]
+    pub fn broadcasts(self, i: usize) -> Broadcasts {
+        self.broadcast_pairs(i)
+    }
+}

@@ -15,6 +15,23 @@ use std::{format, thread_local};
 
 use crate::space::Kind;
 
+/// The lanes of the warp that touch the elements of an access, for the race checker.
+#[derive(Clone, Copy)]
+pub(super) enum Lanes {
+    /// Element `i` by lane `i` of both half-warps.
+    BothHalves,
+    /// Element `i` by lane `i` of this half-warp.
+    Half(u32),
+    /// Every element by every lane.
+    All,
+    /// Every element by every lane of this half-warp.
+    AllOfHalf(u32),
+    /// Every element by this lane.
+    One(u32),
+    /// Element `i` by the lane of this column in the half-warp that holds row `i` of a block.
+    Column(usize),
+}
+
 /// The index that stands for all warps of a block, which run the code between two `each_warp`.
 const ALL_WARPS: usize = usize::MAX;
 

@@ -1,7 +1,7 @@
 //! Memory of `u32` elements.
 
 #[cfg(feature = "race-check")]
-use super::bounds::Lanes;
+use super::race::Lanes;
 use super::view::View;
 #[cfg(feature = "race-check")]
 use crate::space::Kind;

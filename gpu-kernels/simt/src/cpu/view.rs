@@ -2,11 +2,10 @@
 
 use core::simd::Simd;
 
-#[cfg(feature = "race-check")]
-use super::bounds::Lanes;
-use super::broadcasts::{BroadcastPairs, Broadcasts};
 use super::channels::F32x16;
 use super::lanes::F32x32;
+#[cfg(feature = "race-check")]
+use super::race::Lanes;
 use super::transpose::transpose;
 #[cfg(feature = "race-check")]
 use crate::space::Kind;
@@ -106,7 +105,7 @@ impl View {
 
     #[inline(always)]
     #[track_caller]
-    fn read16(self, i: usize) -> F32x16 {
+    pub(super) fn read16(self, i: usize) -> F32x16 {
         self.check_bounds(i, HALF_WARP);
         // SAFETY: 16 elements from `i` on lie within the array (see `View`).
         F32x16(unsafe { self.ptr.add(i).cast::<Simd<f32, HALF_WARP>>().read_unaligned() })
@@ -195,24 +194,6 @@ impl View {
         self.check_bounds(i, 1);
         // SAFETY: the element lies within the array (see `View`).
         unsafe { *self.ptr.add(i) = x }
-    }
-
-    /// Returns the 16 elements from `i` on, a multiple of four, in pairs.
-    #[inline(always)]
-    #[track_caller]
-    pub fn broadcast_pairs(self, i: usize) -> BroadcastPairs {
-        BroadcastPairs {
-            view: self.at(i),
-            #[cfg(target_arch = "aarch64")]
-            lanes: self.read16(i),
-        }
-    }
-
-    /// Returns the 16 elements from `i` on, a multiple of four.
-    #[inline(always)]
-    #[track_caller]
-    pub fn broadcasts(self, i: usize) -> Broadcasts {
-        self.broadcast_pairs(i)
     }
 
     /// Asks for the cache line of element `i`, which a later access will need. The element may lie outside of the array.
