@@ -46,3 +46,37 @@ impl Ahead {
         }
     }
 }
+
+/// The lines that are prefetched while a panel is computed.
+#[derive(Clone, Copy)]
+pub(super) struct PanelAhead {
+    /// The left operand's rows after those of the tile.
+    pub left: Ahead,
+    /// The number of lines of `left` at once.
+    pub left_steps: usize,
+    /// The result's rows after those of the tile.
+    pub y: Ahead,
+    /// The same rows of the operand that a squared ReLU's backward pass reads.
+    pub h2: Ahead,
+    /// The right operand's columns of the next panel.
+    pub right: Ahead,
+    /// The number of lines of `right` at once.
+    pub right_steps: usize,
+}
+
+impl PanelAhead {
+    /// Prefetches some lines of the operands, and `steps` lines of the result's rows.
+    #[inline(always)]
+    pub fn step(&mut self, steps: usize) {
+        for _ in 0..self.left_steps {
+            self.left.step();
+        }
+        for _ in 0..self.right_steps {
+            self.right.step();
+        }
+        for _ in 0..steps {
+            self.y.step();
+            self.h2.step();
+        }
+    }
+}

@@ -10,7 +10,7 @@
 
 use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, Warp, inline};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, PanelAhead};
 use super::operand::Left;
 use super::output::{Output, Values};
 use super::product::{Item, Product};
@@ -202,40 +202,6 @@ impl Product {
             },
             right,
             right_steps: right.lines().div_ceil(item.rows.div_ceil(tile_rows) * (len / SLOT).max(1)),
-        }
-    }
-}
-
-/// The lines that are prefetched while a panel is computed.
-#[derive(Clone, Copy)]
-struct PanelAhead {
-    /// The left operand's rows after those of the tile.
-    left: Ahead,
-    /// The number of lines of `left` at once.
-    left_steps: usize,
-    /// The result's rows after those of the tile.
-    y: Ahead,
-    /// The same rows of [`Output::SquaredReluBackward`]'s operand.
-    h2: Ahead,
-    /// The right operand's columns of the next panel.
-    right: Ahead,
-    /// The number of lines of `right` at once.
-    right_steps: usize,
-}
-
-impl PanelAhead {
-    /// Prefetches some lines of the operands, and `steps` lines of the result's rows.
-    #[inline(always)]
-    fn step(&mut self, steps: usize) {
-        for _ in 0..self.left_steps {
-            self.left.step();
-        }
-        for _ in 0..self.right_steps {
-            self.right.step();
-        }
-        for _ in 0..steps {
-            self.y.step();
-            self.h2.step();
         }
     }
 }
