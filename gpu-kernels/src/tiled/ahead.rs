@@ -56,7 +56,7 @@ pub(super) struct PanelAhead {
     pub left_steps: usize,
     /// The result's rows after those of the tile.
     pub y: Ahead,
-    /// The same rows of the operand that a squared ReLU's backward pass reads.
+    /// The same rows of the operand that the backward pass of `relu(u)^2` reads.
     pub h2: Ahead,
     /// The right operand's columns of the next panel.
     pub right: Ahead,
