@@ -10,6 +10,7 @@ pub mod attention_forward;
 mod copies;
 mod embedding_gradient;
 mod ends;
+mod group;
 pub mod items;
 mod join;
 mod lane_values;

@@ -2,7 +2,7 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
-use super::packed::GROUP_LEN;
+use super::group::GROUP_LEN;
 use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
 use super::tile::{PANEL_ROWS, WIDEST_PANEL};
 

@@ -11,10 +11,11 @@
 use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, Warp, inline};
 
 use super::ahead::{Ahead, PanelAhead};
+use super::group::{GROUP, GROUP_LEN, Group};
 use super::operand::Left;
 use super::output::{Output, Values};
 use super::product::{Item, Product};
-use super::sum::{PART, Part};
+use super::sum::Part;
 use super::tile::{
     PANEL_ROWS, PackedRows, Plain, Rows, SLOT, Strided, Tile, Transposed, WIDEST_PANEL, add_tile, panel_width, widest,
 };
@@ -22,44 +23,8 @@ use super::tile::{
 /// The rows that are computed for each part of a group in turn. Their partial sums stay in the L1 cache.
 const SUB_ROWS: usize = 32;
 
-/// The most parts of a group.
-const GROUP: usize = 3;
-
-/// The most contracted indices of a group.
-pub(super) const GROUP_LEN: usize = GROUP * PART;
-
 /// The number of elements of a matrix that stays in the caches from one use to the next.
 const CACHED: usize = 1 << 16;
-
-/// Adjacent parts of a contraction, whose operands are packed at once.
-#[derive(Clone, Copy)]
-struct Group {
-    parts: [Part; GROUP],
-    count: usize,
-}
-
-impl Group {
-    const EMPTY: Self = Self { parts: [Part::NONE; GROUP], count: 0 };
-
-    #[inline(always)]
-    fn push(&mut self, part: Part) {
-        self.parts[self.count] = part;
-        self.count += 1;
-    }
-
-    /// Returns the first contracted index.
-    #[inline(always)]
-    fn start(&self) -> usize {
-        self.parts[0].start
-    }
-
-    /// Returns the number of contracted indices.
-    #[inline(always)]
-    fn len(&self) -> usize {
-        let last = self.parts[self.count - 1];
-        last.start + last.len - self.start()
-    }
-}
 
 /// A panel of an item's columns, for a group of parts.
 #[derive(Clone, Copy)]
