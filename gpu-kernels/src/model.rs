@@ -270,7 +270,7 @@ impl<S: Shape> Gpt<S> {
         let (s, a, mut held) = (self.s, pass.activations(self.s, 0), HeldLogits::unset());
         let wte = self.linear(a.x, Layout(s).model().wte);
         if HeldLogits::<N>::are_held(s) {
-            linear::forward_sum(warp, s, 1, |_| wte, tokens, |t, _, y| held.set(t - tokens.first, y));
+            linear::forward_sum(warp, s, 1, |_| wte, tokens, inline!(|t, _, y| held.set(t - tokens.first, y)));
             held.forward(s, pass, tokens);
         } else {
             linear::forward_into(warp, s, &wte, tokens, a.logits);
@@ -298,7 +298,7 @@ impl<S: Shape> Gpt<S> {
         let (fc2, c) = (self.linear_backward(a.dx_out, tensors.mlp_fc2), s.n_hidden_padded());
         linear::forward(warp, s, &fc2, tokens, inline!(|t, i, dh2| dh2.map_into(a.h, a.dh, t * c + i, mlp::backward)));
         let (fc1, mut dx) = (self.linear_backward(a.dh, tensors.mlp_fc1), Rows::new(s, a.dx_mid, tokens));
-        linear::forward_sum(warp, s, 1, |_| fc1, tokens, |t, i, y| dx.set(t - tokens.first, i, y));
+        linear::forward_sum(warp, s, 1, |_| fc1, tokens, inline!(|t, i, y| dx.set(t - tokens.first, i, y)));
         dx.sync(warp);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
         rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
@@ -307,7 +307,7 @@ impl<S: Shape> Gpt<S> {
         let wo = self.linear_backward(a.dx_mid, tensors.attn_wo);
         if HeldAttention::<N>::is_held(s) {
             let mut held = HeldAttention::new(tokens);
-            linear::forward_sum(warp, s, 1, |_| wo, tokens, |t, _, y| held.set_dattn(&a, t - tokens.first, y));
+            linear::forward_sum(warp, s, 1, |_| wo, tokens, inline!(|t, _, y| held.set_dattn(&a, t - tokens.first, y)));
             held.backward_queries(s, &a);
         } else {
             linear::forward_into(warp, s, &wo, tokens, a.dattn);
@@ -327,7 +327,7 @@ impl<S: Shape> Gpt<S> {
         let view = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
         let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
         let mut dx = Rows::new(s, view, tokens);
-        linear::forward_sum(warp, s, 3, term, tokens, |t, i, y| dx.set(t - tokens.first, i, y));
+        linear::forward_sum(warp, s, 3, term, tokens, inline!(|t, i, y| dx.set(t - tokens.first, i, y)));
         dx.sync(warp);
         let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx: view };
         rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);

@@ -1,6 +1,6 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, rem};
+use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, inline, rem};
 
 use super::Tokens;
 use super::rows::Rows;
@@ -58,7 +58,7 @@ pub fn accumulate<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, 
 /// Computes `x += y` with `y` as in [`forward`], for the rows of the warp's tokens.
 #[inline(always)]
 pub fn add_to<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, x: &mut Rows<N>) {
-    forward_sum(warp, s, 1, |_| *linear, tokens, |t, i, y| x.add(warp, t - tokens.first, i, y));
+    forward_sum(warp, s, 1, |_| *linear, tokens, inline!(|t, i, y| x.add(warp, t - tokens.first, i, y)));
     x.sync(warp);
 }
 
