@@ -7,23 +7,11 @@ use microgpt::corpus::{self, Dataset};
 use microgpt::device::Device;
 use microgpt::device::cuda::Cuda;
 use microgpt::error::Result;
-use serde::{Deserialize, Serialize};
 
 use crate::Sizes;
 use crate::measure::{median, verified};
 use crate::models;
-use crate::record::Figure;
-
-/// The launches of an op in a step.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct OpTime {
-    op: String,
-    kernel: String,
-    /// The launches, one for each layer that has the op.
-    launches: usize,
-    /// The time of all launches, in microseconds.
-    microseconds: f64,
-}
+use crate::record::{Figure, OpTime};
 
 /// Measures a step of the tiled executor, and returns and prints the times of its ops, the longest first.
 pub fn of_a_tiled_step(sizes: &Sizes, figures: &mut Vec<Figure>) -> Result<Vec<OpTime>> {

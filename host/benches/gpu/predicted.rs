@@ -7,11 +7,11 @@ use microgpt::corpus::Dataset;
 use microgpt::device::Device;
 use microgpt::device::cuda::Cuda;
 use microgpt::error::Result;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::Sizes;
 use crate::measure::{median, verified};
-use crate::record::{Computer, failure};
+use crate::record::{Computer, Prediction, failure};
 
 /// The counts of the emulator's profile, as `cargo bench -p host --bench gpu-counts -- --record FILE` writes them.
 const COUNTS: &str = include_str!("../../../assets/gpu-counts.json");
@@ -19,17 +19,6 @@ const COUNTS: &str = include_str!("../../../assets/gpu-counts.json");
 #[derive(Deserialize)]
 struct Counts {
     bound_cycles: u64,
-}
-
-/// A bound and a measurement, in cycles of a multiprocessor.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Prediction {
-    /// The measurement's name in `assets/gpu-counts.json`.
-    case: String,
-    /// The bound of the slowest block by the emulator's latencies.
-    bound_cycles: u64,
-    /// The time by the GPU's highest clock. A launch's own time is in neither.
-    measured_cycles: f64,
 }
 
 /// The measurements of `gpu-counts` that take a step in one block, or in one for each document.

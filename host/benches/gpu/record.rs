@@ -10,9 +10,6 @@ use microgpt::device::cuda::PTX;
 use microgpt::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::launches::OpTime;
-use crate::predicted::Prediction;
-
 /// The record in the repository, as `.ci/gpu-check` wrote it.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/gpu-benchmark.json");
 const BEGIN: &str =
@@ -64,6 +61,30 @@ pub struct Record {
     launches: Vec<OpTime>,
     /// The bounds of the emulator's profile beside measured cycles.
     predicted: Vec<Prediction>,
+}
+
+/// The launches of an op in a step.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct OpTime {
+    /// The op's name.
+    pub op: String,
+    /// The kernel that computes the op.
+    pub kernel: String,
+    /// The launches, one for each layer that has the op.
+    pub launches: usize,
+    /// The time of all launches, in microseconds.
+    pub microseconds: f64,
+}
+
+/// A bound and a measurement, in cycles of a multiprocessor.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Prediction {
+    /// The measurement's name in `assets/gpu-counts.json`.
+    pub case: String,
+    /// The bound of the slowest block by the emulator's latencies.
+    pub bound_cycles: u64,
+    /// The time by the GPU's highest clock. A launch's own time is in neither.
+    pub measured_cycles: f64,
 }
 
 /// One measurement.
