@@ -9,7 +9,7 @@ const THREADS: u32 = 256;
 /// The words of the array. The first half of them is initialised.
 const WORDS: u32 = 32 * THREADS;
 
-/// What a launch leaves: its profile or its fault, its warnings, and the array.
+/// The results of a launch, which are its profile or its fault, its warnings, and the array.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     report: String,
@@ -92,12 +92,12 @@ fn independent_blocks_do_the_same() {
 
 #[test]
 fn blocks_that_read_what_others_write_do_the_same() {
-    // Of the block before, so that values go from the first block to the last one.
+    // Each block reads from the block before, so that values go from the first block to the last one.
     let before = "setp.eq.u32 %p1, %r3, 0; @!%p1 ld.global.u32 %r6, [%rd2+-1024]; @%p1 mov.u32 %r6, %r2;\n\
                   add.u32 %r6, %r6, 1; st.global.u32 [%rd2], %r6;";
     let outcome = check(before, 16);
     assert_eq!(outcome.words[4 * 15 * 256..][..4], 16u32.to_le_bytes());
-    // Of the block behind.
+    // Each block reads from the block behind.
     check("ld.global.u32 %r6, [%rd2+1024]; st.global.u32 [%rd2], %r6;", 15);
 }
 

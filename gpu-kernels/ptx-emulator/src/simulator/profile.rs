@@ -64,7 +64,7 @@ impl<'a> Profile<'a> {
     /// Includes block `index`, which ends at time `end`.
     pub(super) fn end_block(&mut self, end: Cycles, bound: &Bound, index: u32) {
         [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
-        // Of equally slow blocks the first one counts, in whatever order they end.
+        // The first of equally slow blocks counts, in whatever order they end.
         let (cycles, slowest) = (self.bound.cycles, self.slowest);
         if bound.cycles > cycles || cycles > 0 && bound.cycles == cycles && index < slowest {
             (self.bound, self.slowest) = (bound.clone(), index);

@@ -42,7 +42,7 @@ impl Page {
     }
 }
 
-/// What a read knows about an earlier read of a word.
+/// The knowledge of a read about an earlier read of a word.
 #[derive(Clone, Copy, Default)]
 pub struct Earlier {
     /// The number of the earlier read.

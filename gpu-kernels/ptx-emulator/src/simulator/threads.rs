@@ -23,7 +23,7 @@ const MIN_INSTRUCTIONS: u64 = 1 << 12;
 const MAX_ALLOCATIONS: usize = 1 << 12;
 const MAX_BYTES: usize = 1 << 30;
 
-/// What a thread has done.
+/// The effects of a thread's blocks.
 struct Part<'a> {
     profile: Profile<'a>,
     accessed: Vec<Accessed>,

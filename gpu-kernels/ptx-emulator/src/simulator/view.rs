@@ -18,7 +18,7 @@ pub struct View {
     accessed: Accessed,
 }
 
-/// What a thread has accessed of a segment.
+/// The bytes of a segment that a thread has read or written.
 #[derive(Default)]
 pub struct Accessed {
     /// The bytes of the copied pages, and the mask of those that the thread has written. It is empty until the first write.

@@ -44,25 +44,27 @@ fn assert_close(kernel: &[f32], by_hand: &[f32]) {
 ///
 /// # Safety
 /// The processor has AVX-512.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "the function's doc and the comment at its beginning state why")]
 pub unsafe fn measure() {
     // SAFETY: in every example the arrays live, have the lengths that the kernel asks for, and only one of the two
     // computations runs at a time. The functions by hand need AVX-512, for which the caller vouches.
     unsafe { saxpy_in(&Comparison::in_cache("saxpy", "65,536"), 1 << 16) };
     // The arrays have 512 MB, which is more than the largest L3 caches.
     let in_memory = Comparison { example: "saxpy", size: "67,108,864", rounds: 5, memory: "memory" };
+    // SAFETY: as for the first example.
     unsafe { saxpy_in(&in_memory, 1 << 26) };
 
     let chunks = 8;
     let (x, mut sums, mut expected) = (values(chunks * reduction::CHUNK, 7), vec![0.0; chunks], vec![0.0; chunks]);
     let kernel = reduction::Reduction { x: Global::of(&x), sums: Global::of_mut(&mut sums) };
     let comparison = Comparison::in_cache("reduction", "131,072");
+    // SAFETY: as for the first example.
     unsafe { comparison.measure(&kernel, || by_hand::reduction(&x, reduction::CHUNK, &mut expected)) };
     assert_close(&sums, &expected);
 
     let mut x: Vec<u32> = (0..1 << 16).collect();
     let mut expected = x.clone();
     let kernel = scan::Scan { x: Global::of_mut(&mut x) };
+    // SAFETY: as for the first example.
     unsafe { Comparison::in_cache("scan", "65,536").measure(&kernel, || by_hand::scan(&mut expected)) };
     assert_eq!(x, expected);
 
@@ -71,6 +73,7 @@ pub unsafe fn measure() {
     let (x_array, y_array) = (Global::of(&x), Global::of_mut(&mut y));
     let kernel = transpose::Transpose { x: x_array, y: y_array, rows: rows as u32, columns: columns as u32 };
     let comparison = Comparison::in_cache("transpose", "384 x 288");
+    // SAFETY: as for the first example.
     unsafe { comparison.measure(&kernel, || by_hand::transpose(&x, &mut expected, rows, columns)) };
     assert_close(&y, &expected);
 
@@ -79,12 +82,14 @@ pub unsafe fn measure() {
     let mut expected = x.clone();
     let kernel = softmax::Softmax { x: Global::of_mut(&mut x), columns: columns as u32 };
     let comparison = Comparison::in_cache("softmax", "64 rows of 1,024");
+    // SAFETY: as for the first example.
     unsafe { comparison.measure(&kernel, || by_hand::softmax(&mut expected, columns)) };
     assert_close(&x, &expected);
 
     let (x, mut counts, mut expected) = (values(1 << 16, 17), [0; histogram::BINS], [0; histogram::BINS]);
     let kernel = histogram::Histogram { x: Global::of(&x), counts: Global::of_mut(&mut counts) };
     let comparison = Comparison::in_cache("histogram", "65,536 in 256 bins");
+    // SAFETY: as for the first example.
     unsafe { comparison.measure(&kernel, || by_hand::histogram(&x, &mut expected)) };
     assert_eq!(counts, expected);
 
@@ -99,6 +104,7 @@ pub unsafe fn measure() {
         output: Global::of_mut(&mut output),
     };
     let comparison = Comparison::in_cache("attention", "512 tokens");
+    // SAFETY: as for the first example.
     unsafe {
         comparison.measure(&kernel, || by_hand::attention(&queries, &keys, &values_, &mut transposed, &mut expected));
     };
@@ -109,6 +115,7 @@ pub unsafe fn measure() {
     let (mut next, mut expected) = (vec![0; width * height], vec![0; width * height]);
     let kernel = life::Life { cells: Global::of(&cells), next: Global::of_mut(&mut next), width: width as u32 };
     let comparison = Comparison::in_cache("life", "512 x 256");
+    // SAFETY: as for the first example.
     unsafe { comparison.measure(&kernel, || by_hand::life(&cells, &mut expected, width)) };
     assert_eq!(next, expected);
 }
