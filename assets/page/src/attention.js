@@ -7,6 +7,14 @@ import { counted, sentences } from "./numbers.js";
 const box = $("heads");
 /** The tokens and the number of heads that the tables are for. */
 let shown = "";
+/** The probabilities of each head, by query and key. @type {number[][][]} */
+let latest = [];
+/** The number of heads whose cells show older probabilities. */
+let older = 0;
+/** The head that is painted next. */
+let next = 0;
+/** The request of a frame that paints, or 0. */
+let frame = 0;
 
 /**
  * Returns an empty table for the attention of head `h`, with a row for each query and a column for each key.
@@ -54,12 +62,21 @@ export const showAttention = ({ tokens, heads, error }) => {
     box.style.setProperty("--n", String(tokens.length));
     box.replaceChildren(...heads.map((_, h) => table(tokens, h)));
   }
-  for (const [h, rows] of heads.entries()) {
-    const body = /** @type {HTMLTableElement} */ (box.children[h]).tBodies[0];
-    for (const [t, row] of rows.entries()) {
-      for (const [key, probability] of row.slice(0, t + 1).entries()) paint(body.rows[t].cells[key + 1], probability);
-    }
+  latest = heads;
+  older = heads.length;
+  if (frame === 0) frame = requestAnimationFrame(paintNext);
+};
+
+/** Paints a head. Each frame paints one, since the style of all cells would take most of a frame's time. */
+const paintNext = () => {
+  next %= latest.length;
+  const body = /** @type {HTMLTableElement} */ (box.children[next]).tBodies[0];
+  for (const [t, row] of latest[next].entries()) {
+    for (const [key, probability] of row.slice(0, t + 1).entries()) paint(body.rows[t].cells[key + 1], probability);
   }
+  next += 1;
+  older -= 1;
+  frame = older > 0 ? requestAnimationFrame(paintNext) : 0;
 };
 
 /**

@@ -67,7 +67,7 @@ const tell = () => {
   $("timeline-label").textContent =
     total === 0 ? "" : step === 0 ? "before training" : `after step ${grouped(step)} of ${grouped(total)}`;
   $("timeline-taken").textContent = step < taken && taken < total ? `${grouped(taken)} done` : "";
-  $("timeline").classList.toggle("idle", taken === first);
+  document.body.classList.toggle("idle", taken === first);
   for (const [id, off] of /** @type {[string, boolean][]} */ ([
     ["timeline-first", step === first],
     ["timeline-back", step === first],

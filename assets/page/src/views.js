@@ -20,6 +20,8 @@ const show = () => {
   if (document.body.dataset.view === view) return;
   document.body.dataset.view = view;
   for (const section of all(".view")) section.hidden = !(section.dataset.views ?? "").split(" ").includes(view);
+  // A rule with `:has` would be matched anew after each change of a text.
+  document.body.classList.toggle("sources", !$("code").hidden);
   for (const [i, link] of all("#views a").entries()) {
     if (VIEWS[i] === view) {
       link.setAttribute("aria-current", "page");
