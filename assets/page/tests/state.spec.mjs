@@ -398,10 +398,10 @@ test("a run that has failed begins again, and Back returns to the cell before", 
   await page.locator("#train").click();
   await trained(page);
   await page.goto(`${PAGE}#step?at=1`);
-  const [first, second] = await page.locator("#cell-questions button").all();
-  await first.click();
+  const questions = page.locator("#cell-questions button");
+  await questions.nth(0).click();
   await expect(page).toHaveURL(/layer0\.q/);
-  await second.click();
+  await questions.nth(1).click();
   await expect(page).toHaveURL(/layer0\.probs/);
   await page.goBack();
   await expect(page).toHaveURL(/layer0\.q/);
