@@ -7,7 +7,7 @@
 //! exponentials, and rescales the sum and the output where a block raises the maximum. The backward pass
 //! ([`attention_backward`](super::attention_backward)) recomputes the probabilities from the maximum and the sum.
 
-use simt::{Block, F32x16, HALF_WARP, Mask16, Target, View, Warp, half_warps, inline};
+use simt::{AS_ON_GPU, Block, F32x16, HALF_WARP, Mask16, Target, View, Warp, half_warps, inline};
 
 use super::tile::{Plain, Small, Strided, Transposed, transpose};
 use crate::math::exp;
@@ -130,7 +130,20 @@ impl Attention {
             }));
             block.each_warp(inline!(move |warp| {
                 for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
-                    running.add(warp, scores, half * HALF_WARP, first, j * BLOCK, keys);
+                    // The next block's keys, then its values. Each row is a few lines, which no processor fetches ahead.
+                    let ahead = self.rows(self.qkv, head, 1 + half, (j + 1) * BLOCK);
+                    let ahead_width = if AS_ON_GPU || j == i { 0 } else { d };
+                    running.add(
+                        warp,
+                        scores,
+                        [first, half * HALF_WARP],
+                        [j * BLOCK, keys],
+                        inline!(|key| {
+                            for c in half_warps(ahead_width) {
+                                ahead.view.prefetch(key * ahead.stride + c);
+                            }
+                        }),
+                    );
                 }
             }));
             block.each_warp(inline!(move |warp| {
@@ -199,10 +212,18 @@ impl Running {
         }
     }
 
-    /// Adds a block of scores for the queries of the half-warp at `at`, and replaces the scores by their exponentials.
-    /// Keys that a query must not see get zero.
+    /// Adds a block of scores of `keys` keys from `first_key` on, and replaces the scores by their exponentials. Keys that a
+    /// query must not see get zero. The queries are those of the half-warp at `at` in the block that begins at
+    /// `first_query`. `prefetch` is called once for each key.
     #[inline(always)]
-    fn add(self, warp: &Warp, scores: View, at: usize, first_query: usize, first_key: usize, keys: usize) {
+    fn add(
+        self,
+        warp: &Warp,
+        scores: View,
+        [first_query, at]: [usize; 2],
+        [first_key, keys]: [usize; 2],
+        prefetch: impl Fn(usize),
+    ) {
         let (query, old) = (first_query + at, self.max.load(at));
         let mut max = old;
         for key in 0..keys {
@@ -212,6 +233,7 @@ impl Running {
         let rescale = exp(old - max);
         let mut sum = F32x16::splat(0.0);
         for key in 0..keys {
+            prefetch(key);
             let cell = key * BLOCK + at;
             let e = exp(scores.load(cell) - max);
             let e = unseen(first_key + key, query).select(F32x16::splat(0.0), e);

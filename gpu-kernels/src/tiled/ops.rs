@@ -1,6 +1,6 @@
 //! The ops of a step that are no products, item by item.
 
-use simt::{Block, HALF_WARP, Target, View, Warp, inline, rem};
+use simt::{AS_ON_GPU, Block, HALF_WARP, Target, View, Warp, div, inline, rem};
 
 use super::attention_backward::AttentionGradients;
 use super::attention_forward::{self, Attention, Head};
@@ -79,7 +79,7 @@ impl Step {
     /// Returns the head with this index among the heads of all documents.
     #[inline(always)]
     fn head(&self, index: usize) -> Head {
-        let document = simt::div(index, self.s.n_head());
+        let document = div(index, self.s.n_head());
         let first_row = self.rows.bounds.load_uniform(document);
         let n = self.rows.bounds.load_uniform(document + 1) - first_row;
         Head { index: rem(index, self.s.n_head()), first_row, n }
@@ -88,9 +88,12 @@ impl Step {
     #[inline(always)]
     pub fn attention<T: Target>(self, block: &Block<T>, index: usize, scratch: View) {
         let heads = self.s.n_head() * self.counts.documents as usize;
-        let (head, i) = (self.head(rem(index, heads)), simt::div(index, heads));
-        // The last block of queries has the most work, and comes first.
-        let i = attention_forward::blocks(self.counts.longest as usize) - 1 - i;
+        let blocks = attention_forward::blocks(self.counts.longest as usize);
+        // The last block of queries has the most work, and comes first. A CPU computes all blocks of a head before the next
+        // head, whose keys and values stay in the L2 cache.
+        let (head, i) =
+            if AS_ON_GPU { (rem(index, heads), div(index, heads)) } else { (div(index, blocks), rem(index, blocks)) };
+        let (head, i) = (self.head(head), blocks - 1 - i);
         if i < attention_forward::blocks(head.n) {
             self.attention_args().forward(block, head, i, scratch);
         }
