@@ -186,6 +186,31 @@ impl Tiled {
     }
 }
 
+/// The items of a phase, a share for each thread.
+///
+/// Adjacent items read and write adjacent rows. A thread begins with the same share of each phase, so that most of its rows
+/// are still in its caches from the phase before.
+struct Shares {
+    /// The first item of each share that no thread has taken, and the share's end.
+    shares: Vec<(AtomicUsize, usize)>,
+}
+
+impl Shares {
+    fn new(items: &Range<usize>, threads: usize) -> Self {
+        let first = |thread: usize| items.start + items.len() * thread / threads;
+        Self { shares: (0..threads).map(|thread| (AtomicUsize::new(first(thread)), first(thread + 1))).collect() }
+    }
+
+    /// Returns the items that a thread takes, one when it has finished the one before, because items differ in their work.
+    /// Those that are left of other shares follow its own.
+    fn taken_by(&self, thread: usize) -> impl Iterator<Item = usize> {
+        let (before, from) = self.shares.split_at(thread);
+        from.iter().chain(before).flat_map(|(next, end)| {
+            iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|item| item < end))
+        })
+    }
+}
+
 /// Returns the number of elements of a thread's scratch memory.
 fn scratch_len(memory: ItemMemory) -> usize {
     memory.total().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP
@@ -207,7 +232,7 @@ unsafe fn run_phases(
     stop: &StopHandle,
 ) {
     let len = scratch_len(memory);
-    let next: Vec<AtomicUsize> = phases.iter().map(|(_, items)| AtomicUsize::new(items.start)).collect();
+    let shares: Vec<Shares> = phases.iter().map(|(_, items)| Shares::new(items, threads)).collect();
     let (args, scratch, is_cut) = (&args, &scratch, AtomicBool::new(false));
     phase_pool::each_phase(phases.len(), threads, |i, thread| {
         let (phase, end) = (phases[i].0, phases[i].1.end);
@@ -220,9 +245,7 @@ unsafe fn run_phases(
         // SAFETY: the caller vouches for the scratch memory of each thread.
         let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * len), len) };
         let work = WorkArgs { work: Work::Step(args.0, phase), scratch, memory };
-        // Items differ in their work, so a thread takes the next one when it has finished one.
-        let take = || Some(next[i].fetch_add(1, Ordering::Relaxed)).filter(|&item| item < end);
-        for item in iter::from_fn(take) {
+        for item in shares[i].taken_by(thread) {
             if !ends_step && stop.is_stopped() {
                 is_cut.store(true, Ordering::Relaxed);
                 return;
@@ -231,4 +254,17 @@ unsafe fn run_phases(
             unsafe { kernels.tiled(&work, item..item + 1, end) };
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_takes_its_own_items_first_and_then_all_that_are_left() {
+        let shares = Shares::new(&(3..10), 3);
+        assert_eq!(shares.taken_by(1).next(), Some(5));
+        assert_eq!(shares.taken_by(2).collect::<Vec<_>>(), [7, 8, 9, 3, 4, 6]);
+        assert_eq!(shares.taken_by(0).next(), None);
+    }
 }
