@@ -136,10 +136,7 @@ impl Kernel for GenerateArgs {
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, index * TOKENS + i));
                 while !block.is_stopped() && slots.iter().any(|slot| slot.sample < args.samples as usize) {
                     decode(warp, &model, work, &slots);
-                    for (i, slot) in slots.iter_mut().enumerate() {
-                        let logits = Workspace::new(s, TOKENS, work, 0).logits.at(i * s.vocab_padded());
-                        advance(s, &args, &io, logits, slot, stride);
-                    }
+                    advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
                     warp.sync();
                 }
             }));
@@ -178,26 +175,38 @@ fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKE
     linear::forward_into(warp, s, &model.linear(x, Layout(s).model().wte), tokens, logits);
 }
 
-/// Draws a slot's next token or takes the prompt's, and writes it. A sample's end moves the slot on by `stride` samples.
+/// Draws the next token of every slot or takes the prompt's, and writes it. A sample's end moves its slot on by `stride` samples.
 #[inline(always)]
-fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slot: &mut Slot, stride: usize) {
-    if slot.sample >= args.samples as usize {
-        return;
+fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slots: &mut [Slot; TOKENS], stride: usize) {
+    let (mut uniform, mut drawn) = ([0.0; TOKENS], [None; TOKENS]);
+    let is_prompt = |slot: &Slot| slot.position + 1 < args.prompt_len as usize;
+    let logits: [View; TOKENS] = core::array::from_fn(|i| logits.at(i * s.vocab_padded()));
+    if slots.iter().any(|slot| slot.sample < args.samples as usize && !is_prompt(slot)) {
+        for i in 0..TOKENS {
+            if !is_prompt(&slots[i]) {
+                uniform[i] = (slots[i].rng.next_u32() >> 8) as f32 / 16_777_216.0;
+            }
+        }
+        drawn = sample::draw(s, logits, &args.sampling, uniform);
     }
-    let drawn = if slot.position + 1 < args.prompt_len as usize {
-        Some(io.prompt.load_scalar(slot.sample * args.prompt_len as usize + slot.position + 1))
-    } else {
-        let uniform = (slot.rng.next_u32() >> 8) as f32 / 16_777_216.0;
-        sample::draw(s, logits, &args.sampling, uniform)
-    };
-    slot.token = drawn.unwrap_or(BOS);
-    let at = slot.sample * s.block_size() + slot.position;
-    io.out.store_scalar(at, drawn.unwrap_or(NO_TOKEN));
-    if let Some(logprobs) = io.logprobs {
-        logprobs.store_scalar(at, sample::log_probability(s, logits, slot.token));
-    }
-    slot.position += 1;
-    if slot.token == BOS || slot.position == s.block_size() {
-        *slot = Slot::new(args, io, slot.sample + stride);
+    for i in 0..TOKENS {
+        let slot = &mut slots[i];
+        if slot.sample >= args.samples as usize {
+            continue;
+        }
+        if is_prompt(slot) {
+            let next = slot.sample * args.prompt_len as usize + slot.position + 1;
+            drawn[i] = Some(io.prompt.load_scalar(next));
+        }
+        slot.token = drawn[i].unwrap_or(BOS);
+        let at = slot.sample * s.block_size() + slot.position;
+        io.out.store_scalar(at, drawn[i].unwrap_or(NO_TOKEN));
+        if let Some(logprobs) = io.logprobs {
+            logprobs.store_scalar(at, sample::log_probability(s, logits[i], slot.token));
+        }
+        slot.position += 1;
+        if slot.token == BOS || slot.position == s.block_size() {
+            *slot = Slot::new(args, io, slot.sample + stride);
+        }
     }
 }

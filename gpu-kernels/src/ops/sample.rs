@@ -62,33 +62,94 @@ pub struct SamplingParams {
     pub top_p: f32,
 }
 
-/// Draws a token with probabilities `softmax(logits / temperature)`, as `params` restrict it. `logits` is `[V]`.
+/// Returns the largest of `keep(logits)` over the vocabulary. NaN is left out.
+#[inline(always)]
+fn largest<S: Shape>(s: S, logits: View, keep: impl Fn(F32x16) -> F32x16) -> f32 {
+    let mut max = F32x16::splat(f32::NEG_INFINITY);
+    for i in half_warps(s.vocab_padded()) {
+        max = in_vocab(s, i).select(keep(logits.load(i)), F32x16::splat(f32::NEG_INFINITY)).max(max);
+    }
+    max.reduce_max()
+}
+
+/// Returns the token of rank `count` in each of several rows of logits.
+///
+/// Each round finds the next smaller logit of every row, so that the latencies of the rows' reductions overlap. If fewer tokens
+/// than `count` have other logits, the row's tokens are ranked one by one.
+#[inline(always)]
+fn ranked<S: Shape, const N: usize>(s: S, logits: [View; N], first: [f32; N], count: u32) -> [Ranked; N] {
+    let (mut logit, mut ranked) = (first, [Ranked::START; N]);
+    for _ in 1..count {
+        for t in 0..N {
+            let limit = F32x16::splat(logit[t]);
+            logit[t] = largest(s, logits[t], |row| row.lt(limit).select(row, F32x16::splat(f32::NEG_INFINITY)));
+        }
+    }
+    for t in 0..N {
+        ranked[t] = Ranked { logit: logit[t], token: s.vocab() };
+        let mut up_to = 0;
+        for i in half_warps(s.vocab_padded()) {
+            up_to += in_vocab(s, i).and_not(ranked[t].before(logits[t].load(i), i)).to_bitmask().count_ones();
+        }
+        if up_to != count {
+            ranked[t] = Ranked::START;
+            for _ in 0..count {
+                ranked[t] = next_ranked(s, logits[t], ranked[t]);
+            }
+        }
+    }
+    ranked
+}
+
+/// Draws a token of each of several rows of logits, with probabilities `softmax(logits / temperature)`, as `params` restrict
+/// them. A row is `[V]`.
 ///
 /// Probabilities accumulate in the order of tokens. The first token whose cumulative probability exceeds `uniform`, in
 /// `[0, 1)`, is drawn. Logits with NaN or an infinite maximum have no probabilities, so that nothing is drawn.
 #[inline(always)]
-pub fn draw<S: Shape>(s: S, logits: View, params: &SamplingParams, uniform: f32) -> Option<usize> {
-    let first = next_ranked(s, logits, Ranked::START);
+pub fn draw<S: Shape, const N: usize>(
+    s: S,
+    logits: [View; N],
+    params: &SamplingParams,
+    uniform: [f32; N],
+) -> [Option<usize>; N] {
+    let (mut first, mut drawn) = ([0.0; N], [None; N]);
+    for t in 0..N {
+        first[t] = largest(s, logits[t], |row| row);
+    }
+    // The last token in rank that may be drawn. If all may be drawn, no search is needed.
+    let mut last = [Ranked { logit: f32::NEG_INFINITY, token: s.vocab() }; N];
+    if params.top_k < s.vocab() as u32 {
+        last = ranked(s, logits, first, params.top_k);
+    }
+    for t in 0..N {
+        drawn[t] = draw_up_to(s, logits[t], params, uniform[t], first[t], last[t]);
+    }
+    drawn
+}
+
+/// Draws a token of rank `last` or before, as [`draw`]. The largest logit is `first`.
+#[inline(always)]
+fn draw_up_to<S: Shape>(
+    s: S,
+    logits: View,
+    params: &SamplingParams,
+    uniform: f32,
+    first: f32,
+    mut last: Ranked,
+) -> Option<usize> {
     // A weight is a probability over that of the first token.
-    let weigh = |row| exp((row - F32x16::splat(first.logit)) * F32x16::splat(params.inverse_temperature));
+    let weigh = |row| exp((row - F32x16::splat(first)) * F32x16::splat(params.inverse_temperature));
     let cumulative = |last: Ranked, i: usize| {
         let row = logits.load(i);
         let excluded = last.before(row, i).or(weigh(row).lt(F32x16::splat(params.min_p)));
         in_vocab(s, i).and_not(excluded).select(weigh(row), F32x16::splat(0.0)).prefix_sum()
     };
     let sum = |last| sum_half_warps(s.vocab_padded(), inline!(|i| cumulative(last, i).last()));
-    // `last` is the last token in rank that may be drawn. If all may be drawn, no search is needed.
-    let mut last = Ranked { logit: f32::NEG_INFINITY, token: s.vocab() };
-    if params.top_k < s.vocab() as u32 {
-        last = first;
-        for _ in 1..params.top_k {
-            last = next_ranked(s, logits, last);
-        }
-    }
     let mut total = sum(last);
     if params.top_p < 1.0 {
         let (mut weight, enough) = (1.0, params.top_p * total);
-        last = first;
+        last = next_ranked(s, logits, Ranked::START);
         for _ in 1..params.top_k {
             if weight < enough {
                 last = next_ranked(s, logits, last);
@@ -104,13 +165,16 @@ pub fn draw<S: Shape>(s: S, logits: View, params: &SamplingParams, uniform: f32)
         drawn = drawn.or((hits != 0).then_some(i + hits.trailing_zeros() as usize));
         below += sum.last();
     }
-    (!total.is_nan()).then_some(drawn.unwrap_or(first.token))
+    if drawn.is_none() {
+        drawn = Some(next_ranked(s, logits, Ranked::START).token);
+    }
+    if total.is_nan() { None } else { drawn }
 }
 
 /// Returns `ln(softmax(logits)[token])` for `logits: [V]`, over all logits and without a temperature.
 #[inline(always)]
 pub fn log_probability<S: Shape>(s: S, logits: View, token: usize) -> f32 {
-    let max = next_ranked(s, logits, Ranked::START).logit;
+    let max = largest(s, logits, |row| row);
     let mut sum = F32x16::splat(0.0);
     for i in half_warps(s.vocab_padded()) {
         let e = exp(logits.load(i) - F32x16::splat(max));

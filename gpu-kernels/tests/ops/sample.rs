@@ -46,7 +46,7 @@ fn draws(s: RuntimeShape, logits: &[f32], config: SamplingParams, uniforms: &[f3
     };
     launch(|warp| {
         for i in warp.block_stride(uniforms.len()) {
-            let token = draw(s, logits, &params, uniforms[i]);
+            let [token] = draw(s, [logits], &params, [uniforms[i]]);
             out.store_scalar(i, token.map_or(NO_TOKEN as f32, |token| token as f32));
         }
     });
