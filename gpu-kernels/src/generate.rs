@@ -2,7 +2,7 @@
 
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, inline, round_up};
+use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, round_up};
 
 use crate::activations::{Heads, query_group_len};
 use crate::kernel::Kernel;
@@ -13,6 +13,10 @@ use crate::ops::rmsnorm::RmsNorm;
 use crate::ops::sample::SamplingParams;
 use crate::ops::{Tokens, embed, linear, sample};
 use crate::shape::{RuntimeShape, Shape, TOKENS};
+
+mod table;
+
+use table::Table;
 
 /// The token that begins and ends every document.
 pub const BOS: usize = 0;
@@ -80,7 +84,7 @@ fn cache_len<S: Shape>(s: S) -> usize {
 
 /// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
-    warps * Workspace::len(s, tokens)
+    warps * Workspace::len(s, tokens) + Table::len(s, tokens)
 }
 
 /// One of the samples that a warp works on at once.
@@ -122,20 +126,28 @@ impl Kernel for GenerateArgs {
         let args = *self;
         grid.each_block(inline!(|block| {
             let (size, stride) = (Workspace::len(s, TOKENS), block.count * WARPS * TOKENS);
+            let len = generate_workspace_len(s, WARPS, TOKENS);
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
-                let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, WARPS * size);
+                let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, len);
                 let [read, written] = [args.prompt_len as usize, s.block_size()].map(|len| args.samples as usize * len);
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
                 let prompt = U32View::new(args.prompt, read);
                 (model, work, Io { prompt, out: U32View::new(args.out, written), logprobs })
             };
+            let table = Table::new(s, work.at(WARPS * size), div(args.samples as usize, block.count));
+            if let Some(table) = table {
+                block.each_warp(inline!(move |warp| {
+                    let Workspace { x, xn, rstd, .. } = Workspace::new(s, TOKENS, work.at(warp.index * size), 0);
+                    table.fill(warp, &model, &RmsNorm { x, y: xn, rstd });
+                }));
+            }
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, index * TOKENS + i));
                 while !block.is_stopped() && slots.iter().any(|slot| slot.sample < args.samples as usize) {
-                    decode(warp, &model, work, &slots);
+                    decode(warp, &model, table, work, &slots);
                     advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
                     warp.sync();
                 }
@@ -146,23 +158,45 @@ impl Kernel for GenerateArgs {
 
 /// Computes the logits of the next token of every slot, and adds the slot's keys and values to the cache.
 #[inline(always)]
-fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, work: View, slots: &[Slot; TOKENS]) {
+fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, table: Option<Table>, work: View, slots: &[Slot; TOKENS]) {
     let (s, a, tokens) = (model.s, model.s.n_attn_padded(), Tokens { first: 0, end: TOKENS });
     let Workspace { x, xn, rstd, q, probs, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
     let norm = RmsNorm { x, y: xn, rstd };
     let positions = slots.each_ref().map(|slot| slot.position);
-    let embedding = model.embedding(slots.each_ref().map(|slot| slot.token), positions);
-    embed::forward(warp, s, &embedding, rstd, 0, |at, sum| x.store(at, sum));
+    // The places of a slot's query, key and value, `which` 0, 1, 2.
+    let place = |keys: View, values: View, which: usize, slot: usize| {
+        let cached = slot * cache_len(s) + positions[slot] * a;
+        match which {
+            0 => q.at(slot * a),
+            1 => keys.at(cached),
+            _ => values.at(cached),
+        }
+    };
+    if let Some(table) = table {
+        let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, 0);
+        for slot in 0..TOKENS {
+            let row = table.row(s, slots[slot].token, positions[slot]);
+            row.copy_x(x.at(slot * s.n_embd_padded()));
+            for which in 0..3 {
+                row.copy_qkv(which, place(keys, values, which, slot));
+            }
+        }
+        warp.sync();
+    } else {
+        let embedding = model.embedding(slots.each_ref().map(|slot| slot.token), positions);
+        embed::forward(warp, s, &embedding, rstd, 0, |at, sum| x.store(at, sum));
+    }
     for l in 0..s.n_layer() {
         let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, l);
-        model.project_qkv(warp, l, &norm, tokens, |which, slot, i, y| {
-            let cached = slot * cache_len(s) + positions[slot] * a;
-            match which {
-                0 => y.store(q, slot * a + i),
-                1 => y.store(keys, cached + i),
-                _ => y.store(values, cached + i),
-            }
-        });
+        if l > 0 || table.is_none() {
+            model.project_qkv(
+                warp,
+                l,
+                &norm,
+                tokens,
+                inline!(|which, slot, i, y| y.store(place(keys, values, which, slot), i)),
+            );
+        }
         for slot in 0..TOKENS {
             let (k, v) = (keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
             let (q, attn) = (q.at(slot * a), attn.at(slot * a));

@@ -125,6 +125,26 @@ fn samples_agree_with_the_reference() {
     }
 }
 
+// A launch of many samples makes a table of layer 0, and a launch of few does not.
+#[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
+fn the_number_of_samples_changes_none_of_them() {
+    let (names, odd) = (names(1), odd());
+    for (model, dataset) in [(ModelConfig::default(), &names)].into_iter().chain(ODD.map(|model| (model, &odd))) {
+        let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
+        let config = TrainConfig { steps: 30, batch: 1, optimizer: OptimizerConfig::default() };
+        let mut cpu = Cpu::new(config, dataset, &State::new(Weights::init(shape, 3))).unwrap();
+        cpu.train(30).unwrap();
+        let (top_k, temperature) = (shape.vocab().min(9), 0.8);
+        let sample = SampleConfig { top_k, temperature, min_p: 0.0, top_p: 1.0, seed: 2, prompt: &[], logprobs: true };
+        let many = cpu.generate(&sample, 0..600).unwrap();
+        for first in (0..600).step_by(100) {
+            let few = cpu.generate(&sample, first..first + 10).unwrap();
+            assert!(few == many[first as usize..][..10], "{model:?}: samples from {first} on differ");
+        }
+    }
+}
+
 /// Returns every bit that a run of these kernels yields.
 fn bits(kernels: CpuKernels, model: ModelConfig, dataset: &Dataset) -> (Vec<StepLog>, Vec<u32>, Vec<Sample>) {
     let shape = model.shape(dataset.tokenizer.vocab_size()).unwrap();
