@@ -138,19 +138,19 @@ pub(crate) fn accumulators(isa: Isa) -> usize {
 
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 ///
-/// With AVX-512 the first half-warp of the first root comes from [`sqrt_from_estimate`]. Roots and divisions share the
-/// divider. If the multipliers compute one root in four, divider and multipliers are busy for about the same time.
+/// With AVX-512 the first half-warp of each root comes from [`sqrt_from_estimate`]. Roots and divisions share the divider,
+/// which would take longer than the multipliers and the caches if it computed every root.
 #[inline(always)]
 pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
     let mut root = x;
     for i in 0..N {
         root[i] = x[i].map(F32x16::sqrt);
-    }
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 {
-        // SAFETY: a processor that runs kernels for `Isa::Avx512` has the instruction, see `Target`.
-        let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[0].0.0.into()) }.into());
-        root[0].0 = sqrt_from_estimate(x[0].0, estimate);
+        #[cfg(target_arch = "x86_64")]
+        if isa == Isa::Avx512 {
+            // SAFETY: a processor that runs kernels for `Isa::Avx512` has the instruction, see `Target`.
+            let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[i].0.0.into()) }.into());
+            root[i].0 = sqrt_from_estimate(x[i].0, estimate);
+        }
     }
     let _ = isa;
     root
