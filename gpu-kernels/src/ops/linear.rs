@@ -65,8 +65,7 @@ pub fn add_to<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, toke
 /// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width. The caller
 /// synchronises the warp, once after several sums.
 ///
-/// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often. But with
-/// constant dimensions each product is unrolled code of its own, and a step's code should fit the instruction cache.
+/// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often.
 #[inline(always)]
 pub fn forward_sum<S: Shape, const N: usize>(
     warp: &Warp,
@@ -77,16 +76,21 @@ pub fn forward_sum<S: Shape, const N: usize>(
     mut store: impl FnMut(usize, usize, Columns),
 ) {
     let (cols, two, four) = (term(0).cols, N.min(2), N.min(4));
+    // With constant dimensions each product is unrolled code of its own, of which an engine of WebAssembly would spill much.
+    let is_unrolled_wasm = S::IS_CONST && cfg!(target_family = "wasm");
+    let has_two = N == 2 || warp.accumulators(four) < four || is_unrolled_wasm;
     let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
     for col in (0..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
         if N == 1 && is_full {
             sums::<1, N, true>(terms, &term, tokens, col, &mut store);
         } else if N == 1 {
             sums::<1, N, false>(terms, &term, tokens, col, &mut store);
-        } else if is_full {
+        } else if has_two && is_full {
             sums::<2, N, true>(terms, &term, tokens, col, &mut store);
-        } else if S::IS_CONST || N == 2 || warp.accumulators(four) < four {
+        } else if has_two {
             sums::<2, N, false>(terms, &term, tokens, col, &mut store);
+        } else if is_full {
+            sums::<4, N, true>(terms, &term, tokens, col, &mut store);
         } else {
             sums::<4, N, false>(terms, &term, tokens, col, &mut store);
         }
