@@ -133,8 +133,14 @@ impl OptimizerConfig {
 
     /// Returns the divisors of the two moments after `steps` steps, `1 - beta1^steps` and `1 - beta2^steps`.
     pub fn bias_corrections(&self, steps: u64) -> (f64, f64) {
-        (1.0 - power(self.beta1, steps), 1.0 - power(self.beta2, steps))
+        (bias_correction(self.beta1, steps), bias_correction(self.beta2, steps))
     }
+}
+
+/// Returns `1 - beta^steps`.
+fn bias_correction(beta: f64, steps: u64) -> f64 {
+    // The power is at most `e^-60`, so that the difference rounds to 1.
+    if (1.0 - beta) * steps as f64 > 60.0 { 1.0 } else { 1.0 - power(beta, steps) }
 }
 
 /// Returns `base^exponent` by repeated squaring, with the same bits on every platform. `f64::powi` does not promise the
@@ -206,6 +212,16 @@ mod tests {
             assert_eq!(config.learning_rate_at(step, 500).to_bits(), cosine.to_bits(), "{step}");
         }
         assert!((config.learning_rate_at(0, 0) - 1e-2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_bias_correction_is_that_of_the_power_to_the_bit() {
+        for beta in [0.0, 0.5, 0.9, 0.95, 0.999] {
+            for steps in (1..2000).chain([59_999, 60_001, 1 << 20, u64::MAX]) {
+                let (got, expected) = (bias_correction(beta, steps), 1.0 - power(beta, steps));
+                assert_eq!(got.to_bits(), expected.to_bits(), "beta {beta}, {steps} steps");
+            }
+        }
     }
 
     #[test]
