@@ -44,11 +44,12 @@ impl Run<'_, '_> {
         let mut live: Vec<Block> = Vec::new();
         let (mut idle_instructions, mut idle_turns) = (0, 0);
         while !live.is_empty() || waiting.len() > 0 {
-            let seems_to_wait = idle_turns > MAX_IDLE_TURNS_ALONE;
-            if residency.parallel && seems_to_wait {
+            let seems_to_wait = |idle_turns| idle_turns > MAX_IDLE_TURNS_ALONE;
+            if residency.parallel && seems_to_wait(idle_turns) {
                 return Err(self.stuck(&live, waiting.len()));
             }
-            if (residency.together || live.is_empty() || seems_to_wait)
+            // Blocks that take turns start together, as on a device.
+            while (residency.together || live.is_empty() || seems_to_wait(idle_turns))
                 && live.len() + (per_cluster - 1) < residency.resident.max(per_cluster)
                 && let Some(cluster) = waiting.pop(&mut orders)
             {
