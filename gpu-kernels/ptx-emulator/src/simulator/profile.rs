@@ -87,9 +87,9 @@ impl<'a> Profile<'a> {
         let mut by_kind: BTreeMap<&str, Counts> = BTreeMap::new();
         let mut by_op: BTreeMap<&str, Counts> = BTreeMap::new();
         let op_names = op_names(program, self.launch.files, ops);
-        for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(op_names) {
+        for ((inst, counts), op) in program.code.iter().zip(&self.instructions).zip(&op_names) {
             by_kind.entry(CLASSES[class(inst)].name).or_default().add(counts);
-            by_op.entry(op).or_default().add(counts);
+            by_op.entry(*op).or_default().add(counts);
         }
         let dims = self.launch.dims;
         let mut text = format!(
@@ -106,7 +106,7 @@ impl<'a> Profile<'a> {
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));
             text += &section(title, rows.iter().map(|(name, row)| (*name, row)));
         }
-        text + &self.bound.table(|pc| program.code.get(pc).map(|inst| inst.line))
+        text + &self.bound.table(|pc| Some((program.code.get(pc)?.line, *op_names.get(pc)?)))
     }
 
     /// Returns the profile as a human-readable table by source line, in the order of files and lines. An instruction belongs

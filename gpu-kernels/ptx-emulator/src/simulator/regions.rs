@@ -131,9 +131,9 @@ impl Bound {
         savings
     }
 
-    /// Returns the bound as a human-readable table, which is empty if the launch was not timed. `line` returns the line of
-    /// the PTX at which a region ends, or `None` for a region that ends with the block.
-    pub(super) fn table(&self, line: impl Fn(usize) -> Option<u32>) -> String {
+    /// Returns the bound as a human-readable table, which is empty if the launch was not timed. `end` returns the line of
+    /// the PTX at which a region ends and the op of the barrier there, or `None` for a region that ends with the block.
+    pub(super) fn table<'a>(&self, end: impl Fn(usize) -> Option<(u32, &'a str)>) -> String {
         if self.regions == 0 {
             return String::new();
         }
@@ -144,19 +144,20 @@ impl Bound {
         );
         writeln!(
             text,
-            "{:<24} {:>9} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10}  most of them",
+            "{:<44} {:>9} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10}  most of them",
             "region", "times", "cycles", "issue", "chain", "shared", "instructions", "addresses"
         )
         .expect(ANY_TEXT);
-        for (&end, sum) in &self.by_end {
-            let name = line(end).map_or_else(|| "up to the end".to_owned(), |line| format!("up to PTX line {line}"));
+        for (&at, sum) in &self.by_end {
+            let name =
+                end(at).map_or_else(|| "up to the end".to_owned(), |(line, op)| format!("up to PTX line {line}, {op}"));
             let RegionSum { regions, cycles, parts: [issue, chain, shared], issued, addresses } = sum;
             let mut classes: Vec<_> = CLASSES.iter().zip(issued).filter(|(_, count)| **count > 0).collect();
             classes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
             let most: Vec<_> = classes.iter().take(4).map(|(class, count)| format!("{} {count}", class.name)).collect();
             writeln!(
                 text,
-                "{name:<24} {regions:>9} {cycles:>10} {issue:>10} {chain:>10} {shared:>10} {:>12} {addresses:>10}  {}",
+                "{name:<44} {regions:>9} {cycles:>10} {issue:>10} {chain:>10} {shared:>10} {:>12} {addresses:>10}  {}",
                 issued.iter().sum::<u64>(),
                 most.join(", ")
             )
