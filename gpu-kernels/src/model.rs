@@ -76,18 +76,18 @@ impl<S: Shape> Gpt<S> {
 
     /// Runs the forward pass, with each group of tokens in one warp. Barriers precede attention to other tokens' keys.
     ///
-    /// `before` runs first in each warp, and `after` last for each group of tokens, when the group's loss is known.
+    /// `beside` runs in each warp before layer 0's attention, where it is hidden beside the longest region. `after` runs last
+    /// for each group of tokens, when the group's loss is known.
     #[inline(always)]
     pub fn forward<T: Target, const N: usize>(
         self,
         block: &Block<T>,
         pass: Pass,
-        before: impl Fn(&Warp) + Copy,
+        beside: impl Fn(&Warp) + Copy,
         after: impl Fn(&Warp, Tokens<N>, &HeldLogits<N>) + Copy,
     ) {
         let layers = self.s.n_layer();
         block.each_warp(inline!(move |warp| {
-            before(warp);
             for tokens in pass.tokens::<N>(warp) {
                 let x = self.embed(warp, &pass, tokens);
                 self.before_attention(warp, &pass, 0, tokens, &x);
@@ -95,6 +95,9 @@ impl<S: Shape> Gpt<S> {
         }));
         for l in 0..layers {
             block.each_warp(inline!(move |warp| {
+                if l == 0 {
+                    beside(warp);
+                }
                 for tokens in pass.tokens::<N>(warp) {
                     let x = self.after_attention(warp, &pass, l, tokens);
                     if l + 1 < layers {

@@ -14,6 +14,10 @@ use crate::shape::{HELD_TOKENS, RuntimeShape, Shape, TOKENS};
 
 pub mod batch;
 mod held;
+pub mod held_batch;
+mod held_gradients;
+mod held_tree;
+mod held_update;
 mod weights;
 
 use weights::{Weights, squares_len};
@@ -98,8 +102,6 @@ struct Train<S> {
     /// The block's workspace, [`train_workspace_len`] elements.
     work: View,
     documents: Documents,
-    /// Whether the block computes a part of a batch. Two tokens a warp would take too many registers then.
-    is_batch: bool,
 }
 
 /// The views that the loop over the steps keeps.
@@ -169,13 +171,8 @@ impl TrainArgs {
                 let documents = Documents(RaggedView::new(self.tokens, self.offsets, self.documents));
                 (arrays, work, documents, self.coefficients())
             };
-            let train = Train {
-                s,
-                arrays: arrays.map(inline!(|array| array.view)),
-                work: work.view.even_first(),
-                documents,
-                is_batch: false,
-            };
+            let train =
+                Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view.even_first(), documents };
             let mut document = self.first_document;
             block.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.fetch(&array)));
@@ -210,7 +207,7 @@ impl TrainArgs {
                     weights.gradients(block, pass, &mut held);
                     // The number of positions is loaded early to hide the latency of the load from the next step.
                     n = train.pass(i + 1).n;
-                    norm = weights.step(block, &mut held, self.optimizer, coefficients, log, loss);
+                    norm = weights.step(block, &mut held, self.optimizer, coefficients, log, loss, |_, _| {});
                 }),
             );
             // SAFETY: the caller vouches for pointers and lengths.
@@ -258,7 +255,7 @@ impl<S: Shape> Train<S> {
         }
     }
 
-    /// Computes the gradient of every activation. `before` runs first in each warp, and `beside` in the last region, beside the
+    /// Computes the gradient of every activation. `before` runs before layer 0's attention, and `beside` in the last region, beside the
     /// tokens.
     #[inline(always)]
     fn forward_backward<T: Target>(
@@ -269,7 +266,7 @@ impl<S: Shape> Train<S> {
         beside: impl Fn(&Warp) + Copy,
     ) {
         // The compiler drops the other branch, on the CPU before it generates code.
-        if AS_ON_GPU && rows::are_held(self.s) && !self.is_batch {
+        if AS_ON_GPU && rows::are_held(self.s) {
             self.passes::<T, HELD_TOKENS>(block, pass, before, beside);
         } else {
             self.passes::<T, TOKENS>(block, pass, before, beside);

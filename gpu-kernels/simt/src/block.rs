@@ -160,6 +160,13 @@ impl<T: Target> Block<T> {
         }
     }
 
+    /// Returns `x` as [`Warp::rematerialize`] does, for control flow around the block's phases.
+    #[inline(always)]
+    #[allow(clippy::unused_self)] // As in `Warp::rematerialize`.
+    pub fn rematerialize(&self, x: usize) -> usize {
+        backend::hide(x)
+    }
+
     /// Returns this block with the index of a GPU thread's warp, which each phase would find otherwise. That saves instructions.
     /// But values that depend on the index may take registers from phase to phase.
     #[inline(always)]

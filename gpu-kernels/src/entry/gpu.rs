@@ -13,6 +13,7 @@ use crate::part::{AddArgs, BatchLaunchArgs};
 use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
 use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
 use crate::train::batch::{GradientArrays, Phase, PhaseArgs, shards};
+use crate::train::held_batch::{HeldBatch, are_held};
 use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
@@ -131,6 +132,21 @@ impl Kernel for BatchLaunchArgs {
             let mut barrier = unsafe { GridBarrier::new(batch.barrier, block.count) };
             let workspace = block.index * batch.workspace_stride as usize;
             batch.train.workspace = batch.train.workspace.wrapping_add(workspace);
+            if are_held(s) {
+                // SAFETY: the caller keeps the contract of `Kernel::run`.
+                let mut steps = unsafe { HeldBatch::new(block, s, self, batch.train.workspace) };
+                for step in 0..batch.train.steps as usize {
+                    barrier.phase(inline!(|| steps.gradients(block, step)));
+                    if part.arrays > 0 {
+                        barrier.phase(inline!(|| steps.sum(block, step)));
+                    }
+                    if part.updates > 0 {
+                        steps.update(block, step);
+                    }
+                }
+                steps.release(block);
+                return;
+            }
             for step in 0..batch.train.steps as usize {
                 let phase = |phase| PhaseArgs { batch, arrays, phase, step };
                 barrier.phase(inline!(|| {

@@ -57,8 +57,8 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct BatchArgs {
-    /// The arguments of `train`, but `arrays.grads` has [`GradientArrays::count`] arrays of `Layout::len` elements, and
-    /// `workspace`, of [`batch_workspace_len`] elements, is that of the first block.
+    /// The arguments of `train`, but `arrays.grads` has [`GradientArrays::count`] arrays of `Layout::len` elements and on a GPU one
+    /// more, and `workspace`, of [`batch_workspace_len`] elements, is that of the first block.
     pub train: TrainArgs,
     /// The partial sums of squares of the gradients, [`squares_len`] elements.
     pub squares: *mut f32,
@@ -171,7 +171,7 @@ unsafe fn gradients<T: Target, S: Shape>(
     };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
     let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..weights.arrays };
-    let train = Train { s, arrays, work: work.view.even_first(), documents, is_batch: true };
+    let train = Train { s, arrays, work: work.view.even_first(), documents };
     block.each_warp(inline!(move |warp| {
         warp.fetch(&w);
         warp.fetch(&transposed);

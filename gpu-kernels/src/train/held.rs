@@ -1,25 +1,23 @@
-//! The gradients and updates of weights that the warps of a GPU hold in registers. They are those of [`weights`](super::weights),
-//! to the bit.
+//! The weights that the warps of a GPU hold in registers. Their gradients ([`held_gradients`](super::held_gradients)) and
+//! updates ([`held_update`](super::held_update)) are those of [`weights`](super::weights), to the bit.
 //!
 //! A block of the grid has as many warps as the default model has blocks of weights, and two more. So each warp keeps its
 //! weights, gradients and moments in registers from step to step, and only stores the new weights for the other warps.
 
-use simt::{AS_ON_GPU, Block, F32x32, HALF_WARP, PerWarp, Target, U32x32, View, WARPS, Warp, div, inline, rem};
+use simt::{AS_ON_GPU, Block, F32x32, HALF_WARP, PerWarp, Target, View, WARPS, Warp, div, inline, rem};
 
 use super::Train;
-use super::weights::{Matrix, Weights, layer_block, layer_blocks, sources, squares_len};
+use super::weights::{Matrix, Weights, layer_block, layer_blocks, sources};
 use crate::activations::Pass;
 use crate::layout::{Arrays, Layout, Place, WeightBlock};
-use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
-use crate::ops::{clip, embed};
-use crate::shape::{Shape, TOKEN_GROUP};
+use crate::shape::Shape;
 
 /// The pairs of rows of a block of 16 by 16 weights.
-type Rows = [F32x32; HALF_WARP / 2];
+pub(super) type Rows = [F32x32; HALF_WARP / 2];
 
 /// Returns rows of zeros.
 #[inline(always)]
-fn zeros() -> Rows {
+pub(super) fn zeros() -> Rows {
     [F32x32::splat(0.0); HALF_WARP / 2]
 }
 
@@ -27,15 +25,15 @@ fn zeros() -> Rows {
 #[derive(Clone, Copy)]
 pub(super) struct Held {
     /// The pairs of rows of the weights, their gradients and their moments.
-    rows: Arrays<Rows>,
+    pub(super) rows: Arrays<Rows>,
     /// The place of the weights.
-    block: WeightBlock,
+    pub(super) block: WeightBlock,
     /// The gradient of the matrix's product and the product's input, or `None` for `wpe`.
-    sources: Option<(View, View)>,
+    pub(super) sources: Option<(View, View)>,
     /// Whether the matrix is `wte`.
-    is_wte: bool,
+    pub(super) is_wte: bool,
     /// The index of the first sum of squares. Each pair of rows of `wpe` has its own.
-    sum: usize,
+    pub(super) sum: usize,
 }
 
 impl Held {
@@ -54,6 +52,54 @@ impl Held {
         let [offset, rows, cols, row, col, sum] =
             [offset, rows, cols, row, col, self.sum].map(inline!(|x| warp.rematerialize(x)));
         Self { block: WeightBlock { tensor: Place { offset, rows, cols, decays }, row, col }, sum, ..self }
+    }
+
+    /// Hands the place of the weights in an array to `f`, with the length of its rows and the number of their pairs. Both are
+    /// constants, so that no row takes an address of its own. Without the mark, the address would take registers during the
+    /// whole launch.
+    #[inline(always)]
+    pub(super) fn with_rows<S: Shape>(&self, s: S, warp: &Warp, array: View, mut f: impl FnMut(View, usize, usize)) {
+        let first = array.at(warp.rematerialize(self.block.at(0)));
+        if self.sources.is_none() {
+            f(first, HALF_WARP, held_pairs(s));
+        } else if self.block.tensor.cols == HALF_WARP {
+            f(first, HALF_WARP, HALF_WARP / 2);
+        } else {
+            // `mlp_fc2` alone has wider rows.
+            f(first, s.n_hidden_padded(), HALF_WARP / 2);
+        }
+    }
+
+    /// Stores these rows of the warp in an array.
+    #[inline(always)]
+    pub(super) fn store<S: Shape>(&self, s: S, warp: &Warp, array: View, rows: &Rows) {
+        self.with_rows(
+            s,
+            warp,
+            array,
+            inline!(|first: View, cols, pairs| {
+                for pair in 0..pairs {
+                    first.store_halves(2 * pair * cols, cols, rows[pair]);
+                }
+            }),
+        );
+    }
+
+    /// Returns the warp's rows of an array.
+    #[inline(always)]
+    pub(super) fn load<S: Shape>(&self, s: S, warp: &Warp, array: View) -> Rows {
+        let mut rows = zeros();
+        self.with_rows(
+            s,
+            warp,
+            array,
+            inline!(|first: View, cols, pairs| {
+                for pair in 0..pairs {
+                    rows[pair] = first.load_halves(2 * pair * cols, cols);
+                }
+            }),
+        );
+        rows
     }
 }
 
@@ -90,82 +136,8 @@ fn held_blocks<S: Shape>(s: S) -> usize {
 
 /// Returns the number of pairs of rows of `wpe` that a warp without a matrix holds.
 #[inline(always)]
-fn held_pairs<S: Shape>(s: S) -> usize {
+pub(super) fn held_pairs<S: Shape>(s: S) -> usize {
     div(Layout(s).model().wpe.blocks(2), WARPS - held_blocks(s))
-}
-
-/// Computes the gradient of a block as [`linear::weight_gradient`](crate::ops::linear::weight_gradient), from zeros. The first
-/// position stands before the loop, which so begins with products in the registers.
-#[inline(always)]
-fn gradient(block: WeightBlock, dy: View, x: View, n: usize) -> Rows {
-    let WeightBlock { tensor, row, col } = block;
-    let mut dw = zeros();
-    let add = |t: usize, dw: &mut Rows| {
-        let x = F32x32::broadcast(x.load(t * tensor.cols + col));
-        let dy = dy.broadcast_pairs(t * tensor.rows + row);
-        for pair in 0..HALF_WARP / 2 {
-            dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
-        }
-    };
-    // A document has one position or more.
-    add(0, &mut dw);
-    for t in 1..n {
-        add(t, &mut dw);
-    }
-    dw
-}
-
-/// Returns for each group of tokens the bits of those that a block of `wte` has rows of.
-#[inline(always)]
-fn hits(pass: &Pass, block: WeightBlock, first: usize) -> u32 {
-    let mut hits = 0;
-    for t in 0..TOKEN_GROUP {
-        let row = pass.document.load_scalar(first + t).wrapping_sub(block.row);
-        hits |= u32::from(first + t < pass.n && row < HALF_WARP) << t;
-    }
-    // Control flow depends on the bits, which are the same in all lanes.
-    U32x32::splat(hits).lane(0)
-}
-
-/// Adds the gradients of the embedded tokens `hits` from `first` on, in order, to a block of the gradient of `wte`.
-#[inline(always)]
-fn add_tokens<S: Shape>(s: S, pass: &Pass, block: WeightBlock, first: usize, mut hits: u32, dw: &mut Rows) {
-    let (c, dx) = (s.n_embd_padded(), pass.activations(s, 0).dx_embed);
-    while hits != 0 {
-        let t = first + hits.trailing_zeros() as usize;
-        hits &= hits - 1;
-        let row = pass.document.load_scalar(t).wrapping_sub(block.row);
-        let even_row = U32x32::splat(row as u32) - (U32x32::lane_index() >> 4);
-        let dx = F32x32::broadcast(dx.load(t * c + block.col));
-        for pair in 0..HALF_WARP / 2 {
-            let is_hit = even_row.eq(U32x32::splat(2 * pair as u32));
-            dw[pair] = is_hit.select(dw[pair] + dx, dw[pair]);
-        }
-    }
-}
-
-/// Computes [`AdamW::update_rows`] in registers. The op in memory stores each moment as soon as it has it, because a CPU is up
-/// to 6 % slower if it loads all arrays first. So the sequence stands here again, and the emulator's tests hold both to the
-/// same bits.
-#[inline(always)]
-fn update(warp: &Warp, adamw: &AdamW, a: &mut Arrays<Rows>, decays: bool) {
-    let AdamW { params, step, clip } = *adamw;
-    let splat = F32x32::splat;
-    let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
-    for pair in 0..HALF_WARP / 2 {
-        let biased = a.v[pair].mul_add(splat(params.beta2), splat(V_BIAS));
-        a.v[pair] = (a.grads[pair] * splat(v_gain)).mul_add(a.grads[pair], biased);
-    }
-    let root = warp.sqrt(a.v);
-    for pair in 0..HALF_WARP / 2 {
-        let decayed = a.m[pair] * splat(params.beta1);
-        a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS), decayed));
-    }
-    let decay = splat(if decays { -step.decay } else { 0.0 });
-    for pair in 0..HALF_WARP / 2 {
-        let quotient = a.m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
-        a.w[pair] = a.w[pair].mul_add(decay, a.w[pair]) - quotient;
-    }
 }
 
 impl<S: Shape> Train<S> {
@@ -249,86 +221,5 @@ impl<S: Shape> Weights<S> {
         block.store(grads, rows.grads);
         block.store(m, rows.m);
         block.store(v, moments);
-    }
-
-    /// Computes [`Self::weight_gradients`], in registers if the warps hold weights.
-    #[inline(always)]
-    pub(super) fn gradients<T: Target>(self, block: &Block<T>, pass: Pass, held: &mut PerWarp<Held>) {
-        if !are_held(self.s) {
-            return self.weight_gradients(block, pass, false);
-        }
-        let (s, squares) = (self.s, self.squares);
-        block.each_warp_with(
-            held,
-            inline!(move |_, held| {
-                let (Held { block, sum, .. }, mut dw) = (*held, zeros());
-                if let Some((dy, x)) = held.sources {
-                    dw = gradient(block, dy, x, pass.n);
-                    if held.is_wte {
-                        for first in (0..s.block_size()).step_by(TOKEN_GROUP) {
-                            add_tokens(s, &pass, block, first, hits(&pass, block, first), &mut dw);
-                        }
-                    }
-                    squares.store(sum * HALF_WARP, clip::squares(dw));
-                } else {
-                    for pair in 0..held_pairs(s) {
-                        let row = WeightBlock { row: block.row + 2 * pair, ..block };
-                        dw[pair] = embed::backward_position(s, &pass, row);
-                        squares.store((sum + pair) * HALF_WARP, clip::squares([dw[pair]]));
-                    }
-                }
-                held.rows.grads = dw;
-            }),
-        );
-    }
-
-    /// Computes [`Self::update`], in registers if the warps hold weights, and stores the new weights. Returns the gradient's
-    /// norm. If the warps hold weights, the caller reports loss and norm.
-    #[inline(always)]
-    pub(super) fn step<T: Target>(
-        self,
-        block: &Block<T>,
-        held: &mut PerWarp<Held>,
-        params: AdamWParams,
-        step: StepCoefficients,
-        log: View,
-        loss: impl Fn() -> f32 + Copy,
-    ) -> f32 {
-        if !are_held(self.s) {
-            self.update(block, Warp::block_share, params, step, log, loss);
-            return 0.0;
-        }
-        let norm = clip::norm(self.squares, squares_len(self.s));
-        let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
-        let (s, Arrays { w, transposed, .. }) = (self.s, self.arrays);
-        block.each_warp_with(
-            held,
-            inline!(move |warp, held| {
-                let Held { block: WeightBlock { tensor, row, col }, .. } = *held;
-                update(warp, &adamw, &mut held.rows, tensor.decays);
-                if held.sources.is_some() {
-                    // Rows at a constant distance take no address of their own. `mlp_fc2` alone has wider rows.
-                    let first = w.at(warp.rematerialize(held.block.at(0)));
-                    let store = |cols: usize| {
-                        for pair in 0..HALF_WARP / 2 {
-                            first.store_halves(2 * pair * cols, cols, held.rows.w[pair]);
-                        }
-                    };
-                    if tensor.cols == HALF_WARP {
-                        store(HALF_WARP);
-                    } else {
-                        store(s.n_hidden_padded());
-                    }
-                    // Without the mark, the addresses of the stores would take registers during the whole step.
-                    let stride = warp.rematerialize(tensor.rows);
-                    transposed.store_transposed(tensor.offset + col * stride + row, stride, held.rows.w);
-                } else {
-                    for pair in 0..held_pairs(s) {
-                        w.store_halves(held.block.at(pair), tensor.cols, held.rows.w[pair]);
-                    }
-                }
-            }),
-        );
-        norm
     }
 }

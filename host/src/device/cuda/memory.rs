@@ -101,7 +101,8 @@ impl Plan {
         let blocks = affordable_blocks(kernels.resident_blocks(&kernel)?.min(shards(batch)), kernel.workspace)?;
         Ok(Self {
             blocks,
-            grads: shards(batch) * len,
+            // The gradients of a step have an array beside those of the shards.
+            grads: (shards(batch) + 1) * len,
             workspace: blocks * kernel.workspace,
             squares: squares_len(shape),
             losses: batch.next_multiple_of(HALF_WARP),
