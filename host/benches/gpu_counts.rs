@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
 //! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
-//! prints how fast an H200 could sample at most, what the imagined variants of the training kernel would save, the products of the tiled executor beside the
+//! prints the parts of a step of large batches, how fast an H200 could sample at most, what the imagined variants of the training kernel would save, the products of the tiled executor beside the
 //! least counts, and the latencies of the model with their sources. `-- --record FILE` writes the counts as JSON, such as
 //! those in `assets/gpu-counts.json`. The counts are the same on every computer.
 
@@ -12,6 +12,8 @@
 mod emulated;
 #[path = "gpu_counts/products.rs"]
 mod products;
+#[path = "../tests/emulated/step_parts.rs"]
+mod step_parts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +25,9 @@ use emulated::Emulator;
 use gpu_kernels::shape::{ConstShape, DefaultShape, Shape as _};
 use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass};
 use serde::Serialize;
+use serde_json::{Value, json};
 use simt::GPU_WARPS;
+use step_parts::StepParts;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -215,6 +219,24 @@ fn print_sampling() {
     );
 }
 
+/// Prints the parts of a step of large batches beside a document's part of the steps of `train`. Returns them for the record.
+fn print_batches() -> Vec<(String, Value)> {
+    let alone = StepParts::of_run("train", "--steps 20").document();
+    let batch = |documents: usize| {
+        let parts = StepParts::of_run("train_batch", &format!("--batch {documents} --steps 1"));
+        let (document, tree, update, step) = (parts.document(), parts.tree, parts.update, parts.step());
+        println!(
+            "train_batch default, {documents} documents: {step} bound cycles, {document:.0} a document of the slowest block ({:.2} of the {alone:.0} of `train`), {tree} the gradient tree ({:.1} %), {update} AdamW and barriers ({:.1} %)",
+            document / alone,
+            100.0 * parts.tree_share(),
+            100.0 * update as f64 / step as f64
+        );
+        let record = json!({ "bound_cycles": step, "document_cycles": document.round() as u64, "tree_cycles": tree, "update_cycles": update });
+        (format!("train_batch default, {documents} documents"), record)
+    };
+    [256, 1024].map(batch).into()
+}
+
 fn main() {
     let args = Args::parse();
     let (mut record, mut variants) = (BTreeMap::new(), None);
@@ -235,8 +257,9 @@ fn main() {
             "{name}: {} warp-instructions, {} chain cycles, {} bound cycles, {} conflicts",
             counts.warp_instructions, counts.chain_cycles, counts.bound_cycles, counts.conflicts
         );
-        record.insert(name, counts);
+        record.insert(name.to_owned(), json!(counts));
     }
+    record.extend(print_batches());
     print_sampling();
     println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
     let settings = format!("sms={}", products::MULTIPROCESSORS);
