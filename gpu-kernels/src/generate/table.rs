@@ -12,7 +12,8 @@ const MAX_LEN: usize = 1 << 16;
 
 /// Rows `x`, `q`, `k` and `v` for each token and position, which a launch computes once.
 ///
-/// A GPU has no table, because a table would take the shared memory of its warps' samples.
+/// A GPU has no table, because a table would take the shared memory of its warps' samples. The page draws too few samples at
+/// once for one.
 #[derive(Clone, Copy)]
 pub(super) struct Table(View);
 
@@ -28,7 +29,8 @@ impl Table {
     #[inline(always)]
     pub(super) fn len<S: Shape>(s: S, tokens: usize) -> usize {
         let len = s.vocab().saturating_mul(s.block_size()).saturating_mul(row_len(s));
-        if tokens == GPU_TOKENS || len > MAX_LEN { 0 } else { len }
+        let has_none = tokens == GPU_TOKENS || cfg!(target_family = "wasm");
+        if has_none || len > MAX_LEN { 0 } else { len }
     }
 
     /// Returns the row of a token at a position.
