@@ -207,7 +207,7 @@ impl TrainArgs {
                     weights.gradients(block, pass, &mut held);
                     // The number of positions is loaded early to hide the latency of the load from the next step.
                     n = train.pass(i + 1).n;
-                    norm = weights.step(block, &mut held, self.optimizer, coefficients, log, loss, |_, _| {});
+                    norm = weights.step(block, &mut held, (self.optimizer, coefficients), log, loss, |_, _| {});
                 }),
             );
             // SAFETY: the caller vouches for pointers and lengths.

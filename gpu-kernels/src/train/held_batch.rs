@@ -238,8 +238,7 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
         self.norm = weights.step(
             block,
             &mut self.held,
-            optimizer,
-            coefficients,
+            (optimizer, coefficients),
             losses,
             || 0.0,
             inline!(move |warp, held: &Held| held.store(weights.s, warp, weights.arrays.v, &held.rows.v)),

@@ -43,7 +43,7 @@ impl<S: Shape> Weights<S> {
             inline!(move |warp, held| {
                 let load = |array| held.load(self.s, warp, array);
                 let (grads, w, v) = (load(grads), load(self.arrays.w), load(self.arrays.v));
-                held.rows = Arrays { grads, w, v, ..held.rows };
+                held.rows = Arrays { w, grads, v, ..held.rows };
                 self.store_squares(held);
             }),
         );
@@ -56,8 +56,7 @@ impl<S: Shape> Weights<S> {
         self,
         block: &Block<T>,
         held: &mut PerWarp<Held>,
-        params: AdamWParams,
-        step: StepCoefficients,
+        (params, step): (AdamWParams, StepCoefficients),
         log: View,
         loss: impl Fn() -> f32 + Copy,
         after: impl Fn(&Warp, &Held) + Copy,
