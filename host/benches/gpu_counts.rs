@@ -2,9 +2,10 @@
 //!
 //! `cargo bench -p host --bench gpu-counts` runs the program on the emulated driver and prints the instructions, the longest
 //! chain of dependences, the bound and the bank conflicts of each kernel, for a step, a document or a sample. It then
-//! prints the parts of a step of large batches, how fast an H200 could sample at most, what the imagined variants of the training kernel would save, the products of the tiled executor beside the
-//! least counts, and the latencies of the model with their sources. `-- --record FILE` writes the counts as JSON, such as
-//! those in `assets/gpu-counts.json`. The counts are the same on every computer.
+//! prints the parts of a step of large batches, how fast an H200 could sample at most, what the imagined variants of the
+//! training kernel would save, the products of the tiled executor beside the least counts, and the latencies of the model
+//! with their sources. `-- --record FILE` writes the counts as JSON, such as those in `assets/gpu-counts.json`. The counts
+//! are the same on every computer.
 
 #![allow(missing_docs)]
 
