@@ -3,6 +3,8 @@
 //! A step has three phases, and all blocks finish one before any begins the next. In [`Phase::Gradients`] a block sums
 //! the gradients of its shard's documents. In [`Phase::Reduce`] a block sums the gradients of all shards, for its share
 //! of the weights. In [`Phase::Update`] a block updates its share. The number of shards is the same on every device.
+//! On a GPU the default model takes `HeldBatch` instead, which keeps a shard's gradients in registers and has two barriers
+//! of the grid in a step.
 //!
 //! The sum over the shards is a fixed binary tree, so bits depend on neither device, threads nor ranks. A tree over `n`
 //! shards joins the tree over the first `p` shards, for the largest power of two `p < n`, with the tree over the rest. A
