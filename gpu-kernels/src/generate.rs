@@ -146,8 +146,12 @@ impl Kernel for GenerateArgs {
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, index * TOKENS + i));
-                while !block.is_stopped() && slots.iter().any(|slot| slot.sample < args.samples as usize) {
-                    decode(warp, &model, table, work, &slots);
+                while !block.is_stopped()
+                    && let Some(last) = slots.iter().rposition(|slot| slot.sample < args.samples as usize)
+                {
+                    // With constant dimensions, idle slots cost less than branches around them.
+                    let tokens = Tokens { first: 0, end: if S::IS_CONST { TOKENS } else { last + 1 } };
+                    decode(warp, &model, table, work, &slots, tokens);
                     advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
                     warp.sync();
                 }
@@ -156,10 +160,17 @@ impl Kernel for GenerateArgs {
     }
 }
 
-/// Computes the logits of the next token of every slot, and adds the slot's keys and values to the cache.
+/// Computes the logits of the next token of the slots `tokens`, and adds their keys and values to the cache.
 #[inline(always)]
-fn decode<S: Shape>(warp: &Warp, model: &Gpt<S>, table: Option<Table>, work: View, slots: &[Slot; TOKENS]) {
-    let (s, a, tokens) = (model.s, model.s.n_attn_padded(), Tokens { first: 0, end: TOKENS });
+fn decode<S: Shape>(
+    warp: &Warp,
+    model: &Gpt<S>,
+    table: Option<Table>,
+    work: View,
+    slots: &[Slot; TOKENS],
+    tokens: Tokens,
+) {
+    let (s, a) = (model.s, model.s.n_attn_padded());
     let Workspace { x, xn, rstd, q, probs, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
     let norm = RmsNorm { x, y: xn, rstd };
     let positions = slots.each_ref().map(|slot| slot.position);

@@ -10,6 +10,9 @@ use crate::index::half_warps;
 use crate::target::HALF_WARP;
 use backend::{F32x16, F32x32, View};
 
+/// The number of elements from which on a matrix exceeds a core's caches.
+const LARGE: usize = 1 << 16;
+
 /// Adjacent columns of a row. The number of columns is known at compile time once a kernel is inlined.
 #[derive(Clone, Copy)]
 pub enum Columns {
@@ -42,7 +45,8 @@ impl Columns {
     /// Both numbers are multiples of 16.
     ///
     /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. If there are sixteen
-    /// columns, the lower half-warp sums the even rows, and the upper one the odd rows.
+    /// columns, the lower half-warp sums the even rows, and the upper one the odd rows. A CPU asks for the lines of the next
+    /// sixteen columns of a large matrix meanwhile.
     #[inline(always)]
     pub fn products<const N: usize, const FULL: bool>(x: View, w: View, rows: usize, cols: usize) -> [Self; N] {
         let (mut even, mut odd) = ([F32x32::splat(0.0); N], [F32x32::splat(0.0); N]);
@@ -51,6 +55,11 @@ impl Columns {
             let (mut pairs, mut each) = ([x.broadcast_pairs(0); N], [x.broadcasts(0); N]);
             for t in 0..N {
                 (pairs[t], each[t]) = (x.broadcast_pairs(t * rows), x.broadcasts(t * rows));
+            }
+            if rows * cols >= LARGE {
+                for row in 0..HALF_WARP {
+                    w.prefetch(row * cols + HALF_WARP);
+                }
             }
             for pair in 0..HALF_WARP / 2 {
                 if FULL {
