@@ -4,13 +4,11 @@
 //! of every sum, and [`product`] computes the products. [`rows`] describes the rows, and [`workspace`] places the
 //! activations.
 
-mod ahead;
 pub mod attention_backward;
 pub mod attention_forward;
 mod copies;
 mod embedding_gradient;
 mod ends;
-mod group;
 pub mod items;
 mod join;
 mod lane_values;

@@ -2,15 +2,15 @@
 
 use simt::{AS_ON_GPU, HALF_WARP, round_up};
 
-use super::group::GROUP_LEN;
 use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
-use super::tile::{PANEL_ROWS, WIDEST_PANEL};
+use super::sum::PART;
+use super::tile::{CHUNK, PANEL_ROWS, WIDEST_PANEL};
 
-/// The most columns of an item. More columns would leave less of the L2 cache to the left operand.
+/// The most columns of an item. [`PART`] rows of so many columns take 590 KB of the L2 cache.
 const MAX_COLS: usize = 384;
 
 /// The most rows of an item.
-const MAX_ROWS: usize = 256;
+const MAX_ROWS: usize = 1024;
 
 /// The fewest rows of an item for which packing its columns takes little of its time.
 const MIN_ROWS: usize = 128;
@@ -54,13 +54,16 @@ impl Items {
         Self::STAGED.into_iter().find(|items| fits(items) && is_enough(items)).unwrap_or(smallest)
     }
 
-    /// Returns a division for the threads of a CPU, with two items a thread or more to balance the load. Columns are divided
-    /// first, because an item packs its columns anew.
+    /// Returns a division for the threads of a CPU, with two items a thread or more to balance the load. An item packs its
+    /// columns anew, and reads its rows anew, which takes less time if it is about twice as tall as wide.
     fn packed(rows: usize, cols: usize, threads: usize) -> Self {
         let (mut row_parts, mut col_parts) = (rows.div_ceil(MAX_ROWS), cols.div_ceil(MAX_COLS));
+        let (most_row_parts, most_col_parts) = (rows.div_ceil(MIN_ROWS), cols.div_ceil(MIN_COLS));
         if threads > 1 {
-            col_parts = (2 * threads).div_ceil(row_parts).min(cols.div_ceil(MIN_COLS)).max(col_parts);
-            row_parts = (2 * threads).div_ceil(col_parts).min(rows.div_ceil(MIN_ROWS)).max(row_parts);
+            while row_parts * col_parts < (2 * threads).min(most_row_parts * most_col_parts) {
+                let is_tall = rows * col_parts > 2 * cols * row_parts || col_parts >= most_col_parts;
+                if is_tall && row_parts < most_row_parts { row_parts += 1 } else { col_parts += 1 }
+            }
             if !(row_parts * col_parts).is_multiple_of(threads) {
                 row_parts = row_parts.next_multiple_of(threads);
             }
@@ -80,7 +83,7 @@ impl Items {
     /// Returns the memory of an item, if up to `stack` partial sums are on the stack.
     pub fn memory(self, stack: usize) -> ItemMemory {
         // A load of sixteen rows from the middle of the last panel on reads past it.
-        let packed = GROUP_LEN * (WIDEST_PANEL + self.rows) + PANEL_ROWS;
+        let packed = PART * (self.cols + CHUNK) + PANEL_ROWS;
         let staging = if AS_ON_GPU { STAGED_LEN } else { packed };
         ItemMemory { staging, partial: self.partial_len(stack) }
     }

@@ -2,7 +2,6 @@
 
 use simt::{HALF_WARP, View, Warp};
 
-use super::ahead::Ahead;
 use super::tile::{PANEL_ROWS, Strided, transpose};
 
 /// The left operand. Its rows are the rows of the product.
@@ -75,17 +74,6 @@ impl Left {
 }
 
 impl Right {
-    /// Returns the lines of `cols` columns from `first` on, for `len` contracted indices from `start` on.
-    #[inline(always)]
-    pub(super) fn ahead(self, [first, cols]: [usize; 2], [start, len]: [usize; 2]) -> Ahead {
-        let Self { view, stride, is_transposed } = self;
-        if is_transposed {
-            Ahead::new(view.at(first * stride + start), stride, [cols, len])
-        } else {
-            Ahead::new(view.at(start * stride + first), stride, [len, cols])
-        }
-    }
-
     /// Packs a panel of `half_warps` half-warps of columns from `first` on, `[contracted, columns]`, for `len` contracted
     /// indices from `start` on.
     #[inline(always)]

@@ -1,55 +1,49 @@
 //! The products on a CPU, by packed panels and a micro-kernel that keeps its sums in registers.
 //!
-//! A block computes an item panel by panel, which are the columns of one tile. It packs the panel's columns of the right
-//! operand for a group of parts of the contraction. Of these a part stays in the L1 cache while the micro-kernel takes it
-//! through [`SUB_ROWS`] rows of the left operand. The sums of a part stay in registers. The partial sums between parts lie
-//! in the item's scratch memory.
+//! A block computes an item part by part of the contraction. It packs the item's columns of the right operand in panels,
+//! which are the columns of a tile. They stay in the L2 cache. Then it takes the rows of one tile after the other through
+//! all panels, so that the left operand comes from memory once. The processor fetches the lines of a panel ahead, because
+//! they are adjacent. The sums of a part stay in registers. The partial sums between parts lie in the item's scratch memory.
 //!
 //! The left operand is read where it lies, or packed if it is transposed. The lines that a tile takes of a transposed
 //! operand are far apart, so that few of them fit in the L1 cache at once.
 
 use simt::{Block, F32x32, HALF_WARP, Isa, Target, View, Warp, inline};
 
-use super::ahead::{Ahead, PanelAhead};
-use super::group::{GROUP, GROUP_LEN, Group};
 use super::operand::Left;
 use super::output::{Output, Values};
 use super::product::{Item, Product};
-use super::sum::Part;
+use super::sum::{PART, Part};
 use super::tile::{
-    PANEL_ROWS, PackedRows, Plain, Rows, SLOT, Strided, Tile, Transposed, WIDEST_PANEL, add_tile, panel_width, widest,
+    CHUNK, PANEL_ROWS, PackedRows, Plain, Rows, Strided, Tile, Transposed, add_tile, panel_width, tile_rows, widest,
 };
 
-/// The rows that are computed for each part of a group in turn. Their partial sums stay in the L1 cache.
-const SUB_ROWS: usize = 32;
-
-/// The number of elements of a matrix that stays in the caches from one use to the next.
-const CACHED: usize = 1 << 16;
-
-/// A panel of an item's columns, for a group of parts.
+/// A part of an item's contraction.
 #[derive(Clone, Copy)]
-struct Panel {
+struct PartOfItem {
     item: Item,
-    group: Group,
-    /// The first column in the item.
-    col: usize,
-    /// The number of half-warps of columns.
-    half_warps: usize,
+    part: Part,
     /// The memory for the packed left operand.
     left: View,
-    /// The memory for the packed right operand.
+    /// The packed panels of the right operand, one after the other.
     right: View,
     /// The partial sums of the item.
     partial: View,
 }
 
-impl Panel {
-    /// Returns the partial sums of the tile from this row of the item on.
+impl PartOfItem {
+    /// Returns the panel of the right operand whose first column in the item is `col`.
     #[inline(always)]
-    fn partial(&self, row: usize, part: Part) -> Partial {
-        let rows = self.item.rows.next_multiple_of(PANEL_ROWS);
-        let at = self.col * rows + row * self.half_warps * HALF_WARP;
-        Partial { levels: self.partial.at(at), level_len: rows * self.item.cols, part }
+    fn panel(&self, col: usize) -> View {
+        self.right.at(col * self.part.len.next_multiple_of(HALF_WARP))
+    }
+
+    /// Returns the partial sums of the tile of `tile_rows` rows from this row and column of the item on.
+    #[inline(always)]
+    fn partial(&self, [row, col]: [usize; 2], tile_rows: usize) -> Partial {
+        let Item { rows, cols, .. } = self.item;
+        let levels = self.partial.at(row * cols + col * tile_rows);
+        Partial { levels, level_len: rows.next_multiple_of(PANEL_ROWS) * cols, part: self.part }
     }
 }
 
@@ -57,116 +51,104 @@ impl Product {
     /// Computes an item. `staging` and `partial` have the lengths of [`Items::memory`](super::items::Items::memory).
     #[inline(always)]
     pub(super) fn packed<T: Target>(self, block: &Block<T>, item: Item, staging: View, partial: View) {
-        let (right, left) = (staging, staging.at(GROUP_LEN * WIDEST_PANEL));
-        let mut group = Group::EMPTY;
+        let (right, left) = (staging, staging.at(PART * item.cols));
         self.contraction.each_part(inline!(|part| {
-            group.push(part);
-            if group.count == GROUP || part.is_last {
-                let whole = group;
-                if self.left.is_packed(item.cols) {
-                    block.each_warp(inline!(move |_| {
-                        self.left.pack([item.first_row, item.rows], [whole.start(), whole.len()], left);
-                    }));
-                }
-                let mut col = 0;
-                while col < item.cols {
-                    let half_warps = panel_width((item.cols - col) / HALF_WARP, widest(T::ISA));
-                    let panel = Panel { item, group, col, half_warps, left, right, partial };
-                    block.each_warp(inline!(move |warp| self.panel::<T>(warp, &panel)));
-                    col += half_warps * HALF_WARP;
-                }
-                group = Group::EMPTY;
-            }
+            let part = PartOfItem { item, part, left, right, partial };
+            block.each_warp(inline!(move |warp| self.part::<T>(warp, &part)));
         }));
     }
 
-    /// Computes a panel.
+    /// Adds the terms of a part.
     #[inline(always)]
-    fn panel<T: Target>(self, warp: &Warp, panel: &Panel) {
-        let &Panel { item, group, col, half_warps, left, right, .. } = panel;
-        let (row, start, Left { view, stride, is_transposed }) = (item.first_row, group.start(), self.left);
-        self.right.pack(warp, [item.first_col + col, half_warps], [start, group.len()], right);
-        match (is_transposed, self.left.is_packed(item.cols)) {
-            (false, _) => self.rows::<T>(Plain(Strided { view: view.at(row * stride + start), stride }), panel),
-            (true, false) => self.rows::<T>(Transposed(Strided { view: view.at(start * stride + row), stride }), panel),
-            (true, true) => self.rows::<T>(PackedRows { view: left, len: group.len() }, panel),
+    fn part<T: Target>(&self, warp: &Warp, part: &PartOfItem) {
+        let &PartOfItem { item, part: Part { start, len, .. }, left: packed, .. } = part;
+        let mut col = 0;
+        while col < item.cols {
+            let half_warps = panel_width((item.cols - col) / HALF_WARP, widest(T::ISA));
+            self.right.pack(warp, [item.first_col + col, half_warps], [start, len], part.panel(col));
+            col += half_warps * HALF_WARP;
         }
-    }
-
-    #[inline(always)]
-    fn rows<T: Target>(&self, left: impl Rows, panel: &Panel) {
-        match (T::ISA, panel.half_warps) {
-            (Isa::Avx512, 3) => self.tiles::<4, 3>(left, panel),
-            (Isa::Avx512, 2) => self.tiles::<4, 2>(left, panel),
-            (Isa::Avx512, _) => self.tiles::<4, 1>(left, panel),
-            _ => self.tiles::<2, 1>(left, panel),
-        }
-    }
-
-    /// Computes the tiles of a panel, whose rows are those of the item.
-    #[inline(always)]
-    fn tiles<const PAIRS: usize, const WIDTH: usize>(&self, left: impl Rows, panel: &Panel) {
-        let &Panel { item, group, col, right, .. } = panel;
-        let (start, first_col) = (group.start(), item.first_col + col);
-        let mut ahead = self.ahead(panel, 2 * PAIRS);
-        for first in (0..item.rows).step_by(SUB_ROWS) {
-            for &part in &group.parts[..group.count] {
-                let left = left.after(part.start - start);
-                let right = right.at((part.start - start) * WIDTH * HALF_WARP);
-                let right = Strided { view: right, stride: WIDTH * HALF_WARP };
-                let steps = (2 * PAIRS * WIDTH).div_ceil((part.len / SLOT).max(1));
-                let mut row = first;
-                while row < item.rows.min(first + SUB_ROWS) {
-                    let partial = panel.partial(row, part);
-                    let at = (item.first_row + row) * self.y_stride + first_col;
-                    let steps = if part.is_last { steps } else { 0 };
-                    let sum = add_tile::<PAIRS, WIDTH>(
-                        left.starting_at(row),
-                        right,
-                        part.len,
-                        partial.begin(),
-                        inline!(|| ahead.step(steps)),
-                    );
-                    let sum = partial.end(sum);
-                    row += 2 * PAIRS;
-                    if part.is_last {
-                        self.output.apply(TileValues { tile: sum, at, stride: self.y_stride, col: first_col }, self.y);
-                        if row % PANEL_ROWS == 0 {
-                            self.store_squares::<WIDTH>(item.first_row + row - PANEL_ROWS, first_col);
-                        }
-                    }
+        let Left { view, stride, is_transposed } = self.left;
+        for first in (0..item.rows).step_by(CHUNK) {
+            let row = item.first_row + first;
+            match (is_transposed, self.left.is_packed(item.cols)) {
+                (false, _) => {
+                    self.chunk::<T>(Plain(Strided { view: view.at(row * stride + start), stride }), part, first)
+                }
+                (true, false) => {
+                    self.chunk::<T>(Transposed(Strided { view: view.at(start * stride + row), stride }), part, first);
+                }
+                (true, true) => {
+                    self.left.pack([row, CHUNK.min(item.rows - first)], [start, len], packed);
+                    let is_last = first + CHUNK >= item.rows;
+                    let next =
+                        if is_last { (start + len) * stride + item.first_row } else { start * stride + row + CHUNK };
+                    let next = Strided { view: view.at(next), stride };
+                    self.chunk::<T>(PackedRows { view: packed, len, row: 0, next }, part, first);
                 }
             }
         }
     }
 
-    /// Returns what is prefetched while the panel's tiles of so many rows are computed. Small matrices
-    /// stay in the caches.
+    /// Adds the terms of a part to [`CHUNK`] rows of the item from `first` on.
     #[inline(always)]
-    fn ahead(&self, panel: &Panel, tile_rows: usize) -> PanelAhead {
-        let &Panel { item, group, col, half_warps, .. } = panel;
-        let (width, len) = (half_warps * HALF_WARP, group.len());
-        let rows = if self.rows * self.cols >= CACHED { item.rows.saturating_sub(tile_rows) } else { 0 };
-        let at = (item.first_row + tile_rows) * self.y_stride + item.first_col + col;
-        let result = |view: View, rows: usize| Ahead::new(view.at(at), self.y_stride, [rows, width]);
-        let next = col + width;
-        let cols = if len * self.cols >= CACHED { width.min(item.cols.saturating_sub(next)) } else { 0 };
-        let right = self.right.ahead([item.first_col + next, cols], [group.start(), len]);
-        // The first panel brings the rows of the left operand into the cache. An item of many panels does not gain by it.
-        let is_narrow = item.cols <= 2 * WIDEST_PANEL;
-        let is_first = col == 0 && is_narrow && !self.left.is_transposed && self.rows * len >= CACHED;
-        let left_rows = if is_first { item.rows.saturating_sub(tile_rows) } else { 0 };
-        let left = self.left.view.at((item.first_row + tile_rows) * self.left.stride + group.start());
-        PanelAhead {
-            left: Ahead::new(left, self.left.stride, [left_rows, len]),
-            left_steps: if is_first { tile_rows * SLOT / HALF_WARP } else { 0 },
-            y: result(self.y, rows),
-            h2: match self.output {
-                Output::SquaredReluBackward { h2 } => result(h2, rows),
-                _ => result(self.y, 0),
-            },
-            right,
-            right_steps: right.lines().div_ceil(item.rows.div_ceil(tile_rows) * (len / SLOT).max(1)),
+    fn chunk<T: Target>(&self, left: impl Rows, part: &PartOfItem, first: usize) {
+        let Item { rows, cols, .. } = part.item;
+        for row in (0..CHUNK.min(rows - first)).step_by(tile_rows(T::ISA)) {
+            let (left, mut col) = (left.starting_at(row), 0);
+            while col < cols {
+                let (at, half_warps) = ([first + row, col], panel_width((cols - col) / HALF_WARP, widest(T::ISA)));
+                match (T::ISA, half_warps) {
+                    (Isa::Avx512, 3) => self.tile::<4, 3>(left, part, at),
+                    (Isa::Avx512, 2) => self.tile::<4, 2>(left, part, at),
+                    (Isa::Avx512, _) => self.tile::<4, 1>(left, part, at),
+                    _ => self.tile::<2, 1>(left, part, at),
+                }
+                col += half_warps * HALF_WARP;
+            }
+        }
+    }
+
+    /// Adds the terms of a part to the tile from this row and column of the item on, whose rows are those of `left`.
+    #[inline(always)]
+    fn tile<const PAIRS: usize, const WIDTH: usize>(&self, left: impl Rows, part: &PartOfItem, [row, col]: [usize; 2]) {
+        let (item, tile_rows, width, is_last) = (part.item, 2 * PAIRS, WIDTH * HALF_WARP, part.part.is_last);
+        let [first_row, first_col] = [item.first_row + row, item.first_col + col];
+        let (at, partial) = (first_row * self.y_stride + first_col, part.partial([row, col], tile_rows));
+        // The tiles of these rows share the prefetches for the rows of the next tiles.
+        let ahead = tile_rows.div_ceil(item.cols / width);
+        let (first_ahead, end_ahead) = (tile_rows + col / width * ahead, 2 * tile_rows);
+        let sum = add_tile::<PAIRS, WIDTH>(
+            left,
+            Strided { view: part.panel(col), stride: width },
+            part.part.len,
+            partial.begin(),
+            inline!(|k| {
+                for row in first_ahead..end_ahead.min(first_ahead + ahead) {
+                    left.prefetch(row, k);
+                }
+                if is_last && k / HALF_WARP < tile_rows {
+                    for i in 0..WIDTH {
+                        self.prefetch_result(at + k / HALF_WARP * self.y_stride + i * HALF_WARP);
+                    }
+                }
+            }),
+        );
+        let sum = partial.end(sum);
+        if is_last {
+            self.output.apply(TileValues { tile: sum, at, stride: self.y_stride, col: first_col }, self.y);
+            if (row + tile_rows).is_multiple_of(PANEL_ROWS) {
+                self.store_squares::<WIDTH>(first_row + tile_rows - PANEL_ROWS, first_col);
+            }
+        }
+    }
+
+    /// Prefetches a line of the result, and of the operand that the backward pass of `relu(u)^2` reads.
+    #[inline(always)]
+    fn prefetch_result(&self, at: usize) {
+        self.y.prefetch(at);
+        if let Output::SquaredReluBackward { h2 } = self.output {
+            h2.prefetch(at);
         }
     }
 }

@@ -12,9 +12,8 @@ use simt::{HALF_WARP, U32View, inline, round_up};
 
 use crate::tree::merges;
 
-/// The largest number of terms of a part. A panel of the right operand of so many terms takes 24 KB, which fits in the L1
-/// cache.
-pub const PART: usize = 128;
+/// The largest number of terms of a part. So many rows of an item's columns of the right operand fit in the L2 cache.
+pub const PART: usize = 384;
 
 /// A part of a contraction, in the order of computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +31,6 @@ pub struct Part {
     pub merges: usize,
     /// Whether the part is the last one of all, after which the sum is the result.
     pub is_last: bool,
-}
-
-impl Part {
-    /// A part of no terms.
-    pub(super) const NONE: Self = Self { start: 0, len: 0, is_first: false, depth: 0, merges: 0, is_last: false };
 }
 
 /// A segment of a contraction, in the order of computation.

@@ -8,8 +8,11 @@ pub const PANEL_ROWS: usize = 16;
 /// The most columns of a panel of the right operand.
 pub(super) const WIDEST_PANEL: usize = 3 * HALF_WARP;
 
-/// The number of contracted indices between two prefetches.
-pub(super) const SLOT: usize = 4;
+/// The rows of a transposed left operand that are packed at once.
+pub(super) const CHUNK: usize = 64;
+
+/// The number of terms that are added in a round of the loop of a tile.
+const ROUND: usize = 4;
 
 /// A matrix in memory.
 #[derive(Clone, Copy)]
@@ -30,6 +33,11 @@ pub(super) const fn widest(isa: Isa) -> usize {
     if matches!(isa, Isa::Avx512) { 3 } else { 1 }
 }
 
+/// Returns the number of rows of a tile.
+pub(super) const fn tile_rows(isa: Isa) -> usize {
+    if matches!(isa, Isa::Avx512) { 8 } else { 4 }
+}
+
 /// Returns the width in half-warps of the next panel, for `left` half-warps that are left and panels of up to `widest`.
 /// Two panels of two half-warps are faster than one of three and one of one.
 #[inline(always)]
@@ -42,11 +50,13 @@ pub(super) trait Rows: Copy {
     /// Returns the operand from row `row` on.
     fn starting_at(self, row: usize) -> Self;
 
-    /// Returns the operand from element `k` of the rows on.
-    fn after(self, k: usize) -> Self;
-
     /// Returns a function of `pair` that gives element `k` of the rows `2 pair` and `2 pair + 1`.
     fn column(self, k: usize) -> impl Fn(usize) -> F32x32;
+
+    /// Prefetches a line that is read after the rows of a tile. `row` is a row of the next tile, and `k` a multiple of
+    /// [`HALF_WARP`].
+    #[inline(always)]
+    fn prefetch(self, _row: usize, _k: usize) {}
 }
 
 /// Rows that lie one after the other, `[rows, len]`.
@@ -57,13 +67,17 @@ pub(super) struct Plain(pub Strided);
 #[derive(Clone, Copy)]
 pub(super) struct Transposed(pub Strided);
 
-/// Rows that are packed in panels `[len, 16]`, one after the other.
+/// Rows that are packed in panels `[len, 16]`, one after the other, [`CHUNK`] rows at once.
 #[derive(Clone, Copy)]
 pub(super) struct PackedRows {
     /// The first panel.
     pub view: View,
     /// The length of the rows.
     pub len: usize,
+    /// The first row.
+    pub row: usize,
+    /// The columns that are packed next.
+    pub next: Strided,
 }
 
 impl Rows for Plain {
@@ -73,14 +87,14 @@ impl Rows for Plain {
     }
 
     #[inline(always)]
-    fn after(self, k: usize) -> Self {
-        Self(Strided { view: self.0.view.at(k), ..self.0 })
-    }
-
-    #[inline(always)]
     fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
         let Strided { view, stride } = self.0;
         inline!(move |pair| view.broadcast_halves(2 * pair * stride + k, stride))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, row: usize, k: usize) {
+        self.0.view.prefetch(row * self.0.stride + k);
     }
 }
 
@@ -88,11 +102,6 @@ impl Rows for Transposed {
     #[inline(always)]
     fn starting_at(self, row: usize) -> Self {
         Self(Strided { view: self.0.view.at(row), ..self.0 })
-    }
-
-    #[inline(always)]
-    fn after(self, k: usize) -> Self {
-        Self(Strided { view: self.0.view.at(k * self.0.stride), ..self.0 })
     }
 
     #[inline(always)]
@@ -106,18 +115,21 @@ impl Rows for PackedRows {
     #[inline(always)]
     fn starting_at(self, row: usize) -> Self {
         let row_in_panel = row % PANEL_ROWS;
-        Self { view: self.view.at((row - row_in_panel) * self.len + row_in_panel), ..self }
-    }
-
-    #[inline(always)]
-    fn after(self, k: usize) -> Self {
-        Self { view: self.view.at(k * PANEL_ROWS), ..self }
+        Self { view: self.view.at((row - row_in_panel) * self.len + row_in_panel), row, ..self }
     }
 
     #[inline(always)]
     fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
         let inputs = self.view.broadcast_pairs(k * PANEL_ROWS);
         inline!(move |pair| inputs.broadcast_pair(pair))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, row: usize, k: usize) {
+        // So many rows of sixteen elements each take turns with the lines of sixteen terms.
+        const LINES: usize = CHUNK / HALF_WARP;
+        let i = (self.row + row) % CHUNK;
+        self.next.view.prefetch((k + i / LINES) * self.next.stride + i % LINES * HALF_WARP);
     }
 }
 
@@ -131,22 +143,25 @@ fn tile<const PAIRS: usize, const WIDTH: usize>(left: impl Rows, right: Strided,
     sum
 }
 
-/// Returns `sum` and a tile, as [`tile`] computes it. `prefetch` is called once for each [`SLOT`] terms.
+/// Returns `sum` and a tile, as [`tile`] computes it. `prefetch(k)` is called before the terms from `k` on, for each multiple
+/// of [`HALF_WARP`].
 #[inline(always)]
 pub(super) fn add_tile<const PAIRS: usize, const WIDTH: usize>(
     left: impl Rows,
     right: Strided,
     len: usize,
     mut sum: Tile<PAIRS, WIDTH>,
-    mut prefetch: impl FnMut(),
+    prefetch: impl Fn(usize),
 ) -> Tile<PAIRS, WIDTH> {
     let mut k = 0;
-    while k + SLOT <= len {
-        prefetch();
-        for i in 0..SLOT {
+    while k + ROUND <= len {
+        if k.is_multiple_of(HALF_WARP) {
+            prefetch(k);
+        }
+        for i in 0..ROUND {
             sum = add_term(left, right, k + i, sum);
         }
-        k += SLOT;
+        k += ROUND;
     }
     while k < len {
         sum = add_term(left, right, k, sum);
