@@ -13,7 +13,8 @@ pub fn each_phase(phases: usize, items: usize, work: impl Fn(usize, usize) + Syn
         pool.lead(phases, &work);
         return;
     }
-    rayon::scope(|scope| {
+    // The calling thread leads, also if it is none of the pool's. Otherwise it would wake one of them for each launch.
+    rayon::in_place_scope(|scope| {
         for _ in 1..items {
             scope.spawn(|_| pool.help(&work));
         }
