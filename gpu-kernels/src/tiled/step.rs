@@ -164,7 +164,8 @@ impl StepArgs {
         unsafe { self.step(phase) }.products(phase.op)
     }
 
-    /// Returns the product of an item of a phase with the item's index in the product, if the phase consists of products.
+    /// Returns the product of an item of a phase with the item's index in the product, if the phase consists of products. The
+    /// items of the second product come first, because they have the most work.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
@@ -172,13 +173,16 @@ impl StepArgs {
     pub(super) unsafe fn product(&self, phase: Phase, index: usize) -> Option<(Product, Items, usize)> {
         // SAFETY: the caller keeps the contract.
         let [first, second] = unsafe { self.products(phase) };
-        let first = first?;
-        let items = first.division(self.threads as usize);
-        let count = items.count(first.rows, first.cols);
-        match second {
-            Some(second) if index >= count => Some((second, second.division(self.threads as usize), index - count)),
-            _ => Some((first, items, index)),
+        let (first, threads, mut index) = (first?, self.threads as usize, index);
+        if let Some(second) = second {
+            let items = second.division(threads);
+            let count = items.count(second.rows, second.cols);
+            if index < count {
+                return Some((second, items, index));
+            }
+            index -= count;
         }
+        Some((first, first.division(threads), index))
     }
 
     /// Computes an item of a phase of attention.
