@@ -73,7 +73,7 @@ impl Product {
             let row = item.first_row + first;
             match (is_transposed, self.left.is_packed(item.cols)) {
                 (false, _) => {
-                    self.chunk::<T>(Plain(Strided { view: view.at(row * stride + start), stride }), part, first)
+                    self.chunk::<T>(Plain(Strided { view: view.at(row * stride + start), stride }), part, first);
                 }
                 (true, false) => {
                     self.chunk::<T>(Transposed(Strided { view: view.at(start * stride + row), stride }), part, first);
