@@ -98,6 +98,7 @@ mod kernel_block;
 mod lanes;
 mod masked;
 pub mod math;
+mod newton;
 #[cfg(not(target_arch = "nvptx64"))]
 mod processor;
 mod register_tile;
@@ -115,10 +116,10 @@ pub use backend::{BroadcastPairs, Broadcasts, F32x16, F32x32, Mask16, Memory, St
 pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
 pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
 pub use columns::Columns;
+#[cfg(not(target_arch = "nvptx64"))]
+pub use cpu::AnyCpu;
 #[cfg(feature = "race-check")]
 pub use cpu::race;
-#[cfg(not(target_arch = "nvptx64"))]
-pub use cpu::{AnyCpu, sqrt_from_estimate};
 #[cfg(all(target_arch = "nvptx64", feature = "rust-cuda"))]
 pub use cuda_std;
 pub use element::{Bf16, Element, F16, Scalar};
@@ -128,6 +129,7 @@ pub use index::{div, half_warps, rem, round_up, sum_half_warps};
 pub use kernel::{Argument, CpuEntry, Global, Kernel, Launch, argument_size};
 pub use kernel_block::{KernelBlock, PARTS, PerPart};
 pub use lanes::Lanes;
+pub use newton::{quotient_from_estimate, sqrt_from_estimate};
 #[cfg(not(target_arch = "nvptx64"))]
 pub use processor::{Arguments, Cpu, cpu_entry};
 pub use space::{ConstantMemory, GlobalMemory, SharedMemory, Space, Writable};

@@ -15,7 +15,6 @@ mod channels;
 mod conversions;
 mod lanes;
 mod memory;
-mod newton;
 mod quads;
 #[cfg(feature = "race-check")]
 pub mod race;
@@ -30,7 +29,6 @@ pub use broadcasts::{BroadcastPairs, Broadcasts};
 pub use channels::{F32x16, Mask16, U32x16, sqrt};
 pub use lanes::F32x32;
 pub use memory::{Memory, Staged};
-pub use newton::sqrt_from_estimate;
 pub use u32_view::U32View;
 pub use view::View;
 pub use warp_lanes::{I32x32, Mask32, U32x32};
@@ -138,10 +136,14 @@ pub(crate) fn accumulators(isa: Isa) -> usize {
 
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 ///
-/// With AVX-512 the first half-warp of each root comes from [`sqrt_from_estimate`]. Roots and divisions share the divider,
+/// With AVX-512 the first half-warp of each root comes from its estimate by `from_estimate`. Roots and divisions share the divider,
 /// which would take longer than the multipliers and the caches if it computed every root.
 #[inline(always)]
-pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] {
+pub(crate) fn sqrt_all<const N: usize>(
+    isa: Isa,
+    x: [F32x32; N],
+    from_estimate: impl Fn(F32x16, F32x16) -> F32x16,
+) -> [F32x32; N] {
     let mut root = x;
     for i in 0..N {
         root[i] = x[i].map(F32x16::sqrt);
@@ -149,9 +151,22 @@ pub(crate) fn sqrt_all<const N: usize>(isa: Isa, x: [F32x32; N]) -> [F32x32; N] 
         if isa == Isa::Avx512 {
             // SAFETY: a processor that runs kernels for `Isa::Avx512` has the instruction, see `Target`.
             let estimate = F32x16(unsafe { core::arch::x86_64::_mm512_rsqrt14_ps(x[i].0.0.into()) }.into());
-            root[i].0 = sqrt_from_estimate(x[i].0, estimate);
+            root[i].0 = from_estimate(x[i].0, estimate);
         }
     }
-    let _ = isa;
+    let _ = (isa, from_estimate);
     root
+}
+
+/// Returns the quotients, see [`Warp::divide`](crate::Warp::divide). Newton's method would gain nothing beside the divider.
+#[inline(always)]
+pub(crate) fn divide_all<const N: usize>(
+    mut a: [F32x32; N],
+    b: [F32x32; N],
+    _: impl Fn(F32x32, F32x32, F32x32) -> F32x32,
+) -> [F32x32; N] {
+    for i in 0..N {
+        a[i] = a[i] / b[i];
+    }
+    a
 }

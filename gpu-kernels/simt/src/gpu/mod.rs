@@ -110,11 +110,29 @@ pub(crate) fn accumulators(_: Isa) -> usize {
 
 /// Returns the square roots, see [`Warp::sqrt`](crate::Warp::sqrt).
 #[inline(always)]
-pub(crate) fn sqrt_all<const N: usize>(_: Isa, mut x: [F32x32; N]) -> [F32x32; N] {
+pub(crate) fn sqrt_all<const N: usize>(
+    _: Isa,
+    mut x: [F32x32; N],
+    _: impl Fn(F32x16, F32x16) -> F32x16,
+) -> [F32x32; N] {
     for i in 0..N {
         x[i] = F32x32(sqrt(x[i].0));
     }
     x
+}
+
+/// Returns the quotients by `from_estimate`, see [`Warp::divide`](crate::Warp::divide). ptxas makes ten instructions of a division, among them
+/// a check of the range and a branch, which keeps the divisions of a lane from running at once.
+#[inline(always)]
+pub(crate) fn divide_all<const N: usize>(
+    mut a: [F32x32; N],
+    b: [F32x32; N],
+    from_estimate: impl Fn(F32x32, F32x32, F32x32) -> F32x32,
+) -> [F32x32; N] {
+    for i in 0..N {
+        a[i] = from_estimate(a[i], b[i], F32x32(ptx::reciprocal(b[i].0)));
+    }
+    a
 }
 
 /// Runs `work` with a view of `LEN` elements at the beginning of the launch's dynamic shared memory.

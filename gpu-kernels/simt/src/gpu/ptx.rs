@@ -103,6 +103,21 @@ pub fn half() -> u32 {
     half
 }
 
+/// Returns an estimate of `1 / x`. It differs from `1 / x` by at most the distance of two neighbouring floats (PTX ISA,
+/// `rcp.approx.ftz.f32`). Beyond 2^126 it is zero.
+#[inline(always)]
+pub fn reciprocal(x: f32) -> f32 {
+    let y: u32;
+    // SAFETY: the instruction only computes on registers.
+    unsafe {
+        asm!(
+            "rcp.approx.ftz.f32 {}, {};", out(reg32) y, in(reg32) x.to_bits(),
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    f32::from_bits(y)
+}
+
 /// Counts the block in and waits until the counter reaches `arrivals`. The block's first thread does both. The release
 /// makes this block's writes visible to the other blocks, and the acquire makes their writes visible to this block. The
 /// block barriers around the call extend this visibility to all threads.

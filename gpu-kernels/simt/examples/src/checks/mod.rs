@@ -2,6 +2,7 @@
 
 pub mod atomic_ops;
 pub mod block_ops;
+pub mod division;
 pub mod half_ops;
 pub mod lane_ops;
 pub mod wide_ops;

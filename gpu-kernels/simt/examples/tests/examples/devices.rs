@@ -69,7 +69,12 @@ fn run_ptx<K: Arguments>(
 }
 
 /// Runs the kernel on the CPU on copies of the arrays.
-fn run_cpu<K: Arguments>(cpu: Cpu, blocks: usize, arrays: &[Vec<u32>], kernel: &impl Fn(&[u64]) -> K) -> Vec<Vec<u32>> {
+pub fn run_cpu<K: Arguments>(
+    cpu: Cpu,
+    blocks: usize,
+    arrays: &[Vec<u32>],
+    kernel: &impl Fn(&[u64]) -> K,
+) -> Vec<Vec<u32>> {
     let mut arrays = arrays.to_vec();
     let addresses: Vec<u64> = arrays.iter_mut().map(|array| array.as_mut_ptr().expose_provenance() as u64).collect();
     // SAFETY: the arrays have the lengths that the test gives the kernel, and nothing else uses them.

@@ -5,6 +5,7 @@
 #![allow(missing_docs)]
 
 mod devices;
+mod division;
 mod ops;
 
 use devices::run;
