@@ -41,6 +41,7 @@ classes! {
     CONVERSION: "conversion", 12, "an estimate, three dependent instructions";
     DOUBLE: "double precision", 16, "an estimate, four dependent instructions";
     DIVISION: "division, square root", 40, "an estimate of ptxas's sequence, ten dependent instructions";
+    SPECIAL: "approximate function", 20, "an estimate, eight cycles of a unit of four lanes and three dependent instructions";
     INTEGER_DIVISION: "integer division", 100, "an estimate of ptxas's sequence, 25 dependent instructions";
     PARAMETER: "parameter, constant", 8, "an estimate, a hit of the constant cache";
     SHARED: "shared memory", 24, "PMC10448217, table 3 (20), and an instruction for the address";
@@ -102,6 +103,7 @@ fn compute_class(mnemonic: &str) -> usize {
     let divides = is(&["div.", "rem.", "sqrt.", "rcp."]);
     match () {
         () if mnemonic.ends_with("f64") && !is(&["mov."]) => DOUBLE,
+        () if mnemonic.contains(".approx") => SPECIAL,
         () if divides && is_float => DIVISION,
         () if divides => INTEGER_DIVISION,
         () if is(&["cvt."]) && mnemonic.contains(".f") => CONVERSION,
@@ -226,7 +228,7 @@ mod tests {
     #[test]
     fn each_latency_is_that_of_the_table_and_has_a_source() {
         let latencies = CLASSES.each_ref().map(|class| class.latency);
-        assert_eq!(latencies, [4, 4, 4, 12, 16, 40, 100, 8, 24, 34, 250, 400, 300, 250, 33, 33, 24, 20, 20, 4]);
+        assert_eq!(latencies, [4, 4, 4, 12, 16, 40, 20, 100, 8, 24, 34, 250, 400, 300, 250, 33, 33, 24, 20, 20, 4]);
         assert!(CLASSES.iter().all(|class| !class.source.is_empty()));
     }
 
@@ -239,6 +241,7 @@ mod tests {
         assert_eq!(of("setp.lt.f32"), "comparison, selection, move");
         assert_eq!(of("mov.f64"), "comparison, selection, move");
         assert_eq!(of("div.rn.f32"), "division, square root");
+        assert_eq!(of("rcp.approx.ftz.f32"), "approximate function");
         assert_eq!(of("rem.u64"), "integer division");
         assert_eq!(of("cvt.rn.f32.s32"), "conversion");
         assert_eq!(of("cvt.u64.u32"), "integer arithmetic, logic");
