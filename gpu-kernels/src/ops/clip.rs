@@ -1,6 +1,6 @@
 //! The gradient's global norm, and the factor that clips it.
 
-use simt::{F32x16, F32x32, View, half_warps, sqrt};
+use simt::{F32x16, F32x32, View, half_warps, round_up, sqrt};
 
 /// The addend of every sum of squares. The addend keeps sums of tiny squares from becoming denormal.
 const BIAS: f32 = 1e-30;
@@ -21,6 +21,22 @@ pub fn norm(partial: View, len: usize) -> f32 {
     let mut sum = F32x16::splat(0.0);
     for i in half_warps(len) {
         sum = sum + partial.load(i);
+    }
+    sqrt(sum.reduce_sum())
+}
+
+/// Returns [`norm`] of partial sums that are `[16, blocks rounded up to a multiple of four]`, of which a lane of a GPU loads
+/// four at once.
+#[inline(always)]
+pub fn norm_of_columns(partial: View, blocks: usize) -> f32 {
+    let (mut sum, stride) = (F32x16::splat(0.0), round_up(blocks, 4));
+    for first in (0..stride).step_by(4) {
+        let quad = partial.load_strided_quads(first, stride);
+        for i in 0..4 {
+            if first + i < blocks {
+                sum = sum + quad[i];
+            }
+        }
     }
     sqrt(sum.reduce_sum())
 }

@@ -4,7 +4,7 @@
 use simt::{Block, F32x32, HALF_WARP, PerWarp, Target, U32x32, View, inline};
 
 use super::held::{Held, Rows, are_held, held_pairs, zeros};
-use super::weights::Weights;
+use super::weights::{Weights, squares_len};
 use crate::activations::Pass;
 use crate::layout::{Arrays, WeightBlock};
 use crate::ops::{clip, embed};
@@ -83,12 +83,12 @@ impl<S: Shape> Weights<S> {
     /// Stores the sums of squares of the gradients that a warp holds.
     #[inline(always)]
     pub(super) fn store_squares(&self, held: &Held) {
-        let Held { rows: Arrays { grads, .. }, sum, .. } = *held;
+        let (Held { rows: Arrays { grads, .. }, sum, .. }, stride) = (*held, squares_len(self.s) / HALF_WARP);
         if held.sources.is_some() {
-            self.squares.store(sum * HALF_WARP, clip::squares(grads));
+            self.squares.store_strided(sum, stride, clip::squares(grads));
         } else {
             for pair in 0..held_pairs(self.s) {
-                self.squares.store((sum + pair) * HALF_WARP, clip::squares([grads[pair]]));
+                self.squares.store_strided(sum + pair, stride, clip::squares([grads[pair]]));
             }
         }
     }

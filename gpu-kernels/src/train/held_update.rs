@@ -3,7 +3,7 @@
 use simt::{Block, F32x32, HALF_WARP, PerWarp, Target, View, Warp, inline};
 
 use super::held::{Held, Rows, are_held};
-use super::weights::{Weights, squares_len};
+use super::weights::{Weights, square_blocks};
 use crate::layout::{Arrays, WeightBlock};
 use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
 use crate::ops::clip;
@@ -65,7 +65,7 @@ impl<S: Shape> Weights<S> {
             self.update(block, Warp::block_share, params, step, log, loss);
             return 0.0;
         }
-        let norm = clip::norm(self.squares, squares_len(self.s));
+        let norm = clip::norm_of_columns(self.squares, square_blocks(self.s));
         let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
         let (s, Arrays { w, transposed, .. }) = (self.s, self.arrays);
         block.each_warp_with(

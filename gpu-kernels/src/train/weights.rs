@@ -1,6 +1,6 @@
 //! The gradients and the updates of the weights, block by block. A warp updates the blocks whose gradients it computed.
 
-use simt::{Block, F32x32, HALF_WARP, Share, Target, View, WARPS, Warp, div, inline, rem};
+use simt::{Block, F32x32, HALF_WARP, Share, Target, View, WARPS, Warp, div, inline, rem, round_up};
 
 use crate::activations::{Pass, one_of_three};
 use crate::layout::{Arrays, Layout, WeightBlock};
@@ -18,11 +18,18 @@ pub(super) enum Matrix {
     OfLayer { l: usize, which: usize },
 }
 
-/// Returns the number of elements in [`Weights::squares`], sixteen for each block that [`Weights::each_block`] visits.
+/// Returns the number of blocks that [`Weights::each_block`] visits.
+#[inline(always)]
+pub(super) fn square_blocks<S: Shape>(s: S) -> usize {
+    let tensors = Layout(s).model();
+    tensors.wte.blocks(HALF_WARP) + tensors.wpe.blocks(2) + s.n_layer() * layer_blocks(s)
+}
+
+/// Returns the number of elements in [`Weights::squares`], sixteen for each of the [`square_blocks`], whose number is rounded
+/// up to a multiple of four.
 #[inline(always)]
 pub fn squares_len<S: Shape>(s: S) -> usize {
-    let tensors = Layout(s).model();
-    (tensors.wte.blocks(HALF_WARP) + tensors.wpe.blocks(2) + s.n_layer() * layer_blocks(s)) * HALF_WARP
+    round_up(square_blocks(s), 4) * HALF_WARP
 }
 
 /// Returns the number of blocks of a layer's matrices.
@@ -73,7 +80,7 @@ pub(super) fn sources<S: Shape>(s: S, pass: &Pass, matrix: Matrix) -> (View, Vie
 pub(super) struct Weights<S> {
     pub(super) s: S,
     pub(super) arrays: Arrays<View>,
-    /// `[blocks, 16]`: the partial sums.
+    /// `[blocks, 16]`: the partial sums. If the warps hold weights, they are `[16, blocks rounded up]`.
     pub(super) squares: View,
 }
 
@@ -150,7 +157,7 @@ impl<S: Shape> Weights<S> {
         log: View,
         loss: impl Fn() -> f32 + Copy,
     ) {
-        let norm = clip::norm(self.squares, squares_len(self.s));
+        let norm = clip::norm(self.squares, square_blocks(self.s) * HALF_WARP);
         let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
         block.each_warp(inline!(move |warp| {
             self.each_block(

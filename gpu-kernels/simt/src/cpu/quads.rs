@@ -2,11 +2,12 @@
 
 use core::simd::Simd;
 
+use super::channels::F32x16;
 use super::lanes::F32x32;
 use super::view::View;
 use super::warp_lanes::{Mask32, U32x32};
 use crate::space::Kind;
-use crate::target::WARP;
+use crate::target::{HALF_WARP, WARP};
 
 impl View {
     /// Loads four adjacent elements in each lane, those from `OFFSET` after the lane's index on. Both are multiples of four,
@@ -54,6 +55,21 @@ impl View {
         }
     }
 
+    /// Loads four adjacent elements for each channel, those from `i + c * stride` on for channel `c`. Both are multiples of four.
+    #[inline(always)]
+    #[track_caller]
+    pub fn load_strided_quads(self, i: usize, stride: usize) -> [F32x16; 4] {
+        let quad = self.at(i).load_quads_where(Mask32::lanes_below(HALF_WARP), channels_apart(stride));
+        quad.map(|x| x.0)
+    }
+
+    /// Stores a value of each channel. That of channel `c` goes to element `i + c * stride`.
+    #[inline(always)]
+    #[track_caller]
+    pub fn store_strided(self, i: usize, stride: usize, x: F32x16) {
+        self.at(i).scatter_where(Mask32::lanes_below(HALF_WARP), channels_apart(stride), F32x32::broadcast(x));
+    }
+
     /// Stores an element from each lane, `OFFSET` after the lane's index, which is below 2^30. The lanes' elements differ.
     #[inline(always)]
     #[track_caller]
@@ -73,4 +89,10 @@ impl View {
             }
         }
     }
+}
+
+/// Returns the places of the channels, if they are `stride` apart.
+#[inline(always)]
+fn channels_apart(stride: usize) -> U32x32 {
+    U32x32::lane_index() * U32x32::splat(stride as u32)
 }
