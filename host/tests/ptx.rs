@@ -39,6 +39,9 @@ const TILED: [(&str, usize); 6] = [
     ("add", size_of::<AddArgs>()),
 ];
 
+/// The kernels that divide by `Warp::divide`.
+const DIVIDING: [&str; 2] = ["train", "train_batch"];
+
 fn kernels() -> &'static [(&'static str, &'static str)] {
     PTX.expect("a build with PTX: unset MICROGPT_PTX").kernels
 }
@@ -66,7 +69,11 @@ fn the_modules_are_complete_and_round_as_ieee_754_does() {
     for (kernel, ptx) in kernels() {
         for line in ptx.lines() {
             assert!(!line.starts_with(".extern .func") && !line.contains("call"), "{kernel}: {line}");
-            // Approximations, flushed denormals and double precision would give other bits than the CPU.
+            // Approximations, flushed denormals and double precision would give other bits than the CPU. The estimate of
+            // `Warp::divide` does not, because `quotient_from_estimate` corrects it.
+            if DIVIDING.contains(kernel) && line.trim_start().starts_with("rcp.approx.ftz.f32") {
+                continue;
+            }
             assert!(!line.contains(".approx") && !line.contains(".ftz") && !line.contains(".f64"), "{kernel}: {line}");
         }
     }

@@ -1,35 +1,40 @@
 //! The updates of the weights that the warps of a GPU hold (see [`held`](super::held)).
 
+use core::ops::Range;
+
 use simt::{Block, F32x32, HALF_WARP, PerWarp, Target, View, Warp, inline};
 
-use super::held::{Held, Rows, are_held};
+use super::held::{Held, M_SCALE, Rows, are_held, held_pairs};
 use super::weights::{Weights, square_blocks};
 use crate::layout::{Arrays, WeightBlock};
 use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
 use crate::ops::clip;
 use crate::shape::Shape;
 
-/// Computes [`AdamW::update_rows`] in registers. The op in memory stores each moment as soon as it has it, because a CPU is up
-/// to 6 % slower if it loads all arrays first. So the sequence stands here again, and the emulator's tests hold both to the
-/// same bits.
+/// The largest addend of the denominator. If it is larger, the learning rate is 0, and [`Warp::divide`] returns zeros for it.
+const MAX_EPS: f32 = M_SCALE / 2.0 * M_SCALE;
+
+/// Computes [`AdamW::update_rows`] of these pairs in registers. The op in memory stores each moment as soon as it has it,
+/// because a CPU is up to 6 % slower if it loads all arrays first. So the sequence stands here again, and the emulator's tests
+/// hold both to the same bits.
 #[inline(always)]
-fn update(warp: &Warp, adamw: &AdamW, a: &mut Arrays<Rows>, decays: bool) {
+fn update(warp: &Warp, adamw: &AdamW, a: &mut Arrays<Rows>, decays: bool, pairs: Range<usize>) {
     let AdamW { params, step, clip } = *adamw;
     let splat = F32x32::splat;
-    let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
-    for pair in 0..HALF_WARP / 2 {
+    let (m_gain, v_gain) = ((1.0 - params.beta1) * clip * M_SCALE, (1.0 - params.beta2) * (clip * clip));
+    let decay = splat(if decays { -step.decay } else { 0.0 });
+    for pair in pairs.clone() {
         let biased = a.v[pair].mul_add(splat(params.beta2), splat(V_BIAS));
         a.v[pair] = (a.grads[pair] * splat(v_gain)).mul_add(a.grads[pair], biased);
-    }
-    let root = warp.sqrt(a.v);
-    for pair in 0..HALF_WARP / 2 {
         let decayed = a.m[pair] * splat(params.beta1);
-        a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS), decayed));
+        a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS * M_SCALE), decayed));
     }
-    let decay = splat(if decays { -step.decay } else { 0.0 });
-    for pair in 0..HALF_WARP / 2 {
-        let quotient = a.m[pair] / root[pair].mul_add(splat(step.sqrt_scale), splat(step.eps));
-        a.w[pair] = a.w[pair].mul_add(decay, a.w[pair]) - quotient;
+    for pair in pairs {
+        let [root] = warp.sqrt([a.v[pair]]);
+        let denominator = root.mul_add(splat(step.sqrt_scale), splat(step.eps.min(MAX_EPS)));
+        let [quotient] = warp.divide([a.m[pair]], [denominator]);
+        let decayed = a.w[pair].mul_add(decay, a.w[pair]);
+        a.w[pair] = quotient.mul_add(splat(-1.0 / M_SCALE), decayed);
     }
 }
 
@@ -72,7 +77,10 @@ impl<S: Shape> Weights<S> {
             held,
             inline!(move |warp, held| {
                 let Held { block: WeightBlock { tensor, row, col }, .. } = *held;
-                update(warp, &adamw, &mut held.rows, tensor.decays);
+                update(warp, &adamw, &mut held.rows, tensor.decays, 0..held_pairs(s));
+                if held.sources.is_some() {
+                    update(warp, &adamw, &mut held.rows, tensor.decays, held_pairs(s)..HALF_WARP / 2);
+                }
                 held.store(s, warp, w, &held.rows.w);
                 if held.sources.is_some() {
                     // Without the mark, the addresses of the stores would take registers during the whole step.

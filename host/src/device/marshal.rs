@@ -16,18 +16,22 @@ pub(super) fn optimizer(o: &OptimizerConfig) -> AdamWParams {
     AdamWParams { beta1: o.beta1 as f32, beta2: o.beta2 as f32, max_grad_norm: o.max_grad_norm as f32 }
 }
 
+/// The largest factor of a root, 2^60. A learning rate that leads to a larger one, below 10^-18, counts as zero, and moments no
+/// longer change the weights.
+const MAX_SQRT_SCALE: f32 = 1_152_921_504_606_846_976.0;
+
 /// Returns the [`StepCoefficients`] of `steps` steps from `step` (from 0), flattened to their values.
 pub(super) fn step_coefficients(config: &TrainConfig, step: u64, steps: usize) -> Vec<f32> {
     let o = config.optimizer;
     let coefficients = (step..step + steps as u64).map(|step| {
         let learning_rate = o.learning_rate_at(step, config.steps);
         let (correct1, correct2) = o.bias_corrections(step + 1);
-        StepCoefficients {
-            sqrt_scale: (correct1 / (learning_rate * correct2.sqrt())) as f32,
-            // At a learning rate of zero, the quotient would be NaN.
-            eps: if o.eps == 0.0 { 0.0 } else { (o.eps * correct1 / learning_rate) as f32 },
-            decay: (learning_rate * o.weight_decay) as f32,
+        let decay = (learning_rate * o.weight_decay) as f32;
+        let sqrt_scale = (correct1 / (learning_rate * correct2.sqrt())) as f32;
+        if sqrt_scale > MAX_SQRT_SCALE {
+            return StepCoefficients { sqrt_scale: 0.0, eps: f32::INFINITY, decay };
         }
+        StepCoefficients { sqrt_scale, eps: (o.eps * correct1 / learning_rate) as f32, decay }
     });
     coefficients.flat_map(|StepCoefficients { sqrt_scale, eps, decay }| [sqrt_scale, eps, decay]).collect()
 }
