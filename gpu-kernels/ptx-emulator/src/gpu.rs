@@ -17,6 +17,8 @@ pub struct Gpu {
     pub threads: usize,
     /// Whether launches model bank conflicts and cycles.
     pub timed: bool,
+    /// The index of the block whose cycles profiles state, or `None` for the block with the largest bound.
+    pub block: Option<u32>,
     /// Whether kernels may contain approximate instructions, and sums and products without a rounding modifier. The
     /// bits of such results differ between GPUs.
     pub approximate: bool,
@@ -66,6 +68,7 @@ impl Gpu {
             order: 0,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             timed: false,
+            block: None,
             approximate: true,
             checks: Checks::default(),
             watchdog: Watchdog::default(),
@@ -208,7 +211,7 @@ impl Gpu {
         if let Some(error) = self.refusal(program) {
             return Err(Fault::refused(&program.name, error));
         }
-        let Self { order, threads, timed, checks, watchdog, .. } = *self;
-        self.simulator.launch(Launch { program, files, dims, order, threads, timed, checks, watchdog }, params)
+        let Self { order, threads, timed, block, checks, watchdog, .. } = *self;
+        self.simulator.launch(Launch { program, files, dims, order, threads, timed, block, checks, watchdog }, params)
     }
 }

@@ -21,6 +21,7 @@
 //! | `streams` | `eager` runs the operations of a stream when they are submitted, `late` when the program waits for them | `eager` |
 //! | `log` | file to which each call is written with its arguments and its result | |
 //! | `profile` | file to which the profile of each launch is written | |
+//! | `block` | index of the block whose cycles profiles state | that of the largest bound |
 //! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) late: bool,
     pub(crate) log: Option<PathBuf>,
     pub(crate) profile: Option<PathBuf>,
+    /// The index of the block whose cycles profiles state, or `None` for the block with the largest bound.
+    pub(crate) block: Option<u32>,
     pub(crate) ops: Vec<String>,
 }
 
@@ -106,6 +109,7 @@ impl Config {
         gpu.threads = self.threads.unwrap_or(gpu.threads);
         gpu.watchdog = self.watchdog;
         gpu.timed = self.profile.is_some();
+        gpu.block = self.block;
         gpu
     }
 
@@ -147,6 +151,7 @@ impl Config {
             "log" => self.log = Some(value.into()),
             // `counts` is an older name of `profile`.
             "profile" | "counts" => self.profile = Some(value.into()),
+            "block" => self.block = Some(value.parse().ok()?),
             "ops" => self.ops.push(value.into()),
             _ => return None,
         }

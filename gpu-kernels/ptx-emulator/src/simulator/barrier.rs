@@ -141,7 +141,8 @@ impl BlockState {
     /// Ends the region at the instruction of index `pc`. The slowest warp has reached the time `end`.
     pub(super) fn end_region(&mut self, end: Cycles, pc: usize) {
         let region = std::mem::take(&mut self.region);
-        self.bound.add(&region, end[0] - region.start, pc);
-        self.region.start = end[0];
+        let cycles = [end[0] - region.start[0], end[1] - region.start[1]];
+        self.bound.add(&region, cycles, pc);
+        self.region.start = end;
     }
 }

@@ -51,6 +51,8 @@ pub struct Launch<'a> {
     pub threads: usize,
     /// Whether bank conflicts and cycles are modelled.
     pub timed: bool,
+    /// The index of the block whose cycles the profile states, or `None` for the block with the largest bound.
+    pub block: Option<u32>,
     /// The checks of the kernel.
     pub checks: Checks,
     /// The limits of the launch.

@@ -63,6 +63,9 @@ impl<'a> Profile<'a> {
 
     /// Includes block `index`, which ends at time `end`.
     pub(super) fn end_block(&mut self, end: Cycles, bound: &Bound, index: u32) {
+        if self.launch.block.is_some_and(|block| block != index) {
+            return;
+        }
         [self.critical_path, self.cycles] = later([self.critical_path, self.cycles], end);
         // The first of equally slow blocks counts, in whatever order they end.
         let (cycles, slowest) = (self.bound.cycles, self.slowest);

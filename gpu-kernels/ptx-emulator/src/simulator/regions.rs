@@ -4,11 +4,15 @@
 //! the multiprocessor's partitions issues, one instruction a cycle, as the longest chain of dependent instructions, and as
 //! the rounds of shared memory. The bound of a block is the sum over its regions. It holds for the instructions of the PTX,
 //! of which ptxas joins some and splits others.
+//!
+//! In a chain, an instruction only waits for those that it depends on, because ptxas reorders instructions. It does so between
+//! two branches, and a load in a loop waits for the last iteration's use of its own load. So the table also has the cycles
+//! of the slowest warp if each warp issues the PTX in order, which is too many where ptxas reorders.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
-use super::timing::{CLASSES, class};
+use super::timing::{CLASSES, Cycles, class};
 use crate::program::{Action, Inst, Program, Register};
 
 /// The partitions of a multiprocessor, each of which issues the instructions of every fourth warp.
@@ -24,7 +28,7 @@ pub struct Region {
     /// The rounds of shared memory without bank conflicts, and those that conflicts add.
     rounds: [u64; 2],
     /// The time at which the region began.
-    pub(super) start: u64,
+    pub(super) start: Cycles,
 }
 
 impl Region {
@@ -67,6 +71,8 @@ struct RegionSum {
     cycles: u64,
     /// The sums of the parts, as in [`Bound::parts`].
     parts: [u64; 3],
+    /// The sum of the cycles of the slowest warps, if each warp issues in order.
+    in_order: u64,
     /// The number of instructions of all partitions, by class, and of those that compute addresses alone.
     issued: [u64; CLASSES.len()],
     addresses: u64,
@@ -83,8 +89,8 @@ const ANY_TEXT: &str = "a string takes any text";
 const VARIANTS: usize = IMAGINED.len() + CLASSES.len();
 
 impl Bound {
-    /// Adds a region with its longest chain, which ends at the instruction of index `end`.
-    pub(super) fn add(&mut self, region: &Region, chain: u64, end: usize) {
+    /// Adds a region with the cycles of its slowest warp, which ends at the instruction of index `end`.
+    pub(super) fn add(&mut self, region: &Region, [chain, in_order]: Cycles, end: usize) {
         let issued = region.issued.map(|classes| classes.iter().sum::<u64>());
         let fullest = |issued: [u64; PARTITIONS]| issued.into_iter().max().unwrap_or(0);
         let less = |leaves_out: [u64; PARTITIONS]| {
@@ -109,6 +115,7 @@ impl Bound {
             sum.regions += 1;
             sum.cycles += cycles;
             add(&mut sum.parts, &[issue, chain, shared]);
+            sum.in_order += in_order;
             region.issued.iter().for_each(|classes| add(&mut sum.issued, classes));
             sum.addresses += region.addresses.iter().sum::<u64>();
         }
@@ -144,20 +151,20 @@ impl Bound {
         );
         writeln!(
             text,
-            "{:<44} {:>9} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10}  most of them",
-            "region", "times", "cycles", "issue", "chain", "shared", "instructions", "addresses"
+            "{:<44} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10}  most of them",
+            "region", "times", "cycles", "issue", "chain", "shared", "in order", "instructions", "addresses"
         )
         .expect(ANY_TEXT);
         for (&at, sum) in &self.by_end {
             let name =
                 end(at).map_or_else(|| "up to the end".to_owned(), |(line, op)| format!("up to PTX line {line}, {op}"));
-            let RegionSum { regions, cycles, parts: [issue, chain, shared], issued, addresses } = sum;
+            let RegionSum { regions, cycles, parts: [issue, chain, shared], in_order, issued, addresses } = sum;
             let mut classes: Vec<_> = CLASSES.iter().zip(issued).filter(|(_, count)| **count > 0).collect();
             classes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
             let most: Vec<_> = classes.iter().take(4).map(|(class, count)| format!("{} {count}", class.name)).collect();
             writeln!(
                 text,
-                "{name:<44} {regions:>9} {cycles:>10} {issue:>10} {chain:>10} {shared:>10} {:>12} {addresses:>10}  {}",
+                "{name:<44} {regions:>9} {cycles:>10} {issue:>10} {chain:>10} {shared:>10} {in_order:>10} {:>12} {addresses:>10}  {}",
                 issued.iter().sum::<u64>(),
                 most.join(", ")
             )

@@ -89,3 +89,34 @@ fn arithmetic_whose_results_are_addresses_alone_is_told() {
     // The address is stored too.
     assert_eq!(saved("shl.b32 %r2, %r1, 2;\nand.b32 %r3, %r2, 63;\nst.shared.u32 [%r3+1024], %r3;\n"), 0);
 }
+
+/// Returns the columns of cycles (all, issue, chain, shared memory, in order) of the only region of a block's profile.
+fn columns(body: &str, block: Option<u32>) -> Vec<u64> {
+    let text = format!(
+        ".version 7.2\n.target sm_75\n.address_size 64\n.visible .entry k()\n{{\n.reg .b32 %r<9>;\n.reg .pred %p<2>;\n\
+         .shared .align 4 .b8 s[4];\n{body}\nret;\n}}\n"
+    );
+    let mut gpu = Gpu::new(DeviceProperties::default());
+    (gpu.timed, gpu.checks, gpu.block) = (true, Checks::Memory, block);
+    let module = gpu.load(&text).unwrap();
+    let table = gpu.launch(&module, "k", Dims::new(2, 32), &[]).unwrap().table(&[""; 0]);
+    let row = table.lines().find_map(|line| line.strip_prefix("up to the end")).unwrap();
+    row.split_whitespace().skip(1).take(5).map(|word| word.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_profile_states_the_cycles_of_the_block_that_is_asked_for() {
+    let work = "add.u32 %r1, %r1, 1;\n".repeat(20);
+    let body = format!("mov.u32 %r1, %ctaid.x;\nsetp.eq.u32 %p1, %r1, 0;\n@%p1 bra END;\n{work}END:");
+    assert_eq!(columns(&body, None), columns(&body, Some(1)));
+    assert_eq!(columns(&body, Some(1))[2] - columns(&body, Some(0))[2], 20 * 4);
+}
+
+#[test]
+fn in_order_a_load_in_a_loop_waits_for_the_last_one() {
+    let body = "st.shared.u32 [s], 1;\nmov.u32 %r1, 0;\nmov.u32 %r2, 0;\nLOOP:\nld.shared.u32 %r3, [s];\n\
+                add.u32 %r2, %r2, %r3;\nadd.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 9;\n@%p1 bra LOOP;";
+    let cycles = columns(body, None);
+    // The counter takes 12 cycles an iteration, and the load 24 beside it.
+    assert!(cycles[2] < 9 * 20 && cycles[4] > 9 * 30, "{cycles:?}");
+}
