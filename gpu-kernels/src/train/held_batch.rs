@@ -6,7 +6,9 @@
 
 use core::ops::Range;
 
-use simt::{Block, HALF_WARP, PerWarp, RaggedView, Staged, Target, View, WARPS, div, inline, rem, round_up};
+use simt::{
+    Block, F32x16, HALF_WARP, Mask16, PerWarp, RaggedView, Staged, Target, View, WARPS, div, inline, rem, round_up,
+};
 
 use super::batch::{BatchArgs, shards};
 use super::held::{self, Held};
@@ -199,9 +201,9 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
     /// Sums the arrays of gradients. If an update follows, the block that has least to sum reports the mean loss.
     #[inline(always)]
     pub fn sum<T: Target>(&self, block: &Block<T>, step: usize) {
-        let (weights, losses) = (self.kept.train.weights(), self.losses);
-        let BatchLaunchArgs { batch, part } = rematerialized(self.launch, |x| block.rematerialize(x));
-        let (batch, first) = (batch.batch as usize, part.first_array as usize * Layout(weights.s).len());
+        let weights = self.kept.train.weights();
+        let BatchLaunchArgs { part, .. } = rematerialized(self.launch, |x| block.rematerialize(x));
+        let first = part.first_array as usize * Layout(weights.s).len();
         let grads = weights.arrays.grads;
         let to = if part.updates > 0 { self.sum_of_step() } else { grads.at(first) };
         let arrays = part.arrays as usize;
@@ -209,12 +211,51 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
         weights.sum_gradients(block, sum, self.kept.train.work);
         if part.updates > 0 && block.index + 1 == block.count {
             // SAFETY: the caller of `new` vouches for pointers and lengths.
-            let log = unsafe { self.launch.batch.train.log(step) };
+            self.log_loss(block, unsafe { self.launch.batch.train.log(step) });
+        }
+    }
+
+    /// Reports the mean of a step's losses, in the order of [`View::sum`]. All warps load losses from global memory into the
+    /// workspace, because in one warp each load would begin after the last one's addition.
+    #[inline(always)]
+    fn log_loss<T: Target>(&self, block: &Block<T>, log: View) {
+        /// The losses of a row of each warp, and the rows that a warp loads at once.
+        const GROUP: usize = WARPS * HALF_WARP;
+        const ROWS: usize = 4;
+        let (losses, workspace, zero) = (self.losses, self.kept.train.work, F32x16::splat(0.0));
+        let (mut sum, batch, mut first) = (PerWarp::new(zero), self.launch.batch.batch as usize, 0);
+        while first < batch {
             block.each_warp(inline!(move |warp| {
-                if warp.index == WARPS - 1 {
-                    log.store_scalar(0, losses.sum(batch) / batch as f32);
+                let mut rows = [zero; ROWS];
+                for i in 0..ROWS {
+                    // A row beyond the losses is loaded from the first ones, so that no branch stands between the loads.
+                    let at = first + i * GROUP + warp.index * HALF_WARP;
+                    let row = losses.load(if at < batch { at } else { 0 });
+                    rows[i] = Mask16::lanes_below(batch.saturating_sub(at)).select(row, zero);
+                }
+                for i in 0..ROWS {
+                    workspace.store(i * GROUP + warp.index * HALF_WARP, rows[i]);
                 }
             }));
+            block.each_warp_with(
+                &mut sum,
+                inline!(move |warp, sum| {
+                    if warp.index + 1 < WARPS {
+                        return;
+                    }
+                    for group in 0..ROWS {
+                        if first + group * GROUP < batch {
+                            for row in 0..WARPS {
+                                *sum = *sum + workspace.load(group * GROUP + row * HALF_WARP);
+                            }
+                        }
+                    }
+                    if first + ROWS * GROUP >= batch {
+                        log.store_scalar(0, sum.reduce_sum() / batch as f32);
+                    }
+                }),
+            );
+            first += ROWS * GROUP;
         }
     }
 
