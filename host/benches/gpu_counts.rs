@@ -9,6 +9,8 @@
 
 #![allow(missing_docs)]
 
+#[path = "../tests/emulated/counts.rs"]
+mod counts;
 #[path = "../tests/emulated/mod.rs"]
 mod emulated;
 #[path = "gpu_counts/products.rs"]
@@ -18,16 +20,12 @@ mod step_parts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Add as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
-use emulated::Emulator;
-use gpu_kernels::shape::{ConstShape, DefaultShape, Shape as _};
+use counts::{Counts, GHZ, MULTIPROCESSORS, Sampling, kinds, launches, profiled};
 use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass};
-use serde::Serialize;
 use serde_json::{Value, json};
-use simt::GPU_WARPS;
 use step_parts::StepParts;
 
 #[derive(Debug, Parser)]
@@ -73,76 +71,6 @@ const fn case(
 /// The flags of a step of the tiled executor.
 const TILED: &str = "--n-embd 64 --block-size 16 --batch 8 --steps 1";
 
-/// The multiprocessors of an H200 and their highest clock.
-const MULTIPROCESSORS: usize = 132;
-const GHZ: f64 = 1.98;
-
-/// The counts of launches, summed.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Counts {
-    /// The executed instructions of all warps.
-    warp_instructions: u64,
-    /// The longest chain of dependences, in cycles.
-    chain_cycles: u64,
-    /// The bound of the slowest block, in cycles.
-    bound_cycles: u64,
-    /// The rounds that bank conflicts of shared memory add.
-    conflicts: u64,
-}
-
-impl Counts {
-    /// Combines each count with the other's.
-    fn with(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
-        Self {
-            warp_instructions: f(self.warp_instructions, other.warp_instructions),
-            chain_cycles: f(self.chain_cycles, other.chain_cycles),
-            bound_cycles: f(self.bound_cycles, other.bound_cycles),
-            conflicts: f(self.conflicts, other.conflicts),
-        }
-    }
-}
-
-/// Returns the counts of a launch, from its part of a profile.
-fn counts(launch: &str) -> Counts {
-    let after = |text: &str| {
-        let rest = launch.split_once(text).unwrap_or_else(|| panic!("no `{text}` in:\n{launch}")).1;
-        number(rest.split_whitespace().next().unwrap_or_default())
-    };
-    let (instructions, conflicts) = kinds(launch).into_values().fold((0, 0), |(instructions, conflicts), row| {
-        (instructions + row["instructions"], conflicts + row["conflicts"])
-    });
-    Counts {
-        warp_instructions: instructions,
-        chain_cycles: after("longest chain of dependences "),
-        bound_cycles: after("bound of the slowest block: "),
-        conflicts,
-    }
-}
-
-/// Returns the count that a text says.
-fn number(text: &str) -> u64 {
-    text.parse().unwrap_or_else(|_| panic!("`{text}` is no count"))
-}
-
-/// Returns the whole counts of each kind of instructions in a part of a profile, by their titles.
-fn kinds(launch: &str) -> BTreeMap<&str, BTreeMap<&str, u64>> {
-    let mut rows = launch.lines().skip_while(|line| !line.starts_with("kind "));
-    let titles: Vec<&str> = rows.next().expect("a profile has kinds").split_whitespace().skip(1).collect();
-    let kind = |row| {
-        let (kind, values) = split_row(row, titles.len());
-        let counts = titles.iter().zip(values).filter(|(title, _)| **title != "lanes");
-        (kind, counts.map(|(title, value)| (*title, number(value))).collect())
-    };
-    rows.take_while(|row| !row.is_empty()).map(kind).collect()
-}
-
-/// Returns the name of a row of a table, and its `columns` values.
-fn split_row(row: &str, columns: usize) -> (&str, Vec<&str>) {
-    let words: Vec<&str> = row.split_whitespace().collect();
-    let name = row.find("  ").map_or(row, |end| &row[..end]);
-    (name, words[words.len() - columns..].to_vec())
-}
-
 /// Returns the counts of a launch of products.
 fn product_counts(launch: &str) -> products::Profiled {
     let kinds = kinds(launch);
@@ -163,63 +91,6 @@ fn product_counts(launch: &str) -> products::Profiled {
     }
 }
 
-/// Runs the program on the emulator, and returns the parts of the profile for the launches of a kernel.
-fn launches(kernel: &str, flags: &str) -> Vec<String> {
-    launches_with(&[kernel], flags, &format!("sms={MULTIPROCESSORS}"))
-}
-
-/// Runs the program on the emulator with these settings, and returns the parts of the profile for the launches of kernels.
-fn launches_with(kernels: &[&str], flags: &str, settings: &str) -> Vec<String> {
-    profiled(kernels, flags, settings).0
-}
-
-/// Runs the program on the emulator. Returns the parts of the profile for the launches of kernels, and the program's output.
-fn profiled(kernels: &[&str], flags: &str, settings: &str) -> (Vec<String>, String) {
-    let emulator = Emulator::new();
-    let heads: Vec<_> = kernels.iter().map(|kernel| format!("kernel `{kernel}`")).collect();
-    let profile = emulator.path("profile.txt");
-    // The counts are those of any checks, and fewer checks are faster. The last value of a setting counts.
-    let settings = format!("checks=memory,{settings},profile={}", profile.display());
-    let mut command = emulator.command(Path::new(env!("CARGO_BIN_EXE_microgpt")), &settings);
-    let defaults = [("--steps", "1"), ("--samples", "0"), ("--val-every", "0")];
-    command.args("--device cuda --input".split(' ')).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/names.txt"));
-    for (flag, value) in defaults.iter().filter(|(flag, _)| !flags.contains(flag)) {
-        command.args([flag, value]);
-    }
-    let output = command.args(flags.split_whitespace()).output().expect("the program starts");
-    assert!(output.status.success(), "{flags}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = fs::read_to_string(profile).expect("the emulator has written a profile");
-    let parts = text.split("kernel `").skip(1).map(|part| format!("kernel `{part}"));
-    let launches: Vec<String> = parts.filter(|part| heads.iter().any(|head| part.starts_with(head))).collect();
-    assert!(!launches.is_empty(), "{flags}: no launch of {kernels:?}");
-    (launches, String::from_utf8(output.stdout).expect("the names are UTF-8"))
-}
-
-/// Prints how many tokens a second the default model could sample on an H200, if each multiprocessor took the bound of a
-/// block and every block had a sample for each of its warps.
-fn print_sampling() {
-    const SAMPLES: usize = MULTIPROCESSORS * GPU_WARPS;
-    const DEFAULT: DefaultShape = ConstShape;
-    let flags = format!("--steps 500 --samples {SAMPLES}");
-    let (launches, output) = profiled(&["generate"], &flags, &format!("sms={MULTIPROCESSORS}"));
-    let [launch] = &launches[..] else { panic!("one launch draws all samples") };
-    let samples: Vec<&str> = output
-        .lines()
-        .filter_map(|line| line.strip_prefix("sample ")?.split_once(": "))
-        .map(|(_, text)| text)
-        .collect();
-    assert_eq!(samples.len(), SAMPLES);
-    // The token that ends a sample is drawn too.
-    let tokens: usize = samples.iter().map(|text| (text.len() + 1).min(DEFAULT.block_size())).sum();
-    let Counts { warp_instructions, bound_cycles, .. } = counts(launch);
-    println!(
-        "generate default, {SAMPLES} samples of {tokens} tokens: {:.0} warp-instructions a token, {bound_cycles} bound cycles, at most {:.0} million tokens/s by {MULTIPROCESSORS} multiprocessors of {} GHz",
-        warp_instructions as f64 / tokens as f64,
-        tokens as f64 * GHZ * 1e3 / bound_cycles as f64,
-        GHZ
-    );
-}
-
 /// Prints the parts of a step of large batches beside a document's part of the steps of `train`. Returns them for the record.
 fn print_batches() -> Vec<(String, Value)> {
     let alone = StepParts::of_run("train", "--steps 20").document();
@@ -238,17 +109,26 @@ fn print_batches() -> Vec<(String, Value)> {
     [256, 1024].map(batch).into()
 }
 
+/// Prints how many tokens a second the default model could sample on an H200.
+fn print_sampling() {
+    let sampling = Sampling::of_default();
+    let Sampling { samples, tokens, counts } = sampling;
+    println!(
+        "generate default, {samples} samples of {tokens} tokens: {:.0} warp-instructions a token, {} bound cycles, at most {:.0} million tokens/s by {MULTIPROCESSORS} multiprocessors of {GHZ} GHz",
+        counts.warp_instructions as f64 / tokens as f64,
+        counts.bound_cycles,
+        sampling.tokens_per_second() / 1e6
+    );
+}
+
 fn main() {
     let args = Args::parse();
     let (mut record, mut variants) = (BTreeMap::new(), None);
     for Case { name, kernel, flags, without } in CASES {
-        let sum = |launches: &[String]| {
-            launches.iter().fold(Counts::default(), |sum, launch| sum.with(counts(launch), u64::add))
-        };
         let launches_of_all = launches(kernel, flags);
-        let mut counts = sum(&launches_of_all);
+        let mut counts = Counts::of_launches(&launches_of_all);
         if let Some((flags, units)) = without {
-            counts = counts.with(sum(&launches(kernel, flags)), |all, fewer| (all - fewer) / units);
+            counts = counts.of_each(Counts::of_launches(&launches(kernel, flags)), units);
         }
         variants = variants.or_else(|| {
             let (_, bound) = launches_of_all[0].split_once("bound of")?;
@@ -264,7 +144,7 @@ fn main() {
     print_sampling();
     println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
     let settings = format!("sms={}", products::MULTIPROCESSORS);
-    let launches = launches_with(&["tiled_forward", "tiled_backward"], products::FLAGS, &settings);
+    let launches = profiled(&["tiled_forward", "tiled_backward"], products::FLAGS, &settings).0;
     // The names and the end of a line are 27 characters, beside the token that begins a text.
     let planned = products::planned(28);
     // The launches of the step come first. Those of the trial of the next step follow.
