@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use counts::{Counts, GHZ, MULTIPROCESSORS, Sampling, kinds, launches, profiled};
-use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass};
+use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass, LATENCY_PUBLICATIONS};
 use serde_json::{Value, json};
 use step_parts::StepParts;
 
@@ -153,6 +153,9 @@ fn main() {
     println!("\n{:<32} {:>8}  source", "class of instructions", "latency");
     for InstructionClass { name, latency, source } in &INSTRUCTION_CLASSES {
         println!("{name:<32} {latency:>8}  {source}");
+    }
+    for [publication, description] in LATENCY_PUBLICATIONS {
+        println!("{publication}: {description}");
     }
     if let Some(file) = args.record {
         let text = serde_json::to_string_pretty(&record).expect("counts are JSON");

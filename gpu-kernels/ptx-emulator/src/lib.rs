@@ -109,5 +109,5 @@ pub use program::{Coverage, Program, Variant, coverage, variants};
 pub use ptx::Error;
 pub use simulator::{
     AddressMode, Bound, Channel, Checks, Counts, DeviceProperties, Dims, Fault, FaultKind, INSTRUCTION_CLASSES,
-    InstructionClass, Profile, Sampler, Texels, Texture, Watchdog,
+    InstructionClass, LATENCY_PUBLICATIONS, Profile, Sampler, Texels, Texture, Watchdog,
 };

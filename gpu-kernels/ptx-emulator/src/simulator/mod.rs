@@ -56,4 +56,4 @@ pub use memory::DEVICE_ADDRESSES;
 pub use profile::{Counts, Profile};
 pub use regions::Bound;
 pub use texture::{AddressMode, Channel, Sampler, Texels, Texture};
-pub use timing::{CLASSES as INSTRUCTION_CLASSES, Class as InstructionClass};
+pub use timing::{CLASSES as INSTRUCTION_CLASSES, Class as InstructionClass, PUBLICATIONS as LATENCY_PUBLICATIONS};

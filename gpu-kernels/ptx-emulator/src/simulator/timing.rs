@@ -15,8 +15,15 @@ pub struct Class {
     pub source: &'static str,
 }
 
-/// The latencies of arithmetic, shared memory, the second cache and global memory on V100, A100 and H100, in an article
-/// with this number at the library `PubMed` Central.
+/// The publications that the sources of [`CLASSES`] begin with, and what they are.
+pub const PUBLICATIONS: [[&str; 2]; 4] = [
+    ["PMC10448217", "an article at the library PubMed Central, with figures of V100, A100 and H100"],
+    ["GPUs-ISA-Latencies", "measurements by Arafa et al., HPEC 2019, at github.com/NMSU-PEARL, in ALU/output"],
+    ["gpu-arch-microbenchmark", "measurements of an RTX 2070, at github.com/sjfeng1999, in README.md"],
+    ["Mesa", "NVIDIA's figures for Ampere and Ada, in src/nouveau/compiler/nak/sm80_instr_latencies.rs of Mesa"],
+];
+
+/// The source of the latency of most arithmetic.
 const TABLE_3: &str = "PMC10448217, table 3";
 
 /// Declares the classes, each with a constant for its index in [`CLASSES`].
@@ -38,23 +45,23 @@ classes! {
     FLOAT: "float arithmetic", 4, TABLE_3;
     INTEGER: "integer arithmetic, logic", 4, TABLE_3;
     MOVE: "comparison, selection, move", 4, TABLE_3;
-    CONVERSION: "conversion", 12, "an estimate, three dependent instructions";
-    DOUBLE: "double precision", 16, "an estimate, four dependent instructions";
+    CONVERSION: "conversion", 15, "an estimate, that of Mesa's opt_instr_sched_common.rs";
+    DOUBLE: "double precision", 8, "GPUs-ISA-Latencies, DADD, DMUL and DFMA on TITAN V";
     DIVISION: "division, square root", 40, "an estimate of ptxas's sequence, ten dependent instructions";
     SPECIAL: "approximate function", 20, "an estimate, eight cycles of a unit of four lanes and three dependent instructions";
-    INTEGER_DIVISION: "integer division", 100, "an estimate of ptxas's sequence, 25 dependent instructions";
-    PARAMETER: "parameter, constant", 8, "an estimate, a hit of the constant cache";
+    INTEGER_DIVISION: "integer division", 72, "GPUs-ISA-Latencies, div (71) and rem (72) on TITAN V";
+    PARAMETER: "parameter, constant", 4, "gpu-arch-microbenchmark, first constant cache";
     SHARED: "shared memory", 24, "PMC10448217, table 3 (20), and an instruction for the address";
-    LOCAL: "local memory", 34, "an estimate, a hit of the first cache";
+    LOCAL: "local memory", 32, "gpu-arch-microbenchmark, first cache";
     GLOBAL: "global or generic memory", 250, "PMC10448217, table 3, between the second cache (200) and memory (400)";
     TEXTURE: "texture, surface", 400, "PMC10448217, table 3, memory";
     ATOMIC: "atomic", 300, "PMC10448217, table 3, between the second cache (200) and memory (400)";
-    COPY: "asynchronous copy", 250, "that of global memory";
-    MATRIX: "product of matrices", 33, "an estimate";
+    COPY: "asynchronous copy", 250, "an estimate, that of global memory";
+    MATRIX: "product of matrices", 18, "Mesa, a product of 16 by 8 by 16 before another one";
     MATRIX_ACCESS: "load or store of a matrix", 33, "an estimate, above that of shared memory";
-    SHUFFLE: "shuffle, vote", 24, "that of shared memory, whose pipe a shuffle takes";
+    SHUFFLE: "shuffle, vote", 24, "an estimate, that of shared memory, whose pipe a shuffle takes";
     BARRIER: "barrier, fence", 20, "an estimate, below that of shared memory";
-    CALL: "call, return", 20, "an estimate";
+    CALL: "call, return", 20, "an estimate, five dependent instructions";
     BRANCH: "branch, exit", 4, TABLE_3;
 }
 
@@ -228,8 +235,11 @@ mod tests {
     #[test]
     fn each_latency_is_that_of_the_table_and_has_a_source() {
         let latencies = CLASSES.each_ref().map(|class| class.latency);
-        assert_eq!(latencies, [4, 4, 4, 12, 16, 40, 20, 100, 8, 24, 34, 250, 400, 300, 250, 33, 33, 24, 20, 20, 4]);
-        assert!(CLASSES.iter().all(|class| !class.source.is_empty()));
+        assert_eq!(latencies, [4, 4, 4, 15, 8, 40, 20, 72, 4, 24, 32, 250, 400, 300, 250, 18, 33, 24, 20, 20, 4]);
+        for Class { name, source, .. } in &CLASSES {
+            let is_published = PUBLICATIONS.iter().any(|[publication, _]| source.starts_with(publication));
+            assert!(is_published || source.starts_with("an estimate"), "{name}: {source}");
+        }
     }
 
     #[test]
