@@ -29,9 +29,12 @@ const KERNELS: PtxBuild = PtxBuild {
     parts: &["documents", "models", "tiled"],
     launch_bounds: |kernel| LaunchBounds {
         block_threads: 32 * simt::GPU_WARPS,
-        // One model is trained in one block, which may take all registers. Attention and the other ops of the tiled executor
-        // would spill into local memory if a multiprocessor had to hold two of their blocks.
-        min_blocks: ["train", "tiled_attention", "tiled_rows"].iter().any(|name| kernel.starts_with(name)).then_some(1),
+        // One model is trained in one block, which may take all registers. Shapes known at run time and the tiled executor
+        // would spill into local memory if a multiprocessor had to hold two of their blocks, but its products fit.
+        min_blocks: ["train", "evaluate_", "generate_", "tiled_attention", "tiled_rows"]
+            .iter()
+            .any(|name| kernel.starts_with(name))
+            .then_some(1),
     },
     // `ld.acquire` needs sm_70 (PTX ISA, `ld`).
     min_arch: 70,

@@ -1,6 +1,6 @@
 //! The activations of one document in a block's workspace.
 
-use simt::{HALF_WARP, U32View, View, Warp, div, round_up};
+use simt::{HALF_WARP, U32View, View, Warp, inline, round_up};
 
 use crate::ops::Tokens;
 use crate::shape::Shape;
@@ -20,7 +20,7 @@ impl Heads {
     pub fn new<S: Shape>(s: S) -> Self {
         let half_warps = s.head_dim_padded().div_ceil(HALF_WARP);
         let width = s.head_dim_padded().min(HALF_WARP);
-        Self { width, half_warps, groups: div(s.n_attn_padded() / HALF_WARP, half_warps) }
+        Self { width, half_warps, groups: s.head_groups() }
     }
 
     /// Returns the first channel of each half-warp of a group.
@@ -53,7 +53,8 @@ pub fn query_group_len<S: Shape>(s: S) -> usize {
     s.block_size_padded() * HALF_WARP
 }
 
-/// Defines the views of a workspace and their places, from a table of each buffer's name and length in elements.
+/// Defines the views of a workspace and their places, from a table of each buffer's name and length in elements,
+/// a multiple of [`HALF_WARP`].
 macro_rules! buffers {
     (
         $(#[$type_doc:meta])*
@@ -73,9 +74,9 @@ macro_rules! buffers {
             #[inline(always)]
             pub fn new<S: Shape>($s: S, $($arg: usize,)* work: View, l: usize) -> Self {
                 let next = 0;
-                $(let ($name, next) = (work.at(next), next + round_up($len, HALF_WARP));)*
+                $(let ($name, next) = (work.at(next), next + $len);)*
                 let next = next + l * Self::layer_len($s $(, $arg)*);
-                $(let ($lname, next) = (work.at(next), next + round_up($llen, HALF_WARP));)*
+                $(let ($lname, next) = (work.at(next), next + $llen);)*
                 let _ = next;
                 Self { $($name,)* $($lname,)* }
             }
@@ -83,21 +84,26 @@ macro_rules! buffers {
             /// Returns the number of elements in a layer's own buffers.
             #[inline(always)]
             fn layer_len<S: Shape>($s: S $(, $arg: usize)*) -> usize {
-                0 $(+ round_up($llen, HALF_WARP))*
+                0 $(+ $llen)*
             }
 
             /// Returns the number of elements in the workspace.
             #[inline(always)]
             pub fn len<S: Shape>($s: S $(, $arg: usize)*) -> usize {
-                0 $(+ round_up($len, HALF_WARP))* + $s.n_layer() * Self::layer_len($s $(, $arg)*)
+                0 $(+ $len)* + $s.n_layer() * Self::layer_len($s $(, $arg)*)
             }
         }
     };
 }
 
-/// Returns the number of elements in a buffer `[T, width]`.
+/// Returns the number of elements in a buffer `[T, width]`, for a width of whole half-warps.
 fn rows<S: Shape>(s: S, width: usize) -> usize {
     s.block_size_padded() * width
+}
+
+/// Returns the number of elements in a buffer `[T]`.
+fn scalars<S: Shape>(s: S) -> usize {
+    round_up(s.block_size_padded(), HALF_WARP)
 }
 
 buffers! {
@@ -109,15 +115,15 @@ buffers! {
     /// `[T, C]`: the embedding after its norm, the input of layer 0.
     x_embed: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms of the embedding.
-    rstd_embed: rows(s, 1),
+    rstd_embed: scalars(s),
     /// `[T, C]`: the residual stream.
     x: rows(s, s.n_embd_padded()),
     /// `[T, V]`: the logits, then their exponentials, then the gradient of the logits.
     logits: rows(s, s.vocab_padded()),
     /// `[T]`: the sum of the exponentials.
-    sum_exp: rows(s, 1),
+    sum_exp: scalars(s),
     /// `[T]`: the largest logit minus the target's.
-    gap: rows(s, 1),
+    gap: scalars(s),
     /// `[T, C]`: the gradient of the sum of the embeddings.
     dx_embed: rows(s, s.n_embd_padded()),
     /// `[T, A]`: the gradient of the attention's output.
@@ -129,7 +135,7 @@ buffers! {
     /// `[T, C]`: the input of attention, after its norm.
     xn_attn: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms before attention.
-    rstd_attn: rows(s, 1),
+    rstd_attn: scalars(s),
     /// `[T, A]`: the queries over `sqrt(D)`.
     q: rows(s, s.n_attn_padded()),
     /// `[T, A]`: the keys.
@@ -143,7 +149,7 @@ buffers! {
     /// `[T, C]`: the input of the MLP, after its norm.
     xn_mlp: rows(s, s.n_embd_padded()),
     /// `[T]`: 1 / rms before the MLP.
-    rstd_mlp: rows(s, 1),
+    rstd_mlp: scalars(s),
     /// `[T, 4C]`: `relu(fc1 xn)`.
     h: rows(s, s.n_hidden_padded()),
     /// `[T, 4C]`: the square of `h`.
@@ -176,8 +182,9 @@ pub struct Pass {
 
 impl Pass {
     /// Returns the groups of tokens that `warp` computes.
-    pub fn tokens<const N: usize>(self, warp: &Warp) -> impl Iterator<Item = Tokens<N>> {
-        warp.block_stride_groups(N, self.n).map(move |first| Tokens { first, end: self.n })
+    pub fn tokens<S: Shape, const N: usize>(self, s: S, warp: &Warp) -> impl Iterator<Item = Tokens<N>> {
+        let groups = warp.block_stride_groups(N, self.n);
+        groups.map(inline!(move |first| Tokens { first: s.rematerialize_index(first), end: self.n }))
     }
 
     /// Returns the activations of layer `l`.

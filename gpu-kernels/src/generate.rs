@@ -61,7 +61,7 @@ buffers! {
     struct Workspace(s, tokens)
     model {
     x: tokens * s.n_embd_padded(),
-    rstd: tokens,
+    rstd: round_up(tokens, HALF_WARP),
     xn: tokens * s.n_embd_padded(),
     q: tokens * s.n_attn_padded(),
     probs: Heads::new(s).groups * query_group_len(s),
@@ -130,7 +130,8 @@ impl Kernel for GenerateArgs {
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
                 let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, len);
-                let [read, written] = [args.prompt_len as usize, s.block_size()].map(|len| args.samples as usize * len);
+                let samples = args.samples as usize;
+                let (read, written) = (samples * args.prompt_len as usize, samples * s.block_size());
                 let logprobs = (!args.logprobs.is_null()).then(|| View::new(args.logprobs, written));
                 let prompt = U32View::new(args.prompt, read);
                 (model, work, Io { prompt, out: U32View::new(args.out, written), logprobs })
@@ -151,6 +152,7 @@ impl Kernel for GenerateArgs {
                 {
                     // With constant dimensions, idle slots cost less than branches around them.
                     let tokens = Tokens { first: 0, end: if S::IS_CONST { TOKENS } else { last + 1 } };
+                    let s = s.rematerialize();
                     decode(warp, &model, table, work, &slots, tokens);
                     advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
                     warp.sync();
@@ -158,6 +160,14 @@ impl Kernel for GenerateArgs {
             }));
         }));
     }
+}
+
+/// Returns the model and the workspace of layer `l` for one op. Their places are computed where the op uses them, see
+/// [`Shape::rematerialize`].
+#[inline(always)]
+fn op<S: Shape>(model: &Gpt<S>, work: View, l: usize) -> (Gpt<S>, Workspace) {
+    let s = model.s.rematerialize();
+    (Gpt { s, ..*model }, Workspace::new(s, TOKENS, work, s.rematerialize_index(l)))
 }
 
 /// Computes the logits of the next token of the slots `tokens`, and adds their keys and values to the cache.
@@ -170,54 +180,65 @@ fn decode<S: Shape>(
     slots: &[Slot; TOKENS],
     tokens: Tokens,
 ) {
-    let (s, a) = (model.s, model.s.n_attn_padded());
-    let Workspace { x, xn, rstd, q, probs, attn, h2, logits, .. } = Workspace::new(s, TOKENS, work, 0);
-    let norm = RmsNorm { x, y: xn, rstd };
     let positions = slots.each_ref().map(|slot| slot.position);
     // The places of a slot's query, key and value, `which` 0, 1, 2.
-    let place = |keys: View, values: View, which: usize, slot: usize| {
-        let cached = slot * cache_len(s) + positions[slot] * a;
+    let place = |s: S, views: &Workspace, which: usize, slot: usize| {
+        let (a, cached) = (s.n_attn_padded(), slot * cache_len(s) + positions[slot] * s.n_attn_padded());
         match which {
-            0 => q.at(slot * a),
-            1 => keys.at(cached),
-            _ => values.at(cached),
+            0 => views.q.at(slot * a),
+            1 => views.keys.at(cached),
+            _ => views.values.at(cached),
         }
     };
+    let (at_op, views) = op(model, work, 0);
+    let s = at_op.s;
     if let Some(table) = table {
-        let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, 0);
         for slot in 0..TOKENS {
             let row = table.row(s, slots[slot].token, positions[slot]);
-            row.copy_x(x.at(slot * s.n_embd_padded()));
+            row.copy_x(views.x.at(slot * s.n_embd_padded()));
             for which in 0..3 {
-                row.copy_qkv(which, place(keys, values, which, slot));
+                row.copy_qkv(which, place(s, &views, which, slot));
             }
         }
         warp.sync();
     } else {
-        let embedding = model.embedding(slots.each_ref().map(|slot| slot.token), positions);
-        embed::forward(warp, s, &embedding, rstd, 0, |at, sum| x.store(at, sum));
+        let embedding = at_op.embedding(slots.each_ref().map(|slot| slot.token), positions);
+        embed::forward(warp, s, &embedding, views.rstd, 0, |at, sum| views.x.store(at, sum));
     }
-    for l in 0..s.n_layer() {
-        let Workspace { keys, values, .. } = Workspace::new(s, TOKENS, work, l);
+    for l in 0..model.s.n_layer() {
         if l > 0 || table.is_none() {
-            model.project_qkv(
+            let (at_op, views) = op(model, work, l);
+            let norm = RmsNorm { x: views.x, y: views.xn, rstd: views.rstd };
+            at_op.project_qkv(
                 warp,
                 l,
                 &norm,
                 tokens,
-                inline!(|which, slot, i, y| y.store(place(keys, values, which, slot), i)),
+                inline!(|which, slot, i, y| y.store(place(at_op.s, &views, which, slot), i)),
             );
         }
         for slot in 0..TOKENS {
-            let (k, v) = (keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
-            let (q, attn) = (q.at(slot * a), attn.at(slot * a));
+            let (Gpt { s, .. }, Workspace { q, keys, values, probs, attn, .. }) = op(model, work, l);
+            let (a, cached) = (s.n_attn_padded(), slot * cache_len(s));
+            let (q, k, v, attn) = (q.at(slot * a), keys.at(cached), values.at(cached), attn.at(slot * a));
             let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn };
             attention::attend(warp, s, &query, positions[slot]);
         }
-        linear::accumulate(warp, s, &model.linear(attn, Layout(s).layer(l).attn_wo), tokens, x);
-        model.mlp(warp, l, &norm, None, h2, tokens);
+        let (at_op, Workspace { x, attn, .. }) = op(model, work, l);
+        let wo = Layout(at_op.s).layer(at_op.s.rematerialize_index(l)).attn_wo;
+        linear::accumulate(warp, at_op.s, &at_op.linear(attn, wo), tokens, x);
+        model.mlp(
+            warp,
+            l,
+            inline!(|| {
+                let (_, Workspace { x, xn, rstd, h2, .. }) = op(model, work, l);
+                (RmsNorm { x, y: xn, rstd }, None, h2)
+            }),
+            tokens,
+        );
     }
-    linear::forward_into(warp, s, &model.linear(x, Layout(s).model().wte), tokens, logits);
+    let (at_op, Workspace { x, logits, .. }) = op(model, work, 0);
+    linear::forward_into(warp, at_op.s, &at_op.linear(x, Layout(at_op.s).model().wte), tokens, logits);
 }
 
 /// Draws the next token of every slot or takes the prompt's, and writes it. A sample's end moves its slot on by `stride` samples.

@@ -2,8 +2,8 @@
 
 use simt::{Block, Columns, F32x16, RaggedView, Target, View, Warp, inline};
 
-use crate::activations::{Pass, one_of_three};
-use crate::layout::{Layout, Place};
+use crate::activations::{Activations, Pass, one_of_three};
+use crate::layout::{LayerTensors, Layout, Place};
 use crate::ops::cross_entropy::HeldLogits;
 use crate::ops::embed::{self, Embed};
 use crate::ops::held_attention::HeldAttention;
@@ -64,6 +64,14 @@ impl<S: Shape> Gpt<S> {
         (Self { s, w: w.view, transposed: transposed.view }, work.view.even_first())
     }
 
+    /// Returns the model, the activations and the tensors of layer `l` for one op. Their places are computed where the op uses
+    /// them, see [`Shape::rematerialize`].
+    #[inline(always)]
+    fn op(&self, pass: &Pass, l: usize) -> (Self, Activations, LayerTensors) {
+        let (model, l) = (Self { s: self.s.rematerialize(), ..*self }, self.s.rematerialize_index(l));
+        (model, pass.activations(model.s, l), Layout(model.s).layer(l))
+    }
+
     /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
     pub fn linear(&self, x: View, matrix: Place) -> Linear {
         Linear { x, w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
@@ -88,7 +96,7 @@ impl<S: Shape> Gpt<S> {
     ) {
         let layers = self.s.n_layer();
         block.each_warp(inline!(move |warp| {
-            for tokens in pass.tokens::<N>(warp) {
+            for tokens in pass.tokens::<S, N>(self.s, warp) {
                 let x = self.embed(warp, &pass, tokens);
                 self.before_attention(warp, &pass, 0, tokens, &x);
             }
@@ -98,7 +106,7 @@ impl<S: Shape> Gpt<S> {
                 if l == 0 {
                     beside(warp);
                 }
-                for tokens in pass.tokens::<N>(warp) {
+                for tokens in pass.tokens::<S, N>(self.s, warp) {
                     let x = self.after_attention(warp, &pass, l, tokens);
                     if l + 1 < layers {
                         self.before_attention(warp, &pass, l + 1, tokens, &x);
@@ -123,13 +131,13 @@ impl<S: Shape> Gpt<S> {
                 if l == 0 {
                     beside(warp);
                 }
-                for tokens in pass.tokens::<N>(warp) {
+                for tokens in pass.tokens::<S, N>(self.s, warp) {
                     self.backward_from_scores(warp, &pass, l, tokens);
                 }
             }));
             if l > 0 {
                 block.each_warp(inline!(move |warp| {
-                    for tokens in pass.tokens::<N>(warp) {
+                    for tokens in pass.tokens::<S, N>(self.s, warp) {
                         self.backward_to_scores(warp, &pass, l - 1, tokens);
                     }
                 }));
@@ -140,7 +148,8 @@ impl<S: Shape> Gpt<S> {
     /// Embeds the document's tokens, the input of layer 0.
     #[inline(always)]
     fn embed<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>) -> Rows<N> {
-        let (s, t0, a) = (self.s, tokens.first, pass.activations(self.s, 0));
+        let (Self { s, .. }, a, _) = self.op(pass, 0);
+        let t0 = tokens.first;
         // Rows from the document's end on repeat its last token, so that every load is within the document.
         let positions: [usize; N] = core::array::from_fn(|t| (t0 + t).min(tokens.end - 1));
         let ids = positions.map(|t| pass.document.load_scalar(t));
@@ -163,11 +172,12 @@ impl<S: Shape> Gpt<S> {
     /// Computes layer `l` up to queries, keys and values. Its input is `x`.
     #[inline(always)]
     fn before_attention<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>, x: &Rows<N>) {
-        let (s, a) = (self.s, pass.activations(self.s, l));
-        let (width, qkv) = (s.n_attn_padded(), |which| one_of_three(s, a.q, which));
+        let (_, a, _) = self.op(pass, l);
         self.normalize(x, &RmsNorm { x: a.x, y: a.xn_attn, rstd: a.rstd_attn }, tokens);
         warp.sync();
-        self.qkv(warp, l, a.xn_attn, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
+        let (model, a, _) = self.op(pass, l);
+        let (width, qkv) = (model.s.n_attn_padded(), |which| one_of_three(model.s, a.q, which));
+        model.qkv(warp, l, a.xn_attn, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
     }
 
     /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
@@ -206,39 +216,48 @@ impl<S: Shape> Gpt<S> {
     /// Computes the norm of the rows `x`, which are those of [`RmsNorm::x`]. The caller synchronises the warp.
     #[inline(always)]
     fn normalize<const N: usize>(&self, x: &Rows<N>, norm: &RmsNorm, tokens: Tokens<N>) {
-        let (t0, c) = (tokens.first, self.s.n_embd_padded());
+        let s = self.s.rematerialize();
+        let (t0, c) = (tokens.first, s.n_embd_padded());
         let store = |t: usize, i: usize, y| norm.y.store((t0 + t) * c + i, y);
-        rmsnorm::normalize(self.s, |t, i| x.load(t, i), norm.rstd, tokens, store);
+        rmsnorm::normalize(s, |t, i| x.load(t, i), norm.rstd, tokens, store);
     }
 
     /// Computes layer `l` from attention on, and returns its output.
     #[inline(always)]
     fn after_attention<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) -> Rows<N> {
-        let (s, a) = (self.s, pass.activations(self.s, l));
+        let (Self { s, .. }, a, _) = self.op(pass, l);
         let mut x = Rows::loaded(s, a.x, tokens);
         if HeldAttention::<N>::is_held(s) {
             HeldAttention::new(tokens).forward(warp, s, &a);
         } else {
             attention::forward(warp, s, &a, tokens);
         }
-        let norm = RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp };
-        linear::add_to(warp, s, &self.linear(a.attn, Layout(s).layer(l).attn_wo), tokens, &mut x);
-        self.mlp_rows(warp, l, &norm, Some(a.h), a.h2, &mut x);
+        let (model, a, tensors) = self.op(pass, l);
+        linear::add_to(warp, model.s, &model.linear(a.attn, tensors.attn_wo), tokens, &mut x);
+        self.mlp_rows(
+            warp,
+            l,
+            inline!(|| {
+                let (_, a, _) = self.op(pass, l);
+                (RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, Some(a.h), a.h2)
+            }),
+            &mut x,
+        );
         x
     }
 
-    /// Adds the MLP of the normalised residual stream to the residual stream. `h` and `h2` keep `relu(fc1 xn)` and its square.
+    /// Adds the MLP of the normalised residual stream to the residual stream. Each op calls `views` for the norm and for the
+    /// places that keep `relu(fc1 xn)`, if it is kept, and its square.
     #[inline(always)]
     pub fn mlp<const N: usize>(
         &self,
         warp: &Warp,
         l: usize,
-        norm: &RmsNorm,
-        h: Option<View>,
-        h2: View,
+        views: impl Fn() -> (RmsNorm, Option<View>, View),
         tokens: Tokens<N>,
     ) {
-        self.mlp_rows(warp, l, norm, h, h2, &mut Rows::loaded(self.s, norm.x, tokens));
+        let x = views().0.x;
+        self.mlp_rows(warp, l, views, &mut Rows::loaded(self.s, x, tokens));
     }
 
     /// Computes [`Self::mlp`] for the rows `x`, which are those of [`RmsNorm::x`].
@@ -247,14 +266,14 @@ impl<S: Shape> Gpt<S> {
         &self,
         warp: &Warp,
         l: usize,
-        norm: &RmsNorm,
-        h: Option<View>,
-        h2: View,
+        views: impl Fn() -> (RmsNorm, Option<View>, View),
         x: &mut Rows<N>,
     ) {
-        let (s, tensors, tokens) = (self.s, Layout(self.s).layer(l), x.tokens);
-        self.normalize(x, norm, tokens);
+        let tokens = x.tokens;
+        self.normalize(x, &views().0, tokens);
         warp.sync();
+        let (s, (norm, h, h2)) = (self.s.rematerialize(), views());
+        let tensors = Layout(s).layer(s.rematerialize_index(l));
         linear::forward(warp, s, &self.linear(norm.y, tensors.mlp_fc1), tokens, |t, i, u| {
             let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
             if let Some(h) = h {
@@ -262,7 +281,8 @@ impl<S: Shape> Gpt<S> {
             }
             value.map(|h| h * h).store(h2, at);
         });
-        linear::add_to(warp, s, &self.linear(h2, tensors.mlp_fc2), tokens, x);
+        let (s, (_, _, h2)) = (self.s.rematerialize(), views());
+        linear::add_to(warp, s, &self.linear(h2, Layout(s).layer(s.rematerialize_index(l)).mlp_fc2), tokens, x);
         x.write();
         warp.sync();
     }
@@ -270,14 +290,15 @@ impl<S: Shape> Gpt<S> {
     /// Computes `logits = wte x` and their cross-entropy. Returns the logits' exponentials, if registers hold them.
     #[inline(always)]
     fn lm_head<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>) -> HeldLogits<N> {
-        let (s, a, mut held) = (self.s, pass.activations(self.s, 0), HeldLogits::unset());
-        let wte = self.linear(a.x, Layout(s).model().wte);
+        let (model, a, _) = self.op(pass, 0);
+        let (s, mut held) = (model.s, HeldLogits::unset());
+        let wte = model.linear(a.x, Layout(s).model().wte);
         if HeldLogits::<N>::are_held(s) {
             linear::forward_sum(warp, s, 1, |_| wte, tokens, inline!(|t, _, y| held.set(t - tokens.first, y)));
             held.forward(s, pass, tokens);
         } else {
             linear::forward_into(warp, s, &wte, tokens, a.logits);
-            cross_entropy::forward(warp, s, pass, tokens);
+            cross_entropy::forward(warp, self.s, pass, tokens);
         }
         held
     }
@@ -285,35 +306,41 @@ impl<S: Shape> Gpt<S> {
     /// Computes the gradients of the logits and of the last layer's output.
     #[inline(always)]
     pub fn lm_head_backward<const N: usize>(&self, warp: &Warp, pass: &Pass, tokens: Tokens<N>, held: &HeldLogits<N>) {
-        let (s, a) = (self.s, pass.activations(self.s, self.s.n_layer() - 1));
+        let s = self.s;
         if HeldLogits::<N>::are_held(s) {
             held.backward(warp, s, pass, tokens);
         } else {
             cross_entropy::backward(warp, s, pass, tokens);
         }
-        linear::forward_into(warp, s, &self.linear_backward(a.logits, Layout(s).model().wte), tokens, a.dx_out);
+        let (model, a, _) = self.op(pass, s.rematerialize().n_layer() - 1);
+        let wte = Layout(model.s).model().wte;
+        linear::forward_into(warp, model.s, &model.linear_backward(a.logits, wte), tokens, a.dx_out);
     }
 
     /// Computes layer `l` backward, from its output to the gradients of scores and queries.
     #[inline(always)]
     pub fn backward_to_scores<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) {
-        let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
-        let (fc2, c) = (self.linear_backward(a.dx_out, tensors.mlp_fc2), s.n_hidden_padded());
+        let (model, a, tensors) = self.op(pass, l);
+        let (s, fc2, c) = (model.s, model.linear_backward(a.dx_out, tensors.mlp_fc2), model.s.n_hidden_padded());
         linear::forward(warp, s, &fc2, tokens, inline!(|t, i, dh2| dh2.map_into(a.h, a.dh, t * c + i, mlp::backward)));
-        let (fc1, mut dx) = (self.linear_backward(a.dh, tensors.mlp_fc1), Rows::new(s, a.dx_mid, tokens));
-        linear::forward_sum(warp, s, 1, |_| fc1, tokens, inline!(|t, i, y| dx.set(t - tokens.first, i, y)));
+        let (model, a, tensors) = self.op(pass, l);
+        let (fc1, mut dx) = (model.linear_backward(a.dh, tensors.mlp_fc1), Rows::new(model.s, a.dx_mid, tokens));
+        linear::forward_sum(warp, model.s, 1, |_| fc1, tokens, inline!(|t, i, y| dx.set(t - tokens.first, i, y)));
         dx.sync(warp);
+        let (Self { s, .. }, a, _) = self.op(pass, l);
         let norm = RmsNormBackward { y: a.xn_mlp, rstd: a.rstd_mlp, dx_skip: Some(a.dx_out), dx: a.dx_mid };
         rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
         dx.write();
         warp.sync();
-        let wo = self.linear_backward(a.dx_mid, tensors.attn_wo);
+        let (model, a, tensors) = self.op(pass, l);
+        let (s, wo) = (model.s, model.linear_backward(a.dx_mid, tensors.attn_wo));
         if HeldAttention::<N>::is_held(s) {
             let mut held = HeldAttention::new(tokens);
             linear::forward_sum(warp, s, 1, |_| wo, tokens, inline!(|t, _, y| held.set_dattn(&a, t - tokens.first, y)));
             held.backward_queries(s, &a);
         } else {
             linear::forward_into(warp, s, &wo, tokens, a.dattn);
+            let (Self { s, .. }, a, _) = self.op(pass, l);
             attention::backward_queries(warp, s, &a, tokens);
         }
     }
@@ -321,17 +348,20 @@ impl<S: Shape> Gpt<S> {
     /// Computes layer `l` backward, from the gradients of the scores to the layer's input.
     #[inline(always)]
     fn backward_from_scores<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, tokens: Tokens<N>) {
-        let (s, a, tensors) = (self.s, pass.activations(self.s, l), Layout(self.s).layer(l));
+        let (Self { s, .. }, a, _) = self.op(pass, l);
         if HeldAttention::<N>::is_held(s) {
             HeldAttention::backward_keys(warp, &a, tokens);
         } else {
             attention::backward_keys(warp, s, &a, tokens);
         }
+        let (model, a, tensors) = self.op(pass, l);
+        let s = model.s;
         let view = if l == 0 { a.dx_embed } else { pass.activations(s, l - 1).dx_out };
-        let term = |which| self.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
+        let term = |which| model.linear_backward(one_of_three(s, a.dq, which), tensors.attn_qkv(which));
         let mut dx = Rows::new(s, view, tokens);
         linear::forward_sum(warp, s, 3, term, tokens, inline!(|t, i, y| dx.set(t - tokens.first, i, y)));
         dx.sync(warp);
+        let (Self { s, .. }, a, _) = self.op(pass, l);
         let norm = RmsNormBackward { y: a.xn_attn, rstd: a.rstd_attn, dx_skip: Some(a.dx_mid), dx: view };
         rmsnorm::backward_rows(warp, s, &norm, tokens, &mut dx);
         if l == 0 {

@@ -3,7 +3,7 @@
 //! Every tensor is stored in rows of whole half-warps, padded with zeros, so that one set of ops serves every shape.
 //! Padded weights and their gradients are exactly zero, and `AdamW` leaves them at zero. So padding reaches no result.
 
-use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
+use simt::{AS_ON_GPU, HALF_WARP, div, rematerialize, round_up};
 
 /// The number of tokens that a warp of the CPU takes at once. Activations are padded to a multiple of it on every device.
 pub const TOKEN_GROUP: usize = 8;
@@ -28,6 +28,19 @@ pub trait Shape: Copy + Send + Sync {
 
     /// Returns these dimensions as values.
     fn to_runtime(self) -> RuntimeShape;
+
+    /// Returns these dimensions, from which the compiler computes values where they are used, if it does not know them. See
+    /// [`rematerialize`].
+    #[inline(always)]
+    fn rematerialize(self) -> Self {
+        self
+    }
+
+    /// Returns an index below 2^32, such as that of a layer, as [`Self::rematerialize`] returns the dimensions.
+    #[inline(always)]
+    fn rematerialize_index(self, index: usize) -> usize {
+        index
+    }
 
     /// Returns V, the number of distinct tokens, `<BOS>` included.
     fn vocab(self) -> usize {
@@ -92,6 +105,11 @@ pub trait Shape: Copy + Send + Sync {
     fn n_attn_padded(self) -> usize {
         round_up(self.n_head() * self.head_dim_padded(), HALF_WARP)
     }
+
+    /// Returns the number of groups of half-warps that share heads, see [`Heads`](crate::activations::Heads).
+    fn head_groups(self) -> usize {
+        div(self.n_attn_padded() / HALF_WARP, self.head_dim_padded().div_ceil(HALF_WARP))
+    }
 }
 
 /// The dimensions V, T, C, H and L as compile-time constants.
@@ -130,3 +148,63 @@ impl Shape for RuntimeShape {
         self
     }
 }
+
+/// Declares [`ExpandedShape`] from the methods of [`Shape`] that it keeps the values of.
+macro_rules! expanded {
+    ($($name:ident),*) => {
+        /// Dimensions known at run time, with those that follow from them. Few instructions compute an address from them, so
+        /// that an op of a GPU computes its own after [`Shape::rematerialize`]. Otherwise the compiler computes the addresses
+        /// of all ops before the loops over steps and layers, and spills them.
+        #[derive(Clone, Copy, Debug)]
+        pub struct ExpandedShape {
+            given: RuntimeShape,
+            $($name: u32,)*
+        }
+
+        impl ExpandedShape {
+            /// Returns these dimensions with those that follow from them.
+            #[inline(always)]
+            pub fn new(given: RuntimeShape) -> Self {
+                Self { given, $($name: given.$name() as u32,)* }
+            }
+        }
+
+        impl Shape for ExpandedShape {
+            #[inline(always)]
+            fn to_runtime(self) -> RuntimeShape {
+                self.given
+            }
+
+            #[inline(always)]
+            fn rematerialize(self) -> Self {
+                let [$($name,)*] = rematerialize([$(self.$name,)*]);
+                Self { given: self.given, $($name,)* }
+            }
+
+            #[inline(always)]
+            fn rematerialize_index(self, index: usize) -> usize {
+                rematerialize([index as u32])[0] as usize
+            }
+
+            $(#[inline(always)]
+            fn $name(self) -> usize {
+                self.$name as usize
+            })*
+        }
+    };
+}
+
+expanded!(
+    n_embd_padded,
+    n_attn_padded,
+    n_hidden_padded,
+    vocab_padded,
+    block_size_padded,
+    head_dim_padded,
+    head_groups,
+    head_dim,
+    vocab,
+    block_size,
+    n_embd,
+    n_layer
+);

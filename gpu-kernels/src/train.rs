@@ -1,7 +1,7 @@
 //! The fused training kernel, which runs any number of steps in one launch.
 
 use simt::{
-    AS_ON_GPU, Block, Grid, HALF_WARP, RaggedView, Target, U32View, View, Views, WARPS, Warp, inline, round_up,
+    AS_ON_GPU, Block, Grid, HALF_WARP, Memory, RaggedView, Target, U32View, View, Views, WARPS, Warp, inline, round_up,
 };
 
 use crate::activations::{Activations, Pass};
@@ -83,6 +83,16 @@ impl TrainArgs {
         unsafe { View::new(self.coefficients.cast_mut().cast(), 3 * self.steps as usize) }
     }
 
+    /// Returns the documents.
+    ///
+    /// # Safety
+    /// The pointers are valid for the lengths that the fields' docs state.
+    #[inline(always)]
+    unsafe fn documents(&self) -> Documents {
+        // SAFETY: the caller vouches for the pointers.
+        Documents(unsafe { RaggedView::new(self.tokens, self.offsets, self.documents) })
+    }
+
     /// Returns the place of the report of step `step` of the launch.
     ///
     /// # Safety
@@ -117,8 +127,10 @@ impl<S: Shape> Views for Kept<S> {
     fn map(self, f: impl Fn(View) -> View) -> Self {
         let Self { train, coefficients } = self;
         let Train { s, arrays, work, .. } = train;
-        let used = Arrays { w: f(arrays.w), transposed: f(arrays.transposed), ..arrays };
-        let arrays = if held::are_held(s) { used } else { arrays.map(&f) };
+        let mut arrays = Arrays { w: f(arrays.w), transposed: f(arrays.transposed), ..arrays };
+        if !held::are_held(s) {
+            arrays.grads = f(arrays.grads);
+        }
         Self { train: Train { arrays, work: f(work), ..train }, coefficients: f(coefficients) }
     }
 }
@@ -144,32 +156,31 @@ impl Kernel for TrainArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         // SAFETY: the caller keeps the contract.
-        unsafe { self.train(grid, s, || self.arrays) };
+        unsafe { self.train(grid, s, inline!(|| *self)) };
     }
 }
 
 impl TrainArgs {
-    /// Runs [`Kernel::run`]. `arrays_at_end` returns [`TrainArgs::arrays`] at the end of the steps, during which ten registers of a GPU
-    /// would hold the pointers.
+    /// Runs [`Kernel::run`]. `again` returns the arguments once more, where registers of a GPU would hold them for long.
     ///
     /// # Safety
     /// That of [`Kernel::run`].
     #[inline(always)]
-    pub(crate) unsafe fn train<T: Target, S: Shape>(
-        &self,
-        grid: &Grid<T>,
-        s: S,
-        arrays_at_end: impl Fn() -> Arrays<*mut f32> + Copy,
-    ) {
+    pub(crate) unsafe fn train<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S, again: impl Fn() -> Self + Copy) {
         grid.each_block(inline!(|block| {
-            let block = &block.with_warp_index();
-            let (mut memory, len) = (block.memory(), Layout(s).len());
+            let (without_index, block) = (block, &block.with_warp_index());
+            // The default shape has registers for the arguments.
+            let args = move || if S::IS_CONST { *self } else { again() };
+            let staged = move |memory: &mut Memory| {
+                let (args, len) = (args(), Layout(s.rematerialize()).len());
+                // SAFETY: the caller vouches for pointers and lengths.
+                args.arrays.map(inline!(|array| unsafe { memory.staged(array, len) }))
+            };
+            let mut memory = block.memory();
+            let arrays = staged(&mut memory);
             // SAFETY: the caller vouches for pointers and lengths.
-            let (arrays, work, documents, coefficients) = unsafe {
-                let arrays = self.arrays.map(inline!(|array| memory.staged(array, len)));
-                let work = memory.workspace(self.workspace, train_workspace_len(s));
-                let documents = Documents(RaggedView::new(self.tokens, self.offsets, self.documents));
-                (arrays, work, documents, self.coefficients())
+            let (work, documents, coefficients) = unsafe {
+                (memory.workspace(self.workspace, train_workspace_len(s)), self.documents(), self.coefficients())
             };
             let train =
                 Train { s, arrays: arrays.map(inline!(|array| array.view)), work: work.view.even_first(), documents };
@@ -184,9 +195,9 @@ impl TrainArgs {
                 self.steps as usize,
                 Kept { train, coefficients },
                 inline!(|i, Kept { train, coefficients }| {
+                    document = if document + 1 == args().documents { 0 } else { document + 1 };
                     // SAFETY: the caller vouches for pointers and lengths.
-                    let (log, last) = unsafe { (self.log(i), self.log(i.saturating_sub(1))) };
-                    document = if document + 1 == self.documents { 0 } else { document + 1 };
+                    let log = |step: usize| unsafe { args().log(step) };
                     let (pass, weights) =
                         (Pass { document: train.fetched(i).at(1), n, work: train.work }, train.weights());
                     let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
@@ -194,12 +205,14 @@ impl TrainArgs {
                         block,
                         pass,
                         inline!(move |warp| {
+                            // SAFETY: the caller vouches for pointers and lengths.
+                            let train = Train { documents: unsafe { args().documents() }, ..train };
                             train.fetch(warp, i + 1, document as usize);
                             if i > 0 {
-                                held::log_norm(warp, s, last, norm);
+                                held::log_norm(warp, s, log(i - 1), norm);
                             }
                         }),
-                        inline!(move |warp| held::log_loss(warp, s, log, loss)),
+                        inline!(move |warp| held::log_loss(warp, s, log(i), loss)),
                     );
                     // The coefficients are loaded early to hide the latency of the load from the update, and not earlier, because
                     // they take registers of a GPU.
@@ -207,16 +220,16 @@ impl TrainArgs {
                     weights.gradients(block, pass, &mut held);
                     // The number of positions is loaded early to hide the latency of the load from the next step.
                     n = train.pass(i + 1).n;
-                    norm = weights.step(block, &mut held, (self.optimizer, coefficients), log, loss, |_, _| {});
+                    let arrays = staged(&mut block.memory()).map(inline!(|array| array.view));
+                    let weights = Weights { arrays: Arrays { m: arrays.m, v: arrays.v, ..weights.arrays }, ..weights };
+                    norm = weights.step(block, &mut held, (args().optimizer, coefficients), log(i), loss, |_, _| {});
                 }),
             );
             // SAFETY: the caller vouches for pointers and lengths.
             let last = unsafe { self.log((self.steps as usize).saturating_sub(1)) };
             train.release(block, &mut held, last, norm);
-            let mut memory = block.memory();
-            // SAFETY: the arrays are staged in the same order as above.
-            let arrays = arrays_at_end().map(inline!(|array| unsafe { memory.staged(array, len) }));
-            block.each_warp(inline!(move |warp| {
+            let arrays = staged(&mut block.memory());
+            without_index.each_warp(inline!(move |warp| {
                 arrays.map(inline!(|array| warp.write_back(&array)));
             }));
         }));
@@ -224,6 +237,19 @@ impl TrainArgs {
 }
 
 impl<S: Shape> Train<S> {
+    /// Returns the same training, whose addresses the compiler computes where they are used, if it does not know the
+    /// dimensions.
+    #[inline(always)]
+    fn rematerialize(self) -> Self {
+        if S::IS_CONST {
+            return self;
+        }
+        let Self { arrays, work, .. } = self;
+        let (w, transposed) = (arrays.w.rematerialize(), arrays.transposed.rematerialize());
+        let arrays = Arrays { w, transposed, grads: arrays.grads.rematerialize(), ..arrays };
+        Self { arrays, work: work.rematerialize(), ..self }
+    }
+
     /// Returns the weights, with their sums of squares after the activations in the workspace.
     #[inline(always)]
     fn weights(&self) -> Weights<S> {

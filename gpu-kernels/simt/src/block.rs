@@ -38,6 +38,13 @@ impl<T: Target> Grid<T> {
 }
 
 impl View {
+    /// Returns the view, whose address the compiler adds to others where they are used, as [`Warp::rematerialize`] does.
+    #[inline(always)]
+    #[must_use]
+    pub fn rematerialize(self) -> Self {
+        self.hide_address()
+    }
+
     /// Returns the sum of the first `n` elements, sixteen at a time.
     #[inline(always)]
     pub fn sum(self, n: usize) -> f32 {
@@ -155,9 +162,11 @@ impl<T: Target> Block<T> {
     /// Otherwise LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills their
     /// results.
     #[inline(always)]
-    pub fn iterate<V: Views>(&self, count: usize, views: V, mut work: impl FnMut(usize, V)) {
+    pub fn iterate<V: Views>(&self, count: usize, mut views: V, mut work: impl FnMut(usize, V)) {
         for i in 0..count {
-            work(i, views.map(View::hide_address));
+            // The next iteration takes the hidden addresses, so that the first ones need no registers.
+            views = views.map(View::hide_address);
+            work(i, views);
         }
     }
 
@@ -285,6 +294,13 @@ impl Warp {
     pub fn block_stride_groups(&self, group: usize, count: usize) -> Strided {
         Strided { next: self.index * group, end: count, step: WARPS * group }
     }
+}
+
+/// Returns values from which the compiler computes others where they are used, as [`Warp::rematerialize`] does. A value
+/// without a use takes no instruction, but for the first one.
+#[inline(always)]
+pub fn rematerialize<const N: usize>(x: [u32; N]) -> [u32; N] {
+    backend::hide_all(x)
 }
 
 /// The share of a warp in lists that several warps go through together.

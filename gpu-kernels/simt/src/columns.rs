@@ -46,12 +46,18 @@ impl Columns {
     ///
     /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. If there are sixteen
     /// columns, the lower half-warp sums the even rows, and the upper one the odd rows. A CPU asks for the lines of the next
-    /// sixteen columns of a large matrix meanwhile.
+    /// sixteen columns of a large matrix meanwhile. `is_const` says whether the compiler knows the dimensions.
     #[inline(always)]
-    pub fn products<const N: usize, const FULL: bool>(x: View, w: View, rows: usize, cols: usize) -> [Self; N] {
+    pub fn products<const N: usize, const FULL: bool>(
+        x: View,
+        w: View,
+        rows: usize,
+        cols: usize,
+        is_const: bool,
+    ) -> [Self; N] {
         let (mut even, mut odd) = ([F32x32::splat(0.0); N], [F32x32::splat(0.0); N]);
         for i in half_warps(rows) {
-            let (x, w) = (x.window(i), w.window(i * cols));
+            let (x, w) = (x.window(i, is_const), w.window(i * cols, is_const));
             let (mut pairs, mut each) = ([x.broadcast_pairs(0); N], [x.broadcasts(0); N]);
             for t in 0..N {
                 (pairs[t], each[t]) = (x.broadcast_pairs(t * rows), x.broadcasts(t * rows));

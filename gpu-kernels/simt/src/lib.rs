@@ -114,7 +114,7 @@ pub use array::Array;
 pub use array2::Array2;
 pub use backend::{BroadcastPairs, Broadcasts, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
 pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
-pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp};
+pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp, rematerialize};
 pub use columns::Columns;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use cpu::AnyCpu;

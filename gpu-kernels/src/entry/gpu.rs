@@ -9,21 +9,26 @@ use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_
 use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
 use crate::kernel::Kernel;
-use crate::part::{AddArgs, BatchLaunchArgs};
-use crate::shape::{ConstShape, DefaultShape, RuntimeShape, Shape};
+use crate::part::{AddArgs, BatchLaunchArgs, StepPart};
+use crate::shape::{ConstShape, DefaultShape, ExpandedShape, RuntimeShape, Shape};
 use crate::tiled::launch::{PhaseArgs as TiledPhaseArgs, ProductsArgs};
-use crate::train::batch::{GradientArrays, Phase, PhaseArgs, shards};
+use crate::train::batch::{BatchArgs, GradientArrays, Phase, PhaseArgs, shards};
 use crate::train::held_batch::{HeldBatch, are_held};
 use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
 
+/// Returns the dimensions of a launch with those that follow from them.
+fn expanded<K: Kernel>(args: &K) -> ExpandedShape {
+    ExpandedShape::new(args.shape())
+}
+
 /// Defines the three entries of a kernel.
 macro_rules! entries {
     ($args:ident: $default:ident, $shared:ident, $global:ident) => {
         entries!($args, GpuShared, |_: &$args| DEFAULT; $default, "Runs the kernel for the default shape.");
-        entries!($args, GpuShared, Kernel::shape; $shared, "Runs the kernel for a shape whose arrays fit in shared memory.");
-        entries!($args, GpuGlobal, Kernel::shape; $global, "Runs the kernel for any shape, its arrays in global memory.");
+        entries!($args, GpuShared, expanded; $shared, "Runs the kernel for a shape whose arrays fit in shared memory.");
+        entries!($args, GpuGlobal, expanded; $global, "Runs the kernel for any shape, its arrays in global memory.");
     };
     ($args:ident, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
         /// An entry in its own module, so that the kernels can be compiled in parallel.
@@ -110,7 +115,7 @@ impl Kernel for TrainModelsArgs {
             // depends on both.
             let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
             // SAFETY: the caller keeps the contract of `Kernel::run`.
-            unsafe { model.train(&block.as_block(0, 1), s, || read().arrays) };
+            unsafe { model.train(&block.as_block(0, 1), s, read) };
         }));
     }
 }
@@ -147,26 +152,32 @@ impl Kernel for BatchLaunchArgs {
                 steps.release(block);
                 return;
             }
+            // What follows from the arguments, such as the tree over the arrays, would take registers during all phases.
+            let hide = |x: u32| s.rematerialize_index(x as usize) as u32;
+            let shard = |i: usize| block.as_block(s.rematerialize_index(part.first_shard as usize + i), shards);
+            let share = || block.as_block(s.rematerialize_index(block.index), s.rematerialize_index(block.count));
+            let reduce = || {
+                let (arrays, documents) = (hide(part.arrays), hide(part.documents));
+                StepPart { arrays, documents, ..part }.reduce()
+            };
             for step in 0..batch.train.steps as usize {
-                let phase = |phase| PhaseArgs { batch, arrays, phase, step };
+                let phase = |phase| {
+                    let batch = BatchArgs { batch: hide(batch.batch), ..batch };
+                    PhaseArgs { batch, arrays, phase, step: s.rematerialize_index(step) }
+                };
                 barrier.phase(inline!(|| {
                     for i in block.grid_stride(part.shards as usize) {
-                        let shard = part.first_shard as usize + i;
                         // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        unsafe { phase(Phase::Gradients).run(&block.as_block(shard, shards), s) };
+                        unsafe { phase(Phase::Gradients).run(&shard(i), s) };
                     }
                 }));
                 if part.arrays > 0 {
-                    barrier.phase(
-                        // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        inline!(|| unsafe { phase(part.reduce()).run(&block.as_block(block.index, block.count), s) }),
-                    );
+                    // SAFETY: the caller keeps the contract of `Kernel::run`.
+                    barrier.phase(inline!(|| unsafe { phase(reduce()).run(&share(), s) }));
                 }
                 if part.updates > 0 {
-                    barrier.phase(
-                        // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        inline!(|| unsafe { phase(Phase::Update).run(&block.as_block(block.index, block.count), s) }),
-                    );
+                    // SAFETY: the caller keeps the contract of `Kernel::run`.
+                    barrier.phase(inline!(|| unsafe { phase(Phase::Update).run(&share(), s) }));
                 }
             }
         }));

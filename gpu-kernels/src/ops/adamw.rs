@@ -4,9 +4,10 @@
 //! bias-corrected `m^ = m / (1 - b1^t)` and `v^ = v / (1 - b2^t)`. The update is rearranged so that each weight costs one root
 //! and one division: `w = w - lr decay w - m / (sqrt_scale sqrt(v) + eps')`, see [`StepCoefficients`].
 
-use simt::{F32x32, HALF_WARP, View, Warp};
+use simt::{F32x32, HALF_WARP, View, Warp, rematerialize};
 
 use crate::layout::{Arrays, WeightBlock};
+use crate::shape::Shape;
 
 /// The addend of `v` in each step. The addend keeps `v` from becoming denormal. The addend's root stays far below eps.
 pub(crate) const V_BIAS: f32 = 1e-24;
@@ -29,6 +30,18 @@ pub struct AdamWParams {
     pub beta2: f32,
     /// The largest global norm of the gradient. A larger gradient is scaled down to it.
     pub max_grad_norm: f32,
+}
+
+impl AdamWParams {
+    /// Returns the same constants, as [`Shape::rematerialize`] returns the dimensions.
+    #[inline(always)]
+    pub(crate) fn rematerialize<S: Shape>(self, _: S) -> Self {
+        if S::IS_CONST {
+            return self;
+        }
+        let [beta1, beta2] = rematerialize([self.beta1.to_bits(), self.beta2.to_bits()]);
+        Self { beta1: f32::from_bits(beta1), beta2: f32::from_bits(beta2), ..self }
+    }
 }
 
 /// The coefficients that change from step to step, computed by the host in double precision. Step `t` counts from 1.

@@ -21,6 +21,7 @@ fn target(pass: &Pass, t: usize) -> usize {
 /// `ln(sum_exp) + gap`. The target of row `t` is token `t + 1`, and `e` replaces the logits.
 #[inline(always)]
 pub fn forward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens<N>) {
+    let s = s.rematerialize();
     let (v, t0, a) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));
     let logits = a.logits;
     let mut max = [F32x16::splat(f32::NEG_INFINITY); N];
@@ -61,6 +62,7 @@ pub fn forward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens:
 /// Replaces the `e` of [`forward`] by the logits' gradients of the mean loss, `(e[v] / sum_exp - [v = target]) / n`.
 #[inline(always)]
 pub fn backward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens: Tokens<N>) {
+    let s = s.rematerialize();
     let (v, t0, Activations { logits: e, sum_exp, .. }) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));
     let inverse_n = 1.0 / tokens.end as f32;
     let mut scale = [0.0; N];
@@ -150,7 +152,7 @@ impl<const N: usize> HeldLogits<N> {
 /// Returns the sum of the losses of a document's positions, sixteen positions at a time.
 #[inline(always)]
 pub fn total<S: Shape>(s: S, pass: &Pass) -> f32 {
-    let (n, a, mut total) = (pass.n, pass.activations(s, 0), 0.0);
+    let (n, a, mut total) = (pass.n, pass.activations(s.rematerialize(), 0), 0.0);
     for t in (0..n.div_ceil(HALF_WARP)).map(|i| i * HALF_WARP) {
         let losses = ln(a.sum_exp.load(t)) + a.gap.load(t);
         total += Mask16::lanes_below(n - t).select(losses, F32x16::splat(0.0)).reduce_sum();

@@ -82,28 +82,30 @@ pub fn forward_sum<S: Shape, const N: usize>(
     let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
     for col in (0..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
         if N == 1 && is_full {
-            sums::<1, N, true>(terms, &term, tokens, col, &mut store);
+            sums::<1, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else if N == 1 {
-            sums::<1, N, false>(terms, &term, tokens, col, &mut store);
+            sums::<1, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else if has_two && is_full {
-            sums::<2, N, true>(terms, &term, tokens, col, &mut store);
+            sums::<2, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else if has_two {
-            sums::<2, N, false>(terms, &term, tokens, col, &mut store);
+            sums::<2, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else if is_full {
-            sums::<4, N, true>(terms, &term, tokens, col, &mut store);
+            sums::<4, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else {
-            sums::<4, N, false>(terms, &term, tokens, col, &mut store);
+            sums::<4, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         }
     }
 }
 
-/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `K` of the `N` tokens at a time.
+/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `K` of the `N` tokens at a time. `is_const` is
+/// that of [`Columns::products`].
 #[inline(always)]
 fn sums<const K: usize, const N: usize, const FULL: bool>(
     terms: usize,
     term: &impl Fn(usize) -> Linear,
     tokens: Tokens<N>,
     col: usize,
+    is_const: bool,
     store: &mut impl FnMut(usize, usize, Columns),
 ) {
     for t in (0..N).step_by(K) {
@@ -113,7 +115,7 @@ fn sums<const K: usize, const N: usize, const FULL: bool>(
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
                 let Linear { x, w, rows, cols } = term(i);
-                let y = Columns::products::<K, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols);
+                let y = Columns::products::<K, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols, is_const);
                 for k in 0..K {
                     sum[k] = sum[k] + y[k];
                 }

@@ -10,6 +10,7 @@ use crate::shape::Shape;
 const EPS: f32 = 1e-5;
 
 /// The views of [`forward`].
+#[derive(Clone, Copy)]
 pub struct RmsNorm {
     /// `[T, C]`: the input.
     pub x: View,

@@ -262,8 +262,11 @@ impl<L: Rows> Small<L> {
 pub(super) fn transpose(warp: &Warp, before: usize, from: Strided, [row_blocks, col_blocks]: [usize; 2], to: Strided) {
     for row in 0..row_blocks {
         for col in warp.block_share().items(before + row * col_blocks, col_blocks) {
-            let from = Strided { view: from.view.at(row * HALF_WARP * from.stride + col * HALF_WARP), ..from };
-            transpose_block(from, Strided { view: to.view.at(col * HALF_WARP * to.stride + row * HALF_WARP), ..to });
+            // A GPU would keep the address of each row of the block from one block to the next.
+            let view = from.view.at(row * HALF_WARP * from.stride + col * HALF_WARP).rematerialize();
+            let from = Strided { view, ..from };
+            let view = to.view.at(col * HALF_WARP * to.stride + row * HALF_WARP).rematerialize();
+            transpose_block(from, Strided { view, ..to });
         }
     }
 }

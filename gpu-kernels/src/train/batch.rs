@@ -11,15 +11,12 @@
 //! GPU's blocks work on all shards at once and keep their gradients apart until the second phase. A thread of the CPU
 //! takes the shards of a subtree one after the other, and sums them with a stack of partial sums.
 
-use simt::{
-    AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, RaggedView, Target, View, WARPS, Warp, div, inline, rem, round_up,
-};
+use simt::{AS_ON_GPU, Block, F32x32, Grid, HALF_WARP, Memory, Target, View, WARPS, Warp, div, inline, rem, round_up};
 
 pub use super::weights::squares_len;
 use super::{Train, TrainArgs, Weights, train_workspace_len};
 use crate::kernel::Kernel;
 use crate::layout::{Arrays, Layout, WeightBlock};
-use crate::model::Documents;
 use crate::ops::adamw::StepCoefficients;
 use crate::ops::{clip, cross_entropy};
 use crate::shape::{RuntimeShape, Shape};
@@ -109,7 +106,7 @@ impl Kernel for PhaseArgs {
     #[inline(always)]
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let &Self { batch: ref args, arrays, phase, step } = self;
-        let (train, batch, len) = (&args.train, args.batch as usize, Layout(s).len());
+        let (train, batch, len) = (&args.train, args.batch as usize, Layout(s.rematerialize()).len());
         grid.each_block(inline!(|block| {
             // SAFETY: the caller vouches for pointers and lengths, and for losses rounded up to half-warps.
             let (weights, losses, (coefficients, log)) = unsafe {
@@ -154,26 +151,26 @@ unsafe fn gradients<T: Target, S: Shape>(
     step: usize,
     losses: View,
 ) {
-    let (s, batch, train, len) = (weights.s, args.batch as usize, &args.train, Layout(weights.s).len());
+    let (s, batch, train) = (weights.s, args.batch as usize, &args.train);
     let (shard, shards) = (block.index, shards(batch));
-    let (array, term) = (div(shard, shards_each), rem(shard, shards_each));
-    let (bottom, rest) = (train.arrays.grads, train.workspace.wrapping_add(train_workspace_len(s)));
-    let stack = Stack { bottom: bottom.wrapping_add(array * len), rest, len };
-    let own = stack.top(term);
-    let mut memory = block.memory();
-    // SAFETY: the caller vouches for pointers and lengths, and for gradients and workspace of every block.
-    let (w, transposed, grads, work, documents) = unsafe {
-        (
-            memory.staged(train.arrays.w, len),
-            memory.staged(train.arrays.transposed, len),
-            memory.staged(own, len),
-            memory.workspace(train.workspace, train_workspace_len(s)),
-            Documents(RaggedView::new(train.tokens, train.offsets, train.documents)),
-        )
+    // The stack of a shard's gradients, and the index of the shard among those of the same array.
+    let stack = |shard: usize| {
+        let (array, term) = (div(shard, shards_each), rem(shard, shards_each));
+        let (rest, len) = (train.workspace.wrapping_add(train_workspace_len(s)), Layout(s.rematerialize()).len());
+        (Stack { bottom: train.arrays.grads.wrapping_add(array * len), rest, len }, term)
     };
+    let staged = |memory: &mut Memory, (stack, term): (Stack, usize)| {
+        let arrays = [train.arrays.w, train.arrays.transposed, stack.top(term)];
+        // SAFETY: the caller vouches for pointers and lengths, and for the gradients of every block.
+        arrays.map(inline!(|array| unsafe { memory.staged(array, stack.len) }))
+    };
+    let mut memory = block.memory();
+    let [w, transposed, grads] = staged(&mut memory, stack(shard));
+    // SAFETY: the caller vouches for pointers and lengths, and for the workspace of every block.
+    let (work, documents) = unsafe { (memory.workspace(train.workspace, train_workspace_len(s)), train.documents()) };
     let (first_document, documents_len) = (train.first_document as usize, train.documents as usize);
     let arrays = Arrays { w: w.view, transposed: transposed.view, grads: grads.view, ..weights.arrays };
-    let train = Train { s, arrays, work: work.view.even_first(), documents };
+    let mut train = Train { s, arrays, work: work.view.even_first(), documents };
     block.each_warp(inline!(move |warp| {
         warp.fetch(&w);
         warp.fetch(&transposed);
@@ -182,7 +179,9 @@ unsafe fn gradients<T: Target, S: Shape>(
     }));
     let first = div(shard * batch, shards);
     for i in first..div((shard + 1) * batch, shards) {
-        let document = first_document + step * batch + i;
+        // The next document takes the new addresses, so that these need no registers.
+        train = train.rematerialize();
+        let document = first_document + s.rematerialize_index(step) * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
         train.forward_backward(block, pass, |_| {}, |_| {});
@@ -193,10 +192,13 @@ unsafe fn gradients<T: Target, S: Shape>(
             }
         }));
     }
+    let shard = s.rematerialize_index(block.index);
+    let (stack, term) = stack(shard);
+    let [.., grads] = staged(&mut block.memory(), (stack, term));
     block.each_warp(inline!(move |warp| {
         warp.write_back(&grads);
         // SAFETY: the caller vouches for gradients and workspace.
-        unsafe { stack.merge(warp, term, shards_each.min(shards - array * shards_each)) };
+        unsafe { stack.merge(warp, term, shards_each.min(shards + term - shard)) };
     }));
 }
 
@@ -218,8 +220,9 @@ impl<S: Shape> Weights<S> {
     #[inline(always)]
     fn reduce_block<const N: usize>(&self, arrays: usize, scale: f32, i: usize, block: WeightBlock) {
         const PART: usize = HALF_WARP / 8;
-        let (grads, len) = (self.arrays.grads, Layout(self.s).len());
-        let of = |block| BlockOfArrays { grads, len, arrays, block };
+        let (grads, len) = (self.arrays.grads, Layout(self.s.rematerialize()).len());
+        // Otherwise a GPU would compute the addresses of all rows before the first one is summed.
+        let of = |block| BlockOfArrays { grads: grads.rematerialize(), len, arrays, block };
         let mut sum = [F32x32::splat(0.0); N];
         if AS_ON_GPU && N == 4 * PART {
             // The partial sums of a whole block would not fit in a thread's registers.

@@ -6,9 +6,7 @@
 
 use core::ops::Range;
 
-use simt::{
-    Block, F32x16, HALF_WARP, Mask16, PerWarp, RaggedView, Staged, Target, View, WARPS, div, inline, rem, round_up,
-};
+use simt::{Block, F32x16, HALF_WARP, Mask16, PerWarp, Staged, Target, View, WARPS, div, inline, rem, round_up};
 
 use super::batch::{BatchArgs, shards};
 use super::held::{self, Held};
@@ -17,7 +15,6 @@ use super::weights::Weights;
 use super::{Kept, Train, TrainArgs, train_workspace_len};
 use crate::activations::Pass;
 use crate::layout::{Arrays, Layout};
-use crate::model::Documents;
 use crate::ops::adamw::StepCoefficients;
 use crate::ops::cross_entropy;
 use crate::part::{BatchLaunchArgs, StepPart};
@@ -123,7 +120,7 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
                 memory.workspace(workspace, train_workspace_len(s)),
                 View::new(train.arrays.grads, (shards(batch as usize) + 1) * len),
                 View::new(train.arrays.m, len),
-                Documents(RaggedView::new(train.tokens, train.offsets, train.documents)),
+                train.documents(),
                 train.coefficients(),
                 View::new(losses, round_up(batch as usize, HALF_WARP)),
             )

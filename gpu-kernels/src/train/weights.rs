@@ -93,17 +93,22 @@ impl<S: Shape> Weights<S> {
         positions: impl Fn(usize, WeightBlock),
         matrices: impl Fn(usize, Matrix, WeightBlock),
     ) {
-        let (s, tensors) = (self.s, Layout(self.s).model());
+        let s = self.s.rematerialize();
+        let tensors = Layout(s).model();
         let (tokens, pairs) = (tensors.wte.blocks(HALF_WARP), tensors.wpe.blocks(2));
         for i in share.items(0, tokens) {
+            let tensors = Layout(s.rematerialize()).model();
             matrices(i, Matrix::Wte, tensors.wte.block(HALF_WARP, i));
         }
         for i in share.items(tokens, pairs) {
+            let tensors = Layout(s.rematerialize()).model();
             positions(tokens + i, tensors.wpe.block(2, i));
         }
         let mut before = tokens + pairs;
         for l in 0..s.n_layer() {
+            let s = s.rematerialize();
             for i in share.items(before, layer_blocks(s)) {
+                let s = s.rematerialize();
                 let (which, block) = layer_block(s, l, i);
                 matrices(before + i, Matrix::OfLayer { l, which }, block);
             }
@@ -119,6 +124,7 @@ impl<S: Shape> Weights<S> {
             self.each_block(
                 warp.block_share(),
                 inline!(|i, pair| {
+                    let s = s.rematerialize();
                     let mut dw = [embed::backward_position(s, &pass, pair)];
                     if add {
                         dw[0] = pair.load::<1>(grads)[0] + dw[0];
@@ -127,6 +133,7 @@ impl<S: Shape> Weights<S> {
                     squares.store(i * HALF_WARP, clip::squares(dw));
                 }),
                 inline!(|i, matrix, block| {
+                    let s = s.rematerialize();
                     let mut dw = [F32x32::splat(0.0); HALF_WARP / 2];
                     if add {
                         dw = block.load(grads);
@@ -157,14 +164,16 @@ impl<S: Shape> Weights<S> {
         log: View,
         loss: impl Fn() -> f32 + Copy,
     ) {
-        let norm = clip::norm(self.squares, square_blocks(self.s) * HALF_WARP);
+        let norm = clip::norm(self.squares, square_blocks(self.s.rematerialize()) * HALF_WARP);
+        let params = params.rematerialize(self.s);
         let adamw = AdamW { params, step, clip: clip::scale(norm, params.max_grad_norm) };
         block.each_warp(inline!(move |warp| {
             self.each_block(
                 share(warp),
                 inline!(|_, pair| adamw.update_rows::<1>(warp, &self.arrays, pair)),
                 inline!(|_, matrix, block| {
-                    let rows = if let Matrix::Wte = matrix { self.s.vocab() - block.row } else { HALF_WARP };
+                    let rows =
+                        if let Matrix::Wte = matrix { self.s.rematerialize().vocab() - block.row } else { HALF_WARP };
                     adamw.update_block(warp, &self.arrays, block, rows.div_ceil(2).min(HALF_WARP / 2));
                 }),
             );

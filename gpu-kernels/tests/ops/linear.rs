@@ -86,11 +86,13 @@ fn full_and_half_columns_of_a_product_have_the_same_bits() {
         if warp.index > 0 {
             return;
         }
-        for (t, y) in Columns::products::<2, true>(x_view, w_view.at(HALF_WARP), rows, cols).into_iter().enumerate() {
+        for (t, y) in
+            Columns::products::<2, true>(x_view, w_view.at(HALF_WARP), rows, cols, false).into_iter().enumerate()
+        {
             y.store(full_view, 2 * t * HALF_WARP);
         }
         for half in 0..2 {
-            let columns = Columns::products::<2, false>(x_view, w_view.at((1 + half) * HALF_WARP), rows, cols);
+            let columns = Columns::products::<2, false>(x_view, w_view.at((1 + half) * HALF_WARP), rows, cols, false);
             for (t, y) in columns.into_iter().enumerate() {
                 y.store(halves_view, (2 * t + half) * HALF_WARP);
             }

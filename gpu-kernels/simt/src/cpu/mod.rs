@@ -117,6 +117,12 @@ pub(crate) fn hide(x: usize) -> usize {
     x
 }
 
+/// Returns the values, because only a GPU has a kernel in one function.
+#[inline(always)]
+pub(crate) fn hide_all<const N: usize>(x: [u32; N]) -> [u32; N] {
+    x
+}
+
 /// Reports a warp's barrier to the race checker. The lanes of a vector are in lockstep and need no other barrier.
 #[inline(always)]
 pub(crate) fn warp_sync() {

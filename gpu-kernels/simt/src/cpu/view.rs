@@ -246,7 +246,7 @@ impl View {
     /// than registers, and LLVM takes long to choose the pointers. On `aarch64` LLVM loads all windows first, and
     /// spills them.
     #[inline(always)]
-    pub fn window(self, offset: usize) -> Self {
+    pub fn window(self, offset: usize, _is_const: bool) -> Self {
         self.at(offset).in_register()
     }
 

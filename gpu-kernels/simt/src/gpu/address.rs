@@ -190,15 +190,15 @@ impl Address {
         Self { base: self.base.wrapping_add(lane_bytes.into()), ..self }
     }
 
-    /// Hides the address from the optimiser.
+    /// Hides the address from the optimiser, as a start without an offset.
     #[inline(always)]
     pub(super) fn hide(self) -> Self {
-        let base =
-            if self.space == Space::Shared { ptx::hide_b32(self.base as u32).into() } else { ptx::hide_b64(self.base) };
+        let start = self.base.wrapping_add(self.offset);
+        let base = if self.space == Space::Shared { ptx::hide_b32(start as u32).into() } else { ptx::hide_b64(start) };
         let channel_bytes = match self.order {
             Order::Plain => 0,
             Order::EvenFirst => ptx::hide_b32(self.channel_bytes as u32).into(),
         };
-        Self { base, channel_bytes, ..self }
+        Self { base, offset: 0, channel_bytes, ..self }
     }
 }

@@ -96,6 +96,16 @@ pub(crate) fn hide(x: usize) -> usize {
     ptx::hide_b32(x as u32) as usize
 }
 
+/// Hides values from the optimiser. Those without a use take no instruction, but for the first one.
+#[inline(always)]
+pub(crate) fn hide_all<const N: usize>(mut x: [u32; N]) -> [u32; N] {
+    x[0] = ptx::hide_b32(x[0]);
+    for i in 1..N {
+        x[i] = ptx::hide_b32_at(x[i], x[0]);
+    }
+    x
+}
+
 /// Waits for the lanes of the warp.
 #[inline(always)]
 pub(crate) fn warp_sync() {

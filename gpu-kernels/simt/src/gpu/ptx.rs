@@ -17,6 +17,18 @@ pub fn hide_b32(x: u32) -> u32 {
     y
 }
 
+/// Hides a value from the optimiser, as [`hide_b32`] does, where `anchor` is computed. A value without a use takes no
+/// instruction.
+#[inline(always)]
+pub fn hide_b32_at(x: u32, anchor: u32) -> u32 {
+    let y: u32;
+    // SAFETY: the instruction only copies a register.
+    unsafe {
+        asm!("mov.b32 {}, {}; // {}", out(reg32) y, in(reg32) x, in(reg32) anchor, options(pure, nomem, nostack, preserves_flags));
+    }
+    y
+}
+
 /// Hides a value from the optimiser.
 #[inline(always)]
 pub fn hide_b64(x: u64) -> u64 {

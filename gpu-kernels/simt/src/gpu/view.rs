@@ -177,10 +177,12 @@ impl View {
         F32x32(f32::from_bits(self.0.read(i, ptx::half().wrapping_mul(4 * stride as u32))))
     }
 
-    /// Returns the view that begins `offset` elements later.
+    /// Returns the view that begins `offset` elements later. Its address is kept in a register unless `is_const` says that the
+    /// compiler knows the distances of its rows. Otherwise the compiler would keep the address of each row.
     #[inline(always)]
-    pub fn window(self, offset: usize) -> Self {
-        self.at(offset)
+    pub fn window(self, offset: usize, is_const: bool) -> Self {
+        let window = self.at(offset);
+        if is_const { window } else { window.hide_address() }
     }
 
     /// Hides the address from the optimiser, like [`core::hint::black_box`].

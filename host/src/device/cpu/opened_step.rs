@@ -199,7 +199,8 @@ impl Reader {
     /// Runs an op on every token of the document.
     fn launch(&self, op: impl Fn(&Warp, Tokens)) {
         Grid::new(0..1, 1, AnyCpu).each_block(|block| {
-            block.each_warp(|warp| self.pass.tokens(warp).for_each(|tokens| op(warp, tokens)));
+            let s = self.model.s;
+            block.each_warp(|warp| self.pass.tokens(s, warp).for_each(|tokens| op(warp, tokens)));
         });
     }
 
