@@ -143,6 +143,7 @@ pub fn train_workspace_len<S: Shape>(s: S) -> usize {
 
 /// Returns the number of elements of a document in the workspace: its number of positions, and up to `T + 1` tokens. The
 /// tokens of a whole group can be loaded.
+#[inline(always)]
 fn document_len<S: Shape>(s: S) -> usize {
     round_up(s.block_size_padded() + 2, HALF_WARP)
 }
