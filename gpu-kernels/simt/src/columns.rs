@@ -10,7 +10,7 @@ use crate::index::half_warps;
 use crate::target::HALF_WARP;
 use backend::{F32x16, F32x32, View};
 
-/// The number of elements from which on a matrix exceeds a core's caches.
+/// The fewest elements of a large matrix. Smaller ones stay in a core's caches from one use to the next.
 const LARGE: usize = 1 << 16;
 
 /// Adjacent columns of a row. The number of columns is known at compile time once a kernel is inlined.

@@ -11,12 +11,14 @@ use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
 use crate::ops::clip;
 use crate::shape::Shape;
 
-/// The largest addend of the denominator. If it is larger, the learning rate is 0, and [`Warp::divide`] returns zeros for it.
+/// The largest addend of the denominator. [`Warp::divide`] returns zeros for it. A larger one comes of a learning rate of 0, or
+/// of an enormous `eps`.
 const MAX_EPS: f32 = M_SCALE / 2.0 * M_SCALE;
 
 /// Computes [`AdamW::update_rows`] of these pairs in registers. The op in memory stores each moment as soon as it has it,
 /// because a CPU is up to 6 % slower if it loads all arrays first. So the sequence stands here again, and the emulator's tests
-/// hold both to the same bits.
+/// hold both to the same bits. Their bits differ only where a moment or a quotient is denormal, for which gradients are
+/// clipped to less than 1e-28, or `eps` divided by the learning rate is above 1e30.
 #[inline(always)]
 fn update(warp: &Warp, adamw: &AdamW, a: &mut Arrays<Rows>, decays: bool, pairs: Range<usize>) {
     let AdamW { params, step, clip } = *adamw;
