@@ -152,7 +152,7 @@ impl Kernel for BatchLaunchArgs {
                 steps.release(block);
                 return;
             }
-            // What follows from the arguments, such as the tree over the arrays, would take registers during all phases.
+            // Values that follow from the arguments, such as the tree over the arrays, would take registers during all phases.
             let hide = |x: u32| s.rematerialize_index(x as usize) as u32;
             let shard = |i: usize| block.as_block(s.rematerialize_index(part.first_shard as usize + i), shards);
             let share = || block.as_block(s.rematerialize_index(block.index), s.rematerialize_index(block.count));

@@ -131,8 +131,8 @@ pub(crate) fn sqrt_all<const N: usize>(
     x
 }
 
-/// Returns the quotients by `from_estimate`, see [`Warp::divide`](crate::Warp::divide). ptxas makes ten instructions of a division, among them
-/// a check of the range and a branch, which keeps the divisions of a lane from running at once.
+/// Returns the quotients by `from_estimate`, see [`Warp::divide`](crate::Warp::divide). ptxas makes ten instructions of a
+/// division, among them a check of the range and a branch, which keeps the divisions of a lane from running at once.
 #[inline(always)]
 pub(crate) fn divide_all<const N: usize>(
     mut a: [F32x32; N],
