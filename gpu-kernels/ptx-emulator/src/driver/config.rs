@@ -21,7 +21,7 @@
 //! | `streams` | `eager` runs the operations of a stream when they are submitted, `late` when the program waits for them | `eager` |
 //! | `log` | file to which each call is written with its arguments and its result | |
 //! | `profile` | file to which the profile of each launch is written | |
-//! | `block` | index of the block whose cycles profiles state | that of the largest bound |
+//! | `block` | index of the block whose cycles profiles state, if the grid has it | that of the largest bound |
 //! | `ops` | part of the paths of the source files that profiles take for ops, such as `src/ops/` | |
 
 use std::path::PathBuf;

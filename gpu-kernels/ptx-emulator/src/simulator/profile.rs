@@ -94,16 +94,15 @@ impl<'a> Profile<'a> {
             by_kind.entry(CLASSES[class(inst)].name).or_default().add(counts);
             by_op.entry(*op).or_default().add(counts);
         }
-        let dims = self.launch.dims;
-        let mut text = format!(
-            "kernel `{}`: {} blocks of {} threads\n\
-             longest chain of dependences {} cycles, slowest block in order {} cycles\n\n",
-            program.name,
-            dims.blocks().unwrap_or(0),
-            dims.threads().unwrap_or(0),
-            self.critical_path,
-            self.cycles
-        );
+        let (blocks, threads) = (self.launch.dims.blocks().unwrap_or(0), self.launch.dims.threads().unwrap_or(0));
+        let cycles = match self.launch.block.filter(|block| *block >= blocks) {
+            Some(block) => format!("no cycles, because block {block} is beyond this grid"),
+            None => format!(
+                "longest chain of dependences {} cycles, slowest block in order {} cycles",
+                self.critical_path, self.cycles
+            ),
+        };
+        let mut text = format!("kernel `{}`: {blocks} blocks of {threads} threads\n{cycles}\n\n", program.name);
         for (title, rows) in [("kind", by_kind), ("op", by_op)] {
             let mut rows: Vec<_> = rows.into_iter().collect();
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.executed));

@@ -90,8 +90,8 @@ fn arithmetic_whose_results_are_addresses_alone_is_told() {
     assert_eq!(saved("shl.b32 %r2, %r1, 2;\nand.b32 %r3, %r2, 63;\nst.shared.u32 [%r3+1024], %r3;\n"), 0);
 }
 
-/// Returns the columns of cycles (all, issue, chain, shared memory, in order) of the only region of a block's profile.
-fn columns(body: &str, block: Option<u32>) -> Vec<u64> {
+/// Returns the table of a launch of two blocks, with the cycles of this block.
+fn table(body: &str, block: Option<u32>) -> String {
     let text = format!(
         ".version 7.2\n.target sm_75\n.address_size 64\n.visible .entry k()\n{{\n.reg .b32 %r<9>;\n.reg .pred %p<2>;\n\
          .shared .align 4 .b8 s[4];\n{body}\nret;\n}}\n"
@@ -99,7 +99,12 @@ fn columns(body: &str, block: Option<u32>) -> Vec<u64> {
     let mut gpu = Gpu::new(DeviceProperties::default());
     (gpu.timed, gpu.checks, gpu.block) = (true, Checks::Memory, block);
     let module = gpu.load(&text).unwrap();
-    let table = gpu.launch(&module, "k", Dims::new(2, 32), &[]).unwrap().table(&[""; 0]);
+    gpu.launch(&module, "k", Dims::new(2, 32), &[]).unwrap().table(&[""; 0])
+}
+
+/// Returns the columns of cycles (all, issue, chain, shared memory, in order) of the only region of a block's profile.
+fn columns(body: &str, block: Option<u32>) -> Vec<u64> {
+    let table = table(body, block);
     let row = table.lines().find_map(|line| line.strip_prefix("up to the end")).unwrap();
     row.split_whitespace().skip(1).take(5).map(|word| word.parse().unwrap()).collect()
 }
@@ -111,6 +116,15 @@ fn a_profile_states_the_cycles_of_the_block_that_is_asked_for() {
     assert_eq!(columns(&body, None), columns(&body, Some(1)));
     // After the move, the comparison and the branch, the first block ends, and the second one adds.
     assert_eq!([0, 1].map(|block| columns(&body, Some(block))[2]), [(3 + 1) * 4, (3 + 20) * 4]);
+}
+
+#[test]
+fn a_profile_says_that_the_block_that_is_asked_for_is_beyond_the_grid() {
+    let body = "mov.u32 %r1, 0;";
+    let (within, beyond) = (table(body, Some(1)), table(body, Some(2)));
+    assert!(within.contains("longest chain of dependences") && !within.contains("beyond"), "{within}");
+    let said = "kernel `k`: 2 blocks of 32 threads\nno cycles, because block 2 is beyond this grid\n";
+    assert!(beyond.starts_with(said) && !beyond.contains("longest"), "{beyond}");
 }
 
 #[test]
