@@ -227,8 +227,8 @@ impl Warp {
     }
 
     /// Returns the quotients `a / b`, correctly rounded, of numerators that are 0 or at least 2^-100 in magnitude. Divisors
-    /// are from 2^-100 to 2^126, and quotients other than 0 are from 2^-126 to 2^127. Beyond 2^126, the quotient may be 0
-    /// instead. A zero may have the other sign.
+    /// are from 2^-100 to 2^126, and quotients are at most 2^127. Beyond a divisor of 2^126, the quotient may be 0 instead. A
+    /// zero may have the other sign. A denormal quotient that is exactly halfway between two floats may be rounded to either.
     ///
     /// On a GPU this takes two thirds of the instructions of the operator `/`.
     #[inline(always)]

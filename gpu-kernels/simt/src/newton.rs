@@ -20,8 +20,9 @@ pub fn sqrt_from_estimate(x: F32x16, estimate: F32x16) -> F32x16 {
     residual.mul_add(half, root)
 }
 
-/// Returns the quotient `a / b`, correctly rounded, if neither it nor `b` is near an end of the exponent's range, and if `a`
-/// is 0 or at least 2^-100 in magnitude. A zero may have the other sign.
+/// Returns the quotient `a / b`, correctly rounded, if neither it nor `b` is near the upper end of the exponent's range, `b` is
+/// at least 2^-100, and `a` is 0 or at least 2^-100 in magnitude. A zero may have the other sign. A denormal quotient that is
+/// exactly halfway between two floats may be rounded to either.
 ///
 /// `estimate` differs from `1 / b` by at most the distance of two neighbouring floats. One Newton step rounds it
 /// correctly, and the quotient is corrected by its exact residual (Markstein's scheme). The exception is a power of two

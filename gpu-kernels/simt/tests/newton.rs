@@ -166,3 +166,21 @@ fn every_quotient_near_a_tie_rounds_correctly() {
 fn inverse(odd: u64) -> u64 {
     (0..5).fold(odd, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))))
 }
+
+/// Tests denormal quotients of random operands, for every estimate within the bound. The last operation rounds to the denormal
+/// floats as a division does, since the residual is exact.
+#[test]
+fn denormal_quotients_round_correctly() {
+    let (mut divisions, mut random) = (Divisions::default(), 0x9e37_79b9_7f4a_7c15u64);
+    while divisions.count < 1 << 20 {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let [a, b] = [random >> 41, random << 23 >> 41].map(|bits| float(SIGNIFICANDS + bits));
+        // The dividend is from 2^-96, and the quotient from 2^-149 to 2^-125.
+        let (a_exponent, below) = ((random & 63) as i32 - 96, (random >> 6 & 15) as i32 + 125);
+        let [a_scale, b_scale] = [a_exponent, a_exponent + below].map(|exponent| 2f32.powi(exponent));
+        for estimate in estimates(b) {
+            divisions.push(a * a_scale, b * b_scale, estimate / b_scale, (a * a_scale) / (b * b_scale));
+        }
+    }
+    divisions.check();
+}

@@ -15,28 +15,16 @@ use crate::shape::Shape;
 /// The pairs of rows of a block of 16 by 16 weights.
 pub(super) type Rows = [F32x32; HALF_WARP / 2];
 
-/// The factor of the first moments in registers, 2^64. With it, [`Warp::divide`] takes every moment that is not denormal.
-pub(super) const M_SCALE: f32 = 18_446_744_073_709_551_616.0;
-
 /// Returns rows of zeros.
 #[inline(always)]
 pub(super) fn zeros() -> Rows {
     [F32x32::splat(0.0); HALF_WARP / 2]
 }
 
-/// Returns the products of the rows with a factor.
-#[inline(always)]
-fn scaled(mut rows: Rows, factor: f32) -> Rows {
-    for pair in 0..HALF_WARP / 2 {
-        rows[pair] = rows[pair] * F32x32::splat(factor);
-    }
-    rows
-}
-
 /// The weights that a warp holds in registers from step to step, a block of a matrix or rows of `wpe`.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
-    /// The pairs of rows of the weights, their gradients and their moments, of which `m` are multiplied by [`M_SCALE`].
+    /// The pairs of rows of the weights, their gradients and their moments.
     pub(super) rows: Arrays<Rows>,
     /// The place of the weights.
     pub(super) block: WeightBlock,
@@ -198,7 +186,7 @@ impl<S: Shape> Weights<S> {
             let mut rows = Held::new(s).rows;
             for pair in 0..held_pairs(s) {
                 let load = |array: View| array.load_halves(block.at(pair), block.tensor.cols);
-                (rows.w[pair], rows.m[pair], rows.v[pair]) = (load(w), load(m) * F32x32::splat(M_SCALE), load(v));
+                (rows.w[pair], rows.m[pair], rows.v[pair]) = (load(w), load(m), load(v));
             }
             return Held { rows, block, sources: None, is_wte, sum: tokens + first };
         }
@@ -209,8 +197,7 @@ impl<S: Shape> Weights<S> {
         if is_wte {
             (matrix, block, sum) = (Matrix::Wte, tensors.wte.block(HALF_WARP, index), index);
         }
-        let m = scaled(block.load(m), M_SCALE);
-        let rows = Arrays { w: block.load(w), m, v: block.load(v), ..Held::new(s).rows };
+        let rows = Arrays { w: block.load(w), m: block.load(m), v: block.load(v), ..Held::new(s).rows };
         Held { rows, block, sources: Some(sources(s, pass, matrix)), is_wte, sum }
     }
 
@@ -222,7 +209,7 @@ impl<S: Shape> Weights<S> {
             for pair in 0..held_pairs(self.s) {
                 let store = |array: View, x| array.store_halves(block.at(pair), block.tensor.cols, x);
                 store(grads, rows.grads[pair]);
-                store(m, rows.m[pair] * F32x32::splat(1.0 / M_SCALE));
+                store(m, rows.m[pair]);
                 store(v, rows.v[pair]);
             }
             return;
@@ -232,7 +219,7 @@ impl<S: Shape> Weights<S> {
             moments[pair] = if 2 * pair < padding { moments[pair] } else { F32x32::splat(0.0) };
         }
         block.store(grads, rows.grads);
-        block.store(m, scaled(rows.m, 1.0 / M_SCALE));
+        block.store(m, rows.m);
         block.store(v, moments);
     }
 }

@@ -4,39 +4,38 @@ use core::ops::Range;
 
 use simt::{Block, F32x32, HALF_WARP, PerWarp, Target, View, Warp, inline};
 
-use super::held::{Held, M_SCALE, Rows, are_held, held_pairs};
+use super::held::{Held, Rows, are_held, held_pairs};
 use super::weights::{Weights, square_blocks};
 use crate::layout::{Arrays, WeightBlock};
 use crate::ops::adamw::{AdamW, AdamWParams, M_BIAS, StepCoefficients, V_BIAS};
 use crate::ops::clip;
 use crate::shape::Shape;
 
-/// The largest addend of the denominator. [`Warp::divide`] returns zeros for it. A larger one comes of a learning rate of 0, or
-/// of an enormous `eps`.
-const MAX_EPS: f32 = M_SCALE / 2.0 * M_SCALE;
+/// The largest addend of the denominator, 2^127. [`Warp::divide`] returns zeros for it. A larger one comes of a learning rate
+/// that counts as 0.
+const MAX_EPS: f32 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
 
 /// Computes [`AdamW::update_rows`] of these pairs in registers. The op in memory stores each moment as soon as it has it,
 /// because a CPU is up to 6 % slower if it loads all arrays first. So the sequence stands here again, and the emulator's tests
-/// hold both to the same bits. Their bits differ only where a moment or a quotient is denormal, for which gradients are
-/// clipped to less than 1e-28, or `eps` divided by the learning rate is above 1e30.
+/// hold both to the same bits. Their bits differ only where a moment is below 2^-100, and its quotient is not far below the
+/// weight. The ranges of the settings keep the moments of gradients above that.
 #[inline(always)]
 fn update(warp: &Warp, adamw: &AdamW, a: &mut Arrays<Rows>, decays: bool, pairs: Range<usize>) {
     let AdamW { params, step, clip } = *adamw;
     let splat = F32x32::splat;
-    let (m_gain, v_gain) = ((1.0 - params.beta1) * clip * M_SCALE, (1.0 - params.beta2) * (clip * clip));
+    let (m_gain, v_gain) = ((1.0 - params.beta1) * clip, (1.0 - params.beta2) * (clip * clip));
     let decay = splat(if decays { -step.decay } else { 0.0 });
     for pair in pairs.clone() {
         let biased = a.v[pair].mul_add(splat(params.beta2), splat(V_BIAS));
         a.v[pair] = (a.grads[pair] * splat(v_gain)).mul_add(a.grads[pair], biased);
         let decayed = a.m[pair] * splat(params.beta1);
-        a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS * M_SCALE), decayed));
+        a.m[pair] = a.grads[pair].mul_add(splat(m_gain), a.w[pair].mul_add(splat(M_BIAS), decayed));
     }
     for pair in pairs {
         let [root] = warp.sqrt([a.v[pair]]);
         let denominator = root.mul_add(splat(step.sqrt_scale), splat(step.eps.min(MAX_EPS)));
         let [quotient] = warp.divide([a.m[pair]], [denominator]);
-        let decayed = a.w[pair].mul_add(decay, a.w[pair]);
-        a.w[pair] = quotient.mul_add(splat(-1.0 / M_SCALE), decayed);
+        a.w[pair] = a.w[pair].mul_add(decay, a.w[pair]) - quotient;
     }
 }
 
