@@ -1,5 +1,7 @@
 //! The configurations of model, training and sampling, with their defaults.
 
+use std::ops::RangeInclusive;
+
 use gpu_kernels::layout::Layout;
 use gpu_kernels::shape::RuntimeShape;
 
@@ -116,6 +118,25 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
+    /// The range of [`Self::eps`]. With a larger one, a GPU could take a denormal quotient for 0, and a CPU would not.
+    pub const EPS: RangeInclusive<f64> = 1e-37..=1.0;
+    /// The range of [`Self::max_grad_norm`]. With a smaller one, moments are so small that a GPU may round their quotients
+    /// otherwise than a CPU.
+    pub const MAX_GRAD_NORM: RangeInclusive<f64> = 1e-6..=1e38;
+
+    /// Rejects values out of their ranges.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let values = [("eps", self.eps, Self::EPS), ("max_grad_norm", self.max_grad_norm, Self::MAX_GRAD_NORM)];
+        match values.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            Some((name, value, range)) => {
+                let expected = format!("from {:?} to {:?}", range.start(), range.end());
+                let hint = "choose a value of this range, or leave the default";
+                Err(Error::argument(name, expected, &format!("{value:?}"), hint))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the learning rate of `step` (from 0) in a run of `steps` steps.
     ///
     /// During the warm-up it is `learning_rate * (step + 1) / (warmup + 1)`. Half a cosine from `learning_rate` to

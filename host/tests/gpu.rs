@@ -201,6 +201,58 @@ fn seeds_have_the_bits_of_the_cpu() {
     }
 }
 
+// The default model divides otherwise on a GPU than on a CPU, and must not meet quotients that it rounds otherwise.
+#[test]
+#[ignore = "needs a GPU: run with --ignored where there is one"]
+fn settings_at_the_ends_of_their_ranges_have_the_bits_of_the_cpu() {
+    let (dataset, default) = (names(42), OptimizerConfig::default());
+    let shape = ModelConfig::default().shape(dataset.tokenizer.vocab_size()).unwrap();
+    let state = State::new(Weights::init(shape, 42));
+    let ([least_eps, most_eps], [least_norm, most_norm]) = (
+        [*OptimizerConfig::EPS.start(), *OptimizerConfig::EPS.end()],
+        [*OptimizerConfig::MAX_GRAD_NORM.start(), *OptimizerConfig::MAX_GRAD_NORM.end()],
+    );
+    let below_one = f64::from(1.0f32.next_down());
+    for optimizer in [
+        OptimizerConfig { eps: least_eps, ..default },
+        OptimizerConfig { eps: most_eps, ..default },
+        OptimizerConfig { max_grad_norm: least_norm, ..default },
+        OptimizerConfig { max_grad_norm: most_norm, ..default },
+        OptimizerConfig { eps: most_eps, max_grad_norm: least_norm, ..default },
+        // Learning rates that nearly count as 0, and one that does.
+        OptimizerConfig { learning_rate: 1e-10, eps: most_eps, max_grad_norm: least_norm, ..default },
+        OptimizerConfig { learning_rate: 1e-17, ..default },
+        OptimizerConfig { learning_rate: 1e-38, ..default },
+        OptimizerConfig { learning_rate: 0.0, beta1: 0.1, ..default },
+        OptimizerConfig { learning_rate: 100.0, ..default },
+        // Moments become denormal, because each step begins with weights of nearly 0.
+        OptimizerConfig { learning_rate: 1.0, weight_decay: 1.0, beta1: 1e-12, ..default },
+        OptimizerConfig { beta1: 0.0, ..default },
+        OptimizerConfig { beta2: 0.0, ..default },
+        OptimizerConfig { beta1: 0.0, beta2: 0.0, ..default },
+        OptimizerConfig { beta1: below_one, beta2: below_one, ..default },
+        OptimizerConfig { weight_decay: 0.0, ..default },
+        OptimizerConfig { weight_decay: 100.0, ..default },
+    ] {
+        for (batch, steps) in [(1, 96), (3, 8)] {
+            let config = TrainConfig { steps: 2 * steps as u64, batch, optimizer };
+            let run = |device: &mut dyn Device| {
+                let logs = format!("{:?}", device.train(steps).unwrap());
+                (logs, device.download().unwrap())
+            };
+            let gpu =
+                run(&mut Cuda::new(config, &dataset, &state).unwrap_or_else(|error| panic!("{}", error.report())));
+            let cpu = run(&mut Cpu::new(config, &dataset, &state).unwrap());
+            assert_eq!(gpu.0, cpu.0, "{optimizer:?}: logs");
+            for (what, gpu, cpu) in
+                [("weights", &gpu.1.weights, &cpu.1.weights), ("m", &gpu.1.m, &cpu.1.m), ("v", &gpu.1.v, &cpu.1.v)]
+            {
+                assert_same_bits(&format!("{optimizer:?}, batch {batch}: {what}"), gpu, cpu);
+            }
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs a GPU: run with --ignored where there is one"]
 fn what_kernels_do_not_check_is_refused() {
@@ -265,6 +317,11 @@ fn the_emulator_gives_seeds_the_bits_of_the_cpu() {
     for order in ORDERS {
         emulated::rerun("seeds_have_the_bits_of_the_cpu", order);
     }
+}
+
+#[test]
+fn the_emulator_gives_settings_at_the_ends_of_their_ranges_the_bits_of_the_cpu() {
+    emulated::rerun("settings_at_the_ends_of_their_ranges_have_the_bits_of_the_cpu", ORDERS[0]);
 }
 
 #[test]

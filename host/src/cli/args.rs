@@ -13,7 +13,7 @@ use super::info::InfoArgs;
 use super::sample::SampleArgs;
 use super::settings::SAMPLING;
 use super::shared_args::{DeviceArgs, SamplingArgs};
-use super::values::{Sweep, below_one, count, documents, not_negative, positive, size, whole};
+use super::values::{Sweep, below_one, count, documents, not_negative, size, whole, within};
 use crate::config::{ModelConfig, OptimizerConfig as Optimizer, TrainConfig};
 use crate::corpus::CorpusMode;
 use crate::run::{RunConfig, Setting};
@@ -208,13 +208,14 @@ pub(super) struct TrainingArgs {
     #[arg(long, value_name = "X", value_parser = below_one(), default_value_t = Optimizer::default().beta2)]
     beta2: f64,
     /// The addend to the root of the second moment
-    #[arg(long, value_name = "X", value_parser = positive(), default_value_t = Optimizer::default().eps)]
+    #[arg(long, value_name = "X", value_parser = within(Optimizer::EPS), default_value_t = Optimizer::default().eps)]
     eps: f64,
     /// The decoupled weight decay
     #[arg(long, value_name = "X", value_parser = not_negative(), default_value_t = Optimizer::default().weight_decay)]
     weight_decay: f64,
     /// Clip the gradient's global norm to this
-    #[arg(long, value_name = "X", value_parser = positive(), default_value_t = Optimizer::default().max_grad_norm)]
+    #[arg(long, value_name = "X", value_parser = within(Optimizer::MAX_GRAD_NORM))]
+    #[arg(default_value_t = Optimizer::default().max_grad_norm)]
     max_grad_norm: f64,
 }
 

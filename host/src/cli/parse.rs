@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn the_edges_of_every_range_are_taken() {
         for args in [
-            "--learning-rate 0 --beta1 0 --beta2 0.9999999 --eps 1e-37 --weight-decay 0 --max-grad-norm 1e-37",
+            "--learning-rate 0 --beta1 0 --beta2 0.9999999 --eps 1e-37 --weight-decay 0 --max-grad-norm 1e-6",
+            "--eps 1 --max-grad-norm 1e38 --min-lr 0",
             "--temperature 0 --samples 0 --top-k 1 --val-every 0 --val-docs 1 --seed 18446744073709551615",
             "--steps 9007199254740992 --val-docs all",
             "--steps 0 --init-from x.safetensors",

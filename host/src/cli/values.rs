@@ -35,30 +35,31 @@ pub(super) fn size() -> ValueParser {
     whole::<usize>(1..=1 << 30)
 }
 
-/// Parses a value from `min` to `max`, which `expected` describes. NaN is in no range.
+/// Parses a value of this range, which `expected` describes. NaN is in no range.
 ///
-/// The kernels compute in `f32`. A value that overflows there, or is rounded to zero or one, is out of range.
-fn real(min: f64, max: f64, expected: &'static str) -> ValueParser {
+/// The kernels compute in `f32`. A value that overflows there, or is rounded to one, is out of range.
+fn real(range: RangeInclusive<f64>, expected: String) -> ValueParser {
     ValueParser::new(move |text: &str| {
-        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("expected a number {expected}"))
     })
 }
 
 pub(super) fn not_negative() -> ValueParser {
-    real(0.0, f32::MAX.into(), "from 0 to 3.4e38")
+    real(0.0..=f32::MAX.into(), "from 0 to 3.4e38".to_owned())
 }
 
-pub(super) fn positive() -> ValueParser {
-    real(f32::MIN_POSITIVE.into(), f32::MAX.into(), "above 0, from 1.2e-38 to 3.4e38")
+pub(super) fn within(range: RangeInclusive<f64>) -> ValueParser {
+    let expected = format!("from {:?} to {:?}", range.start(), range.end());
+    real(range, expected)
 }
 
 pub(super) fn below_one() -> ValueParser {
-    real(0.0, 1.0f32.next_down().into(), "from 0 to below 1")
+    real(0.0..=1.0f32.next_down().into(), "from 0 to below 1".to_owned())
 }
 
 pub(super) fn probability() -> ValueParser {
-    real(0.0, 1.0, "from 0 to 1")
+    real(0.0..=1.0, "from 0 to 1".to_owned())
 }
 
 /// The flags that can be swept, without their dashes.

@@ -17,6 +17,7 @@ pub(super) fn model(config: &TrainConfig, dataset: &Dataset, state: &State) -> R
         let expected = format!("from 1 to {} documents", u32::MAX);
         return Err(Error::argument("a batch", expected, &config.batch, "choose a batch of at least 1"));
     }
+    config.optimizer.validate()?;
     tokens(shape, dataset.train.tokens())?;
     tokens(shape, dataset.val.tokens())?;
     self::state(shape, state)

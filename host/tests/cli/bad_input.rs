@@ -23,7 +23,9 @@ fn values_out_of_range_are_refused() {
         ("--beta2", "1"),
         ("--beta2", "0.99999999"),
         ("--eps", "0"),
+        ("--eps", "1e30"),
         ("--max-grad-norm", "0"),
+        ("--max-grad-norm", "1e-30"),
     ]);
     for (flag, value) in bad {
         let named = format!("error: `{flag} {value}`: expected a ");
@@ -39,6 +41,9 @@ fn values_out_of_range_are_refused() {
             refused(folder.run(&format!("{flag} {value}")), 2, &[&named]);
         }
     }
+    refused(folder.run("--eps 1e30"), 2, &["expected a number from 1e-37 to 1.0\nhint: the default is `--eps "]);
+    refused(folder.run("--max-grad-norm 1e-30"), 2, &["expected a number from 1e-6 to 1e38\nhint: the default is "]);
+    refused(folder.run("--sweep eps=1e-8,1e30"), 2, &["`--sweep eps=1e-8,1e30`: `--eps 1e30`: expected"]);
     assert_eq!(folder.files(), ["names.txt"]);
 }
 

@@ -41,6 +41,15 @@ pub fn assert_refuses_what_kernels_do_not_check(open: Open) {
     short.v.values.pop();
     refused(open(config, &small, &short).map(drop), "an array of a state must be");
     refused(open(TrainConfig { batch: 0, ..config }, &small, &fitting).map(drop), "documents, got 0");
+    for (optimizer, expected) in [
+        (OptimizerConfig { eps: 1e30, ..config.optimizer }, "eps must be from 1e-37 to 1.0, got 1e30"),
+        (
+            OptimizerConfig { max_grad_norm: f64::NAN, ..config.optimizer },
+            "max_grad_norm must be from 1e-6 to 1e38, got NaN",
+        ),
+    ] {
+        refused(open(TrainConfig { optimizer, ..config }, &small, &fitting).map(drop), expected);
+    }
 
     let mut device = open(config, &small, &fitting).unwrap_or_else(|error| panic!("{}", error.report()));
     refused(device.upload(&other), "an array of a state must be");
