@@ -175,7 +175,11 @@ fn flags_that_contradict_each_other_are_refused() {
         ("--min-lr 0.005 --sweep learning-rate=0.01,0.001", &["`--min-lr 0.005` is above `--learning-rate 0.001`"]),
         ("--val-every 0 --save-best best.st", &["`--save-best` has no validations in 500 steps with `--val-every 0`"]),
         ("--steps 99 --save-best best.st", &["`--save-best` has no validations in 99 steps with `--val-every 100`"]),
-        ("--val-every 0 --stop-early 2", &["`--stop-early 2` has no validations"]),
+        ("--val-every 0 --stop-early 2", &["`--stop-early 2` has no validations", "give `--val-every N`"]),
+        (
+            "--steps 99 --stop-early 2",
+            &["`--stop-early 2` has no validations in 99 steps with `--val-every 100`", "give `--val-every N`"],
+        ),
         ("--stop-early 2 --seeds 2", &["`--stop-early 2` would compare models", "`--save-best`"]),
         ("--stop-early 2 --sweep eps=1e-8,1e-7", &["`--stop-early 2` would compare models"]),
         ("--stop-early -1", &["`--stop-early -1`: expected a whole number"]),

@@ -75,6 +75,12 @@ impl Cli {
             ("unique", self.unique),
         ];
         let of_documents = of_documents.into_iter().find(|&(_, is_given)| is_given && self.mode() == CorpusMode::Text);
+        let of_validations = [
+            ("--save-best".to_owned(), self.run.save_best.is_some()),
+            (format!("--stop-early {stop_early}"), stop_early > 0),
+        ];
+        let of_validations = of_validations.into_iter().find(|&(_, is_given)| is_given);
+        let is_unvalidated = val_every == 0 || val_every > *steps && !self.compares();
         let (message, hint) = if let Some((flag, _)) = of_documents {
             let message = format!("`--{flag}` is for documents, and `--corpus text` reads the text as a whole");
             (message, "leave one of the two flags out")
@@ -90,12 +96,9 @@ impl Cli {
         } else if let Some(OptimizerConfig { learning_rate, min_lr, .. }) = steep {
             let message = format!("`--min-lr {min_lr}` is above `--learning-rate {learning_rate}`");
             (message, "lower `--min-lr`, which the learning rate falls to, or raise `--learning-rate`")
-        } else if (val_every == 0 || val_every > *steps && !self.compares()) && self.run.save_best.is_some() {
-            let message = format!("`--save-best` has no validations in {steps} steps with `--val-every {val_every}`");
+        } else if let Some((flag, _)) = of_validations.filter(|_| is_unvalidated) {
+            let message = format!("`{flag}` has no validations in {steps} steps with `--val-every {val_every}`");
             (message, "give `--val-every N` with fewer steps")
-        } else if val_every == 0 && stop_early > 0 {
-            let message = format!("`--stop-early {stop_early}` has no validations with `--val-every 0`");
-            (message, "give `--val-every N`")
         } else if stop_early > 0 && self.compares() {
             let message = format!("`--stop-early {stop_early}` would compare models after unequal numbers of steps");
             (message, "leave out `--stop-early`, or `--seeds` and `--sweep`; `--save-best` keeps the best model of all")
