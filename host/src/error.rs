@@ -47,10 +47,12 @@ pub enum Error {
     NotText { name: String, kind: &'static str },
     #[error("{corpus} {found}")]
     TooFewDocuments { corpus: String, found: &'static str },
-    /// A continuous text in which a part is shorter than a window. `most` is the largest block size that it has windows
-    /// for.
-    #[error("{corpus} is too short: it {part} {found} characters, expected at least {needed}")]
-    ShortText { corpus: String, part: &'static str, found: usize, needed: usize, most: usize },
+    /// A continuous text without a window to train on and one to validate on. `most` is the largest block size that it has
+    /// windows for.
+    #[error(
+        "{corpus} is too short: it has {found} character{}, expected at least {needed}", if *found == 1 { "" } else { "s" }
+    )]
+    ShortText { corpus: String, found: usize, needed: usize, most: usize },
     #[error("the character {character:?} (U+{:04X}) is not in the vocabulary", *.character as u32)]
     UnknownCharacter { character: char },
     #[error("cannot read the checkpoint `{path}`")]
@@ -140,8 +142,8 @@ impl Error {
     #[must_use]
     pub fn in_corpus(self, name: &str) -> Self {
         match self {
-            Self::ShortText { part, found, needed, most, .. } => {
-                Self::ShortText { corpus: name.to_owned(), part, found, needed, most }
+            Self::ShortText { found, needed, most, .. } => {
+                Self::ShortText { corpus: name.to_owned(), found, needed, most }
             }
             other => other,
         }
@@ -180,7 +182,9 @@ impl Error {
                 "put at least two documents on lines of their own: one to train on and one to validate on"
             }
             Self::ShortText { most: 0, .. } => "give a longer text",
-            Self::ShortText { most, .. } => &format!("lower `--block-size` to at most {most}, or give a longer text"),
+            Self::ShortText { most, .. } => &format!(
+                "lower `--block-size` to at most {most}, or give a longer text, since the last 10 % have to hold a whole window"
+            ),
             Self::UnknownCharacter { .. } => "use characters of the vocabulary",
             Self::ReadCheckpoint { .. } => {
                 "give the path of a safetensors file that you may read, for instance one that `--save` wrote"

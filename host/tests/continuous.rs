@@ -175,18 +175,21 @@ fn a_saved_model_is_evaluated_on_windows_side_by_side() {
 fn texts_without_a_window_are_refused() {
     let folder = Folder::new();
     for (text, args, parts) in [
-        ("", "", ["it has 0 characters, expected at least 10", "give a longer text"]),
-        ("abcdefghi", "", ["it has 9 characters, expected at least 10", "give a longer text"]),
-        ("abcdefghij\n", "", ["it validates on the last 10 %, 2 characters, expected at least 9", "at most 1"]),
-        (&"ab".repeat(40), "--block-size 8", ["the last 10 %, 8 characters, expected at least 9", "at most 7"]),
-        (&"ab".repeat(40), "--sweep block-size=4,8", ["8 characters, expected at least 9", "at most 7"]),
+        ("", "", ["it has 0 characters, expected at least 81", "give a longer text"]),
+        ("a", "", ["it has 1 character, expected at least 81", "give a longer text"]),
+        ("abcdefghij\n", "", ["it has 11 characters, expected at least 81", "at most 1, or give a longer text"]),
+        (&"ab".repeat(40), "--block-size 8", ["it has 80 characters, expected at least 81", "at most 7"]),
+        (&"ab".repeat(40), "--sweep block-size=4,8", ["80 characters, expected at least 81", "at most 7"]),
     ] {
         folder.write("names.txt", text);
         let args = format!("--corpus text {args} --save model.st");
         refused(folder.run(&args), 1, &[&["`names.txt` is too short"], &parts[..]].concat());
     }
     assert_eq!(folder.files(), ["names.txt"]);
-    // The largest block size that the hint names is taken.
+    // The largest block size that the hint names is taken, and the length that the message names is enough.
+    folder.write("names.txt", "ab".repeat(40) + "a");
+    folder.stdout("--corpus text --block-size 8 --steps 1");
+    folder.write("names.txt", "ab".repeat(40));
     folder.stdout("--corpus text --block-size 7 --steps 1");
     // One line is a text.
     assert!(folder.stdout("--corpus text --block-size 1 --steps 1").starts_with("num tokens: 80 "));

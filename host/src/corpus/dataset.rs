@@ -65,19 +65,15 @@ impl Dataset {
     /// `block_size + 1` tokens. Without a tokenizer the vocabulary has the text's characters.
     ///
     /// # Errors
-    /// [`Error::ShortText`] if a part has no window of `block_size + 1` tokens, and an error if there are more tokens than
-    /// 32 bits can index, or if the given vocabulary lacks a character.
+    /// [`Error::ShortText`] if the validation part has no window of `block_size + 1` tokens, and an error if there are more
+    /// tokens than 32 bits can index, or if the given vocabulary lacks a character.
     pub fn continuous(text: &str, seed: u64, tokenizer: Option<Tokenizer>, block_size: usize) -> Result<Self> {
         let len = validate_text(text, block_size)?;
-        let (train, window) = (len / 10 * 9 + len % 10 * 9 / 10, block_size.saturating_add(1));
-        let parts = [
-            ("has", len, window.saturating_add(1)),
-            ("trains on the first 90 %,", train, window),
-            ("validates on the last 10 %,", len - train, window),
-        ];
-        if let Some(&(part, found, needed)) = parts.iter().find(|(_, found, needed)| found < needed) {
+        let (train, needed) = (len / 10 * 9 + len % 10 * 9 / 10, block_size.saturating_mul(10).saturating_add(1));
+        // With so many characters, the last tenth, rounded up, has a window. So has the rest, which is longer.
+        if len < needed {
             let most = len.div_ceil(10).saturating_sub(1);
-            return Err(Error::ShortText { corpus: "the corpus".to_owned(), part, found, needed, most });
+            return Err(Error::ShortText { corpus: "the corpus".to_owned(), found: len, needed, most });
         }
         let tokenizer = tokenizer.unwrap_or_else(|| Tokenizer::new([text]));
         let tokens = encode_text(text, &tokenizer)?;
@@ -95,7 +91,7 @@ impl Dataset {
         let len = validate_text(text, block_size)?;
         if len < 2 {
             let corpus = "the corpus".to_owned();
-            return Err(Error::ShortText { corpus, part: "has", found: len, needed: 2, most: 0 });
+            return Err(Error::ShortText { corpus, found: len, needed: 2, most: 0 });
         }
         let all = windows::side_by_side(&encode_text(text, &tokenizer)?, block_size);
         Ok(Self { train: all.clone(), val: all, tokenizer, windows: None })
