@@ -71,10 +71,9 @@ pub fn load(path: &Path, shape: RuntimeShape, vocabulary: &[char]) -> Result<Sta
 /// Those of [`load`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
 pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunInfo) -> Result<(State, Validated)> {
     let file = CheckpointFile::open(path)?;
-    file.validate_reading(run)?;
-    let state = file.state(shape, vocabulary)?;
+    // Another corpus or another reading of it has another vocabulary too, so the run is compared first.
     file.validate_run(run)?;
-    Ok((state, file.validated()))
+    Ok((file.state(shape, vocabulary)?, file.validated()))
 }
 
 /// Checks the checkpoint at `path` against the checksum that it states.

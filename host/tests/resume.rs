@@ -111,16 +111,50 @@ fn a_checkpoint_of_another_run_is_not_resumed() {
         ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
         ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
         ("--steps 4 --no-shuffle", &["without `--no-shuffle`"]),
-        ("--steps 4 --input reversed.txt", &["another corpus"]),
-        ("--steps 4 --input other.txt", &["another vocabulary", "token "]),
+        (
+            "--steps 4 --input reversed.txt",
+            &["another corpus", "give the corpus of the run, `--input names.txt`, as it was"],
+        ),
+        ("--steps 4 --input other.txt", &["another corpus", "`--input names.txt`"]),
+        ("--steps 4 --input none.txt", &["cannot read `none.txt`", "leave `--input` out to take the run's corpus"]),
     ] {
         let input = if args.contains("--input") { "" } else { "--input names.txt" };
-        let parts = [parts, &["model.safetensors"]].concat();
-        refused(folder.program(&format!("{input} {args} --resume model.safetensors")), 1, &parts);
+        refused(folder.program(&format!("{input} {args} --resume model.safetensors")), 1, parts);
     }
     refused(folder.run("--steps 4 --resume none.safetensors"), 1, &["none.safetensors"]);
     let both = folder.run("--resume model.safetensors --init-from model.safetensors").assert().code(2);
     assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
+}
+
+#[test]
+fn a_run_from_standard_input_says_that_it_needs_its_corpus_again() {
+    let folder = Folder::new();
+    let piped = |args: &str| {
+        let mut command = folder.program(&format!("--samples 0 {args}"));
+        command.write_stdin(common::NAMES);
+        command
+    };
+    piped("--input - --steps 8 --stop-after 4 --save half.st").assert().success();
+    let parts =
+        ["`half.st` read its corpus from standard input", "`--input FILE`, or by `--input -` and standard input"];
+    refused(folder.program("--resume half.st"), 1, &parts);
+    folder.stdout("--resume half.st --samples 0 --save file.st");
+    piped("--input - --resume half.st --save piped.st").assert().success();
+    let bytes = |name: &str| fs::read(folder.path(name)).unwrap();
+    let tensors = |name: &str| {
+        let bytes = bytes(name);
+        bytes[8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize..].to_vec()
+    };
+    assert!(tensors("file.st") == tensors("piped.st"));
+    folder.write("other.txt", "emma\nolivia\nava\n");
+    let hint = "give the corpus that the run read from standard input";
+    refused(folder.program("--resume half.st --input other.txt"), 1, &["another corpus", hint]);
+    // A configuration reads standard input as the run did.
+    let config = folder.program("info half.st --as-config").assert().success().get_output().stdout.clone();
+    folder.write("run.toml", config);
+    piped("--config run.toml --save again.st").assert().success();
+    piped("--input - --steps 8 --save whole.st").assert().success();
+    assert!(bytes("again.st") == bytes("whole.st"));
 }
 
 #[test]
@@ -229,7 +263,11 @@ fn a_model_that_knows_more_characters_than_the_corpus_is_trained_on() {
     run("--resume half.st --save two.st");
     assert!(fs::read(folder.path("two.st")).unwrap() == fs::read(folder.path("whole.st")).unwrap());
     folder.write("other.txt", "ava\nmia\nzoe\n");
-    refused(folder.program("--input other.txt --init-from model.st"), 1, &["`model.st` has another vocabulary"]);
+    refused(
+        folder.program("--input other.txt --init-from model.st"),
+        1,
+        &["`model.st` has another vocabulary", "characters alone"],
+    );
 }
 
 /// Returns the step in a checkpoint's metadata.

@@ -136,7 +136,7 @@ fn a_run_is_resumed_with_the_documents_of_its_flags() {
     for (flag, named) in [
         ("--dedup", "belongs to a run without `--dedup`"),
         ("--normalize nfc", "belongs to a run of `--normalize none`"),
-        ("--keep-spaces", "has another vocabulary"),
+        ("--keep-spaces", "belongs to a run without `--keep-spaces`"),
     ] {
         refused(folder.program(&format!("--input text.txt {flag} --resume plain.st")), 1, &["`plain.st`", named]);
     }

@@ -7,12 +7,15 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use super::file::{CheckpointFile, DIMENSIONS, MODE, NORMALIZE, PREFIXES, RunInfo, before_stated, dimensions, flag};
+use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, flag};
 use crate::config::{ModelConfig, num_params};
+use crate::corpus::STDIN;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
 const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
+const USE_ITS_CHARACTERS: &str =
+    "use a corpus with the checkpoint's characters alone, or train a new model, without the checkpoint";
 const USE_ITS_NAMES: &str = "give the tensors the names and shapes that `--save` writes";
 
 impl CheckpointFile {
@@ -67,12 +70,14 @@ impl CheckpointFile {
     /// Rejects a file of another model than one of this shape and vocabulary.
     pub(super) fn validate_model(&self, shape: RuntimeShape, vocabulary: &[char]) -> Result<()> {
         if let Some(stored) = self.metadata.vocabulary.as_deref().filter(|&stored| stored != vocabulary) {
-            let i = (0..stored.len()).find(|&i| stored.get(i) != vocabulary.get(i)).unwrap_or(stored.len());
-            let [stored, expected] =
-                [stored, vocabulary].map(|chars| chars.get(i).map_or("missing".to_owned(), |c| format!("{c:?}")));
-            let token = format!("token {} is {stored} in the checkpoint and {expected} in the corpus", i + 1);
-            let difference = format!("has another vocabulary than the corpus: {token}");
-            return Err(self.mismatch(difference, USE_ITS_CORPUS));
+            let lacking = |chars: &[char], others: &[char]| others.iter().copied().find(|c| !chars.contains(c));
+            let character = match (lacking(stored, vocabulary), lacking(vocabulary, stored)) {
+                (Some(c), _) => format!("it lacks the character {c:?}"),
+                (None, Some(c)) => format!("the corpus lacks the character {c:?}"),
+                (None, None) => "the characters have another order".to_owned(),
+            };
+            let difference = format!("has another vocabulary than the corpus: {character}");
+            return Err(self.mismatch(difference, USE_ITS_CHARACTERS));
         }
         for ((key, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
             if let Some(stored) = stored.filter(|&stored| stored != expected) {
@@ -82,23 +87,6 @@ impl CheckpointFile {
             }
         }
         self.compare_tensors(shape)
-    }
-
-    /// Rejects a file of a run that read its corpus in another mode or form. The vocabularies would differ, too.
-    pub(super) fn validate_reading(&self, run: &RunInfo) -> Result<()> {
-        let is_of_reading = |key: &str| key == MODE || key == NORMALIZE;
-        let entries = run.entries().into_iter().filter(|&(key, _)| is_of_reading(key) && !self.metadata.json.is_null());
-        for (key, expected) in entries {
-            let (flag, stored) = (flag(key), self.stored(key));
-            if stored != expected {
-                let [stored, expected] = [&stored, &expected].map(|value| value.as_str().unwrap_or_default());
-                return Err(self.mismatch(
-                    format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`"),
-                    format!("give `{flag} {stored}`, or start a new run from its weights by `--init-from`"),
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// Returns a setting of the run, or null if the file does not state it.
@@ -123,7 +111,7 @@ impl CheckpointFile {
                 continue;
             }
             return match key {
-                "corpus" => refused("belongs to another corpus", USE_ITS_CORPUS),
+                "corpus" => refused("belongs to another corpus", &self.use_its_corpus()),
                 "keep_spaces" | "dedup" if expected == true => {
                     refused(&format!("belongs to a run without `{flag}`"), &format!("leave `{flag}` out"))
                 }
@@ -133,6 +121,8 @@ impl CheckpointFile {
                 "shuffle" if run.shuffle => refused("belongs to a run with `--no-shuffle`", "give `--no-shuffle`"),
                 "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
                 _ => {
+                    let [stored, expected] =
+                        [stored, expected].map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
                     let difference = format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`");
                     let or_more = if key == "steps" { " or more" } else { "" };
                     refused(&difference, &format!("give `{flag} {stored}`{or_more}"))
@@ -147,6 +137,15 @@ impl CheckpointFile {
                 refused(&difference, "use an earlier checkpoint")
             }
             Some(_) => Ok(()),
+        }
+    }
+
+    /// Returns the hint to use the corpus of the run, with its name if the file states it.
+    fn use_its_corpus(&self) -> String {
+        match self.metadata.json["settings"]["input"].as_str() {
+            Some(STDIN) => "give the corpus that the run read from standard input".to_owned(),
+            Some(path) => format!("give the corpus of the run, `--input {path}`, as it was when the run began"),
+            None => USE_ITS_CORPUS.to_owned(),
         }
     }
 

@@ -97,8 +97,7 @@ pub(super) fn settings(command: &Command, matches: &ArgMatches) -> Map<String, V
             ArgAction::SetTrue if matches.get_flag(arg.get_id().as_str()) => Some(Value::Bool(true)),
             ArgAction::SetTrue => None,
             ArgAction::Append => Some(Value::Array(values)),
-            // Standard input is empty when another run reads it.
-            _ => values.into_iter().next().filter(|value| value != "" && (flag != "input" || value != "-")),
+            _ => values.into_iter().next().filter(|value| value != ""),
         };
         if let Some(setting) = setting {
             settings.insert(flag.to_owned(), setting);

@@ -9,7 +9,7 @@ use super::args::Cli;
 use super::command::command;
 use super::settings::{VAL_DOCS, is_own, own_settings, to_args};
 use crate::checkpoint::{self, DIMENSIONS, MODE, to_flag};
-use crate::corpus::{Corpus, Dataset};
+use crate::corpus::{Corpus, Dataset, STDIN};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
@@ -69,11 +69,22 @@ impl Cli {
 
     /// Reads the corpus, which is by default that of the resumed run.
     pub(super) fn corpus(&self) -> Result<Corpus> {
-        let is_stored = self.run.resume.is_some() && !self.given.iter().any(|flag| flag == "input");
-        Corpus::load_as(self.run.input.as_deref(), self.run.documents.config()).map_err(|error| match error {
-            Error::ReadCorpus { name, source } if is_stored && source.kind() == io::ErrorKind::NotFound => {
-                let action = format!("read {name}, the corpus of the resumed run");
-                Error::failed(action, "give the corpus by `--input FILE`, if it has moved", source)
+        let (input, is_given) = (self.run.input.as_deref(), self.given.iter().any(|flag| flag == "input"));
+        if let (Some(path), Some(STDIN), false) = (&self.run.resume, input.and_then(Path::to_str), is_given) {
+            let message = format!("the run of `{}` read its corpus from standard input", path.display());
+            let hint = "give the same corpus by `--input FILE`, or by `--input -` and standard input";
+            return Err(Error::usage(message, hint));
+        }
+        Corpus::load_as(input, self.run.documents.config()).map_err(|error| match error {
+            Error::ReadCorpus { name, source }
+                if self.run.resume.is_some() && source.kind() == io::ErrorKind::NotFound =>
+            {
+                let (role, hint) = if is_given {
+                    ("", "check the path, or leave `--input` out to take the run's corpus")
+                } else {
+                    (", the corpus of the resumed run", "give the corpus by `--input FILE`, if it has moved")
+                };
+                Error::failed(format!("read {name}{role}"), hint, source)
             }
             other => other,
         })

@@ -56,7 +56,7 @@ fn a_checkpoint_resumes_only_its_own_run() {
         not_resumed(&bytes, &RunInfo { documents, ..RUN }, &[part]);
     }
     let report = resume(&path, SHAPE, &['"', 'b'], &RUN).unwrap_err().report();
-    assert!(report.contains("token 2 is 'a' in the checkpoint and 'b'"), "{report}");
+    assert!(report.contains("it lacks the character 'b'"), "{report}");
     let other = RuntimeShape { n_layer: 1, ..SHAPE };
     let report = resume(&path, other, &VOCABULARY, &RUN).unwrap_err().report();
     assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");
