@@ -100,6 +100,19 @@ fn every_document_is_listed_with_its_line() {
 }
 
 #[test]
+fn a_hint_about_a_command_is_that_of_its_own_flags() {
+    let folder = Folder::new();
+    // The seed is by default that of the model, and not that of a training.
+    let seed =
+        "`--seed x`: expected a whole number from 0 to 18446744073709551615\nhint: `--help` describes every flag";
+    refused(folder.program("sample model.st --seed x"), 2, &[seed]);
+    refused(folder.program("sample model.st --seed -1"), 2, &["`--seed -1`: expected a whole number"]);
+    refused(folder.program("sample model.st --samples x"), 2, &["hint: the default is `--samples 20`"]);
+    refused(folder.program("sample --seed 3"), 2, &["<MODEL>", "hint: write `microgpt sample <MODEL>`; "]);
+    refused(folder.program("eval model.st"), 2, &["<FILE>", "hint: write `microgpt eval <MODEL> <FILE>`; "]);
+}
+
+#[test]
 fn an_unknown_character_is_named_with_its_place_or_its_document_skipped() {
     let (folder, _) = trained("--samples 0");
     folder.write("text.txt", "mia\n \temXma\nava\n");

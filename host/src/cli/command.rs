@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
 use super::foreign_flags;
@@ -18,31 +18,38 @@ const HELP: &str = "`--help` describes every flag";
 
 /// Returns the definition of the command line. An environment variable that is empty is ignored.
 pub(super) fn command() -> Command {
-    Cli::command().mut_args(|arg| {
+    let completed = |arg: Arg| {
         let is_empty = arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
         let arg = if is_empty { arg.env(Resettable::Reset) } else { arg };
         // A negative number is taken as a value in every notation, so that the flag can refuse it by name.
         let takes_values = arg.get_action().takes_values();
         if is_number(&arg) { arg.allow_hyphen_values(true) } else { arg.allow_negative_numbers(takes_values) }
-    })
+    };
+    Cli::command().mut_args(completed).mut_subcommands(|command| command.mut_args(completed))
+}
+
+/// Returns the definition of the command that a command line names first, or of the whole program.
+fn scope<'a>(program: &'a Command, args: &[OsString]) -> &'a Command {
+    args.get(1).and_then(|name| program.find_subcommand(name)).unwrap_or(program)
 }
 
 impl Cli {
     /// Reads a command line, which starts with the program's name. A value may come from one of `sweeps`.
     pub(super) fn parse(command: Command, args: &[OsString], sweeps: &[Sweep]) -> Result<Self, clap::Error> {
         let mut command = command;
-        let matches = command.try_get_matches_from_mut(args).map_err(|error| with_hint(error, sweeps))?;
+        let matches =
+            command.try_get_matches_from_mut(args).map_err(|error| with_hint(scope(&command, args), error, sweeps))?;
         let cli = Self::from_arg_matches(&matches)?;
         Ok(Self { given: given(&command, &matches), settings: settings(&command, &matches), ..cli })
     }
 }
 
-/// Gives clap's error the form of [`Error`], with a hint. Help and version stay as they are.
-fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
+/// Gives clap's error about the arguments of a command the form of [`Error`], with a hint. Help and version stay as they are.
+fn with_hint(command: &Command, error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
     if !error.use_stderr() {
         return error;
     }
-    if let Some(invalid) = invalid_value(&error, sweeps) {
+    if let Some(invalid) = invalid_value(command, &error, sweeps) {
         return invalid.into();
     }
     // The first paragraph is the message, and another may be a tip.
@@ -52,6 +59,12 @@ fn with_hint(error: clap::Error, sweeps: &[Sweep]) -> clap::Error {
         ErrorKind::UnknownArgument => unknown_flag_tip(&error),
         ErrorKind::ArgumentConflict if message.contains("the subcommand '") => {
             Some("start with the command, and give its own flags after it".to_owned())
+        }
+        ErrorKind::ArgumentConflict if message.contains("multiple times") => Some("give it once".to_owned()),
+        ErrorKind::ArgumentConflict => Some("give one of them".to_owned()),
+        ErrorKind::MissingRequiredArgument if command.get_positionals().next().is_some() => {
+            let names: Vec<_> = command.get_positionals().map(Arg::to_string).collect();
+            Some(format!("write `microgpt {} {}`", command.get_name(), names.join(" ")))
         }
         _ => rest.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned),
     };
@@ -72,8 +85,8 @@ fn unknown_flag_tip(error: &clap::Error) -> Option<String> {
     })
 }
 
-/// Returns the error of a flag that does not take its value, if `error` is of that kind.
-pub(super) fn invalid_value(error: &clap::Error, sweeps: &[Sweep]) -> Option<Error> {
+/// Returns the error of a command's flag that does not take its value, if `error` is of that kind.
+pub(super) fn invalid_value(command: &Command, error: &clap::Error, sweeps: &[Sweep]) -> Option<Error> {
     let expected = match (error.source(), error.get(ContextKind::ValidValue)) {
         (Some(expected), _) => Some(expected.to_string()),
         (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
@@ -84,13 +97,11 @@ pub(super) fn invalid_value(error: &clap::Error, sweeps: &[Sweep]) -> Option<Err
     let given = (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue));
     let ((Some(arg), Some(value)), Some(expected)) = (given, expected) else { return None };
     let (arg, value) = (arg.to_string(), value.to_string());
-    let mut command = command();
+    let mut command = command.clone();
     command.build();
-    let mut flags = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
-    let flag = flags.find(|flag| flag.to_string() == arg);
-    let name = flag.and_then(clap::Arg::get_long).unwrap_or_default();
-    let variable =
-        flag.and_then(clap::Arg::get_env).filter(|&variable| env::var_os(variable) == Some(value.as_str().into()));
+    let flag = command.get_arguments().find(|flag| flag.to_string() == arg);
+    let name = flag.and_then(Arg::get_long).unwrap_or_default();
+    let variable = flag.and_then(Arg::get_env).filter(|&variable| env::var_os(variable) == Some(value.as_str().into()));
     let default = flag.and_then(|flag| flag.get_default_values().first()).map(|value| value.display());
     let (given, hint) = match (variable.map(OsStr::display), default) {
         (Some(variable), _) => (format!("{variable}={value}"), format!("unset {variable}, or give it such a value; ")),

@@ -76,7 +76,7 @@ fn entry_args(command: &Command, key: &str, value: &toml::Value) -> Result<Vec<S
         // Other conditions of the flag depend on the whole command line.
         let matches = command.clone().try_get_matches_from(["microgpt", arg]);
         let Err(error) = matches else { continue };
-        if let Some(error) = invalid_value(&error, &[]) {
+        if let Some(error) = invalid_value(command, &error, &[]) {
             return Err(error);
         }
         if error.kind() == ErrorKind::InvalidValue {

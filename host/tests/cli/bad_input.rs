@@ -92,7 +92,8 @@ fn unknown_flags_and_values_are_refused() {
         ),
         ("--format xml", "`--format xml`: expected one of text, jsonl"),
         ("--steps", "'--steps <N>'"),
-        ("--steps 1 --steps 2", "'--steps <N>'"),
+        ("--steps 1 --steps 2", "'--steps <N>' cannot be used multiple times\nhint: give it once; "),
+        ("--init-from x --resume x", "cannot be used with '--resume <FILE>'\nhint: give one of them; "),
         ("--save-every 1", "--save <FILE>"),
         ("--completions tcsh", "`--completions tcsh`: expected one of bash"),
     ] {
