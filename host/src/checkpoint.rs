@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 
 use gpu_kernels::shape::RuntimeShape;
@@ -74,6 +75,23 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
     // Another corpus or another reading of it has another vocabulary too, so the run is compared first.
     file.validate_run(run)?;
     Ok((file.state(shape, vocabulary)?, file.validated()))
+}
+
+/// Returns whether the file at `path` is a checkpoint, or empty. An empty file may have been made for a checkpoint.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn is_checkpoint(path: &Path) -> Result<bool> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        return Ok(true);
+    }
+    match CheckpointFile::open(path) {
+        Ok(file) => Ok(file.is_checkpoint()),
+        // A newer version may have written it.
+        Err(Error::Metadata { .. }) => Ok(true),
+        Err(Error::Format { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks the checkpoint at `path` against the checksum that it states.

@@ -21,6 +21,7 @@ mod interrupt;
 mod loss;
 mod memory;
 mod notices;
+mod overwrite;
 mod page;
 mod parse;
 mod paths;

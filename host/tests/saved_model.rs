@@ -100,6 +100,20 @@ fn every_document_is_listed_with_its_line() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_not_replaced_by_a_list_of_documents() {
+    let (folder, _) = trained("--samples 0");
+    folder.write("notes.txt", "remember the milk");
+    let named = ["cannot write documents to `notes.txt`: the file exists and is no list of documents"];
+    refused(folder.program("eval model.st names.txt --per-document notes.txt"), 1, &named);
+    assert_eq!(fs::read_to_string(folder.path("notes.txt")).unwrap(), "remember the milk");
+    // An earlier list and an empty file are replaced.
+    folder.write("each.jsonl", "");
+    for _ in 0..2 {
+        stdout(&folder, "eval model.st names.txt --per-document each.jsonl");
+    }
+}
+
+#[test]
 fn a_hint_about_a_command_is_that_of_its_own_flags() {
     let folder = Folder::new();
     // The seed is by default that of the model, and not that of a training.

@@ -238,6 +238,12 @@ impl CheckpointFile {
         Validated { best: stated().unwrap_or_default(), val_loss }
     }
 
+    /// Returns whether the file has this program's metadata, or an embedding by its name. Other models are safetensors files
+    /// too.
+    pub(super) fn is_checkpoint(&self) -> bool {
+        self.metadata.json.is_object() || self.header.info("wte").is_some()
+    }
+
     pub(super) fn has_moments(&self) -> bool {
         self.header.offset_keys().iter().any(|name| PREFIXES[1..].iter().any(|prefix| name.starts_with(prefix)))
     }

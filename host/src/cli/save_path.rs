@@ -1,9 +1,10 @@
 //! The paths of checkpoints, in whose names `{step}` stands for the number of steps.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::overwrite::keep_other_than_checkpoint;
 use crate::atomic_file::{AtomicFile, is_same};
 use crate::error::Result;
 
@@ -18,11 +19,13 @@ impl SavePath {
     /// Checks that a checkpoint of step `last` can be saved to `path`, and changes nothing.
     ///
     /// # Errors
-    /// Those of [`AtomicFile::new`].
+    /// Those of [`AtomicFile::new`], and an error if a checkpoint of any step would replace another kind of file.
     pub(super) fn new(path: &Path, last: u64) -> Result<Self> {
-        let path = Self(path.to_owned());
-        path.file(last)?;
-        Ok(path)
+        let save = Self(path.to_owned());
+        save.file(last)?;
+        let steps = steps(path, names(path)).into_iter().chain([last]);
+        steps.map(|step| save.at(step)).try_for_each(|file| keep_other_than_checkpoint(&file))?;
+        Ok(save)
     }
 
     /// Returns the file for the checkpoint of a step.
@@ -46,14 +49,23 @@ fn at(path: &Path, step: u64) -> PathBuf {
 /// Returns whether the checkpoint of some step, saved to `path`, would go to the file `other`. It does so by its name, or
 /// by a link that has the name for that step.
 pub(super) fn may_be(path: &Path, other: &Path) -> bool {
-    let step = |file: &OsStr| -> Option<u64> {
+    let names = names(path).into_iter().chain(other.file_name().map(OsStr::to_owned));
+    steps(path, names).into_iter().any(|step| is_same(&at(path, step), other))
+}
+
+/// Returns the names of the files in the folder of `path`.
+fn names(path: &Path) -> Vec<OsString> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
+}
+
+/// Returns the steps whose checkpoints, saved to `path`, may have one of these names.
+fn steps(path: &Path, names: impl IntoIterator<Item = OsString>) -> Vec<u64> {
+    let step = |file: OsString| -> Option<u64> {
         let (before, after) = path.file_name()?.to_str()?.split_once(STEP)?;
         let rest = file.to_str()?.strip_prefix(before)?;
         let rest = rest.strip_suffix(after).unwrap_or(rest);
         rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let names = entries.chain(other.file_name().map(OsStr::to_owned));
-    names.filter_map(|name| step(&name)).any(|step| is_same(&at(path, step), other))
+    names.into_iter().filter_map(step).collect()
 }

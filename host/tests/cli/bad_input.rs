@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
 use super::*;
 
 #[test]
@@ -147,7 +150,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     folder.write("cut", &good[..good.len() / 2]);
     folder.write("other.txt", NAMES.replace('v', "w"));
     let init = |from: &str| format!("--init-from {from} --save kept");
-    folder.write("kept", "kept");
+    folder.write("kept", &good);
     refused(folder.run(&init("missing")), 1, &["`missing`", system("No such file")]);
     refused(folder.run(&init(".")), 1, &["`.`", "not a regular file"]);
     refused(folder.run(&init("cut")), 1, &["`cut` is truncated"]);
@@ -159,7 +162,36 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
         &["`good` has another vocabulary than the corpus: it lacks the character 'w'\nhint: use a corpus with the "],
     );
     assert_eq!(fs::read(folder.path("good")).unwrap(), good);
-    assert_eq!(fs::read(folder.path("kept")).unwrap(), b"kept");
+    assert_eq!(fs::read(folder.path("kept")).unwrap(), good);
+}
+
+#[test]
+fn a_file_of_another_kind_is_not_replaced_by_a_checkpoint() {
+    let folder = Folder::new();
+    let tensor = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+    let other_model = safetensors::serialize([("linear.weight", tensor)], None).unwrap();
+    folder.write("notes.txt", "remember the milk");
+    folder.write("other.st", &other_model);
+    folder.write("step-20.st", "20 steps");
+    for (args, name) in [
+        ("--save notes.txt", "notes.txt"),
+        ("--save-best notes.txt", "notes.txt"),
+        ("--save other.st", "other.st"),
+        ("--save step-{step}.st --save-every 20", "step-20.st"),
+    ] {
+        // The run would take hours, so the refusal must come before the training.
+        let command = folder.run(&format!("--steps 1000000000 {args}"));
+        let named =
+            format!("cannot save to `{name}`: the file exists and is no checkpoint\nhint: give the name of a new");
+        refused(command, 1, &[&named]);
+    }
+    assert_eq!(fs::read_to_string(folder.path("notes.txt")).unwrap(), "remember the milk");
+    assert_eq!(folder.files(), ["names.txt", "notes.txt", "other.st", "step-20.st"]);
+    // An earlier checkpoint and an empty file are replaced.
+    folder.write("model.st", "");
+    for seed in [1, 2] {
+        folder.stdout(&format!("--steps 2 --seed {seed} --samples 0 --save model.st"));
+    }
 }
 
 #[test]
