@@ -10,8 +10,6 @@ pub use loom::{hint, thread};
 pub enum Access {
     Load,
     Store,
-    /// A load and a store in one.
-    Update,
 }
 
 thread_local! {
@@ -44,16 +42,7 @@ impl AtomicUsize {
         self.0.store(value, ordering(Access::Store, order));
     }
 
-    pub fn fetch_add(&self, value: usize, order: Ordering) -> usize {
-        self.0.fetch_add(value, ordering(Access::Update, order))
-    }
-
-    pub fn fetch_update(
-        &self,
-        set: Ordering,
-        fetch: Ordering,
-        f: impl FnMut(usize) -> Option<usize>,
-    ) -> Result<usize, usize> {
-        self.0.fetch_update(ordering(Access::Update, set), fetch, f)
+    pub fn compare_exchange(&self, from: usize, to: usize, set: Ordering, fail: Ordering) -> Result<usize, usize> {
+        self.0.compare_exchange(from, to, set, fail)
     }
 }

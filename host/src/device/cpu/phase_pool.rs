@@ -3,7 +3,8 @@
 use super::phases::Phases;
 
 /// Runs `work(phase, item)` for every item below `items` of every phase below `phases`, on up to `items` threads. A
-/// phase begins when the phase before it has ended.
+/// phase begins when the phase before it has ended. A thread takes the same item of each phase, whose memory is then in
+/// its caches, unless it is late.
 ///
 /// The threads stay awake between phases, since a phase takes tens of microseconds, about as long as waking a thread.
 /// The calling thread takes every item that no other thread takes, so threads that are busy elsewhere delay nothing.
@@ -15,8 +16,9 @@ pub fn each_phase(phases: usize, items: usize, work: impl Fn(usize, usize) + Syn
     }
     // The calling thread leads, also if it is none of the pool's. Otherwise it would wake one of them for each launch.
     rayon::in_place_scope(|scope| {
-        for _ in 1..items {
-            scope.spawn(|_| pool.help(&work));
+        for item in 1..items {
+            let (pool, work) = (&pool, &work);
+            scope.spawn(move |_| pool.help(item, work));
         }
         pool.lead(phases, &work);
     });
@@ -47,6 +49,15 @@ mod tests {
                 assert!(seen.iter().all(|seen| seen.load(Ordering::SeqCst) == PHASES as u64));
             }
         }
+    }
+
+    #[test]
+    fn the_calling_thread_takes_the_first_item_of_each_phase() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        pool.install(|| {
+            let caller = std::thread::current().id();
+            each_phase(PHASES, 2, |_, item| assert!(item > 0 || std::thread::current().id() == caller));
+        });
     }
 
     #[test]

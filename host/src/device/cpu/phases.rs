@@ -5,67 +5,74 @@ use super::sync::{AtomicBool, AtomicUsize, Ordering, hint, thread};
 /// The number of rounds of a busy wait before a thread yields its processor.
 const SPINS: usize = 2000;
 
-/// The progress through the phases. Items are counted through all phases, so an item is a unique index.
+/// A value in cache lines of its own, so that a thread that writes it delays none that uses another value.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// The progress through the phases, which are counted from 1.
 pub struct Phases {
-    /// The number of items of a phase.
-    items: usize,
-    /// The next item that no thread has taken.
-    next: AtomicUsize,
-    /// The end of the current phase. Only items below it may be taken.
-    end: AtomicUsize,
-    /// The number of items that are done.
-    done: AtomicUsize,
-    /// Whether no more items will come.
-    over: AtomicBool,
+    /// The current phase.
+    current: Apart<AtomicUsize>,
+    /// The state of each item of a phase, which is `2 p` if it is done in phase `p`, and `2 p - 1` if a thread has taken it.
+    items: Vec<Apart<AtomicUsize>>,
+    /// Whether no more phases will come.
+    over: Apart<AtomicBool>,
 }
 
 impl Phases {
     /// Returns the state before the first phase, of `items` items a phase.
     pub fn new(items: usize) -> Self {
         Self {
-            items,
-            next: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
+            current: Apart(AtomicUsize::new(0)),
+            items: (0..items).map(|_| Apart(AtomicUsize::new(0))).collect(),
+            over: Apart(AtomicBool::new(false)),
         }
     }
 
-    /// Begins each phase when the one before has ended, and takes the items that no other thread takes. One thread calls
-    /// this method, once.
+    /// Begins each phase when the one before has ended. Takes item 0, then all items that no other thread has taken. One
+    /// thread calls this method, once.
     pub fn lead(&self, phases: usize, work: &impl Fn(usize, usize)) {
         // The guard ends the pool if `work` panics. Otherwise the other threads would wait for ever.
-        let _over = OnDrop(|| self.over.store(true, Ordering::Release));
+        let _over = OnDrop(|| self.over.0.store(true, Ordering::Release));
         for phase in 1..=phases {
-            let end = phase * self.items;
-            self.end.store(end, Ordering::Release);
-            while self.take(work) {}
-            wait_until(|| self.done.load(Ordering::Acquire) >= end);
+            self.current.0.store(phase, Ordering::Release);
+            for item in 0..self.items.len() {
+                self.take(phase, item, work);
+            }
+            for Apart(item) in &self.items {
+                wait_until(|| item.load(Ordering::Acquire) == 2 * phase);
+            }
         }
     }
 
-    /// Takes items until the last phase has ended. Any number of threads may call this method.
-    pub fn help(&self, work: &impl Fn(usize, usize)) {
-        let mut over = false;
+    /// Takes this item of each phase that has begun, unless another thread has taken it, until the last phase has ended. Any
+    /// number of threads may call this method.
+    pub fn help(&self, item: usize, work: &impl Fn(usize, usize)) {
+        let (mut last, mut over) = (0, false);
         while !over {
+            let mut phase = last;
             wait_until(|| {
-                over = self.over.load(Ordering::Acquire);
-                over || self.next.load(Ordering::Relaxed) < self.end.load(Ordering::Acquire)
+                over = self.over.0.load(Ordering::Acquire);
+                phase = self.current.0.load(Ordering::Acquire);
+                over || phase > last
             });
-            while self.take(work) {}
+            self.take(phase, item, work);
+            last = phase;
         }
     }
 
-    /// Runs the next item of the phase. Returns whether there was one.
-    fn take(&self, work: &impl Fn(usize, usize)) -> bool {
-        let end = self.end.load(Ordering::Acquire);
-        let next = |item| (item < end).then_some(item + 1);
-        let Ok(item) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) else { return false };
-        let _done = OnDrop(|| {
-            self.done.fetch_add(1, Ordering::Release);
-        });
-        work(item / self.items, item % self.items);
-        true
+    /// Runs an item of a phase, unless a thread has taken it.
+    fn take(&self, phase: usize, item: usize, work: &impl Fn(usize, usize)) {
+        let (Apart(state), done) = (&self.items[item], 2 * phase);
+        // The load leaves the cache line to the thread that has taken the item.
+        if phase == 0
+            || state.load(Ordering::Relaxed) != done - 2
+            || state.compare_exchange(done - 2, done - 1, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        let _done = OnDrop(|| state.store(done, Ordering::Release));
+        work(phase - 1, item);
     }
 }
 
