@@ -1,10 +1,12 @@
 //! The division of a product into items.
 
-use simt::{AS_ON_GPU, HALF_WARP, round_up};
+use core::ops::Range;
+
+use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
 
 use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
 use super::sum::PART;
-use super::tile::{CHUNK, PANEL_ROWS, WIDEST_PANEL};
+use super::tile::{CHUNK, PANEL_ROWS};
 
 /// The most columns of an item. [`PART`] rows of so many columns take 590 KB of the L2 cache.
 const MAX_COLS: usize = 384;
@@ -12,11 +14,18 @@ const MAX_COLS: usize = 384;
 /// The most rows of an item.
 const MAX_ROWS: usize = 1024;
 
-/// The fewest rows of an item for which packing its columns takes little of its time.
-const MIN_ROWS: usize = 128;
+/// The fewest columns of an item for which reading its rows takes little of its time.
+const MIN_COLS: usize = 192;
 
-/// The fewest columns of an item for which packing its rows takes little of its time.
-const MIN_COLS: usize = 96;
+/// Returns part `index` of `parts` parts of `0..len`, which begin at multiples of `unit` and differ by at most one `unit`.
+#[inline(always)]
+pub(super) fn even_part(len: usize, parts: usize, unit: usize, index: usize) -> Range<usize> {
+    let units = len.div_ceil(unit);
+    len.min(div(units * index, parts) * unit)..len.min(div(units * (index + 1), parts) * unit)
+}
+
+/// The cost of an element of the right operand, which an item packs, relative to one of the left operand.
+const RIGHT_COST: usize = 2;
 
 /// The division of a product into items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,24 +63,23 @@ impl Items {
         Self::STAGED.into_iter().find(|items| fits(items) && is_enough(items)).unwrap_or(smallest)
     }
 
-    /// Returns a division for the threads of a CPU, with two items a thread or more to balance the load. An item packs its
-    /// columns anew, and reads its rows anew, which takes less time if it is about twice as tall as wide.
+    /// Returns a division for the threads of a CPU, as many parts for each. An item reads its rows of the left operand and
+    /// its columns of the right one anew, so the threads share the axis along which that costs least.
     fn packed(rows: usize, cols: usize, threads: usize) -> Self {
-        let (mut row_parts, mut col_parts) = (rows.div_ceil(MAX_ROWS), cols.div_ceil(MAX_COLS));
-        let (most_row_parts, most_col_parts) = (rows.div_ceil(MIN_ROWS), cols.div_ceil(MIN_COLS));
-        if threads > 1 {
-            while row_parts * col_parts < (2 * threads).min(most_row_parts * most_col_parts) {
-                let is_tall = rows * col_parts > 2 * cols * row_parts || col_parts >= most_col_parts;
-                if is_tall && row_parts < most_row_parts { row_parts += 1 } else { col_parts += 1 }
-            }
-            if !(row_parts * col_parts).is_multiple_of(threads) {
-                row_parts = row_parts.next_multiple_of(threads);
-            }
+        let cost = |across: usize, along: usize| RIGHT_COST * cols * across + rows * along;
+        let (mut across, mut along) = (threads, 1);
+        while across.is_multiple_of(2) && cost(across / 2, 2 * along) < cost(across, along) {
+            (across, along) = (across / 2, 2 * along);
         }
-        let cols = cols.div_ceil(col_parts);
+        let row_parts = rows.div_ceil(MAX_ROWS).next_multiple_of(across);
+        let mut col_parts = cols.div_ceil(MAX_COLS).next_multiple_of(along);
+        // Two items a thread balance the load.
+        if threads > 1 && row_parts * col_parts < 2 * threads && cols >= 2 * MIN_COLS * col_parts {
+            col_parts *= 2;
+        }
         Self {
             rows: round_up(rows.div_ceil(row_parts), PANEL_ROWS),
-            cols: round_up(cols, if cols < WIDEST_PANEL { HALF_WARP } else { WIDEST_PANEL }),
+            cols: round_up(cols.div_ceil(col_parts), HALF_WARP),
         }
     }
 

@@ -6,6 +6,7 @@ use super::attention_backward::AttentionGradients;
 use super::attention_forward::{self, Attention, Head};
 use super::embedding_gradient::{EmbeddingGradient, STACK_LEN};
 use super::ends;
+use super::items::even_part;
 use super::phases::Op;
 use super::squares::{Squares, squares_len};
 use super::views::Step;
@@ -22,13 +23,26 @@ pub(super) const ITEM_ROWS: usize = 64;
 const _: () = assert!(TOKEN_GROUP <= HALF_WARP);
 
 impl Step {
-    /// Computes an op of [`ITEM_ROWS`] rows, a group of rows in a warp.
+    /// Returns the first row of an item of an op that computes row by row, and the number of rows. A GPU has
+    /// [`ITEM_ROWS`] rows an item, and a CPU the same number of rows in all of the items.
+    #[inline(always)]
+    pub fn item_rows<T: Target>(&self, block: &Block<T>, index: usize) -> (usize, usize) {
+        if AS_ON_GPU {
+            let first = index * ITEM_ROWS;
+            (first, ITEM_ROWS.min(self.rows_len() - first))
+        } else {
+            let rows = even_part(self.rows_len(), block.count, TOKENS, index);
+            (rows.start, rows.len())
+        }
+    }
+
+    /// Computes an op of the rows of an item, a group of rows in a warp.
     #[inline(always)]
     pub fn each_group<T: Target>(self, block: &Block<T>, op: Op, index: usize) {
+        let (first, count) = self.item_rows(block, index);
         block.each_warp(inline!(move |warp| {
-            let (first, end) = (index * ITEM_ROWS, self.rows_len());
-            for group in warp.block_stride_groups(TOKENS, ITEM_ROWS.min(end - first)) {
-                self.group(warp, op, Tokens { first: first + group, end });
+            for group in warp.block_stride_groups(TOKENS, count) {
+                self.group(warp, op, Tokens { first: first + group, end: self.rows_len() });
             }
         }));
     }

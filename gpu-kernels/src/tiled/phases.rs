@@ -68,6 +68,19 @@ impl Op {
         matches!(self, Self::Qkv | Self::AttnOut | Self::Fc1 | Self::Fc2 | Self::LmHead)
     }
 
+    /// Returns whether the op computes row by row.
+    pub fn is_row_by_row(self) -> bool {
+        matches!(
+            self,
+            Self::Embed
+                | Self::AttnNorm
+                | Self::MlpNorm
+                | Self::CrossEntropy
+                | Self::MlpNormBackward
+                | Self::AttnNormBackward
+        )
+    }
+
     /// Returns whether the op is attention, forward or backward.
     #[inline(always)]
     pub fn is_attention(self) -> bool {

@@ -5,11 +5,11 @@
 
 use simt::{AS_ON_GPU, Block, HALF_WARP, Target, U32View, View, div, rem};
 
-use super::items::Items;
+use super::items::{Items, even_part};
 use super::operand::{Left, Right};
 use super::output::Output;
 use super::sum::Contraction;
-use super::tile::PANEL_ROWS;
+use super::tile::{PANEL_ROWS, TILE_ROWS};
 use crate::layout::Place;
 use crate::ops::clip;
 
@@ -73,16 +73,21 @@ impl Product {
     #[inline(always)]
     pub fn item<T: Target>(self, block: &Block<T>, items: Items, index: usize, [staging, partial]: [View; 2]) {
         let across = div(self.cols + items.cols - 1, items.cols);
-        let (first_row, first_col) = (div(index, across) * items.rows, rem(index, across) * items.cols);
-        let item = Item {
-            first_row,
-            rows: items.rows.min(self.rows - first_row),
-            first_col,
-            cols: items.cols.min(self.cols - first_col),
-        };
+        let [down, right] = [div(index, across), rem(index, across)];
         if AS_ON_GPU {
+            let (first_row, first_col) = (down * items.rows, right * items.cols);
+            let item = Item {
+                first_row,
+                rows: items.rows.min(self.rows - first_row),
+                first_col,
+                cols: items.cols.min(self.cols - first_col),
+            };
             self.staged(block, items, item, [staging, partial]);
         } else {
+            let unit = if self.left.is_transposed { PANEL_ROWS } else { TILE_ROWS };
+            let rows = even_part(self.rows, self.rows.div_ceil(items.rows), unit, down);
+            let cols = even_part(self.cols, across, HALF_WARP, right);
+            let item = Item { first_row: rows.start, rows: rows.len(), first_col: cols.start, cols: cols.len() };
             self.packed(block, item, staging, partial);
         }
     }

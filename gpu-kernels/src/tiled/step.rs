@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use simt::{Block, HALF_WARP, Target, View, WARPS, inline, round_up};
+use simt::{AS_ON_GPU, Block, HALF_WARP, Target, View, WARPS, inline, round_up};
 
 use super::attention_forward;
 use super::embedding_gradient::STACK_LEN;
@@ -13,6 +13,8 @@ use super::phases::{Op, Phase};
 use super::product::Product;
 use super::rows::{RowCounts, Rows};
 use super::squares::squares_len;
+#[cfg(not(target_arch = "nvptx64"))]
+use super::update::each_matrix;
 use super::update::strips;
 use super::views::Step;
 use super::workspace::Workspace;
@@ -100,33 +102,38 @@ impl StepArgs {
         Layout(s).len() + Layout(s).model().wte.len()
     }
 
-    /// Returns the number of items of a phase.
+    /// Returns the number of items of a phase that does not consist of products.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     pub unsafe fn items(&self, phase: Phase) -> usize {
         // SAFETY: the caller keeps the contract.
-        unsafe { self.step(phase) }.items(phase.op, self.threads as usize)
+        unsafe { self.step(phase) }.items(phase.op)
     }
 
-    /// Returns the memory of an item of a phase.
+    /// Returns the memory of an item of a phase on a CPU, and calls `visit` for the length of each group of adjacent items.
+    /// The threads share the items of each group. So a strip of the weights is updated by the thread that has computed
+    /// most of its gradient.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
-    pub unsafe fn item_memory(&self, phase: Phase) -> ItemMemory {
-        let staging = staging_len(phase.op, self.shape, self.counts.longest as usize, WARPS);
-        let longest_shard = {
-            // SAFETY: the caller keeps the contract.
-            let bounds = unsafe { Rows::new(self.lists, self.counts) }.shard_bounds;
-            let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
-            (0..self.counts.shards as usize).map(len).max().unwrap_or(0)
-        };
-        let mut memory = ItemMemory { staging, partial: 0 };
+    #[cfg(not(target_arch = "nvptx64"))]
+    pub unsafe fn plan(&self, phase: Phase, mut visit: impl FnMut(usize)) -> ItemMemory {
         // SAFETY: the caller keeps the contract.
-        let products = unsafe { self.products(phase) };
-        for product in products.into_iter().flatten() {
-            let stack = product.contraction.stack_len(longest_shard);
-            memory = memory.max(product.division(self.threads as usize).memory(stack));
+        let (step, threads, op) = (unsafe { self.step(phase) }, self.threads as usize, phase.op);
+        let staging = staging_len(op, self.shape, self.counts.longest as usize, WARPS);
+        let mut memory = ItemMemory { staging, partial: 0 };
+        match step.products(op) {
+            [Some(first), second] => {
+                for product in second.into_iter().chain([first]) {
+                    let items = product.division(threads);
+                    memory = memory.max(items.memory(product.contraction.stack_len(step.longest_shard())));
+                    visit(items.count(product.rows, product.cols));
+                }
+            }
+            _ if matches!(op, Op::Join | Op::Update) => each_matrix(self.shape, visit),
+            _ if op.is_row_by_row() && !AS_ON_GPU => visit(step.items(op).next_multiple_of(threads)),
+            _ => visit(step.items(op)),
         }
         memory
     }
@@ -215,12 +222,14 @@ impl StepArgs {
             Op::Embed | Op::AttnNorm | Op::MlpNorm | Op::MlpNormBackward | Op::AttnNormBackward => {
                 step.each_group(block, phase.op, index);
             }
-            Op::CrossEntropy => block.each_warp(inline!(move |warp| {
-                let first = index * ITEM_ROWS;
-                for i in warp.block_stride(ITEM_ROWS.min(step.counts.rows as usize - first)) {
-                    ends::cross_entropy(warp, step.s, &step.rows, &step.a, first + i, step.trains);
-                }
-            })),
+            Op::CrossEntropy => {
+                let (first, count) = step.item_rows(block, index);
+                block.each_warp(inline!(move |warp| {
+                    for i in warp.block_stride(count) {
+                        ends::cross_entropy(warp, step.s, &step.rows, &step.a, first + i, step.trains);
+                    }
+                }));
+            }
             Op::Losses => step.losses(block, index, losses),
             Op::EmbedBackward => step.embed_backward(block, index, staging),
             Op::Join => step.join(block, index),
@@ -235,8 +244,17 @@ impl StepArgs {
 }
 
 impl Step {
-    /// Returns the number of items of a phase.
-    fn items(&self, op: Op, threads: usize) -> usize {
+    /// Returns the number of rows of the longest shard.
+    #[cfg(not(target_arch = "nvptx64"))]
+    #[inline(always)]
+    fn longest_shard(&self) -> usize {
+        let bounds = self.rows.shard_bounds;
+        let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
+        (0..self.counts.shards as usize).map(len).max().unwrap_or(0)
+    }
+
+    /// Returns the number of items of a phase that does not consist of products.
+    fn items(&self, op: Op) -> usize {
         let (s, tensors) = (self.s, Layout(self.s).model());
         let heads = s.n_head() * self.counts.documents as usize;
         match op {
@@ -246,13 +264,7 @@ impl Step {
             Op::EmbedBackward => tensors.wte.rows / HALF_WARP + tensors.wpe.rows / 2,
             Op::Norm => 1,
             Op::Join | Op::Update => strips(s),
-            _ => {
-                let [first, second] = self.products(op);
-                let count = |product: Option<Product>| {
-                    product.map_or(0, |product| product.division(threads).count(product.rows, product.cols))
-                };
-                if first.is_none() { self.rows_len().div_ceil(ITEM_ROWS) } else { count(first) + count(second) }
-            }
+            _ => self.rows_len().div_ceil(ITEM_ROWS),
         }
     }
 }

@@ -5,8 +5,8 @@ use simt::{F32x32, HALF_WARP, Isa, Target, View, WARPS, Warp, inline, rem};
 /// The rows of a panel of the left operand.
 pub const PANEL_ROWS: usize = 16;
 
-/// The most columns of a panel of the right operand.
-pub(super) const WIDEST_PANEL: usize = 3 * HALF_WARP;
+/// The most rows of a tile.
+pub(super) const TILE_ROWS: usize = tile_rows(Isa::Avx512);
 
 /// The rows of a transposed left operand that are packed at once.
 pub(super) const CHUNK: usize = 64;

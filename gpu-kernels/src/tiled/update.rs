@@ -72,6 +72,21 @@ fn layer_strips<S: Shape>(s: S) -> usize {
     (3 * tensors.attn_wq.rows + tensors.attn_wo.rows + tensors.mlp_fc1.rows + tensors.mlp_fc2.rows) / HALF_WARP
 }
 
+/// Calls `visit` for the number of strips of each matrix in order. The embeddings count as one, and so do `wq`, `wk` and
+/// `wv` of a layer.
+#[cfg(not(target_arch = "nvptx64"))]
+#[inline(always)]
+pub(super) fn each_matrix<S: Shape>(s: S, mut visit: impl FnMut(usize)) {
+    let tensors = Layout(s).layer(0);
+    visit(strips(s) - s.n_layer() * layer_strips(s));
+    for _ in 0..s.n_layer() {
+        visit(3 * tensors.attn_wq.rows / HALF_WARP);
+        for matrix in [tensors.attn_wo, tensors.mlp_fc1, tensors.mlp_fc2] {
+            visit(matrix.rows / HALF_WARP);
+        }
+    }
+}
+
 /// A tensor of the model.
 #[derive(Clone, Copy)]
 pub(super) enum Tensor {

@@ -1,8 +1,8 @@
 //! The tiled executor on the CPU, whose items are shared by threads.
 
-use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{iter, slice};
 
 use gpu_kernels::entry::CpuKernels;
 use gpu_kernels::layout::Layout;
@@ -147,21 +147,26 @@ impl Tiled {
         strips: Option<&Range<usize>>,
         stop: &StopHandle,
     ) -> Result<()> {
-        let (threads, mut memory) = (args.threads as usize, ItemMemory::default());
-        let with_items = |&phase: &Phase| {
-            // SAFETY: the caller vouches for the pointers.
-            let items = unsafe {
-                memory = memory.max(args.item_memory(phase));
-                args.items(phase)
+        let (threads, mut memory, mut groups) = (args.threads as usize, ItemMemory::default(), Vec::new());
+        let mut shares = Shares::new(phases.len(), threads);
+        for &phase in phases {
+            let mut first = 0;
+            groups.clear();
+            let add = |len| {
+                groups.push(first..first + len);
+                first += len;
             };
-            let is_on_strips = matches!(phase.op, Op::Join | Op::Update);
-            (phase, strips.filter(|_| is_on_strips).cloned().unwrap_or(0..items))
-        };
-        let phases: Vec<(Phase, Range<usize>)> = phases.iter().map(with_items).collect();
+            // SAFETY: the caller vouches for the pointers.
+            memory = memory.max(unsafe { args.plan(phase, add) });
+            match strips {
+                Some(strips) if matches!(phase.op, Op::Join | Op::Update) => shares.push(slice::from_ref(strips)),
+                _ => shares.push(&groups),
+            }
+        }
         self.scratch.grow(threads * scratch_len(memory))?;
         let scratch = Shared(self.scratch.as_mut_ptr());
         // SAFETY: the caller vouches for the arrays and for the instruction set.
-        unsafe { run_phases(kernels, Shared(args), &phases, threads, scratch, memory, stop) };
+        unsafe { run_phases(kernels, Shared(args), phases, &shares, scratch, memory, stop) };
         Ok(())
     }
 
@@ -186,26 +191,60 @@ impl Tiled {
     }
 }
 
-/// The items of a phase, a share for each thread.
+/// The items of the phases, of which each thread has a share.
 ///
 /// Adjacent items read and write adjacent rows. A thread begins with the same share of each phase, so that most of its rows
 /// are still in its caches from the phase before.
 struct Shares {
-    /// The first item of each share that no thread has taken, and the share's end.
-    shares: Vec<(AtomicUsize, usize)>,
+    threads: usize,
+    /// The shares of all phases. A phase has those of the first thread, then those of the next one.
+    list: Vec<Share>,
+    /// The places of the phases' shares.
+    phases: Vec<Range<usize>>,
+}
+
+/// Adjacent items of a phase, in cache lines of their own.
+#[repr(align(128))]
+struct Share {
+    /// The first item that no thread has taken.
+    next: AtomicUsize,
+    end: usize,
 }
 
 impl Shares {
-    fn new(items: &Range<usize>, threads: usize) -> Self {
-        let first = |thread: usize| items.start + items.len() * thread / threads;
-        Self { shares: (0..threads).map(|thread| (AtomicUsize::new(first(thread)), first(thread + 1))).collect() }
+    /// Returns memory for this many phases.
+    fn new(phases: usize, threads: usize) -> Self {
+        Self { threads, list: Vec::with_capacity(2 * threads * phases), phases: Vec::with_capacity(phases) }
     }
 
-    /// Returns the items that a thread takes, one when it has finished the one before, because items differ in their work.
-    /// Those that are left of other shares follow its own.
-    fn taken_by(&self, thread: usize) -> impl Iterator<Item = usize> {
-        let (before, from) = self.shares.split_at(thread);
-        from.iter().chain(before).flat_map(|(next, end)| {
+    /// Adds a phase with these groups of adjacent items. Each thread has a share of each group.
+    fn push(&mut self, groups: &[Range<usize>]) {
+        let start = self.list.len();
+        for thread in 0..self.threads {
+            self.list.extend(groups.iter().map(|items| {
+                let first = |thread: usize| items.start + items.len() * thread / self.threads;
+                Share { next: AtomicUsize::new(first(thread)), end: first(thread + 1) }
+            }));
+        }
+        self.phases.push(start..self.list.len());
+    }
+
+    /// Returns the shares of a phase.
+    fn of_phase(&self, phase: usize) -> &[Share] {
+        &self.list[self.phases[phase].clone()]
+    }
+
+    /// Returns the end of a phase's items.
+    fn end(&self, phase: usize) -> usize {
+        self.of_phase(phase).last().map_or(0, |share| share.end)
+    }
+
+    /// Returns the items of a phase that a thread takes, one when it has finished the one before, because items differ in
+    /// their work. Those that are left of other shares follow its own.
+    fn taken_by(&self, phase: usize, thread: usize) -> impl Iterator<Item = usize> {
+        let shares = self.of_phase(phase);
+        let (before, from) = shares.split_at(shares.len() / self.threads * thread);
+        from.iter().chain(before).flat_map(|Share { next, end }| {
             iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|item| item < end))
         })
     }
@@ -216,8 +255,7 @@ fn scratch_len(memory: ItemMemory) -> usize {
     memory.total().next_multiple_of(SCRATCH_GAP) + SCRATCH_GAP
 }
 
-/// Runs phases with their items, until `stop` is set. Each of `threads` threads has its part of the scratch
-/// memory.
+/// Runs phases with their items, until `stop` is set. Each thread has its part of the scratch memory.
 ///
 /// # Safety
 /// The pointers in `args` are valid for the lengths that [`StepArgs`] states, `scratch` has [`scratch_len`] elements for
@@ -225,17 +263,16 @@ fn scratch_len(memory: ItemMemory) -> usize {
 unsafe fn run_phases(
     kernels: CpuKernels,
     args: Shared<StepArgs>,
-    phases: &[(Phase, Range<usize>)],
-    threads: usize,
+    phases: &[Phase],
+    shares: &Shares,
     scratch: Shared<*mut f32>,
     memory: ItemMemory,
     stop: &StopHandle,
 ) {
     let len = scratch_len(memory);
-    let shares: Vec<Shares> = phases.iter().map(|(_, items)| Shares::new(items, threads)).collect();
     let (args, scratch, is_cut) = (&args, &scratch, AtomicBool::new(false));
-    phase_pool::each_phase(phases.len(), threads, |i, thread| {
-        let (phase, end) = (phases[i].0, phases[i].1.end);
+    phase_pool::each_phase(phases.len(), shares.threads, |i, thread| {
+        let phase = phases[i];
         // A stop leaves phases incomplete, up to the last one before the report and the update. Then no thread updates
         // weights, on which all threads agree, because the flag changes in neither of the last two phases.
         let ends_step = matches!(phase.op, Op::Norm | Op::Update);
@@ -245,13 +282,13 @@ unsafe fn run_phases(
         // SAFETY: the caller vouches for the scratch memory of each thread.
         let scratch = unsafe { View::new(scratch.0.wrapping_add(thread * len), len) };
         let work = WorkArgs { work: Work::Step(args.0, phase), scratch, memory };
-        for item in shares[i].taken_by(thread) {
+        for item in shares.taken_by(i, thread) {
             if !ends_step && stop.is_stopped() {
                 is_cut.store(true, Ordering::Relaxed);
                 return;
             }
             // SAFETY: the caller vouches for pointers and kernels. The items of a phase are independent.
-            unsafe { kernels.tiled(&work, item..item + 1, end) };
+            unsafe { kernels.tiled(&work, item..item + 1, shares.end(i)) };
         }
     });
 }
@@ -262,9 +299,13 @@ mod tests {
 
     #[test]
     fn a_thread_takes_its_own_items_first_and_then_all_that_are_left() {
-        let shares = Shares::new(&(3..10), 3);
-        assert_eq!(shares.taken_by(1).next(), Some(5));
-        assert_eq!(shares.taken_by(2).collect::<Vec<_>>(), [7, 8, 9, 3, 4, 6]);
-        assert_eq!(shares.taken_by(0).next(), None);
+        let mut shares = Shares::new(2, 3);
+        shares.push(slice::from_ref(&(0..5)));
+        shares.push(&[1..4, 4..11]);
+        assert_eq!((shares.end(0), shares.end(1)), (5, 11));
+        assert_eq!(shares.taken_by(1, 1).take(2).collect::<Vec<_>>(), [2, 6]);
+        assert_eq!(shares.taken_by(1, 2).collect::<Vec<_>>(), [3, 8, 9, 10, 1, 4, 5, 7]);
+        assert_eq!(shares.taken_by(1, 0).next(), None);
+        assert_eq!(shares.taken_by(0, 2).collect::<Vec<_>>(), [3, 4, 0, 1, 2]);
     }
 }
