@@ -105,7 +105,7 @@ impl Attention {
             let (d, size) = (a.head_dim, [keys, live, a.head_dim]);
             add_product::<T>(warp, s.p, a.output(to.dattn, head, first), size, i == j, s.dv);
             add_product::<T>(warp, s.ds, a.rows(a.qkv, head, 0, first), size, i == j, s.dk);
-            let (left, right) = (Transposed(rows(s.ds, BLOCK)), a.rows(a.qkv, head, 1, first_key));
+            let (left, right) = (Transposed::new(rows(s.ds, BLOCK)), a.rows(a.qkv, head, 1, first_key));
             let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
             product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
         }));

@@ -149,7 +149,7 @@ impl Attention {
             block.each_warp(inline!(move |warp| {
                 let (attention, head) = self.rematerialize(warp, head);
                 let (d, right) = (attention.head_dim, attention.rows(attention.qkv, head, 2, j * BLOCK));
-                let left = Transposed(rows(scores, BLOCK));
+                let left = Transposed::new(rows(scores, BLOCK));
                 let product = Small { left, right, len: keys, rows: live, half_warps: d / HALF_WARP };
                 let scales = running.rescale;
                 product.each_pair::<T>(

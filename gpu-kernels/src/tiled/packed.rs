@@ -76,7 +76,8 @@ impl Product {
                     self.chunk::<T>(Plain(Strided { view: view.at(row * stride + start), stride }), part, first);
                 }
                 (true, false) => {
-                    self.chunk::<T>(Transposed(Strided { view: view.at(start * stride + row), stride }), part, first);
+                    let columns = Strided { view: view.at(start * stride + row), stride };
+                    self.chunk::<T>(Transposed { columns, row: 0, rows: item.rows - first }, part, first);
                 }
                 (true, true) => {
                     self.left.pack([row, CHUNK.min(item.rows - first)], [start, len], packed);

@@ -65,7 +65,22 @@ pub(super) struct Plain(pub Strided);
 
 /// Rows that are the columns of a matrix, `[len, rows]`.
 #[derive(Clone, Copy)]
-pub(super) struct Transposed(pub Strided);
+pub(super) struct Transposed {
+    /// The columns from the first row on.
+    pub columns: Strided,
+    /// The index of the first row.
+    pub row: usize,
+    /// The number of rows from row 0 on, of which lines are prefetched.
+    pub rows: usize,
+}
+
+impl Transposed {
+    /// Returns columns whose lines are not prefetched.
+    #[inline(always)]
+    pub fn new(columns: Strided) -> Self {
+        Self { columns, row: 0, rows: 0 }
+    }
+}
 
 /// Rows that are packed in panels `[len, 16]`, one after the other, [`CHUNK`] rows at once.
 #[derive(Clone, Copy)]
@@ -101,13 +116,22 @@ impl Rows for Plain {
 impl Rows for Transposed {
     #[inline(always)]
     fn starting_at(self, row: usize) -> Self {
-        Self(Strided { view: self.0.view.at(row), ..self.0 })
+        Self { columns: Strided { view: self.columns.view.at(row), ..self.columns }, row: self.row + row, ..self }
     }
 
     #[inline(always)]
     fn column(self, k: usize) -> impl Fn(usize) -> F32x32 {
-        let inputs = self.0.view.broadcast_pairs(k * self.0.stride);
+        let inputs = self.columns.view.broadcast_pairs(k * self.columns.stride);
         inline!(move |pair| inputs.broadcast_pair(pair))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, row: usize, k: usize) {
+        // So many rows of sixteen elements each take turns with the lines of sixteen terms.
+        let i = (self.row + row) % HALF_WARP;
+        if self.row - self.row % HALF_WARP + HALF_WARP < self.rows {
+            self.columns.view.prefetch((k + i) * self.columns.stride + HALF_WARP);
+        }
     }
 }
 
