@@ -13,7 +13,7 @@
 mod counts;
 #[path = "../tests/emulated/mod.rs"]
 mod emulated;
-#[path = "gpu_counts/products.rs"]
+#[path = "../tests/emulated/products.rs"]
 mod products;
 #[path = "../tests/emulated/step_parts.rs"]
 mod step_parts;
@@ -23,7 +23,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser;
-use counts::{Counts, GHZ, MULTIPROCESSORS, Sampling, kinds, launches, profiled};
+use counts::{Counts, GHZ, MULTIPROCESSORS, Sampling, launches};
+use products::ProductLaunch;
 use ptx_emulator::{INSTRUCTION_CLASSES, InstructionClass, LATENCY_PUBLICATIONS};
 use serde_json::{Value, json};
 use step_parts::StepParts;
@@ -71,26 +72,6 @@ const fn case(
 /// The flags of a step of the tiled executor.
 const TILED: &str = "--n-embd 64 --block-size 16 --batch 8 --steps 1";
 
-/// Returns the counts of a launch of products.
-fn product_counts(launch: &str) -> products::Profiled {
-    let kinds = kinds(launch);
-    let count = |kind: &str, title: &str| kinds.get(kind).map_or(0, |row| row[title]);
-    let arithmetic = [
-        "float arithmetic",
-        "integer arithmetic, logic",
-        "comparison, selection, move",
-        "conversion",
-        "division, square root",
-        "integer division",
-    ];
-    products::Profiled {
-        arithmetic: arithmetic.iter().map(|kind| count(kind, "instructions")).sum(),
-        shared: count("shared memory", "instructions"),
-        conflicts: count("shared memory", "conflicts"),
-        global_bytes: 32 * count("global or generic memory", "transactions"),
-    }
-}
-
 /// Prints the parts of a step of large batches beside a document's part of the steps of `train`. Returns them for the record.
 fn print_batches() -> Vec<(String, Value)> {
     let alone = StepParts::of_run("train", "--steps 20").document();
@@ -121,6 +102,25 @@ fn print_sampling() {
     );
 }
 
+/// Prints a row for each launch of products of the tiled executor.
+fn print_products() {
+    println!(
+        "\nThe products of a layer of 384/6/6/256 with batch 4 and 65 tokens on {MULTIPROCESSORS} multiprocessors:"
+    );
+    println!("launch            blocks   multiply-adds  conflicts  global bytes, of the least");
+    for launch in ProductLaunch::of_a_step() {
+        println!(
+            "{:<16} {:>7} {:>13.1} % {:>8.1} % {:>13} {:>12.2}",
+            format!("{:?}", launch.op),
+            launch.blocks,
+            100.0 * launch.multiply_adds(),
+            100.0 * launch.conflicts(),
+            launch.global_bytes(),
+            launch.of_least_bytes()
+        );
+    }
+}
+
 fn main() {
     let args = Args::parse();
     let (mut record, mut variants) = (BTreeMap::new(), None);
@@ -143,13 +143,7 @@ fn main() {
     record.extend(print_batches());
     print_sampling();
     println!("\nThe bound, in a launch of 5 steps of `train`, of{}", variants.unwrap_or_default());
-    let settings = format!("sms={}", products::MULTIPROCESSORS);
-    let launches = profiled(&["tiled_forward", "tiled_backward"], products::FLAGS, &settings).0;
-    // The names and the end of a line are 27 characters, beside the token that begins a text.
-    let planned = products::planned(28);
-    // The launches of the step come first. Those of the trial of the next step follow.
-    let profiled: Vec<_> = launches.iter().take(planned.len()).map(|launch| product_counts(launch)).collect();
-    products::print(&profiled, &planned);
+    print_products();
     println!("\n{:<32} {:>8}  source", "class of instructions", "latency");
     for InstructionClass { name, latency, source } in &INSTRUCTION_CLASSES {
         println!("{name:<32} {latency:>8}  {source}");

@@ -6,11 +6,14 @@
 mod counts;
 #[path = "emulated/mod.rs"]
 mod emulated;
+#[path = "emulated/products.rs"]
+mod products;
 #[path = "emulated/step_parts.rs"]
 mod step_parts;
 
 use counts::{Counts, Sampling, launches};
 use microgpt::device::cuda::PTX;
+use products::ProductLaunch;
 use step_parts::StepParts;
 
 /// Returns whether the kernels are those of rustc, whose PTX the limits hold for.
@@ -52,4 +55,18 @@ fn a_document_of_a_batch_costs_little_more_than_one_alone_and_the_tree_little_of
     assert_eq!(batch.documents, 2, "{batch:?}");
     assert!(batch.document() <= 1.15 * alone, "{alone} cycles alone, {batch:?}");
     assert!(batch.tree_share() < 0.1, "{batch:?}");
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "the emulator takes minutes without optimisation")]
+fn products_of_a_large_model_are_mostly_multiply_adds() {
+    if !is_limited() {
+        return;
+    }
+    for launch in ProductLaunch::of_a_step() {
+        assert!(launch.blocks >= products::MULTIPROCESSORS, "{launch:?}");
+        assert!(launch.multiply_adds() >= 0.7, "{} of {launch:?}", launch.multiply_adds());
+        assert!(launch.conflicts() < 0.03, "{} of {launch:?}", launch.conflicts());
+        assert!(launch.of_least_bytes() <= 1.5, "{} of {launch:?}", launch.of_least_bytes());
+    }
 }

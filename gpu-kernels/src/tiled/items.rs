@@ -2,9 +2,9 @@
 
 use core::ops::Range;
 
-use simt::{AS_ON_GPU, HALF_WARP, div, round_up};
+use simt::{AS_ON_GPU, GPU_WARPS, HALF_WARP, div, rem, round_up};
 
-use super::staging::{MOST_COLS, MOST_ROWS, STAGED_LEN};
+use super::staging::{BLOCK_LEN, DEPTH, MOST_COLS, MOST_ROWS, STAGED_LEN, TILE_COLS};
 use super::sum::PART;
 use super::tile::{CHUNK, PANEL_ROWS};
 
@@ -38,28 +38,35 @@ pub struct Items {
 }
 
 impl Items {
-    /// The sizes on a GPU, the largest first. A warp computes 16 rows by 32 columns, so that smaller items employ fewer of
-    /// the block's sixteen warps.
-    pub const STAGED: [Self; 5] = [
+    /// The sizes on a GPU, the largest first. A warp computes a tile of 16 rows by 32 columns. An item of 16 columns is one
+    /// tile, of 32 rows.
+    pub const STAGED: [Self; 6] = [
         Self { rows: MOST_ROWS, cols: MOST_COLS },
         Self { rows: 64, cols: 64 },
         Self { rows: 64, cols: 32 },
         Self { rows: 32, cols: 32 },
+        Self { rows: 32, cols: 16 },
         Self { rows: 16, cols: 32 },
     ];
 
     /// Returns a division of a product `[rows, cols]` for `threads` threads, or for as many multiprocessors of a GPU.
     /// The division changes no bits.
     pub fn new(rows: usize, cols: usize, threads: usize) -> Self {
-        if AS_ON_GPU { Self::staged(rows, cols, threads) } else { Self::packed(rows, cols, threads) }
+        if AS_ON_GPU { Self::staged([rows, cols], threads, GPU_WARPS) } else { Self::packed(rows, cols, threads) }
     }
 
-    /// Returns the largest items that give each multiprocessor of a GPU one, or the smallest ones.
-    pub(super) fn staged(rows: usize, cols: usize, multiprocessors: usize) -> Self {
+    /// Returns the largest items of blocks of at most `warps` warps that give each multiprocessor of a GPU one, or the smallest
+    /// ones.
+    pub(super) fn staged([rows, cols]: [usize; 2], multiprocessors: usize, warps: usize) -> Self {
         let [.., smallest] = Self::STAGED;
-        // Larger items would compute many rows or columns that the product lacks.
-        let fits = |items: &Self| items.rows < 2 * rows && round_up(cols, items.cols) == round_up(cols, smallest.cols);
-        let is_enough = |items: &Self| items.count(rows, cols) >= multiprocessors;
+        let (is_odd, padded_rows) = (!cols.is_multiple_of(TILE_COLS), round_up(rows, PANEL_ROWS));
+        // Items with narrow tiles read rows more often. They are for products whose last tile would be half empty.
+        let is_wide_enough = |items: &Self| {
+            if items.cols < TILE_COLS { is_odd } else { round_up(cols, items.cols) == round_up(cols, TILE_COLS) }
+        };
+        // Items that reach beyond the product employ warps and copy rows in vain.
+        let fits = |items: &Self| 8 * round_up(rows, items.rows) <= 9 * padded_rows && is_wide_enough(items);
+        let is_enough = |items: &Self| items.count(rows, cols) >= multiprocessors && items.warps() <= warps;
         Self::STAGED.into_iter().find(|items| fits(items) && is_enough(items)).unwrap_or(smallest)
     }
 
@@ -86,6 +93,25 @@ impl Items {
     /// Returns the number of items of a product `[rows, cols]`.
     pub fn count(self, rows: usize, cols: usize) -> usize {
         rows.div_ceil(self.rows) * cols.div_ceil(self.cols)
+    }
+
+    /// Returns the number of items in a row of them, of a product with `cols` columns.
+    #[inline(always)]
+    pub(super) fn across(self, cols: usize) -> usize {
+        div(cols + self.cols - 1, self.cols)
+    }
+
+    /// Returns the row and the column of an item among the items of a product with `cols` columns.
+    #[inline(always)]
+    pub(super) fn place(self, cols: usize, index: usize) -> [usize; 2] {
+        let across = self.across(cols);
+        [div(index, across), rem(index, across)]
+    }
+
+    /// Returns the number of warps of a GPU's block that computes an item. Each copies at most one block of each operand, and
+    /// has at most one tile.
+    pub(super) fn warps(self) -> usize {
+        round_up(self.rows.max(self.cols), TILE_COLS) * DEPTH / BLOCK_LEN
     }
 
     /// Returns the memory of an item, if up to `stack` partial sums are on the stack.

@@ -15,8 +15,8 @@ pub(super) struct LaneValues {
     pub index: U32x32,
     /// The stride of the result's rows.
     pub stride: usize,
-    /// The lanes whose columns the result has.
-    pub cols: Mask32,
+    /// The lanes whose rows and columns the result has.
+    pub is_in_result: Mask32,
     /// The lane's first column.
     pub col: U32x32,
 }
@@ -27,7 +27,7 @@ impl LaneValues {
     fn each(self, y: View, f: impl Fn(Quad, usize) -> Quad) {
         for i in 0..QUAD {
             let at = self.at + i * self.stride;
-            y.at(at).store_quads_where(self.cols, self.index, f(self.sums[i], at));
+            y.at(at).store_quads_where(self.is_in_result, self.index, f(self.sums[i], at));
         }
     }
 }
@@ -52,7 +52,7 @@ impl Values for LaneValues {
         self.each(
             y,
             inline!(|quad, at| {
-                let other = other.at(at).load_quads_where(self.cols, self.index);
+                let other = other.at(at).load_quads_where(self.is_in_result, self.index);
                 map(quad, inline!(|x, j| f(x, other[j])))
             }),
         );

@@ -1,6 +1,8 @@
 //! The arguments of a step's launches on a GPU, where each phase is a launch.
 
-use simt::{Block, Grid, Target, U32View, View, inline};
+#[cfg(not(target_arch = "nvptx64"))]
+use simt::GPU_WARPS;
+use simt::{Block, Grid, Target, U32View, View, div, inline, rem};
 
 use super::items::{ItemMemory, Items};
 use super::operand::{Left, Right};
@@ -88,6 +90,8 @@ pub struct DividedProduct {
     pub product: Product<*mut f32, *const u32>,
     /// The size of its items.
     pub items: Items,
+    /// The number of items in a row of them.
+    pub across: u64,
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
@@ -98,22 +102,33 @@ impl ProductsArgs {
     /// # Safety
     /// The pointers in `step` are valid on the GPU for the lengths that its docs state.
     pub unsafe fn new(step: &StepArgs, phase: Phase) -> Option<(Self, usize)> {
+        // SAFETY: the caller keeps the contract.
+        let [first, second] = unsafe { step.products(phase) };
+        let multiprocessors = step.threads as usize;
+        let items = |product: Product, warps| Items::staged([product.rows, product.cols], multiprocessors, warps);
+        // All blocks of a launch have as many warps. None of the second product idles, whose items have the most work.
+        let warps = second.map_or(GPU_WARPS, |second| items(second, GPU_WARPS).warps());
         let mut partial = 0;
         let mut divided = |product: Product| {
-            let items = Items::staged(product.rows, product.cols, step.threads as usize);
+            let items = items(product, warps);
             // The sums of a segment stay in registers however long it is.
             partial = partial.max(items.partial_len(product.contraction.stack_len(0)));
             let count = items.count(product.rows, product.cols);
-            (DividedProduct { product: product.map(View::as_ptr, U32View::as_ptr), items }, count)
+            let across = items.across(product.cols) as u64;
+            (DividedProduct { product: product.map(View::as_ptr, U32View::as_ptr), items, across }, count)
         };
-        // SAFETY: the caller keeps the contract.
-        let [first, second] = unsafe { step.products(phase) };
         let (first, first_blocks) = divided(first?);
         let (second, second_blocks) = second.map_or((first, 0), divided);
         let memory = ItemMemory { staging: STAGED_LEN, partial };
         let products = [first, second];
         let args = Self { products, first_blocks: first_blocks as u64, scratch: core::ptr::null_mut(), memory };
         Some((args, first_blocks + second_blocks))
+    }
+
+    /// Returns the number of warps of a block.
+    pub fn warps(&self) -> usize {
+        let [first, second] = self.products.map(|divided| divided.items.warps());
+        first.max(second)
     }
 }
 
@@ -126,12 +141,12 @@ impl ProductsArgs {
     #[inline(always)]
     pub unsafe fn forward<T: Target>(&self, grid: &Grid<T>) {
         grid.each_block(inline!(|block| {
-            let DividedProduct { mut product, items } = self.products[0];
+            let DividedProduct { mut product, items, across } = self.products[0];
             // The compiler leaves out the code for other products.
             (product.left.is_transposed, product.right.is_transposed) = (false, true);
             (product.contraction, product.output) = (product.contraction.whole(), product.output.of_forward());
             // SAFETY: the caller keeps the contract.
-            unsafe { self.item(block, DividedProduct { product, items }, block.index) }
+            unsafe { self.item(block, DividedProduct { product, items, across }, block.index) }
         }));
     }
 
@@ -147,6 +162,7 @@ impl ProductsArgs {
             // The compiler leaves out the code for other products. Both have their own code, which takes fewer registers.
             (first.product.left.is_transposed, first.product.right.is_transposed) = (false, false);
             (second.product.left.is_transposed, second.product.right.is_transposed) = (true, false);
+            first.product.contraction = first.product.contraction.whole();
             first.product.output = first.product.output.of_activations();
             second.product.output = second.product.output.of_weights();
             let first_blocks = self.first_blocks as usize;
@@ -169,7 +185,7 @@ impl ProductsArgs {
     unsafe fn item<T: Target>(
         &self,
         block: &Block<T>,
-        DividedProduct { product, items }: DividedProduct,
+        DividedProduct { product, items, across }: DividedProduct,
         index: usize,
     ) {
         let ItemMemory { staging, partial } = self.memory;
@@ -194,7 +210,9 @@ impl ProductsArgs {
             let partial = View::new(self.scratch.wrapping_add(block.index * partial), partial);
             let staging = block.memory().workspace(self.scratch, staging).view;
             let items = Items { rows: narrow(items.rows), cols: narrow(items.cols) };
-            product.item(block, items, narrow(index), [staging, partial]);
+            let across = narrow(across as usize);
+            let place = [div(narrow(index), across), rem(narrow(index), across)];
+            product.item(block, items, place, [staging, partial]);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::tile::{PANEL_ROWS, Strided, transpose};
 #[repr(C)]
 pub struct Left<V = View> {
     /// `[rows, contracted]`, or `[contracted, rows]` if transposed. The rows are padded to a
-    /// multiple of sixteen, and up to 15 elements after the last one are read. A GPU reads up to three contracted indices
+    /// multiple of sixteen, and up to 15 elements after the last one are read. A GPU reads up to seven contracted indices
     /// after the last one of a transposed operand.
     pub view: V,
     /// The stride of the first axis, in elements.
@@ -23,7 +23,7 @@ pub struct Left<V = View> {
 #[repr(C)]
 pub struct Right<V = View> {
     /// `[contracted, cols]`, or `[cols, contracted]` if transposed. The contracted axis of the latter is padded to
-    /// half-warps. A GPU reads up to three contracted indices after the last one of the former.
+    /// half-warps. A GPU reads up to seven contracted indices after the last one of the former.
     pub view: V,
     /// The stride of the first axis, in elements.
     pub stride: usize,

@@ -3,7 +3,7 @@
 //! A block computes one item, a rectangle of the result. [`packed`](super::packed) does it on a CPU, and
 //! [`staged`](super::staged) on a GPU.
 
-use simt::{AS_ON_GPU, Block, HALF_WARP, Target, U32View, View, div, rem};
+use simt::{AS_ON_GPU, Block, HALF_WARP, Target, U32View, View};
 
 use super::items::{Items, even_part};
 use super::operand::{Left, Right};
@@ -68,27 +68,32 @@ impl Product {
         Items::new(self.rows, self.cols, threads)
     }
 
-    /// Computes the item of this index. `staging` and `partial` have the lengths of
-    /// [`Items::memory`].
+    /// Returns the rectangle of the item in this row and column of items. The items of a CPU have almost the same size.
     #[inline(always)]
-    pub fn item<T: Target>(self, block: &Block<T>, items: Items, index: usize, [staging, partial]: [View; 2]) {
-        let across = div(self.cols + items.cols - 1, items.cols);
-        let [down, right] = [div(index, across), rem(index, across)];
+    pub(super) fn rectangle(&self, items: Items, [row, col]: [usize; 2]) -> Item {
         if AS_ON_GPU {
-            let (first_row, first_col) = (down * items.rows, right * items.cols);
-            let item = Item {
+            let (first_row, first_col) = (row * items.rows, col * items.cols);
+            return Item {
                 first_row,
                 rows: items.rows.min(self.rows - first_row),
                 first_col,
                 cols: items.cols.min(self.cols - first_col),
             };
-            self.staged(block, items, item, [staging, partial]);
+        }
+        let unit = if self.left.is_transposed { PANEL_ROWS } else { TILE_ROWS };
+        let rows = even_part(self.rows, self.rows.div_ceil(items.rows), unit, row);
+        let cols = even_part(self.cols, items.across(self.cols), HALF_WARP, col);
+        Item { first_row: rows.start, rows: rows.len(), first_col: cols.start, cols: cols.len() }
+    }
+
+    /// Computes the item in this row and column of items. `staging` and `partial` have the lengths of
+    /// [`Items::memory`].
+    #[inline(always)]
+    pub fn item<T: Target>(self, block: &Block<T>, items: Items, place: [usize; 2], [staging, partial]: [View; 2]) {
+        if AS_ON_GPU {
+            self.staged(block, items, place, [staging, partial]);
         } else {
-            let unit = if self.left.is_transposed { PANEL_ROWS } else { TILE_ROWS };
-            let rows = even_part(self.rows, self.rows.div_ceil(items.rows), unit, down);
-            let cols = even_part(self.cols, across, HALF_WARP, right);
-            let item = Item { first_row: rows.start, rows: rows.len(), first_col: cols.start, cols: cols.len() };
-            self.packed(block, item, staging, partial);
+            self.packed(block, self.rectangle(items, place), staging, partial);
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! A block computes one item, a rectangle of the result. Its warps copy [`DEPTH`] contracted indices of both operands to
 //! shared memory, with the contracted index first. While they multiply these, they load the next ones, which go to the
-//! other one of two buffers. A warp computes a tile of 16 rows by 32 columns, of which each lane computes four by four. So
-//! sixteen multiply-adds take two loads of four adjacent elements. The sums stay in registers for a whole segment.
+//! other one of two buffers. A warp computes a tile of 16 rows by 32 columns, or a narrow one of 32 by 16, of which each lane
+//! computes four by four. So sixteen multiply-adds take two loads of four adjacent elements. The sums stay in registers for a
+//! whole segment.
 
-use simt::{Block, F32x32, GPU_WARPS, HALF_WARP, PerWarp, Target, U32x32, View, WARP, Warp, div, inline, rem};
+use simt::{Block, F32x32, HALF_WARP, PerWarp, Target, U32x32, View, WARP, Warp, inline, round_up};
 
 use super::copies::{Copies, Operand, Operands};
 use super::items::Items;
@@ -23,14 +24,12 @@ type Sums = [Quad; QUAD];
 struct Work {
     /// The sums of the warp's tile.
     sums: Sums,
-    /// The first row and the first column of the tile in the item.
-    tile: [u32; 2],
     /// Whether the item has the tile.
     has_tile: bool,
     /// The places of the lane's rows and columns in a row of a buffer.
     places: [U32x32; 2],
     /// The copies of the left operand.
-    left: [Copies; 2],
+    left: Copies,
     /// The copies of the right operand.
     right: Copies,
 }
@@ -39,45 +38,52 @@ impl Product {
     /// Computes an item of one of the sizes [`Items::STAGED`]. `staging` and `partial` have the lengths of
     /// [`Items::memory`].
     #[inline(always)]
-    pub(super) fn staged<T: Target>(self, block: &Block<T>, items: Items, item: Item, [staging, partial]: [View; 2]) {
+    pub(super) fn staged<T: Target>(
+        self,
+        block: &Block<T>,
+        items: Items,
+        place: [usize; 2],
+        [staging, partial]: [View; 2],
+    ) {
+        let item = self.rectangle(items, place);
         let operands = Operands {
             left: Operand::new(self.left.view, self.left.stride, self.left.is_transposed, item.first_row),
             right: Operand::new(self.right.view, self.right.stride, !self.right.is_transposed, item.first_col),
         };
+        // The rows, which are padded, and the columns of the product from the item on.
+        let remaining = [round_up(self.rows - item.first_row, HALF_WARP), self.cols - item.first_col];
         let mut works = PerWarp::new(Work::default());
-        block.each_warp_with(&mut works, inline!(move |warp, work| *work = Work::new(warp, items, item, operands)));
+        block
+            .each_warp_with(&mut works, inline!(move |warp, work| *work = Work::new(warp, items, remaining, operands)));
         self.contraction.each_segment(inline!(|segment| {
-            let operands = operands.from(segment.start);
-            block.each_warp_with(
-                &mut works,
-                inline!(move |_, work| {
-                    work.begin();
-                    work.load(operands, segment.len as u32);
-                    work.store(operands, segment.len as u32, staging);
-                }),
-            );
-            let (mut operands, mut left, mut buffer) = (operands, segment.len as u32, 0);
-            while left > 0 {
-                let (next, other) = (operands.from(DEPTH), BUFFER as u32 - buffer);
-                let (len, rest) = (left.min(DEPTH as u32), left.saturating_sub(DEPTH as u32));
+            // The numbers of the contracted indices in the buffer at `buffer` and of those that are left. The first turn only
+            // copies, and the last one only multiplies.
+            let (mut staged, mut left, mut buffer) = (0, segment.len as u32, 0);
+            loop {
+                let (start, next, other) =
+                    (segment.start + segment.len - left as usize, left.min(DEPTH as u32), BUFFER as u32 - buffer);
                 block.each_warp_with(
                     &mut works,
                     inline!(move |_, work| {
-                        work.load(next, rest);
+                        work.load(operands, start, next);
                         if work.has_tile {
-                            work.multiply(staging.at(buffer as usize), len);
+                            work.multiply(staging.at(buffer as usize), staged);
                         }
-                        work.store(next, rest, staging.at(other as usize));
+                        work.store(operands, next, staging.at(other as usize));
                     }),
                 );
-                (operands, left, buffer) = (next, rest, other);
+                if next == 0 {
+                    break;
+                }
+                (staged, left, buffer) = (next, left - next, other);
             }
             block.each_warp_with(
                 &mut works,
                 inline!(move |warp, work| {
                     if work.has_tile {
-                        self.end_segment(warp, work, item, segment, items, partial);
+                        self.end_segment(warp, work, segment, items, place, partial);
                     }
+                    work.begin();
                 }),
             );
         }));
@@ -85,11 +91,21 @@ impl Product {
 
     /// Joins the sums of a segment with the partial sums, and puts them to their use after the last segment.
     #[inline(always)]
-    fn end_segment(&self, warp: &Warp, work: &mut Work, item: Item, segment: Segment, items: Items, partial: View) {
+    fn end_segment(
+        &self,
+        warp: &Warp,
+        work: &mut Work,
+        segment: Segment,
+        items: Items,
+        place: [usize; 2],
+        partial: View,
+    ) {
         // The compiler would compute the places before the loops, and keep them in registers.
-        let [row, col, first_row, first_col, rows, cols] =
-            [work.tile[0] as usize, work.tile[1] as usize, item.first_row, item.first_col, items.rows, items.cols]
-                .map(inline!(|x| warp.rematerialize(x)));
+        let [rows, cols, place_row, place_col] =
+            [items.rows, items.cols, place[0], place[1]].map(inline!(|x| warp.rematerialize(x)));
+        let items = Items { rows, cols };
+        let (Item { first_row, first_col, .. }, [row, col]) =
+            (self.rectangle(items, [place_row, place_col]), tile(warp.index, items));
         let mut depth = segment.depth;
         let (tile, level_len) = (partial.at(row * cols + col * PANEL_ROWS), rows * cols);
         for _ in 0..segment.merges {
@@ -97,29 +113,55 @@ impl Product {
             work.add_partial(tile.at(depth * level_len));
         }
         if segment.is_last {
-            let (cols, [row, col]) = (item.cols - col, [first_row + row, first_col + col]);
+            let [row, col] = [first_row + row, first_col + col];
+            // The product may have fewer rows, which are padded, and columns than the tile.
+            let remaining = [round_up(self.rows - row, HALF_WARP), self.cols - col];
             let stride = warp.rematerialize(self.y_stride);
-            let col_in_tile = (U32x32::lane_index() & U32x32::splat(7)) << 2;
-            let first_row = (U32x32::lane_index() >> 3) << 2;
+            let [lane_row, lane_col] = lane_place(items);
+            let [rows, cols] = remaining.map(inline!(|len| U32x32::splat(len as u32)));
             let values = LaneValues {
                 sums: work.sums,
                 at: row * stride + col,
-                index: first_row * U32x32::splat(stride as u32) + col_in_tile,
+                index: lane_row * U32x32::splat(stride as u32) + lane_col,
                 stride,
-                cols: col_in_tile.lt(U32x32::splat(cols as u32)),
-                col: col_in_tile + U32x32::splat(col as u32),
+                is_in_result: lane_row.lt(rows) & lane_col.lt(cols),
+                col: lane_col + U32x32::splat(col as u32),
             };
             self.output.apply(values, self.y);
             // The squares of a block are those of other lanes than wrote it.
             warp.sync();
             self.store_squares::<1>(row, col);
-            if cols > HALF_WARP {
-                self.store_squares::<1>(row, col + HALF_WARP);
+            let [down, right] = if is_narrow(items) { [HALF_WARP, 0] } else { [0, HALF_WARP] };
+            if down < remaining[0] && right < remaining[1] {
+                self.store_squares::<1>(row + down, col + right);
             }
         } else {
             work.store_partial(tile.at(depth * level_len));
         }
     }
+}
+
+/// Returns whether the tile of a warp has 32 rows by 16 columns. Otherwise it has 16 rows by 32 columns.
+#[inline(always)]
+fn is_narrow(items: Items) -> bool {
+    items.cols < TILE_COLS
+}
+
+/// Returns the first row and the first column of a warp's tile in an item.
+#[inline(always)]
+fn tile(warp: usize, items: Items) -> [usize; 2] {
+    // An item has one tile or two in a row of them.
+    let second = items.cols / (2 * TILE_COLS);
+    let rows = if is_narrow(items) { 2 * PANEL_ROWS } else { PANEL_ROWS };
+    [(warp >> second) * rows, (warp & second) * TILE_COLS]
+}
+
+/// Returns the first row and the first column of each lane in a tile.
+#[inline(always)]
+fn lane_place(items: Items) -> [U32x32; 2] {
+    // Four lanes are side by side in a narrow tile, otherwise eight.
+    let (lane, [shift, mask]) = (U32x32::lane_index(), if is_narrow(items) { [2, 3] } else { [3, 7] });
+    [(lane >> shift) << 2, (lane & U32x32::splat(mask)) << 2]
 }
 
 impl Work {
@@ -128,24 +170,19 @@ impl Work {
     fn default() -> Self {
         let (zero, none) = (U32x32::splat(0), Copies::none());
         let sums = [[F32x32::splat(0.0); QUAD]; QUAD];
-        Self { sums, tile: [0; 2], has_tile: false, places: [zero; 2], left: [none; 2], right: none }
+        Self { sums, has_tile: false, places: [zero; 2], left: none, right: none }
     }
 
+    /// Returns the work of a warp. The product has so many rows and columns from the item on.
     #[inline(always)]
-    fn new(warp: &Warp, items: Items, item: Item, operands: Operands) -> Self {
-        let across = items.cols / TILE_COLS;
-        let tile = [div(warp.index, across) * PANEL_ROWS, rem(warp.index, across) * TILE_COLS];
-        let (lane, rows, cols) = (U32x32::lane_index(), [items.rows, item.rows], [items.cols, item.cols]);
-        let places = [(lane >> 3) << 2, (lane & U32x32::splat(7)) << 2];
+    fn new(warp: &Warp, items: Items, [rows, cols]: [usize; 2], operands: Operands) -> Self {
+        let tile = tile(warp.index, items);
+        let places = lane_place(items);
         Self {
-            tile: tile.map(inline!(|at| at as u32)),
-            has_tile: tile[0] < item.rows && tile[1] < item.cols,
+            has_tile: tile[0] < items.rows.min(rows) && tile[1] < cols,
             places: [places[0] + U32x32::splat(tile[0] as u32), places[1] + U32x32::splat((RIGHT + tile[1]) as u32)],
-            left: [
-                Copies::new(operands.left, warp.index, rows, 0),
-                Copies::new(operands.left, warp.index + GPU_WARPS, rows, 0),
-            ],
-            right: Copies::new(operands.right, warp.index, cols, RIGHT),
+            left: Copies::new(operands.left, warp.index, [items.rows, rows], 0),
+            right: Copies::new(operands.right, warp.index, [items.cols, cols], RIGHT),
             ..Self::default()
         }
     }
@@ -153,28 +190,23 @@ impl Work {
     /// Begins a segment.
     #[inline(always)]
     fn begin(&mut self) {
-        let zero = [F32x32::splat(0.0); QUAD];
-        self.sums = [zero; QUAD];
+        self.sums = [[F32x32::splat(0.0); QUAD]; QUAD];
         // The registers of the elements are free between segments.
-        [self.left[0].elements, self.left[1].elements, self.right.elements] = [zero; 3];
+        (self.left, self.right) = (self.left.without_elements(), self.right.without_elements());
     }
 
-    /// Loads the next contracted indices, of which `len` are left.
+    /// Loads `len` contracted indices from `start` on.
     #[inline(always)]
-    fn load(&mut self, operands: Operands, len: u32) {
-        let Operands { left, right } = operands;
-        self.left[0].load(left, len);
-        self.left[1].load(left, len);
-        self.right.load(right, len);
+    fn load(&mut self, operands: Operands, start: usize, len: u32) {
+        self.left.load(operands.left, start, len);
+        self.right.load(operands.right, start, len);
     }
 
     /// Stores what [`Self::load`] has loaded in a buffer.
     #[inline(always)]
     fn store(&self, operands: Operands, len: u32, buffer: View) {
-        let Operands { left, right } = operands;
-        self.left[0].store(left, len, buffer);
-        self.left[1].store(left, len, buffer);
-        self.right.store(right, len, buffer);
+        self.left.store(operands.left, len, buffer);
+        self.right.store(operands.right, len, buffer);
     }
 
     /// Adds the products of `len` staged indices to the sums, one index after the other.

@@ -1,6 +1,6 @@
 //! The shared memory in which a block of a GPU stages the operands of a product.
 
-use simt::F32x32;
+use simt::{F32x32, WARP};
 
 /// The most rows of an item.
 pub(super) const MOST_ROWS: usize = 128;
@@ -13,6 +13,9 @@ pub(super) const TILE_COLS: usize = 32;
 
 /// The rows and the columns that a lane computes.
 pub(super) const QUAD: usize = 4;
+
+/// The elements that a warp copies at once.
+pub(super) const BLOCK_LEN: usize = 2 * QUAD * WARP;
 
 /// The contracted indices that are staged at once.
 pub(super) const DEPTH: usize = 32;

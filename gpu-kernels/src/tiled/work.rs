@@ -43,7 +43,7 @@ impl WorkArgs {
             };
             match (product, work) {
                 (Some((product, items, index)), _) => {
-                    product.item(block, items, index, [scratch, scratch.at(memory.staging)]);
+                    product.item(block, items, items.place(product.cols, index), [scratch, scratch.at(memory.staging)]);
                 }
                 (None, Work::Step(step, phase)) if phase.op.is_attention() => {
                     // SAFETY: the caller keeps the contract.

@@ -106,8 +106,9 @@ pub fn profiled(kernels: &[&str], flags: &str, settings: &str) -> (Vec<String>, 
     // The counts are those of any checks, and fewer checks are faster. The last value of a setting counts.
     let settings = format!("checks=memory,{settings},profile={}", profile.display());
     let mut command = emulator.command(Path::new(env!("CARGO_BIN_EXE_microgpt")), &settings);
-    let defaults = [("--steps", "1"), ("--samples", "0"), ("--val-every", "0")];
-    command.args("--device cuda --input".split(' ')).arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/names.txt"));
+    let names = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/names.txt");
+    let defaults = [("--input", names), ("--steps", "1"), ("--samples", "0"), ("--val-every", "0")];
+    command.args(["--device", "cuda"]);
     for (flag, value) in defaults.iter().filter(|(flag, _)| !flags.contains(flag)) {
         command.args([flag, value]);
     }

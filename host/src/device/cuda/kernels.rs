@@ -49,6 +49,11 @@ pub const DECLARED_SHARED: usize = 16;
 pub(super) trait LaunchArgs: Copy {
     /// Whether the blocks of its kernels wait for each other.
     const GRID_BARRIER: bool = false;
+
+    /// Returns the number of warps of a block.
+    fn warps(&self) -> usize {
+        GPU_WARPS
+    }
 }
 
 /// The argument struct of a kernel with an instance for each kind of shape, and the demands of that kernel.
@@ -70,7 +75,11 @@ impl LaunchArgs for EvaluateArgs {}
 impl LaunchArgs for GenerateArgs {}
 impl LaunchArgs for AddArgs {}
 impl LaunchArgs for PhaseArgs {}
-impl LaunchArgs for ProductsArgs {}
+impl LaunchArgs for ProductsArgs {
+    fn warps(&self) -> usize {
+        Self::warps(self)
+    }
+}
 
 impl Args for TrainModelsArgs {
     const KERNEL: &'static str = "train";
@@ -117,7 +126,8 @@ impl<A: LaunchArgs> Kernel<A> {
     /// states for `blocks` blocks, and nothing else uses the arrays that the kernel writes. The contents of the arrays
     /// keep the kernel's contract.
     pub unsafe fn launch(&self, function: &Function, stream: &Stream, blocks: usize, args: A) -> Result<()> {
-        let (blocks, BlockSize { x, y, z }, shared) = (blocks as u32, block_size(), self.shared_bytes as u32);
+        let BlockSize { x, y, z } = block_size(args.warps());
+        let (blocks, shared) = (blocks as u32, self.shared_bytes as u32);
         let (function, stream) = (function.to_raw(), stream.as_inner());
         let arguments = &mut [(&raw const args).cast_mut().cast::<c_void>()];
         let arguments = arguments.as_mut_ptr();
@@ -230,7 +240,7 @@ impl CudaKernels {
     pub fn resident_blocks<A: Args>(&self, kernel: &Kernel<A>) -> Result<usize> {
         let per_multiprocessor = self
             .compiled(kernel)?
-            .max_active_blocks_per_multiprocessor(block_size(), kernel.shared_bytes)
+            .max_active_blocks_per_multiprocessor(block_size(GPU_WARPS), kernel.shared_bytes)
             .map_err(failed(format!("ask how many blocks of `{}` fit", kernel.name)))?;
         Ok((per_multiprocessor as usize * self.multiprocessors).max(1))
     }
@@ -267,8 +277,8 @@ impl CudaKernels {
     }
 }
 
-fn block_size() -> BlockSize {
-    BlockSize::x(GPU_WARPS as u32 * 32)
+fn block_size(warps: usize) -> BlockSize {
+    BlockSize::x(warps as u32 * 32)
 }
 
 /// Returns the result of a call of the driver that did not go through `cust`.
