@@ -45,9 +45,9 @@ impl Held {
     }
 
     /// Returns the same weights, whose places take one register each instead of two, because the compiler knows that they are
-    /// below 2^32.
+    /// below 2^32. What follows from the places is computed where it is used.
     #[inline(always)]
-    fn with_short_places(self, warp: &Warp) -> Self {
+    pub(super) fn with_short_places(self, warp: &Warp) -> Self {
         let WeightBlock { tensor: Place { offset, rows, cols, decays }, row, col } = self.block;
         let [offset, rows, cols, row, col, sum] =
             [offset, rows, cols, row, col, self.sum].map(inline!(|x| warp.rematerialize(x)));
@@ -162,7 +162,7 @@ impl<S: Shape> Train<S> {
             block.each_warp_with(
                 held,
                 inline!(move |warp, held| {
-                    train.weights().release(held);
+                    train.weights().release(&held.with_short_places(warp));
                     log_norm(warp, train.s, log, norm);
                 }),
             );

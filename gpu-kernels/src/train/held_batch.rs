@@ -6,12 +6,11 @@
 
 use core::ops::Range;
 
-use simt::{Block, F32x16, HALF_WARP, Mask16, PerWarp, Staged, Target, View, WARPS, div, inline, rem, round_up};
+use simt::{Block, F32x16, HALF_WARP, Mask16, PerWarp, Staged, Target, View, Views, WARPS, div, inline, rem, round_up};
 
 use super::batch::{BatchArgs, shards};
 use super::held::{self, Held};
 use super::held_tree::Sum;
-use super::weights::Weights;
 use super::{Kept, Train, TrainArgs, train_workspace_len};
 use crate::activations::Pass;
 use crate::layout::{Arrays, Layout};
@@ -141,6 +140,13 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
         steps
     }
 
+    /// Returns the views for a phase of a step, in which the compiler then computes the phase's addresses. Otherwise they would
+    /// take registers during the whole launch.
+    #[inline(always)]
+    fn rematerialize(&self) -> Kept<S> {
+        self.kept.map(View::rematerialize)
+    }
+
     /// Computes the gradients of the block's shards, each in its array, and the losses of their documents.
     #[inline(always)]
     pub fn gradients<T: Target>(&mut self, block: &Block<T>, step: usize) {
@@ -174,9 +180,9 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
             block,
             pass,
             inline!(move |warp| {
+                let turn = Turn { step: warp.rematerialize(turn.step), ..turn };
                 if warp.index == WARPS - 1 {
                     let launch = rematerialized(launch, |x| warp.rematerialize(x));
-                    let turn = Turn { step: warp.rematerialize(turn.step), ..turn };
                     train.fetch(warp, 1 - place, turn.next(&launch, index, blocks));
                 }
                 if index == 0 && turn.step > 0 && turn.is_first {
@@ -198,29 +204,30 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
     /// Sums the arrays of gradients. If an update follows, the block that has least to sum reports the mean loss.
     #[inline(always)]
     pub fn sum<T: Target>(&self, block: &Block<T>, step: usize) {
-        let weights = self.kept.train.weights();
-        let BatchLaunchArgs { part, .. } = rematerialized(self.launch, |x| block.rematerialize(x));
+        let Kept { train, .. } = self.rematerialize();
+        let BatchLaunchArgs { batch, part } = rematerialized(self.launch, |x| block.rematerialize(x));
+        let (weights, documents) = (train.weights(), batch.batch as usize);
         let first = part.first_array as usize * Layout(weights.s).len();
         let grads = weights.arrays.grads;
-        let to = if part.updates > 0 { self.sum_of_step() } else { grads.at(first) };
+        let to = if part.updates > 0 { self.sum_of_step(documents) } else { grads.at(first) };
         let arrays = part.arrays as usize;
         let sum = Sum { first: grads.at(first), arrays, to, scale: 1.0 / part.documents as f32 };
-        weights.sum_gradients(block, sum, self.kept.train.work);
+        weights.sum_gradients(block, sum, train.work);
         if part.updates > 0 && block.index + 1 == block.count {
             // SAFETY: the caller of `new` vouches for pointers and lengths.
-            self.log_loss(block, unsafe { self.launch.batch.train.log(step) });
+            self.log_loss(block, documents, train.work, unsafe { batch.train.log(step) });
         }
     }
 
     /// Reports the mean of a step's losses, in the order of [`View::sum`]. All warps load losses from global memory into the
-    /// workspace, because in one warp each load would begin after the last one's addition.
+    /// workspace, because in one warp each load would begin after the last one's addition. `batch` is the number of losses.
     #[inline(always)]
-    fn log_loss<T: Target>(&self, block: &Block<T>, log: View) {
+    fn log_loss<T: Target>(&self, block: &Block<T>, batch: usize, workspace: View, log: View) {
         /// The losses of a row of each warp, and the rows that a warp loads at once.
         const GROUP: usize = WARPS * HALF_WARP;
         const ROWS: usize = 4;
-        let (losses, workspace, zero) = (self.losses, self.kept.train.work, F32x16::splat(0.0));
-        let (mut sum, batch, mut first) = (PerWarp::new(zero), self.launch.batch.batch as usize, 0);
+        let (losses, zero) = (self.losses, F32x16::splat(0.0));
+        let (mut sum, mut first) = (PerWarp::new(zero), 0);
         while first < batch {
             block.each_warp(inline!(move |warp| {
                 let mut rows = [zero; ROWS];
@@ -256,27 +263,28 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
         }
     }
 
-    /// Returns the place of a step's gradient. It is beside the arrays of the shards, to which faster blocks may store the next
-    /// step's gradients while slower blocks read the sum.
+    /// Returns the place of the gradient of a step of `batch` documents. It is beside the arrays of the shards, to which faster
+    /// blocks may store the next step's gradients while slower blocks read the sum.
     #[inline(always)]
-    fn sum_of_step(&self) -> View {
-        let Weights { s, arrays, .. } = self.kept.train.weights();
-        arrays.grads.at(shards(self.launch.batch.batch as usize) * Layout(s).len())
+    fn sum_of_step(&self, batch: usize) -> View {
+        let Train { s, arrays, .. } = self.kept.train;
+        arrays.grads.at(shards(batch) * Layout(s).len())
     }
 
     /// Updates all weights for this block.
     #[inline(always)]
     pub fn update<T: Target>(&mut self, block: &Block<T>, step: usize) {
-        let (Kept { train, coefficients }, optimizer) = (self.kept, self.launch.batch.train.optimizer);
+        let (Kept { train, coefficients }, BatchArgs { train: args, batch, .. }) =
+            (self.rematerialize(), self.launch.batch);
         let (weights, losses) = (train.weights(), self.losses);
         // The coefficients are loaded early to hide the latency of the load.
         let coefficients = StepCoefficients::load(coefficients, step);
-        let sum = self.sum_of_step();
+        let sum = self.sum_of_step(block.rematerialize(batch as usize));
         weights.load_gradients(block, &mut self.held, sum);
         self.norm = weights.step(
             block,
             &mut self.held,
-            (optimizer, coefficients),
+            (args.optimizer, coefficients),
             losses,
             || 0.0,
             inline!(move |warp, held: &Held| held.store(weights.s, warp, weights.arrays.v, &held.rows.v)),

@@ -112,6 +112,12 @@ impl<S: Shape> Weights<S> {
     /// gradients.
     #[inline(always)]
     pub(super) fn add_gradients<T: Target>(self, block: &Block<T>, pass: Pass, held: &mut PerWarp<Held>, add: bool) {
-        block.each_warp_with(held, inline!(move |_, held| self.gradient(&pass, held, add)));
+        block.each_warp_with(
+            held,
+            inline!(move |warp, held| {
+                *held = held.with_short_places(warp);
+                self.gradient(&pass, held, add);
+            }),
+        );
     }
 }
