@@ -103,7 +103,7 @@ fn most_stack(kernel: &str, arch: u32) -> usize {
     match (kernel, arch) {
         // A few values that are kept during all phases of a step are spilled.
         ("train_batch_global", 90 | 120) => 16,
-        ("train_global", 90 | 120) | ("train_batch", 120) => 8,
+        ("train_global", 90 | 120) => 8,
         _ => 0,
     }
 }
