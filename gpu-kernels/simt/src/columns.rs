@@ -7,11 +7,8 @@ use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
 use crate::index::half_warps;
-use crate::target::HALF_WARP;
+use crate::target::{HALF_WARP, WARP};
 use backend::{F32x16, F32x32, View};
-
-/// The fewest elements of a large matrix. Smaller ones stay in a core's caches from one use to the next.
-const LARGE: usize = 1 << 16;
 
 /// Adjacent columns of a row. The number of columns is known at compile time once a kernel is inlined.
 #[derive(Clone, Copy)]
@@ -41,51 +38,52 @@ impl Columns {
         if is_full { Self::Full(F32x32::splat(x)) } else { Self::Half(F32x16::splat(x)) }
     }
 
-    /// Returns the products of `N` rows of `x: [N, rows]` with 32 columns of `w: [rows, cols]` if `FULL`, otherwise with 16.
-    /// Both numbers are multiples of 16.
+    /// Returns the products of `N` rows of `x: [N, rows]` with `B` blocks of columns of `w: [rows, cols]`. A block has 32 columns
+    /// if `FULL`, otherwise 16. The numbers of rows and columns are multiples of 16.
     ///
-    /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. If there are sixteen
-    /// columns, the lower half-warp sums the even rows, and the upper one the odd rows. A CPU asks for the lines of the next
-    /// sixteen columns of a large matrix meanwhile. `is_const` says whether the compiler knows the dimensions.
+    /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. In a block of sixteen
+    /// columns, the lower half-warp sums the even rows, and the upper one the odd rows. `is_const` says whether the compiler
+    /// knows the dimensions.
     #[inline(always)]
-    pub fn products<const N: usize, const FULL: bool>(
+    pub fn products<const N: usize, const B: usize, const FULL: bool>(
         x: View,
         w: View,
         rows: usize,
         cols: usize,
         is_const: bool,
-    ) -> [Self; N] {
-        let (mut even, mut odd) = ([F32x32::splat(0.0); N], [F32x32::splat(0.0); N]);
+    ) -> [[Self; B]; N] {
+        let width = if FULL { WARP } else { HALF_WARP };
+        let (mut even, mut odd) = ([[F32x32::splat(0.0); B]; N], [[F32x32::splat(0.0); B]; N]);
         for i in half_warps(rows) {
             let (x, w) = (x.window(i, is_const), w.window(i * cols, is_const));
             let (mut pairs, mut each) = ([x.broadcast_pairs(0); N], [x.broadcasts(0); N]);
             for t in 0..N {
                 (pairs[t], each[t]) = (x.broadcast_pairs(t * rows), x.broadcasts(t * rows));
             }
-            if rows * cols >= LARGE {
-                for row in 0..HALF_WARP {
-                    w.prefetch(row * cols + HALF_WARP);
-                }
-            }
             for pair in 0..HALF_WARP / 2 {
-                if FULL {
-                    let w =
-                        [w.load_halves(2 * pair * cols, HALF_WARP), w.load_halves((2 * pair + 1) * cols, HALF_WARP)];
-                    for t in 0..N {
-                        even[t] = each[t].splat(2 * pair).mul_add(w[0], even[t]);
-                        odd[t] = each[t].splat(2 * pair + 1).mul_add(w[1], odd[t]);
-                    }
-                } else {
-                    let w = w.load_halves(2 * pair * cols, cols);
-                    for t in 0..N {
-                        even[t] = pairs[t].broadcast_pair(pair).mul_add(w, even[t]);
+                for block in 0..B {
+                    if FULL {
+                        let row = |row: usize| w.load_halves(row * cols + block * width, HALF_WARP);
+                        let w = [row(2 * pair), row(2 * pair + 1)];
+                        for t in 0..N {
+                            even[t][block] = each[t].splat(2 * pair).mul_add(w[0], even[t][block]);
+                            odd[t][block] = each[t].splat(2 * pair + 1).mul_add(w[1], odd[t][block]);
+                        }
+                    } else {
+                        let w = w.load_halves(2 * pair * cols + block * width, cols);
+                        for t in 0..N {
+                            even[t][block] = pairs[t].broadcast_pair(pair).mul_add(w, even[t][block]);
+                        }
                     }
                 }
             }
         }
-        let mut y = [Self::Full(even[0]); N];
+        let mut y = [[Self::Full(even[0][0]); B]; N];
         for t in 0..N {
-            y[t] = if FULL { Self::Full(even[t] + odd[t]) } else { Self::Half(even[t].add_halves()) };
+            for block in 0..B {
+                let (even, odd) = (even[t][block], odd[t][block]);
+                y[t][block] = if FULL { Self::Full(even + odd) } else { Self::Half(even.add_halves()) };
+            }
         }
         y
     }

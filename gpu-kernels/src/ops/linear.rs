@@ -80,27 +80,38 @@ pub fn forward_sum<S: Shape, const N: usize>(
     let is_unrolled_wasm = S::IS_CONST && cfg!(target_family = "wasm");
     let has_two = N == 2 || warp.accumulators(four) < four || is_unrolled_wasm;
     let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
-    for col in (0..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
-        if N == 1 && is_full {
-            sums::<1, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
-        } else if N == 1 {
-            sums::<1, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
-        } else if has_two && is_full {
-            sums::<2, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
-        } else if has_two {
-            sums::<2, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
-        } else if is_full {
-            sums::<4, N, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+    // A token alone waits for its matrix, which comes from memory faster if more of each row is read at once.
+    let is_alone = N > 1 && !S::IS_CONST && tokens.end == tokens.first + 1;
+    let blocks = if has_two { 2 } else { 4 };
+    let wide = if is_alone { cols - rem(cols, blocks * HALF_WARP) } else { 0 };
+    for col in (0..wide).step_by(blocks * HALF_WARP) {
+        if has_two {
+            sums::<1, N, 2, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else {
-            sums::<4, N, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+            sums::<1, N, 4, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        }
+    }
+    for col in (wide..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
+        if N == 1 && is_full {
+            sums::<1, N, 1, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        } else if N == 1 {
+            sums::<1, N, 1, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        } else if has_two && is_full {
+            sums::<2, N, 1, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        } else if has_two {
+            sums::<2, N, 1, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        } else if is_full {
+            sums::<4, N, 1, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+        } else {
+            sums::<4, N, 1, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         }
     }
 }
 
-/// Computes columns of [`forward_sum`], 32 of them if `FULL`, otherwise 16, for `K` of the `N` tokens at a time. `is_const` is
-/// that of [`Columns::products`].
+/// Computes `B` blocks of columns of [`forward_sum`], each of 32 columns if `FULL`, otherwise of 16, for `K` of the `N` tokens at
+/// a time. `is_const` is that of [`Columns::products`].
 #[inline(always)]
-fn sums<const K: usize, const N: usize, const FULL: bool>(
+fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
     terms: usize,
     term: &impl Fn(usize) -> Linear,
     tokens: Tokens<N>,
@@ -110,19 +121,24 @@ fn sums<const K: usize, const N: usize, const FULL: bool>(
 ) {
     for t in (0..N).step_by(K) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.
-        let mut sum = [Columns::splat(-0.0, FULL); K];
+        let mut sum = [[Columns::splat(-0.0, FULL); B]; K];
         // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
                 let Linear { x, w, rows, cols } = term(i);
-                let y = Columns::products::<K, FULL>(x.at((tokens.first + t) * rows), w.at(col), rows, cols, is_const);
+                let x = x.at((tokens.first + t) * rows);
+                let y = Columns::products::<K, B, FULL>(x, w.at(col), rows, cols, is_const);
                 for k in 0..K {
-                    sum[k] = sum[k] + y[k];
+                    for block in 0..B {
+                        sum[k][block] = sum[k][block] + y[k][block];
+                    }
                 }
             }
         }
         for k in 0..K {
-            store(tokens.first + t + k, col, sum[k]);
+            for block in 0..B {
+                store(tokens.first + t + k, col + block * if FULL { WARP } else { HALF_WARP }, sum[k][block]);
+            }
         }
     }
 }

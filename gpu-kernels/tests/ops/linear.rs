@@ -13,11 +13,11 @@ use crate::support::{
 use crate::tensors::{assert_close, norm};
 
 /// The cases `(input, output, n)`, with wide and narrow matrices, and documents from one position to three groups of
-/// tokens.
+/// tokens, some with a last group of one token.
 const CASES: &[(usize, usize, usize)] = if cfg!(miri) {
     &[(3, 5, 2)]
 } else {
-    &[(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3)]
+    &[(16, 16, 8), (16, 27, 1), (21, 84, 5), (34, 9, 11), (7, 19, 17), (52, 13, 3), (20, 100, 9)]
 };
 
 /// A shape known at run time. The ops read only whether the shape is constant.
@@ -80,27 +80,30 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
 fn full_and_half_columns_of_a_product_have_the_same_bits() {
     let (rows, cols) = (48, 64);
     let (mut x, mut w) = (values(1, 2 * rows), values(2, rows * cols));
-    let (mut full, mut halves) = (vec![f32::NAN; 4 * HALF_WARP], vec![f32::NAN; 4 * HALF_WARP]);
-    let [x_view, w_view, full_view, halves_view] = [&mut x, &mut w, &mut full, &mut halves].map(|memory| view(memory));
+    let [mut full, mut halves, mut blocks] = [(); 3].map(|()| vec![f32::NAN; 4 * HALF_WARP]);
+    let [x_view, w_view] = [&mut x, &mut w].map(|memory| view(memory));
+    let [full_view, halves_view, blocks_view] = [&mut full, &mut halves, &mut blocks].map(|memory| view(memory));
     launch(|warp| {
         if warp.index > 0 {
             return;
         }
-        for (t, y) in
-            Columns::products::<2, true>(x_view, w_view.at(HALF_WARP), rows, cols, false).into_iter().enumerate()
-        {
-            y.store(full_view, 2 * t * HALF_WARP);
-        }
-        for half in 0..2 {
-            let columns = Columns::products::<2, false>(x_view, w_view.at((1 + half) * HALF_WARP), rows, cols, false);
-            for (t, y) in columns.into_iter().enumerate() {
-                y.store(halves_view, (2 * t + half) * HALF_WARP);
+        let w_view = w_view.at(HALF_WARP);
+        let full = Columns::products::<2, 1, true>(x_view, w_view, rows, cols, false);
+        let blocks = Columns::products::<2, 2, false>(x_view, w_view, rows, cols, false);
+        for t in 0..2 {
+            full[t][0].store(full_view, 2 * t * HALF_WARP);
+            for half in 0..2 {
+                let at = (2 * t + half) * HALF_WARP;
+                blocks[t][half].store(blocks_view, at);
+                let halves = Columns::products::<2, 1, false>(x_view, w_view.at(half * HALF_WARP), rows, cols, false);
+                halves[t][0].store(halves_view, at);
             }
         }
     });
     assert!(full.iter().all(|y| y.is_finite()));
     let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&full), bits(&halves));
+    assert_eq!(bits(&blocks), bits(&halves));
 }
 
 // The test computes `x += w0 x0 + w1 x1` in one `forward_sum`, and in one `accumulate` for each term.
