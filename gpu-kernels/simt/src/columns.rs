@@ -38,8 +38,8 @@ impl Columns {
         if is_full { Self::Full(F32x32::splat(x)) } else { Self::Half(F32x16::splat(x)) }
     }
 
-    /// Returns the products of `N` rows of `x: [N, rows]` with `B` blocks of columns of `w: [rows, cols]`. A block has 32 columns
-    /// if `FULL`, otherwise 16. The numbers of rows and columns are multiples of 16.
+    /// Returns `N` products of a row of `x: [N / B, rows]` with a block of columns of `w: [rows, cols]`, those of each row with `B`
+    /// adjacent blocks. A block has 32 columns if `FULL`, otherwise 16. The numbers of rows and columns are multiples of 16.
     ///
     /// The even rows of `w` are summed in order, and so are the odd ones. Then the two sums are added. In a block of sixteen
     /// columns, the lower half-warp sums the even rows, and the upper one the odd rows. `is_const` says whether the compiler
@@ -51,39 +51,38 @@ impl Columns {
         rows: usize,
         cols: usize,
         is_const: bool,
-    ) -> [[Self; B]; N] {
+    ) -> [Self; N] {
         let width = if FULL { WARP } else { HALF_WARP };
-        let (mut even, mut odd) = ([[F32x32::splat(0.0); B]; N], [[F32x32::splat(0.0); B]; N]);
+        let (mut even, mut odd) = ([F32x32::splat(0.0); N], [F32x32::splat(0.0); N]);
         for i in half_warps(rows) {
             let (x, w) = (x.window(i, is_const), w.window(i * cols, is_const));
             let (mut pairs, mut each) = ([x.broadcast_pairs(0); N], [x.broadcasts(0); N]);
-            for t in 0..N {
+            for t in 0..N / B {
                 (pairs[t], each[t]) = (x.broadcast_pairs(t * rows), x.broadcasts(t * rows));
             }
             for pair in 0..HALF_WARP / 2 {
                 for block in 0..B {
+                    let at = 2 * pair * cols + block * width;
                     if FULL {
-                        let row = |row: usize| w.load_halves(row * cols + block * width, HALF_WARP);
-                        let w = [row(2 * pair), row(2 * pair + 1)];
-                        for t in 0..N {
-                            even[t][block] = each[t].splat(2 * pair).mul_add(w[0], even[t][block]);
-                            odd[t][block] = each[t].splat(2 * pair + 1).mul_add(w[1], odd[t][block]);
+                        let w = [w.load_halves(at, HALF_WARP), w.load_halves(at + cols, HALF_WARP)];
+                        for t in 0..N / B {
+                            let i = t * B + block;
+                            even[i] = each[t].splat(2 * pair).mul_add(w[0], even[i]);
+                            odd[i] = each[t].splat(2 * pair + 1).mul_add(w[1], odd[i]);
                         }
                     } else {
-                        let w = w.load_halves(2 * pair * cols + block * width, cols);
-                        for t in 0..N {
-                            even[t][block] = pairs[t].broadcast_pair(pair).mul_add(w, even[t][block]);
+                        let w = w.load_halves(at, cols);
+                        for t in 0..N / B {
+                            let i = t * B + block;
+                            even[i] = pairs[t].broadcast_pair(pair).mul_add(w, even[i]);
                         }
                     }
                 }
             }
         }
-        let mut y = [[Self::Full(even[0][0]); B]; N];
-        for t in 0..N {
-            for block in 0..B {
-                let (even, odd) = (even[t][block], odd[t][block]);
-                y[t][block] = if FULL { Self::Full(even + odd) } else { Self::Half(even.add_halves()) };
-            }
+        let mut y = [Self::Full(even[0]); N];
+        for i in 0..N {
+            y[i] = if FULL { Self::Full(even[i] + odd[i]) } else { Self::Half(even[i].add_halves()) };
         }
         y
     }

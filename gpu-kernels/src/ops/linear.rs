@@ -80,15 +80,16 @@ pub fn forward_sum<S: Shape, const N: usize>(
     let is_unrolled_wasm = S::IS_CONST && cfg!(target_family = "wasm");
     let has_two = N == 2 || warp.accumulators(four) < four || is_unrolled_wasm;
     let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
-    // A token alone waits for its matrix, which comes from memory faster if more of each row is read at once.
-    let is_alone = N > 1 && !S::IS_CONST && tokens.end == tokens.first + 1;
-    let blocks = if has_two { 2 } else { 4 };
-    let wide = if is_alone { cols - rem(cols, blocks * HALF_WARP) } else { 0 };
+    // The more of a row is read at once, the faster a large matrix comes from memory. With few registers, this pays for a token
+    // alone.
+    let (blocks, is_alone) = (if has_two { 2 } else { 4 }, tokens.end == tokens.first + 1);
+    let is_wide = N > 1 && !S::IS_CONST && (is_alone || !has_two);
+    let wide = if is_wide { cols - rem(cols, blocks * HALF_WARP) } else { 0 };
     for col in (0..wide).step_by(blocks * HALF_WARP) {
         if has_two {
-            sums::<1, N, 2, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+            sums::<2, N, 2, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else {
-            sums::<1, N, 4, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
+            sums::<8, N, 4, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         }
     }
     for col in (wide..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
@@ -108,8 +109,8 @@ pub fn forward_sum<S: Shape, const N: usize>(
     }
 }
 
-/// Computes `B` blocks of columns of [`forward_sum`], each of 32 columns if `FULL`, otherwise of 16, for `K` of the `N` tokens at
-/// a time. `is_const` is that of [`Columns::products`].
+/// Computes `B` blocks of columns of [`forward_sum`], each of 32 columns if `FULL`, otherwise of 16, for the `N` tokens. `K`
+/// products of a token and a block are computed at a time. `is_const` is that of [`Columns::products`].
 #[inline(always)]
 fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
     terms: usize,
@@ -119,9 +120,10 @@ fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
     is_const: bool,
     store: &mut impl FnMut(usize, usize, Columns),
 ) {
-    for t in (0..N).step_by(K) {
+    let width = if FULL { WARP } else { HALF_WARP };
+    for t in (0..N).step_by(K / B) {
         // Adding -0, the neutral element of addition, keeps the sign of a zero.
-        let mut sum = [[Columns::splat(-0.0, FULL); B]; K];
+        let mut sum = [Columns::splat(-0.0, FULL); K];
         // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
@@ -129,16 +131,12 @@ fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
                 let x = x.at((tokens.first + t) * rows);
                 let y = Columns::products::<K, B, FULL>(x, w.at(col), rows, cols, is_const);
                 for k in 0..K {
-                    for block in 0..B {
-                        sum[k][block] = sum[k][block] + y[k][block];
-                    }
+                    sum[k] = sum[k] + y[k];
                 }
             }
         }
         for k in 0..K {
-            for block in 0..B {
-                store(tokens.first + t + k, col + block * if FULL { WARP } else { HALF_WARP }, sum[k][block]);
-            }
+            store(tokens.first + t + k / B, col + k % B * width, sum[k]);
         }
     }
 }

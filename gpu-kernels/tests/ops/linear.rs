@@ -89,14 +89,14 @@ fn full_and_half_columns_of_a_product_have_the_same_bits() {
         }
         let w_view = w_view.at(HALF_WARP);
         let full = Columns::products::<2, 1, true>(x_view, w_view, rows, cols, false);
-        let blocks = Columns::products::<2, 2, false>(x_view, w_view, rows, cols, false);
+        let blocks = Columns::products::<4, 2, false>(x_view, w_view, rows, cols, false);
         for t in 0..2 {
-            full[t][0].store(full_view, 2 * t * HALF_WARP);
+            full[t].store(full_view, 2 * t * HALF_WARP);
             for half in 0..2 {
                 let at = (2 * t + half) * HALF_WARP;
-                blocks[t][half].store(blocks_view, at);
+                blocks[2 * t + half].store(blocks_view, at);
                 let halves = Columns::products::<2, 1, false>(x_view, w_view.at(half * HALF_WARP), rows, cols, false);
-                halves[t][0].store(halves_view, at);
+                halves[t].store(halves_view, at);
             }
         }
     });

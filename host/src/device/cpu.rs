@@ -45,6 +45,7 @@ use super::{sampling, threads, validate};
 use crate::config::{SampleConfig, TrainConfig};
 use crate::corpus::{Batches, Dataset};
 use crate::error::{Error, Result};
+use crate::run::launch_len;
 use crate::stop::StopHandle;
 use crate::weights::Weights;
 
@@ -352,6 +353,11 @@ impl Device for Cpu {
         });
         self.unless_stopped()?;
         Ok(evaluations(&nll, &self.dataset.val, self.shape))
+    }
+
+    fn samples_per_launch(&self, work: u64) -> u64 {
+        // A thread's samples of a large model share the time in which a token's weights come from memory.
+        launch_len(work).max((rayon::current_num_threads() * TOKENS) as u64)
     }
 
     fn extend(&mut self, config: &SampleConfig, starts: &[u32], samples: Range<u64>) -> Result<Vec<Sample>> {
