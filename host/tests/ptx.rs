@@ -102,8 +102,8 @@ fn keeps_samples_in_local_memory(kernel: &str) -> bool {
 fn most_stack(kernel: &str, arch: u32) -> usize {
     match (kernel, arch) {
         // A few values that are kept during all phases of a step are spilled.
-        ("train_batch_global", 90 | 120) => 16,
-        ("train_global", 90 | 120) => 8,
+        ("train_batch_global", 120) => 16,
+        ("train_batch_global", 90) | ("train_global", 120) => 8,
         _ => 0,
     }
 }

@@ -81,9 +81,10 @@ pub fn forward_sum<S: Shape, const N: usize>(
     let has_two = N == 2 || warp.accumulators(four) < four || is_unrolled_wasm;
     let is_full = S::IS_CONST && rem(cols, WARP) == 0 && warp.accumulators(2 * two) == 2 * two;
     // The more of a row is read at once, the faster a large matrix comes from memory. With few registers, this pays for a token
-    // alone.
+    // alone. The page has small matrices.
     let (blocks, is_alone) = (if has_two { 2 } else { 4 }, tokens.end == tokens.first + 1);
-    let is_wide = N > 1 && !S::IS_CONST && (is_alone || !has_two);
+    let may_be_large = N > 1 && !S::IS_CONST && !cfg!(target_family = "wasm");
+    let is_wide = may_be_large && (is_alone || !has_two);
     let wide = if is_wide { cols - rem(cols, blocks * HALF_WARP) } else { 0 };
     for col in (0..wide).step_by(blocks * HALF_WARP) {
         if has_two {
