@@ -31,7 +31,8 @@ fn tree<const N: usize>(terms: usize, term: impl Fn(usize) -> F32x32) -> F32x32 
             }
         }
     }
-    for level in 0..N.ilog2() {
+    // Rust-CUDA's compiler miscounts bits of 64-bit integers, so 32 bits are used, here and below.
+    for level in 0..(N as u32).ilog2() {
         let distance = 1 << level;
         // Every loop has constant bounds, so that the compiler unrolls all of them and keeps the sums in registers.
         for i in 0..N {
@@ -68,8 +69,7 @@ impl<S: Shape> Weights<S> {
     pub(super) fn sum_gradients<T: Target>(self, block: &Block<T>, sum: Sum, workspace: View) {
         const LANES: u32 = 2 * HALF_WARP as u32;
         let (Sum { first, arrays, to, scale }, len) = (sum, Layout(self.s).len());
-        // The number of warps for 32 weights is a power of two, so that they are warps of one block. Rust-CUDA's compiler
-        // miscounts bits of 64-bit integers, so 32 bits are used.
+        // The number of warps for 32 weights is a power of two, so that they are warps of one block.
         let (arrays, warps) = (arrays as u32, WARPS as u32);
         let shift = arrays.div_ceil(TERMS as u32).next_power_of_two().trailing_zeros();
         let items = (len as u32 / LANES) << shift;
