@@ -274,13 +274,19 @@ impl<S: Shape> Gpt<S> {
         warp.sync();
         let (s, (norm, h, h2)) = (self.s.rematerialize(), views());
         let tensors = Layout(s).layer(s.rematerialize_index(l));
-        linear::forward(warp, s, &self.linear(norm.y, tensors.mlp_fc1), tokens, |t, i, u| {
-            let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
-            if let Some(h) = h {
-                value.store(h, at);
-            }
-            value.map(|h| h * h).store(h2, at);
-        });
+        linear::forward(
+            warp,
+            s,
+            &self.linear(norm.y, tensors.mlp_fc1),
+            tokens,
+            inline!(|t, i, u| {
+                let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
+                if let Some(h) = h {
+                    value.store(h, at);
+                }
+                value.map(|h| h * h).store(h2, at);
+            }),
+        );
         let (s, (_, _, h2)) = (self.s.rematerialize(), views());
         linear::add_to(warp, s, &self.linear(h2, Layout(s).layer(s.rematerialize_index(l)).mlp_fc2), tokens, x);
         x.write();

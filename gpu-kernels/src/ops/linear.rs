@@ -40,19 +40,25 @@ pub fn forward<S: Shape, const N: usize>(
 #[inline(always)]
 pub fn forward_into<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, y: View) {
     let cols = linear.cols;
-    forward(warp, s, linear, tokens, |t, i, value| value.store(y, t * cols + i));
+    forward(warp, s, linear, tokens, inline!(|t, i, value| value.store(y, t * cols + i)));
 }
 
 /// Computes `x += y` for `x: [T, cols]`, with `y` as in [`forward`].
 #[inline(always)]
 pub fn accumulate<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, tokens: Tokens<N>, x: View) {
     let cols = linear.cols;
-    forward(warp, s, linear, tokens, |t, i, y| {
-        let sum = y.map_with(x, t * cols + i, |y, x| x + y);
-        // Both half-warps have read the row before either replaces it.
-        warp.sync();
-        sum.store(x, t * cols + i);
-    });
+    forward(
+        warp,
+        s,
+        linear,
+        tokens,
+        inline!(|t, i, y| {
+            let sum = y.map_with(x, t * cols + i, |y, x| x + y);
+            // Both half-warps have read the row before either replaces it.
+            warp.sync();
+            sum.store(x, t * cols + i);
+        }),
+    );
 }
 
 /// Computes `x += y` with `y` as in [`forward`], for the rows of the warp's tokens.

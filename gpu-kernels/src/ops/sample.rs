@@ -26,21 +26,24 @@ impl Ranked {
     }
 }
 
+/// Returns the logits from token `i` on that follow `last` in rank, and negative infinity for other tokens.
+#[inline(always)]
+fn candidates<S: Shape>(s: S, logits: View, last: Ranked, i: usize) -> F32x16 {
+    let row = logits.load(i);
+    in_vocab(s, i).and(last.before(row, i)).select(row, F32x16::splat(f32::NEG_INFINITY))
+}
+
 /// Returns the token that follows `last` in rank.
 #[inline(always)]
 fn next_ranked<S: Shape>(s: S, logits: View, last: Ranked) -> Ranked {
-    let candidates = |i: usize| {
-        let row = logits.load(i);
-        in_vocab(s, i).and(last.before(row, i)).select(row, F32x16::splat(f32::NEG_INFINITY))
-    };
     let mut max = F32x16::splat(f32::NEG_INFINITY);
     for i in half_warps(s.vocab_padded()) {
-        max = candidates(i).max(max);
+        max = candidates(s, logits, last, i).max(max);
     }
     let logit = max.reduce_max();
     let mut token = 0;
     for i in half_warps(s.vocab_padded()).rev() {
-        let hits = candidates(i).eq(F32x16::splat(logit)).to_bitmask();
+        let hits = candidates(s, logits, last, i).eq(F32x16::splat(logit)).to_bitmask();
         if hits != 0 {
             token = i + hits.trailing_zeros() as usize;
         }
@@ -128,6 +131,36 @@ pub fn draw<S: Shape, const N: usize>(
     drawn
 }
 
+/// The weights of a row's tokens. A weight is a probability over that of the likeliest token, whose logit is `first`.
+struct Weights<'a, S> {
+    s: S,
+    logits: View,
+    params: &'a SamplingParams,
+    first: f32,
+}
+
+impl<S: Shape> Weights<'_, S> {
+    /// Returns the weights of tokens with these logits.
+    #[inline(always)]
+    fn of(&self, logits: F32x16) -> F32x16 {
+        exp((logits - F32x16::splat(self.first)) * F32x16::splat(self.params.inverse_temperature))
+    }
+
+    /// Returns the cumulative weights of the tokens from `i` on that may be drawn, if `last` is the last one in rank.
+    #[inline(always)]
+    fn cumulative(&self, last: Ranked, i: usize) -> F32x16 {
+        let row = self.logits.load(i);
+        let excluded = last.before(row, i).or(self.of(row).lt(F32x16::splat(self.params.min_p)));
+        in_vocab(self.s, i).and_not(excluded).select(self.of(row), F32x16::splat(0.0)).prefix_sum()
+    }
+
+    /// Returns the sum of the weights of the tokens that may be drawn.
+    #[inline(always)]
+    fn sum(&self, last: Ranked) -> f32 {
+        sum_half_warps(self.s.vocab_padded(), inline!(|i| self.cumulative(last, i).last()))
+    }
+}
+
 /// Draws a token of rank `last` or before, as [`draw`]. The largest logit is `first`.
 #[inline(always)]
 fn draw_up_to<S: Shape>(
@@ -138,29 +171,22 @@ fn draw_up_to<S: Shape>(
     first: f32,
     mut last: Ranked,
 ) -> Option<usize> {
-    // A weight is a probability over that of the first token.
-    let weigh = |row| exp((row - F32x16::splat(first)) * F32x16::splat(params.inverse_temperature));
-    let cumulative = |last: Ranked, i: usize| {
-        let row = logits.load(i);
-        let excluded = last.before(row, i).or(weigh(row).lt(F32x16::splat(params.min_p)));
-        in_vocab(s, i).and_not(excluded).select(weigh(row), F32x16::splat(0.0)).prefix_sum()
-    };
-    let sum = |last| sum_half_warps(s.vocab_padded(), inline!(|i| cumulative(last, i).last()));
-    let mut total = sum(last);
+    let weights = Weights { s, logits, params, first };
+    let mut total = weights.sum(last);
     if params.top_p < 1.0 {
         let (mut weight, enough) = (1.0, params.top_p * total);
         last = next_ranked(s, logits, Ranked::START);
         for _ in 1..params.top_k {
             if weight < enough {
                 last = next_ranked(s, logits, last);
-                weight += weigh(F32x16::splat(last.logit)).reduce_max();
+                weight += weights.of(F32x16::splat(last.logit)).reduce_max();
             }
         }
-        total = sum(last);
+        total = weights.sum(last);
     }
     let (mut below, mut drawn) = (0.0, None);
     for i in half_warps(s.vocab_padded()) {
-        let sum = cumulative(last, i);
+        let sum = weights.cumulative(last, i);
         let hits = (F32x16::splat(below) + sum).gt(F32x16::splat(uniform * total)).to_bitmask();
         drawn = drawn.or((hits != 0).then_some(i + hits.trailing_zeros() as usize));
         below += sum.last();

@@ -254,6 +254,7 @@ impl Step {
     }
 
     /// Returns the number of items of a phase that does not consist of products.
+    #[inline(always)]
     fn items(&self, op: Op) -> usize {
         let (s, tensors) = (self.s, Layout(self.s).model());
         let heads = s.n_head() * self.counts.documents as usize;

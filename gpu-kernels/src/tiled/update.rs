@@ -45,6 +45,7 @@ fn update_pairs(warp: &Warp, adamw: &AdamW, arrays: &Arrays<View>, tensor: Place
 }
 
 /// Returns the number of strips of the weights, sixteen rows of a tensor each.
+#[inline(always)]
 pub(super) fn strips<S: Shape>(s: S) -> usize {
     let tensors = Layout(s).model();
     tensors.wte.rows / HALF_WARP + tensors.wpe.rows.div_ceil(HALF_WARP) + s.n_layer() * layer_strips(s)
