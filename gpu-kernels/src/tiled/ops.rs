@@ -24,7 +24,7 @@ const _: () = assert!(TOKEN_GROUP <= HALF_WARP);
 
 impl Step {
     /// Returns the first row of an item of an op that computes row by row, and the number of rows. A GPU has
-    /// [`ITEM_ROWS`] rows an item, and a CPU the same number of rows in all of the items.
+    /// [`ITEM_ROWS`] rows an item. The items of a CPU differ by [`TOKENS`] rows at most, and some of few rows are empty.
     #[inline(always)]
     pub fn item_rows<T: Target>(&self, block: &Block<T>, index: usize) -> (usize, usize) {
         if AS_ON_GPU {
