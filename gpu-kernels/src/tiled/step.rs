@@ -113,7 +113,7 @@ impl StepArgs {
 
     /// Returns the memory of an item of a phase on a CPU, and calls `visit` for the length of each group of adjacent items.
     /// The threads share the items of each group. So a strip of the weights is updated by the thread that has computed
-    /// most of its gradient.
+    /// most of its gradient, if the threads divide the rows of the gradient.
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
