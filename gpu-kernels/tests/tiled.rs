@@ -204,7 +204,9 @@ fn the_division_into_items_changes_no_bits() {
 
 #[test]
 fn the_items_of_a_division_cover_the_product_and_are_enough_for_the_threads() {
-    for (rows, cols, threads) in [(7, 16, 1), (1000, 400, 2), (4096, 64, 16), (50, 1536, 8)] {
+    for (rows, cols, threads) in
+        [(7, 16, 1), (1000, 400, 2), (4096, 64, 16), (50, 1536, 8), (16, 256, 3), (16, 768, 12), (4096, 64, 6)]
+    {
         let items = Items::new(rows, cols, threads);
         assert!(items.rows.is_multiple_of(16) && items.cols.is_multiple_of(HALF_WARP), "{items:?}");
         let most = rows.div_ceil(16) * cols.div_ceil(HALF_WARP);

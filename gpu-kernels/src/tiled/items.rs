@@ -73,13 +73,12 @@ impl Items {
     /// Returns a division for the threads of a CPU, as many parts for each. An item reads its rows of the left operand and
     /// its columns of the right one anew, so the threads share the axis along which that costs least.
     fn packed(rows: usize, cols: usize, threads: usize) -> Self {
-        let cost = |across: usize, along: usize| RIGHT_COST * cols * across + rows * along;
-        let (mut across, mut along) = (threads, 1);
-        while across.is_multiple_of(2) && cost(across / 2, 2 * along) < cost(across, along) {
-            (across, along) = (across / 2, 2 * along);
-        }
-        let row_parts = rows.div_ceil(MAX_ROWS).next_multiple_of(across);
-        let mut col_parts = cols.div_ceil(MAX_COLS).next_multiple_of(along);
+        let cost = |row_shares: &usize| RIGHT_COST * cols * row_shares + rows * (threads / row_shares);
+        let most = threads.min(rows.div_ceil(PANEL_ROWS));
+        let row_shares =
+            (1..=most).rev().filter(|shares| threads.is_multiple_of(*shares)).min_by_key(cost).unwrap_or(1);
+        let row_parts = rows.div_ceil(MAX_ROWS).next_multiple_of(row_shares);
+        let mut col_parts = cols.div_ceil(MAX_COLS).next_multiple_of(threads / row_shares);
         // Two items a thread balance the load.
         if threads > 1 && row_parts * col_parts < 2 * threads && cols >= 2 * MIN_COLS * col_parts {
             col_parts *= 2;
