@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::console::{Console, Loss};
 use super::notices::cut;
-use super::overwrite::keep_other_than_documents;
+use super::overwrite::refuse_other_than_documents;
 use super::paths::{NamedFile, refuse_same};
 use super::saved;
 use super::shared_args::DeviceArgs;
@@ -72,7 +72,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
         NamedFile { path: output, written: Some("write documents"), role: "what `--per-document` writes" },
     ])?;
     let output = output.map(AtomicFile::new).transpose()?;
-    output.as_ref().map_or(Ok(()), |file| keep_other_than_documents(file.path()))?;
+    output.as_ref().map_or(Ok(()), |file| refuse_other_than_documents(file.path()))?;
     let Model { state, tokenizer } = Model::load(&args.model)?;
     let config = document_config(&checkpoint::describe(&args.model)?);
     let (text, block_size) = (read(&args.file, config)?, state.weights.shape.block_size as usize);

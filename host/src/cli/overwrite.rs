@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 const DOCUMENT: &[u8] = b"{\"line\":";
 
 /// Refuses to replace a file that exists and is no checkpoint.
-pub(super) fn keep_other_than_checkpoint(path: &Path) -> Result<()> {
+pub(super) fn refuse_other_than_checkpoint(path: &Path) -> Result<()> {
     if !path.is_file() || checkpoint::is_checkpoint(path)? { Ok(()) } else { Err(refused(path, "save", "checkpoint")) }
 }
 
 /// Refuses to replace a file that exists and does not begin as `--per-document` writes it.
-pub(super) fn keep_other_than_documents(path: &Path) -> Result<()> {
+pub(super) fn refuse_other_than_documents(path: &Path) -> Result<()> {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(DOCUMENT.len() as u64).read_to_end(&mut start));
     match read {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::overwrite::keep_other_than_checkpoint;
+use super::overwrite::refuse_other_than_checkpoint;
 use crate::atomic_file::{AtomicFile, is_same};
 use crate::error::Result;
 
@@ -24,7 +24,7 @@ impl SavePath {
         let save = Self(path.to_owned());
         save.file(last)?;
         let steps = steps(path, names(path)).into_iter().chain([last]);
-        steps.map(|step| save.at(step)).try_for_each(|file| keep_other_than_checkpoint(&file))?;
+        steps.map(|step| save.at(step)).try_for_each(|file| refuse_other_than_checkpoint(&file))?;
         Ok(save)
     }
 
