@@ -48,7 +48,7 @@ classes! {
     CONVERSION: "conversion", 15, "an estimate, that of Mesa's opt_instr_sched_common.rs";
     DOUBLE: "double precision", 8, "GPUs-ISA-Latencies, DADD, DMUL and DFMA on TITAN V";
     DIVISION: "division, square root", 40, "an estimate of ptxas's sequence, ten dependent instructions";
-    SPECIAL: "approximate function", 20, "an estimate, eight cycles of a unit of four lanes and three dependent instructions";
+    SPECIAL: "approximate function", 20, "GPUs-ISA-Latencies, between rsqrt (18) and rcp (23) on TITAN V";
     INTEGER_DIVISION: "integer division", 72, "GPUs-ISA-Latencies, div (71) and rem (72) on TITAN V";
     PARAMETER: "parameter, constant", 4, "gpu-arch-microbenchmark, first constant cache";
     SHARED: "shared memory", 24, "PMC10448217, table 3 (20), and an instruction for the address";
