@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use assert_cmd::cargo::cargo_bin;
 use safetensors::SafeTensors;
+use serde_json::{Value, json};
 
 mod common;
 use common::{Folder, python, refused};
@@ -68,7 +69,7 @@ fn checkpoints_and_metrics_of_an_earlier_version_go_on_to_the_same_bits() {
     assert!(samples.ends_with("sample  1: kaee\n"), "{samples}");
     let appended = fs::read_to_string(folder.path("steps.jsonl")).unwrap();
     let steps = appended.strip_prefix(metrics).expect("the old lines stay").lines().map(|line| {
-        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let object: Value = serde_json::from_str(line).unwrap();
         object["step"].as_u64().unwrap()
     });
     assert!(steps.eq(26..=40), "{appended}");
@@ -229,11 +230,11 @@ fn a_resumed_run_can_be_longer_with_the_learning_rates_of_its_new_length() {
     );
     let rates = |file: &str| {
         let text = fs::read_to_string(folder.path(file)).unwrap();
-        let rate = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["learning_rate"].clone();
+        let rate = |line: &str| serde_json::from_str::<Value>(line).unwrap()["learning_rate"].clone();
         text.lines().map(rate).collect::<Vec<_>>()
     };
     assert_eq!(rates("rest.jsonl"), rates("whole.jsonl")[20..]);
-    assert_eq!(step_of(&fs::read(folder.path("long.st")).unwrap()), 50);
+    assert_eq!(folder.metadata("long.st")["step"], 50);
     // The moments are those of the file, not zero.
     folder.stdout("--init-from short.st --steps 50 --stop-after 1 --samples 0 --save new.st");
     let second_moment = |file: &str| {
@@ -270,11 +271,64 @@ fn a_model_that_knows_more_characters_than_the_corpus_is_trained_on() {
     );
 }
 
-/// Returns the step in a checkpoint's metadata.
-fn step_of(bytes: &[u8]) -> u64 {
-    let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
-    let run: serde_json::Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
-    run["step"].as_u64().unwrap()
+#[test]
+fn a_stored_setting_that_its_flag_no_longer_takes_is_named_with_what_to_do() {
+    let folder = Folder::new();
+    folder.stdout("--steps 8 --stop-after 4 --samples 0 --save new.st");
+    let store = |key: &str, value: Value| {
+        let mut metadata = folder.metadata("new.st");
+        metadata["settings"][key.replace('_', "-")] = value.clone();
+        if !metadata[key].is_null() {
+            metadata[key] = value;
+        }
+        folder.write_checkpoint("old.st", "new.st", Some(metadata));
+    };
+    for (key, value, other, said) in [
+        ("eps", json!(1e30), "--eps 0.5", "`--eps 1e+30`: expected a number from 1e-37 to 1.0"),
+        (
+            "max_grad_norm",
+            json!(1e-30),
+            "--max-grad-norm 2",
+            "`--max-grad-norm 1e-30`: expected a number from 1e-6 to ",
+        ),
+        ("batch", json!(0), "--batch 3", "`--batch 0`: expected a whole number from 1 to "),
+    ] {
+        store(key, value);
+        // Another value would be another run.
+        for args in ["", other] {
+            let parts = [
+                &*format!("error: the checkpoint `old.st` belongs to a run of {said}"),
+                "hint: start a new run from its weights by `--init-from old.st`, or ",
+            ];
+            refused(folder.program(&format!("--resume old.st {args}")), 2, &parts);
+        }
+        folder.stdout("--init-from old.st --steps 2 --samples 0");
+    }
+    store("val_every", json!(-3));
+    let parts = ["`old.st` belongs to a run of `--val-every -3`: expected a whole", "hint: give another `--val-every`"];
+    refused(folder.program("--resume old.st"), 2, &parts);
+    folder.stdout("--resume old.st --val-every 3 --samples 0");
+    store("corpus_mode", json!("pages"));
+    let parts = ["`old.st` belongs to a run of `--corpus pages`: expected one of lines, text", "hint: give another "];
+    refused(folder.run("--init-from old.st"), 2, &parts);
+    folder.stdout("--init-from old.st --corpus lines --steps 2 --samples 0");
+    for (key, value) in [("dropout", json!(0.5)), ("save", json!("stored.st"))] {
+        store(key, value);
+        let output = folder.program("--resume old.st --samples 0").assert().success().get_output().clone();
+        let notice = format!("settings: `old.st` has `--{key}`, which is left out, since it is no setting here\n");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(&notice));
+    }
+    assert!(!folder.path("stored.st").exists());
+}
+
+#[test]
+fn a_checkpoint_with_the_tensors_of_another_model_is_told_before_its_settings() {
+    let folder = Folder::new();
+    folder.stdout("--steps 8 --learning-rate 0.02 --samples 0 --save good.st");
+    let mut metadata = folder.metadata("good.st");
+    metadata["n_embd"] = json!(12);
+    folder.write_checkpoint("bad.st", "good.st", Some(metadata));
+    refused(folder.program("--resume bad.st"), 1, &["`bad.st` has tensor `", "of shape "]);
 }
 
 // A limit on the file size stands in for a full disk. A process can set this limit without privileges.

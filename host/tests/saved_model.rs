@@ -1,6 +1,6 @@
 //! The commands for a saved model: `sample`, `eval` and `info`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -30,14 +30,6 @@ fn stdout(folder: &Folder, args: &str) -> String {
 fn value(stdout: &str, key: &str) -> f64 {
     let line = stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("{key} in:\n{stdout}")).parse().unwrap()
-}
-
-/// Writes `file` with the tensors of `model.st` and this metadata.
-fn with_metadata(folder: &Folder, file: &str, metadata: Option<Value>) {
-    let bytes = fs::read(folder.path("model.st")).unwrap();
-    let metadata = metadata.map(|metadata| HashMap::from([("microgpt".to_owned(), metadata.to_string())]));
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    folder.write(file, safetensors::serialize(tensors.tensors(), metadata).unwrap());
 }
 
 #[test]
@@ -175,7 +167,7 @@ fn a_model_is_described() {
 #[test]
 fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
     let (folder, _) = trained("--samples 0");
-    with_metadata(&folder, "plain.st", None);
+    folder.write_checkpoint("plain.st", "model.st", None);
     let text = stdout(&folder, "info plain.st");
     for line in ["n_embd         12", "n_head         not stated", "n_layer        2", "block_size     5"] {
         assert!(text.lines().any(|other| other == line), "{line} in:\n{text}");
@@ -185,9 +177,9 @@ fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
     refused(folder.program("eval plain.st names.txt"), 1, &named);
     // These two are all that has to be added.
     let object: Value = serde_json::from_str(&stdout(&folder, "info model.st --format json")).unwrap();
-    with_metadata(&folder, "least.st", Some(json!({ "n_head": 3, "vocabulary": object["vocabulary"] })));
+    folder.write_checkpoint("least.st", "model.st", Some(json!({ "n_head": 3, "vocabulary": object["vocabulary"] })));
     assert_eq!(stdout(&folder, "sample least.st --seed 7"), stdout(&folder, "sample model.st"));
-    with_metadata(&folder, "other.st", Some(json!({ "n_head": 3, "vocabulary": ["a"] })));
+    folder.write_checkpoint("other.st", "model.st", Some(json!({ "n_head": 3, "vocabulary": ["a"] })));
     refused(folder.program("info other.st"), 1, &["`other.st` has tensor `wte` of shape [18, 12], not [2, 12]"]);
 }
 
@@ -195,7 +187,7 @@ fn dimensions_are_those_of_the_tensors_where_the_file_does_not_state_them() {
 fn a_description_with_other_values_than_expected_is_shown_as_it_is() {
     let (folder, _) = trained("--samples 0");
     let metadata = json!({ "n_head": 3, "best": { "val_loss": 2.5 }, "batch": {}, "seed": [] });
-    with_metadata(&folder, "odd.st", Some(metadata));
+    folder.write_checkpoint("odd.st", "model.st", Some(metadata));
     let text = stdout(&folder, "info odd.st");
     for line in ["best           {\"val_loss\":2.5}", "batch          {}", "seed           []"] {
         assert!(text.lines().any(|other| other == line), "{line} in:\n{text}");

@@ -39,11 +39,8 @@ impl Cli {
         sweep::refuse_given(&cli.training.sweep, &given)?;
         let description = cli.start_description();
         if let Some(description) = &description {
-            let all = with_flags(&args, cli.stored_args(description));
-            // A file with an impossible setting is refused when it is read.
-            if let Ok(with_settings) = Self::parse(command(), &all, &[]) {
-                (args, cli) = (all, Self { given: cli.given, ..with_settings });
-            }
+            args = with_flags(&args, cli.stored_args(description)?);
+            cli = Self { given: cli.given, ..Self::parse(command(), &args, &[])? };
             cli.keep_initial_weights(description);
         }
         cli.configs = sweep::configs(&args, &cli)?;

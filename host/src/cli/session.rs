@@ -40,6 +40,10 @@ pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
+    if let Some(path) = &cli.run.resume {
+        // Without its description, the flags lack the settings of the file.
+        checkpoint::describe(path)?;
+    }
     let corpus = memory::reading_corpus(|| cli.corpus())?;
     let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();

@@ -85,12 +85,16 @@ pub(super) fn given(command: &Command, matches: &ArgMatches) -> Vec<String> {
     command.get_arguments().filter(is_given).filter_map(Arg::get_long).map(str::to_owned).collect()
 }
 
+/// Returns whether a flag is a setting.
+pub(super) fn is_setting(arg: &Arg) -> bool {
+    arg.get_help_heading() != Some(SAMPLING) && arg.get_long().is_some_and(|flag| !OTHERS.contains(&flag))
+}
+
 /// Returns the settings, defaults included, by their flags without dashes.
 pub(super) fn settings(command: &Command, matches: &ArgMatches) -> Map<String, Value> {
     let mut settings = Map::new();
-    for arg in command.get_arguments() {
-        let is_sampling = arg.get_help_heading() == Some(SAMPLING);
-        let Some(flag) = arg.get_long().filter(|flag| !is_sampling && !OTHERS.contains(flag)) else { continue };
+    for arg in command.get_arguments().filter(|arg| is_setting(arg)) {
+        let Some(flag) = arg.get_long() else { continue };
         let Ok(Some(values)) = matches.try_get_raw(arg.get_id().as_str()) else { continue };
         let values: Vec<Value> = values.filter_map(|value| value.to_str()).map(|text| value(arg, text)).collect();
         let setting = match arg.get_action() {

@@ -3,21 +3,26 @@
 use std::io;
 use std::path::Path;
 
+use clap::Command;
 use serde_json::Value;
 
 use super::args::Cli;
-use super::command::command;
-use super::settings::{VAL_DOCS, is_own, own_settings, to_args};
+use super::command::{command, invalid_value};
+use super::settings::{VAL_DOCS, is_own, is_setting, own_settings, to_args};
 use crate::checkpoint::{self, DIMENSIONS, MODE, to_flag};
 use crate::corpus::{Corpus, Dataset, STDIN};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
-/// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states other settings of
-/// its own model.
+/// Returns whether a resumed run takes a setting of the run that saved the checkpoint. The file states the settings of its
+/// own model apart from these.
 fn is_resumed(flag: &str) -> bool {
-    let is_of_others = matches!(flag, "seeds" | "sweep" | "init-from") || is_own(flag);
-    !is_of_others && command().get_arguments().any(|arg| arg.get_long() == Some(flag))
+    !matches!(flag, "seeds" | "sweep" | "init-from") && !is_own(flag)
+}
+
+/// Returns whether the program has a setting of this name.
+fn has_setting(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(name) && is_setting(arg))
 }
 
 impl Cli {
@@ -28,24 +33,53 @@ impl Cli {
 
     /// Returns the description of the checkpoint that the run starts from, if there is one.
     ///
-    /// A file that cannot be read, or does not state its dimensions, has none. The run refuses it later, or compares
-    /// its tensors with the flags.
+    /// A file that cannot be read has none, and the run refuses it later. Weights that do not state their dimensions have
+    /// none either, and the run compares their tensors with the flags.
     pub(super) fn start_description(&self) -> Option<Value> {
-        checkpoint::describe(self.start()?).ok().filter(|description| !description["n_head"].is_null())
+        let states_all = |description: &Value| self.run.resume.is_some() || !description["n_head"].is_null();
+        checkpoint::describe(self.start()?).ok().filter(states_all)
     }
 
     /// Returns the settings of the checkpoint as arguments, without those that are given.
-    pub(super) fn stored_args(&self, description: &Value) -> Vec<String> {
-        let resumes = self.run.resume.is_some();
+    ///
+    /// # Errors
+    /// If the checkpoint has a setting that its flag does not take, and that no given flag can replace.
+    pub(super) fn stored_args(&self, description: &Value) -> Result<Vec<String>> {
+        let (command, resumes) = (command(), self.run.resume.is_some());
         let mut stored = own_settings(description);
         if resumes {
             let whole = description["settings"].as_object().cloned().unwrap_or_default();
-            stored.extend(whole.into_iter().filter(|(flag, _)| is_resumed(flag)));
+            stored.extend(whole.into_iter().filter(|(flag, _)| is_resumed(flag) && has_setting(&command, flag)));
         } else {
             stored.retain(|flag, _| DIMENSIONS.iter().chain(&[MODE]).any(|key| to_flag(key) == *flag));
         }
-        let stored = stored.into_iter().filter(|(flag, _)| !self.given.contains(flag));
-        stored.flat_map(|(flag, setting)| to_args(&flag, &setting)).collect()
+        let mut args = Vec::new();
+        for (flag, setting) in stored {
+            let (stored, is_given) = (to_args(&flag, &setting), self.given.contains(&flag));
+            // A resumed run keeps the settings of its model, whatever flags are given.
+            let is_fixed = resumes && is_own(&flag);
+            if !is_given || is_fixed {
+                stored.iter().try_for_each(|arg| self.validate_stored(&command, arg, (!is_fixed).then_some(&flag)))?;
+            }
+            if !is_given {
+                args.extend(stored);
+            }
+        }
+        Ok(args)
+    }
+
+    /// Rejects a setting of the checkpoint, given as an argument, that its flag does not take. An older version may have
+    /// taken it. `replaceable` is the flag, if the run can have another value of it.
+    fn validate_stored(&self, command: &Command, arg: &str, replaceable: Option<&String>) -> Result<()> {
+        let error = command.clone().try_get_matches_from(["microgpt", arg]).err();
+        let invalid = error.and_then(|error| invalid_value(command, &error, &[]));
+        let (Some(path), Some(Error::Usage { message, .. })) = (self.start(), invalid) else { return Ok(()) };
+        let name = path.display();
+        let hint = replaceable.map_or_else(
+            || format!("start a new run from its weights by `--init-from {name}`, or resume it with the version that wrote it"),
+            |flag| format!("give another `--{flag}`"),
+        );
+        Err(Error::Mismatch { path: path.to_owned(), difference: format!("belongs to a run of {message}"), hint })
     }
 
     /// Refuses validations of a resumed run on other documents than those of its best validation.
@@ -107,13 +141,17 @@ impl Cli {
         if own < all {
             notices.push(format!("vocabulary: {all} tokens of `{name}`, of which the corpus has {own}"));
         }
-        let stored = checkpoint::describe(path).ok().and_then(|description| description["steps"].as_u64());
-        if let Some(stored) = stored.filter(|&stored| resumes && stored < steps) {
+        let Some(description) = checkpoint::describe(path).ok().filter(|_| resumes) else { return notices };
+        let (command, settings) = (command(), description["settings"].as_object());
+        for flag in settings.iter().flat_map(|settings| settings.keys()).filter(|flag| !has_setting(&command, flag)) {
+            notices.push(format!("settings: `{name}` has `--{flag}`, which is left out, since it is no setting here"));
+        }
+        if let Some(stored) = description["steps"].as_u64().filter(|&stored| stored < steps) {
             notices.push(format!(
                 "steps: {steps} instead of {stored}; the learning rate continues as in a run of {steps} steps"
             ));
         }
-        if resumes && step >= self.stop_after() {
+        if step >= self.stop_after() {
             notices.push(format!("nothing to train: `{name}` is at step {step}"));
         }
         notices

@@ -1,6 +1,7 @@
 //! A folder to run the program in, for the tests of the program.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin_cmd;
 use predicates::prelude::*;
+use safetensors::SafeTensors;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A corpus of twelve names.
@@ -53,6 +56,23 @@ impl Folder {
     pub fn stdout(&self, args: &str) -> String {
         let output = self.run(args).assert().success().get_output().clone();
         untimed(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Returns the metadata of a checkpoint, without the checksum, so that it can be changed.
+    pub fn metadata(&self, file: &str) -> Value {
+        let bytes = fs::read(self.path(file)).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let mut metadata: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["microgpt"]).unwrap();
+        metadata.as_object_mut().unwrap().remove("crc32");
+        metadata
+    }
+
+    /// Writes the checkpoint `to` with the tensors of `from` and this metadata.
+    pub fn write_checkpoint(&self, to: &str, from: &str, metadata: Option<Value>) {
+        let bytes = fs::read(self.path(from)).unwrap();
+        let metadata = metadata.map(|metadata| HashMap::from([("microgpt".to_owned(), metadata.to_string())]));
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        self.write(to, safetensors::serialize(tensors.tensors(), metadata).unwrap());
     }
 
     /// Returns the sorted names of the files in the folder.
