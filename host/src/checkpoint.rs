@@ -25,9 +25,9 @@ mod checksum;
 mod file;
 mod validate;
 
-pub use self::file::RunInfo;
 use self::file::{CheckpointFile, FORMAT_VERSION, METADATA, PREFIXES, dimensions};
 pub(crate) use self::file::{DIMENSIONS, MODE, document_config, to_flag};
+pub use self::file::{RunInfo, RunSettings};
 
 /// Returns a hash of these documents in their order (64-bit FNV-1a).
 pub fn fingerprint(documents: &[&str]) -> u64 {
@@ -75,6 +75,18 @@ pub fn resume(path: &Path, shape: RuntimeShape, vocabulary: &[char], run: &RunIn
     // Another corpus or another reading of it has another vocabulary too, so the run is compared first.
     file.validate_run(run)?;
     Ok((file.state(shape, vocabulary)?, file.validated()))
+}
+
+/// Checks that the checkpoint at `path` is of a run with these settings and of a model with the dimensions of `shape`. The
+/// vocabulary and the corpus are not compared, so that the corpus need not be read before.
+///
+/// # Errors
+/// Those of [`describe`], and [`Error::Mismatch`] if the checkpoint is of another run or lacks the moments.
+pub fn validate_run(path: &Path, shape: RuntimeShape, settings: &RunSettings) -> Result<()> {
+    let file = CheckpointFile::open(path)?;
+    file.describe()?;
+    file.validate_settings(settings)?;
+    file.validate_dimensions(shape)
 }
 
 /// Returns whether the file at `path` is a checkpoint, or empty. An empty file may have been made for a checkpoint.

@@ -169,6 +169,18 @@ fn a_setting_that_makes_another_corpus_is_told_before_the_corpus() {
     folder.stdout("--steps 4 --samples 0 --save decomposed.st");
     let parts = ["belongs to a run of `--normalize none`, not `--normalize nfc`", "give `--normalize none`"];
     refused(folder.run("--resume decomposed.st --normalize nfc"), 1, &parts);
+    // Read with these flags, the texts would be too short or have one document.
+    folder.write("text.txt", "all on one line, and on no other ".repeat(9));
+    folder.program("--input text.txt --corpus text --steps 4 --samples 0 --save text.st").assert().success();
+    folder.write("copies.txt", "emma\nemma\nemma\n");
+    folder.program("--input copies.txt --steps 4 --samples 0 --save copies.st").assert().success();
+    for (args, named, hint) in [
+        ("text.st --corpus lines", "belongs to a run of `--corpus text`, not `--corpus lines`", "give `--corpus text`"),
+        ("text.st --block-size 99", "holds a model of `--block-size 8`, not `--block-size 99`", "`--block-size 8`"),
+        ("copies.st --dedup", "belongs to a run without `--dedup`", "leave `--dedup` out"),
+    ] {
+        refused(folder.program(&format!("--resume {args}")), 1, &[named, hint]);
+    }
 }
 
 #[test]

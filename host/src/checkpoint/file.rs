@@ -24,9 +24,9 @@ pub(super) const METADATA: &str = "microgpt";
 /// The prefixes of the names of the weights, the first and the second moment.
 pub(super) const PREFIXES: [&str; 3] = ["", "adamw.m.", "adamw.v."];
 
-/// The settings that decide, with the state, how a run goes on.
+/// The settings that decide, with the state and the corpus, how a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RunInfo {
+pub struct RunSettings {
     /// The configuration of the training.
     pub train: TrainConfig,
     /// The seed of the shuffle, the initial weights and the samples.
@@ -35,13 +35,32 @@ pub struct RunInfo {
     pub shuffle: bool,
     /// The way in which the text becomes documents.
     pub documents: DocumentConfig,
+}
+
+/// A run, by all that decides with the state how it goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunInfo {
+    /// The settings.
+    pub settings: RunSettings,
     /// The [`fingerprint`](super::fingerprint) of the documents.
     pub corpus: u64,
 }
 
 impl RunInfo {
+    /// Returns the metadata's entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        self.settings.entries().into_iter().chain([(CORPUS, self.fingerprint())])
+    }
+
+    /// Returns the value of [`CORPUS`].
+    pub(super) fn fingerprint(&self) -> Value {
+        json!(format!("{:016x}", self.corpus))
+    }
+}
+
+impl RunSettings {
     /// Returns the metadata's entries, which are named like the flags.
-    pub(super) fn entries(&self) -> [(&'static str, Value); 17] {
+    pub(super) fn entries(&self) -> [(&'static str, Value); 16] {
         let TrainConfig { steps, batch, optimizer: o } = self.train;
         let DocumentConfig { mode, keep_spaces, nfc, dedup } = self.documents;
         [
@@ -61,8 +80,6 @@ impl RunInfo {
             ("eps", json!(o.eps)),
             ("weight_decay", json!(o.weight_decay)),
             ("max_grad_norm", json!(o.max_grad_norm)),
-            // The settings before decide the corpus too, so their differences are told first.
-            ("corpus", json!(format!("{:016x}", self.corpus))),
         ]
     }
 }
@@ -96,8 +113,10 @@ pub(crate) fn document_config(metadata: &Value) -> DocumentConfig {
     }
 }
 
-/// The key of the meaning of the corpus. The key `corpus` has the fingerprint.
+/// The key of the meaning of the corpus.
 pub(crate) const MODE: &str = "corpus_mode";
+/// The key of the fingerprint of the documents.
+pub(super) const CORPUS: &str = "corpus";
 
 /// The keys of the model's dimensions.
 pub(crate) const DIMENSIONS: [&str; 4] = ["n_embd", "n_head", "n_layer", "block_size"];

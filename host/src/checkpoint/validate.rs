@@ -7,15 +7,18 @@ use gpu_kernels::shape::{RuntimeShape, Shape};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use super::file::{CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, before_stated, dimensions, flag};
+use super::file::{
+    CORPUS, CheckpointFile, DIMENSIONS, PREFIXES, RunInfo, RunSettings, before_stated, dimensions, flag,
+};
 use crate::config::{ModelConfig, num_params};
 use crate::corpus::STDIN;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
 const USE_ITS_CORPUS: &str = "use the corpus that the checkpoint was trained on";
 const USE_ITS_CHARACTERS: &str =
     "use a corpus with the checkpoint's characters alone, or train a new model, without the checkpoint";
+const RESUME_SAVED: &str = "resume a file that `--save` wrote";
 const USE_ITS_NAMES: &str = "give the tensors the names and shapes that `--save` writes";
 
 impl CheckpointFile {
@@ -79,6 +82,12 @@ impl CheckpointFile {
             let difference = format!("has another vocabulary than the corpus: {character}");
             return Err(self.mismatch(difference, USE_ITS_CHARACTERS));
         }
+        self.validate_dimensions(shape)?;
+        self.compare_tensors(shape)
+    }
+
+    /// Rejects a file that states other dimensions than those of this shape, whose vocabulary is not compared.
+    pub(super) fn validate_dimensions(&self, shape: RuntimeShape) -> Result<()> {
         for ((key, expected), stored) in dimensions(shape).into_iter().zip(self.metadata.dimensions) {
             if let Some(stored) = stored.filter(|&stored| stored != expected) {
                 let flag = flag(key);
@@ -86,7 +95,7 @@ impl CheckpointFile {
                 return Err(self.mismatch(difference, self.fitting_flags(shape)));
             }
         }
-        self.compare_tensors(shape)
+        Ok(())
     }
 
     /// Returns a setting of the run, or null if the file does not state it.
@@ -97,47 +106,69 @@ impl CheckpointFile {
 
     /// Rejects a file of another run, or one that lacks data that the run needs to go on.
     pub(super) fn validate_run(&self, run: &RunInfo) -> Result<()> {
-        const RESUME_SAVED: &str = "resume a file that `--save` wrote";
-        let refused = |difference: &str, cure: &str| {
-            Err(self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`")))
-        };
-        if let Some((key, _)) = run.entries().into_iter().find(|(key, _)| self.stored(key).is_null()) {
-            return refused(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED);
-        }
-        for (key, expected) in run.entries() {
-            let (stored, flag) = (self.stored(key), flag(key));
-            let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < run.train.steps);
-            if stored == expected || is_longer {
-                continue;
+        // The settings decide the corpus too, so their differences are told first.
+        self.validate_settings(&run.settings)?;
+        match self.stored(CORPUS) {
+            Value::Null => Err(self.lacks(CORPUS)),
+            stored if stored != run.fingerprint() => {
+                Err(self.unresumable("belongs to another corpus", &self.use_its_corpus()))
             }
-            return match key {
-                "corpus" => refused("belongs to another corpus", &self.use_its_corpus()),
-                "keep_spaces" | "dedup" if expected == true => {
-                    refused(&format!("belongs to a run without `{flag}`"), &format!("leave `{flag}` out"))
-                }
-                "keep_spaces" | "dedup" => {
-                    refused(&format!("belongs to a run with `{flag}`"), &format!("give `{flag}`"))
-                }
-                "shuffle" if run.shuffle => refused("belongs to a run with `--no-shuffle`", "give `--no-shuffle`"),
-                "shuffle" => refused("belongs to a run without `--no-shuffle`", "leave `--no-shuffle` out"),
-                _ => {
-                    let [stored, expected] =
-                        [stored, expected].map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-                    let difference = format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`");
-                    let or_more = if key == "steps" { " or more" } else { "" };
-                    refused(&difference, &format!("give `{flag} {stored}`{or_more}"))
-                }
-            };
+            _ => Ok(()),
         }
-        let steps = run.train.steps;
+    }
+
+    /// Rejects a file of a run with other settings, or one that lacks data that the run needs to go on, apart from its corpus.
+    pub(super) fn validate_settings(&self, settings: &RunSettings) -> Result<()> {
+        if let Some((key, _)) = settings.entries().into_iter().find(|(key, _)| self.stored(key).is_null()) {
+            return Err(self.lacks(key));
+        }
+        let steps = settings.train.steps;
+        for (key, expected) in settings.entries() {
+            let stored = self.stored(key);
+            let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < steps);
+            if stored != expected && !is_longer {
+                return Err(self.other_setting(key, stored, expected));
+            }
+        }
         match self.metadata.step.filter(|_| self.has_moments()) {
-            None => refused("cannot be resumed: it lacks its step or the optimiser's moments", RESUME_SAVED),
+            None => {
+                let difference = "cannot be resumed: it lacks its step or the optimiser's moments";
+                Err(self.unresumable(difference, RESUME_SAVED))
+            }
             Some(step) if step > steps => {
                 let difference = format!("cannot be resumed: it is at step {step} of a run of `--steps {steps}`");
-                refused(&difference, "use an earlier checkpoint")
+                Err(self.unresumable(&difference, "use an earlier checkpoint"))
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Returns the error of a run with another value of a setting than the stored one.
+    fn other_setting(&self, key: &str, stored: Value, expected: Value) -> Error {
+        if let "shuffle" | "keep_spaces" | "dedup" = key {
+            let (flag, switched) =
+                if key == "shuffle" { ("--no-shuffle".to_owned(), false) } else { (flag(key), true) };
+            return if expected == switched {
+                self.unresumable(&format!("belongs to a run without `{flag}`"), &format!("leave `{flag}` out"))
+            } else {
+                self.unresumable(&format!("belongs to a run with `{flag}`"), &format!("give `{flag}`"))
+            };
+        }
+        let [stored, expected] =
+            [stored, expected].map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let (flag, or_more) = (flag(key), if key == "steps" { " or more" } else { "" });
+        let difference = format!("belongs to a run of `{flag} {stored}`, not `{flag} {expected}`");
+        self.unresumable(&difference, &format!("give `{flag} {stored}`{or_more}"))
+    }
+
+    /// Returns the error of a file that does not state what a resumed run needs.
+    fn lacks(&self, key: &str) -> Error {
+        self.unresumable(&format!("cannot be resumed: it does not say its `{key}`"), RESUME_SAVED)
+    }
+
+    /// Returns the error of a file that a run cannot go on from.
+    fn unresumable(&self, difference: &str, cure: &str) -> Error {
+        self.mismatch(difference, format!("{cure}, or start a new run from its weights by `--init-from`"))
     }
 
     /// Returns the hint to use the corpus of the run, with its name if the file states it.

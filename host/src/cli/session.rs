@@ -14,7 +14,7 @@ use super::ranking::Comparison;
 use super::save_path::SavePath;
 use super::sweep;
 use super::{interrupt, memory};
-use crate::checkpoint::{self, RunInfo};
+use crate::checkpoint::{self, RunInfo, RunSettings};
 use crate::cluster::{Cluster, SweepGroup};
 use crate::config::num_params;
 use crate::corpus::{CorpusMode, Dataset};
@@ -40,9 +40,15 @@ pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
         |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
     let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
     let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
+    let settings = RunSettings {
+        train: cli.configs[0].train,
+        seed: cli.run.seed,
+        shuffle: !cli.run.no_shuffle,
+        documents: cli.run.documents.config(),
+    };
     if let Some(path) = &cli.run.resume {
-        // Without its description, the flags lack the settings of the file.
-        checkpoint::describe(path)?;
+        // The settings decide what the corpus has to be. The vocabulary is not known yet.
+        checkpoint::validate_run(path, cli.configs[0].model.shape(1)?, &settings)?;
     }
     let corpus = memory::reading_corpus(|| cli.corpus())?;
     let (documents, mut dataset) = memory::reading_corpus(|| {
@@ -66,13 +72,7 @@ pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
         // Models of several block sizes are judged on the tokens that all of them predict.
         dataset.val = dataset.val.cut(cli.least_block_size());
     }
-    let run_info = RunInfo {
-        train: cli.configs[0].train,
-        seed: cli.run.seed,
-        shuffle: !cli.run.no_shuffle,
-        documents: corpus.config,
-        corpus: checkpoint::fingerprint(&documents),
-    };
+    let run_info = RunInfo { settings, corpus: checkpoint::fingerprint(&documents) };
     let console = Console::new(io::stdout().lock(), cli.log_every(), cli.sampling.is_jsonl()).quiet(cli.quiet);
     let mut session = Session {
         cli,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use gpu_kernels::shape::RuntimeShape;
 use microgpt::Model;
 use microgpt::atomic_file::AtomicFile;
-use microgpt::checkpoint::{self, Description, RunInfo, load, resume};
+use microgpt::checkpoint::{self, Description, RunInfo, RunSettings, load, resume, validate_run};
 use microgpt::config::{OptimizerConfig, TrainConfig};
 use microgpt::corpus::{CorpusMode, DocumentConfig};
 use microgpt::device::State;
@@ -41,8 +41,8 @@ fn state() -> State {
     state
 }
 
-/// The run that the state belongs to.
-const RUN: RunInfo = RunInfo {
+/// The settings of the run that the state belongs to.
+const SETTINGS: RunSettings = RunSettings {
     train: TrainConfig {
         steps: 1 << 41,
         batch: 3,
@@ -60,8 +60,10 @@ const RUN: RunInfo = RunInfo {
     seed: u64::MAX,
     shuffle: true,
     documents: DocumentConfig { mode: CorpusMode::Lines, keep_spaces: true, nfc: false, dedup: false },
-    corpus: 0x0123_4567_89ab_cdef,
 };
+
+/// The run that the state belongs to.
+const RUN: RunInfo = RunInfo { settings: SETTINGS, corpus: 0x0123_4567_89ab_cdef };
 
 fn description() -> Description {
     Description { run: Some(RUN), ..Description::default() }

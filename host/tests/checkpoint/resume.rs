@@ -1,12 +1,27 @@
 //! The resumption of a run from a checkpoint.
 
+use microgpt::Error;
+
 use super::*;
 
 /// Asserts that resuming `run` fails with a report that has all of `parts`, the file's name and a hint.
 #[track_caller]
 fn not_resumed(bytes: &[u8], run: &RunInfo, parts: &[&str]) {
     let (_folder, path) = file(bytes);
-    let report = resume(&path, SHAPE, &VOCABULARY, run).expect_err("it is refused").report();
+    assert_report(&resume(&path, SHAPE, &VOCABULARY, run).expect_err("it is refused"), parts);
+}
+
+/// Asserts that resuming a run with these settings fails as in [`not_resumed`], even before the corpus is read.
+#[track_caller]
+fn not_resumed_with(bytes: &[u8], settings: RunSettings, parts: &[&str]) {
+    not_resumed(bytes, &RunInfo { settings, ..RUN }, parts);
+    let (_folder, path) = file(bytes);
+    assert_report(&validate_run(&path, SHAPE, &settings).expect_err("it is refused"), parts);
+}
+
+#[track_caller]
+fn assert_report(error: &Error, parts: &[&str]) {
+    let report = error.report();
     for part in parts.iter().chain(&["model.safetensors`", "\nhint: "]) {
         assert!(report.contains(part), "{part:?} is missing in:\n{report}");
     }
@@ -17,12 +32,13 @@ fn a_checkpoint_resumes_only_its_own_run() {
     let bytes = to_bytes(&state());
     let (_folder, path) = file(&bytes);
     assert_eq!(bits(&resume(&path, SHAPE, &VOCABULARY, &RUN).unwrap().0), bits(&state()));
+    validate_run(&path, RuntimeShape { vocab: 1, ..SHAPE }, &SETTINGS).unwrap();
     let train = |change: fn(&mut TrainConfig)| {
-        let mut run = RUN;
-        change(&mut run.train);
-        run
+        let mut settings = SETTINGS;
+        change(&mut settings.train);
+        settings
     };
-    for (run, flag, there, here) in [
+    for (settings, flag, there, here) in [
         (train(|t| t.steps = 9), "--steps", "2199023255552", "9"),
         (train(|t| t.batch = 2), "--batch", "3", "2"),
         (train(|t| t.optimizer.learning_rate = 0.01), "--learning-rate", "0.1", "0.01"),
@@ -37,29 +53,33 @@ fn a_checkpoint_resumes_only_its_own_run() {
         (train(|t| t.optimizer.eps = 0.5), "--eps", "1e-9", "0.5"),
         (train(|t| t.optimizer.weight_decay = 0.5), "--weight-decay", "0.0", "0.5"),
         (train(|t| t.optimizer.max_grad_norm = 0.5), "--max-grad-norm", "2.5", "0.5"),
-        (RunInfo { seed: 7, ..RUN }, "--seed", "18446744073709551615", "7"),
+        (RunSettings { seed: 7, ..SETTINGS }, "--seed", "18446744073709551615", "7"),
     ] {
-        not_resumed(
-            &bytes,
-            &run,
-            &[&format!("`{flag} {there}`, not `{flag} {here}`"), &format!("give `{flag} {there}`")],
-        );
+        let parts = [&*format!("`{flag} {there}`, not `{flag} {here}`"), &format!("give `{flag} {there}`")];
+        not_resumed_with(&bytes, settings, &parts);
     }
-    not_resumed(&bytes, &RunInfo { shuffle: false, ..RUN }, &["without `--no-shuffle`"]);
+    not_resumed_with(&bytes, RunSettings { shuffle: false, ..SETTINGS }, &["without `--no-shuffle`"]);
     not_resumed(&bytes, &RunInfo { corpus: 1, ..RUN }, &["another corpus"]);
     let default = DocumentConfig::default();
     for (documents, part) in [
         (default, "run with `--keep-spaces`"),
-        (DocumentConfig { nfc: true, ..RUN.documents }, "run of `--normalize none`"),
-        (DocumentConfig { dedup: true, ..RUN.documents }, "run without `--dedup`"),
+        (DocumentConfig { nfc: true, ..SETTINGS.documents }, "run of `--normalize none`"),
+        (DocumentConfig { dedup: true, ..SETTINGS.documents }, "run without `--dedup`"),
     ] {
-        not_resumed(&bytes, &RunInfo { documents, ..RUN }, &[part]);
+        not_resumed_with(&bytes, RunSettings { documents, ..SETTINGS }, &[part]);
     }
     let report = resume(&path, SHAPE, &['"', 'b'], &RUN).unwrap_err().report();
     assert!(report.contains("it lacks the character 'b'"), "{report}");
     let other = RuntimeShape { n_layer: 1, ..SHAPE };
-    let report = resume(&path, other, &VOCABULARY, &RUN).unwrap_err().report();
-    assert!(report.contains("`--n-layer 2`, not `--n-layer 1`"), "{report}");
+    for error in [
+        resume(&path, other, &VOCABULARY, &RUN).unwrap_err(),
+        validate_run(&path, RuntimeShape { vocab: 1, ..other }, &SETTINGS).unwrap_err(),
+    ] {
+        assert_report(
+            &error,
+            &["`--n-layer 2`, not `--n-layer 1`", "choose the flags that the file fits: `--n-layer 2`"],
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The checkpoints of a run.
 
 use super::{Session, Trained, is_better};
-use crate::checkpoint::{self, Description, RunInfo};
+use crate::checkpoint::{self, Description, RunInfo, RunSettings};
 use crate::cli::console::Loss;
 use crate::cli::save_path::SavePath;
 use crate::error::Result;
@@ -74,8 +74,9 @@ impl Session<'_> {
         let &Checkpoint { ref run, best, val_loss, is_validated, ref state } = checkpoint;
         // The loss of a comparison is not that of a model which predicts more of each document.
         let is_whole = !self.cli.cuts_documents() || run.config.model.block_size == self.cli.least_block_size();
+        let settings = RunSettings { train: run.config.train, ..self.run_info.settings };
         let description = Description {
-            run: Some(RunInfo { train: run.config.train, ..self.run_info }),
+            run: Some(RunInfo { settings, ..self.run_info }),
             val_loss: (is_validated && is_whole).then_some(val_loss),
             best: if is_whole { best } else { Best::default() },
             settings: self.cli.settings.clone(),
