@@ -9,6 +9,8 @@ use crate::trainer::{Event, Steps, Validation};
 
 mod draw;
 
+pub use draw::is_plot;
+
 /// The largest number of points of a curve. Steps are averaged in bins, so that a million cost no more than a thousand.
 const BINS: u64 = 1000;
 /// The fraction of the training that the moving mean covers.

@@ -6,9 +6,16 @@ use std::path::Path;
 
 use crate::checkpoint;
 use crate::error::{Error, Result};
+use crate::plot::is_plot;
 
 /// The start of a line of `--per-document`.
 const DOCUMENT: &[u8] = b"{\"line\":";
+
+/// The title of a page, near its start.
+const PAGE: &[u8] = b"<title>microgpt in pure Rust</title>";
+
+/// The number of bytes that tell the kind of a file.
+const START: u64 = 4096;
 
 /// Refuses to replace a file that exists and is no checkpoint.
 pub(super) fn refuse_other_than_checkpoint(path: &Path) -> Result<()> {
@@ -17,14 +24,28 @@ pub(super) fn refuse_other_than_checkpoint(path: &Path) -> Result<()> {
 
 /// Refuses to replace a file that exists and does not begin as `--per-document` writes it.
 pub(super) fn refuse_other_than_documents(path: &Path) -> Result<()> {
+    refuse_other(path, "write documents", "list of documents", |start| start.starts_with(DOCUMENT))
+}
+
+/// Refuses to replace a file that exists and is no plot of this program.
+pub(super) fn refuse_other_than_plot(path: &Path) -> Result<()> {
+    refuse_other(path, "plot", "plot of microgpt", is_plot)
+}
+
+/// Refuses to replace a file that exists and is no page of this program.
+pub(super) fn refuse_other_than_page(path: &Path) -> Result<()> {
+    let is_page = |start: &[u8]| start.windows(PAGE.len()).any(|part| part == PAGE);
+    refuse_other(path, "write a page", "page of microgpt", is_page)
+}
+
+/// Refuses to replace a file whose start is not that of its kind. An empty file may have been made for any.
+fn refuse_other(path: &Path, verb: &str, kind: &str, is_of_kind: impl Fn(&[u8]) -> bool) -> Result<()> {
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(DOCUMENT.len() as u64).read_to_end(&mut start));
-    match read {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::Save { path: path.to_owned(), source: error })
-        }
-        Ok(_) if !DOCUMENT.starts_with(&start) => Err(refused(path, "write documents", "list of documents")),
-        _ => Ok(()),
+    match File::open(path).and_then(|file| file.take(START).read_to_end(&mut start)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Save { path: path.to_owned(), source }),
+        Ok(len) if len > 0 && !is_of_kind(&start) => Err(refused(path, verb, kind)),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::args::Cli;
+use super::overwrite::refuse_other_than_page;
 use crate::atomic_file::AtomicFile;
 use crate::config::{OptimizerConfig, num_params};
 use crate::corpus::{CorpusMode, Dataset};
@@ -34,8 +35,8 @@ impl Page {
     /// Checks that the page of a run can be written to `path`, before anything is trained.
     ///
     /// # Errors
-    /// If the name does not end in `.html`, if the page cannot show such a corpus, if the page would be too large, and
-    /// those of [`AtomicFile::new`].
+    /// If the name does not end in `.html` or is that of a file of another kind, if the page cannot show such a corpus, if the
+    /// page would be too large, and those of [`AtomicFile::new`].
     pub(super) fn new(path: &Path, cli: &Cli, documents: &[&str], vocab: usize) -> Result<Self> {
         let refused = |reason: String, hint| {
             Err(Error::usage(format!("cannot write the page `{}`: {reason}", path.display()), hint))
@@ -67,7 +68,9 @@ impl Page {
                 return refused(format!("{name} has {size} MB, expected {limit} MB or less"), hint);
             }
         }
-        Ok(Self(AtomicFile::new(path)?))
+        let file = AtomicFile::new(path)?;
+        refuse_other_than_page(path)?;
+        Ok(Self(file))
     }
 
     /// Returns the path as the user gave it.

@@ -3,7 +3,6 @@
 
 use std::io::{self, StdoutLock};
 use std::iter;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::Cli;
@@ -31,15 +30,15 @@ use crate::trainer::{Checkpoint, Event, Finished, Schedule, Trainer};
 use crate::weights::Weights;
 
 mod finish;
+mod outputs;
 mod save;
+
+use outputs::Outputs;
 
 /// Runs the program as the command line asks.
 pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
     cli.check_paths()?;
-    let save_path =
-        |path: &Option<PathBuf>| path.as_deref().map(|path| SavePath::new(path, cli.stop_after())).transpose();
-    let (save, save_best) = (save_path(&cli.run.save)?, save_path(&cli.run.save_best)?);
-    let plot = cli.view.plot.as_deref().map(|path| Plot::new(path, cli.training.steps)).transpose()?;
+    let Outputs { save, save_best, plot } = Outputs::new(cli)?;
     let settings = RunSettings {
         train: cli.configs[0].train,
         seed: cli.run.seed,

@@ -40,6 +40,12 @@ impl Cli {
         checkpoint::describe(self.start()?).ok().filter(states_all)
     }
 
+    /// Returns the step of the checkpoint that the run goes on from, or 0 for a new run.
+    pub(super) fn first_step(&self) -> u64 {
+        let description = self.run.resume.as_deref().and_then(|path| checkpoint::describe(path).ok());
+        description.and_then(|description| description["step"].as_u64()).unwrap_or(0)
+    }
+
     /// Returns the settings of the checkpoint as arguments, without those that are given.
     ///
     /// # Errors

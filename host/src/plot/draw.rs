@@ -19,6 +19,17 @@ const COLOURS: [(u8, u8, u8); 7] =
 /// The largest number of series that the legend has room for.
 const MAX_LABELS: usize = 24;
 
+/// The label of the axis of losses. A plot as SVG is known by it.
+const LOSS: &str = "loss (nats a token)";
+/// The program's name in the metadata of a PNG, which a plot as PNG is known by, and its key.
+const SOFTWARE: [&str; 2] = ["Software", "microgpt"];
+
+/// Returns whether a file that begins with these bytes, of which a few hundred suffice, is a plot of this program.
+pub fn is_plot(start: &[u8]) -> bool {
+    let has = |text: &str| start.windows(text.len()).any(|part| part == text.as_bytes());
+    (start.starts_with(b"<svg") && has(LOSS)) || (start.starts_with(b"\x89PNG") && has(&SOFTWARE.join("\0")))
+}
+
 /// Returns the colour of a series. After the last colour, darker shades of all colours follow, and then lighter ones.
 fn colour_of(series: usize) -> RGBColor {
     let (r, g, b) = COLOURS[series % COLOURS.len()];
@@ -43,6 +54,8 @@ impl Plot {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, SIZE.0, SIZE.1);
         encoder.set_color(png::ColorType::Rgb);
+        let [key, name] = SOFTWARE.map(str::to_owned);
+        encoder.add_text_chunk(key, name)?;
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&pixels)?;
         writer.finish()?;
@@ -100,11 +113,7 @@ fn axes<'a, B: DrawingBackend<ErrorType: 'static>>(
         .axis_desc_style(("sans-serif", 18))
         .x_label_formatter(&step_label)
         .x_desc("step")
-        .y_desc(if points.len() == 1 {
-            "loss (nats a token)"
-        } else {
-            "loss (nats a token), lines: moving mean of training"
-        })
+        .y_desc(if points.len() == 1 { LOSS.to_owned() } else { format!("{LOSS}, lines: moving mean of training") })
         .draw()?;
     Ok(chart)
 }

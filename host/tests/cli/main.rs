@@ -11,6 +11,7 @@ mod common;
 use common::{Folder, NAMES, refused, system, untimed};
 
 mod bad_input;
+mod outputs;
 mod quiet;
 mod streams;
 
