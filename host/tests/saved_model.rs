@@ -110,12 +110,19 @@ fn a_hint_about_a_command_is_that_of_its_own_flags() {
     let folder = Folder::new();
     // The seed is by default that of the model, and not that of a training.
     let seed =
-        "`--seed x`: expected a whole number from 0 to 18446744073709551615\nhint: `--help` describes every flag";
+        "`--seed x`: expected a whole number from 0 to 18446744073709551615\nhint: `microgpt sample --help` describes";
     refused(folder.program("sample model.st --seed x"), 2, &[seed]);
     refused(folder.program("sample model.st --seed -1"), 2, &["`--seed -1`: expected a whole number"]);
     refused(folder.program("sample model.st --samples x"), 2, &["hint: the default is `--samples 20`"]);
     refused(folder.program("sample --seed 3"), 2, &["<MODEL>", "hint: write `microgpt sample <MODEL>`; "]);
     refused(folder.program("eval model.st"), 2, &["<FILE>", "hint: write `microgpt eval <MODEL> <FILE>`; "]);
+    for command in ["sample model.st", "eval model.st names.txt", "info model.st"] {
+        let (name, _) = command.split_once(' ').unwrap();
+        let hint = format!("'--n-embd' found\nhint: `microgpt {name} --help` describes every flag");
+        refused(folder.program(&format!("{command} --n-embd 8")), 2, &[&hint]);
+        folder.program(&format!("{name} --help")).assert().success();
+    }
+    refused(folder.program("--zzz"), 2, &["hint: `--help` describes every flag"]);
 }
 
 #[test]
@@ -229,7 +236,7 @@ fn what_cannot_be_used_is_refused() {
     for (args, code, parts) in [
         ("sample", 2, &["<MODEL>"][..]),
         ("eval model.st", 2, &["<FILE>"]),
-        ("sample model.st --n-embd 3", 2, &["'--n-embd'", "hint: `--help`"]),
+        ("sample model.st --n-embd 3", 2, &["'--n-embd'", "hint: `microgpt sample --help`"]),
         ("--steps 3 sample model.st", 2, &["'sample' cannot be used with '--steps <N>'", "start with the command"]),
         ("sample model.st --temperature hot", 2, &["`--temperature hot`: expected a number"]),
         ("eval model.st names.txt --unknown keep", 2, &["`--unknown keep`: expected one of refuse, skip"]),

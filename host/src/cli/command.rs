@@ -14,8 +14,6 @@ use super::settings::{given, is_number, settings};
 use super::values::Sweep;
 use crate::error::Error;
 
-const HELP: &str = "`--help` describes every flag";
-
 /// Returns the definition of the command line. An environment variable that is empty is ignored.
 pub(super) fn command() -> Command {
     let completed = |arg: Arg| {
@@ -31,6 +29,12 @@ pub(super) fn command() -> Command {
 /// Returns the definition of the command that a command line names first, or of the whole program.
 fn scope<'a>(program: &'a Command, args: &[OsString]) -> &'a Command {
     args.get(1).and_then(|name| program.find_subcommand(name)).unwrap_or(program)
+}
+
+/// Returns the hint to the help of a command, or of the whole program.
+fn help(command: &Command) -> String {
+    let name = if command.has_subcommands() { String::new() } else { format!("microgpt {} ", command.get_name()) };
+    format!("`{name}--help` describes every flag")
 }
 
 impl Cli {
@@ -68,7 +72,8 @@ fn with_hint(command: &Command, error: clap::Error, sweeps: &[Sweep]) -> clap::E
         }
         _ => rest.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned),
     };
-    let hint = tip.map_or(HELP.to_owned(), |tip| format!("{tip}; {HELP}"));
+    let help = help(command);
+    let hint = tip.map_or_else(|| help.clone(), |tip| format!("{tip}; {help}"));
     Error::usage(message.trim_start_matches("error: ").trim_end(), hint).into()
 }
 
@@ -110,7 +115,7 @@ pub(super) fn invalid_value(command: &Command, error: &clap::Error, sweeps: &[Sw
     };
     let sweep = sweeps.iter().find(|sweep| sweep.flag == name);
     let sweep = sweep.map_or(String::new(), |Sweep { text, .. }| format!("`--sweep {text}`: "));
-    Some(Error::usage(format!("{sweep}`{given}`: {expected}"), hint + HELP))
+    Some(Error::usage(format!("{sweep}`{given}`: {expected}"), hint + &help(&command)))
 }
 
 /// Makes an error one of a wrong command line, for clap to print in its colours and with its exit code.
