@@ -118,10 +118,13 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The range of [`Self::eps`]. With a larger one, a GPU could take a denormal quotient for 0, and a CPU would not.
+    /// The range of [`Self::eps`]. With a larger one, a GPU could take a denormal quotient for 0, and a CPU would not. A
+    /// smaller one would be denormal in single precision and change no bit: the kernels keep the root, to which they add it,
+    /// at 1e-12 or more, so that they round it away from about 1e-20 on.
     pub const EPS: RangeInclusive<f64> = 1e-37..=1.0;
     /// The range of [`Self::max_grad_norm`]. With a smaller one, moments are so small that a GPU may round their quotients
-    /// otherwise than a CPU.
+    /// otherwise than a CPU. A larger one could be infinite in single precision and would clip nothing: a norm is the root of
+    /// a sum in single precision, below 2e19.
     pub const MAX_GRAD_NORM: RangeInclusive<f64> = 1e-6..=1e38;
 
     /// Rejects values out of their ranges.
@@ -129,9 +132,8 @@ impl OptimizerConfig {
         let values = [("eps", self.eps, Self::EPS), ("max_grad_norm", self.max_grad_norm, Self::MAX_GRAD_NORM)];
         match values.into_iter().find(|(_, value, range)| !range.contains(value)) {
             Some((name, value, range)) => {
-                let expected = format!("from {:?} to {:?}", range.start(), range.end());
                 let hint = "choose a value of this range, or leave the default";
-                Err(Error::argument(name, expected, &format!("{value:?}"), hint))
+                Err(Error::argument(name, from_to(&range), &format!("{value:?}"), hint))
             }
             None => Ok(()),
         }
@@ -156,6 +158,11 @@ impl OptimizerConfig {
     pub fn bias_corrections(&self, steps: u64) -> (f64, f64) {
         (bias_correction(self.beta1, steps), bias_correction(self.beta2, steps))
     }
+}
+
+/// Returns the text of a range for an error, such as `from 1e-6 to 1e38`.
+pub(crate) fn from_to(range: &RangeInclusive<f64>) -> String {
+    format!("from {:?} to {:?}", range.start(), range.end())
 }
 
 /// Returns `1 - beta^steps`.

@@ -106,9 +106,9 @@ impl StepArgs {
     ///
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
-    pub unsafe fn items(&self, phase: Phase) -> usize {
+    pub unsafe fn items_without_products(&self, phase: Phase) -> usize {
         // SAFETY: the caller keeps the contract.
-        unsafe { self.step(phase) }.items(phase.op)
+        unsafe { self.step(phase) }.items_without_products(phase.op)
     }
 
     /// Returns the memory of an item of a phase on a CPU, and calls `visit` for the length of each group of adjacent items.
@@ -118,7 +118,7 @@ impl StepArgs {
     /// # Safety
     /// The pointers are valid for the lengths that the fields' docs state.
     #[cfg(not(target_arch = "nvptx64"))]
-    pub unsafe fn plan(&self, phase: Phase, mut visit: impl FnMut(usize)) -> ItemMemory {
+    pub unsafe fn item_memory(&self, phase: Phase, mut visit: impl FnMut(usize)) -> ItemMemory {
         // SAFETY: the caller keeps the contract.
         let (step, threads, op) = (unsafe { self.step(phase) }, self.threads as usize, phase.op);
         let staging = staging_len(op, self.shape, self.counts.longest as usize, WARPS);
@@ -132,8 +132,8 @@ impl StepArgs {
                 }
             }
             _ if matches!(op, Op::Join | Op::Update) => each_matrix(self.shape, visit),
-            _ if op.is_row_by_row() && !AS_ON_GPU => visit(step.items(op).next_multiple_of(threads)),
-            _ => visit(step.items(op)),
+            _ if op.is_row_by_row() && !AS_ON_GPU => visit(step.items_without_products(op).next_multiple_of(threads)),
+            _ => visit(step.items_without_products(op)),
         }
         memory
     }
@@ -248,14 +248,17 @@ impl Step {
     #[cfg(not(target_arch = "nvptx64"))]
     #[inline(always)]
     fn longest_shard(&self) -> usize {
-        let bounds = self.rows.shard_bounds;
-        let len = |shard: usize| bounds.load_scalar(shard + 1) - bounds.load_scalar(shard);
-        (0..self.counts.shards as usize).map(len).max().unwrap_or(0)
+        let (bounds, mut longest) = (self.rows.shard_bounds, 0);
+        // An iterator's closures could become functions of their own, which `.ci/run` refuses.
+        for shard in 0..self.counts.shards as usize {
+            longest = longest.max(bounds.load_scalar(shard + 1) - bounds.load_scalar(shard));
+        }
+        longest
     }
 
     /// Returns the number of items of a phase that does not consist of products.
     #[inline(always)]
-    fn items(&self, op: Op) -> usize {
+    fn items_without_products(&self, op: Op) -> usize {
         let (s, tensors) = (self.s, Layout(self.s).model());
         let heads = s.n_head() * self.counts.documents as usize;
         match op {

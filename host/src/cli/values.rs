@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::ValueParser;
 
+use crate::config::from_to;
+
 /// The largest count. The whole numbers up to it are exact in an `f64`, which the learning rate's schedule needs.
 pub(super) const MAX_COUNT: u64 = 1 << 53;
 
@@ -50,7 +52,7 @@ pub(super) fn not_negative() -> ValueParser {
 }
 
 pub(super) fn within(range: RangeInclusive<f64>) -> ValueParser {
-    let expected = format!("from {:?} to {:?}", range.start(), range.end());
+    let expected = from_to(&range);
     real(range, expected)
 }
 

@@ -1,13 +1,10 @@
 //! The protocol by which threads run phases in lockstep. loom runs it in every order of its accesses (`host/loom`).
 
+use super::apart::Apart;
 use super::sync::{AtomicBool, AtomicUsize, Ordering, hint, thread};
 
 /// The number of rounds of a busy wait before a thread yields its processor.
 const SPINS: usize = 2000;
-
-/// A value in cache lines of its own, so that a thread that writes it delays none that uses another value.
-#[repr(align(128))]
-struct Apart<T>(T);
 
 /// The progress through the phases, which are counted from 1.
 pub struct Phases {

@@ -14,6 +14,7 @@ use gpu_kernels::tiled::step::StepArgs;
 use gpu_kernels::tiled::work::{Work, WorkArgs};
 use simt::{HALF_WARP, View, round_up};
 
+use super::apart::Apart;
 use super::buffer::Buffer;
 use super::phase_pool;
 use super::shared::{Shared, WORK_PER_THREAD};
@@ -157,7 +158,7 @@ impl Tiled {
                 first += len;
             };
             // SAFETY: the caller vouches for the pointers.
-            memory = memory.max(unsafe { args.plan(phase, add) });
+            memory = memory.max(unsafe { args.item_memory(phase, add) });
             match strips {
                 Some(strips) if matches!(phase.op, Op::Join | Op::Update) => shares.push(slice::from_ref(strips)),
                 _ => shares.push(&groups),
@@ -198,13 +199,12 @@ impl Tiled {
 struct Shares {
     threads: usize,
     /// The shares of all phases. A phase has those of the first thread, then those of the next one.
-    list: Vec<Share>,
+    list: Vec<Apart<Share>>,
     /// The places of the phases' shares.
     phases: Vec<Range<usize>>,
 }
 
-/// Adjacent items of a phase, in cache lines of their own.
-#[repr(align(128))]
+/// Adjacent items of a phase.
 struct Share {
     /// The first item that no thread has taken.
     next: AtomicUsize,
@@ -223,20 +223,20 @@ impl Shares {
         for thread in 0..self.threads {
             self.list.extend(groups.iter().map(|items| {
                 let first = |thread: usize| items.start + items.len() * thread / self.threads;
-                Share { next: AtomicUsize::new(first(thread)), end: first(thread + 1) }
+                Apart(Share { next: AtomicUsize::new(first(thread)), end: first(thread + 1) })
             }));
         }
         self.phases.push(start..self.list.len());
     }
 
     /// Returns the shares of a phase.
-    fn of_phase(&self, phase: usize) -> &[Share] {
+    fn of_phase(&self, phase: usize) -> &[Apart<Share>] {
         &self.list[self.phases[phase].clone()]
     }
 
     /// Returns the end of a phase's items.
     fn end(&self, phase: usize) -> usize {
-        self.of_phase(phase).last().map_or(0, |share| share.end)
+        self.of_phase(phase).last().map_or(0, |Apart(share)| share.end)
     }
 
     /// Returns the items of a phase that a thread takes, one when it has finished the one before, because items differ in
@@ -244,7 +244,7 @@ impl Shares {
     fn taken_by(&self, phase: usize, thread: usize) -> impl Iterator<Item = usize> {
         let shares = self.of_phase(phase);
         let (before, from) = shares.split_at(shares.len() / self.threads * thread);
-        from.iter().chain(before).flat_map(|Share { next, end }| {
+        from.iter().chain(before).flat_map(|Apart(Share { next, end })| {
             iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|item| item < end))
         })
     }

@@ -250,7 +250,7 @@ impl Launch {
             return if phase.op.is_forward() { Self::Forward(args, blocks) } else { Self::Backward(args, blocks) };
         }
         // SAFETY: the caller keeps the contract.
-        let blocks = unsafe { step.items(phase) };
+        let blocks = unsafe { step.items_without_products(phase) };
         let scratch = std::ptr::null_mut();
         if phase.op.is_attention() {
             let staging = kernels.attention.0.staging() as u64;
