@@ -1,16 +1,17 @@
-//! Checkpoints of the program, with runs that are resumed, processes that are killed, full disks, and Python.
+//! Runs that go on from a checkpoint to the bit, and checkpoints that Python reads and writes.
 
 use std::fs;
-use std::io::Write;
 use std::process::Command;
-use std::time::Instant;
 
-use assert_cmd::cargo::cargo_bin;
 use safetensors::SafeTensors;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+#[path = "../common/mod.rs"]
 mod common;
 use common::{Folder, python, refused};
+
+mod disk;
+mod refusals;
 
 #[test]
 fn two_halves_of_a_run_have_the_bits_of_the_whole() {
@@ -55,9 +56,9 @@ fn a_run_with_nothing_to_train_says_so() {
 #[test]
 fn checkpoints_and_metrics_of_an_earlier_version_go_on_to_the_same_bits() {
     let folder = Folder::new();
-    folder.write("names.txt", include_bytes!("../../assets/names.txt"));
-    folder.write("old.safetensors", include_bytes!("golden/old-program.safetensors"));
-    let metrics = include_str!("golden/old-program.jsonl");
+    folder.write("names.txt", include_bytes!("../../../assets/names.txt"));
+    folder.write("old.safetensors", include_bytes!("../golden/old-program.safetensors"));
+    let metrics = include_str!("../golden/old-program.jsonl");
     folder.write("steps.jsonl", metrics);
     let flags = "--steps 40 --val-every 0 --samples 1 --seed 7 --n-embd 4 --n-head 2 --block-size 4";
     let samples =
@@ -101,117 +102,11 @@ fn the_reference_goes_on_from_a_checkpoint_of_the_kernels() {
 }
 
 #[test]
-fn a_checkpoint_of_another_run_is_not_resumed() {
-    let folder = Folder::new();
-    folder.stdout("--steps 4 --save model.safetensors");
-    folder.write("other.txt", "emma\nolivia\nava\nxqz\n");
-    folder.write("reversed.txt", common::NAMES.lines().rev().collect::<Vec<_>>().join("\n"));
-    for (args, parts) in [
-        ("--steps 3", &["`--steps 4`, not `--steps 3`", "give `--steps 4` or more"][..]),
-        ("--steps 4 --seed 1", &["`--seed 42`, not `--seed 1`"]),
-        ("--steps 4 --n-layer 2", &["`--n-layer 1`, not `--n-layer 2`"]),
-        ("--steps 4 --learning-rate 0.02", &["`--learning-rate 0.01`, not `--learning-rate 0.02`"]),
-        ("--steps 4 --no-shuffle", &["without `--no-shuffle`"]),
-        (
-            "--steps 4 --input reversed.txt",
-            &["another corpus", "give the corpus of the run, `--input names.txt`, as it was"],
-        ),
-        ("--steps 4 --input other.txt", &["another corpus", "`--input names.txt`"]),
-        ("--steps 4 --input none.txt", &["cannot read `none.txt`", "leave `--input` out to take the run's corpus"]),
-    ] {
-        let input = if args.contains("--input") { "" } else { "--input names.txt" };
-        refused(folder.program(&format!("{input} {args} --resume model.safetensors")), 1, parts);
-    }
-    refused(folder.run("--steps 4 --resume none.safetensors"), 1, &["none.safetensors"]);
-    let both = folder.run("--resume model.safetensors --init-from model.safetensors").assert().code(2);
-    assert!(String::from_utf8_lossy(&both.get_output().stderr).contains("cannot be used with"));
-}
-
-#[test]
-fn a_run_from_standard_input_says_that_it_needs_its_corpus_again() {
-    let folder = Folder::new();
-    let piped = |args: &str| {
-        let mut command = folder.program(&format!("--samples 0 {args}"));
-        command.write_stdin(common::NAMES);
-        command
-    };
-    piped("--input - --steps 8 --stop-after 4 --save half.st").assert().success();
-    let parts =
-        ["`half.st` read its corpus from standard input", "`--input FILE`, or by `--input -` and standard input"];
-    refused(folder.program("--resume half.st"), 1, &parts);
-    folder.stdout("--resume half.st --samples 0 --save file.st");
-    piped("--input - --resume half.st --save piped.st").assert().success();
-    let bytes = |name: &str| fs::read(folder.path(name)).unwrap();
-    let tensors = |name: &str| {
-        let bytes = bytes(name);
-        bytes[8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize..].to_vec()
-    };
-    assert!(tensors("file.st") == tensors("piped.st"));
-    folder.write("other.txt", "emma\nolivia\nava\n");
-    let hint = "give the corpus that the run read from standard input";
-    refused(folder.program("--resume half.st --input other.txt"), 1, &["another corpus", hint]);
-    // A configuration reads standard input as the run did.
-    let config = folder.program("info half.st --as-config").assert().success().get_output().stdout.clone();
-    folder.write("run.toml", config);
-    piped("--config run.toml --save again.st").assert().success();
-    piped("--input - --steps 8 --save whole.st").assert().success();
-    assert!(bytes("again.st") == bytes("whole.st"));
-}
-
-#[test]
-fn a_setting_that_makes_another_corpus_is_told_before_the_corpus() {
-    let folder = Folder::new();
-    folder.write("names.txt", common::NAMES.to_owned() + "anna lena\nmia \n");
-    folder.stdout("--steps 4 --samples 0 --save model.st");
-    refused(folder.run("--resume model.st --keep-spaces"), 1, &["belongs to a run without `--keep-spaces`"]);
-    // The vocabulary differs, too.
-    folder.write("names.txt", "zoe\u{301}\nrene\u{301}\n");
-    folder.stdout("--steps 4 --samples 0 --save decomposed.st");
-    let parts = ["belongs to a run of `--normalize none`, not `--normalize nfc`", "give `--normalize none`"];
-    refused(folder.run("--resume decomposed.st --normalize nfc"), 1, &parts);
-    // Read with these flags, the texts would be too short or have one document.
-    folder.write("text.txt", "all on one line, and on no other ".repeat(9));
-    folder.program("--input text.txt --corpus text --steps 4 --samples 0 --save text.st").assert().success();
-    folder.write("copies.txt", "emma\nemma\nemma\n");
-    folder.program("--input copies.txt --steps 4 --samples 0 --save copies.st").assert().success();
-    for (args, named, hint) in [
-        ("text.st --corpus lines", "belongs to a run of `--corpus text`, not `--corpus lines`", "give `--corpus text`"),
-        ("text.st --block-size 99", "holds a model of `--block-size 8`, not `--block-size 99`", "`--block-size 8`"),
-        ("copies.st --dedup", "belongs to a run without `--dedup`", "leave `--dedup` out"),
-    ] {
-        refused(folder.program(&format!("--resume {args}")), 1, &[named, hint]);
-    }
-}
-
-#[test]
 fn a_resumed_run_that_has_ended_keeps_its_validation_loss() {
     let folder = Folder::new();
     folder.stdout("--steps 20 --val-every 10 --samples 0 --save ended.st");
     folder.stdout("--resume ended.st --samples 0 --save again.st");
     assert!(fs::read(folder.path("again.st")).unwrap() == fs::read(folder.path("ended.st")).unwrap());
-}
-
-#[test]
-fn a_resumed_run_validates_on_the_documents_of_its_best_validation() {
-    let folder = Folder::new();
-    for (args, stored) in [("--val-docs 2", "2"), ("--seeds 2", "all")] {
-        folder.stdout(&format!("--steps 20 --val-every 10 --samples 0 {args} --save model.st"));
-        let parts = [&format!("`--val-docs 1` is not the run's `--val-docs {stored}`"), "leave `--val-docs` out"];
-        refused(folder.run("--resume model.st --steps 30 --val-docs 1"), 2, &parts);
-        let losses = |args: &str| folder.stdout(args).lines().last().unwrap().to_owned();
-        let (own, same) = ("--resume model.st --steps 30 --samples 0", format!("--val-docs {stored}"));
-        assert_eq!(losses(own), losses(&format!("{own} {same}")));
-    }
-}
-
-#[test]
-fn a_resumed_run_takes_no_other_corpus_than_its_own() {
-    let folder = Folder::new();
-    folder.stdout("--steps 4 --samples 0 --save model.st");
-    fs::rename(folder.path("names.txt"), folder.path("input.txt")).unwrap();
-    let parts = ["cannot read `names.txt`, the corpus of the resumed run", "`--input FILE`, if it has moved"];
-    refused(folder.program("--resume model.st --steps 5"), 1, &parts);
-    folder.program("--resume model.st --steps 5 --input input.txt").assert().success();
 }
 
 #[test]
@@ -281,155 +176,6 @@ fn a_model_that_knows_more_characters_than_the_corpus_is_trained_on() {
         1,
         &["`model.st` has another vocabulary", "characters alone"],
     );
-}
-
-#[test]
-fn a_stored_setting_that_its_flag_no_longer_takes_is_named_with_what_to_do() {
-    let folder = Folder::new();
-    folder.stdout("--steps 8 --stop-after 4 --samples 0 --save new.st");
-    let store = |key: &str, value: Value| {
-        let mut metadata = folder.metadata("new.st");
-        metadata["settings"][key.replace('_', "-")] = value.clone();
-        if !metadata[key].is_null() {
-            metadata[key] = value;
-        }
-        folder.write_checkpoint("old.st", "new.st", Some(metadata));
-    };
-    for (key, value, other, said) in [
-        ("eps", json!(1e30), "--eps 0.5", "`--eps 1e+30`: expected a number from 1e-37 to 1.0"),
-        (
-            "max_grad_norm",
-            json!(1e-30),
-            "--max-grad-norm 2",
-            "`--max-grad-norm 1e-30`: expected a number from 1e-6 to ",
-        ),
-        ("batch", json!(0), "--batch 3", "`--batch 0`: expected a whole number from 1 to "),
-    ] {
-        store(key, value);
-        // Another value would be another run.
-        for args in ["", other] {
-            let parts = [
-                &*format!("error: the checkpoint `old.st` belongs to a run of {said}"),
-                "hint: start a new run from its weights by `--init-from old.st`, or ",
-            ];
-            refused(folder.program(&format!("--resume old.st {args}")), 2, &parts);
-        }
-        folder.stdout("--init-from old.st --steps 2 --samples 0");
-    }
-    store("val_every", json!(-3));
-    let parts = ["`old.st` belongs to a run of `--val-every -3`: expected a whole", "hint: give another `--val-every`"];
-    refused(folder.program("--resume old.st"), 2, &parts);
-    folder.stdout("--resume old.st --val-every 3 --samples 0");
-    store("corpus_mode", json!("pages"));
-    let parts = ["`old.st` belongs to a run of `--corpus pages`: expected one of lines, text", "hint: give another "];
-    refused(folder.run("--init-from old.st"), 2, &parts);
-    folder.stdout("--init-from old.st --corpus lines --steps 2 --samples 0");
-    for (key, value) in [("dropout", json!(0.5)), ("save", json!("stored.st"))] {
-        store(key, value);
-        let output = folder.program("--resume old.st --samples 0").assert().success().get_output().clone();
-        let notice = format!("settings: `old.st` has `--{key}`, which is left out, since it is no setting here\n");
-        assert!(String::from_utf8(output.stderr).unwrap().contains(&notice));
-    }
-    assert!(!folder.path("stored.st").exists());
-}
-
-#[test]
-fn a_checkpoint_with_the_tensors_of_another_model_is_told_before_its_settings() {
-    let folder = Folder::new();
-    folder.stdout("--steps 8 --learning-rate 0.02 --samples 0 --save good.st");
-    let mut metadata = folder.metadata("good.st");
-    metadata["n_embd"] = json!(12);
-    folder.write_checkpoint("bad.st", "good.st", Some(metadata));
-    refused(folder.program("--resume bad.st"), 1, &["`bad.st` has tensor `", "of shape "]);
-}
-
-// A limit on the file size stands in for a full disk. A process can set this limit without privileges.
-#[cfg(unix)]
-#[test]
-fn a_full_disk_leaves_the_old_file_and_a_clear_error() {
-    let folder = Folder::new();
-    folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
-    let old = fs::read(folder.path("model.safetensors")).unwrap();
-    // The limit, in blocks of 1024 bytes, is at most half of a checkpoint.
-    let limit = old.len() / 2 / 1024;
-    let script = format!(
-        "ulimit -f {limit}; exec '{}' --input names.txt --steps 9 --resume model.safetensors \
-         --save model.safetensors --save-every 2",
-        cargo_bin!("microgpt").display()
-    );
-    let output = Command::new("bash").args(["-c", &script]).current_dir(&folder.0).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("cannot save to `model.safetensors`") && stderr.contains("hint: "), "{stderr}");
-    assert_eq!(fs::read(folder.path("model.safetensors")).unwrap(), old);
-    assert_eq!(folder.files(), ["model.safetensors", "names.txt"], "no part of a file is left");
-}
-
-/// Returns the arguments of `unshare` for a script that mounts file systems, or `None` where a mount is forbidden.
-#[cfg(target_os = "linux")]
-fn mounting() -> Option<Vec<&'static str>> {
-    let ways = [vec!["--mount"], vec!["--mount", "--map-root-user"]];
-    ways.into_iter().find(|way| {
-        let probe = ["bash", "-c", "mount -t tmpfs -o size=64k none /mnt"];
-        let output = Command::new("unshare").args(way).args(probe).output();
-        output.is_ok_and(|output| output.status.success())
-    })
-}
-
-// The save fills a small file system, which the test mounts where the system permits a mount.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_file_system_leaves_the_old_file_and_a_clear_error() {
-    let Some(unshare) = mounting() else {
-        // The test harness captures `eprintln!` of a passing test, so the notice goes to stderr directly.
-        let text = "NOT TESTED: a full file system, since none can be mounted here (`unshare --mount`)";
-        return drop(Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n")));
-    };
-    let folder = Folder::new();
-    folder.stdout("--steps 9 --stop-after 3 --samples 1 --save model.safetensors");
-    // The disk of 64 KiB has room for one checkpoint.
-    let script = format!(
-        "mkdir disk && mount -t tmpfs -o size=64k none disk && cp model.safetensors disk/ || exit 2
-         '{}' --input names.txt --steps 9 --resume disk/model.safetensors --save disk/model.safetensors
-         echo \"exit $?\"; cmp model.safetensors disk/model.safetensors && echo same; ls -A disk",
-        cargo_bin!("microgpt").display()
-    );
-    let output = Command::new("unshare").args(unshare).args(["bash", "-c", &script]).current_dir(&folder.0).output();
-    let output = output.unwrap();
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(output.status.success() && stdout.ends_with("exit 1\nsame\nmodel.safetensors\n"), "{stdout}{stderr}");
-    assert!(stderr.contains("No space left on device") && stderr.contains("hint: "), "{stderr}");
-}
-
-// The time of a save is compared with that of the same bytes on the same disk, since disks differ. The fastest of three
-// runs counts, since other programs use the disk too.
-#[test]
-fn a_save_takes_little_more_time_than_its_bytes_on_the_disk() {
-    let folder = Folder::new();
-    let least = |run: &dyn Fn()| {
-        let seconds = |_| {
-            let start = Instant::now();
-            run();
-            start.elapsed().as_secs_f64()
-        };
-        (0..3).map(seconds).fold(f64::INFINITY, f64::min)
-    };
-    let training = |args: &str| {
-        let args = format!("--steps 200 --val-every 0 --samples 1 --save model.safetensors {args}");
-        least(&|| drop(folder.stdout(&args)))
-    };
-    let saves = training("--save-every 1") - training("");
-    let bytes = fs::read(folder.path("model.safetensors")).unwrap();
-    let writes = least(&|| {
-        for _ in 0..199 {
-            let mut file = fs::File::create(folder.path("bytes")).unwrap();
-            file.write_all(&bytes).unwrap();
-            file.sync_all().unwrap();
-            fs::rename(folder.path("bytes"), folder.path("written")).unwrap();
-        }
-    });
-    eprintln!("199 saves take {saves:.3} s, and the writes alone {writes:.3} s");
-    assert!(saves < 4.0 * writes + 0.5 || cfg!(debug_assertions), "{saves} s and {writes} s");
 }
 
 #[test]
