@@ -12,7 +12,7 @@ use super::page::Page;
 use super::ranking::Comparison;
 use super::save_path::SavePath;
 use super::{interrupt, memory};
-use crate::checkpoint::{self, RunInfo, RunSettings};
+use crate::checkpoint::{self, RunInfo};
 use crate::cluster::{Cluster, SweepGroup};
 use crate::corpus::{CorpusMode, Dataset};
 use crate::device::cpu::useful_threads;
@@ -37,16 +37,7 @@ use outputs::Outputs;
 pub(super) fn run(cli: &Cli, cluster: Option<&Cluster>) -> Result<ExitCode> {
     cli.check_paths()?;
     let Outputs { save, save_best, plot } = Outputs::new(cli)?;
-    let settings = RunSettings {
-        train: cli.configs[0].train,
-        seed: cli.run.seed,
-        shuffle: !cli.run.no_shuffle,
-        documents: cli.run.documents.config(),
-    };
-    if let Some(path) = &cli.run.resume {
-        // The settings decide what the corpus has to be. The vocabulary is not known yet.
-        checkpoint::validate_run(path, cli.configs[0].model.shape(1)?, &settings)?;
-    }
+    let settings = cli.run_settings()?;
     let corpus = memory::reading_corpus(|| cli.corpus())?;
     let (documents, mut dataset) = memory::reading_corpus(|| {
         let documents: Vec<&str> = corpus.documents().collect();

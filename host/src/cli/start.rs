@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::args::Cli;
 use super::command::{command, invalid_value};
 use super::settings::{VAL_DOCS, is_own, is_setting, own_settings, to_args};
-use crate::checkpoint::{self, DIMENSIONS, MODE, to_flag};
+use crate::checkpoint::{self, DIMENSIONS, MODE, RunSettings, to_flag};
 use crate::corpus::{Corpus, Dataset, STDIN};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -105,6 +105,22 @@ impl Cli {
         if self.run.resume.is_some() && path.is_string() {
             self.settings.insert("init-from".to_owned(), path.clone());
         }
+    }
+
+    /// Returns the settings of the run. A resumed run must have those of its checkpoint, which decide what its corpus has to
+    /// be. So they are compared before the corpus is read.
+    ///
+    /// # Errors
+    /// Those of [`checkpoint::validate_run`].
+    pub(super) fn run_settings(&self) -> Result<RunSettings> {
+        let (config, run) = (&self.configs[0], &self.run);
+        let (seed, shuffle, documents) = (run.seed, !run.no_shuffle, run.documents.config());
+        let settings = RunSettings { train: config.train, seed, shuffle, documents };
+        if let Some(path) = &run.resume {
+            // The vocabulary is not known yet, and is not compared.
+            checkpoint::validate_run(path, config.model.shape(1)?, &settings)?;
+        }
+        Ok(settings)
     }
 
     /// Reads the corpus, which is by default that of the resumed run.
