@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::overwrite::refuse_other_than_checkpoint;
@@ -16,36 +17,27 @@ const STEP: &str = "{step}";
 pub(super) struct SavePath(PathBuf);
 
 impl SavePath {
-    /// Checks that a run can save its checkpoints to `path`, and changes nothing. The run ends after step `last` unless it is
-    /// interrupted, and saves after the steps for which `saves` returns true.
+    /// Checks that a run can save checkpoints of these steps to `path`, and changes nothing.
     ///
     /// # Errors
     /// Those of [`AtomicFile::new`], and an error if one of these checkpoints would replace a file of another kind.
-    pub(super) fn new(path: &Path, last: u64, saves: impl Fn(u64) -> bool) -> Result<Self> {
-        let save = Self(path.to_owned());
-        AtomicFile::new(&save.at(last))?;
-        let steps = steps(path, names(path)).into_iter().chain([last]);
-        let saved = steps.filter(|&step| saves(step) || !save.is_numbered());
-        saved.map(|step| save.at(step)).try_for_each(|file| refuse_other_than_checkpoint(&file))?;
+    pub(super) fn new(path: &Path, saved: &RangeInclusive<u64>) -> Result<Self> {
+        let (save, last) = (Self(path.to_owned()), *saved.end());
+        save.file(last)?;
+        let mut steps = steps(path, names(path));
+        steps.retain(|step| saved.contains(step));
+        steps.sort_unstable();
+        let mut files = steps.into_iter().chain([last]).map(|step| save.at(step));
+        files.try_for_each(|file| refuse_other_than_checkpoint(&file))?;
         Ok(save)
     }
 
     /// Returns the file for the checkpoint of a step.
     ///
     /// # Errors
-    /// Those of [`AtomicFile::new`], and an error if the checkpoint has a name of its own that a file of another kind has. An
-    /// interrupted run may save after any step, and [`Self::new`] does not check all of them.
+    /// Those of [`AtomicFile::new`].
     pub(super) fn file(&self, step: u64) -> Result<AtomicFile> {
-        let path = self.at(step);
-        if self.is_numbered() {
-            refuse_other_than_checkpoint(&path)?;
-        }
-        AtomicFile::new(&path)
-    }
-
-    /// Returns whether each step has a name of its own.
-    fn is_numbered(&self) -> bool {
-        self.0.to_str().is_some_and(|name| name.contains(STEP))
+        AtomicFile::new(&self.at(step))
     }
 
     /// Returns the path of the checkpoint of a step.
@@ -87,14 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_another_kind_is_refused_for_the_steps_that_are_saved() {
+    fn a_file_of_another_kind_is_refused_for_the_steps_of_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model-{step}.st");
         fs::write(folder.path().join("model-7.st"), "notes").unwrap();
-        assert!(SavePath::new(&path, 10, |step| step == 7 || step == 10).is_err());
-        let save = SavePath::new(&path, 10, |step| step == 10).unwrap();
-        assert!(save.file(8).is_ok());
-        let report = save.file(7).unwrap_err().report();
+        let report = SavePath::new(&path, &(1..=10)).unwrap_err().report();
         assert!(report.contains("model-7.st`: the file exists and is no checkpoint"), "{report}");
+        assert!(SavePath::new(&path, &(1..=6)).is_ok());
+        assert!(SavePath::new(&path, &(8..=10)).is_ok());
     }
 }
