@@ -2,20 +2,19 @@
 
 use rand_xoshiro::Xoshiro128PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use simt::{Grid, HALF_WARP, Target, U32View, View, WARPS, Warp, div, inline, round_up};
+use simt::{Block, Grid, Target, U32View, View, WARPS, Warp, div, inline};
 
-use crate::activations::{Heads, query_group_len};
 use crate::kernel::Kernel;
-use crate::layout::Layout;
 use crate::model::Gpt;
-use crate::ops::attention::{self, Query};
 use crate::ops::rmsnorm::RmsNorm;
+use crate::ops::sample;
 use crate::ops::sample::SamplingParams;
-use crate::ops::{Tokens, embed, linear, sample};
-use crate::shape::{RuntimeShape, Shape, TOKENS};
+use crate::shape::{RuntimeShape, Shape, TOKEN_GROUP, TOKENS};
 
+mod decode;
 mod table;
 
+use decode::{PROMPT_ROWS, Row, Rows, Workspace, decode, has_prompt_rows};
 use table::Table;
 
 /// The token that begins and ends every document.
@@ -54,32 +53,6 @@ pub struct GenerateArgs {
     pub sampling: SamplingParams,
     /// The model's dimensions.
     pub shape: RuntimeShape,
-}
-
-buffers! {
-    /// A warp's part of the workspace, with rows for `tokens` samples, and a layer's cached keys and values.
-    struct Workspace(s, tokens)
-    model {
-    x: tokens * s.n_embd_padded(),
-    rstd: round_up(tokens, HALF_WARP),
-    xn: tokens * s.n_embd_padded(),
-    q: tokens * s.n_attn_padded(),
-    probs: Heads::new(s).groups * query_group_len(s),
-    attn: tokens * s.n_attn_padded(),
-    h2: tokens * s.n_hidden_padded(),
-    logits: tokens * s.vocab_padded(),
-    }
-    layer {
-    /// `[tokens, T, A]`.
-    keys: tokens * cache_len(s),
-    /// `[tokens, T, A]`.
-    values: tokens * cache_len(s),
-    }
-}
-
-/// Returns the number of elements in one sample's cached keys or values of one layer.
-fn cache_len<S: Shape>(s: S) -> usize {
-    s.block_size_padded() * s.n_attn_padded()
 }
 
 /// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
@@ -150,10 +123,18 @@ impl Kernel for GenerateArgs {
                 while !block.is_stopped()
                     && let Some(last) = slots.iter().rposition(|slot| slot.sample < args.samples as usize)
                 {
-                    // With constant dimensions, idle slots cost less than branches around them.
-                    let tokens = Tokens { first: 0, end: if S::IS_CONST { TOKENS } else { last + 1 } };
+                    if has_prompt_rows::<S>(TOKENS) {
+                        let reader = PromptReader { block, warp, model, work, args: &args, io: &io };
+                        for i in 0..=last {
+                            reader.read(i, &mut slots[i]);
+                        }
+                    }
                     let s = s.rematerialize();
-                    decode(warp, &model, table, work, &slots, tokens);
+                    // With constant dimensions, idle slots cost less than branches around them.
+                    let count = if S::IS_CONST { TOKENS } else { last + 1 };
+                    let row = |slot: usize| Row { slot, position: slots[slot].position, token: slots[slot].token };
+                    let rows = Rows::<TOKENS> { all: core::array::from_fn(row), count, has_logits: true };
+                    decode(warp, &model, table, work, &rows);
                     advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
                     warp.sync();
                 }
@@ -162,83 +143,63 @@ impl Kernel for GenerateArgs {
     }
 }
 
-/// Returns the model and the workspace of layer `l` for one op. Their places are computed where the op uses them, see
-/// [`Shape::rematerialize`].
-#[inline(always)]
-fn op<S: Shape>(model: &Gpt<S>, work: View, l: usize) -> (Gpt<S>, Workspace) {
-    let s = model.s.rematerialize();
-    (Gpt { s, ..*model }, Workspace::new(s, TOKENS, work, s.rematerialize_index(l)))
+/// The reader of the prompts of a warp's slots.
+struct PromptReader<'a, T, S> {
+    block: &'a Block<T>,
+    warp: &'a Warp,
+    model: Gpt<S>,
+    /// The warp's workspace.
+    work: View,
+    args: &'a GenerateArgs,
+    io: &'a Io,
 }
 
-/// Computes the logits of the next token of the slots `tokens`, and adds their keys and values to the cache.
-#[inline(always)]
-fn decode<S: Shape>(
-    warp: &Warp,
-    model: &Gpt<S>,
-    table: Option<Table>,
-    work: View,
-    slots: &[Slot; TOKENS],
-    tokens: Tokens,
-) {
-    let positions = slots.each_ref().map(|slot| slot.position);
-    // The places of a slot's query, key and value, `which` 0, 1, 2.
-    let place = |s: S, views: &Workspace, which: usize, slot: usize| {
-        let (a, cached) = (s.n_attn_padded(), slot * cache_len(s) + positions[slot] * s.n_attn_padded());
-        match which {
-            0 => views.q.at(slot * a),
-            1 => views.keys.at(cached),
-            _ => views.values.at(cached),
+impl<T: Target, S: Shape> PromptReader<'_, T, S> {
+    /// Reads the prompt of slot `index` if the slot begins a sample, and writes the prompt's tokens.
+    ///
+    /// The prompt's last token is left to the slot, because its successor is drawn. A short prompt is left to the slot as a
+    /// whole, because the slots of a warp share each load of a weight.
+    #[inline(always)]
+    fn read(&self, index: usize, slot: &mut Slot) {
+        if slot.position > 0 || slot.sample >= self.args.samples as usize {
+            return;
         }
-    };
-    let (at_op, views) = op(model, work, 0);
-    let s = at_op.s;
-    if let Some(table) = table {
-        for slot in 0..TOKENS {
-            let row = table.row(s, slots[slot].token, positions[slot]);
-            row.copy_x(views.x.at(slot * s.n_embd_padded()));
-            for which in 0..3 {
-                row.copy_qkv(which, place(s, &views, which, slot));
+        let len = self.args.prompt_len as usize;
+        let prompt = self.io.prompt.at(slot.sample * len);
+        let known = (1..len).take_while(|&i| prompt.load_scalar(i) != BOS).count();
+        if known < TOKEN_GROUP {
+            return;
+        }
+        for first in (0..known).step_by(PROMPT_ROWS) {
+            let count = PROMPT_ROWS.min(known - first);
+            // The rows after the last one repeat it.
+            let row = |i: usize| {
+                let position = first + i.min(count - 1);
+                Row { slot: index, position, token: prompt.load_scalar(position) }
+            };
+            let rows = Rows { all: core::array::from_fn(row), count, has_logits: self.io.logprobs.is_some() };
+            self.block.outlined(inline!(|| self.pass(&rows, slot.sample, prompt.at(first + 1))));
+        }
+        (slot.position, slot.token) = (known, prompt.load_scalar(known));
+    }
+
+    /// Takes rows of a sample through the model, and writes the tokens `next` that follow them.
+    #[inline(always)]
+    fn pass(&self, rows: &Rows<PROMPT_ROWS>, sample: usize, next: U32View) {
+        let &Self { warp, model, work, io, .. } = self;
+        let (s, Workspace { packed, logits, .. }) = (model.s, Workspace::new(model.s, TOKENS, work, 0));
+        decode(warp, &Gpt { packed: Some(packed), ..model }, None, work, rows);
+        let first = sample * s.block_size() + rows.all[0].position;
+        for i in 0..rows.count {
+            let token = next.load_scalar(i);
+            io.out.store_scalar(first + i, token);
+            if let Some(logprobs) = io.logprobs {
+                let logits = logits.at(i * s.vocab_padded());
+                logprobs.store_scalar(first + i, sample::log_probability(s, logits, token));
             }
         }
         warp.sync();
-    } else {
-        let embedding = at_op.embedding(slots.each_ref().map(|slot| slot.token), positions);
-        embed::forward(warp, s, &embedding, views.rstd, 0, |at, sum| views.x.store(at, sum));
     }
-    for l in 0..model.s.n_layer() {
-        if l > 0 || table.is_none() {
-            let (at_op, views) = op(model, work, l);
-            let norm = RmsNorm { x: views.x, y: views.xn, rstd: views.rstd };
-            at_op.project_qkv(
-                warp,
-                l,
-                &norm,
-                tokens,
-                inline!(|which, slot, i, y| y.store(place(at_op.s, &views, which, slot), i)),
-            );
-        }
-        for slot in 0..TOKENS {
-            let (Gpt { s, .. }, Workspace { q, keys, values, probs, attn, .. }) = op(model, work, l);
-            let (a, cached) = (s.n_attn_padded(), slot * cache_len(s));
-            let (q, k, v, attn) = (q.at(slot * a), keys.at(cached), values.at(cached), attn.at(slot * a));
-            let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn };
-            attention::attend(warp, s, &query, positions[slot]);
-        }
-        let (at_op, Workspace { x, attn, .. }) = op(model, work, l);
-        let wo = Layout(at_op.s).layer(at_op.s.rematerialize_index(l)).attn_wo;
-        linear::accumulate(warp, at_op.s, &at_op.linear(attn, wo), tokens, x);
-        model.mlp(
-            warp,
-            l,
-            inline!(|| {
-                let (_, Workspace { x, xn, rstd, h2, .. }) = op(model, work, l);
-                (RmsNorm { x, y: xn, rstd }, None, h2)
-            }),
-            tokens,
-        );
-    }
-    let (at_op, Workspace { x, logits, .. }) = op(model, work, 0);
-    linear::forward_into(warp, at_op.s, &at_op.linear(x, Layout(at_op.s).model().wte), tokens, logits);
 }
 
 /// Draws the next token of every slot or takes the prompt's, and writes it. A sample's end moves its slot on by `stride` samples.

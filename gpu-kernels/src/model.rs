@@ -22,6 +22,8 @@ pub struct Gpt<S> {
     pub w: View,
     /// The transposed matrices, `[in, out]`.
     pub transposed: View,
+    /// The memory for packed columns, see [`Linear::packed`].
+    pub packed: Option<View>,
 }
 
 /// The tokens of a launch's documents.
@@ -61,7 +63,7 @@ impl<S: Shape> Gpt<S> {
             warp.fetch(&transposed);
             warp.fetch(&work);
         }));
-        (Self { s, w: w.view, transposed: transposed.view }, work.view.even_first())
+        (Self { s, w: w.view, transposed: transposed.view, packed: None }, work.view.even_first())
     }
 
     /// Returns the model, the activations and the tensors of layer `l` for one op. Their places are computed where the op uses
@@ -74,12 +76,13 @@ impl<S: Shape> Gpt<S> {
 
     /// Returns the product of `x` with a matrix as the forward pass computes it, contracted over the matrix's inputs.
     pub fn linear(&self, x: View, matrix: Place) -> Linear {
-        Linear { x, w: self.transposed.at(matrix.offset), rows: matrix.cols, cols: matrix.rows }
+        let (w, packed) = (self.transposed.at(matrix.offset), self.packed);
+        Linear { x, w, rows: matrix.cols, cols: matrix.rows, packed }
     }
 
     /// Returns the product of `dy` with a matrix as the backward pass computes it, contracted over the matrix's outputs.
     fn linear_backward(&self, dy: View, matrix: Place) -> Linear {
-        Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
+        Linear { x: dy, w: self.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols, packed: None }
     }
 
     /// Runs the forward pass, with each group of tokens in one warp. Barriers precede attention to other tokens' keys.
@@ -182,12 +185,12 @@ impl<S: Shape> Gpt<S> {
 
     /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
     #[inline(always)]
-    pub fn project_qkv(
+    pub fn project_qkv<const N: usize>(
         &self,
         warp: &Warp,
         l: usize,
         norm: &RmsNorm,
-        tokens: Tokens,
+        tokens: Tokens<N>,
         store: impl Fn(usize, usize, usize, Columns),
     ) {
         rmsnorm::forward(warp, self.s, norm, tokens);

@@ -310,7 +310,7 @@ impl<S: Shape> Train<S> {
         beside: impl Fn(&Warp) + Copy,
     ) {
         let Arrays { w, transposed, .. } = self.arrays;
-        let (model, last) = (Gpt { s: self.s, w, transposed }, self.s.n_layer() - 1);
+        let (model, last) = (Gpt { s: self.s, w, transposed, packed: None }, self.s.n_layer() - 1);
         model.forward::<T, N>(
             block,
             pass,

@@ -140,6 +140,13 @@ impl<T: Target> Block<T> {
         );
     }
 
+    /// Runs `work`, a part of what a warp does between two barriers, as a function of its own on the CPU, see
+    /// [`Target::region`].
+    #[inline(always)]
+    pub fn outlined(&self, work: impl FnOnce()) {
+        self.target.region(work);
+    }
+
     /// Runs `work` for each warp with the warp's own value, then waits for all warps. On a GPU the values stay in registers
     /// from one call to the next.
     #[inline(always)]

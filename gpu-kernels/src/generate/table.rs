@@ -53,7 +53,7 @@ impl Table {
             for t in 0..TOKENS {
                 copy(norm.x.at(t * c), row(t), c);
             }
-            let tokens = Tokens { first: 0, end: TOKENS };
+            let tokens = Tokens::<TOKENS> { first: 0, end: TOKENS };
             model.project_qkv(warp, 0, norm, tokens, inline!(|which, t, i, y| y.store(row(t), c + which * a + i)));
         }
     }

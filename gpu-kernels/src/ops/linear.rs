@@ -1,11 +1,11 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
-use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, inline, rem};
+use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, half_warps, inline, rem};
 
 use super::Tokens;
 use super::rows::Rows;
 use crate::layout::WeightBlock;
-use crate::shape::Shape;
+use crate::shape::{Shape, TOKEN_GROUP};
 
 /// An input with the matrix that it is multiplied by. The matrix is contracted over its rows, with its columns along the lanes.
 #[derive(Clone, Copy)]
@@ -18,6 +18,8 @@ pub struct Linear {
     pub rows: usize,
     /// The number of columns, which is the width of the output.
     pub cols: usize,
+    /// `[rows, 32]`: memory for the columns that many tokens share, see [`packed_sums`].
+    pub packed: Option<View>,
 }
 
 /// Computes `y[t, col] = sum_i x[t, i] w[i, col]` and hands 16 or 32 columns at a time to `store(t, col, y[t, col..])`.
@@ -69,7 +71,7 @@ pub fn add_to<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, toke
 }
 
 /// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width. The caller
-/// synchronises the warp, once after several sums.
+/// synchronises the warp, once after several sums. Many tokens with memory for packed columns have one term.
 ///
 /// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often.
 #[inline(always)]
@@ -81,6 +83,11 @@ pub fn forward_sum<S: Shape, const N: usize>(
     tokens: Tokens<N>,
     mut store: impl FnMut(usize, usize, Columns),
 ) {
+    if N > TOKEN_GROUP
+        && let Some(packed) = term(0).packed
+    {
+        return packed_sums(warp, &term(0), packed, tokens, store);
+    }
     let (cols, two, four) = (term(0).cols, N.min(2), N.min(4));
     // With constant dimensions each product is unrolled code of its own, of which an engine of WebAssembly would spill much.
     let is_unrolled_wasm = S::IS_CONST && cfg!(target_family = "wasm");
@@ -116,6 +123,51 @@ pub fn forward_sum<S: Shape, const N: usize>(
     }
 }
 
+/// Computes a product as [`forward_sum`], for so many tokens that copying the matrix costs little. The columns that are multiplied
+/// at once lie one after the other in the copy, so that they stay in the nearest caches while all tokens pass. In the matrix
+/// they are apart by a row, and few of such lines fit in a cache.
+#[inline(always)]
+fn packed_sums<const N: usize>(
+    warp: &Warp,
+    linear: &Linear,
+    packed: View,
+    tokens: Tokens<N>,
+    mut store: impl FnMut(usize, usize, Columns),
+) {
+    let &Linear { w, rows, cols, .. } = linear;
+    for first in (0..cols).step_by(WARP) {
+        let width = WARP.min(cols - first);
+        for row in 0..rows {
+            for i in half_warps(width) {
+                packed.store(row * width + i, w.load(row * cols + first + i));
+            }
+        }
+        warp.sync();
+        let columns = Linear { w: packed, cols: width, ..*linear };
+        sums_of_many(warp, columns, tokens, inline!(|t, i, y| store(t, first + i, y)));
+        warp.sync();
+    }
+}
+
+/// Computes a product of up to 32 columns as [`forward_sum`], for many tokens.
+#[inline(always)]
+fn sums_of_many<const N: usize>(
+    warp: &Warp,
+    linear: Linear,
+    tokens: Tokens<N>,
+    mut store: impl FnMut(usize, usize, Columns),
+) {
+    if linear.cols == WARP && warp.accumulators(8) == 8 {
+        // The compiler knows the stride, and loads a row where it is used.
+        let linear = Linear { cols: WARP, ..linear };
+        sums::<8, N, 2, false>(1, &|_| linear, tokens, 0, false, &mut store);
+    } else {
+        for i in half_warps(linear.cols) {
+            sums::<2, N, 1, false>(1, &|_| linear, tokens, i, false, &mut store);
+        }
+    }
+}
+
 /// Computes `B` blocks of columns of [`forward_sum`], each of 32 columns if `FULL`, otherwise of 16, for the `N` tokens. `K`
 /// products of a token and a block are computed at a time. `is_const` is that of [`Columns::products`].
 #[inline(always)]
@@ -134,7 +186,7 @@ fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
         // A warp has at least one token, so the first test needs no branch.
         if t == 0 || tokens.first + t < tokens.end {
             for i in 0..terms {
-                let Linear { x, w, rows, cols } = term(i);
+                let Linear { x, w, rows, cols, .. } = term(i);
                 let x = x.at((tokens.first + t) * rows);
                 let y = Columns::products::<K, B, FULL>(x, w.at(col), rows, cols, is_const);
                 for k in 0..K {

@@ -42,8 +42,8 @@ fn forward_backward_and_weight_gradient_agree_with_the_reference() {
             (Padded::unwritten(t, o), Padded::unwritten(t, i), Padded::unwritten(o.padded, i));
         let (x_view, dy_view) = (x_rows.view(), dy_rows.view());
         let (y_view, dx_view, dw_view) = (y.view(), dx.view(), dw.view());
-        let forward = Linear { x: x_view, w: transposed.view(), rows: i.padded, cols: o.padded };
-        let backward = Linear { x: dy_view, w: straight.view(), rows: o.padded, cols: i.padded };
+        let forward = Linear { x: x_view, w: transposed.view(), rows: i.padded, cols: o.padded, packed: None };
+        let backward = Linear { x: dy_view, w: straight.view(), rows: o.padded, cols: i.padded, packed: None };
         launch_tokens(n, |warp, tokens| {
             linear::forward(warp, SHAPE, &forward, tokens, |t, col, y| y.store(y_view, t * o.padded + col));
             linear::forward_into(warp, SHAPE, &backward, tokens, dx_view);
@@ -118,8 +118,13 @@ fn sums_of_products_agree_with_the_reference() {
         let mut x_rows = x.each_ref().map(|x| Padded::new(t, i, x, f32::NAN));
         let mut transposed = w.each_ref().map(|w| Padded::new(i.padded, o, &transpose(w, input), 0.0));
         let (mut sum, mut accumulated) = (Padded::new(t, o, &skip, f32::NAN), Padded::new(t, o, &skip, f32::NAN));
-        let terms =
-            [0, 1].map(|k| Linear { x: x_rows[k].view(), w: transposed[k].view(), rows: i.padded, cols: o.padded });
+        let terms = [0, 1].map(|k| Linear {
+            x: x_rows[k].view(),
+            w: transposed[k].view(),
+            rows: i.padded,
+            cols: o.padded,
+            packed: None,
+        });
         let (sum_view, accumulated_view) = (sum.view(), accumulated.view());
         launch_tokens(n, |warp, tokens| {
             linear::forward_sum(

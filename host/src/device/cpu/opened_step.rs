@@ -74,7 +74,13 @@ impl Cpu {
             let work = View::new(self.workspace.as_mut_ptr(), Activations::len(s));
             let forward = View::new(forward.as_mut_ptr(), Activations::len(s));
             let scratch = View::new(scratch.as_mut_ptr(), scratch.as_slice().len());
-            (Gpt { s, w, transposed }, work, forward, scratch, U32View::new(document.as_ptr(), document.len()))
+            (
+                Gpt { s, w, transposed, packed: None },
+                work,
+                forward,
+                scratch,
+                U32View::new(document.as_ptr(), document.len()),
+            )
         };
         let n = s.block_size().min(document.len() - 1);
         let mut reader = Reader { model, pass: Pass { document: tokens, n, work }, scratch, values: Vec::new() };
@@ -193,7 +199,7 @@ impl Reader {
 
     /// Returns the product of `dy` with a matrix, contracted over the matrix's outputs.
     fn linear_backward(&self, dy: View, matrix: Place) -> Linear {
-        Linear { x: dy, w: self.model.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols }
+        Linear { x: dy, w: self.model.w.at(matrix.offset), rows: matrix.rows, cols: matrix.cols, packed: None }
     }
 
     /// Runs an op on every token of the document.
