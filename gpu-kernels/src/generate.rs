@@ -98,7 +98,7 @@ impl Kernel for GenerateArgs {
     unsafe fn run<T: Target, S: Shape>(&self, grid: &Grid<T>, s: S) {
         let args = *self;
         grid.each_block(inline!(|block| {
-            let (size, stride) = (Workspace::len(s, TOKENS), block.count * WARPS * TOKENS);
+            let (size, warps) = (Workspace::len(s, TOKENS), block.count * WARPS);
             let len = generate_workspace_len(s, WARPS, TOKENS);
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
@@ -119,7 +119,8 @@ impl Kernel for GenerateArgs {
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;
                 let work = work.at(warp.index * size);
-                let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, index * TOKENS + i));
+                // Few samples are spread over all warps.
+                let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, i * warps + index));
                 while !block.is_stopped()
                     && let Some(last) = slots.iter().rposition(|slot| slot.sample < args.samples as usize)
                 {
@@ -135,7 +136,7 @@ impl Kernel for GenerateArgs {
                     let row = |slot: usize| Row { slot, position: slots[slot].position, token: slots[slot].token };
                     let rows = Rows::<TOKENS> { all: core::array::from_fn(row), count, has_logits: true };
                     decode(warp, &model, table, work, &rows);
-                    advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, stride);
+                    advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, warps * TOKENS);
                     warp.sync();
                 }
             }));

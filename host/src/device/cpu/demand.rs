@@ -2,7 +2,7 @@
 
 use gpu_kernels::activations::Activations;
 use gpu_kernels::layout::Layout;
-use gpu_kernels::shape::{RuntimeShape, Shape, TOKENS};
+use gpu_kernels::shape::{RuntimeShape, Shape};
 use gpu_kernels::train::batch::{GradientArrays, batch_workspace_len, shards};
 use gpu_kernels::train::train_workspace_len;
 
@@ -28,10 +28,10 @@ pub(super) fn evaluate_blocks(documents: usize) -> usize {
     EVALUATE_BLOCKS.min(rayon::current_num_threads()).min(documents)
 }
 
-/// Returns the number of blocks of `generate`, one for each thread that has a token group of samples and work enough.
+/// Returns the number of blocks of `generate`, one for each thread that has a sample and work enough.
 pub(super) fn generate_blocks(shape: RuntimeShape, samples: usize) -> usize {
     let work = samples.saturating_mul(num_params(shape)).saturating_mul(shape.block_size());
-    rayon::current_num_threads().min(samples.div_ceil(TOKENS)).min(work / WORK_PER_THREAD).max(1)
+    rayon::current_num_threads().min(samples).min(work / WORK_PER_THREAD).max(1)
 }
 
 /// Returns the number of threads that share a step of `batch` documents.
