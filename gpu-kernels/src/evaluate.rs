@@ -6,7 +6,7 @@ use crate::activations::Activations;
 use crate::kernel::Kernel;
 use crate::model::{Documents, Gpt};
 use crate::ops::{cross_entropy, rows};
-use crate::shape::{HELD_TOKENS, RuntimeShape, Shape, TOKENS};
+use crate::shape::{ExpandedShape, HELD_TOKENS, RuntimeShape, Shape, TOKENS};
 
 /// The arguments of `evaluate`.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +27,12 @@ pub struct EvaluateArgs {
     /// The number of documents to evaluate, from the first on.
     pub documents: u32,
     /// The model's dimensions.
-    pub shape: RuntimeShape,
+    pub shape: ExpandedShape,
 }
 
 impl Kernel for EvaluateArgs {
     fn shape(&self) -> RuntimeShape {
-        self.shape
+        self.shape.to_runtime()
     }
 
     /// Evaluates the documents, each in one of the grid's blocks.

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use simt::{Grid, HALF_WARP, Target, View, inline};
 
+use crate::shape::ExpandedShape;
 use crate::train::batch::{BatchArgs, Phase, shards};
 
 /// The arguments of `train_batch` on a GPU, for whole steps, or for a part of one step that several ranks share.
@@ -14,6 +15,8 @@ pub struct BatchLaunchArgs {
     pub batch: BatchArgs,
     /// The part of each step that the launch computes.
     pub part: StepPart,
+    /// The model's dimensions.
+    pub shape: ExpandedShape,
 }
 
 /// A part of a step. A launch computes the gradients of shards, then sums arrays of gradients, then updates the weights. It

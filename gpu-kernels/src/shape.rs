@@ -155,7 +155,10 @@ macro_rules! expanded {
         /// Dimensions known at run time, with those that follow from them. Few instructions compute an address from them, so
         /// that an op of a GPU computes its own after [`Shape::rematerialize`]. Otherwise the compiler computes the addresses
         /// of all ops before the loops over steps and layers, and spills them.
+        ///
+        /// The host computes them, because a GPU reads a launch's arguments without an instruction.
         #[derive(Clone, Copy, Debug)]
+        #[repr(C, align(8))]
         pub struct ExpandedShape {
             given: RuntimeShape,
             $($name: u32,)*
@@ -166,6 +169,13 @@ macro_rules! expanded {
             #[inline(always)]
             pub fn new(given: RuntimeShape) -> Self {
                 Self { given, $($name: given.$name() as u32,)* }
+            }
+        }
+
+        impl From<RuntimeShape> for ExpandedShape {
+            #[inline(always)]
+            fn from(given: RuntimeShape) -> Self {
+                Self::new(given)
             }
         }
 

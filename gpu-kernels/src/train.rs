@@ -10,7 +10,7 @@ use crate::layout::{Arrays, Layout};
 use crate::model::{Documents, Gpt};
 use crate::ops::adamw::{AdamWParams, StepCoefficients};
 use crate::ops::{cross_entropy, rows};
-use crate::shape::{HELD_TOKENS, RuntimeShape, Shape, TOKENS};
+use crate::shape::{ExpandedShape, HELD_TOKENS, RuntimeShape, Shape, TOKENS};
 
 pub mod batch;
 mod held;
@@ -69,7 +69,7 @@ pub struct TrainModelsArgs {
     /// The number of steps of the launch, the same for all models.
     pub steps: u32,
     /// The models' dimensions.
-    pub shape: RuntimeShape,
+    pub shape: ExpandedShape,
 }
 
 impl TrainArgs {

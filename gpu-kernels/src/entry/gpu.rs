@@ -18,17 +18,12 @@ use crate::train::{TrainArgs, TrainModelsArgs};
 
 const DEFAULT: DefaultShape = ConstShape;
 
-/// Returns the dimensions of a launch with those that follow from them.
-fn expanded<K: Kernel>(args: &K) -> ExpandedShape {
-    ExpandedShape::new(args.shape())
-}
-
 /// Defines the three entries of a kernel.
 macro_rules! entries {
     ($args:ident: $default:ident, $shared:ident, $global:ident) => {
         entries!($args, GpuShared, |_: &$args| DEFAULT; $default, "Runs the kernel for the default shape.");
-        entries!($args, GpuShared, expanded; $shared, "Runs the kernel for a shape whose arrays fit in shared memory.");
-        entries!($args, GpuGlobal, expanded; $global, "Runs the kernel for any shape, its arrays in global memory.");
+        entries!($args, GpuShared, |args: &$args| ExpandedShape::from(args.shape); $shared, "Runs the kernel for a shape whose arrays fit in shared memory.");
+        entries!($args, GpuGlobal, |args: &$args| ExpandedShape::from(args.shape); $global, "Runs the kernel for any shape, its arrays in global memory.");
     };
     ($args:ident, $target:expr, $shape:expr; $name:ident, $doc:literal) => {
         /// An entry in its own module, so that the kernels can be compiled in parallel.
@@ -101,7 +96,7 @@ tiled_entries! {
 
 impl Kernel for TrainModelsArgs {
     fn shape(&self) -> RuntimeShape {
-        self.shape
+        self.shape.to_runtime()
     }
 
     /// Trains a model in each block.
@@ -113,7 +108,7 @@ impl Kernel for TrainModelsArgs {
             let model = read();
             // Steps and shape come from the launch's arguments, which are warp-uniform to the compiler. Control flow
             // depends on both.
-            let model = TrainArgs { steps: self.steps, shape: self.shape, ..model };
+            let model = TrainArgs { steps: self.steps, shape: self.shape(), ..model };
             // SAFETY: the caller keeps the contract of `Kernel::run`.
             unsafe { model.train(&block.as_block(0, 1), s, read) };
         }));
@@ -122,7 +117,7 @@ impl Kernel for TrainModelsArgs {
 
 impl Kernel for BatchLaunchArgs {
     fn shape(&self) -> RuntimeShape {
-        self.batch.train.shape
+        self.shape.to_runtime()
     }
 
     /// Runs the phases of every step, with a grid barrier after each phase. A block takes several shards if the device

@@ -40,7 +40,7 @@ struct Turn {
 /// registers during the whole launch.
 #[inline(always)]
 fn rematerialized(launch: &BatchLaunchArgs, hide: impl Fn(usize) -> usize) -> BatchLaunchArgs {
-    let (BatchLaunchArgs { batch, part }, hide) = (*launch, |x: u32| hide(x as usize) as u32);
+    let (BatchLaunchArgs { batch, part, shape }, hide) = (*launch, |x: u32| hide(x as usize) as u32);
     // An array of these numbers would lie in local memory.
     let part = StepPart {
         first_shard: hide(part.first_shard),
@@ -52,7 +52,7 @@ fn rematerialized(launch: &BatchLaunchArgs, hide: impl Fn(usize) -> usize) -> Ba
     };
     let (first_document, documents) = (hide(batch.train.first_document), hide(batch.train.documents));
     let train = TrainArgs { first_document, documents, ..batch.train };
-    BatchLaunchArgs { batch: BatchArgs { batch: hide(batch.batch), train, ..batch }, part }
+    BatchLaunchArgs { batch: BatchArgs { batch: hide(batch.batch), train, ..batch }, part, shape }
 }
 
 /// Returns the documents of a shard of the launch, as indices in a step.
@@ -205,7 +205,7 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
     #[inline(always)]
     pub fn sum<T: Target>(&self, block: &Block<T>, step: usize) {
         let Kept { train, .. } = self.rematerialize();
-        let BatchLaunchArgs { batch, part } = rematerialized(self.launch, |x| block.rematerialize(x));
+        let BatchLaunchArgs { batch, part, .. } = rematerialized(self.launch, |x| block.rematerialize(x));
         let (weights, documents) = (train.weights(), batch.batch as usize);
         let first = part.first_array as usize * Layout(weights.s).len();
         let grads = weights.arrays.grads;
@@ -294,7 +294,7 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
     /// Stores the weights and moments, and reports the norm of the last step's gradient, in one of the blocks.
     #[inline(always)]
     pub fn release<T: Target>(&mut self, block: &Block<T>) {
-        let &BatchLaunchArgs { batch, part } = self.launch;
+        let &BatchLaunchArgs { batch, part, .. } = self.launch;
         if part.updates == 0 || block.index > 0 {
             return;
         }

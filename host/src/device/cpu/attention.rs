@@ -2,7 +2,7 @@
 
 use gpu_kernels::activations::{Activations, prob_index};
 use gpu_kernels::evaluate::EvaluateArgs;
-use gpu_kernels::shape::Shape;
+use gpu_kernels::shape::{ExpandedShape, Shape};
 use simt::View;
 
 use super::super::validate;
@@ -72,7 +72,7 @@ impl Cpu {
             offsets: offsets.as_ptr(),
             nll: &raw mut nll,
             documents: 1,
-            shape: s,
+            shape: ExpandedShape::new(s),
         };
         // SAFETY: every buffer has the length that `EvaluateArgs` states for one document in one block, the tokens are
         // below the vocabulary, and `with_kernels` has checked that this processor has the kernels.

@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gpu_kernels::evaluate::EvaluateArgs;
-use gpu_kernels::shape::Shape;
+use gpu_kernels::shape::{ExpandedShape, Shape};
 use gpu_kernels::train::TrainArgs;
 use gpu_kernels::train::batch::{BatchArgs, GradientArrays, Phase, PhaseArgs, batch_workspace_len, shards};
 use rayon::prelude::*;
@@ -53,7 +53,7 @@ impl Cpu {
             offsets: self.dataset.val.offsets().as_ptr(),
             nll: nll.as_mut_ptr(),
             documents: documents as u32,
-            shape: self.shape,
+            shape: ExpandedShape::new(self.shape),
         });
         let (kernels, args) = (self.stoppable(), &args);
         (0..blocks).into_par_iter().for_each(|block| {

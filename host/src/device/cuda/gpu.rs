@@ -10,7 +10,7 @@ use cust::memory::{DeviceBuffer, DeviceCopy};
 use cust::stream::{Stream, StreamFlags};
 use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
-use gpu_kernels::shape::RuntimeShape;
+use gpu_kernels::shape::{ExpandedShape, RuntimeShape};
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 
 use super::super::gpu::chosen;
@@ -163,7 +163,7 @@ impl Gpu {
         let args = TrainModelsArgs {
             models: pointer(&models, models.len()).cast_const().cast(),
             steps: steps as u32,
-            shape: self.shape,
+            shape: ExpandedShape::new(self.shape),
         };
         // SAFETY: each block has the arguments of a model, and the caller vouches for them.
         unsafe { self.launch(&self.kernels.choose()?, models.len(), args) }

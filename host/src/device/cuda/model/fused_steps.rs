@@ -8,7 +8,7 @@ use gpu_kernels::evaluate::EvaluateArgs;
 use gpu_kernels::generate::GenerateArgs;
 use gpu_kernels::layout::{Arrays, Layout};
 use gpu_kernels::part::{BatchLaunchArgs, StepPart};
-use gpu_kernels::shape::Shape;
+use gpu_kernels::shape::{ExpandedShape, Shape};
 use gpu_kernels::train::batch::BatchArgs;
 use gpu_kernels::train::{TrainArgs, TrainModelsArgs};
 use simt::GPU_WARPS;
@@ -80,7 +80,7 @@ impl Cuda {
             batch: self.config.batch as u32,
             workspace_stride: (self.plan.workspace / self.plan.blocks) as u64,
         };
-        let args = BatchLaunchArgs { batch, part };
+        let args = BatchLaunchArgs { batch, part, shape: ExpandedShape::new(self.gpu.shape) };
         // SAFETY: `train_args` states the lengths of its arrays, the plan those of the others, and the barrier is 0.
         unsafe { self.gpu.launch(&self.gpu.kernels.choose()?, self.plan.blocks, args) }
     }
@@ -107,7 +107,7 @@ impl Cuda {
                 offsets: pointer(offsets, self.gpu.dataset.val.len() + 1).wrapping_add(range.start),
                 nll: nll_pointer.wrapping_add(range.start),
                 documents: range.len() as u32,
-                shape: self.gpu.shape,
+                shape: ExpandedShape::new(self.gpu.shape),
             };
             // SAFETY: `pointer` has checked the lengths, which cover the range and a workspace for each of the blocks,
             // and `validate::model` has checked the tokens.
