@@ -135,10 +135,17 @@ impl<S: Shape> Views for Kept<S> {
     }
 }
 
-/// Returns the number of elements in `train`'s workspace: activations, partial sums of squares and two documents.
+/// Returns the number of elements in `train`'s workspace: two documents, partial sums of squares and activations.
 #[inline(always)]
 pub fn train_workspace_len<S: Shape>(s: S) -> usize {
-    Activations::len(s) + squares_len(s) + 2 * document_len(s)
+    activations_offset(s) + Activations::len(s)
+}
+
+/// Returns the offset of the activations in `train`'s workspace. They come last, because the places behind them follow from all
+/// dimensions, and would take registers of a GPU during the whole launch.
+#[inline(always)]
+pub fn activations_offset<S: Shape>(s: S) -> usize {
+    2 * document_len(s) + squares_len(s)
 }
 
 /// Returns the number of elements of a document in the workspace: its number of positions, and up to `T + 1` tokens. The
@@ -200,7 +207,7 @@ impl TrainArgs {
                     // SAFETY: the caller vouches for pointers and lengths.
                     let log = |step: usize| unsafe { args().log(step) };
                     let (pass, weights) =
-                        (Pass { document: train.fetched(i).at(1), n, work: train.work }, train.weights());
+                        (Pass { document: train.fetched(i).at(1), n, work: train.activations() }, train.weights());
                     let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
                     train.forward_backward(
                         block,
@@ -217,6 +224,8 @@ impl TrainArgs {
                     );
                     // The coefficients are loaded early to hide the latency of the load from the update, and not earlier, because
                     // they take registers of a GPU.
+                    // SAFETY: the caller vouches for pointers and lengths.
+                    let coefficients = if S::IS_CONST { coefficients } else { unsafe { args().coefficients() } };
                     let coefficients = StepCoefficients::load(coefficients, i);
                     weights.gradients(block, pass, &mut held);
                     // The number of positions is loaded early to hide the latency of the load from the next step.
@@ -251,25 +260,37 @@ impl<S: Shape> Train<S> {
         Self { arrays, work: work.rematerialize(), ..self }
     }
 
-    /// Returns the weights, with their sums of squares after the activations in the workspace.
+    /// Returns the part of the workspace from an offset below 2^32 on. Its address is computed at once, if the compiler does not
+    /// know the offset. Otherwise the terms of later addresses would be added to the offset, which would take registers too.
+    #[inline(always)]
+    fn part(&self, offset: usize) -> View {
+        self.work.window(self.s.rematerialize_index(offset), S::IS_CONST)
+    }
+
+    /// Returns the activations' part of the workspace.
+    #[inline(always)]
+    fn activations(&self) -> View {
+        self.part(activations_offset(self.s))
+    }
+
+    /// Returns the weights, with their sums of squares after the documents in the workspace.
     #[inline(always)]
     fn weights(&self) -> Weights<S> {
-        Weights { s: self.s, arrays: self.arrays, squares: self.work.at(Activations::len(self.s)) }
+        Weights { s: self.s, arrays: self.arrays, squares: self.part(2 * document_len(self.s)) }
     }
 
     /// Returns the place of a step's document, the number of its positions and its tokens. This step's and the next step's
-    /// documents alternate at the end of the workspace.
+    /// documents alternate at the beginning of the workspace.
     #[inline(always)]
     fn fetched(&self, step: usize) -> U32View {
-        let squares = self.weights().squares.at(squares_len(self.s));
-        squares.as_u32().at(step % 2 * document_len(self.s))
+        self.work.as_u32().at(self.s.rematerialize_index(step % 2 * document_len(self.s)))
     }
 
     /// Returns the document that [`Self::fetch`] has fetched for this step.
     #[inline(always)]
     fn pass(&self, step: usize) -> Pass {
         let document = self.fetched(step);
-        Pass { document: document.at(1), n: document.load_uniform(0), work: self.work }
+        Pass { document: document.at(1), n: document.load_uniform(0), work: self.activations() }
     }
 
     /// Fetches the document of step `step` in the last warp, which has no token of a short document.

@@ -174,7 +174,7 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
     #[inline(always)]
     fn add_document<T: Target>(&mut self, block: &Block<T>, kept: Kept<S>, turn: Turn) {
         let (Kept { train, .. }, &Self { launch, place, n, norm, losses, .. }) = (kept, &*self);
-        let pass = Pass { document: train.fetched(place).at(1), n, work: train.work };
+        let pass = Pass { document: train.fetched(place).at(1), n, work: train.activations() };
         let (index, blocks) = (block.index, block.count);
         train.forward_backward(
             block,
@@ -212,10 +212,10 @@ impl<'a, S: Shape> HeldBatch<'a, S> {
         let to = if part.updates > 0 { self.sum_of_step(documents) } else { grads.at(first) };
         let arrays = part.arrays as usize;
         let sum = Sum { first: grads.at(first), arrays, to, scale: 1.0 / part.documents as f32 };
-        weights.sum_gradients(block, sum, train.work);
+        weights.sum_gradients(block, sum, train.activations());
         if part.updates > 0 && block.index + 1 == block.count {
             // SAFETY: the caller of `new` vouches for pointers and lengths.
-            self.log_loss(block, documents, train.work, unsafe { batch.train.log(step) });
+            self.log_loss(block, documents, train.activations(), unsafe { batch.train.log(step) });
         }
     }
 

@@ -8,6 +8,7 @@ use gpu_kernels::ops::linear::{self, Linear};
 use gpu_kernels::ops::rmsnorm::{self, RmsNormBackward};
 use gpu_kernels::ops::{Tokens, attention};
 use gpu_kernels::shape::{RuntimeShape, Shape};
+use gpu_kernels::train::activations_offset;
 use simt::{AnyCpu, Grid, HALF_WARP, U32View, View, Warp, half_warps};
 
 use super::Cpu;
@@ -71,7 +72,7 @@ impl Cpu {
         // SAFETY: each array has the length of its view and outlives it. No launch uses the arrays meanwhile.
         let (model, work, forward, scratch, tokens) = unsafe {
             let [w, transposed] = copies.each_mut().map(|array| View::new(array.as_mut_ptr(), len));
-            let work = View::new(self.workspace.as_mut_ptr(), Activations::len(s));
+            let work = View::new(self.workspace.as_mut_ptr().add(activations_offset(s)), Activations::len(s));
             let forward = View::new(forward.as_mut_ptr(), Activations::len(s));
             let scratch = View::new(scratch.as_mut_ptr(), scratch.as_slice().len());
             (
