@@ -51,7 +51,8 @@ pub struct GenerateArgs {
     pub prompt_len: u32,
     /// The parameters of the draws.
     pub sampling: SamplingParams,
-    /// The model's dimensions.
+    /// The model's dimensions. An [`ExpandedShape`](crate::shape::ExpandedShape) would go through a stack at this offset, because
+    /// LLVM loads two of its values at once.
     pub shape: RuntimeShape,
 }
 

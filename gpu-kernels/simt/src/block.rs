@@ -164,16 +164,18 @@ impl<T: Target> Block<T> {
         );
     }
 
-    /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration.
+    /// Runs `work` for each of `0..count`, with the addresses of `views` hidden from the optimiser in each iteration. `count` is
+    /// below 2^32.
     ///
     /// Otherwise LLVM hoists hundreds of address computations out of a GPU kernel's outer loop and spills their
     /// results.
     #[inline(always)]
     pub fn iterate<V: Views>(&self, count: usize, mut views: V, mut work: impl FnMut(usize, V)) {
-        for i in 0..count {
+        // An index of 32 bits takes one register of a GPU instead of two.
+        for i in 0..count as u32 {
             // The next iteration takes the hidden addresses, so that the first ones need no registers.
             views = views.map(View::hide_address);
-            work(i, views);
+            work(i as usize, views);
         }
     }
 
@@ -318,6 +320,12 @@ pub struct Share {
 }
 
 impl Share {
+    /// Returns the items of `0..count` of the first list that fall to the warp, which are those of [`Self::items`].
+    #[inline(always)]
+    pub fn first_items(self, count: usize) -> Strided {
+        Strided { next: self.index, end: count, step: self.warps }
+    }
+
     /// Returns the items of `0..count` that fall to the warp after `before` items of other lists. Counting the earlier
     /// items keeps all warps busy when short lists follow each other.
     #[inline(always)]

@@ -124,7 +124,7 @@ pub use cpu::race;
 pub use cuda_std;
 pub use element::{Bf16, Element, F16, Scalar};
 #[cfg(target_arch = "nvptx64")]
-pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global};
+pub use gpu::{GpuGlobal, GpuShared, GridBarrier, launch, read_global, read_launch};
 pub use index::{div, half_warps, rem, round_up, sum_half_warps};
 pub use kernel::{Argument, CpuEntry, Global, Kernel, Launch, argument_size};
 pub use kernel_block::{KernelBlock, PARTS, PerPart};

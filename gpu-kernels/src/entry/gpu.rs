@@ -4,7 +4,7 @@
 //! arrays fit in shared memory, and `train_global` every other shape. The other kernels of the fused
 //! executor have the same three entries. Each entry of the tiled executor takes any shape.
 
-use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_entries, read_global};
+use simt::{GpuGlobal, GpuShared, Grid, GridBarrier, Target, inline, launch, ptx_entries, read_global, read_launch};
 
 use crate::evaluate::EvaluateArgs;
 use crate::generate::GenerateArgs;
@@ -37,7 +37,7 @@ macro_rules! entries {
                 /// The conditions of [`Kernel::run`] hold, and the launch has the shared memory that the entry's arrays
                 /// take, if any.
                 pub unsafe fn $name(args: $args) {
-                    let (block, blocks) = launch();
+                    let (block, blocks) = read_launch();
                     // SAFETY: the host keeps the contract of `Kernel::run`.
                     unsafe { args.run(&Grid::new(block..block + 1, blocks, $target), ($shape)(&args)) }
                 }
@@ -129,13 +129,13 @@ impl Kernel for BatchLaunchArgs {
             let shards = shards(batch.batch as usize);
             let arrays = GradientArrays::new(shards, 1);
             // SAFETY: the host has zeroed the counter, and launches no more blocks than the device holds at once.
-            let mut barrier = unsafe { GridBarrier::new(batch.barrier, block.count) };
+            let mut barrier = unsafe { GridBarrier::new(batch.barrier) };
             let workspace = block.index * batch.workspace_stride as usize;
             batch.train.workspace = batch.train.workspace.wrapping_add(workspace);
             if are_held(s) {
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
                 let mut steps = unsafe { HeldBatch::new(block, s, self, batch.train.workspace) };
-                for step in 0..batch.train.steps as usize {
+                for step in (0..batch.train.steps).map(|step| step as usize) {
                     barrier.phase(inline!(|| steps.gradients(block, step)));
                     if part.arrays > 0 {
                         barrier.phase(inline!(|| steps.sum(block, step)));
@@ -150,20 +150,23 @@ impl Kernel for BatchLaunchArgs {
             // Values that follow from the arguments, such as the tree over the arrays, would take registers during all phases.
             let hide = |x: u32| s.rematerialize_index(x as usize) as u32;
             let shard = |i: usize| block.as_block(s.rematerialize_index(part.first_shard as usize + i), shards);
-            let share = || block.as_block(s.rematerialize_index(block.index), s.rematerialize_index(block.count));
+            let share = || block.as_block(read_launch().0, read_launch().1);
             let reduce = || {
                 let (arrays, documents) = (hide(part.arrays), hide(part.documents));
                 StepPart { arrays, documents, ..part }.reduce()
             };
-            for step in 0..batch.train.steps as usize {
+            // Indices have 32 bits, because those of 64 would take two registers during all phases.
+            for step in (0..batch.train.steps).map(|step| step as usize) {
                 let phase = |phase| {
                     let batch = BatchArgs { batch: hide(batch.batch), ..batch };
                     PhaseArgs { batch, arrays, phase, step: s.rematerialize_index(step) }
                 };
                 barrier.phase(inline!(|| {
-                    for i in block.grid_stride(part.shards as usize) {
+                    let mut i = read_launch().0 as u32;
+                    while i < part.shards {
                         // SAFETY: the caller keeps the contract of `Kernel::run`.
-                        unsafe { phase(Phase::Gradients).run(&shard(i), s) };
+                        unsafe { phase(Phase::Gradients).run(&shard(i as usize), s) };
+                        i += read_launch().1 as u32;
                     }
                 }));
                 if part.arrays > 0 {

@@ -177,15 +177,16 @@ unsafe fn gradients<T: Target, S: Shape>(
         warp.fetch(&grads);
         warp.fetch(&work);
     }));
-    let first = div(shard * batch, shards);
-    for i in first..div((shard + 1) * batch, shards) {
+    let mut is_first = true;
+    for i in div(shard * batch, shards)..div((shard + 1) * batch, shards) {
         // The next document takes the new addresses, so that these need no registers.
         train = train.rematerialize();
         let document = first_document + s.rematerialize_index(step) * batch + i;
         block.each_warp(inline!(move |warp| train.fetch(warp, 0, rem(document, documents_len))));
         let pass = train.pass(0);
         train.forward_backward(block, pass, |_| {}, |_| {});
-        train.weights().weight_gradients(block, pass, i > first);
+        train.weights().weight_gradients(block, pass, !is_first);
+        is_first = false;
         block.each_warp(inline!(move |warp| {
             if warp.index == WARPS - 1 {
                 losses.store_scalar(i, cross_entropy::total(s, &pass) / pass.n as f32);

@@ -96,7 +96,7 @@ impl<S: Shape> Weights<S> {
         let s = self.s.rematerialize();
         let tensors = Layout(s).model();
         let (tokens, pairs) = (tensors.wte.blocks(HALF_WARP), tensors.wpe.blocks(2));
-        for i in share.items(0, tokens) {
+        for i in share.first_items(tokens) {
             let tensors = Layout(s.rematerialize()).model();
             matrices(i, Matrix::Wte, tensors.wte.block(HALF_WARP, i));
         }

@@ -158,6 +158,12 @@ pub fn launch() -> (usize, usize) {
     (compiler::block() as usize, compiler::blocks() as usize)
 }
 
+/// Returns [`launch`]. Each call reads both numbers anew, so that neither has to be kept in a register.
+#[inline(always)]
+pub fn read_launch() -> (usize, usize) {
+    (ptx::block() as usize, ptx::blocks() as usize)
+}
+
 /// Loads a value from global memory. A plain read through a pointer from a launch would be a generic access.
 ///
 /// # Safety
@@ -176,18 +182,17 @@ pub unsafe fn read_global<T: Copy>(at: *const T) -> T {
 /// A barrier of all blocks of a launch.
 pub struct GridBarrier {
     counter: *mut u32,
-    blocks: u32,
     arrivals: u32,
 }
 
 impl GridBarrier {
-    /// Returns the barrier of a launch of `blocks` blocks.
+    /// Returns the barrier of a launch.
     ///
     /// # Safety
-    /// `counter` is zero when the launch begins and nothing else uses it. All `blocks` blocks are resident at once.
+    /// `counter` is zero when the launch begins and nothing else uses it. All blocks of the launch are resident at once.
     #[inline(always)]
-    pub unsafe fn new(counter: *mut u32, blocks: usize) -> Self {
-        Self { counter, blocks: blocks as u32, arrivals: 0 }
+    pub unsafe fn new(counter: *mut u32) -> Self {
+        Self { counter, arrivals: 0 }
     }
 
     /// Runs `work`, the block's part of a phase, then waits for every other block. Every block may then read what any
@@ -195,7 +200,7 @@ impl GridBarrier {
     #[inline(always)]
     pub fn phase(&mut self, work: impl FnOnce()) {
         work();
-        self.arrivals = self.arrivals.wrapping_add(self.blocks);
+        self.arrivals = self.arrivals.wrapping_add(ptx::blocks());
         ptx::block_barrier();
         // SAFETY: by the contract of `new`, the counter is valid and every block arrives.
         unsafe { ptx::await_blocks(self.counter, self.arrivals) };

@@ -39,6 +39,25 @@ pub fn hide_b64(x: u64) -> u64 {
     y
 }
 
+/// Returns the index of the thread's block. The block is not `pure`, so that each call reads the special register. One value
+/// for all calls would take another register during a whole launch.
+#[inline(always)]
+pub fn block() -> u32 {
+    let block: u32;
+    // SAFETY: the instruction only reads a special register.
+    unsafe { asm!("mov.u32 {}, %ctaid.x;", out(reg32) block, options(nomem, nostack, preserves_flags)) };
+    block
+}
+
+/// Returns the number of blocks of the launch, as [`block`] returns the index.
+#[inline(always)]
+pub fn blocks() -> u32 {
+    let blocks: u32;
+    // SAFETY: the instruction only reads a special register.
+    unsafe { asm!("mov.u32 {}, %nctaid.x;", out(reg32) blocks, options(nomem, nostack, preserves_flags)) };
+    blocks
+}
+
 /// Returns the warp's index in its block.
 #[inline(always)]
 pub fn warp() -> u32 {

@@ -5,7 +5,7 @@ use super::channels::F32x16;
 use super::lanes::F32x32;
 use super::ptx;
 use super::warp_lanes::{Mask32, U32x32};
-use crate::target::HALF_WARP;
+use crate::target::{HALF_WARP, WARP};
 
 /// Memory that a kernel's host has allocated, read and written by lanes. Offsets and strides count elements of four
 /// bytes.
@@ -275,8 +275,10 @@ impl U32View {
     /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
     #[inline(always)]
     pub fn copy_from(self, from: Self, count: usize) {
-        for i in (ptx::lane() as usize..count).step_by(2 * HALF_WARP) {
-            self.store_scalar(i, from.load_scalar(i));
+        let mut i = ptx::lane();
+        while i < count as u32 {
+            self.store_scalar(i as usize, from.load_scalar(i as usize));
+            i += WARP as u32;
         }
     }
 
