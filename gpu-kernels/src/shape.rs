@@ -157,6 +157,7 @@ macro_rules! expanded {
         /// of all ops before the loops over steps and layers, and spills them.
         ///
         /// The host computes them, because a GPU reads a launch's arguments without an instruction.
+        /// It is aligned to eight bytes, because LLVM loads two values at once, through a stack if they straddle eight bytes.
         #[derive(Clone, Copy, Debug)]
         #[repr(C, align(8))]
         pub struct ExpandedShape {
