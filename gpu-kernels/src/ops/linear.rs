@@ -86,6 +86,7 @@ pub fn forward_sum<S: Shape, const N: usize>(
     if N > TOKEN_GROUP
         && let Some(packed) = term(0).packed
     {
+        debug_assert_eq!(terms, 1, "packed columns have one term");
         return packed_sums(warp, &term(0), packed, tokens, store);
     }
     let (cols, two, four) = (term(0).cols, N.min(2), N.min(4));

@@ -1,10 +1,11 @@
 //! The op `linear` against the reference, with the product forward and backward, and the gradient of the matrix.
 
 use gpu_kernels::layout::Place;
+use gpu_kernels::ops::Tokens;
 use gpu_kernels::ops::linear::{self, Linear, weight_gradient};
 use gpu_kernels::shape::{RuntimeShape, TOKEN_GROUP};
 use reference::model;
-use simt::{Columns, F32x32, HALF_WARP, round_up};
+use simt::{Columns, F32x32, HALF_WARP, WARP, round_up};
 
 use crate::support::{
     Channels, Input, Padded, ROUNDING, assert_gradients, by_row, launch, launch_tokens, leaves, matrix, to_f64, values,
@@ -104,6 +105,33 @@ fn full_and_half_columns_of_a_product_have_the_same_bits() {
     let bits = |values: &[f32]| values.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&full), bits(&halves));
     assert_eq!(bits(&blocks), bits(&halves));
+}
+
+#[test]
+fn packed_columns_give_the_bits_of_the_matrix() {
+    const N: usize = 2 * TOKEN_GROUP;
+    let (rows, n) = (48, N - 3);
+    for cols in [HALF_WARP, WARP, WARP + HALF_WARP] {
+        let (mut x, mut w, mut packed) = (values(1, N * rows), values(2, rows * cols), vec![f32::NAN; rows * WARP]);
+        let [mut expected, mut got] = [(); 2].map(|()| vec![f32::NAN; N * cols]);
+        let [x_view, w_view, packed_view] = [&mut x, &mut w, &mut packed].map(|memory| view(memory));
+        let [expected_view, got_view] = [&mut expected, &mut got].map(|memory| view(memory));
+        let product = Linear { x: x_view, w: w_view, rows, cols, packed: None };
+        launch(|warp| {
+            if warp.index > 0 {
+                return;
+            }
+            for first in (0..n).step_by(TOKEN_GROUP) {
+                let tokens = Tokens::<TOKEN_GROUP> { first, end: n };
+                linear::forward(warp, SHAPE, &product, tokens, |t, i, y| y.store(expected_view, t * cols + i));
+            }
+            let (product, tokens) = (Linear { packed: Some(packed_view), ..product }, Tokens::<N> { first: 0, end: n });
+            linear::forward(warp, SHAPE, &product, tokens, |t, i, y| y.store(got_view, t * cols + i));
+        });
+        let bits = |values: &[f32]| values[..n * cols].iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+        assert!(expected[..n * cols].iter().all(|y| y.is_finite()));
+        assert_eq!(bits(&got), bits(&expected), "{cols} columns");
+    }
 }
 
 // The test computes `x += w0 x0 + w1 x1` in one `forward_sum`, and in one `accumulate` for each term.
