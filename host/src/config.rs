@@ -119,12 +119,12 @@ impl Default for OptimizerConfig {
 
 impl OptimizerConfig {
     /// The range of [`Self::eps`]. With a larger one, a GPU could take a denormal quotient for 0, and a CPU would not. A
-    /// smaller one would be denormal in single precision and change no bit: the kernels keep the root, to which they add it,
-    /// at 1e-12 or more, so that they round it away from about 1e-20 on.
+    /// smaller one would change no bit. The kernels keep the root, to which they add it, at 1e-12 or more, and round away
+    /// what is below about 1e-20.
     pub const EPS: RangeInclusive<f64> = 1e-37..=1.0;
     /// The range of [`Self::max_grad_norm`]. With a smaller one, moments are so small that a GPU may round their quotients
-    /// otherwise than a CPU. A larger one could be infinite in single precision and would clip nothing: a norm is the root of
-    /// a sum in single precision, below 2e19.
+    /// otherwise than a CPU. A larger one could be infinite in single precision, and would clip nothing. A norm is the root of a
+    /// sum in single precision, so it is below 2e19.
     pub const MAX_GRAD_NORM: RangeInclusive<f64> = 1e-6..=1e38;
 
     /// Rejects values out of their ranges.

@@ -77,7 +77,6 @@ fn a_prompt_ends_where_it_has_a_bos() {
         for end in [0, 1, 5, 8, 20, 129, 139] {
             let mut cut = prompt.clone();
             cut[end] = 0;
-            // The token before a start has no successor of its own.
             let samples = continued(&mut cpu, &[&cut, &prompt, &cut], true);
             assert_eq!(samples[1], whole, "{end}");
             if end > 0 {

@@ -1,4 +1,4 @@
-//! The files that a run writes, checked before its corpus is read.
+//! The checkpoints and the plot of a run, checked before its corpus is read. The page and the metrics are checked later.
 
 use std::path::PathBuf;
 
