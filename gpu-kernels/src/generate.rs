@@ -56,7 +56,7 @@ pub struct GenerateArgs {
     pub shape: RuntimeShape,
 }
 
-/// Returns the number of elements in a block's workspace, for `warps` warps that take `tokens` tokens at once.
+/// Returns the number of elements in a block's workspace, for `warps` warps of `tokens` slots.
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
     warps * Workspace::len(s, tokens) + Table::len(s, tokens)
 }

@@ -15,7 +15,7 @@ pub struct BatchLaunchArgs {
     pub batch: BatchArgs,
     /// The part of each step that the launch computes.
     pub part: StepPart,
-    /// The model's dimensions.
+    /// The dimensions of `batch.train`, with those that follow from them.
     pub shape: ExpandedShape,
 }
 

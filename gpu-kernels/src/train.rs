@@ -297,7 +297,8 @@ impl<S: Shape> Train<S> {
     #[inline(always)]
     fn fetch(&self, warp: &Warp, step: usize, document: usize) {
         if warp.index == WARPS - 1 {
-            let (to, Pass { document, n, .. }) = (self.fetched(step), self.documents.pass(self.s, document, self.work));
+            let (to, Pass { document, n, .. }) =
+                (self.fetched(step), self.documents.pass(self.s, document, self.activations()));
             to.store_scalar(0, n);
             to.at(1).copy_from(document, n + 1);
         }

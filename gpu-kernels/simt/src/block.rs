@@ -141,7 +141,7 @@ impl<T: Target> Block<T> {
     }
 
     /// Runs `work`, a part of what a warp does between two barriers, as a function of its own on the CPU, see
-    /// [`Target::region`].
+    /// [`Target::region`]. It is left out if the host wants the launch to end early.
     #[inline(always)]
     pub fn outlined(&self, work: impl FnOnce()) {
         self.target.region(work);
@@ -171,6 +171,7 @@ impl<T: Target> Block<T> {
     /// results.
     #[inline(always)]
     pub fn iterate<V: Views>(&self, count: usize, mut views: V, mut work: impl FnMut(usize, V)) {
+        debug_assert!(u32::try_from(count).is_ok(), "{count} iterations");
         // An index of 32 bits takes one register of a GPU instead of two.
         for i in 0..count as u32 {
             // The next iteration takes the hidden addresses, so that the first ones need no registers.
@@ -320,7 +321,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Returns the items of `0..count` of the first list that fall to the warp, which are those of [`Self::items`].
+    /// Returns the items of `0..count` that fall to the warp after no other items, without the division of [`Self::items`].
     #[inline(always)]
     pub fn first_items(self, count: usize) -> Strided {
         Strided { next: self.index, end: count, step: self.warps }

@@ -158,7 +158,7 @@ pub fn launch() -> (usize, usize) {
     (compiler::block() as usize, compiler::blocks() as usize)
 }
 
-/// Returns [`launch`]. Each call reads both numbers anew, so that neither has to be kept in a register.
+/// Returns what [`launch`] does. Each call reads both numbers anew, so that neither has to be kept in a register.
 #[inline(always)]
 pub fn read_launch() -> (usize, usize) {
     (ptx::block() as usize, ptx::blocks() as usize)

@@ -39,7 +39,7 @@ pub fn hide_b64(x: u64) -> u64 {
     y
 }
 
-/// Returns the index of the thread's block. The block is not `pure`, so that each call reads the special register. One value
+/// Returns the index of the thread's block. The assembly is not `pure`, so that each call reads the special register. One value
 /// for all calls would take another register during a whole launch.
 #[inline(always)]
 pub fn block() -> u32 {

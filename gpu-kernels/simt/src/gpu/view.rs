@@ -272,7 +272,7 @@ impl U32View {
         ptx::uniform(self.0.read(i, 0)) as usize
     }
 
-    /// Copies the first `count` elements of `from`. Each lane copies every 32nd.
+    /// Copies the first `count` elements of `from`, fewer than 2^31. Each lane copies every 32nd.
     #[inline(always)]
     pub fn copy_from(self, from: Self, count: usize) {
         let mut i = ptx::lane();
