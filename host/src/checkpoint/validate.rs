@@ -126,7 +126,9 @@ impl CheckpointFile {
         for (key, expected) in settings.entries() {
             let stored = self.stored(key);
             let is_longer = key == "steps" && stored.as_u64().is_some_and(|stored| stored < steps);
-            if stored != expected && !is_longer {
+            // A program that rewrites the metadata may write 1.0 as 1.
+            let is_same = stored == expected || stored.is_number() && stored.as_f64() == expected.as_f64();
+            if !is_same && !is_longer {
                 return Err(self.other_setting(key, stored, expected));
             }
         }

@@ -8,8 +8,8 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::plot::is_plot;
 
-/// The start of a line of `--per-document`.
-const DOCUMENT: &[u8] = b"{\"line\":";
+/// The texts before and after the number that a line of `--per-document` begins with.
+const DOCUMENT: [&[u8]; 2] = [b"{\"line\":", b",\"text\":"];
 
 /// The title of a page, near its start.
 const PAGE: &[u8] = b"<title>microgpt in pure Rust</title>";
@@ -24,7 +24,12 @@ pub(super) fn refuse_other_than_checkpoint(path: &Path) -> Result<()> {
 
 /// Refuses to replace a file that exists and does not begin as `--per-document` writes it.
 pub(super) fn refuse_other_than_documents(path: &Path) -> Result<()> {
-    refuse_other(path, "write documents", "list of documents", |start| start.starts_with(DOCUMENT))
+    let is_list = |start: &[u8]| {
+        let [before, after] = DOCUMENT;
+        let number = start.strip_prefix(before).unwrap_or_default();
+        number.iter().position(|byte| !byte.is_ascii_digit()).is_some_and(|end| number[end..].starts_with(after))
+    };
+    refuse_other(path, "write documents", "list of documents", is_list)
 }
 
 /// Refuses to replace a file that exists and is no plot of this program.

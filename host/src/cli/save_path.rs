@@ -23,12 +23,13 @@ impl SavePath {
     /// Those of [`AtomicFile::new`], and an error if one of these checkpoints would replace a file of another kind.
     pub(super) fn new(path: &Path, saved: &RangeInclusive<u64>) -> Result<Self> {
         let (save, last) = (Self(path.to_owned()), *saved.end());
-        save.file(last)?;
         let mut steps = steps(path, names(path));
         steps.retain(|step| saved.contains(step));
         steps.sort_unstable();
-        let mut files = steps.into_iter().chain([last]).map(|step| save.at(step));
-        files.try_for_each(|file| refuse_other_than_checkpoint(&file))?;
+        for step in steps.into_iter().chain([last]) {
+            save.file(step)?;
+            refuse_other_than_checkpoint(&save.at(step))?;
+        }
         Ok(save)
     }
 
@@ -83,9 +84,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model-{step}.st");
         fs::write(folder.path().join("model-7.st"), "notes").unwrap();
+        fs::create_dir(folder.path().join("model-12.st")).unwrap();
         let report = SavePath::new(&path, &(1..=10)).unwrap_err().report();
         assert!(report.contains("model-7.st`: the file exists and is no checkpoint"), "{report}");
         assert!(SavePath::new(&path, &(1..=6)).is_ok());
         assert!(SavePath::new(&path, &(8..=10)).is_ok());
+        assert!(SavePath::new(&path, &(8..=20)).unwrap_err().report().contains("model-12.st"));
     }
 }

@@ -24,7 +24,7 @@ impl Output {
         let mut file =
             File::options().create(true).truncate(false).read(is_file).write(true).append(append).open(path)?;
         let start = if is_file { start(&mut file, 4096)? } else { Vec::new() };
-        let is_metrics = if header.is_empty() { is_json(&start) } else { is_csv(&start) };
+        let is_metrics = if header.is_empty() { is_json(&start) } else { is_csv(&start, &header) };
         if !is_metrics {
             return Err(io::Error::other("it has something else than metrics of this format"));
         }
@@ -72,14 +72,25 @@ fn is_json(start: &[u8]) -> bool {
     let start = &start[..start.len().min(64)];
     let Ok(start) = str::from_utf8(start) else { return false };
     let Some(seed) = start.strip_prefix(SEED) else { return SEED.starts_with(start) };
-    let rest = seed.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_next = |next: &str| rest.starts_with(next) || next.starts_with(rest);
-    is_next(",\"step\":") || is_next(",\"sweep\":{")
+    let rest = after_number(seed);
+    let is_next = |rest: &str, next: &str| rest.starts_with(next) || next.starts_with(rest);
+    match rest.strip_prefix(",\"step\":") {
+        Some(step) => is_next(after_number(step), ",\"loss\":"),
+        None => is_next(rest, ",\"step\":") || is_next(rest, ",\"sweep\":{"),
+    }
 }
 
-/// Returns whether a file is empty or begins as CSV of metrics does.
-fn is_csv(start: &[u8]) -> bool {
-    start.starts_with(CSV.as_bytes()) || CSV.as_bytes().starts_with(start)
+/// Returns the text after the digits that it begins with.
+fn after_number(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_ascii_digit())
+}
+
+/// Returns whether a file is empty or begins as CSV of metrics does, maybe of other swept settings. A killed run may have left
+/// a part of its header.
+fn is_csv(start: &[u8], header: &str) -> bool {
+    let columns = str::from_utf8(start).unwrap_or_default().split_once('\n').map(|(columns, _)| columns);
+    let is_header = |columns: &str| columns.starts_with(CSV) && columns.contains(",step,loss,");
+    columns.map_or_else(|| header.as_bytes().starts_with(start), is_header)
 }
 
 /// Returns the length of a file up to the end of its last complete line.
@@ -146,7 +157,15 @@ mod tests {
 
     #[test]
     fn a_file_of_something_else_is_not_written_to() {
-        for text in ["remember the milk", "emma\nolivia\n", "{}\n", "{\"seed\":1,\"name\":2}\n", "[", "{\"seed\": 1}"] {
+        for text in [
+            "remember the milk",
+            "emma\nolivia\n",
+            "{}\n",
+            "{\"seed\":1,\"name\":2}\n",
+            "{\"seed\":7,\"step\":3,\"reward\":0.93}\n",
+            "[",
+            "{\"seed\": 1}",
+        ] {
             for append in [false, true] {
                 assert_eq!(
                     written(text.as_bytes(), append),
@@ -159,17 +178,21 @@ mod tests {
 
     #[test]
     fn csv_has_one_header_of_the_same_columns() {
-        const HEADER: &str = "seed,step\n";
+        const HEADER: &str = "seed,step,loss,lr\n";
         let content = |before: &str, append| written_with(HEADER, before.as_bytes(), append).map(|[_, after]| after);
         for (before, append, after) in [
-            ("", false, "seed,step\n{}\n"),
-            ("se", true, "seed,step\n{}\n"),
-            ("seed,step\n1,2\n1,", true, "seed,step\n1,2\n{}\n"),
-            ("seed,loss\n1,2\n", false, "seed,step\n{}\n"),
+            ("", false, "seed,step,loss,lr\n{}\n"),
+            ("se", true, "seed,step,loss,lr\n{}\n"),
+            ("seed,step,loss,lr\n1,2,3,4\n1,", true, "seed,step,loss,lr\n1,2,3,4\n{}\n"),
+            ("seed,eps,step,loss,lr\n1,1,2,3,4\n", false, "seed,step,loss,lr\n{}\n"),
         ] {
             assert_eq!(content(before, append), Ok(after.as_bytes().to_vec()), "{before:?}");
         }
-        assert_eq!(content("seed,loss\n1,2\n", true), Err("its columns are not seed,step".to_owned()));
-        assert!(content(LINE, false).is_err() && written(b"seed,step\n", false).is_err());
+        let other = content("seed,eps,step,loss,lr\n1,1,2,3,4\n", true);
+        assert_eq!(other, Err("its columns are not seed,step,loss,lr".to_owned()));
+        for foreign in [LINE, "seed,name\n1,emma\n", "seed,name", "seed,step,reward\n"] {
+            assert!(content(foreign, false).is_err() && content(foreign, true).is_err(), "{foreign}");
+        }
+        assert!(written(HEADER.as_bytes(), false).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The checkpoints of a run.
 
+use std::path::Path;
+
 use super::{Session, Trained, is_better};
 use crate::checkpoint::{self, Description, RunInfo, RunSettings};
 use crate::cli::console::Loss;
@@ -50,7 +52,11 @@ impl Session<'_> {
         let is_ended = self.stop.is_stopped() || self.failure.is_some();
         let is_cut_short = is_ended && best.last.state.step < self.cli.stop_after();
         if is_cut_short && !self.cli.compares() {
-            let instead = if self.cli.run.init_from.is_some() { " instead of `--init-from`" } else { "" };
+            let instead = match &self.cli.run {
+                run if run.init_from.is_some() => " instead of `--init-from`",
+                run if run.resume.as_deref().is_some_and(|path| path != Path::new(&name)) => " instead of the old one",
+                _ => "",
+            };
             self.console.notice(format_args!("go on with the same flags and `--resume {name}`{instead}"));
         }
         Ok(())
