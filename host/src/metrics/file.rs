@@ -88,9 +88,9 @@ fn after_number(text: &str) -> &str {
 /// Returns whether a file is empty or begins as CSV of metrics does, maybe of other swept settings. A killed run may have left
 /// a part of its header.
 fn is_csv(start: &[u8], header: &str) -> bool {
-    let columns = str::from_utf8(start).unwrap_or_default().split_once('\n').map(|(columns, _)| columns);
-    let is_header = |columns: &str| columns.starts_with(CSV) && columns.contains(",step,loss,");
-    columns.map_or_else(|| header.as_bytes().starts_with(start), is_header)
+    // Only the header is text as a whole, because a character of a row may be cut.
+    let Some(end) = start.iter().position(|&byte| byte == b'\n') else { return header.as_bytes().starts_with(start) };
+    str::from_utf8(&start[..end]).is_ok_and(|columns| columns.starts_with(CSV) && columns.contains(",step,loss,"))
 }
 
 /// Returns the length of a file up to the end of its last complete line.
@@ -188,6 +188,8 @@ mod tests {
         ] {
             assert_eq!(content(before, append), Ok(after.as_bytes().to_vec()), "{before:?}");
         }
+        let cut = format!("{HEADER}x{}\n", "é".repeat(4096));
+        assert_eq!(content(&cut, true), Ok(format!("{cut}{{}}\n").into_bytes()));
         let other = content("seed,eps,step,loss,lr\n1,1,2,3,4\n", true);
         assert_eq!(other, Err("its columns are not seed,step,loss,lr".to_owned()));
         for foreign in [LINE, "seed,name\n1,emma\n", "seed,name", "seed,step,reward\n"] {
