@@ -1,9 +1,10 @@
-//! The check that no file is written that is also read, or that another flag writes.
+//! The check that no file is written that is also read, or that the program writes for another reason.
 
+use std::fs;
 use std::path::Path;
 
 use super::save_path::may_be;
-use crate::atomic_file::is_same;
+use crate::atomic_file::{file_id, is_same};
 use crate::corpus::STDIN;
 use crate::error::{Error, Result};
 
@@ -26,7 +27,7 @@ impl NamedFile<'_> {
     }
 }
 
-/// Refuses to write to a file that stands before it in `files`, or to [`STDIN`].
+/// Refuses to write to a file that stands before it in `files`, to one that takes the program's output, or to [`STDIN`].
 pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
     for (i, file) in files.iter().enumerate() {
         let (Some(path), Some(verb)) = (file.path, file.written) else { continue };
@@ -41,10 +42,19 @@ pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
                 || (file.is_saved() && may_be(path, other_path))
                 || (other.is_saved() && may_be(other_path, path))
         };
-        if let Some(NamedFile { role, .. }) = files[..i].iter().find(is_it) {
+        let named = files[..i].iter().find(is_it).map(|file| file.role);
+        if let Some(role) = named.or_else(|| output_role(path)) {
             let message = format!("cannot {verb} to `{}`: it is {role}", path.display());
             return Err(Error::usage(message, "give every file a name of its own"));
         }
     }
     Ok(())
+}
+
+/// Returns the role of a file that standard output or standard error is redirected to. Both would write over each other.
+fn output_role(path: &Path) -> Option<&'static str> {
+    let id = |path: &Path| file_id(fs::metadata(path));
+    let is_it = |stream: &str| id(path).is_some() && id(path) == id(Path::new(stream));
+    let roles = [("/dev/stdout", "the file that stdout goes to"), ("/dev/stderr", "the file that stderr goes to")];
+    roles.into_iter().find(|(stream, _)| is_it(stream)).map(|(_, role)| role)
 }

@@ -143,3 +143,22 @@ fn a_file_that_two_flags_name_is_refused() {
     assert_eq!(fs::read_to_string(folder.path("names.txt")).unwrap(), NAMES);
     assert_eq!(folder.files(), ["hard.link", "names.link", "names.txt", "new.link", "sub"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_takes_the_output_is_refused() {
+    let folder = Folder::new();
+    for (args, role) in [
+        ("--metrics /dev/stdout", "the file that stdout goes to"),
+        ("--save out.txt", "the file that stdout goes to"),
+        ("--plot errors.txt", "the file that stderr goes to"),
+    ] {
+        let [out, errors] = ["out.txt", "errors.txt"].map(|name| fs::File::create(folder.path(name)).unwrap());
+        let mut command = Command::new(cargo_bin!("microgpt"));
+        command.current_dir(folder.0.path()).args(["--input", "names.txt", "--steps", "1000000000"]);
+        let status = command.args(args.split_whitespace()).stdout(out).stderr(errors).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{args}");
+        let errors = fs::read_to_string(folder.path("errors.txt")).unwrap();
+        assert!(errors.contains(role), "{args}: {errors}");
+    }
+}
