@@ -2,8 +2,6 @@
 #![cfg(test)]
 
 // These files hold the thread team and its tests.
-#[path = "../../src/device/cpu/apart.rs"]
-mod apart;
 #[path = "../../src/device/cpu/phase_pool.rs"]
 mod phase_pool;
 #[path = "../../src/device/cpu/phases.rs"]

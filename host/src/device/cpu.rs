@@ -1,6 +1,5 @@
 //! The CPU, with kernels for the processor's fastest instruction set, and the blocks of a grid spread over threads.
 
-mod apart;
 mod attention;
 mod buffer;
 mod demand;

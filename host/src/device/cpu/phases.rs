@@ -1,6 +1,7 @@
 //! The protocol by which threads run phases in lockstep. loom runs it in every order of its accesses (`host/loom`).
 
-use super::apart::Apart;
+use crossbeam_utils::CachePadded;
+
 use super::sync::{AtomicBool, AtomicUsize, Ordering, hint, thread};
 
 /// The number of rounds of a busy wait before a thread yields its processor.
@@ -9,20 +10,20 @@ const SPINS: usize = 2000;
 /// The progress through the phases, which are counted from 1.
 pub struct Phases {
     /// The current phase.
-    current: Apart<AtomicUsize>,
+    current: CachePadded<AtomicUsize>,
     /// The state of each item of a phase, which is `2 p` if it is done in phase `p`, and `2 p - 1` if a thread has taken it.
-    items: Vec<Apart<AtomicUsize>>,
+    items: Vec<CachePadded<AtomicUsize>>,
     /// Whether no more phases will come.
-    over: Apart<AtomicBool>,
+    over: CachePadded<AtomicBool>,
 }
 
 impl Phases {
     /// Returns the state before the first phase, of `items` items a phase.
     pub fn new(items: usize) -> Self {
         Self {
-            current: Apart(AtomicUsize::new(0)),
-            items: (0..items).map(|_| Apart(AtomicUsize::new(0))).collect(),
-            over: Apart(AtomicBool::new(false)),
+            current: CachePadded::new(AtomicUsize::new(0)),
+            items: (0..items).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
+            over: CachePadded::new(AtomicBool::new(false)),
         }
     }
 
@@ -30,13 +31,13 @@ impl Phases {
     /// thread calls this method, once.
     pub fn lead(&self, phases: usize, work: &impl Fn(usize, usize)) {
         // The guard ends the pool if `work` panics. Otherwise the other threads would wait for ever.
-        let _over = OnDrop(|| self.over.0.store(true, Ordering::Release));
+        let _over = OnDrop(|| self.over.store(true, Ordering::Release));
         for phase in 1..=phases {
-            self.current.0.store(phase, Ordering::Release);
+            self.current.store(phase, Ordering::Release);
             for item in 0..self.items.len() {
                 self.take(phase, item, work);
             }
-            for Apart(item) in &self.items {
+            for item in &self.items {
                 wait_until(|| item.load(Ordering::Acquire) == 2 * phase);
             }
         }
@@ -49,8 +50,8 @@ impl Phases {
         while !over {
             let mut phase = last;
             wait_until(|| {
-                over = self.over.0.load(Ordering::Acquire);
-                phase = self.current.0.load(Ordering::Acquire);
+                over = self.over.load(Ordering::Acquire);
+                phase = self.current.load(Ordering::Acquire);
                 over || phase > last
             });
             self.take(phase, item, work);
@@ -60,7 +61,7 @@ impl Phases {
 
     /// Runs an item of a phase, unless a thread has taken it.
     fn take(&self, phase: usize, item: usize, work: &impl Fn(usize, usize)) {
-        let (Apart(state), done) = (&self.items[item], 2 * phase);
+        let (state, done) = (&self.items[item], 2 * phase);
         // The load leaves the cache line to the thread that has taken the item.
         if phase == 0
             || state.load(Ordering::Relaxed) != done - 2

@@ -4,7 +4,7 @@ use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::apart::Apart;
+use crossbeam_utils::CachePadded;
 
 /// The items of the phases, of which each thread has a share.
 ///
@@ -13,7 +13,7 @@ use super::apart::Apart;
 pub(super) struct Shares {
     pub(super) threads: usize,
     /// The shares of all phases. A phase has those of the first thread, then those of the next one.
-    list: Vec<Apart<Share>>,
+    list: Vec<CachePadded<Share>>,
     /// The places of the phases' shares.
     phases: Vec<Range<usize>>,
 }
@@ -37,20 +37,20 @@ impl Shares {
         for thread in 0..self.threads {
             self.list.extend(groups.iter().map(|items| {
                 let first = |thread: usize| items.start + items.len() * thread / self.threads;
-                Apart(Share { next: AtomicUsize::new(first(thread)), end: first(thread + 1) })
+                CachePadded::new(Share { next: AtomicUsize::new(first(thread)), end: first(thread + 1) })
             }));
         }
         self.phases.push(start..self.list.len());
     }
 
     /// Returns the shares of a phase.
-    fn of_phase(&self, phase: usize) -> &[Apart<Share>] {
+    fn of_phase(&self, phase: usize) -> &[CachePadded<Share>] {
         &self.list[self.phases[phase].clone()]
     }
 
     /// Returns the end of a phase's items.
     pub(super) fn end(&self, phase: usize) -> usize {
-        self.of_phase(phase).last().map_or(0, |Apart(share)| share.end)
+        self.of_phase(phase).last().map_or(0, |share| share.end)
     }
 
     /// Returns the items of a phase that a thread takes, one when it has finished the one before, because items differ in
@@ -58,8 +58,8 @@ impl Shares {
     pub(super) fn taken_by(&self, phase: usize, thread: usize) -> impl Iterator<Item = usize> {
         let shares = self.of_phase(phase);
         let (before, from) = shares.split_at(shares.len() / self.threads * thread);
-        from.iter().chain(before).flat_map(|Apart(Share { next, end })| {
-            iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|item| item < end))
+        from.iter().chain(before).flat_map(|share| {
+            iter::from_fn(|| Some(share.next.fetch_add(1, Ordering::Relaxed)).filter(|&item| item < share.end))
         })
     }
 }
