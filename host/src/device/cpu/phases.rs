@@ -27,19 +27,32 @@ impl Phases {
         }
     }
 
-    /// Begins each phase when the one before has ended. Takes item 0, then all items that no other thread has taken. One
-    /// thread calls this method, once.
+    /// Begins each phase when the one before has ended. One thread calls this method, once.
     pub fn lead(&self, phases: usize, work: &impl Fn(usize, usize)) {
-        // The guard ends the pool if `work` panics. Otherwise the other threads would wait for ever.
-        let _over = OnDrop(|| self.over.store(true, Ordering::Release));
+        let _over = self.end();
         for phase in 1..=phases {
-            self.current.store(phase, Ordering::Release);
-            for item in 0..self.items.len() {
-                self.take(phase, item, work);
+            self.run(phase, work);
+        }
+    }
+
+    /// Returns a guard that ends the pool. Otherwise the other threads would wait for ever, as when `work` panics.
+    pub fn end(&self) -> OnDrop<impl FnMut()> {
+        OnDrop(|| self.over.store(true, Ordering::Release))
+    }
+
+    /// Runs phase `phase`, counted from 1. Takes item 0, then all items that no other thread has taken, and waits for the others.
+    /// One thread calls this method, for one phase after the other.
+    pub fn run(&self, phase: usize, work: &impl Fn(usize, usize)) {
+        self.current.store(phase, Ordering::Release);
+        // If `work` panics, the items that are left count as done, so that no thread uses `work` when it is gone.
+        let _done = OnDrop(|| {
+            for (item, state) in self.items.iter().enumerate() {
+                self.take(phase, item, &|_, _| ());
+                wait_until(|| state.load(Ordering::Acquire) == 2 * phase);
             }
-            for item in &self.items {
-                wait_until(|| item.load(Ordering::Acquire) == 2 * phase);
-            }
+        });
+        for item in 0..self.items.len() {
+            self.take(phase, item, work);
         }
     }
 
@@ -75,7 +88,7 @@ impl Phases {
 }
 
 /// A guard that runs a closure when it goes out of scope.
-struct OnDrop<F: FnMut()>(F);
+pub struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
