@@ -14,7 +14,7 @@ use crate::shape::{RuntimeShape, Shape, TOKEN_GROUP, TOKENS};
 mod decode;
 mod table;
 
-use decode::{PROMPT_ROWS, Row, Rows, Workspace, decode, has_prompt_rows};
+use decode::{PROMPT_ROWS, Row, Rows, Workspace, decode, has_prompt_rows, packed_len};
 use table::Table;
 
 /// The token that begins and ends every document.
@@ -56,9 +56,10 @@ pub struct GenerateArgs {
     pub shape: RuntimeShape,
 }
 
-/// Returns the number of elements in a block's workspace, for `warps` warps of `tokens` slots.
-pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize) -> usize {
-    warps * Workspace::len(s, tokens) + Table::len(s, tokens)
+/// Returns the number of elements in a block's workspace, for `warps` warps of `tokens` slots, whose products so many threads
+/// divide.
+pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize, threads: usize) -> usize {
+    warps * Workspace::len(s, tokens) + Table::len(s, tokens) + warps * threads * packed_len(s, tokens)
 }
 
 /// One of the samples that a warp works on at once.
@@ -100,7 +101,7 @@ impl Kernel for GenerateArgs {
         let args = *self;
         grid.each_block(inline!(|block| {
             let (size, warps) = (Workspace::len(s, TOKENS), block.count * WARPS);
-            let len = generate_workspace_len(s, WARPS, TOKENS);
+            let len = generate_workspace_len(s, WARPS, TOKENS, block.threads());
             // SAFETY: the caller vouches for pointers and lengths, and for a workspace for each block.
             let (model, work, io) = unsafe {
                 let (model, work) = Gpt::stage(block, s, args.params, args.transposed, args.workspace, len);
@@ -119,6 +120,8 @@ impl Kernel for GenerateArgs {
             }
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;
+                let packed_at = WARPS * size + Table::len(s, TOKENS);
+                let packed = work.at(packed_at + warp.index * block.threads() * packed_len(s, TOKENS));
                 let work = work.at(warp.index * size);
                 // Few samples are spread over all warps.
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, i * warps + index));
@@ -126,7 +129,7 @@ impl Kernel for GenerateArgs {
                     && let Some(last) = slots.iter().rposition(|slot| slot.sample < args.samples as usize)
                 {
                     if has_prompt_rows::<S>(TOKENS) {
-                        let reader = PromptReader { block, warp, model, work, args: &args, io: &io };
+                        let reader = PromptReader { block, warp, model, work, packed, args: &args, io: &io };
                         for i in 0..=last {
                             reader.read(i, &mut slots[i]);
                         }
@@ -136,7 +139,7 @@ impl Kernel for GenerateArgs {
                     let count = if S::IS_CONST { TOKENS } else { last + 1 };
                     let row = |slot: usize| Row { slot, position: slots[slot].position, token: slots[slot].token };
                     let rows = Rows::<TOKENS> { all: core::array::from_fn(row), count, has_logits: true };
-                    decode(warp, &model, table, work, &rows);
+                    decode(block, warp, &model, table, work, &rows);
                     advance(s, &args, &io, Workspace::new(s, TOKENS, work, 0).logits, &mut slots, warps * TOKENS);
                     warp.sync();
                 }
@@ -152,6 +155,8 @@ struct PromptReader<'a, T, S> {
     model: Gpt<S>,
     /// The warp's workspace.
     work: View,
+    /// `[threads, 4C, 32]`: memory for columns, see [`packed_len`].
+    packed: View,
     args: &'a GenerateArgs,
     io: &'a Io,
 }
@@ -188,9 +193,9 @@ impl<T: Target, S: Shape> PromptReader<'_, T, S> {
     /// Takes rows of a sample through the model, and writes the tokens `next` that follow them.
     #[inline(always)]
     fn pass(&self, rows: &Rows<PROMPT_ROWS>, sample: usize, next: U32View) {
-        let &Self { warp, model, work, io, .. } = self;
-        let (s, Workspace { packed, logits, .. }) = (model.s, Workspace::new(model.s, TOKENS, work, 0));
-        decode(warp, &Gpt { packed: Some(packed), ..model }, None, work, rows);
+        let &Self { block, warp, model, work, io, .. } = self;
+        let (s, Workspace { logits, .. }) = (model.s, Workspace::new(model.s, TOKENS, work, 0));
+        decode(block, warp, &Gpt { packed: Some(self.packed), ..model }, None, work, rows);
         let first = sample * s.block_size() + rows.all[0].position;
         for i in 0..rows.count {
             let token = next.load_scalar(i);

@@ -183,24 +183,10 @@ impl<S: Shape> Gpt<S> {
         model.qkv(warp, l, a.xn_attn, tokens, inline!(|which, t, i, y| y.store(qkv(which), t * width + i)));
     }
 
-    /// Normalises, and hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` to `store(which, token, channel, value)`, `which` 0, 1, 2.
+    /// Hands `wq xn / sqrt(D)`, `wk xn`, `wv xn` of the normalised input to `store(which, token, channel, value)`, `which` 0, 1, 2.
+    /// The caller synchronises the warp.
     #[inline(always)]
-    pub fn project_qkv<const N: usize>(
-        &self,
-        warp: &Warp,
-        l: usize,
-        norm: &RmsNorm,
-        tokens: Tokens<N>,
-        store: impl Fn(usize, usize, usize, Columns),
-    ) {
-        rmsnorm::forward(warp, self.s, norm, tokens);
-        self.qkv(warp, l, norm.y, tokens, store);
-        warp.sync();
-    }
-
-    /// Computes [`Self::project_qkv`] of the normalised input `xn`. The caller synchronises the warp.
-    #[inline(always)]
-    fn qkv<const N: usize>(
+    pub fn qkv<const N: usize>(
         &self,
         warp: &Warp,
         l: usize,
@@ -237,50 +223,32 @@ impl<S: Shape> Gpt<S> {
         }
         let (model, a, tensors) = self.op(pass, l);
         linear::add_to(warp, model.s, &model.linear(a.attn, tensors.attn_wo), tokens, &mut x);
-        self.mlp_rows(
-            warp,
-            l,
-            inline!(|| {
-                let (_, a, _) = self.op(pass, l);
-                (RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, Some(a.h), a.h2)
-            }),
-            &mut x,
-        );
+        self.mlp(warp, pass, l, &mut x);
         x
     }
 
-    /// Adds the MLP of the normalised residual stream to the residual stream. Each op calls `views` for the norm and for the
-    /// places that keep `relu(fc1 xn)`, if it is kept, and its square.
+    /// Adds the MLP of the normalised residual stream to the rows of the residual stream.
     #[inline(always)]
-    pub fn mlp<const N: usize>(
-        &self,
-        warp: &Warp,
-        l: usize,
-        views: impl Fn() -> (RmsNorm, Option<View>, View),
-        tokens: Tokens<N>,
-    ) {
-        let x = views().0.x;
-        self.mlp_rows(warp, l, views, &mut Rows::loaded(self.s, x, tokens));
+    fn mlp<const N: usize>(&self, warp: &Warp, pass: &Pass, l: usize, x: &mut Rows<N>) {
+        let (_, a, _) = self.op(pass, l);
+        self.normalize(x, &RmsNorm { x: a.x, y: a.xn_mlp, rstd: a.rstd_mlp }, x.tokens);
+        warp.sync();
+        let (model, a, tensors) = self.op(pass, l);
+        model.hidden(warp, &model.linear(a.xn_mlp, tensors.mlp_fc1), x.tokens, Some(a.h), a.h2);
+        let (model, a, tensors) = self.op(pass, l);
+        linear::add_to(warp, model.s, &model.linear(a.h2, tensors.mlp_fc2), x.tokens, x);
+        x.write();
+        warp.sync();
     }
 
-    /// Computes [`Self::mlp`] for the rows `x`, which are those of [`RmsNorm::x`].
+    /// Computes `h = relu(fc1 xn)`, if there is a place for it, and its square `h2`.
     #[inline(always)]
-    fn mlp_rows<const N: usize>(
-        &self,
-        warp: &Warp,
-        l: usize,
-        views: impl Fn() -> (RmsNorm, Option<View>, View),
-        x: &mut Rows<N>,
-    ) {
-        let tokens = x.tokens;
-        self.normalize(x, &views().0, tokens);
-        warp.sync();
-        let (s, (norm, h, h2)) = (self.s.rematerialize(), views());
-        let tensors = Layout(s).layer(s.rematerialize_index(l));
+    pub fn hidden<const N: usize>(&self, warp: &Warp, fc1: &Linear, tokens: Tokens<N>, h: Option<View>, h2: View) {
+        let s = self.s;
         linear::forward(
             warp,
             s,
-            &self.linear(norm.y, tensors.mlp_fc1),
+            fc1,
             tokens,
             inline!(|t, i, u| {
                 let (at, value) = (t * s.n_hidden_padded() + i, u.map(mlp::forward));
@@ -290,10 +258,6 @@ impl<S: Shape> Gpt<S> {
                 value.map(|h| h * h).store(h2, at);
             }),
         );
-        let (s, (_, _, h2)) = (self.s.rematerialize(), views());
-        linear::add_to(warp, s, &self.linear(h2, Layout(s).layer(s.rematerialize_index(l)).mlp_fc2), tokens, x);
-        x.write();
-        warp.sync();
     }
 
     /// Computes `logits = wte x` and their cross-entropy. Returns the logits' exponentials, if registers hold them.

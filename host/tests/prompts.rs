@@ -1,4 +1,5 @@
-//! Prompts, whose positions go through the kernels many at once, against the tokens that samples draw one by one.
+//! Prompts, whose positions go through the kernels many at once, against the tokens that samples draw one by one. And samples
+//! that several threads divide.
 #![allow(missing_docs)]
 
 #[path = "common/models.rs"]
@@ -85,6 +86,35 @@ fn a_prompt_ends_where_it_has_a_bos() {
                 assert_eq!(samples[0].logprobs[..end - 1], whole.logprobs[..end - 1], "{end}");
             }
             assert_eq!(samples[0], samples[2], "{end}");
+        }
+    }
+}
+
+/// Wide models, whose products several threads divide. The widths are no multiples of the groups that a thread takes.
+const WIDE: [ModelConfig; 2] = [
+    ModelConfig { n_embd: 272, n_head: 4, n_layer: 2, block_size: 21 },
+    ModelConfig { n_embd: 261, n_head: 29, n_layer: 1, block_size: 21 },
+];
+
+#[test]
+#[cfg_attr(feature = "race-check", ignore = "too slow under the race checker")]
+fn threads_that_divide_a_sample_change_nothing() {
+    let config = SampleConfig { temperature: 1.5, logprobs: true, ..SampleConfig::default() };
+    let prompt: Vec<u32> = (0..42).map(|i| 1 + i * 5 % 11).collect();
+    for model in WIDE {
+        for mut cpu in models(model) {
+            for (count, len) in [(1, 1), (2, 1), (1, 18), (2, 18)] {
+                let starts = &prompt[..count * len];
+                let mut samples = [1, 2, 5].map(|threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    pool.install(|| cpu.extend(&config, starts, 0..count as u64).unwrap())
+                });
+                let [expected, others @ ..] = &mut samples;
+                assert!(expected.iter().any(|sample| sample.tokens.len() > len), "{expected:?}");
+                for got in others {
+                    assert_eq!(got, expected, "{model:?}, {count} samples of {len} tokens");
+                }
+            }
         }
     }
 }

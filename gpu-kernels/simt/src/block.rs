@@ -113,7 +113,7 @@ impl<T: Target> Block<T> {
 
     #[inline(always)]
     fn warp(&self, index: usize) -> Warp {
-        Warp { index, block: self.index, blocks: self.count, isa: T::ISA }
+        Warp { index, block: self.index, blocks: self.count, isa: T::ISA, thread: 0, threads: 1 }
     }
 
     /// Returns whether the host wants the launch to end early. Results of the launch are then incomplete.
@@ -145,6 +145,25 @@ impl<T: Target> Block<T> {
     #[inline(always)]
     pub fn outlined(&self, work: impl FnOnce()) {
         self.target.region(work);
+    }
+
+    /// Returns the number of threads of [`Self::divided`].
+    #[inline(always)]
+    pub fn threads(&self) -> usize {
+        self.target.threads()
+    }
+
+    /// Divides a part of what `warp` does between two barriers among threads of the CPU, then waits for all. `work` runs on each
+    /// thread, and takes the thread's [`Warp::part`]. Elsewhere it runs once, and the part is all. It divides nothing itself, and
+    /// should own its captures, as in [`Self::each_warp`].
+    #[inline(always)]
+    pub fn divided(&self, warp: &Warp, work: impl Fn(&Warp) + Copy) {
+        let &Warp { index, block, blocks, isa, .. } = warp;
+        let threads = self.threads();
+        self.target.on_each_thread(
+            #[inline(always)]
+            move |thread| work(&Warp { index, block, blocks, isa, thread, threads }),
+        );
     }
 
     /// Runs `work` for each warp with the warp's own value, then waits for all warps. On a GPU the values stay in registers
@@ -227,6 +246,10 @@ pub struct Warp {
     /// The number of blocks of the grid.
     blocks: usize,
     isa: Isa,
+    /// The index of the thread among those that divide the warp's work.
+    pub thread: usize,
+    /// The number of these threads.
+    threads: usize,
 }
 
 impl Warp {
@@ -251,6 +274,18 @@ impl Warp {
     #[inline(always)]
     pub fn accumulators(&self, wanted: usize) -> usize {
         wanted.min(backend::accumulators(self.isa))
+    }
+
+    /// Returns the part of `0..count` that falls to this thread, in whole groups of `group` but for the last one, see
+    /// [`Block::divided`].
+    #[inline(always)]
+    pub fn part(&self, count: usize, group: usize) -> Range<usize> {
+        if self.threads == 1 {
+            return 0..count;
+        }
+        let (groups, next) = (count.div_ceil(group), self.thread + 1);
+        let first = groups * self.thread / self.threads * group;
+        count.min(first)..count.min(groups * next / self.threads * group)
     }
 
     /// Returns `x`, which is below 2^32, and from which the compiler computes values where they are used. Otherwise it computes

@@ -66,6 +66,18 @@ pub unsafe trait Target: Copy {
         false
     }
 
+    /// Returns the number of threads that divide a warp's work, see [`Block::divided`](crate::Block::divided).
+    #[inline(always)]
+    fn threads(self) -> usize {
+        1
+    }
+
+    /// Runs `work` for the index of each thread of [`Self::threads`], and waits for all.
+    #[inline(always)]
+    fn on_each_thread(self, work: impl Fn(usize) + Copy) {
+        work(0);
+    }
+
     /// Runs `work`, the code of a block between two of its barriers.
     ///
     /// CPU entries outline `work` into its own function with the entry's target features. LLVM's loop passes are

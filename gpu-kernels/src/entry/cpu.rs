@@ -1,5 +1,6 @@
 //! The kernels on the CPU, compiled once for each instruction set.
 
+use core::mem;
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +24,8 @@ macro_rules! kernels {
         #[derive(Clone, Copy)]
         pub struct CpuKernels {
             isa: Isa,
-            stop: Stop,
-            $($kernel: unsafe fn(&$args, Range<usize>, usize, Stop),)*
+            host: Host,
+            $($kernel: unsafe fn(&$args, Range<usize>, usize, Host),)*
         }
 
         impl CpuKernels {
@@ -40,7 +41,17 @@ macro_rules! kernels {
             /// # Safety
             /// The flag outlives every launch of the returned kernels, and is never cleared while one runs.
             pub unsafe fn stopped_by(self, flag: &AtomicBool) -> Self {
-                Self { stop: Stop(ptr::from_ref(flag)), ..self }
+                Self { host: Host { stop: ptr::from_ref(flag), ..self.host }, ..self }
+            }
+
+            /// Returns the kernels with a team that divides the work of each block that is launched.
+            ///
+            /// # Safety
+            /// The team outlives every launch of the returned kernels.
+            pub unsafe fn divided_by<'a>(self, team: &'a (dyn Team + 'a)) -> Self {
+                // SAFETY: only launches use the reference, and the team outlives them, as the caller promises.
+                let team = unsafe { mem::transmute::<&'a (dyn Team + 'a), &'static dyn Team>(team) };
+                Self { host: Host { team: Some(team), ..self.host }, ..self }
             }
 
             $(
@@ -50,27 +61,56 @@ macro_rules! kernels {
                 /// The conditions of [`Kernel::run`] hold, and the processor has the instruction set.
                 pub unsafe fn $kernel(&self, args: &$args, blocks: Range<usize>, count: usize) {
                     // SAFETY: the caller keeps the contract of `Kernel::run` and vouches for the instruction set.
-                    unsafe { (self.$kernel)(args, blocks, count, self.stop) }
+                    unsafe { (self.$kernel)(args, blocks, count, self.host) }
                 }
             )*
         }
     };
 }
 
-/// A flag that ends a launch early, or null.
+/// Threads that divide the work of a block.
+pub trait Team: Sync {
+    /// Returns the number of threads.
+    fn threads(&self) -> usize;
+
+    /// Runs `work` for the index of each thread, and waits for all.
+    fn each(&self, work: &(dyn Fn(usize) + Sync));
+}
+
+/// What the host lends to a launch.
 #[derive(Clone, Copy)]
-struct Stop(*const AtomicBool);
+struct Host {
+    /// The flag that ends the launch early, or null.
+    stop: *const AtomicBool,
+    team: Option<&'static dyn Team>,
+}
 
 // SAFETY: the pointer is only read through, as a reference to an atomic, which threads may share.
-unsafe impl Send for Stop {}
+unsafe impl Send for Host {}
 // SAFETY: as for `Send`.
-unsafe impl Sync for Stop {}
+unsafe impl Sync for Host {}
 
-impl Stop {
+impl Host {
+    const NONE: Self = Self { stop: ptr::null(), team: None };
+
     #[inline(always)]
-    fn is_set(self) -> bool {
+    fn is_stopped(&self) -> bool {
         // SAFETY: the flag outlives the launch, by the contract of `CpuKernels::stopped_by`.
-        !self.0.is_null() && unsafe { (*self.0).load(Ordering::Relaxed) }
+        !self.stop.is_null() && unsafe { (*self.stop).load(Ordering::Relaxed) }
+    }
+}
+
+/// The code that the threads of a team run.
+struct Divided<F>(F);
+
+// SAFETY: the threads write disjoint elements, and read only elements that no other thread writes, as blocks do on different
+// threads.
+unsafe impl<F> Sync for Divided<F> {}
+
+impl<F: Fn(usize)> Divided<F> {
+    #[inline(always)]
+    fn run(&self, thread: usize) {
+        (self.0)(thread);
     }
 }
 
@@ -96,7 +136,7 @@ macro_rules! compile {
 
             pub const KERNELS: CpuKernels = CpuKernels {
                 isa: $isa,
-                stop: Stop(ptr::null()),
+                host: Host::NONE,
                 train: launch,
                 train_batch: launch,
                 evaluate: launch,
@@ -105,8 +145,8 @@ macro_rules! compile {
             };
 
             $(#[$attribute])*
-            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize, stop: Stop) {
-                let grid = Grid::new(blocks, count, Processor(stop));
+            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize, host: Host) {
+                let grid = Grid::new(blocks, count, Processor(host));
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe {
                     if $constant && args.shape() == DEFAULT.to_runtime() {
@@ -118,13 +158,13 @@ macro_rules! compile {
             }
 
             $(#[$attribute])*
-            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize, stop: Stop) {
+            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize, host: Host) {
                 // SAFETY: the caller keeps the contract of `WorkArgs::run`.
-                unsafe { args.run(&Grid::new(blocks, count, Processor(stop))) };
+                unsafe { args.run(&Grid::new(blocks, count, Processor(host))) };
             }
 
             #[derive(Clone, Copy)]
-            struct Processor(Stop);
+            struct Processor(Host);
 
             // SAFETY: only `launch` runs kernels with this target, and its callers vouch for the instruction set.
             unsafe impl Target for Processor {
@@ -132,7 +172,24 @@ macro_rules! compile {
 
                 #[inline(always)]
                 fn is_stopped(self) -> bool {
-                    self.0.is_set()
+                    self.0.is_stopped()
+                }
+
+                #[inline(always)]
+                fn threads(self) -> usize {
+                    self.0.team.map_or(1, Team::threads)
+                }
+
+                #[inline(always)]
+                fn on_each_thread(self, work: impl Fn(usize) + Copy) {
+                    let work = Divided(
+                        #[inline(always)]
+                        move |thread| self.region(#[inline(always)] move || work(thread)),
+                    );
+                    match self.0.team {
+                        Some(team) => team.each(&|thread| work.run(thread)),
+                        None => work.run(0),
+                    }
                 }
 
                 #[inline(always)]

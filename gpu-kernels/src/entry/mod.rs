@@ -7,4 +7,4 @@ mod cpu;
 mod gpu;
 
 #[cfg(not(target_arch = "nvptx64"))]
-pub use cpu::{ALL, CpuKernels};
+pub use cpu::{ALL, CpuKernels, Team};

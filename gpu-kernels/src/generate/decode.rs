@@ -1,6 +1,6 @@
 //! The model on rows of samples, with cached keys and values.
 
-use simt::{HALF_WARP, View, WARP, Warp, inline, round_up};
+use simt::{Block, HALF_WARP, Target, View, WARP, Warp, inline, round_up};
 
 use super::table::Table;
 use crate::activations::{Heads, query_group_len};
@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::model::Gpt;
 use crate::ops::attention::{self, Query};
 use crate::ops::rmsnorm::RmsNorm;
-use crate::ops::{Tokens, embed, linear};
+use crate::ops::{Tokens, embed, linear, rmsnorm};
 use crate::shape::{GPU_TOKENS, Shape, TOKENS};
 
 /// The number of rows of a prompt that go through each layer together. With more of them the weights come from memory less
@@ -29,8 +29,6 @@ buffers! {
     attn: rows(s, slots) * s.n_attn_padded(),
     h2: rows(s, slots) * s.n_hidden_padded(),
     logits: rows(s, slots) * s.vocab_padded(),
-    /// `[4C, 32]`: the columns of a matrix that the rows of a prompt share. No matrix has more rows.
-    packed: if has_prompt_rows::<S>(slots) { s.n_hidden_padded() * WARP } else { 0 },
     }
     layer {
     /// `[slots, T, A]`.
@@ -38,6 +36,13 @@ buffers! {
     /// `[slots, T, A]`.
     values: slots * cache_len(s),
     }
+}
+
+/// Returns the number of elements in the columns of a matrix, `[4C, 32]`, that the rows of a prompt share, if any. No matrix has
+/// more rows.
+#[inline(always)]
+pub(super) fn packed_len<S: Shape>(s: S, slots: usize) -> usize {
+    if has_prompt_rows::<S>(slots) { s.n_hidden_padded() * WARP } else { 0 }
 }
 
 /// Returns R, the most rows that a warp with so many slots computes at once.
@@ -88,10 +93,18 @@ fn op<S: Shape>(model: &Gpt<S>, work: View, l: usize) -> (Gpt<S>, Workspace) {
     (Gpt { s, ..*model }, Workspace::new(s, TOKENS, work, s.rematerialize_index(l)))
 }
 
+/// Runs work that threads divide, if there are several. As functions of their own, the parts would take one thread longer. Constant
+/// dimensions are too small to divide.
+#[inline(always)]
+fn divided<T: Target, S: Shape>(block: &Block<T>, warp: &Warp, _: S, work: impl Fn(&Warp) + Copy) {
+    if S::IS_CONST || block.threads() == 1 { work(warp) } else { block.divided(warp, work) }
+}
+
 /// Adds the keys and values of the rows to the caches of their slots, and computes the logits of their next tokens. A row sees
 /// the positions of its sample up to its own, which are in the cache or among the rows.
 #[inline(always)]
-pub(super) fn decode<S: Shape, const N: usize>(
+pub(super) fn decode<T: Target, S: Shape, const N: usize>(
+    block: &Block<T>,
     warp: &Warp,
     model: &Gpt<S>,
     table: Option<Table>,
@@ -100,6 +113,7 @@ pub(super) fn decode<S: Shape, const N: usize>(
 ) {
     let &Rows { all: ref rows, count, has_logits } = rows;
     let tokens = Tokens::<N> { first: 0, end: count };
+    let tensors = |s: S, l| Layout(s).layer(s.rematerialize_index(l));
     // The places of a row's query, key and value, `which` 0, 1, 2.
     let place = |s: S, views: &Workspace, which: usize, row: usize| {
         let (a, Row { slot, position, .. }) = (s.n_attn_padded(), rows[row]);
@@ -130,43 +144,57 @@ pub(super) fn decode<S: Shape, const N: usize>(
         if l > 0 || table.is_none() {
             let (at_op, views) = op(model, work, l);
             let norm = RmsNorm { x: views.x, y: views.xn, rstd: views.rstd };
-            at_op.project_qkv(
+            rmsnorm::forward(warp, at_op.s, &norm, tokens);
+            divided(
+                block,
                 warp,
-                l,
-                &norm,
-                tokens,
-                inline!(|which, row, i, y| {
-                    // The position of a row from `count` on may be that of another row.
-                    if row < count {
-                        y.store(place(at_op.s, &views, which, row), i);
-                    }
-                }),
+                at_op.s,
+                inline!(move |warp| at_op.qkv(
+                    warp,
+                    l,
+                    views.xn,
+                    tokens,
+                    inline!(move |which, row, i, y| {
+                        // The position of a row from `count` on may be that of another row.
+                        if row < count {
+                            y.store(place(at_op.s, &views, which, row), i);
+                        }
+                    })
+                )),
             );
+            warp.sync();
         }
         // Other positions see a layer's keys and values alone, and the last layer's output gives the logits alone.
         if !has_logits && l + 1 == model.s.n_layer() {
             return;
         }
-        for row in tokens.live() {
-            let (Gpt { s, .. }, Workspace { q, keys, values, probs, attn, .. }) = op(model, work, l);
-            let (a, Row { slot, position, .. }) = (s.n_attn_padded(), rows[row]);
-            let (q, k, v) = (q.at(row * a), keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
-            let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn: attn.at(row * a) };
-            attention::attend(warp, s, &query, position);
-        }
-        let (at_op, Workspace { x, attn, .. }) = op(model, work, l);
-        let wo = Layout(at_op.s).layer(at_op.s.rematerialize_index(l)).attn_wo;
-        linear::accumulate(warp, at_op.s, &at_op.linear(attn, wo), tokens, x);
-        model.mlp(
+        divided(
+            block,
             warp,
-            l,
-            inline!(|| {
-                let (_, Workspace { x, xn, rstd, h2, .. }) = op(model, work, l);
-                (RmsNorm { x, y: xn, rstd }, None, h2)
+            model.s,
+            inline!(move |warp| {
+                for row in tokens.live() {
+                    let (Gpt { s, .. }, Workspace { q, keys, values, probs, attn, .. }) = op(model, work, l);
+                    let (a, Row { slot, position, .. }) = (s.n_attn_padded(), rows[row]);
+                    let (q, k, v) = (q.at(row * a), keys.at(slot * cache_len(s)), values.at(slot * cache_len(s)));
+                    let query = Query { q, k, v, probs, group_stride: query_group_len(s), attn: attn.at(row * a) };
+                    attention::attend(warp, s, &query, position);
+                }
             }),
-            tokens,
         );
+        let (at_op, Workspace { x, attn, .. }) = op(model, work, l);
+        let wo = at_op.linear(attn, tensors(at_op.s, l).attn_wo);
+        divided(block, warp, at_op.s, inline!(move |warp| linear::accumulate(warp, at_op.s, &wo, tokens, x)));
+        let (at_op, Workspace { x, xn, rstd, .. }) = op(model, work, l);
+        rmsnorm::forward(warp, at_op.s, &RmsNorm { x, y: xn, rstd }, tokens);
+        let (at_op, Workspace { xn, h2, .. }) = op(model, work, l);
+        let fc1 = at_op.linear(xn, tensors(at_op.s, l).mlp_fc1);
+        divided(block, warp, at_op.s, inline!(move |warp| at_op.hidden(warp, &fc1, tokens, None, h2)));
+        let (at_op, Workspace { x, h2, .. }) = op(model, work, l);
+        let fc2 = at_op.linear(h2, tensors(at_op.s, l).mlp_fc2);
+        divided(block, warp, at_op.s, inline!(move |warp| linear::accumulate(warp, at_op.s, &fc2, tokens, x)));
     }
     let (at_op, Workspace { x, logits, .. }) = op(model, work, 0);
-    linear::forward_into(warp, at_op.s, &at_op.linear(x, Layout(at_op.s).model().wte), tokens, logits);
+    let wte = at_op.linear(x, Layout(at_op.s).model().wte);
+    divided(block, warp, at_op.s, inline!(move |warp| linear::forward_into(warp, at_op.s, &wte, tokens, logits)));
 }

@@ -4,7 +4,7 @@ use simt::{View, Warp, div, half_warps, inline, rem};
 
 use crate::model::Gpt;
 use crate::ops::rmsnorm::RmsNorm;
-use crate::ops::{Tokens, embed};
+use crate::ops::{Tokens, embed, rmsnorm};
 use crate::shape::{GPU_TOKENS, Shape, TOKENS};
 
 /// The largest number of elements of a table. A larger one would not stay in a core's cache.
@@ -54,7 +54,9 @@ impl Table {
                 copy(norm.x.at(t * c), row(t), c);
             }
             let tokens = Tokens::<TOKENS> { first: 0, end: TOKENS };
-            model.project_qkv(warp, 0, norm, tokens, inline!(|which, t, i, y| y.store(row(t), c + which * a + i)));
+            rmsnorm::forward(warp, s, norm, tokens);
+            model.qkv(warp, 0, norm.y, tokens, inline!(|which, t, i, y| y.store(row(t), c + which * a + i)));
+            warp.sync();
         }
     }
 }

@@ -37,11 +37,12 @@ pub struct Query {
     pub attn: View,
 }
 
-/// Computes `attn = sum_s softmax_s(q k[s]) v[s]` over the keys `s <= t`, for the query at position `t` and every head.
+/// Computes `attn = sum_s softmax_s(q k[s]) v[s]` over the keys `s <= t`, for the query at position `t` and every head. A thread of
+/// several computes the head groups of its [`Warp::part`] alone.
 #[inline(always)]
 pub fn attend<S: Shape>(warp: &Warp, s: S, query: &Query, t: usize) {
     let (a, heads) = (s.n_attn_padded(), Heads::new(s));
-    for group in 0..heads.groups {
+    for group in warp.part(heads.groups, 1) {
         let (p, k, v) = (query.probs.at(group * query.group_stride), query.k, query.v);
         let mut max = F32x32::splat(f32::NEG_INFINITY);
         for (key, both) in key_pairs(t) {

@@ -1,5 +1,7 @@
 //! Products with a weight matrix, and the gradient of the matrix.
 
+use core::ops::Range;
+
 use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, half_warps, inline, rem};
 
 use super::Tokens;
@@ -18,7 +20,7 @@ pub struct Linear {
     pub rows: usize,
     /// The number of columns, which is the width of the output.
     pub cols: usize,
-    /// `[rows, 32]`: memory for the columns that many tokens share, see [`packed_sums`].
+    /// `[threads, rows, 32]`: memory for the columns that many tokens share, see [`packed_sums`].
     pub packed: Option<View>,
 }
 
@@ -71,7 +73,8 @@ pub fn add_to<S: Shape, const N: usize>(warp: &Warp, s: S, linear: &Linear, toke
 }
 
 /// Computes the sum of `terms` products in order, each as in [`forward`]. All products have the same width. The caller
-/// synchronises the warp, once after several sums. Many tokens with memory for packed columns have one term.
+/// synchronises the warp, once after several sums. Many tokens with memory for packed columns have one term. A thread of
+/// several computes the columns of its [`Warp::part`] alone.
 ///
 /// The accumulators of several tokens are kept in registers. With more of them the matrix is read less often.
 #[inline(always)]
@@ -99,15 +102,16 @@ pub fn forward_sum<S: Shape, const N: usize>(
     let (blocks, is_alone) = (if has_two { 2 } else { 4 }, tokens.end == tokens.first + 1);
     let may_be_large = N > 1 && !S::IS_CONST && !cfg!(target_family = "wasm");
     let is_wide = may_be_large && (is_alone || !has_two);
-    let wide = if is_wide { cols - rem(cols, blocks * HALF_WARP) } else { 0 };
-    for col in (0..wide).step_by(blocks * HALF_WARP) {
+    let Range { start, end } = warp.part(cols, WARP);
+    let wide = if is_wide { end - rem(end - start, blocks * HALF_WARP) } else { start };
+    for col in (start..wide).step_by(blocks * HALF_WARP) {
         if has_two {
             sums::<2, N, 2, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else {
             sums::<8, N, 4, false>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         }
     }
-    for col in (wide..cols).step_by(if is_full { WARP } else { HALF_WARP }) {
+    for col in (wide..end).step_by(if is_full { WARP } else { HALF_WARP }) {
         if N == 1 && is_full {
             sums::<1, N, 1, true>(terms, &term, tokens, col, S::IS_CONST, &mut store);
         } else if N == 1 {
@@ -136,8 +140,9 @@ fn packed_sums<const N: usize>(
     mut store: impl FnMut(usize, usize, Columns),
 ) {
     let &Linear { w, rows, cols, .. } = linear;
-    for first in (0..cols).step_by(WARP) {
-        let width = WARP.min(cols - first);
+    let (packed, Range { start, end }) = (packed.at(warp.thread * rows * WARP), warp.part(cols, WARP));
+    for first in (start..end).step_by(WARP) {
+        let width = WARP.min(end - first);
         for row in 0..rows {
             for i in half_warps(width) {
                 packed.store(row * width + i, w.load(row * cols + first + i));

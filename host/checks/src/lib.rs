@@ -8,6 +8,8 @@ mod phase_pool;
 mod phases;
 #[path = "../../src/device/cpu/sync.rs"]
 mod sync;
+#[path = "../../src/device/cpu/team.rs"]
+mod team;
 
 #[path = "../../tests/common/models.rs"]
 mod models;

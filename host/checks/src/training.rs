@@ -75,6 +75,26 @@ fn samples_of_a_prompt_whose_positions_are_read_at_once_agree_with_the_reference
     assert_samples_agree(ModelConfig { block_size: 12, ..MODEL }, &[2, 1, 3, 3, 1, 2, 4, 1, 2]);
 }
 
+#[test]
+fn a_sample_has_the_same_bits_on_three_threads_and_on_one() {
+    // Miri has several threads for a small model too.
+    let model = ModelConfig { n_embd: if cfg!(miri) { 8 } else { 272 }, block_size: 12, ..MODEL };
+    let dataset = documents();
+    let state = State::new(nonzero_weights(model.shape(dataset.tokenizer.vocab_size()).unwrap()));
+    let prompt = &[2, 1, 3, 3, 1, 2, 4, 1, 2];
+    let config = SampleConfig { seed: 9, temperature: 1.5, prompt, logprobs: true, ..SampleConfig::default() };
+    for kernels in available() {
+        let samples = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut cpu = Cpu::with_kernels(kernels, train_config(1), &dataset, &state).unwrap();
+                cpu.generate(&config, 0..1).unwrap()
+            })
+        });
+        assert_eq!(samples[0], samples[1], "{}", kernels.isa().name());
+    }
+}
+
 /// Asserts that samples of a prompt agree with the reference, by the kernels for each instruction set.
 fn assert_samples_agree(model: ModelConfig, prompt: &[u32]) {
     let (config, dataset) = (train_config(1), documents());

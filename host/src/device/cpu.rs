@@ -13,6 +13,7 @@ pub(crate) mod sharded;
 mod shared;
 mod shares;
 mod sync;
+mod team;
 mod tiled;
 mod tiled_model;
 
@@ -32,10 +33,11 @@ use simt::{HALF_WARP, WARPS};
 use self::buffer::Buffer;
 pub(crate) use self::demand::demand;
 pub use self::demand::useful_threads;
-use self::demand::{evaluate_blocks, generate_blocks};
+use self::demand::{evaluate_blocks, generate_blocks, generate_threads};
 pub use self::processor::available;
 use self::processor::is_available;
 use self::shared::Shared;
+use self::team::with_team;
 use self::tiled::Tiled;
 use super::marshal::{pack, sampling_params, to_samples, unpack};
 use super::types::{Device, Evaluation, Executor, Executors, Sample, State, StepLog};
@@ -227,7 +229,8 @@ impl Device for Cpu {
         self.refresh_transposed();
         let tokens = count as usize * self.shape.block_size();
         let blocks = generate_blocks(self.shape, count as usize);
-        let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS))?;
+        let threads = generate_threads(self.shape, blocks);
+        let mut workspace = Buffer::zeros(blocks * generate_workspace_len(self.shape, WARPS, TOKENS, threads))?;
         let mut out = vec![0u32; tokens];
         let mut logprobs = vec![0.0f32; if config.logprobs { tokens } else { 0 }];
         let args = Shared(GenerateArgs {
@@ -246,9 +249,11 @@ impl Device for Cpu {
         });
         let (kernels, args) = (self.stoppable(), &args);
         (0..blocks).into_par_iter().for_each(|block| {
-            // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
-            // sample, and `sampling::validate` has checked configuration and starts.
-            unsafe { kernels.generate(&args.0, block..block + 1, blocks) };
+            with_team(threads, |team| {
+                // SAFETY: the buffers are valid as in `train`, with a workspace for each of the blocks and room for every
+                // sample, and `sampling::validate` has checked configuration and starts. The team outlives the launch.
+                unsafe { kernels.divided_by(team).generate(&args.0, block..block + 1, blocks) };
+            });
         });
         self.unless_stopped()?;
         Ok(to_samples(&out, &logprobs, self.shape.block_size()))

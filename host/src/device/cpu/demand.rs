@@ -14,6 +14,10 @@ use crate::device::tiled_rows::{self, EVALUATE_ROWS};
 use crate::device::types::{Executor, Executors};
 use crate::error::Result;
 
+/// The number of a product's multiplications that are worth another thread. So many take a few microseconds. In Miri small
+/// models take several threads too.
+const PRODUCT_PER_THREAD: usize = if cfg!(miri) { 1 << 4 } else { 1 << 14 };
+
 /// The largest number of blocks of an evaluation. Each has its own workspace.
 const EVALUATE_BLOCKS: usize = 32;
 
@@ -32,6 +36,13 @@ pub(super) fn evaluate_blocks(documents: usize) -> usize {
 pub(super) fn generate_blocks(shape: RuntimeShape, samples: usize) -> usize {
     let work = samples.saturating_mul(num_params(shape)).saturating_mul(shape.block_size());
     rayon::current_num_threads().min(samples).min(work / WORK_PER_THREAD).max(1)
+}
+
+/// Returns the number of threads that divide the products of a block of `generate`. Each of several has work enough in a product
+/// of one token.
+pub(super) fn generate_threads(shape: RuntimeShape, blocks: usize) -> usize {
+    let product = shape.n_embd().saturating_mul(shape.n_embd());
+    (rayon::current_num_threads() / blocks).min(product / PRODUCT_PER_THREAD).max(1)
 }
 
 /// Returns the number of threads that share a step of `batch` documents.
@@ -79,6 +90,17 @@ pub(crate) fn demand(executors: Executors, shape: RuntimeShape, batch: usize, da
 mod tests {
     use super::*;
     use crate::config::ModelConfig;
+
+    #[test]
+    fn the_threads_of_few_samples_divide_large_products() {
+        let shape = |n_embd| ModelConfig { n_embd, n_head: 4, n_layer: 1, block_size: 8 }.shape(3).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().unwrap();
+        let threads = |n_embd, blocks| pool.install(|| generate_threads(shape(n_embd), blocks));
+        assert_eq!(
+            [threads(16, 1), threads(256, 1), threads(384, 1), threads(384, 3), threads(384, 8)],
+            [1, 4, 8, 2, 1]
+        );
+    }
 
     #[test]
     fn a_demand_grows_with_the_model_and_the_batch_and_never_overflows() {

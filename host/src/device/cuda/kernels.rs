@@ -99,7 +99,7 @@ impl Args for EvaluateArgs {
 impl Args for GenerateArgs {
     const KERNEL: &'static str = "generate";
     const WEIGHT_ARRAYS: usize = 2;
-    const WORKSPACE: fn(RuntimeShape) -> usize = |shape| generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS);
+    const WORKSPACE: fn(RuntimeShape) -> usize = |shape| generate_workspace_len(shape, GPU_WARPS, GPU_TOKENS, 1);
 }
 
 /// A kernel with these arguments, with the demands of a launch.
