@@ -6,7 +6,6 @@
 //! [`Array::add_in_order`] have a fixed order.
 
 use crate::array::Array;
-use crate::block::Warp;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 use crate::element::Element;
@@ -14,6 +13,7 @@ use crate::element::Element;
 use crate::gpu as backend;
 use crate::space::{Kind, Writable};
 use crate::target::WARP;
+use crate::warp::Warp;
 use backend::{F32x32, F64x32, I32x32, Mask32, U32x32, U64x32, atomics};
 
 macro_rules! updates {

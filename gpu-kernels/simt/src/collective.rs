@@ -5,7 +5,6 @@
 
 use crate::array::Array;
 use crate::array2::Array2;
-use crate::block::Warp;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 use crate::element::{Element, Scalar};
@@ -16,6 +15,7 @@ use crate::kernel_block::{KernelBlock, PARTS};
 use crate::lanes::{self, Lanes};
 use crate::space::{SharedMemory, Space, Writable};
 use crate::target::{AS_ON_GPU, HALF_WARP, Target, WARP};
+use crate::warp::Warp;
 use backend::{F32x32, Mask32, Word};
 
 impl<T: Target> KernelBlock<'_, T> {

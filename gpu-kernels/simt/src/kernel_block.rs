@@ -3,13 +3,14 @@
 use core::marker::PhantomData;
 
 use crate::array::Array;
-use crate::block::{Block, PerWarp, Strided, Warp};
+use crate::block::{Block, PerWarp};
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
 use crate::space::SharedMemory;
 use crate::target::{GPU_WARPS, Target, WARPS};
+use crate::warp::{Strided, Warp};
 
 /// The number of parts into which the work of a block is divided on every device, see [`KernelBlock::each_part`].
 /// [`KernelBlock::reduce`] and [`KernelBlock::scan`] take as many elements of shared memory.

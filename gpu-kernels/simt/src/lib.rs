@@ -104,6 +104,7 @@ mod processor;
 mod register_tile;
 mod space;
 mod target;
+mod warp;
 
 #[cfg(not(target_arch = "nvptx64"))]
 use cpu as backend;
@@ -114,7 +115,7 @@ pub use array::Array;
 pub use array2::Array2;
 pub use backend::{BroadcastPairs, Broadcasts, F32x16, F32x32, Mask16, Memory, Staged, U32View, U32x16, View, sqrt};
 pub use backend::{F64x32, I32x32, Mask32, U32x32, U64x32};
-pub use block::{Block, Grid, PerWarp, RaggedView, Share, Strided, Views, Warp, rematerialize};
+pub use block::{Block, Grid, PerWarp, RaggedView, Views};
 pub use columns::Columns;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use cpu::AnyCpu;
@@ -134,3 +135,4 @@ pub use newton::{quotient_from_estimate, sqrt_from_estimate};
 pub use processor::{Arguments, Cpu, cpu_entry};
 pub use space::{ConstantMemory, GlobalMemory, SharedMemory, Space, Writable};
 pub use target::{AS_ON_GPU, GPU_WARPS, HALF_WARP, Isa, Target, WARP, WARPS, WIDE};
+pub use warp::{Share, Strided, Warp, rematerialize};

@@ -1,10 +1,10 @@
 //! Blocks of code for some lanes of a warp.
 
-use crate::block::Warp;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
+use crate::warp::Warp;
 use backend::Mask32;
 
 impl Warp {

@@ -1,13 +1,13 @@
 //! Products of matrices whose sums are held in registers.
 
 use crate::array2::Array2;
-use crate::block::Warp;
 #[cfg(not(target_arch = "nvptx64"))]
 use crate::cpu as backend;
 #[cfg(target_arch = "nvptx64")]
 use crate::gpu as backend;
 use crate::space::Space;
 use crate::target::WARP;
+use crate::warp::Warp;
 use backend::F32x32;
 
 impl Warp {
