@@ -47,7 +47,7 @@ macro_rules! kernels {
             /// Returns the kernels with a team that divides the work of each block that is launched.
             ///
             /// # Safety
-            /// The team outlives every launch of the returned kernels.
+            /// The team outlives every launch of the returned kernels, and no two of these launches run at once.
             pub unsafe fn divided_by<'a>(self, team: &'a (dyn Team + 'a)) -> Self {
                 // SAFETY: only launches use the reference, and the team outlives them, as the caller promises.
                 let team = unsafe { mem::transmute::<&'a (dyn Team + 'a), &'static dyn Team>(team) };
@@ -177,7 +177,8 @@ macro_rules! compile {
 
                 #[inline(always)]
                 fn threads(self) -> usize {
-                    self.0.team.map_or(1, Team::threads)
+                    // The page has one thread, and needs no code for several.
+                    if cfg!(target_family = "wasm") { 1 } else { self.0.team.map_or(1, Team::threads) }
                 }
 
                 #[inline(always)]
