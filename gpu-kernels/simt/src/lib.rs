@@ -73,6 +73,38 @@ macro_rules! inline {
     };
 }
 
+/// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`.
+///
+/// The LLVM of Rust-CUDA leaves loops with large bodies as they are, and keeps the arrays that they index in local memory. So
+/// that compiler gets the first two turns one after the other. Others unroll such loops.
+#[cfg(feature = "rust-cuda")]
+#[macro_export]
+macro_rules! unroll {
+    (for $i:ident in 0..$n:ident $body:block) => {{
+        if $n > 0 {
+            let $i = 0usize;
+            $body
+        }
+        if $n > 1 {
+            let $i = 1usize;
+            $body
+        }
+        if $n > 2 {
+            for $i in 2..$n $body
+        }
+    }};
+}
+
+/// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`. Rust-CUDA's compiler gets the first two turns one
+/// after the other, because it would keep the arrays that the loop indexes in local memory.
+#[cfg(not(feature = "rust-cuda"))]
+#[macro_export]
+macro_rules! unroll {
+    ($loop:expr) => {
+        $loop
+    };
+}
+
 #[macro_use]
 mod word;
 

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy over the vocabulary.
 
-use simt::{AS_ON_GPU, Columns, F32x16, F32x32, HALF_WARP, Mask16, Mask32, U32x32, WARP, Warp, half_warps};
+use simt::{AS_ON_GPU, Columns, F32x16, F32x32, HALF_WARP, Mask16, Mask32, U32x32, WARP, Warp, half_warps, unroll};
 
 use super::{Tokens, rows};
 use crate::activations::{Activations, Pass};
@@ -26,36 +26,36 @@ pub fn forward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens:
     let logits = a.logits;
     let mut max = [F32x16::splat(f32::NEG_INFINITY); N];
     for i in half_warps(v) {
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let row = in_vocab(s, i).select(logits.load((t0 + t) * v + i), F32x16::splat(f32::NEG_INFINITY));
             max[t] = max[t].max(row);
-        }
+        });
     }
     let mut largest = [0.0; N];
-    for t in 0..N {
+    unroll!(for t in 0..N {
         largest[t] = max[t].reduce_max();
         let target = target(pass, t0 + t);
         a.gap.store_scalar(t0 + t, largest[t] - logits.load_scalar((t0 + t) * v + target));
-    }
+    });
     // All lanes have read the targets' logits before the exponentials replace the logits.
     warp.sync();
     let mut sum = [F32x16::splat(0.0); N];
     for i in half_warps(v) {
         let mut e = [F32x16::splat(0.0); N];
-        for t in 0..N {
+        unroll!(for t in 0..N {
             e[t] = exp_up_to_88(logits.load((t0 + t) * v + i) - F32x16::splat(largest[t]));
             e[t] = in_vocab(s, i).select(e[t], F32x16::splat(0.0));
             sum[t] = sum[t] + e[t];
-        }
+        });
         // Both half-warps have read the logits before either replaces them.
         warp.sync();
-        for t in 0..N {
+        unroll!(for t in 0..N {
             logits.store((t0 + t) * v + i, e[t]);
-        }
+        });
     }
-    for t in 0..N {
+    unroll!(for t in 0..N {
         a.sum_exp.store_scalar(t0 + t, sum[t].reduce_sum());
-    }
+    });
     warp.sync();
 }
 
@@ -66,21 +66,21 @@ pub fn backward<S: Shape, const N: usize>(warp: &Warp, s: S, pass: &Pass, tokens
     let (v, t0, Activations { logits: e, sum_exp, .. }) = (s.vocab_padded(), tokens.first, pass.activations(s, 0));
     let inverse_n = 1.0 / tokens.end as f32;
     let mut scale = [0.0; N];
-    for t in 0..N {
+    unroll!(for t in 0..N {
         scale[t] = inverse_n / sum_exp.load_scalar(t0 + t);
-    }
+    });
     for i in half_warps(v) {
         let mut d = [F32x16::splat(0.0); N];
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let target = target(pass, t0 + t);
             let hit = Mask16::only(target.wrapping_sub(i)).select(F32x16::splat(inverse_n), F32x16::splat(0.0));
             d[t] = e.load((t0 + t) * v + i) * F32x16::splat(scale[t]) - hit;
-        }
+        });
         // Both half-warps have read `e` before either replaces it.
         warp.sync();
-        for t in 0..N {
+        unroll!(for t in 0..N {
             e.store((t0 + t) * v + i, d[t]);
-        }
+        });
     }
     warp.sync();
 }
@@ -120,7 +120,7 @@ impl<const N: usize> HeldLogits<N> {
     #[inline(always)]
     pub fn forward<S: Shape>(&mut self, s: S, pass: &Pass, tokens: Tokens<N>) {
         let (a, in_vocab) = (pass.activations(s, 0), Mask32::lanes_below(s.vocab()));
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let logits = self.columns[t];
             let largest = in_vocab.select(logits, F32x32::splat(f32::NEG_INFINITY));
             // A logit that is NaN makes its exponential, and so the sum, NaN.
@@ -131,20 +131,20 @@ impl<const N: usize> HeldLogits<N> {
             let e = in_vocab.select((logits - largest).map(exp_up_to_88), F32x32::splat(0.0));
             (self.columns[t], self.sums[t]) = (e, e.add_halves().reduce_sum());
             a.sum_exp.store_scalar(row, self.sums[t]);
-        }
+        });
     }
 
     /// Computes [`backward`] in registers, to the same bits, and stores the logits' gradients.
     #[inline(always)]
     pub fn backward<S: Shape>(&self, warp: &Warp, s: S, pass: &Pass, tokens: Tokens<N>) {
         let (logits, inverse_n) = (pass.activations(s, 0).logits, 1.0 / tokens.end as f32);
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let row = tokens.first + t;
             let is_target = U32x32::lane_index().eq(U32x32::splat(target(pass, row) as u32));
             let hit = is_target.select(F32x32::splat(inverse_n), F32x32::splat(0.0));
             let d = self.columns[t] * F32x32::splat(inverse_n / self.sums[t]) - hit;
             logits.store_halves(row * s.vocab_padded(), HALF_WARP, d);
-        }
+        });
         warp.sync();
     }
 }

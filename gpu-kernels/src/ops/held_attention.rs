@@ -4,7 +4,7 @@
 //! their gradients stay in registers, because the way through shared memory takes longer than the arithmetic. Only what other
 //! warps need is stored.
 
-use simt::{AS_ON_GPU, Columns, F32x16, F32x32, HALF_WARP, View, Warp};
+use simt::{AS_ON_GPU, Columns, F32x16, F32x32, HALF_WARP, View, Warp, unroll};
 
 use super::attention::query_scale;
 use super::{Tokens, rows};
@@ -57,9 +57,9 @@ impl<const N: usize> HeldAttention<N> {
     /// Stores a value of each token for a pair of keys.
     #[inline(always)]
     fn store(&self, view: View, pair: usize, values: [F32x32; N]) {
-        for t in 0..N {
+        unroll!(for t in 0..N {
             view.store_halves(row(pair, self.tokens.first + t), HALF_WARP, values[t]);
-        }
+        });
     }
 
     /// Computes [`attention::forward`](super::attention::forward).
@@ -67,52 +67,52 @@ impl<const N: usize> HeldAttention<N> {
     pub fn forward<S: Shape>(&self, warp: &Warp, s: S, a: &Activations) {
         let (width, first, zero) = (Heads::new(s).width, self.tokens.first, F32x32::splat(0.0));
         let mut q = [zero; N];
-        for t in 0..N {
+        unroll!(for t in 0..N {
             q[t] = F32x32::broadcast(a.q.load((first + t) * HALF_WARP));
-        }
+        });
         let mut scores = [[F32x32::splat(f32::NEG_INFINITY); N]; PAIRS];
         for pair in 0..PAIRS {
             if pair < self.pairs {
                 let k = a.k.load_halves(2 * pair * HALF_WARP, HALF_WARP);
-                for t in 0..N {
+                unroll!(for t in 0..N {
                     let score = q[t].mul_add(k, zero).segmented_sum(width);
                     scores[pair][t] = score.upper_where(self.sees_both(pair, t), f32::NEG_INFINITY);
-                }
+                });
             }
         }
         let (mut max, mut sum, mut probs) = (scores[0], [zero; N], scores);
-        for t in 0..N {
+        unroll!(for t in 0..N {
             for pair in 1..PAIRS {
                 max[t] = max[t].max_number(scores[pair][t]);
             }
             // A score that is NaN makes its exponential, and so the sum, NaN.
             max[t] = max[t].max_number(max[t].shuffle_xor(HALF_WARP));
-        }
+        });
         for pair in 0..PAIRS {
             if pair < self.pairs {
-                for t in 0..N {
+                unroll!(for t in 0..N {
                     let e = (scores[pair][t] - max[t]).map(exp_up_to_88).upper_where(self.sees_both(pair, t), 0.0);
                     (probs[pair][t], sum[t]) = (e, sum[t] + e);
-                }
+                });
             }
         }
         let (mut scale, mut out) = ([zero; N], [zero; N]);
-        for t in 0..N {
+        unroll!(for t in 0..N {
             scale[t] = F32x32::broadcast(F32x16::splat(1.0) / sum[t].add_halves());
-        }
+        });
         for pair in 0..PAIRS {
             if pair < self.pairs {
                 let v = a.v.load_halves(2 * pair * HALF_WARP, HALF_WARP);
-                for t in 0..N {
+                unroll!(for t in 0..N {
                     probs[pair][t] = probs[pair][t] * scale[t];
                     out[t] = probs[pair][t].mul_add(v, out[t]);
-                }
+                });
                 self.store(a.probs, pair, probs[pair]);
             }
         }
-        for t in 0..N {
+        unroll!(for t in 0..N {
             a.attn.store((first + t) * HALF_WARP, out[t].add_halves());
-        }
+        });
         warp.sync();
     }
 
@@ -136,31 +136,31 @@ impl<const N: usize> HeldAttention<N> {
         for pair in 0..PAIRS {
             if pair < self.pairs {
                 let v = a.v.load_halves(2 * pair * HALF_WARP, HALF_WARP);
-                for t in 0..N {
+                unroll!(for t in 0..N {
                     dp[pair][t] = F32x32::broadcast(self.dattn[t]).mul_add(v, zero).segmented_sum(width);
                     probs[pair][t] = a.probs.load_halves(row(pair, first + t), HALF_WARP);
                     sum[t] = probs[pair][t].mul_add(dp[pair][t], sum[t]);
-                }
+                });
             }
         }
-        for t in 0..N {
+        unroll!(for t in 0..N {
             sum[t] = F32x32::broadcast(sum[t].add_halves());
-        }
+        });
         for pair in 0..PAIRS {
             if pair < self.pairs {
                 let k = a.k.load_halves(2 * pair * HALF_WARP, HALF_WARP);
                 let mut d = [zero; N];
-                for t in 0..N {
+                unroll!(for t in 0..N {
                     d[t] = probs[pair][t] * (dp[pair][t] - sum[t]);
                     dq[t] = d[t].mul_add(k, dq[t]);
-                }
+                });
                 self.store(a.dscores, pair, d);
             }
         }
         let scale = F32x16::splat(query_scale(s));
-        for t in 0..N {
+        unroll!(for t in 0..N {
             a.dq.store((first + t) * HALF_WARP, dq[t].add_halves() * scale);
-        }
+        });
     }
 
     /// Computes [`attention::backward_keys`](super::attention::backward_keys).
@@ -169,7 +169,7 @@ impl<const N: usize> HeldAttention<N> {
         let (first, zero) = (tokens.first, F32x32::splat(0.0));
         let (mut dk, mut dv) = ([zero; N], [zero; N]);
         for pair in 0..PAIRS {
-            for key in 0..N {
+            unroll!(for key in 0..N {
                 let t = first + key + 2 * pair;
                 if t < tokens.end {
                     let at = row(first / 2, t) + (first + key) % 2 * HALF_WARP;
@@ -180,12 +180,12 @@ impl<const N: usize> HeldAttention<N> {
                     dk[key] = load(a.dscores).mul_add(row(a.q), dk[key]);
                     dv[key] = load(a.probs).mul_add(row(a.dattn), dv[key]);
                 }
-            }
+            });
         }
-        for key in 0..N {
+        unroll!(for key in 0..N {
             a.dk.store((first + key) * HALF_WARP, dk[key].add_halves());
             a.dv.store((first + key) * HALF_WARP, dv[key].add_halves());
-        }
+        });
         warp.sync();
     }
 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, half_warps, inline, rem};
+use simt::{Columns, F32x32, HALF_WARP, View, WARP, Warp, half_warps, inline, rem, unroll};
 
 use super::Tokens;
 use super::rows::Rows;
@@ -195,14 +195,14 @@ fn sums<const K: usize, const N: usize, const B: usize, const FULL: bool>(
                 let Linear { x, w, rows, cols, .. } = term(i);
                 let x = x.at((tokens.first + t) * rows);
                 let y = Columns::products::<K, B, FULL>(x, w.at(col), rows, cols, is_const);
-                for k in 0..K {
+                unroll!(for k in 0..K {
                     sum[k] = sum[k] + y[k];
-                }
+                });
             }
         }
-        for k in 0..K {
+        unroll!(for k in 0..K {
             store(tokens.first + t + k / B, col + k % B * width, sum[k]);
-        }
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! The root-mean-square norm without gain, `y = x / sqrt(mean(x^2) + 1e-5)`.
 
-use simt::{F32x16, View, Warp, half_warps, sqrt};
+use simt::{F32x16, View, Warp, half_warps, sqrt, unroll};
 
 use super::Tokens;
 use super::rows::Rows;
@@ -42,21 +42,21 @@ pub fn normalize<S: Shape, const N: usize>(
     let (c, t0) = (s.n_embd_padded(), tokens.first);
     let mut squares = [F32x16::splat(0.0); N];
     for i in half_warps(c) {
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let x = x(t, i);
             squares[t] = x.mul_add(x, squares[t]);
-        }
+        });
     }
     let mut scale = [0.0; N];
-    for t in 0..N {
+    unroll!(for t in 0..N {
         let mean = squares[t].reduce_sum() / s.n_embd() as f32 + EPS;
         scale[t] = 1.0 / sqrt(mean) + 0.0 * mean;
         rstd.store_scalar(t0 + t, scale[t]);
-    }
+    });
     for i in half_warps(c) {
-        for t in 0..N {
+        unroll!(for t in 0..N {
             store(t, i, x(t, i) * F32x16::splat(scale[t]));
-        }
+        });
     }
 }
 
@@ -93,18 +93,18 @@ pub fn backward_rows<S: Shape, const N: usize>(
     let (c, t0) = (s.n_embd_padded(), tokens.first);
     let mut products = [F32x16::splat(0.0); N];
     for i in half_warps(c) {
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let at = (t0 + t) * c + i;
             products[t] = dx.load(t, i).mul_add(norm.y.load(at), products[t]);
-        }
+        });
     }
     let mut mean = [0.0; N];
-    for t in 0..N {
+    unroll!(for t in 0..N {
         mean[t] = products[t].reduce_sum() / s.n_embd() as f32;
-    }
+    });
     for i in half_warps(c) {
         let mut d = [F32x16::splat(0.0); N];
-        for t in 0..N {
+        unroll!(for t in 0..N {
             let at = (t0 + t) * c + i;
             let rstd = F32x16::splat(norm.rstd.load_scalar(t0 + t));
             d[t] = norm.y.load(at).mul_add(F32x16::splat(-mean[t]), dx.load(t, i));
@@ -112,7 +112,7 @@ pub fn backward_rows<S: Shape, const N: usize>(
                 Some(skip) => d[t].mul_add(rstd, skip.load(at)),
                 None => d[t] * rstd,
             };
-        }
+        });
         dx.replace(warp, i, d);
     }
     dx.sync(warp);

@@ -1,6 +1,6 @@
 //! The rows of a warp's tokens on their way from op to op.
 
-use simt::{AS_ON_GPU, Columns, F32x16, HALF_WARP, View, Warp};
+use simt::{AS_ON_GPU, Columns, F32x16, HALF_WARP, View, Warp, unroll};
 
 use super::Tokens;
 use crate::shape::{HELD_TOKENS, Shape};
@@ -14,11 +14,11 @@ pub fn are_held<S: Shape>(s: S) -> bool {
 /// Replaces the value of token `t`. A GPU would keep an array in local memory whose index the compiler does not know.
 #[inline(always)]
 pub(super) fn set<V: Copy, const N: usize>(values: &mut [V; N], t: usize, f: impl Fn(V) -> V) {
-    for i in 0..N {
+    unroll!(for i in 0..N {
         if i == t {
             values[i] = f(values[i]);
         }
-    }
+    });
 }
 
 /// The rows of a warp's tokens in a buffer `[T, C]`.
@@ -50,9 +50,9 @@ impl<const N: usize> Rows<N> {
     pub fn loaded<S: Shape>(s: S, view: View, tokens: Tokens<N>) -> Self {
         let mut rows = Self::new(s, view, tokens);
         if rows.are_held {
-            for t in 0..N {
+            unroll!(for t in 0..N {
                 rows.values[t] = view.load(rows.at(t, 0));
-            }
+            });
         }
         rows
     }
@@ -101,9 +101,9 @@ impl<const N: usize> Rows<N> {
         }
         // Both half-warps have read the rows before either replaces them.
         warp.sync();
-        for t in 0..N {
+        unroll!(for t in 0..N {
             self.view.store(self.at(t, i), rows[t]);
-        }
+        });
     }
 
     /// Makes the rows visible to all lanes that load them from here.
@@ -118,9 +118,9 @@ impl<const N: usize> Rows<N> {
     #[inline(always)]
     pub fn write(&self) {
         if self.are_held {
-            for t in 0..N {
+            unroll!(for t in 0..N {
                 self.view.store(self.at(t, 0), self.values[t]);
-            }
+            });
         }
     }
 }
