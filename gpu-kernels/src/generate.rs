@@ -126,7 +126,7 @@ impl Kernel for GenerateArgs {
                 // Few samples are spread over all warps.
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, i * warps + index));
                 while !block.is_stopped()
-                    && let Some(last) = slots.iter().rposition(|slot| slot.sample < args.samples as usize)
+                    && let Some(last) = (0..TOKENS).rfind(|&i| slots[i].sample < args.samples as usize)
                 {
                     if has_prompt_rows::<S>(TOKENS) {
                         let reader = PromptReader { block, warp, model, work, packed, args: &args, io: &io };
@@ -215,7 +215,7 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slots: &m
     let (mut uniform, mut drawn) = ([0.0; TOKENS], [None; TOKENS]);
     let is_prompt = |slot: &Slot| slot.position + 1 < args.prompt_len as usize;
     let logits: [View; TOKENS] = core::array::from_fn(|i| logits.at(i * s.vocab_padded()));
-    if slots.iter().any(|slot| slot.sample < args.samples as usize && !is_prompt(slot)) {
+    if (0..TOKENS).any(|i| slots[i].sample < args.samples as usize && !is_prompt(&slots[i])) {
         for i in 0..TOKENS {
             if !is_prompt(&slots[i]) {
                 uniform[i] = (slots[i].rng.next_u32() >> 8) as f32 / 16_777_216.0;
