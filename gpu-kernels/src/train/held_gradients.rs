@@ -10,22 +10,25 @@ use crate::layout::{Arrays, WeightBlock};
 use crate::ops::{clip, embed};
 use crate::shape::{Shape, TOKEN_GROUP};
 
+/// Adds the product of position `t` to the gradient `dw` of a block.
+#[inline(always)]
+fn add_product(block: WeightBlock, dy: View, x: View, t: usize, dw: &mut Rows) {
+    let WeightBlock { tensor, row, col } = block;
+    let x = F32x32::broadcast(x.load(t * tensor.cols + col));
+    let dy = dy.broadcast_pairs(t * tensor.rows + row);
+    for pair in 0..HALF_WARP / 2 {
+        dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
+    }
+}
+
 /// Adds the gradient of a block to `dw`, as [`linear::weight_gradient`](crate::ops::linear::weight_gradient). The first
 /// position stands before the loop, which so begins with products in the registers.
 #[inline(always)]
 fn add_products(block: WeightBlock, dy: View, x: View, n: usize, dw: &mut Rows) {
-    let WeightBlock { tensor, row, col } = block;
-    let add = |t: usize, dw: &mut Rows| {
-        let x = F32x32::broadcast(x.load(t * tensor.cols + col));
-        let dy = dy.broadcast_pairs(t * tensor.rows + row);
-        for pair in 0..HALF_WARP / 2 {
-            dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
-        }
-    };
     // A document has one position or more.
-    add(0, dw);
+    add_product(block, dy, x, 0, dw);
     for t in 1..n {
-        add(t, dw);
+        add_product(block, dy, x, t, dw);
     }
 }
 
