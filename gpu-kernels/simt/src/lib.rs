@@ -76,7 +76,7 @@ macro_rules! inline {
 /// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`.
 ///
 /// The LLVM of Rust-CUDA leaves loops with large bodies as they are, and keeps the arrays that they index in local memory. So
-/// that compiler gets the first two turns one after the other. Others unroll such loops.
+/// that compiler gets the first four turns one after the other. Others unroll such loops.
 #[cfg(feature = "rust-cuda")]
 #[macro_export]
 macro_rules! unroll {
@@ -90,12 +90,20 @@ macro_rules! unroll {
             $body
         }
         if $n > 2 {
-            for $i in 2..$n $body
+            let $i = 2usize;
+            $body
+        }
+        if $n > 3 {
+            let $i = 3usize;
+            $body
+        }
+        if $n > 4 {
+            for $i in 4..$n $body
         }
     }};
 }
 
-/// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`. Rust-CUDA's compiler gets the first two turns one
+/// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`. Rust-CUDA's compiler gets the first four turns one
 /// after the other, because it would keep the arrays that the loop indexes in local memory.
 #[cfg(not(feature = "rust-cuda"))]
 #[macro_export]

@@ -71,7 +71,7 @@ impl<const N: usize> HeldAttention<N> {
             q[t] = F32x32::broadcast(a.q.load((first + t) * HALF_WARP));
         });
         let mut scores = [[F32x32::splat(f32::NEG_INFINITY); N]; PAIRS];
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             if pair < self.pairs {
                 let k = a.k.load_halves(2 * pair * HALF_WARP, HALF_WARP);
                 unroll!(for t in 0..N {
@@ -79,7 +79,7 @@ impl<const N: usize> HeldAttention<N> {
                     scores[pair][t] = score.upper_where(self.sees_both(pair, t), f32::NEG_INFINITY);
                 });
             }
-        }
+        });
         let (mut max, mut sum, mut probs) = (scores[0], [zero; N], scores);
         unroll!(for t in 0..N {
             for pair in 1..PAIRS {
@@ -88,19 +88,19 @@ impl<const N: usize> HeldAttention<N> {
             // A score that is NaN makes its exponential, and so the sum, NaN.
             max[t] = max[t].max_number(max[t].shuffle_xor(HALF_WARP));
         });
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             if pair < self.pairs {
                 unroll!(for t in 0..N {
                     let e = (scores[pair][t] - max[t]).map(exp_up_to_88).upper_where(self.sees_both(pair, t), 0.0);
                     (probs[pair][t], sum[t]) = (e, sum[t] + e);
                 });
             }
-        }
+        });
         let (mut scale, mut out) = ([zero; N], [zero; N]);
         unroll!(for t in 0..N {
             scale[t] = F32x32::broadcast(F32x16::splat(1.0) / sum[t].add_halves());
         });
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             if pair < self.pairs {
                 let v = a.v.load_halves(2 * pair * HALF_WARP, HALF_WARP);
                 unroll!(for t in 0..N {
@@ -109,7 +109,7 @@ impl<const N: usize> HeldAttention<N> {
                 });
                 self.store(a.probs, pair, probs[pair]);
             }
-        }
+        });
         unroll!(for t in 0..N {
             a.attn.store((first + t) * HALF_WARP, out[t].add_halves());
         });
@@ -133,7 +133,7 @@ impl<const N: usize> HeldAttention<N> {
         let (width, first, zero) = (Heads::new(s).width, self.tokens.first, F32x32::splat(0.0));
         let (mut dp, mut sum, mut dq) = ([[zero; N]; PAIRS], [zero; N], [zero; N]);
         let mut probs = dp;
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             if pair < self.pairs {
                 let v = a.v.load_halves(2 * pair * HALF_WARP, HALF_WARP);
                 unroll!(for t in 0..N {
@@ -142,11 +142,11 @@ impl<const N: usize> HeldAttention<N> {
                     sum[t] = probs[pair][t].mul_add(dp[pair][t], sum[t]);
                 });
             }
-        }
+        });
         unroll!(for t in 0..N {
             sum[t] = F32x32::broadcast(sum[t].add_halves());
         });
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             if pair < self.pairs {
                 let k = a.k.load_halves(2 * pair * HALF_WARP, HALF_WARP);
                 let mut d = [zero; N];
@@ -156,7 +156,7 @@ impl<const N: usize> HeldAttention<N> {
                 });
                 self.store(a.dscores, pair, d);
             }
-        }
+        });
         let scale = F32x16::splat(query_scale(s));
         unroll!(for t in 0..N {
             a.dq.store((first + t) * HALF_WARP, dq[t].add_halves() * scale);
@@ -168,7 +168,7 @@ impl<const N: usize> HeldAttention<N> {
     pub fn backward_keys(warp: &Warp, a: &Activations, tokens: Tokens<N>) {
         let (first, zero) = (tokens.first, F32x32::splat(0.0));
         let (mut dk, mut dv) = ([zero; N], [zero; N]);
-        for pair in 0..PAIRS {
+        unroll!(for pair in 0..PAIRS {
             unroll!(for key in 0..N {
                 let t = first + key + 2 * pair;
                 if t < tokens.end {
@@ -181,7 +181,7 @@ impl<const N: usize> HeldAttention<N> {
                     dv[key] = load(a.probs).mul_add(row(a.dattn), dv[key]);
                 }
             });
-        }
+        });
         unroll!(for key in 0..N {
             a.dk.store((first + key) * HALF_WARP, dk[key].add_halves());
             a.dv.store((first + key) * HALF_WARP, dv[key].add_halves());
