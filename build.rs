@@ -30,11 +30,15 @@ const KERNELS: PtxBuild = PtxBuild {
     launch_bounds: |kernel| LaunchBounds {
         block_threads: 32 * simt::GPU_WARPS,
         // One model is trained in one block, which may take all registers. Shapes known at run time and the tiled executor
-        // would spill into local memory if a multiprocessor had to hold two of their blocks, but its products fit.
-        min_blocks: ["train", "evaluate_", "generate_", "tiled_attention", "tiled_rows"]
-            .iter()
-            .any(|name| kernel.starts_with(name))
-            .then_some(1),
+        // would spill into local memory if a multiprocessor had to hold two of their blocks, but its products fit. Evaluation
+        // and samples of the default shape fit twice. To hold three blocks, ptxas would spill registers of Rust-CUDA's samples.
+        min_blocks: match kernel {
+            "evaluate" | "generate" => Some(2),
+            _ => ["train", "evaluate_", "generate_", "tiled_attention", "tiled_rows"]
+                .iter()
+                .any(|name| kernel.starts_with(name))
+                .then_some(1),
+        },
     },
     // `ld.acquire` needs sm_70 (PTX ISA, `ld`).
     min_arch: 70,
