@@ -1,7 +1,9 @@
 //! The sampling kernel. It generates whole samples on the device, with cached keys and values.
 
-use rand_xoshiro::Xoshiro128PlusPlus;
+use core::mem;
+
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rand_xoshiro::{SplitMix64, Xoshiro128PlusPlus};
 use simt::{Block, Grid, Target, U32View, View, WARPS, Warp, div, inline};
 
 use crate::kernel::Kernel;
@@ -62,6 +64,18 @@ pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize, threa
     warps * Workspace::len(s, tokens) + Table::len(s, tokens) + warps * threads * packed_len(s, tokens)
 }
 
+/// Returns the generator that `Xoshiro128PlusPlus::seed_from_u64` returns.
+///
+/// That function looks for a byte of the state that is not zero. Rust-CUDA's compiler would keep the bytes in local memory. The
+/// state is never zero, because consecutive numbers of `SplitMix64` differ.
+#[inline(always)]
+pub fn generator(seed: u64) -> Xoshiro128PlusPlus {
+    let mut numbers = SplitMix64::seed_from_u64(seed);
+    let state = [numbers.next_u64(), numbers.next_u64()];
+    // SAFETY: the generator consists of its state, 16 bytes of which any are valid. `tests/random.rs` checks their order.
+    unsafe { mem::transmute::<[u64; 2], Xoshiro128PlusPlus>(state) }
+}
+
 /// One of the samples that a warp works on at once.
 struct Slot {
     /// The index of the sample in the launch. The slot is idle if the index is not below the number of samples.
@@ -76,7 +90,7 @@ impl Slot {
     #[inline(always)]
     fn new(args: &GenerateArgs, io: &Io, sample: usize) -> Self {
         let stream = args.first_sample.wrapping_add(sample as u64).wrapping_mul(STREAM);
-        let rng = Xoshiro128PlusPlus::seed_from_u64(args.seed.wrapping_add(stream));
+        let rng = generator(args.seed.wrapping_add(stream));
         let (is_used, first) = (sample < args.samples as usize, sample * args.prompt_len as usize);
         Self { sample, position: 0, token: if is_used { io.prompt.load_scalar(first) } else { BOS }, rng }
     }
