@@ -21,16 +21,17 @@ impl Attention {
     /// Computes the gradients of a head's queries, keys and values.
     #[inline(always)]
     pub fn backward<T: Target>(self, block: &Block<T>, to: AttentionGradients, head: Head, scratch: View) {
-        let (d, panel) = (self.head_dim, BLOCK * self.head_dim);
-        let s = Backward::new(scratch, panel);
-        block.each_warp(inline!(move |warp| self.output_dots(warp, to.dattn, head, s.dots)));
+        let Backward { dots, .. } = Backward::new(scratch, self.head_dim);
+        block.each_warp(inline!(move |warp| self.output_dots(warp, to.dattn, head, dots)));
         for j in 0..blocks(head.n) {
             let (first_key, keys) = (j * BLOCK, BLOCK.min(head.n - j * BLOCK));
             for i in j..blocks(head.n) {
-                self.backward_block(block, to, head, [i, j], &s);
+                self.backward_block(block, to, head, [i, j], scratch);
             }
             block.each_warp(inline!(move |warp| {
-                let [dk, dv] = [1, 2].map(|which| self.rows(to.dqkv, head, which, first_key));
+                let (a, head, s) = self.region(warp, head, scratch);
+                let first_key = warp.rematerialize(first_key);
+                let (d, [dk, dv]) = (a.head_dim, [1, 2].map(|which| a.rows(to.dqkv, head, which, first_key)));
                 for t in warp.block_stride(keys) {
                     for c in half_warps(d) {
                         dk.view.store(t * dk.stride + c, s.dk.load(t * d + c));
@@ -41,14 +42,22 @@ impl Attention {
         }
     }
 
+    /// Returns the attention and the head as [`Self::rematerialize`] does, and the scratch memory.
+    #[inline(always)]
+    fn region(self, warp: &Warp, head: Head, scratch: View) -> (Self, Head, Backward) {
+        let (a, head) = self.rematerialize(warp, head);
+        (a, head, Backward::new(scratch, a.head_dim))
+    }
+
     /// Computes `sum_c dattn[t, c] attn[t, c]` for each position of a head, which is `sum_u p[t, u] dp[t, u]`.
     #[inline(always)]
-    fn output_dots(&self, warp: &Warp, dattn: View, head: Head, dots: View) {
-        let (y, dy) = (self.output(self.attn, head, 0), self.output(dattn, head, 0));
+    fn output_dots(self, warp: &Warp, dattn: View, head: Head, dots: View) {
+        let (a, head) = self.rematerialize(warp, head);
+        let (y, dy) = (a.output(a.attn, head, 0), a.output(dattn, head, 0));
         // The last half-warp of queries may reach past the last position.
         for t in warp.block_stride(round_up(head.n, HALF_WARP)) {
             let mut sum = F32x16::splat(0.0);
-            for c in half_warps(self.head_dim) {
+            for c in half_warps(a.head_dim) {
                 sum = y.view.load(t * y.stride + c).mul_add(dy.view.load(t * dy.stride + c), sum);
             }
             dots.store_scalar(t, sum.reduce_sum());
@@ -63,26 +72,25 @@ impl Attention {
         to: AttentionGradients,
         head: Head,
         [i, j]: [usize; 2],
-        s: &Backward,
+        scratch: View,
     ) {
-        let s = *s;
         let (first, first_key) = (i * BLOCK, j * BLOCK);
         let (live, keys) = (BLOCK.min(head.n - first), BLOCK.min(head.n - first_key));
         block.each_warp(inline!(move |warp| {
-            let (a, head) = self.rematerialize(warp, head);
+            let (a, head, s) = self.region(warp, head, scratch);
             let blocks = [live.div_ceil(HALF_WARP), a.head_dim / HALF_WARP];
             transpose(warp, 0, a.rows(a.qkv, head, 0, first), blocks, rows(s.q, BLOCK));
             let count = blocks[0] * blocks[1];
             transpose(warp, count, a.output(to.dattn, head, first), blocks, rows(s.dout, BLOCK));
         }));
         block.each_warp(inline!(move |warp| {
-            let (a, head) = self.rematerialize(warp, head);
+            let (a, head, s) = self.region(warp, head, scratch);
             let [k, v] = [1, 2].map(|which| a.rows(a.qkv, head, which, first_key));
             score::<T>(warp, k, s.q, a.head_dim, keys, live, s.p);
             score::<T>(warp, v, s.dout, a.head_dim, keys, live, s.ds);
         }));
         block.each_warp(inline!(move |warp| {
-            let (a, head) = self.rematerialize(warp, head);
+            let (a, head, s) = self.region(warp, head, scratch);
             let (max, inverse_sum) = a.statistics(head, first);
             for half in warp.block_stride(live.div_ceil(HALF_WARP)) {
                 let at = half * HALF_WARP;
@@ -101,7 +109,7 @@ impl Attention {
         }));
         block.each_warp(inline!(move |warp| {
             // A GPU would keep the operands of a loop over both sums in memory.
-            let (a, head) = self.rematerialize(warp, head);
+            let (a, head, s) = self.region(warp, head, scratch);
             let (d, size) = (a.head_dim, [keys, live, a.head_dim]);
             add_product::<T>(warp, s.p, a.output(to.dattn, head, first), size, i == j, s.dv);
             add_product::<T>(warp, s.ds, a.rows(a.qkv, head, 0, first), size, i == j, s.dk);
@@ -110,7 +118,7 @@ impl Attention {
             product.each_pair::<T>(warp, inline!(|row, col, x| s.dq.store_halves(row * d + col, d, x)));
         }));
         block.each_warp(inline!(move |warp| {
-            let (a, head) = self.rematerialize(warp, head);
+            let (a, head, s) = self.region(warp, head, scratch);
             let (d, dq, scale) = (a.head_dim, a.rows(to.dqkv, head, 0, first), F32x16::splat(to.query_scale));
             for t in warp.block_stride(live) {
                 for c in half_warps(d) {
@@ -149,7 +157,8 @@ struct Backward {
 
 impl Backward {
     #[inline(always)]
-    fn new(scratch: View, panel: usize) -> Self {
+    fn new(scratch: View, head_dim: usize) -> Self {
+        let panel = BLOCK * head_dim;
         let (panels, scores) = (|i| scratch.at(i * panel), |i| scratch.at(5 * panel + i * SCORES));
         Self {
             q: panels(0),
