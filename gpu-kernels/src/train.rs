@@ -206,8 +206,9 @@ impl TrainArgs {
                     document = if document + 1 == args().documents { 0 } else { document + 1 };
                     // SAFETY: the caller vouches for pointers and lengths.
                     let log = |step: usize| unsafe { args().log(step) };
-                    let (pass, weights) =
-                        (Pass { document: train.fetched(i).at(1), n, work: train.activations() }, train.weights());
+                    // The compiler of a GPU would compute parts of the offset before the loop, and spill them.
+                    let work = train.part(2 * document_len(s.rematerialize()) + squares_len(s));
+                    let (pass, weights) = (Pass { document: train.fetched(i).at(1), n, work }, train.weights());
                     let loss = move || cross_entropy::total(s, &pass) / pass.n as f32;
                     train.forward_backward(
                         block,
