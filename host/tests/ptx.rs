@@ -93,16 +93,6 @@ fn disassembled(kernel: &str) -> (Resources, MachineCode) {
     (resources, disassemble(&cubin, kernel).unwrap())
 }
 
-/// Returns whether the kernel uses local memory. Rust-CUDA's compiler keeps the samples of a warp there.
-fn keeps_samples_in_local_memory(kernel: &str) -> bool {
-    kernel == "generate" && PTX.expect("checked by `kernels`").compiler.contains("nvvm")
-}
-
-/// Returns whether rustc's back end has compiled the kernels.
-fn is_by_rustc() -> bool {
-    PTX.expect("checked by `kernels`").compiler.starts_with("rustc")
-}
-
 #[test]
 #[ignore = "needs ptxas: see the head of this file"]
 fn the_assembler_accepts_all_kernels_and_none_needs_a_stack() {
@@ -115,11 +105,7 @@ fn the_assembler_accepts_all_kernels_and_none_needs_a_stack() {
         println!(
             "{kernel} for sm_{arch}: {stack} bytes stack, {spill_stores} stored and {spill_loads} loaded by spills"
         );
-        // Rust-CUDA's compiler has only been measured for the default shape and the tiled executor.
-        let is_measured = kernel.starts_with("tiled_") || KERNELS.iter().any(|(name, _)| name == kernel);
-        if is_measured && !keeps_samples_in_local_memory(kernel) || is_by_rustc() {
-            assert_eq!(stack, 0, "the stack of `{kernel}` for sm_{arch} in bytes");
-        }
+        assert_eq!(stack, 0, "the stack of `{kernel}` for sm_{arch} in bytes");
     });
 }
 
@@ -132,7 +118,7 @@ fn the_default_kernels_name_the_space_of_every_access() {
         println!("{kernel}: {} instructions, LDS {lds}, STS {sts}, LDG {ldg}, STG {stg}", code.operations.len());
         assert!(lds > 100 && sts > 40, "`{kernel}` works in shared memory");
         for generic in ["LD", "ST"] {
-            assert!(code.count(generic) == 0 || keeps_samples_in_local_memory(kernel), "`{kernel}` has {generic}");
+            assert_eq!(code.count(generic), 0, "`{kernel}` has {generic}");
         }
     }
 }
