@@ -76,28 +76,19 @@ macro_rules! inline {
 /// Runs a loop, as in `unroll!(for t in 0..N { .. })`, for a constant `N`.
 ///
 /// The LLVM of Rust-CUDA leaves loops with large bodies as they are, and keeps the arrays that they index in local memory. So
-/// that compiler gets the first four turns one after the other. Others unroll such loops.
+/// that compiler gets the first four turns one after the other. Other compilers get the loop, and unroll it.
 #[cfg(feature = "rust-cuda")]
 #[macro_export]
 macro_rules! unroll {
-    (for $i:ident in 0..$n:ident $body:block) => {{
-        if $n > 0 {
-            let $i = 0usize;
+    (for $i:ident in 0..$n:ident $body:block) => {
+        $crate::unroll!($i, $n, $body, 0 1 2 3)
+    };
+    ($i:ident, $n:ident, $body:block, $($turn:literal)*) => {{
+        $(if $turn < $n {
+            let $i: usize = $turn;
             $body
-        }
-        if $n > 1 {
-            let $i = 1usize;
-            $body
-        }
-        if $n > 2 {
-            let $i = 2usize;
-            $body
-        }
-        if $n > 3 {
-            let $i = 3usize;
-            $body
-        }
-        if $n > 4 {
+        })*
+        if 4 < $n {
             for $i in 4..$n $body
         }
     }};
