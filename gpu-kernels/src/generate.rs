@@ -60,6 +60,7 @@ pub struct GenerateArgs {
 
 /// Returns the number of elements in a block's workspace, for `warps` warps of `tokens` slots, whose products so many threads
 /// divide.
+#[inline(always)]
 pub fn generate_workspace_len<S: Shape>(s: S, warps: usize, tokens: usize, threads: usize) -> usize {
     warps * Workspace::len(s, tokens) + Table::len(s, tokens) + warps * threads * packed_len(s, tokens)
 }
@@ -134,15 +135,15 @@ impl Kernel for GenerateArgs {
             }
             block.each_warp(inline!(move |warp| {
                 let index = block.index * WARPS + warp.index;
-                let packed_at = WARPS * size + Table::len(s, TOKENS);
-                let packed = work.at(packed_at + warp.index * block.threads() * packed_len(s, TOKENS));
-                let work = work.at(warp.index * size);
+                let (all, work) = (work, work.at(warp.index * size));
                 // Few samples are spread over all warps.
                 let mut slots: [Slot; TOKENS] = core::array::from_fn(|i| Slot::new(&args, &io, i * warps + index));
                 while !block.is_stopped()
                     && let Some(last) = (0..TOKENS).rfind(|&i| slots[i].sample < args.samples as usize)
                 {
                     if has_prompt_rows::<S>(TOKENS) {
+                        let first = WARPS * size + Table::len(s, TOKENS);
+                        let packed = all.at(first + warp.index * block.threads() * packed_len(s, TOKENS));
                         let reader = PromptReader { block, warp, model, work, packed, args: &args, io: &io };
                         for i in 0..=last {
                             reader.read(i, &mut slots[i]);
