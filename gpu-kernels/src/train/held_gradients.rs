@@ -10,25 +10,32 @@ use crate::layout::{Arrays, WeightBlock};
 use crate::ops::{clip, embed};
 use crate::shape::{Shape, TOKEN_GROUP};
 
-/// Adds the product of position `t` to the gradient `dw` of a block.
-#[inline(always)]
-fn add_product(block: WeightBlock, dy: View, x: View, t: usize, dw: &mut Rows) {
-    let WeightBlock { tensor, row, col } = block;
-    let x = F32x32::broadcast(x.load(t * tensor.cols + col));
-    let dy = dy.broadcast_pairs(t * tensor.rows + row);
-    for pair in 0..HALF_WARP / 2 {
-        dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
-    }
-}
-
-/// Adds the gradient of a block to `dw`, as [`linear::weight_gradient`](crate::ops::linear::weight_gradient). The first
-/// position stands before the loop, which so begins with products in the registers.
+/// Adds the gradient of a block to `dw`, as [`linear::weight_gradient`](crate::ops::linear::weight_gradient).
 #[inline(always)]
 fn add_products(block: WeightBlock, dy: View, x: View, n: usize, dw: &mut Rows) {
-    // A document has one position or more.
-    add_product(block, dy, x, 0, dw);
+    let WeightBlock { tensor, row, col } = block;
+    each_position(
+        n,
+        dw,
+        // LLVM 7 does not inline a closure that is called twice, and rustc orders code better without being told to.
+        #[cfg_attr(feature = "rust-cuda", inline(always))]
+        |t, dw| {
+            let x = F32x32::broadcast(x.load(t * tensor.cols + col));
+            let dy = dy.broadcast_pairs(t * tensor.rows + row);
+            for pair in 0..HALF_WARP / 2 {
+                dw[pair] = dy.broadcast_pair(pair).mul_add(x, dw[pair]);
+            }
+        },
+    );
+}
+
+/// Runs `add(t, dw)` for each position of a document, which has one or more. The first one stands before the loop, which so begins
+/// with products in the registers.
+#[inline(always)]
+fn each_position(n: usize, dw: &mut Rows, add: impl Fn(usize, &mut Rows)) {
+    add(0, dw);
     for t in 1..n {
-        add_product(block, dy, x, t, dw);
+        add(t, dw);
     }
 }
 
