@@ -230,7 +230,11 @@ fn advance<S: Shape>(s: S, args: &GenerateArgs, io: &Io, logits: View, slots: &m
     let (mut uniform, mut drawn) = ([0.0; TOKENS], [None; TOKENS]);
     let is_prompt = |slot: &Slot| slot.position + 1 < args.prompt_len as usize;
     let logits: [View; TOKENS] = core::array::from_fn(|i| logits.at(i * s.vocab_padded()));
-    if (0..TOKENS).any(|i| slots[i].sample < args.samples as usize && !is_prompt(&slots[i])) {
+    let mut has_draws = false;
+    for slot in slots.iter() {
+        has_draws |= slot.sample < args.samples as usize && !is_prompt(slot);
+    }
+    if has_draws {
         for i in 0..TOKENS {
             if !is_prompt(&slots[i]) {
                 uniform[i] = (slots[i].rng.next_u32() >> 8) as f32 / 16_777_216.0;
