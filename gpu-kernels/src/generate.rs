@@ -35,7 +35,8 @@ pub struct GenerateArgs {
     pub params: *mut f32,
     /// The transposed copies of the matrices, `Layout::len` elements.
     pub transposed: *mut f32,
-    /// The workspace, [`generate_workspace_len`] elements for each block of the grid, zero before the first launch.
+    /// The workspace, [`generate_workspace_len`] elements for each block of the grid, zero before the first launch. It is for as
+    /// many threads as divide a block's work.
     pub workspace: *mut f32,
     /// `[samples, block_size]`: the tokens after the first of each sample, then `<BOS>` if it is shorter, written.
     pub out: *mut u32,

@@ -153,8 +153,8 @@ impl<T: Target> Block<T> {
     }
 
     /// Divides a part of what `warp` does between two barriers among threads of the CPU, then waits for all. `work` runs on each
-    /// thread, and takes the thread's [`Warp::part`]. Elsewhere it runs once, and the part is all. It divides nothing itself, and
-    /// should own its captures, as in [`Self::each_warp`].
+    /// thread, and takes the thread's [`Warp::part`]. Elsewhere it runs once, and the part is all. Parts write disjoint
+    /// elements, as blocks do, and divide nothing themselves. `work` should own its captures, as in [`Self::each_warp`].
     #[inline(always)]
     pub fn divided(&self, warp: &Warp, work: impl Fn(&Warp) + Copy) {
         let &Warp { index, block, blocks, isa, .. } = warp;

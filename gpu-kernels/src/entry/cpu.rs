@@ -47,7 +47,8 @@ macro_rules! kernels {
             /// Returns the kernels with a team that divides the work of each block that is launched.
             ///
             /// # Safety
-            /// The team outlives every launch of the returned kernels, and no two of these launches run at once.
+            /// The team outlives every launch of the returned kernels, no two of these launches run at once, and the
+            /// workspaces are for as many threads.
             pub unsafe fn divided_by<'a>(self, team: &'a (dyn Team + 'a)) -> Self {
                 // SAFETY: only launches use the reference, and the team outlives them, as the caller promises.
                 let team = unsafe { mem::transmute::<&'a (dyn Team + 'a), &'static dyn Team>(team) };
@@ -69,11 +70,14 @@ macro_rules! kernels {
 }
 
 /// Threads that divide the work of a block.
-pub trait Team: Sync {
+///
+/// # Safety
+/// The number of threads is always the same. `each` runs the work of each thread once, and returns when all of it is done.
+pub unsafe trait Team: Sync {
     /// Returns the number of threads.
     fn threads(&self) -> usize;
 
-    /// Runs `work` for the index of each thread, and waits for all.
+    /// Runs `work` for the index of each thread, and waits for all. It may panic if `work` or another thread calls it meanwhile.
     fn each(&self, work: &(dyn Fn(usize) + Sync));
 }
 

@@ -43,7 +43,7 @@ pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
                 || (other.is_saved() && may_be(other_path, path))
         };
         let named = files[..i].iter().find(is_it).map(|file| file.role);
-        if let Some(role) = named.or_else(|| output_role(path)) {
+        if let Some(role) = named.or_else(|| output_role(file, path)) {
             let message = format!("cannot {verb} to `{}`: it is {role}", path.display());
             return Err(Error::usage(message, "give every file a name of its own"));
         }
@@ -52,9 +52,12 @@ pub(super) fn refuse_same(files: &[NamedFile]) -> Result<()> {
 }
 
 /// Returns the role of a file that standard output or standard error is redirected to. Both would write over each other.
-fn output_role(path: &Path) -> Option<&'static str> {
+fn output_role(file: &NamedFile, path: &Path) -> Option<&'static str> {
     let id = |path: &Path| file_id(fs::metadata(path));
-    let is_it = |stream: &str| id(path).is_some() && id(path) == id(Path::new(stream));
+    let is_it = |stream: &str| {
+        let stream = Path::new(stream);
+        (id(path).is_some() && id(path) == id(stream)) || (file.is_saved() && may_be(path, stream))
+    };
     let roles = [("/dev/stdout", "the file that stdout goes to"), ("/dev/stderr", "the file that stderr goes to")];
     roles.into_iter().find(|(stream, _)| is_it(stream)).map(|(_, role)| role)
 }

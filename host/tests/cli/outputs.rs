@@ -151,9 +151,11 @@ fn a_file_that_takes_the_output_is_refused() {
     for (args, role) in [
         ("--metrics /dev/stdout", "the file that stdout goes to"),
         ("--save out.txt", "the file that stdout goes to"),
+        ("--save out-{step}.txt", "the file that stdout goes to"),
         ("--plot errors.txt", "the file that stderr goes to"),
     ] {
-        let [out, errors] = ["out.txt", "errors.txt"].map(|name| fs::File::create(folder.path(name)).unwrap());
+        let out = if args.contains("{step}") { "out-7.txt" } else { "out.txt" };
+        let [out, errors] = [out, "errors.txt"].map(|name| fs::File::create(folder.path(name)).unwrap());
         let mut command = Command::new(cargo_bin!("microgpt"));
         command.current_dir(folder.0.path()).args(["--input", "names.txt", "--steps", "1000000000"]);
         let status = command.args(args.split_whitespace()).stdout(out).stderr(errors).status().unwrap();

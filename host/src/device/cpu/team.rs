@@ -1,6 +1,6 @@
 //! Threads that divide the work of a launch between them, again and again while it runs.
 
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use gpu_kernels::entry::Team;
 
@@ -8,13 +8,14 @@ use super::phases::Phases;
 
 /// Runs `launch` with a team of so many threads, of which the calling one is the first.
 ///
-/// The others stay awake until `launch` returns, since it divides work every few microseconds. The calling thread does the work
+/// The others stay awake until `launch` returns, since it divides work every few dozen microseconds. The calling thread does the work
 /// of those that are busy elsewhere.
 pub fn with_team<R>(threads: usize, launch: impl FnOnce(&dyn Team) -> R) -> R {
     let team = Threads {
         phases: Phases::new(threads),
         count: threads,
         divisions: AtomicUsize::new(0),
+        is_dividing: AtomicBool::new(false),
         work: AtomicPtr::default(),
     };
     // The calling thread leads, also if it is none of the pool's.
@@ -34,6 +35,8 @@ struct Threads {
     count: usize,
     /// The number of divisions so far.
     divisions: AtomicUsize,
+    /// Whether a division has begun and not ended.
+    is_dividing: AtomicBool,
     /// The work of the current division.
     work: AtomicPtr<Work<'static>>,
 }
@@ -52,16 +55,19 @@ impl Threads {
     }
 }
 
-impl Team for Threads {
+// SAFETY: the threads are the items of a phase, each of which runs once before the phase ends.
+unsafe impl Team for Threads {
     fn threads(&self) -> usize {
         self.count
     }
 
     fn each(&self, work: Work) {
+        assert!(!self.is_dividing.swap(true, Ordering::Acquire), "a division has not ended when the next one begins");
         // The threads read the pointer after they have seen that the phase has begun.
         self.work.store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
         let phase = 1 + self.divisions.fetch_add(1, Ordering::Relaxed);
         self.phases.run(phase, &|_, thread| work(thread));
+        self.is_dividing.store(false, Ordering::Release);
     }
 }
 
