@@ -105,11 +105,11 @@ fn threads_that_divide_a_sample_change_nothing() {
         for mut cpu in models(model) {
             for (count, len) in [(1, 1), (2, 1), (1, 18), (2, 18)] {
                 let starts = &prompt[..count * len];
-                let mut samples = [1, 2, 5].map(|threads| {
+                let samples = [1, 2, 5].map(|threads| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                     pool.install(|| cpu.extend(&config, starts, 0..count as u64).unwrap())
                 });
-                let [expected, others @ ..] = &mut samples;
+                let [expected, others @ ..] = &samples;
                 assert!(expected.iter().any(|sample| sample.tokens.len() > len), "{expected:?}");
                 for got in others {
                     assert_eq!(got, expected, "{model:?}, {count} samples of {len} tokens");

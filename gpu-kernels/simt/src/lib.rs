@@ -99,8 +99,8 @@ macro_rules! unroll {
 #[cfg(not(feature = "rust-cuda"))]
 #[macro_export]
 macro_rules! unroll {
-    ($loop:expr) => {
-        $loop
+    (for $i:ident in 0..$n:ident $body:block) => {
+        for $i in 0..$n $body
     };
 }
 

@@ -24,8 +24,8 @@ macro_rules! kernels {
         #[derive(Clone, Copy)]
         pub struct CpuKernels {
             isa: Isa,
-            host: Host,
-            $($kernel: unsafe fn(&$args, Range<usize>, usize, Host),)*
+            context: LaunchContext,
+            $($kernel: unsafe fn(&$args, Range<usize>, usize, LaunchContext),)*
         }
 
         impl CpuKernels {
@@ -41,7 +41,7 @@ macro_rules! kernels {
             /// # Safety
             /// The flag outlives every launch of the returned kernels, and is never cleared while one runs.
             pub unsafe fn stopped_by(self, flag: &AtomicBool) -> Self {
-                Self { host: Host { stop: ptr::from_ref(flag), ..self.host }, ..self }
+                Self { context: LaunchContext { stop: ptr::from_ref(flag), ..self.context }, ..self }
             }
 
             /// Returns the kernels with a team that divides the work of each block that is launched.
@@ -52,7 +52,7 @@ macro_rules! kernels {
             pub unsafe fn divided_by<'a>(self, team: &'a (dyn Team + 'a)) -> Self {
                 // SAFETY: only launches use the reference, and the team outlives them, as the caller promises.
                 let team = unsafe { mem::transmute::<&'a (dyn Team + 'a), &'static dyn Team>(team) };
-                Self { host: Host { team: Some(team), ..self.host }, ..self }
+                Self { context: LaunchContext { team: Some(team), ..self.context }, ..self }
             }
 
             $(
@@ -62,7 +62,7 @@ macro_rules! kernels {
                 /// The conditions of [`Kernel::run`] hold, and the processor has the instruction set.
                 pub unsafe fn $kernel(&self, args: &$args, blocks: Range<usize>, count: usize) {
                     // SAFETY: the caller keeps the contract of `Kernel::run` and vouches for the instruction set.
-                    unsafe { (self.$kernel)(args, blocks, count, self.host) }
+                    unsafe { (self.$kernel)(args, blocks, count, self.context) }
                 }
             )*
         }
@@ -81,20 +81,20 @@ pub unsafe trait Team: Sync {
     fn each(&self, work: &(dyn Fn(usize) + Sync));
 }
 
-/// What the host lends to a launch.
+/// The flag and the team that the host lends to a launch.
 #[derive(Clone, Copy)]
-struct Host {
+struct LaunchContext {
     /// The flag that ends the launch early, or null.
     stop: *const AtomicBool,
     team: Option<&'static dyn Team>,
 }
 
 // SAFETY: the pointer is only read through, as a reference to an atomic, which threads may share.
-unsafe impl Send for Host {}
+unsafe impl Send for LaunchContext {}
 // SAFETY: as for `Send`.
-unsafe impl Sync for Host {}
+unsafe impl Sync for LaunchContext {}
 
-impl Host {
+impl LaunchContext {
     const NONE: Self = Self { stop: ptr::null(), team: None };
 
     #[inline(always)]
@@ -104,14 +104,14 @@ impl Host {
     }
 }
 
-/// The code that the threads of a team run.
-struct Divided<F>(F);
+/// Work that the threads of a team share.
+struct SharedWork<F>(F);
 
 // SAFETY: the threads write disjoint elements, and read only elements that no other thread writes, as blocks do on different
 // threads.
-unsafe impl<F> Sync for Divided<F> {}
+unsafe impl<F> Sync for SharedWork<F> {}
 
-impl<F: Fn(usize)> Divided<F> {
+impl<F: Fn(usize)> SharedWork<F> {
     #[inline(always)]
     fn run(&self, thread: usize) {
         (self.0)(thread);
@@ -140,7 +140,7 @@ macro_rules! compile {
 
             pub const KERNELS: CpuKernels = CpuKernels {
                 isa: $isa,
-                host: Host::NONE,
+                context: LaunchContext::NONE,
                 train: launch,
                 train_batch: launch,
                 evaluate: launch,
@@ -149,8 +149,8 @@ macro_rules! compile {
             };
 
             $(#[$attribute])*
-            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize, host: Host) {
-                let grid = Grid::new(blocks, count, Processor(host));
+            unsafe fn launch<K: Kernel>(args: &K, blocks: Range<usize>, count: usize, context: LaunchContext) {
+                let grid = Grid::new(blocks, count, Processor(context));
                 // SAFETY: the caller keeps the contract of `Kernel::run`.
                 unsafe {
                     if $constant && args.shape() == DEFAULT.to_runtime() {
@@ -162,13 +162,13 @@ macro_rules! compile {
             }
 
             $(#[$attribute])*
-            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize, host: Host) {
+            unsafe fn launch_tiled(args: &TiledArgs, blocks: Range<usize>, count: usize, context: LaunchContext) {
                 // SAFETY: the caller keeps the contract of `WorkArgs::run`.
-                unsafe { args.run(&Grid::new(blocks, count, Processor(host))) };
+                unsafe { args.run(&Grid::new(blocks, count, Processor(context))) };
             }
 
             #[derive(Clone, Copy)]
-            struct Processor(Host);
+            struct Processor(LaunchContext);
 
             // SAFETY: only `launch` runs kernels with this target, and its callers vouch for the instruction set.
             unsafe impl Target for Processor {
@@ -187,7 +187,7 @@ macro_rules! compile {
 
                 #[inline(always)]
                 fn on_each_thread(self, work: impl Fn(usize) + Copy) {
-                    let work = Divided(
+                    let work = SharedWork(
                         #[inline(always)]
                         move |thread| self.region(#[inline(always)] move || work(thread)),
                     );

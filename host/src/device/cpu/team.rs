@@ -11,7 +11,7 @@ use super::phases::Phases;
 /// The others stay awake until `launch` returns, since it divides work every few dozen microseconds. The calling thread does the work
 /// of those that are busy elsewhere.
 pub fn with_team<R>(threads: usize, launch: impl FnOnce(&dyn Team) -> R) -> R {
-    let team = Threads {
+    let team = ThreadTeam {
         phases: Phases::new(threads),
         count: threads,
         divisions: AtomicUsize::new(0),
@@ -30,7 +30,7 @@ pub fn with_team<R>(threads: usize, launch: impl FnOnce(&dyn Team) -> R) -> R {
 }
 
 /// The threads of a team. A division of work is a phase of theirs.
-struct Threads {
+struct ThreadTeam {
     phases: Phases,
     count: usize,
     /// The number of divisions so far.
@@ -41,10 +41,10 @@ struct Threads {
     work: AtomicPtr<Work<'static>>,
 }
 
-/// What runs for the index of each thread.
+/// Work that runs for the index of each thread.
 type Work<'a> = &'a (dyn Fn(usize) + Sync);
 
-impl Threads {
+impl ThreadTeam {
     /// Runs this thread's part of each division.
     fn help(&self, thread: usize) {
         self.phases.help(thread, &|_, thread| {
@@ -56,7 +56,7 @@ impl Threads {
 }
 
 // SAFETY: the threads are the items of a phase, each of which runs once before the phase ends.
-unsafe impl Team for Threads {
+unsafe impl Team for ThreadTeam {
     fn threads(&self) -> usize {
         self.count
     }
